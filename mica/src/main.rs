@@ -1,3 +1,12 @@
 //! The binary: picks a door.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Names of files are bytes; what is not UTF-8 in an argument would not be found anyway.
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let environment = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    cli::run(&arguments, environment.collect())
+}

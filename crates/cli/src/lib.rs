@@ -1,1 +1,64 @@
-//! cli
+//! The docker command line over the engine: one file a command, and nothing decided here that
+//! another door would want to decide too.
+
+pub mod args;
+mod commands;
+mod context;
+mod failure;
+mod progress;
+mod show;
+pub mod table;
+pub mod template;
+mod tree;
+mod ui;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use args::{Parsed, parse, render_help};
+use context::Context;
+use ui::Ui;
+
+use tree::ROOT;
+
+/// The name that messages show.
+const PROGRAM: &str = "mica";
+
+/// Runs the command line `arguments` (without the program's own name).
+pub fn run(arguments: &[String], environment: BTreeMap<String, String>) -> ExitCode {
+    let ui = Ui::new(&environment);
+    let code = match parse(&ROOT, PROGRAM, arguments) {
+        Ok(Parsed::Run(invocation)) => {
+            invocation.warnings.iter().for_each(|line| ui.warn(line));
+            let action = invocation.action;
+            let context = Context::new(invocation, environment, ui.clone());
+            match action(&context) {
+                Ok(code) => code,
+                Err(failure) => failure.tell(&ui),
+            }
+        }
+        Ok(Parsed::Help { path, asked, warnings }) => {
+            warnings.iter().for_each(|line| ui.warn(line));
+            let help = render_help(&path, PROGRAM, ui.width());
+            if asked { ui.print(&help) } else { ui.print_error(&help) }
+            0
+        }
+        Ok(Parsed::Version) => {
+            ui.line(&format!("mica version {}", engine::VERSION));
+            0
+        }
+        Err(error) => {
+            ui.warn(&error.to_string());
+            error.exit_code
+        }
+    };
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        assert_eq!(super::args::problems(&super::ROOT), Vec::<String>::new());
+    }
+}

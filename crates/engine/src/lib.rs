@@ -1,1 +1,72 @@
-//! engine
+//! The verbs: import, load, save, tag, remove, look; what the rooms below do together.
+//!
+//! Nothing here knows a terminal or a wire. A verb takes a request with named fields and returns
+//! what happened; long work reports to a [`Progress`].
+
+mod error;
+mod find;
+mod history;
+mod import;
+mod inspect;
+mod list;
+mod load;
+mod look;
+mod manifest;
+mod progress;
+mod remove;
+mod save;
+mod settings;
+mod spool;
+mod system;
+mod tag;
+
+pub use error::{EngineError, Kind, Result};
+pub use find::Found;
+pub use history::HistoryRow;
+pub use import::{Import, ImportSource};
+pub use inspect::inspect_image;
+pub use list::{ImageFilter, ImageRow, ListImages};
+pub use load::{Load, LoadSource, Loaded};
+pub use look::{DiffEntry, FileRow, ImageDiff, TreeRow, WhyRow};
+pub use progress::{Item, Progress, Quiet};
+pub use remove::{PruneImages, Pruned, RemoveImages, Removed};
+pub use save::{Save, SaveTarget};
+pub use settings::{LogLevel, SettingFlags, Settings, SettingsError};
+pub use store::{
+    CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Usage, View,
+};
+pub use manifest::ManifestDocument;
+pub use system::{DiskUsage, Info, VERSION, fetch, kernel_release};
+
+use std::path::Path;
+
+use store::Store;
+
+/// The engine: a store and what can be done with it.
+pub struct Engine {
+    store: Store,
+    settings: Settings,
+}
+
+impl Engine {
+    /// Opens the store that the settings name.
+    pub fn open(settings: Settings) -> Result<Engine> {
+        let store = Store::open(settings.store())?;
+        Ok(Engine { store, settings })
+    }
+
+    /// The settings it was opened with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The data root.
+    pub fn root(&self) -> &Path {
+        self.store.paths().root()
+    }
+
+    /// The store beneath.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}

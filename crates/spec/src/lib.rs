@@ -1,1 +1,37 @@
-//! spec
+//! Names and documents: what images and their parts are called, and how they are written down.
+//!
+//! The ground of the house. Nothing here opens a file, a socket or a process: bytes and text come
+//! in, checked types go out. Each file holds one subject.
+
+mod change;
+mod config;
+mod digest;
+mod duration;
+mod ids;
+mod json;
+mod manifest;
+mod media;
+mod pattern;
+mod platform;
+mod reference;
+mod signal;
+mod time;
+mod units;
+#[cfg(test)]
+mod vectors;
+mod word;
+
+pub use change::*;
+pub use config::*;
+pub use digest::*;
+pub use duration::*;
+pub use ids::*;
+pub use manifest::*;
+pub use media::*;
+pub use pattern::*;
+pub use platform::*;
+pub use reference::*;
+pub use signal::*;
+pub use time::*;
+pub use units::*;
+pub use word::*;

@@ -1,1 +1,288 @@
-//! store
+//! Where images are kept: blobs, layers, storage drivers, records, garbage.
+//!
+//! Any number of processes work on one store at once, without a daemon. What a process makes is
+//! protected by its [`Lease`]; what exists is what the two documents of [`Tables`] name; changes to
+//! them are made alone, under the store's lock, and only for milliseconds. Deletion is renaming
+//! into the trash, so nobody waits for it.
+
+mod blobs;
+mod check;
+mod driver;
+mod error;
+mod events;
+mod gc;
+mod layers;
+mod lease;
+mod paths;
+mod tables;
+mod usage;
+mod views;
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::PathBuf;
+
+use image::folder::Ownership;
+use image::layer::LayerLimits;
+use serde::{Deserialize, Serialize};
+use spec::Digest;
+use sys::lock::Mode;
+
+pub use blobs::{Arrived, DOCUMENT_BYTES, Durability, Ingest};
+pub use check::{CheckReport, Fault};
+pub use driver::{Choice, Driver, DriverKind, Stacked, choose};
+pub use error::{ErrorKind, Result, StoreError};
+pub use events::{Event, EventFilter, Events};
+pub use gc::{Collected, Plan, Present, plan};
+pub use layers::{Expected, Unpacked};
+pub use lease::{Lease, Protected};
+pub use paths::Paths;
+pub use tables::{
+    ImageRecord, Images, LayerBlob, LayerRecord, Layers, ManifestRef, NameRecord, Tables,
+};
+pub use usage::{ImageUsage, Usage};
+pub use views::View;
+
+/// The version of the format on disk that this mica writes.
+const FORMAT_VERSION: u32 = 1;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where everything is kept.
+    pub root: PathBuf,
+    /// Where mounts and what else does not outlive a boot goes; each store has a folder in it.
+    pub run: PathBuf,
+    /// The driver to use; by default the store's own, or the best that works.
+    pub driver: Option<DriverKind>,
+    /// What ids files get on disk.
+    pub owners: Ownership,
+    /// What a layer may be.
+    pub limits: LayerLimits,
+}
+
+/// What `format.json` says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Format {
+    version: u32,
+    id: String,
+    driver: DriverKind,
+    why: String,
+}
+
+/// A store, opened.
+pub struct Store {
+    paths: Paths,
+    format: Format,
+    driver: Box<dyn Driver>,
+    limits: LayerLimits,
+}
+
+impl Store {
+    /// Opens a store, and makes it first if there is none.
+    pub fn open(settings: Settings) -> Result<Store> {
+        let path = settings.root.join("format.json");
+        let format: Format = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged {
+                what: path.display().to_string(),
+                why: error.to_string(),
+            })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&settings)?,
+            Err(error) => return Err(StoreError::io("read", &path)(error)),
+        };
+        if format.version > FORMAT_VERSION {
+            let (root, found) = (settings.root, format.version);
+            return Err(StoreError::NewerFormat { root, found, known: FORMAT_VERSION });
+        }
+        if let Some(asked) = settings.driver.filter(|asked| *asked != format.driver) {
+            let (root, kept) = (settings.root, format.driver);
+            return Err(StoreError::OtherDriver { root, kept, asked });
+        }
+        let paths = Paths::new(settings.root, settings.run.join(&format.id[..12]));
+        let driver = driver::open(format.driver, &paths, &settings.owners);
+        Ok(Store { paths, format, driver, limits: settings.limits })
+    }
+
+    /// Where things lie.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// The driver in use.
+    pub fn driver(&self) -> &dyn Driver {
+        &*self.driver
+    }
+
+    /// Why this driver was chosen when the store was made.
+    pub fn driver_reason(&self) -> &str {
+        &self.format.why
+    }
+
+    /// The store's own name, the same for as long as it exists.
+    pub fn id(&self) -> &str {
+        &self.format.id
+    }
+
+    /// What a layer may be.
+    pub fn limits(&self) -> &LayerLimits {
+        &self.limits
+    }
+
+    /// Begins work that makes something.
+    pub fn lease(&self) -> Result<Lease> {
+        Lease::take(&self.paths)
+    }
+
+    /// Images and names as they are now.
+    pub fn images(&self) -> Result<Images> {
+        tables::read(&self.paths.images())
+    }
+
+    /// Images, names and layers as they are now.
+    pub fn tables(&self) -> Result<Tables> {
+        Tables::read(&self.paths)
+    }
+
+    /// Changes images and names, alone. Nothing is written if `change` fails.
+    pub fn change_images<T, E: From<StoreError>>(
+        &self,
+        change: impl FnOnce(&mut Images) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
+        let before = self.images()?;
+        let mut after = before.clone();
+        let result = change(&mut after)?;
+        if after != before {
+            tables::write(&self.paths.images(), &after)?;
+        }
+        Ok(result)
+    }
+
+    /// Changes images, names and layers, alone. Nothing is written if `change` fails.
+    pub fn change<T, E: From<StoreError>>(
+        &self,
+        change: impl FnOnce(&mut Tables) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
+        let before = self.tables()?;
+        let mut after = before.clone();
+        let result = change(&mut after)?;
+        after.write(&before, &self.paths)?;
+        Ok(result)
+    }
+
+    /// Opens a blob.
+    pub fn open_blob(&self, digest: &Digest) -> Result<File> {
+        blobs::open(&self.paths, digest)
+    }
+
+    /// Whether a blob is here.
+    pub fn has_blob(&self, digest: &Digest) -> bool {
+        self.paths.blob(digest).exists()
+    }
+
+    /// Reads a document and checks its digest.
+    pub fn read_document(&self, digest: &Digest) -> Result<Vec<u8>> {
+        blobs::read_document(&self.paths, digest)
+    }
+
+    /// Keeps a document under its digest, durably.
+    pub fn put_document(&self, lease: &Lease, bytes: &[u8]) -> Result<Digest> {
+        let digest = Digest::of(bytes);
+        if lease.protect_blob(&digest)? && self.read_document(&digest).is_ok() {
+            return Ok(digest);
+        }
+        let mut ingest = Ingest::create(lease.aside(), digest.algorithm())?;
+        let path = self.paths.blob(&digest);
+        std::io::Write::write_all(&mut ingest, bytes).map_err(StoreError::io("write", path))?;
+        ingest.commit(&self.paths, Durability::Synced).map(|arrived| arrived.digest)
+    }
+
+    /// Keeps a blob of which nothing is known yet.
+    pub fn spool_blob(&self, lease: &Lease, source: &mut dyn Read) -> Result<Arrived> {
+        let mut ingest = Ingest::create(lease.aside(), spec::Algorithm::Sha256)?;
+        std::io::copy(source, &mut ingest)
+            .map_err(StoreError::io("write a blob into", self.paths.root()))?;
+        lease.protect_blob(&ingest.arrived().digest)?;
+        ingest.commit(&self.paths, Durability::Lazy)
+    }
+
+    /// Keeps a blob that must have this digest and size.
+    pub fn put_blob(
+        &self,
+        lease: &Lease,
+        wanted: &Digest,
+        size: Option<u64>,
+        source: &mut dyn Read,
+    ) -> Result<Arrived> {
+        lease.protect_blob(wanted)?;
+        let mut ingest = Ingest::create(lease.aside(), wanted.algorithm())?;
+        let limit = size.unwrap_or(u64::MAX - 1);
+        let mut bounded = source.take(limit + 1);
+        std::io::copy(&mut bounded, &mut ingest)
+            .map_err(StoreError::io("write", self.paths.blob(wanted)))?;
+        let arrived = ingest.arrived();
+        if size.is_some_and(|size| size != arrived.bytes) {
+            let (wanted, expected) = (*wanted, size.unwrap_or_default());
+            return Err(StoreError::WrongSize { wanted, got: arrived.bytes, expected });
+        }
+        if arrived.digest != *wanted {
+            return Err(StoreError::WrongBytes { wanted: *wanted, got: arrived.digest });
+        }
+        ingest.commit(&self.paths, Durability::Synced)
+    }
+}
+
+/// Makes a store's folders and chooses its driver. Two processes that meet here agree.
+fn create(settings: &Settings) -> Result<Format> {
+    let paths = Paths::new(settings.root.clone(), settings.run.clone());
+    let folders = [
+        paths.root().to_owned(),
+        paths.blobs().join("sha256"),
+        paths.root().join("index"),
+        paths.ingest(),
+        paths.trash(),
+        paths.leases(),
+    ];
+    for folder in folders {
+        fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
+    }
+    let _alone = lease::hold(&paths, Mode::Exclusive)?;
+    if let Ok(bytes) = fs::read(paths.format())
+        && let Ok(format) = serde_json::from_slice(&bytes)
+    {
+        return Ok(format);
+    }
+    let choice = driver::choose(settings.driver, &paths.ingest())?;
+    let id = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
+    let format = Format { version: FORMAT_VERSION, id, driver: choice.kind, why: choice.why };
+    tables::write(&paths.format(), &format)?;
+    Ok(format)
+}
+
+/// Whether this process acts as root; rooms above ask here, not the kernel.
+pub fn is_root() -> bool {
+    sys::host::is_root()
+}
+
+/// The user that this process acts as.
+pub fn user_id() -> u32 {
+    sys::host::user_id()
+}
+
+/// Copies a blob to where a file stands, by reference or within the kernel where that can be.
+pub fn send(
+    blob: &File,
+    target: &mut File,
+    bytes: u64,
+    regular: bool,
+) -> std::io::Result<u64> {
+    use std::io::{Seek, SeekFrom};
+    if !regular {
+        return sys::fs::send_range(blob, 0, target, bytes);
+    }
+    let at = target.stream_position()?;
+    let copied = sys::fs::copy_range(blob, 0, target, at, bytes)?;
+    target.seek(SeekFrom::Start(at + copied))?;
+    Ok(copied)
+}

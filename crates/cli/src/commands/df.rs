@@ -1,0 +1,123 @@
+//! `mica system df`.
+
+use engine::{DiskUsage, ImageRow, ImageUsage};
+use spec::{Timestamp, human_size, human_size_3};
+
+use super::images::ShownImage;
+use crate::context::Context;
+use crate::failure::Outcome;
+use crate::show::{Column, Row, rows};
+use crate::template::Value;
+
+const COLUMNS: &[Column] = &[
+    ("Type", "TYPE"),
+    ("TotalCount", "TOTAL"),
+    ("Active", "ACTIVE"),
+    ("Size", "SIZE"),
+    ("Reclaimable", "RECLAIMABLE"),
+];
+const IMAGES: &[Column] = &[
+    ("Repository", "REPOSITORY"),
+    ("Tag", "TAG"),
+    ("ID", "IMAGE ID"),
+    ("CreatedSince", "CREATED"),
+    ("Size", "SIZE"),
+    ("SharedSize", "SHARED SIZE"),
+    ("UniqueSize", "UNIQUE SIZE"),
+    ("Containers", "CONTAINERS"),
+];
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let usage = context.engine()?.disk_usage()?;
+    if matches.flag("verbose") {
+        return verbose(context, usage);
+    }
+    let size = usage.usage.layers;
+    let all = |kind, total: usize, size: u64, reclaimable: u64| Line { kind, total, size, reclaimable };
+    let lines = vec![
+        all("Images", usage.usage.images.len(), size, usage.usage.reclaimable),
+        all("Containers", 0, 0, 0),
+        all("Local Volumes", 0, 0, 0),
+        all("Build Cache", 0, 0, 0),
+    ];
+    rows(&context.ui, matches.string("format"), COLUMNS, COLUMNS, lines)?;
+    Ok(0)
+}
+
+struct Line {
+    kind: &'static str,
+    total: usize,
+    size: u64,
+    reclaimable: u64,
+}
+
+impl Row for Line {
+    const FIELDS: &'static [&'static str] = &["Active", "Reclaimable", "Size", "TotalCount", "Type"];
+
+    fn field(&self, name: &str) -> Option<Value> {
+        Some(Value::Str(match name {
+            "Type" => self.kind.to_owned(),
+            "TotalCount" => self.total.to_string(),
+            "Active" => "0".to_owned(),
+            "Size" => human_size(self.size as f64),
+            "Reclaimable" if self.size > 0 => {
+                let share = self.reclaimable * 100 / self.size;
+                format!("{} ({share}%)", human_size(self.reclaimable as f64))
+            }
+            "Reclaimable" => human_size(self.reclaimable as f64),
+            _ => return None,
+        }))
+    }
+}
+
+fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
+    let now = Timestamp::now();
+    let shown: Vec<Shown> = usage
+        .images
+        .into_iter()
+        .map(|image| {
+            let usage = usage.usage.images.get(&image.id).copied().unwrap_or_default();
+            Shown { image: shown(image, now), usage }
+        })
+        .collect();
+    if let Some(format) = context.matches().string("format") {
+        rows(&context.ui, Some(format), IMAGES, IMAGES, shown)?;
+        return Ok(0);
+    }
+    context.ui.print("Images space usage:\n\n");
+    rows(&context.ui, None, IMAGES, IMAGES, shown)?;
+    let all = &usage.usage;
+    let size = |bytes: u64| human_size(bytes as f64);
+    context.ui.print(&format!(
+        "\nOn disk:\n\nBlobs: {}\nIndexes: {}\nCompressed layers kept beside their plain form: {}\n",
+        size(all.blobs),
+        size(all.indexes),
+        size(all.evictable),
+    ));
+    Ok(0)
+}
+
+fn shown(image: ImageRow, now: Timestamp) -> ShownImage {
+    ShownImage { image, full: false, now }
+}
+
+struct Shown {
+    image: ShownImage,
+    usage: ImageUsage,
+}
+
+impl Row for Shown {
+    const FIELDS: &'static [&'static str] = ShownImage::FIELDS;
+
+    fn field(&self, name: &str) -> Option<Value> {
+        let size = |bytes: u64| Some(Value::Str(human_size_3(bytes as f64)));
+        match name {
+            "Size" => size(self.usage.size),
+            "SharedSize" => size(self.usage.shared),
+            "UniqueSize" => size(self.usage.unique),
+            "Containers" => Some(Value::Str("0".to_owned())),
+            name => self.image.field(name),
+        }
+    }
+}

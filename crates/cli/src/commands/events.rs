@@ -1,0 +1,94 @@
+//! `mica events`.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use engine::Event;
+use spec::Timestamp;
+
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+use crate::show::templated;
+
+/// How long to wait before looking for new events.
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let now = Timestamp::now();
+    let time = |name: &str| -> Result<Option<Timestamp>, Failure> {
+        let text = matches.string(name).filter(|text| !text.is_empty());
+        let parse = |text| Timestamp::parse_docker(text, now);
+        let failed = |error| Failure::new(format!("Error response from daemon: {error}"));
+        text.map(parse).transpose().map_err(failed)
+    };
+    let (since, until) = (time("since")?, time("until")?);
+    let mut conditions = Vec::new();
+    for text in matches.list("filter") {
+        conditions.push(Condition::parse(text)?);
+    }
+    // Without --since only what happens from now on is of interest.
+    let mut events = context.engine()?.events(since.or(Some(now)), until)?;
+    loop {
+        match events.next_ready().map_err(engine::EngineError::from)? {
+            Some(event) if conditions.iter().all(|condition| condition.holds(&event)) => {
+                show(context, &event)?;
+            }
+            Some(_) => {}
+            None if until.is_some_and(|until| Timestamp::now() > until) => return Ok(0),
+            None => sleep(PAUSE),
+        }
+    }
+}
+
+struct Condition {
+    key: String,
+    value: String,
+}
+
+impl Condition {
+    fn parse(text: &str) -> Result<Condition, Failure> {
+        const KEYS: [&str; 6] = ["type", "event", "image", "container", "label", "scope"];
+        match text.split_once('=') {
+            Some((key, value)) if KEYS.contains(&key) => {
+                Ok(Condition { key: key.to_owned(), value: value.to_owned() })
+            }
+            _ => Err(Failure::new(format!("Error response from daemon: invalid filter '{text}'"))),
+        }
+    }
+
+    fn holds(&self, event: &Event) -> bool {
+        let named = || event.actor.attributes.get("name").map(String::as_str);
+        match self.key.as_str() {
+            "type" => event.kind == self.value,
+            "event" => event.action == self.value,
+            "scope" => event.scope == self.value,
+            "image" => {
+                event.kind == "image"
+                    && (event.actor.id.starts_with(&self.value)
+                        || named() == Some(self.value.as_str())
+                        || named() == Some(&format!("{}:latest", self.value)))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn show(context: &Context, event: &Event) -> Result<(), Failure> {
+    let document = serde_json::to_value(event).unwrap_or_default();
+    match context.matches().string("format").filter(|text| !text.is_empty()) {
+        Some("json") => context.ui.line(&document.to_string()),
+        Some(format) => context.ui.line(&templated(format, &document)?),
+        None => {
+            let time = Timestamp::from_unix(event.time, (event.time_nano % 1_000_000_000) as u32);
+            let mut line = format!("{} {} {} {}", time, event.kind, event.action, event.actor.id);
+            let attributes: Vec<String> =
+                event.actor.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            if !attributes.is_empty() {
+                line.push_str(&format!(" ({})", attributes.join(", ")));
+            }
+            context.ui.line(&line);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! `mica info`.
+
+use engine::VERSION;
+use serde_json::json;
+use spec::bytes_size;
+
+use crate::context::Context;
+use crate::failure::Outcome;
+use crate::show;
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    let info = context.engine()?.info()?;
+    if let Some(format) = context.matches().string("format").filter(|text| !text.is_empty()) {
+        let document = json!({
+            "ID": info.id,
+            "Containers": 0, "ContainersRunning": 0, "ContainersPaused": 0, "ContainersStopped": 0,
+            "Images": info.images,
+            "Layers": info.layers,
+            "Driver": info.driver,
+            "DriverStatus": [
+                ["Backing Filesystem", info.backing], ["Chosen because", info.driver_reason],
+            ],
+            "DockerRootDir": info.root,
+            "RunRoot": info.run,
+            "KernelVersion": info.kernel,
+            "OperatingSystem": info.operating_system,
+            "OSType": "linux",
+            "Architecture": info.machine,
+            "NCPU": info.cpus,
+            "MemTotal": info.memory,
+            "Name": info.hostname,
+            "ServerVersion": VERSION,
+        });
+        show::document(&context.ui, Some(format), &document)?;
+        return Ok(0);
+    }
+    let memory = bytes_size(info.memory as f64);
+    context.ui.print(&format!(
+        "Client: mica\n Version:    {VERSION}\n\nServer:\n Containers: 0\n  Running: 0\n  Paused: 0\n  Stopped: 0\n Images: {}\n Layers: {}\n Server Version: {VERSION}\n Storage Driver: {}\n  Backing Filesystem: {}\n  Chosen because: {}\n Kernel Version: {}\n Operating System: {}\n OSType: linux\n Architecture: {}\n CPUs: {}\n Total Memory: {memory}\n Name: {}\n ID: {}\n Docker Root Dir: {}\n Run Root: {}\n",
+        info.images, info.layers, info.driver, info.backing, info.driver_reason, info.kernel,
+        info.operating_system, info.machine, info.cpus, info.hostname, info.id, info.root, info.run,
+    ));
+    Ok(0)
+}

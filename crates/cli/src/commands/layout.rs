@@ -1,0 +1,15 @@
+//! `mica image export-layout`.
+
+use engine::{Save, SaveTarget};
+
+use super::platform;
+use crate::context::Context;
+use crate::failure::Outcome;
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    let names = context.names();
+    let (folder, images) = names.split_last().expect("the grammar asks for two words");
+    let save = Save { images: images.to_vec(), platform: platform(context)? };
+    context.engine()?.save(&save, SaveTarget::Folder(folder.into()))?;
+    Ok(0)
+}

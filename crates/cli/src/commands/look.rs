@@ -1,0 +1,207 @@
+//! `mica image diff`, `why`, `files`, `tree`.
+
+use engine::{DiffEntry, FileRow, TreeRow, WhyRow};
+use serde_json::json;
+use spec::{Timestamp, human_size, human_size_3};
+
+use crate::context::Context;
+use crate::failure::Outcome;
+use crate::show::{Column, Row, rows};
+use crate::template::Value;
+use crate::ui::Colour;
+
+pub(crate) fn diff(context: &Context) -> Outcome {
+    let names = context.names();
+    let diff = context.engine()?.image_diff(&names[0], &names[1])?;
+    if let Some(format) = context.matches().string("format").filter(|text| !text.is_empty()) {
+        let files: Vec<_> = diff.files.iter().map(entry_json).collect();
+        let config: Vec<_> = diff
+            .config
+            .iter()
+            .map(|(field, before, after)| json!({ "Field": field, "Before": before, "After": after }))
+            .collect();
+        let document = json!({ "Files": files, "Config": config });
+        crate::show::document(&context.ui, Some(format), &document)?;
+        return Ok(0);
+    }
+    for entry in &diff.files {
+        let (letter, colour) = match letter(entry) {
+            "A" => ("A", Colour::Green),
+            "D" => ("D", Colour::Red),
+            letter => (letter, Colour::Yellow),
+        };
+        let path = String::from_utf8_lossy(&entry.path);
+        let size = match (entry.before, entry.after) {
+            (Some(before), Some(after)) if before != after => {
+                format!(" ({} -> {})", human_size(before as f64), human_size(after as f64))
+            }
+            (None, Some(size)) | (Some(size), None) if size > 0 => {
+                format!(" ({})", human_size(size as f64))
+            }
+            _ => String::new(),
+        };
+        let size = context.ui.paint(Colour::Faint, &size);
+        context.ui.line(&format!("{} {path}{size}", context.ui.paint(colour, letter)));
+    }
+    for (field, before, after) in &diff.config {
+        context.ui.line(&format!("config {field}: {before} -> {after}"));
+    }
+    Ok(0)
+}
+
+fn letter(entry: &DiffEntry) -> &'static str {
+    match (&entry.before, &entry.after) {
+        (None, _) => "A",
+        (_, None) => "D",
+        _ => "C",
+    }
+}
+
+fn entry_json(entry: &DiffEntry) -> serde_json::Value {
+    json!({
+        "Kind": letter(entry), "Path": String::from_utf8_lossy(&entry.path),
+        "Before": entry.before, "After": entry.after,
+    })
+}
+
+const WHY: &[Column] = &[
+    ("Layer", "LAYER"),
+    ("Change", "CHANGE"),
+    ("Size", "SIZE"),
+    ("CreatedBy", "CREATED BY"),
+];
+
+pub(crate) fn why(context: &Context) -> Outcome {
+    let names = context.names();
+    let found = context.engine()?.why(&names[0], &names[1])?;
+    rows(&context.ui, context.matches().string("format"), WHY, WHY, found)?;
+    Ok(0)
+}
+
+impl Row for WhyRow {
+    const FIELDS: &'static [&'static str] = &["Change", "CreatedBy", "DiffID", "Layer", "Size"];
+
+    fn field(&self, name: &str) -> Option<Value> {
+        Some(Value::Str(match name {
+            "Layer" => (self.layer + 1).to_string(),
+            "DiffID" => self.diff.clone(),
+            "Change" => self.what.to_owned(),
+            "Size" => human_size_3(self.size as f64),
+            "CreatedBy" => self.created_by.clone(),
+            _ => return None,
+        }))
+    }
+}
+
+const FILES: &[Column] = &[
+    ("Mode", "MODE"),
+    ("Owner", "OWNER"),
+    ("Size", "SIZE"),
+    ("Modified", "MODIFIED"),
+    ("Path", "PATH"),
+];
+
+pub(crate) fn files(context: &Context) -> Outcome {
+    let names = context.names();
+    let below = names.get(1).map_or("/", String::as_str);
+    let found = context.engine()?.image_files(&names[0], below)?;
+    if context.matches().flag("quiet") {
+        for row in &found {
+            context.ui.bytes(&[row.path.as_slice(), b"\n"].concat());
+        }
+        return Ok(0);
+    }
+    rows(&context.ui, context.matches().string("format"), FILES, FILES, found)?;
+    Ok(0)
+}
+
+impl Row for FileRow {
+    const FIELDS: &'static [&'static str] =
+        &["Gid", "Layer", "Mode", "Modified", "Owner", "Path", "Size", "Target", "Uid"];
+
+    fn field(&self, name: &str) -> Option<Value> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Some(match name {
+            "Mode" => Value::Str(mode_text(self.mode)),
+            "Owner" => Value::Str(format!("{}:{}", self.uid, self.gid)),
+            "Uid" => Value::Int(i64::from(self.uid)),
+            "Gid" => Value::Int(i64::from(self.gid)),
+            "Size" => Value::Int(self.size as i64),
+            "Modified" => Value::Str(Timestamp::from_unix(self.mtime, 0).to_string()),
+            "Layer" => Value::Int(self.layer as i64 + 1),
+            "Target" => Value::Str(self.target.as_deref().map(text).unwrap_or_default()),
+            "Path" => Value::Str(match &self.target {
+                Some(target) => format!("{} -> {}", text(&self.path), text(target)),
+                None => text(&self.path),
+            }),
+            _ => return None,
+        })
+    }
+}
+
+/// `drwxr-xr-x`, as `ls` writes it.
+fn mode_text(mode: u32) -> String {
+    let kind = match mode & 0o170_000 {
+        0o040_000 => 'd',
+        0o120_000 => 'l',
+        0o020_000 => 'c',
+        0o060_000 => 'b',
+        0o010_000 => 'p',
+        0o140_000 => 's',
+        _ => '-',
+    };
+    let mut text = String::from(kind);
+    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
+        let bits = mode >> shift;
+        text.push(if bits & 4 != 0 { 'r' } else { '-' });
+        text.push(if bits & 2 != 0 { 'w' } else { '-' });
+        text.push(match (bits & 1 != 0, mode & special != 0) {
+            (true, true) => letter,
+            (false, true) => letter.to_ascii_uppercase(),
+            (true, false) => 'x',
+            (false, false) => '-',
+        });
+    }
+    text
+}
+
+pub(crate) fn tree(context: &Context) -> Outcome {
+    image_tree(context)
+}
+
+/// Layers and the images on them, drawn as a tree.
+pub(super) fn image_tree(context: &Context) -> Outcome {
+    let found = context.engine()?.layer_tree()?;
+    if context.matches().string("format") == Some("json") {
+        for row in &found {
+            context.ui.line(&tree_json(row).to_string());
+        }
+        return Ok(0);
+    }
+    for row in &found {
+        let indent = "  ".repeat(row.depth);
+        let size = human_size_3(row.size as f64);
+        let chain = context.ui.paint(Colour::Faint, &row.chain.0.short());
+        let mut line = format!("{indent}{chain} {size}");
+        for (id, names) in &row.images {
+            let names = if names.is_empty() { "<none>".to_owned() } else { names.join(", ") };
+            let total = human_size_3(row.total as f64);
+            let names = context.ui.paint(Colour::Green, &names);
+            line.push_str(&format!("  {names} ({}, {total} in all)", id.0.short()));
+        }
+        context.ui.line(&line);
+    }
+    Ok(0)
+}
+
+fn tree_json(row: &TreeRow) -> serde_json::Value {
+    let images: Vec<_> = row
+        .images
+        .iter()
+        .map(|(id, names)| json!({ "ID": id.to_string(), "Names": names }))
+        .collect();
+    json!({
+        "Chain": row.chain.to_string(), "Depth": row.depth, "Size": row.size,
+        "Total": row.total, "Images": images,
+    })
+}

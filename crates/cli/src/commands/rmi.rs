@@ -1,0 +1,52 @@
+//! `mica rmi`.
+
+use engine::{Kind, RemoveImages, Removed};
+
+use super::parse_platform;
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let force = matches.flag("force");
+    let mut platforms = Vec::new();
+    for text in matches.list("platform") {
+        platforms.push(Some(parse_platform(text)?));
+    }
+    if platforms.is_empty() {
+        platforms.push(None);
+    }
+    let engine = context.engine()?;
+    let (mut failures, mut fatal) = (Vec::new(), false);
+    for name in context.names() {
+        for platform in &platforms {
+            let request = RemoveImages {
+                name: name.clone(),
+                force,
+                no_prune: matches.flag("no-prune"),
+                platform: platform.clone(),
+            };
+            match engine.remove(&request) {
+                Ok(removed) => removed.iter().for_each(|removed| tell(context, removed)),
+                Err(error) => {
+                    fatal |= error.kind() != Kind::NotFound;
+                    failures.push(Failure::from(error));
+                }
+            }
+        }
+    }
+    failures.iter().for_each(|failure| {
+        failure.tell(&context.ui);
+    });
+    match failures.is_empty() || (force && !fatal) {
+        true => Ok(0),
+        false => Err(Failure::silent(1)),
+    }
+}
+
+pub(super) fn tell(context: &Context, removed: &Removed) {
+    context.ui.line(&match removed {
+        Removed::Untagged(name) => format!("Untagged: {name}"),
+        Removed::Deleted(id) => format!("Deleted: {id}"),
+    });
+}

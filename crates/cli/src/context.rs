@@ -1,0 +1,79 @@
+//! What a command gets: its arguments, the environment, the terminal, and the engine on demand.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use engine::{Engine, LogLevel, SettingFlags, Settings};
+
+use crate::args::{Invocation, Matches};
+use crate::failure::{Failure, Outcome};
+use crate::ui::Ui;
+
+/// What a command does.
+pub(crate) type Action = fn(&Context) -> Outcome;
+
+/// Everything a command works with.
+pub(crate) struct Context {
+    invocation: Invocation<Action>,
+    environment: BTreeMap<String, String>,
+    /// Where it prints.
+    pub(crate) ui: Ui,
+}
+
+impl Context {
+    pub(crate) fn new(
+        invocation: Invocation<Action>,
+        environment: BTreeMap<String, String>,
+        ui: Ui,
+    ) -> Context {
+        Context { invocation, environment, ui }
+    }
+
+    /// The command's own flags and positionals.
+    pub(crate) fn matches(&self) -> &Matches {
+        &self.invocation.matches
+    }
+
+    /// The words after the flags.
+    pub(crate) fn names(&self) -> &[String] {
+        self.invocation.matches.positionals()
+    }
+
+    /// A variable of the environment.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str)
+    }
+
+    /// The settings that the global flags, the environment and the file give.
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        let globals = &self.invocation.globals;
+        let path = |name| globals.string(name).map(PathBuf::from);
+        let level = match globals.flag("debug") {
+            true => Some("debug".to_owned()),
+            false => globals.string("log-level").map(str::to_owned),
+        };
+        let flags = SettingFlags {
+            data_root: path("data-root"),
+            run_root: path("run-root"),
+            storage_driver: globals.string("storage-driver").map(str::to_owned),
+            config: path("config"),
+            log_level: level,
+        };
+        Ok(Settings::gather(&flags, &self.environment)?)
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+        let settings = self.settings()?;
+        let debug = settings.log_level == LogLevel::Debug;
+        let engine = Engine::open(settings)?;
+        if debug {
+            let store = engine.store();
+            self.ui.warn(&format!("debug: data root {}", engine.root().display()));
+            self.ui.warn(&format!("debug: run root {}", store.paths().run().display()));
+            let (driver, why) = (store.driver().kind(), store.driver_reason());
+            self.ui.warn(&format!("debug: storage driver {driver}: {why}"));
+        }
+        Ok(engine)
+    }
+}

@@ -1,0 +1,99 @@
+//! How a command fails: the words, the reason, the hint, and the exit code.
+
+use std::error::Error;
+use std::fmt;
+
+use engine::{EngineError, SettingsError};
+
+use crate::template::TemplateError;
+use crate::ui::Ui;
+
+/// A command that did not do what was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    lines: Vec<String>,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// A failure in these words.
+    pub(crate) fn new(text: impl Into<String>) -> Failure {
+        Failure { lines: vec![text.into()], hint: None, code: 1 }
+    }
+
+    /// A failure that says nothing: all has been said.
+    pub(crate) fn silent(code: u8) -> Failure {
+        Failure { lines: Vec::new(), hint: None, code }
+    }
+
+    /// With advice.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Its first line.
+    pub(crate) fn first_line(&self) -> &str {
+        self.lines.first().map_or("", String::as_str)
+    }
+
+    /// Prints it and gives the exit code.
+    pub(crate) fn tell(&self, ui: &Ui) -> u8 {
+        self.lines.iter().for_each(|line| ui.warn(line));
+        if let Some(hint) = &self.hint {
+            ui.warn(&format!("hint: {hint}"));
+        }
+        self.code
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Failure {
+        let hint = error.hint();
+        if error.is_dockers() {
+            // Scripts match docker's first line.
+            let first = format!("Error response from daemon: {error}");
+            return Failure { lines: vec![first], hint, code: 1 };
+        }
+        Failure { lines: chain(&error), hint, code: 1 }
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Failure {
+        Failure { lines: chain(&error), hint: None, code: 125 }
+    }
+}
+
+impl From<TemplateError> for Failure {
+    fn from(error: TemplateError) -> Failure {
+        Failure::new(format!("template parsing error: {error}"))
+    }
+}
+
+impl From<fmt::Error> for Failure {
+    fn from(error: fmt::Error) -> Failure {
+        Failure::new(format!("error: {error}"))
+    }
+}
+
+/// An error and its causes, each on a line.
+fn chain(error: &dyn Error) -> Vec<String> {
+    let mut lines = vec![format!("error: {error}")];
+    let mut before = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        // A transparent error repeats its cause's words.
+        if text != before {
+            lines.push(format!("  because: {text}"));
+        }
+        before = text;
+        next = cause.source();
+    }
+    lines
+}
+
+/// What a command gives back: its exit code, or how it failed.
+pub(crate) type Outcome = Result<u8, Failure>;

@@ -1,0 +1,98 @@
+//! `--format`: docker's tables, JSON lines and templates over rows that compute what is asked for.
+
+use std::rc::Rc;
+
+use crate::failure::Failure;
+use crate::table::{Format, Table};
+use crate::template::{Functions, MissingKey, Object, Template, Value};
+use crate::ui::Ui;
+
+/// A row of a list: its fields by docker's names.
+pub(crate) trait Row {
+    /// The fields that `{{json .}}` shows, in any order.
+    const FIELDS: &'static [&'static str];
+
+    /// A field's value; `None` if there is no such field.
+    fn field(&self, name: &str) -> Option<Value>;
+}
+
+struct RowObject<R>(R);
+
+impl<R: Row> Object for RowObject<R> {
+    fn field(&self, name: &str) -> Option<Value> {
+        self.0.field(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        R::FIELDS.iter().map(|name| (*name).to_owned()).collect()
+    }
+}
+
+/// A column of a table: the field and the words above it.
+pub(crate) type Column = (&'static str, &'static str);
+
+/// Prints rows: as a table of these columns, or as `--format` says.
+pub(crate) fn rows<R: Row + 'static>(
+    ui: &Ui,
+    format: Option<&str>,
+    columns: &[Column],
+    headers: &[Column],
+    rows: Vec<R>,
+) -> Result<(), Failure> {
+    let format = format.unwrap_or("table");
+    if matches!(format, "table" | "") {
+        let mut table = Table::new(columns.iter().map(|(_, words)| words));
+        for row in &rows {
+            table.row(columns.iter().map(|(field, _)| one_line(row.field(field))));
+        }
+        ui.print(&table.render());
+        return Ok(());
+    }
+    let rows = rows.into_iter().map(|row| Value::Object(Rc::new(RowObject(row))));
+    let text = Format::parse(format).render(headers, rows, &Functions::docker())?;
+    ui.print(&text);
+    Ok(())
+}
+
+fn one_line(value: Option<Value>) -> String {
+    let text = match value {
+        Some(Value::Str(text)) => text,
+        Some(Value::Int(number)) => number.to_string(),
+        Some(other) => format!("{other:?}"),
+        None => String::new(),
+    };
+    text.replace(['\t', '\n'], " ")
+}
+
+/// Prints one document: by a template, as JSON on one line, or as indented JSON.
+pub(crate) fn document(
+    ui: &Ui,
+    format: Option<&str>,
+    document: &serde_json::Value,
+) -> Result<(), Failure> {
+    match format {
+        None | Some("") => ui.line(&indented(document)),
+        Some("json") => ui.line(&document.to_string()),
+        Some(format) => ui.line(&templated(format, document)?),
+    }
+    Ok(())
+}
+
+/// A document through a template, as docker's `inspect` does it.
+pub(crate) fn templated(format: &str, document: &serde_json::Value) -> Result<String, Failure> {
+    let template = Template::parse(format, &Functions::docker())?;
+    let value = Value::from(document.clone());
+    template.render(&value, MissingKey::Error).map_err(|error| {
+        Failure::new(format!("template parsing error: {error}"))
+    })
+}
+
+/// JSON as docker indents it.
+pub(crate) fn indented(document: &serde_json::Value) -> String {
+    let mut bytes = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
+    serde::Serialize::serialize(document, &mut serializer)
+        .expect("a JSON value can always be written");
+    String::from_utf8(bytes).expect("JSON is UTF-8")
+}

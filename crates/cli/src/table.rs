@@ -1,0 +1,431 @@
+//! docker's tables: columns as wide as their contents, by the rules of Go's tab writer.
+
+use std::collections::BTreeMap;
+
+use super::template::{Functions, MissingKey, Template, TemplateError, Value};
+
+/// What begins a format that asks for a table.
+const TABLE_KEY: &str = "table";
+
+/// The most that a table may hold before it is laid out.
+const MAX_TABLE_BYTES: usize = 64 << 20;
+
+/// Beyond these a table is not lined up, because the blanks would outgrow all else.
+const MAX_CELLS: usize = 1 << 22;
+const MAX_BLANKS: usize = 256 << 20;
+
+/// Lays out text whose cells end in tabs, as Go's `text/tabwriter` does with blanks for padding.
+///
+/// A column is a run of lines that all have a cell there which a tab ends. What follows the last tab
+/// of a line is in no column and is never padded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TabWriter {
+    /// The least width of a column, padding included.
+    pub min_width: usize,
+    /// The blanks behind the widest cell of a column.
+    pub padding: usize,
+}
+
+impl TabWriter {
+    /// The settings of docker's lists: columns of at least ten, three blanks between them.
+    pub const DOCKER: TabWriter = TabWriter {
+        min_width: 10,
+        padding: 3,
+    };
+
+    /// The settings of a few of docker's lists, such as `docker stack ps`: columns of at least twenty.
+    pub const DOCKER_WIDE: TabWriter = TabWriter {
+        min_width: 20,
+        padding: 3,
+    };
+
+    /// The text with blanks in place of tabs. Every character counts as one blank wide.
+    ///
+    /// A table out of all proportion gets the bare padding instead of aligned columns.
+    pub fn lay_out(self, text: &str) -> String {
+        let cells = text
+            .bytes()
+            .filter(|byte| matches!(byte, b'\t' | b'\n'))
+            .count();
+        let aligned = if cells > MAX_CELLS {
+            None
+        } else {
+            self.align(text)
+        };
+        aligned.unwrap_or_else(|| text.replace('\t', &" ".repeat(self.padding)))
+    }
+
+    fn align(self, text: &str) -> Option<String> {
+        let lines: Vec<Vec<&str>> = text
+            .split('\n')
+            .map(|line| line.split('\t').collect())
+            .collect();
+        let widths = self.widths(&lines);
+        let total = widths
+            .iter()
+            .flatten()
+            .fold(0, |sum: usize, width| sum.saturating_add(*width));
+        if total > MAX_BLANKS {
+            return None;
+        }
+        let mut out = String::with_capacity(text.len() * 2);
+        for (number, (cells, widths)) in lines.iter().zip(&widths).enumerate() {
+            if number > 0 {
+                out.push('\n');
+            }
+            for (place, cell) in cells.iter().enumerate() {
+                out.push_str(cell);
+                if let Some(column) = widths.get(place) {
+                    let blanks = column.saturating_sub(cell.chars().count());
+                    out.extend(std::iter::repeat_n(' ', blanks));
+                }
+            }
+        }
+        Some(out)
+    }
+
+    /// The width of the column that each cell of each line belongs to, without the last cells.
+    fn widths(self, lines: &[Vec<&str>]) -> Vec<Vec<usize>> {
+        let mut widths: Vec<Vec<usize>> = Vec::with_capacity(lines.len());
+        // Going down, a column keeps the greatest width so far; going up, that is handed back.
+        for cells in lines {
+            let above = widths.last().map(Vec::as_slice).unwrap_or_default();
+            let own = cells[..cells.len() - 1]
+                .iter()
+                .enumerate()
+                .map(|(place, cell)| {
+                    let wanted = (cell.chars().count() + self.padding).max(self.min_width);
+                    wanted.max(above.get(place).copied().unwrap_or(0))
+                });
+            let own = own.collect();
+            widths.push(own);
+        }
+        for line in (1..widths.len()).rev() {
+            let (above, below) = widths.split_at_mut(line);
+            for (upper, lower) in above[line - 1].iter_mut().zip(&below[0]) {
+                *upper = (*upper).max(*lower);
+            }
+        }
+        widths
+    }
+}
+
+/// A table of known columns; its cells must have no tabs or line ends in them.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    text: String,
+}
+
+impl Table {
+    /// A table with these words at the head of its columns.
+    pub fn new<S: AsRef<str>>(headers: impl IntoIterator<Item = S>) -> Table {
+        let mut table = Table::default();
+        table.row(headers);
+        table
+    }
+
+    /// Adds a row.
+    pub fn row<S: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = S>) {
+        for (place, cell) in cells.into_iter().enumerate() {
+            if place > 0 {
+                self.text.push('\t');
+            }
+            self.text.push_str(cell.as_ref());
+        }
+        self.text.push('\n');
+    }
+
+    /// The table as docker lays it out.
+    pub fn render(&self) -> String {
+        TabWriter::DOCKER.lay_out(&self.text)
+    }
+}
+
+/// A `--format` as docker reads it: whether it asks for a table, and the template in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Format {
+    /// Whether there is a header, and columns are lined up.
+    pub is_table: bool,
+    /// The template for one row, without its line end.
+    pub template: String,
+}
+
+impl Format {
+    /// Reads a format: `table TEMPLATE`, `json`, or a template.
+    ///
+    /// In all of them `\t` and `\n` stand for a tab and a line end.
+    pub fn parse(format: &str) -> Format {
+        if format == "json" {
+            return Format {
+                is_table: false,
+                template: "{{json .}}".to_owned(),
+            };
+        }
+        let rest = format.strip_prefix(TABLE_KEY);
+        let template = rest.unwrap_or(format).trim_matches(' ');
+        let template = template.replace("\\t", "\t").replace("\\n", "\n");
+        Format {
+            is_table: rest.is_some(),
+            template,
+        }
+    }
+
+    /// Writes a line for every row, below a header if this is a table.
+    ///
+    /// `headers` says which words stand above the values of which field. A table without rows is
+    /// its header alone. Nothing is shown when one row fails.
+    pub fn render(
+        &self,
+        headers: &[(&str, &str)],
+        rows: impl IntoIterator<Item = Value>,
+        functions: &Functions,
+    ) -> Result<String, TemplateError> {
+        let template = Template::parse(&self.template, functions)?;
+        let mut text = String::new();
+        if self.is_table {
+            let names = headers
+                .iter()
+                .map(|(field, words)| ((*field).to_owned(), (*words).into()));
+            let names = Value::Map(names.collect::<BTreeMap<String, Value>>());
+            text.push_str(&template.render_partly(&names, &Functions::table_header()));
+            text.push('\n');
+        }
+        for row in rows {
+            text.push_str(&template.render(&row, MissingKey::NoValue)?);
+            text.push('\n');
+            if text.len() > MAX_TABLE_BYTES {
+                return Err(TemplateError::TooLarge {
+                    limit_bytes: MAX_TABLE_BYTES,
+                });
+            }
+        }
+        Ok(if self.is_table {
+            TabWriter::DOCKER.lay_out(&text)
+        } else {
+            text
+        })
+    }
+}
+
+/// Writes rows by a `--format` text; see [`Format::parse`] and [`Format::render`].
+pub fn render_table(
+    template: &str,
+    headers: &[(&str, &str)],
+    rows: impl Iterator<Item = Value>,
+    functions: &Functions,
+) -> Result<String, TemplateError> {
+    Format::parse(template).render(headers, rows, functions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_layout(text: &str, wanted: &str) {
+        assert_eq!(TabWriter::DOCKER.lay_out(text), wanted);
+    }
+
+    fn row(fields: &[(&str, &str)]) -> Value {
+        Value::Struct(
+            fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).into()))
+                .collect(),
+        )
+    }
+
+    const HEADERS: &[(&str, &str)] = &[
+        ("Name", "NAME"),
+        ("Image", "IMAGE"),
+        ("ID", "CONTAINER ID"),
+        ("Ports", "PORTS"),
+    ];
+
+    fn rows() -> Vec<Value> {
+        vec![
+            row(&[
+                ("Name", "web"),
+                ("Image", "nginx:latest"),
+                ("ID", "4f0a"),
+                ("Ports", "80/tcp"),
+            ]),
+            row(&[
+                ("Name", "a-longer-name"),
+                ("Image", "db"),
+                ("ID", "77"),
+                ("Ports", ""),
+            ]),
+        ]
+    }
+
+    #[track_caller]
+    fn check(format: &str, wanted: &str) {
+        let got = render_table(format, HEADERS, rows().into_iter(), &Functions::docker());
+        assert_eq!(got.as_deref(), Ok(wanted), "{format}");
+    }
+
+    #[test]
+    fn pads_columns() {
+        check_layout("", "");
+        check_layout("a", "a");
+        check_layout("a\n", "a\n");
+        check_layout("a\tb\n", "a         b\n");
+        check_layout("a\t\n", "a         \n");
+        check_layout("1234567\tb\n", "1234567   b\n");
+        check_layout("12345678\tb\n", "12345678   b\n");
+        check_layout("\t\tx\n", "                    x\n");
+        check_layout("ä☃é\tx\n123\ty\n", "ä☃é       x\n123       y\n");
+        assert_eq!(
+            TabWriter::DOCKER_WIDE.lay_out("a\tb"),
+            "a                   b"
+        );
+    }
+
+    #[test]
+    fn forms_columns_of_neighbours_only() {
+        check_layout(
+            "a\tb\nlong long cell\tb\nno cell\nshort\tb\n",
+            "a                b\nlong long cell   b\nno cell\nshort     b\n",
+        );
+        check_layout(
+            "a\tb\tc\naaaaaaaaaaaa\tb\na\tbbbbbbbbbbbb\tc\n",
+            "a              b         c\naaaaaaaaaaaa   b\na              bbbbbbbbbbbb   c\n",
+        );
+        check_layout(
+            "a\tb\tc\na\tb\naaaaaaaaaaaa\tb",
+            "a              b         c\na              b\naaaaaaaaaaaa   b",
+        );
+    }
+
+    #[test]
+    fn gives_up_on_absurd_tables() {
+        let text = format!("{}\tx\n{}", "w".repeat(1 << 20), "a\tb\n".repeat(1 << 12));
+        assert!(TabWriter::DOCKER.lay_out(&text).ends_with("\na   b\n"));
+        let text = "\t".repeat(MAX_CELLS + 1);
+        assert_eq!(TabWriter::DOCKER.lay_out(&text).len(), 3 * text.len());
+    }
+
+    #[test]
+    fn shows_dockers_lists() {
+        let mut images = Table::new(["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]);
+        images.row(["alpine", "3.19", "05455a08881e", "4 months ago", "7.38MB"]);
+        images.row(["<none>", "<none>", "0123456789ab", "2 days ago", "1.2GB"]);
+        assert_eq!(
+            images.render(),
+            "REPOSITORY   TAG       IMAGE ID       CREATED        SIZE\n\
+             alpine       3.19      05455a08881e   4 months ago   7.38MB\n\
+             <none>       <none>    0123456789ab   2 days ago     1.2GB\n"
+        );
+        let empty = Table::new([
+            "CONTAINER ID",
+            "IMAGE",
+            "COMMAND",
+            "CREATED",
+            "STATUS",
+            "PORTS",
+            "NAMES",
+        ]);
+        assert_eq!(
+            empty.render(),
+            "CONTAINER ID   IMAGE     COMMAND   CREATED   STATUS    PORTS     NAMES\n"
+        );
+    }
+
+    #[test]
+    fn reads_formats() {
+        let check = |format: &str, is_table: bool, template: &str| {
+            let template = template.to_owned();
+            assert_eq!(
+                Format::parse(format),
+                Format { is_table, template },
+                "{format}"
+            );
+        };
+        check("table {{.ID}}\\t{{.Names}}", true, "{{.ID}}\t{{.Names}}");
+        check("table", true, "");
+        check("table{{.ID}}", true, "{{.ID}}");
+        check("tablex{{.ID}}", true, "x{{.ID}}");
+        check("  {{.ID}}\\n ", false, "{{.ID}}\n");
+        check("\"{{.ID}}\" \\\\n", false, "\"{{.ID}}\" \\\n");
+        check("\\x\\r", false, "\\x\\r");
+        check("json", false, "{{json .}}");
+        check("", false, "");
+    }
+
+    #[test]
+    fn writes_tables_with_headers() {
+        check(
+            "table {{.ID}}\\t{{.Name}}\\t{{.Ports}}",
+            "CONTAINER ID   NAME            PORTS\n\
+             4f0a           web             80/tcp\n\
+             77             a-longer-name   \n",
+        );
+        check("table {{.Name}}", "NAME\nweb\na-longer-name\n");
+        check(
+            "table {{.Name}}: {{.Image}}",
+            "NAME: IMAGE\nweb: nginx:latest\na-longer-name: db\n",
+        );
+        check("table", "\n\n\n");
+    }
+
+    #[test]
+    fn writes_headers_through_functions() {
+        check(
+            "table {{upper .Name}}|{{truncate .ID 1}}",
+            "NAME|CONTAINER ID\nWEB|4\nA-LONGER-NAME|7\n",
+        );
+        check(
+            "table {{pad .Name 2 1}}|",
+            "  NAME |\n  web |\n  a-longer-name |\n",
+        );
+        check(
+            "table {{join (split .Name \"-\") \"+\"}}\\t{{json .ID}}",
+            "NAME            CONTAINER ID\nweb             \"4f0a\"\na+longer+name   \"77\"\n",
+        );
+        check(
+            "table {{range split .Name \"-\"}}{{.}}\\n{{end}}.",
+            "\nweb\n.\na\nlonger\nname\n.\n",
+        );
+        check(
+            "table {{.Name}}\\t{{len .Name}}\\t{{json .}}|x",
+            "NAME            4         \n\
+             web             3         {\"Name\":\"web\",\"Image\":\"nginx:latest\",\"ID\":\"4f0a\",\"Ports\":\"80/tcp\"}|x\n\
+             a-longer-name   13        {\"Name\":\"a-longer-name\",\"Image\":\"db\",\"ID\":\"77\",\"Ports\":\"\"}|x\n",
+        );
+    }
+
+    #[test]
+    fn writes_plain_rows() {
+        check("{{.ID}}\\t{{.Name}}", "4f0a\tweb\n77\ta-longer-name\n");
+        check("{{.ID}}\\n-", "4f0a\n-\n77\n-\n");
+        check("x", "x\nx\n");
+    }
+
+    #[test]
+    fn writes_headers_alone_where_nothing_is_listed() {
+        let write = |format| {
+            render_table(format, HEADERS, std::iter::empty(), &Functions::docker()).unwrap()
+        };
+        assert_eq!(
+            write("table {{.ID}}\\t{{.Ports}}"),
+            "CONTAINER ID   PORTS\n"
+        );
+        assert_eq!(write("{{.ID}}"), "");
+    }
+
+    #[test]
+    fn shows_nothing_of_a_list_with_a_mistake() {
+        let error = |format| {
+            let rows = rows().into_iter();
+            render_table(format, HEADERS, rows, &Functions::docker())
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            error("table {{.ID}}\\t{{.Nope}}"),
+            "template: :1:10: executing \"\" at <.Nope>: can't evaluate field Nope in type struct"
+        );
+        assert_eq!(error("table {{.ID"), "template: :1: unclosed action");
+    }
+}

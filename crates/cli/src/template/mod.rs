@@ -1,0 +1,107 @@
+//! Go's text templates, the language of `--format`.
+//!
+//! A text is read once with [`Template::parse`] and then carried out over any number of values.
+//! Messages are worded as Go's, so that docker's `template parsing error: ` fits before them.
+//! Complex numbers and values that are functions are absent: nothing in docker's data has them.
+
+mod builtins;
+mod call;
+mod compare;
+mod datum;
+mod docker;
+mod error;
+mod escape;
+mod eval;
+mod exec;
+mod fields;
+mod float;
+mod functions;
+mod json;
+mod lexer;
+mod node;
+mod number;
+mod parser;
+mod phrases;
+mod printf;
+mod quote;
+mod token;
+mod value;
+mod verbs;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::TemplateError;
+pub use functions::{Functions, Param};
+pub use value::{Object, Value};
+
+/// The most that a template may write, and the longest text it may make on the way.
+const MAX_OUTPUT_BYTES: usize = 64 << 20;
+
+/// What a key that a map lacks stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissingKey {
+    /// `<no value>`, as Go's templates have it.
+    #[default]
+    NoValue,
+    /// An error, as docker's `inspect` has it for documents.
+    Error,
+}
+
+/// A template that has been read and can be carried out.
+#[derive(Debug, Clone)]
+pub struct Template {
+    text: String,
+    bodies: parser::Bodies,
+    functions: Functions,
+}
+
+impl Template {
+    /// Reads a template, which may call Go's functions and the given ones.
+    pub fn parse(text: &str, functions: &Functions) -> Result<Template, TemplateError> {
+        let bodies = parser::parse(text, functions)?;
+        Ok(Template {
+            text: text.to_owned(),
+            bodies,
+            functions: functions.clone(),
+        })
+    }
+
+    /// Carries the template out over `data`.
+    pub fn render(&self, data: &Value, missing_key: MissingKey) -> Result<String, TemplateError> {
+        let (out, result) = self.render_with(&self.functions, data, missing_key);
+        result.map(|()| out)
+    }
+
+    /// Carries the template out with some functions replaced, and returns how far it came.
+    ///
+    /// The header of a table is written so: what it cannot show, it leaves out.
+    pub fn render_partly(&self, data: &Value, replaced: &Functions) -> String {
+        let mut functions = self.functions.clone();
+        functions.extend(replaced);
+        self.render_with(&functions, data, MissingKey::NoValue).0
+    }
+
+    /// The fields it reads from its data, by their first names and in order.
+    ///
+    /// A template that [reads everything](Template::reads_everything) may read others as well.
+    pub fn fields_used(&self) -> Vec<String> {
+        fields::Reads::of(&self.bodies).fields.into_iter().collect()
+    }
+
+    /// Whether it takes its data as a whole, as `{{json .}}` does.
+    pub fn reads_everything(&self) -> bool {
+        fields::Reads::of(&self.bodies).whole
+    }
+
+    fn render_with(
+        &self,
+        functions: &Functions,
+        data: &Value,
+        missing_key: MissingKey,
+    ) -> (String, Result<(), TemplateError>) {
+        let mut executor = exec::Executor::new(&self.text, &self.bodies, functions, missing_key);
+        let result = executor.run(data);
+        (executor.out, result)
+    }
+}

@@ -1,0 +1,212 @@
+//! What a template is given to look at: Go's dynamic values, as far as documents have them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+/// A value that a template can read.
+#[derive(Clone, Default)]
+pub enum Value {
+    /// Nothing: `null` in a document, or an unset optional field of a [`Value::Struct`].
+    #[default]
+    Nil,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number with a fraction or beyond the whole ones.
+    Float(f64),
+    /// Text.
+    Str(String),
+    /// Values in order.
+    List(Vec<Value>),
+    /// Values by key; one whose values are all text counts as Go's `map[string]string`.
+    Map(BTreeMap<String, Value>),
+    /// Named fields in their order; reading another field is an error, as with Go's structs.
+    Struct(Vec<(String, Value)>),
+    /// Fields that are computed when they are asked for.
+    Object(Rc<dyn Object>),
+}
+
+/// Something with fields that are worth computing only when a template reads them.
+pub trait Object {
+    /// The field `name`, or `None` where there is no such field.
+    fn field(&self, name: &str) -> Option<Value>;
+
+    /// Every field that `json .` shows.
+    fn names(&self) -> Vec<String>;
+
+    /// Calls the method `name`, as in `{{.Label "key"}}`; `None` where there is no such method.
+    ///
+    /// A method that takes no arguments belongs into [`Object::field`].
+    fn call(&self, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
+        let _ = (name, arguments);
+        None
+    }
+
+    /// The name that error messages give to the type.
+    fn type_name(&self) -> &str {
+        "*formatter.Context"
+    }
+}
+
+impl Value {
+    /// The truth of a value: everything but false, zero, nothing and the empty is true.
+    pub fn truth(&self) -> bool {
+        match self {
+            Value::Nil => false,
+            Value::Bool(value) => *value,
+            Value::Int(value) => *value != 0,
+            Value::Float(value) => *value != 0.0,
+            Value::Str(text) => !text.is_empty(),
+            Value::List(items) => !items.is_empty(),
+            Value::Map(entries) => !entries.is_empty(),
+            Value::Struct(_) | Value::Object(_) => true,
+        }
+    }
+
+    /// The name that Go would give to the type of this value.
+    pub fn type_name(&self) -> Cow<'static, str> {
+        match self {
+            Value::Nil => "interface {}".into(),
+            Value::Bool(_) => "bool".into(),
+            Value::Int(_) => "int".into(),
+            Value::Float(_) => "float64".into(),
+            Value::Str(_) => "string".into(),
+            Value::List(_) if self.holds_only_text() => "[]string".into(),
+            Value::List(_) => "[]interface {}".into(),
+            Value::Map(_) if self.holds_only_text() => "map[string]string".into(),
+            Value::Map(_) => "map[string]interface {}".into(),
+            Value::Struct(_) => "struct".into(),
+            Value::Object(object) => object.type_name().to_owned().into(),
+        }
+    }
+
+    /// Whether this is a list or a map that Go would type by its text, as it does with labels.
+    ///
+    /// Such a map answers `index .Labels "missing"` with empty text instead of no value.
+    pub(super) fn holds_only_text(&self) -> bool {
+        let is_text = |value: &Value| matches!(value, Value::Str(_));
+        match self {
+            Value::List(items) => items.iter().all(is_text),
+            Value::Map(entries) => entries.values().all(is_text),
+            _ => false,
+        }
+    }
+
+    /// About how much work a copy of this value is.
+    pub(super) fn weight(&self) -> u64 {
+        1 + match self {
+            Value::Str(text) => text.len() as u64 / 32,
+            Value::List(items) => items.iter().map(Value::weight).sum(),
+            Value::Map(entries) => entries.values().map(Value::weight).sum(),
+            Value::Struct(fields) => fields.iter().map(|(_, value)| value.weight()).sum(),
+            _ => 0,
+        }
+    }
+}
+
+impl PartialEq for Value {
+    /// Compares what can be compared; two objects are never the same.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Value::Nil, Value::Nil) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::Float(a), Value::Float(b)) => a == b,
+            (Value::Str(a), Value::Str(b)) => a == b,
+            (Value::List(a), Value::List(b)) => a == b,
+            (Value::Map(a), Value::Map(b)) => a == b,
+            (Value::Struct(a), Value::Struct(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Nil => f.write_str("Nil"),
+            Value::Bool(value) => value.fmt(f),
+            Value::Int(value) => value.fmt(f),
+            Value::Float(value) => value.fmt(f),
+            Value::Str(text) => text.fmt(f),
+            Value::List(items) => items.fmt(f),
+            Value::Map(entries) => entries.fmt(f),
+            Value::Struct(fields) => fields.fmt(f),
+            Value::Object(object) => f.debug_tuple("Object").field(&object.type_name()).finish(),
+        }
+    }
+}
+
+impl From<serde_json::Value> for Value {
+    /// Takes a document over; its objects become maps, which print their keys sorted.
+    fn from(document: serde_json::Value) -> Self {
+        match document {
+            serde_json::Value::Null => Value::Nil,
+            serde_json::Value::Bool(value) => Value::Bool(value),
+            serde_json::Value::Number(number) => match number.as_i64() {
+                Some(whole) => Value::Int(whole),
+                None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            serde_json::Value::String(text) => Value::Str(text),
+            serde_json::Value::Array(items) => {
+                Value::List(items.into_iter().map(Value::from).collect())
+            }
+            serde_json::Value::Object(entries) => Value::Map(
+                entries
+                    .into_iter()
+                    .map(|(key, value)| (key, value.into()))
+                    .collect(),
+            ),
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value::Str(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Value::Str(text)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Value::Bool(value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Value::Int(value)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Value::Float(value)
+    }
+}
+
+impl<T: Into<Value>> From<Vec<T>> for Value {
+    fn from(items: Vec<T>) -> Self {
+        Value::List(items.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Into<Value>> From<BTreeMap<String, T>> for Value {
+    fn from(entries: BTreeMap<String, T>) -> Self {
+        Value::Map(
+            entries
+                .into_iter()
+                .map(|(key, value)| (key, value.into()))
+                .collect(),
+        )
+    }
+}

@@ -1,0 +1,137 @@
+//! Standard output, standard error and the terminal behind them.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::sync::Arc;
+
+/// Where a command prints.
+#[derive(Clone)]
+pub(crate) struct Ui {
+    facts: Arc<Facts>,
+}
+
+struct Facts {
+    out_is_terminal: bool,
+    error_is_terminal: bool,
+    colours: bool,
+    width: usize,
+}
+
+/// The exit code of a program that SIGPIPE ended, which is what a closed pipe means.
+const BROKEN_PIPE: i32 = 141;
+
+impl Ui {
+    pub(crate) fn new(environment: &BTreeMap<String, String>) -> Ui {
+        let out_is_terminal = io::stdout().is_terminal();
+        let error_is_terminal = io::stderr().is_terminal();
+        let no_colour = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || environment.get("TERM").is_some_and(|value| value == "dumb");
+        let colours = out_is_terminal && !no_colour;
+        let width = if out_is_terminal { terminal_width() } else { 80 };
+        Ui { facts: Arc::new(Facts { out_is_terminal, error_is_terminal, colours, width }) }
+    }
+
+    /// Whether a person sees standard output.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.facts.out_is_terminal
+    }
+
+    /// Whether a person sees standard error.
+    pub(crate) fn error_is_terminal(&self) -> bool {
+        self.facts.error_is_terminal
+    }
+
+    /// Columns of the terminal; 80 without one.
+    pub(crate) fn width(&self) -> usize {
+        self.facts.width
+    }
+
+    /// Prints a line.
+    pub(crate) fn line(&self, text: &str) {
+        self.print(text);
+        self.print("\n");
+    }
+
+    /// Prints text as it is.
+    pub(crate) fn print(&self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// Prints bytes as they are.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        let mut out = io::stdout().lock();
+        if let Err(error) = out.write_all(bytes).and_then(|()| flush_line(&mut out, bytes)) {
+            give_up(&error);
+        }
+    }
+
+    /// Prints text on standard error.
+    pub(crate) fn print_error(&self, text: &str) {
+        // There is nowhere left to complain.
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// Prints a line on standard error.
+    pub(crate) fn warn(&self, text: &str) {
+        self.print_error(&format!("{text}\n"));
+    }
+
+    /// Text in a colour, where colours are wanted.
+    pub(crate) fn paint(&self, colour: Colour, text: &str) -> String {
+        match self.facts.colours {
+            true => format!("\x1b[{}m{text}\x1b[0m", colour.code()),
+            false => text.to_owned(),
+        }
+    }
+
+    /// Asks a question whose answer is yes or no; no answer is no.
+    pub(crate) fn confirm(&self, question: &str) -> bool {
+        self.print(question);
+        let _ = io::stdout().flush();
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        read.is_ok() && matches!(answer.trim(), "y" | "Y")
+    }
+}
+
+/// Colours that mean something here.
+#[derive(Clone, Copy)]
+pub(crate) enum Colour {
+    Green,
+    Yellow,
+    Red,
+    Faint,
+}
+
+impl Colour {
+    fn code(self) -> &'static str {
+        match self {
+            Colour::Green => "32",
+            Colour::Yellow => "33",
+            Colour::Red => "31",
+            Colour::Faint => "2",
+        }
+    }
+}
+
+fn flush_line(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    match bytes.last() {
+        Some(b'\n') => out.flush(),
+        _ => Ok(()),
+    }
+}
+
+fn give_up(error: &io::Error) {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        std::process::exit(BROKEN_PIPE);
+    }
+    let _ = writeln!(io::stderr(), "error: cannot write to standard output\n  because: {error}");
+    std::process::exit(1);
+}
+
+fn terminal_width() -> usize {
+    match rustix::termios::tcgetwinsize(io::stdout()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => 80,
+    }
+}

@@ -1,0 +1,130 @@
+//! What can go wrong with a verb. Where docker's users match docker's words, the words are docker's.
+
+use std::io;
+use std::path::PathBuf;
+
+use image::archive::ArchiveError;
+use registry::FetchError;
+use spec::{ChangeError, ConfigError, ReferenceError};
+use store::{ErrorKind, StoreError};
+
+/// An error of the engine.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum EngineError {
+    #[error("No such image: {0}")]
+    NoSuchImage(String),
+    #[error("image {prefix} is ambiguous: {candidates}")]
+    Ambiguous { prefix: String, candidates: String },
+    #[error("{source}")]
+    Reference { text: String, source: ReferenceError },
+    #[error("refusing to create a tag with a digest reference")]
+    TagWithDigest,
+    #[error("reference does not exist")]
+    NoReference(String),
+    #[error("conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories")]
+    ManyNames { id: String },
+    #[error("conflict: unable to delete {id} (cannot be forced) - image is mounted at {}", path.display())]
+    Mounted { id: String, path: PathBuf },
+    #[error("conflict: unable to delete {id} (cannot be forced) - image has dependent child images")]
+    HasChildren { id: String },
+    #[error("image {name} was found but does not match the specified platform: wanted {wanted}, actual: {actual}")]
+    OtherPlatform { name: String, wanted: String, actual: String },
+    #[error("image with reference {name} was found but does not provide the specified platform ({wanted})")]
+    NoPlatform { name: String, wanted: String },
+    #[error("image {0} is not mounted")]
+    NotMounted(String),
+    #[error("{path} is not in the image")]
+    NoPath { path: String },
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    #[error("invalid filter '{0}'")]
+    Filter(String),
+    #[error("{0}")]
+    Input(String),
+    #[error("the image's configuration is malformed")]
+    Config(#[source] ConfigError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("cannot {doing} {}", path.display())]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot write the archive")]
+    Write(#[source] io::Error),
+    #[error("cannot read the archive")]
+    Read(#[source] io::Error),
+}
+
+/// What kind of error it is.
+pub type Kind = ErrorKind;
+
+impl EngineError {
+    /// What kind it is, for exit codes and statuses.
+    pub fn kind(&self) -> Kind {
+        use EngineError as E;
+        match self {
+            E::NoSuchImage(_) | E::NoReference(_) | E::NoPath { .. } => Kind::NotFound,
+            E::OtherPlatform { .. } | E::NoPlatform { .. } => Kind::NotFound,
+            E::ManyNames { .. } | E::Mounted { .. } | E::HasChildren { .. } => Kind::Conflict,
+            E::NotMounted(_) => Kind::Conflict,
+            E::Reference { .. } | E::Ambiguous { .. } | E::TagWithDigest | E::Change(_) => {
+                Kind::InvalidInput
+            }
+            E::Filter(_) | E::Input(_) | E::Archive(_) => Kind::InvalidInput,
+            E::Config(_) => Kind::Corrupt,
+            E::Store(error) => error.kind(),
+            E::Io { .. } | E::Write(_) | E::Read(_) | E::Fetch(_) => Kind::Other,
+        }
+    }
+
+    /// Whether its words are docker's, so that its first line is what docker prints.
+    pub fn is_dockers(&self) -> bool {
+        use EngineError as E;
+        matches!(
+            self,
+            E::NoSuchImage(_)
+                | E::NoReference(_)
+                | E::Reference { .. }
+                | E::TagWithDigest
+                | E::ManyNames { .. }
+                | E::Mounted { .. }
+                | E::HasChildren { .. }
+                | E::Change(_)
+                | E::Filter(_)
+                | E::OtherPlatform { .. }
+                | E::NoPlatform { .. }
+        )
+    }
+
+    /// What the user can do, where we know it.
+    pub fn hint(&self) -> Option<String> {
+        use EngineError as E;
+        match self {
+            E::Store(error) => error.hint(),
+            E::NoSuchImage(_) | E::NoReference(_) => {
+                Some("`mica images` lists what is here; `mica load` and `mica import` bring more".to_owned())
+            }
+            E::Ambiguous { .. } => Some("give more digits, or a name".to_owned()),
+            E::Mounted { .. } => Some("`mica image unmount` it first, or use --force".to_owned()),
+            E::Archive(ArchiveError::NoImages) => {
+                Some("a plain file system becomes an image with `mica import`".to_owned())
+            }
+            E::Write(error) if error.kind() == io::ErrorKind::StorageFull => {
+                Some("free space where the archive is written".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// An error of input or output, with what was done and to what.
+    pub fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> EngineError {
+        let path = path.into();
+        move |source| EngineError::Io { doing, path, source }
+    }
+}
+
+/// What the verbs return.
+pub type Result<T, E = EngineError> = std::result::Result<T, E>;

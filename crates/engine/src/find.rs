@@ -1,0 +1,102 @@
+//! Which image is meant: a name, a name with a digest, an id, or the beginning of one.
+
+use spec::{Digest, ImageId, Platform, Reference};
+use store::Images;
+
+use crate::error::{EngineError, Result};
+
+/// An image that was found, and by what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its id.
+    pub id: ImageId,
+    /// The full name it was found by; none if it was found by its id.
+    pub name: Option<String>,
+    /// Whether a name with a digest was given.
+    pub by_digest: bool,
+}
+
+/// Finds an image as docker does: a name goes before an id that looks the same.
+pub(crate) fn find(images: &Images, text: &str) -> Result<Found> {
+    let missing = || EngineError::NoSuchImage(shown(text));
+    let by_id = |id| Found { id, name: None, by_digest: false };
+    let bare = text.strip_prefix("sha256:").unwrap_or(text);
+    if let Ok(digest) = format!("sha256:{bare}").parse::<Digest>() {
+        let id = ImageId(digest);
+        return images.images.contains_key(&id).then(|| by_id(id)).ok_or_else(missing);
+    }
+    if let Ok(reference) = Reference::parse(text) {
+        if let Some(found) = by_name(images, &reference) {
+            return Ok(found);
+        }
+    } else if !is_prefix(bare) {
+        Reference::parse(text)
+            .map_err(|source| EngineError::Reference { text: text.to_owned(), source })?;
+    }
+    if !is_prefix(bare) {
+        return Err(missing());
+    }
+    let prefix = format!("sha256:{bare}");
+    let mut matches = images.images.keys().filter(|id| id.to_string().starts_with(&prefix));
+    let Some(first) = matches.next() else { return Err(missing()) };
+    let others: Vec<String> = matches.map(|id| id.0.short()).collect();
+    match others.is_empty() {
+        true => Ok(by_id(*first)),
+        false => {
+            let candidates = [vec![first.0.short()], others].concat().join(", ");
+            Err(EngineError::Ambiguous { prefix: text.to_owned(), candidates })
+        }
+    }
+}
+
+fn by_name(images: &Images, reference: &Reference) -> Option<Found> {
+    if let Some(digest) = reference.digest() {
+        let wanted = format!("{}@{digest}", reference.name());
+        let (id, _) = images
+            .images
+            .iter()
+            .find(|(_, record)| record.repo_digests.contains(&wanted))?;
+        return Some(Found { id: *id, name: Some(wanted), by_digest: true });
+    }
+    let name = reference.clone().with_default_tag().to_string();
+    let record = images.names.get(&name)?;
+    Some(Found { id: record.image, name: Some(name), by_digest: false })
+}
+
+/// The image of a name for a platform.
+pub(crate) fn find_for(images: &Images, text: &str, platform: Option<&Platform>) -> Result<Found> {
+    let found = find(images, text)?;
+    let Some(wanted) = platform else { return Ok(found) };
+    let of_name: Vec<ImageId> = match found.name.as_ref().and_then(|name| images.names.get(name)) {
+        Some(record) => record.images().collect(),
+        None => vec![found.id],
+    };
+    let best = of_name
+        .iter()
+        .filter_map(|id| Some((images.images.get(id)?.platform.rank(wanted)?, *id)))
+        .min_by_key(|(rank, _)| *rank);
+    match best {
+        Some((_, id)) => Ok(Found { id, ..found }),
+        None => {
+            let name = text.to_owned();
+            Err(EngineError::NoPlatform { name, wanted: wanted.to_string() })
+        }
+    }
+}
+
+/// An image's name in a message: docker adds the tag that it looked for.
+fn shown(text: &str) -> String {
+    if is_prefix(text.strip_prefix("sha256:").unwrap_or(text)) && text.contains(':') {
+        return text.to_owned();
+    }
+    match Reference::parse(text) {
+        Ok(reference) => reference.with_default_tag().familiar(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+fn is_prefix(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 64
+        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}

@@ -1,0 +1,247 @@
+//! The images there are, filtered as docker filters them.
+
+use std::collections::BTreeSet;
+
+use spec::{ImageConfig, ImageId, Reference, Timestamp};
+use store::{ImageRecord, Images};
+
+use crate::Engine;
+use crate::error::{EngineError, Result};
+use crate::find::find;
+
+/// A request for a list.
+#[derive(Clone, Debug, Default)]
+pub struct ListImages {
+    /// Intermediate images too.
+    pub all: bool,
+    /// Only images that match this name.
+    pub pattern: Option<String>,
+    /// Only images that match all of these.
+    pub filters: Vec<ImageFilter>,
+}
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ImageFilter {
+    /// Made before this image.
+    Before(String),
+    /// Made after this image.
+    Since(String),
+    /// With names, or without.
+    Dangling(bool),
+    /// With this label, or with this label and value.
+    Label(String, Option<String>),
+    /// With a name that matches.
+    Reference(String),
+    /// Made before this time.
+    Until(Timestamp),
+}
+
+impl ImageFilter {
+    /// Parses `key=value` as `--filter` takes it.
+    pub fn parse(text: &str) -> Result<ImageFilter> {
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            EngineError::Input(format!(
+                "invalid argument \"{text}\" for \"-f, --filter\" flag: invalid filter '{text}': must be in the form of name=value"
+            ))
+        })?;
+        let value = value.trim().to_owned();
+        Ok(match key.trim().to_lowercase().as_str() {
+            "before" => ImageFilter::Before(value),
+            "since" => ImageFilter::Since(value),
+            "reference" => ImageFilter::Reference(value),
+            "dangling" => match value.as_str() {
+                "true" | "1" | "t" | "T" | "TRUE" | "True" => ImageFilter::Dangling(true),
+                "false" | "0" | "f" | "F" | "FALSE" | "False" => ImageFilter::Dangling(false),
+                _ => return Err(EngineError::Filter(format!("dangling={value}"))),
+            },
+            "label" => match value.split_once('=') {
+                Some((key, value)) => ImageFilter::Label(key.to_owned(), Some(value.to_owned())),
+                None => ImageFilter::Label(value, None),
+            },
+            "until" => {
+                let time = Timestamp::parse_docker(&value, Timestamp::now());
+                ImageFilter::Until(time.map_err(|error| EngineError::Input(error.to_string()))?)
+            }
+            key => return Err(EngineError::Filter(key.to_owned())),
+        })
+    }
+}
+
+/// One image under one name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageRow {
+    /// Its id.
+    pub id: ImageId,
+    /// The name; none for an image without.
+    pub name: Option<Reference>,
+    /// The digest that a registry knows it by.
+    pub digest: Option<String>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// Its size.
+    pub size: u64,
+    /// What it runs on.
+    pub platform: String,
+}
+
+impl Engine {
+    /// Lists images, the newest first, one row for each name.
+    pub fn list(&self, list: &ListImages) -> Result<Vec<ImageRow>> {
+        let images = self.store.images()?;
+        let mut named: Vec<(ImageId, Reference)> = Vec::new();
+        for (name, record) in &images.names {
+            let Ok(reference) = Reference::parse(name) else { continue };
+            named.extend(record.images().map(|id| (id, reference.clone())));
+        }
+        named.sort();
+        let parents: BTreeSet<ImageId> =
+            images.images.values().filter_map(|record| record.parent).collect();
+        let conditions = self.conditions(&images, &list.filters)?;
+        let mut rows = Vec::new();
+        for (id, record) in &images.images {
+            let first = named.partition_point(|(other, _)| other < id);
+            let names: Vec<&Reference> =
+                named[first..].iter().take_while(|(other, _)| other == id).map(|(_, n)| n).collect();
+            let intermediate = names.is_empty() && parents.contains(id);
+            if intermediate && !list.all {
+                continue;
+            }
+            if !self.passes(id, record, &names, &conditions)? {
+                continue;
+            }
+            let patterns = conditions.iter().filter_map(|condition| match condition {
+                Condition::Reference(pattern) => Some(pattern.as_str()),
+                _ => None,
+            });
+            let patterns: Vec<&str> = patterns.chain(list.pattern.as_deref()).collect();
+            rows.extend(rows_of(*id, record, &names, &patterns));
+        }
+        let newest = |row: &ImageRow| std::cmp::Reverse(row.created.map(|time| (time.unix_seconds(), time.nanos())));
+        rows.sort_by_cached_key(|row| (newest(row), row.name.as_ref().map(|name| name.to_string())));
+        Ok(rows)
+    }
+
+    /// Filters with the images that they name looked up.
+    fn conditions(&self, images: &Images, filters: &[ImageFilter]) -> Result<Vec<Condition>> {
+        let created = |name: &str| -> Result<Option<Timestamp>> {
+            Ok(images.images[&find(images, name)?.id].created)
+        };
+        filters
+            .iter()
+            .map(|filter| {
+                Ok(match filter {
+                    ImageFilter::Before(name) => Condition::Before(created(name)?),
+                    ImageFilter::Since(name) => Condition::Since(created(name)?),
+                    ImageFilter::Until(time) => Condition::Before(Some(*time)),
+                    ImageFilter::Dangling(wanted) => Condition::Dangling(*wanted),
+                    ImageFilter::Label(key, value) => Condition::Label(key.clone(), value.clone()),
+                    ImageFilter::Reference(pattern) => Condition::Reference(pattern.clone()),
+                })
+            })
+            .collect()
+    }
+
+    fn passes(
+        &self,
+        id: &ImageId,
+        record: &ImageRecord,
+        names: &[&Reference],
+        conditions: &[Condition],
+    ) -> Result<bool> {
+        let references: Vec<&String> = conditions
+            .iter()
+            .filter_map(|condition| match condition {
+                Condition::Reference(pattern) => Some(pattern),
+                _ => None,
+            })
+            .collect();
+        // Several patterns are alternatives; everything else must hold at once.
+        if !references.is_empty()
+            && !references.iter().any(|pattern| names.iter().any(|name| matches(pattern, name)))
+        {
+            return Ok(false);
+        }
+        for condition in conditions {
+            let holds = match condition {
+                Condition::Before(time) => record.created < *time,
+                Condition::Since(time) => record.created > *time,
+                Condition::Dangling(wanted) => names.is_empty() == *wanted,
+                Condition::Label(key, value) => self.has_label(id, key, value.as_deref())?,
+                Condition::Reference(_) => true,
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn has_label(&self, id: &ImageId, key: &str, value: Option<&str>) -> Result<bool> {
+        let config = self.config(*id)?;
+        let labels = config.config.map(|config| config.labels).unwrap_or_default();
+        Ok(labels.get(key).is_some_and(|found| value.is_none_or(|wanted| wanted == found)))
+    }
+
+    /// An image's configuration.
+    pub(crate) fn config(&self, id: ImageId) -> Result<ImageConfig> {
+        let bytes = self.store.read_document(&id.0)?;
+        ImageConfig::parse(&bytes).map_err(EngineError::Config)
+    }
+}
+
+enum Condition {
+    Before(Option<Timestamp>),
+    Since(Option<Timestamp>),
+    Dangling(bool),
+    Label(String, Option<String>),
+    Reference(String),
+}
+
+/// An image's rows: one for each name that was asked for, or one without a name.
+fn rows_of(
+    id: ImageId,
+    record: &ImageRecord,
+    names: &[&Reference],
+    patterns: &[&str],
+) -> Vec<ImageRow> {
+    let row = |name: Option<&Reference>| {
+        let digest = name.and_then(|name| {
+            let prefix = format!("{}@", name.name());
+            record.repo_digests.iter().find_map(|full| full.strip_prefix(&prefix)).map(str::to_owned)
+        });
+        ImageRow {
+            id,
+            name: name.cloned(),
+            digest,
+            created: record.created,
+            size: record.size,
+            platform: record.platform.short(),
+        }
+    };
+    let wanted = |name: &Reference| patterns.iter().all(|pattern| matches(pattern, name));
+    match names.is_empty() {
+        true if patterns.is_empty() => vec![row(None)],
+        true => Vec::new(),
+        false => {
+            names.iter().filter(|name| wanted(name)).map(|name| row(Some(name))).collect()
+        }
+    }
+}
+
+/// Whether a name matches a pattern, as docker's `FamiliarMatch`: the whole familiar name or the
+/// name without its tag, with `*`, `?` and `[…]` that do not reach over a slash.
+fn matches(pattern: &str, name: &Reference) -> bool {
+    let familiar = name.familiar();
+    let glob = |text: &str| spec::path_match(pattern, text).unwrap_or(false);
+    if glob(&familiar) || glob(&name.familiar_name()) {
+        return true;
+    }
+    // `docker.io/library/busybox` asks for what is shown as `busybox`.
+    match Reference::parse(pattern) {
+        Ok(full) => {
+            full.name() == name.name() && full.tag().is_none_or(|tag| Some(tag) == name.tag())
+        }
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,328 @@
+//! Images out of an archive, a layout or a stream.
+//!
+//! Layers are unpacked side by side and put on their stacks from the bottom up. The images become
+//! visible together, when all of them are whole.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::mpsc::sync_channel;
+
+use image::archive::{ArchiveError, Bundle, Bundled, BundledLayer, FolderBundle, TarBundle, read_bundle};
+use image::codec::{Codec, expand};
+use spec::{ChainId, DiffId, ImageId, MediaType, Platform, Reference, Timestamp};
+use store::{
+    Expected, ImageRecord, LayerRecord, Layers, Lease, ManifestRef, NameRecord, StoreError, Unpacked,
+};
+
+use crate::Engine;
+use crate::error::{EngineError, Result};
+use crate::progress::{Progress, Reported};
+use crate::spool::Spooled;
+
+/// A request to load.
+pub struct Load {
+    /// Where from.
+    pub source: LoadSource,
+    /// Only images of these platforms; all of them if empty.
+    pub platforms: Vec<Platform>,
+    /// A name for an image that comes without one.
+    pub name: Option<Reference>,
+}
+
+/// Where images come from.
+pub enum LoadSource {
+    /// An archive in a file, compressed or not.
+    File(File),
+    /// An archive in a stream.
+    Stream(Box<dyn Read + Send>),
+    /// An OCI layout in a folder.
+    Folder(PathBuf),
+}
+
+/// An image that was loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// Its id.
+    pub id: ImageId,
+    /// Its names.
+    pub names: Vec<Reference>,
+    /// The names that other images lost to it, with their ids.
+    pub displaced: Vec<(Reference, ImageId)>,
+}
+
+/// As many layers are unpacked at once.
+const WORKERS: usize = 2;
+
+impl Engine {
+    /// Loads all images of an archive.
+    pub fn load(&self, load: Load, progress: &dyn Progress) -> Result<Vec<Loaded>> {
+        let lease = self.store.lease()?;
+        let bundle: Box<dyn Bundle + '_> = match load.source {
+            LoadSource::Folder(path) => Box::new(FolderBundle::open(&path)?),
+            LoadSource::File(file) => self.open_archive(&lease, file)?,
+            LoadSource::Stream(stream) => {
+                let (_, plain) = expand(stream).map_err(EngineError::Read)?;
+                let plain = BufReader::with_capacity(256 << 10, plain);
+                Box::new(Spooled::read(&self.store, &lease, plain)?)
+            }
+        };
+        let mut images = read_bundle(&*bundle)?;
+        if !load.platforms.is_empty() {
+            images = select(images, &load.platforms)?;
+        }
+        if images.is_empty() {
+            return Err(ArchiveError::NoImages.into());
+        }
+        if let (Some(name), [image]) = (&load.name, images.as_mut_slice())
+            && image.names.is_empty()
+        {
+            image.names.push(name.clone());
+        }
+        let made = self.unpack_all(&lease, &*bundle, &images, progress)?;
+        let loaded = self.publish(&lease, &images, made)?;
+        for image in &loaded {
+            let id = image.id.to_string();
+            let name = image.names.first().map_or_else(|| id.clone(), Reference::familiar);
+            self.store.record_event("image", "load", &id, &[("name", &name)]);
+        }
+        Ok(loaded)
+    }
+
+    /// A plain archive is read where it lies; a compressed one is set down first.
+    fn open_archive<'a>(&'a self, lease: &Lease, file: File) -> Result<Box<dyn Bundle + 'a>> {
+        let mut head = [0; 16];
+        let is_file = file.metadata().map_err(EngineError::Read)?.is_file();
+        let bytes = match is_file {
+            true => std::os::unix::fs::FileExt::read_at(&file, &mut head, 0).map_err(EngineError::Read)?,
+            false => 0,
+        };
+        if is_file && Codec::detect(&head[..bytes]) == Codec::None {
+            return Ok(Box::new(TarBundle::open(file)?));
+        }
+        let (_, plain) = expand(file).map_err(EngineError::Read)?;
+        let plain = BufReader::with_capacity(256 << 10, plain);
+        Ok(Box::new(Spooled::read(&self.store, lease, plain)?))
+    }
+
+    /// Brings every layer of these images into the store, each once.
+    fn unpack_all(
+        &self,
+        lease: &Lease,
+        bundle: &dyn Bundle,
+        images: &[Bundled],
+        progress: &dyn Progress,
+    ) -> Result<Layers> {
+        let mut layers = self.store.tables()?.layers;
+        for image in images {
+            for chain in ChainId::chain(&image.config.rootfs.diff_ids) {
+                lease.protect_chain(&chain)?;
+            }
+        }
+        // What the lease protects now may have gone a moment before: look again.
+        let fresh = self.store.tables()?.layers;
+        layers.layers.retain(|chain, _| fresh.layers.contains_key(chain));
+        let mut wanted: Vec<&BundledLayer> = Vec::new();
+        for layer in images.iter().flat_map(|image| &image.layers) {
+            let known = layers.by_diff(layer.diff).is_some();
+            if !known && !wanted.iter().any(|other| other.diff == layer.diff) {
+                wanted.push(layer);
+            }
+        }
+        let queue = Mutex::new(wanted.iter());
+        let (send, receive) = sync_channel::<(DiffId, Result<Unpacked>)>(0);
+        std::thread::scope(|scope| {
+            for _ in 0..WORKERS.min(wanted.len()) {
+                let (send, queue) = (send.clone(), &queue);
+                scope.spawn(move || loop {
+                    let next = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
+                    let Some(layer) = next else { return };
+                    let unpacked = self.unpack(lease, bundle, layer, progress);
+                    if send.send((layer.diff, unpacked)).is_err() {
+                        return;
+                    }
+                });
+            }
+            drop(send);
+            let mut waiting: BTreeMap<DiffId, Unpacked> = BTreeMap::new();
+            let mut arriving = receive.into_iter();
+            for image in images {
+                self.stack_up(lease, image, &mut layers, &mut waiting, &mut arriving)?;
+            }
+            Ok(layers)
+        })
+    }
+
+    fn unpack(
+        &self,
+        lease: &Lease,
+        bundle: &dyn Bundle,
+        layer: &BundledLayer,
+        progress: &dyn Progress,
+    ) -> Result<Unpacked> {
+        let missing = || ArchiveError::Missing { name: layer.part.clone() };
+        let part = bundle.open(&layer.part)?.ok_or_else(missing)?;
+        let item = progress.begin(&layer.diff.0.short(), "Loading layer", Some(part.bytes));
+        let mut reader = Reported { inner: part.reader, item };
+        let expected =
+            Expected { blob: layer.blob, blob_bytes: layer.bytes, diff: Some(layer.diff) };
+        let unpacked = self.store.unpack_layer(lease, &mut reader, expected)?;
+        reader.item.done();
+        Ok(unpacked)
+    }
+
+    /// Puts one image's layers on each other, waiting for those that are still on their way.
+    fn stack_up(
+        &self,
+        lease: &Lease,
+        image: &Bundled,
+        layers: &mut Layers,
+        waiting: &mut BTreeMap<DiffId, Unpacked>,
+        arriving: &mut dyn Iterator<Item = (DiffId, Result<Unpacked>)>,
+    ) -> Result<()> {
+        let mut parent = None;
+        for diff in &image.config.rootfs.diff_ids {
+            let chain = ChainId::extend(parent, *diff);
+            if !layers.layers.contains_key(&chain) {
+                while layers.by_diff(*diff).is_none() && !waiting.contains_key(diff) {
+                    let Some((arrived, unpacked)) = arriving.next() else { break };
+                    waiting.insert(arrived, unpacked?);
+                }
+                let (chain, record) = match (waiting.remove(diff), layers.by_diff(*diff)) {
+                    (Some(unpacked), _) => {
+                        self.store.adopt_layer(lease, unpacked, parent, layers)?
+                    }
+                    (None, Some(known)) => {
+                        let known: LayerRecord = known.clone();
+                        self.store.reuse_layer(lease, &known, parent, layers)?
+                    }
+                    (None, None) => return Err(StoreError::NoLayer(chain).into()),
+                };
+                layers.layers.insert(chain, record);
+            }
+            parent = Some(chain);
+        }
+        Ok(())
+    }
+
+    /// Makes the images visible, all at once.
+    fn publish(&self, lease: &Lease, images: &[Bundled], layers: Layers) -> Result<Vec<Loaded>> {
+        let now = Timestamp::now();
+        let mut records = Vec::new();
+        let mut indexes = Vec::new();
+        for image in images {
+            let id = ImageId(self.store.put_document(lease, &image.config_bytes)?);
+            let manifest = self.put_original(lease, image.manifest.as_ref())?;
+            let top = ChainId::of(&image.config.rootfs.diff_ids);
+            let size = layers.stack(top)?.iter().map(|(_, layer)| layer.bytes).sum();
+            let record = ImageRecord {
+                top,
+                created: image.config.created,
+                tagged: (!image.names.is_empty()).then_some(now),
+                size,
+                platform: image.platform(),
+                manifest,
+                repo_digests: Default::default(),
+                parent: None,
+            };
+            records.push((id, record));
+            indexes.push(self.put_original(lease, image.index.as_ref())?);
+        }
+        self.store.change(|tables| {
+            for (chain, record) in &layers.layers {
+                tables.layers.layers.entry(*chain).or_insert_with(|| record.clone());
+            }
+            let mut loaded = Vec::new();
+            for ((image, (id, record)), index) in images.iter().zip(&records).zip(&indexes) {
+                let known = tables.images.images.remove(id);
+                let merged = merge(known, record.clone());
+                tables.images.images.insert(*id, merged);
+                let mut displaced = Vec::new();
+                for name in &image.names {
+                    displaced.extend(name_image(tables, name, *id, index.as_ref()));
+                }
+                loaded.push(Loaded { id: *id, names: image.names.clone(), displaced });
+            }
+            Ok::<_, EngineError>(loaded)
+        })
+    }
+
+    fn put_original(
+        &self,
+        lease: &Lease,
+        original: Option<&image::archive::Original>,
+    ) -> Result<Option<ManifestRef>> {
+        let Some(original) = original else { return Ok(None) };
+        let digest = self.store.put_document(lease, &original.bytes)?;
+        let media_type: MediaType = original.media_type.clone();
+        Ok(Some(ManifestRef { digest, media_type, size: original.bytes.len() as u64 }))
+    }
+}
+
+/// What was known of an image stays known when it comes again.
+fn merge(known: Option<ImageRecord>, new: ImageRecord) -> ImageRecord {
+    let Some(known) = known else { return new };
+    ImageRecord {
+        tagged: new.tagged.or(known.tagged),
+        manifest: known.manifest.or(new.manifest),
+        repo_digests: known.repo_digests,
+        parent: known.parent,
+        ..new
+    }
+}
+
+/// Gives an image a name. Images of one index share the name: the one for this machine stands for
+/// it. Returns the image that lost the name.
+fn name_image(
+    tables: &mut store::Tables,
+    name: &Reference,
+    id: ImageId,
+    index: Option<&ManifestRef>,
+) -> Option<(Reference, ImageId)> {
+    let images = &tables.images.images;
+    let host = Platform::host();
+    let rank = |id: &ImageId| images.get(id).and_then(|record| record.platform.rank(&host));
+    let text = name.to_string();
+    let before = tables.images.names.get(&text).cloned();
+    let record = match (&before, index) {
+        (Some(record), Some(index)) if record.index.as_ref() == Some(index) => {
+            let mut all: Vec<ImageId> = record.images().chain([id]).collect();
+            all.dedup();
+            all.sort_by_key(|id| rank(id).unwrap_or(u32::MAX));
+            let mut unique = Vec::new();
+            for id in all {
+                if !unique.contains(&id) {
+                    unique.push(id);
+                }
+            }
+            NameRecord { image: unique.remove(0), others: unique, index: Some(index.clone()) }
+        }
+        (_, index) => NameRecord { image: id, others: Vec::new(), index: index.cloned() },
+    };
+    let displaced = before
+        .filter(|before| record.images().all(|id| id != before.image))
+        .map(|before| (name.clone(), before.image));
+    tables.images.names.insert(text, record);
+    displaced
+}
+
+fn select(images: Vec<Bundled>, platforms: &[Platform]) -> Result<Vec<Bundled>> {
+    let shown = images.first().and_then(|image| image.names.first().map(Reference::familiar));
+    let mut chosen: Vec<Bundled> = Vec::new();
+    for wanted in platforms {
+        let before = chosen.len();
+        for image in &images {
+            let have = chosen.iter().any(|other| other.id() == image.id());
+            if image.platform().matches(wanted) && !have {
+                chosen.push(image.clone());
+            }
+        }
+        if chosen.len() == before {
+            let name = shown.clone().unwrap_or_else(|| "<none>".to_owned());
+            return Err(EngineError::NoPlatform { name, wanted: wanted.to_string() });
+        }
+    }
+    Ok(chosen)
+}

@@ -1,0 +1,348 @@
+//! Looking into images: mounted, listed, compared, explained.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use image::erofs::{IndexError, IndexInode};
+use image::merged::{Change, Merged, Origin, diff};
+use image::tree::clean;
+use serde_json::Value;
+use spec::{ChainId, ImageId};
+use store::{StoreError, Tables, View};
+
+use crate::Engine;
+use crate::error::{EngineError, Result};
+use crate::find::find;
+
+/// A file in an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRow {
+    /// Its path, with a slash in front.
+    pub path: Vec<u8>,
+    /// Kind and permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Size.
+    pub size: u64,
+    /// Modification time in seconds.
+    pub mtime: i64,
+    /// Where a link leads.
+    pub target: Option<Vec<u8>>,
+    /// The layer that it is from, counted from the bottom.
+    pub layer: usize,
+}
+
+/// How two images differ.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImageDiff {
+    /// Files that only one has or that differ.
+    pub files: Vec<DiffEntry>,
+    /// Fields of the configuration that differ: name, first image's value, second's.
+    pub config: Vec<(String, Value, Value)>,
+}
+
+/// A file that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiffEntry {
+    /// Its path, with a slash in front.
+    pub path: Vec<u8>,
+    /// How.
+    pub change: Change,
+    /// Its size in the first image.
+    pub before: Option<u64>,
+    /// Its size in the second.
+    pub after: Option<u64>,
+}
+
+/// A layer that has something to say about a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WhyRow {
+    /// The layer's place, counted from the bottom.
+    pub layer: usize,
+    /// The layer's diff id.
+    pub diff: String,
+    /// What made the layer.
+    pub created_by: String,
+    /// `added`, `changed` or `deleted`.
+    pub what: &'static str,
+    /// The file's size there.
+    pub size: u64,
+}
+
+/// A layer in the tree of layers that images share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TreeRow {
+    /// The stack that ends with the layer.
+    pub chain: ChainId,
+    /// How many layers are below it.
+    pub depth: usize,
+    /// Its size.
+    pub size: u64,
+    /// The size of the whole stack.
+    pub total: u64,
+    /// Images whose topmost layer it is: ids and names.
+    pub images: Vec<(ImageId, Vec<String>)>,
+}
+
+impl Engine {
+    /// Mounts an image for reading and says where.
+    pub fn mount_image(&self, name: &str) -> Result<PathBuf> {
+        let lease = self.store.lease()?;
+        let id = find(&self.store.images()?, name)?.id;
+        Ok(self.store.mount_view(&lease, id)?)
+    }
+
+    /// Takes one user of an image's mount away, or all of them.
+    pub fn unmount_image(&self, name: &str, force: bool) -> Result<ImageId> {
+        let id = find(&self.store.images()?, name)?.id;
+        match self.store.unmount_view(id, force)? {
+            Some(_) => Ok(id),
+            None => Err(EngineError::NotMounted(name.to_owned())),
+        }
+    }
+
+    /// The images that are mounted.
+    pub fn mounted_images(&self) -> Result<Vec<View>> {
+        Ok(self.store.views()?)
+    }
+
+    /// Every file of an image, or those below a path.
+    pub fn image_files(&self, name: &str, below: &str) -> Result<Vec<FileRow>> {
+        let tables = self.store.tables()?;
+        let (_, merged, chains) = self.merged(&tables, name)?;
+        let parts = clean(below.as_bytes());
+        let missing = || EngineError::NoPath { path: below.to_owned() };
+        let start = merged.find(&parts).map_err(at_top(&chains))?;
+        let Some(start) = start else {
+            return if parts.is_empty() { Ok(Vec::new()) } else { Err(missing()) };
+        };
+        let mut rows = Vec::new();
+        let mut path = parts.iter().flat_map(|part| [b"/", *part].concat()).collect::<Vec<u8>>();
+        let mut add = |path: &[u8], top: &Origin| -> Result<(), IndexError> {
+            let inode = &top.inode;
+            let target = match inode.is_link() {
+                true => Some(merged.layer(top.layer).link_target(inode)?),
+                false => None,
+            };
+            rows.push(FileRow {
+                path: path.to_vec(),
+                mode: inode.mode,
+                uid: inode.uid,
+                gid: inode.gid,
+                size: if inode.is_folder() { 0 } else { inode.size },
+                mtime: inode.mtime.0,
+                target,
+                layer: top.layer,
+            });
+            Ok(())
+        };
+        if !parts.is_empty() {
+            add(&path, start.top()).map_err(at_top(&chains))?;
+        }
+        merged
+            .walk(&start, &mut path, &mut |path, merge| add(path, merge.top()))
+            .map_err(at_top(&chains))?;
+        Ok(rows)
+    }
+
+    /// How the second image differs from the first.
+    pub fn image_diff(&self, first: &str, second: &str) -> Result<ImageDiff> {
+        let tables = self.store.tables()?;
+        let (one, before, left) = self.merged(&tables, first)?;
+        let (two, after, right) = self.merged(&tables, second)?;
+        let common = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
+        let mut entries = Vec::new();
+        let tars = |chains: &[ChainId]| -> Vec<Option<File>> {
+            let open = |chain| {
+                let record = tables.layers.layers.get(chain)?;
+                self.store.open_blob(&record.diff.0).ok()
+            };
+            chains.iter().map(open).collect()
+        };
+        let (left_tars, right_tars) = (tars(&left), tars(&right));
+        let mut same = |a: &Origin, b: &Origin| {
+            same_bytes((&left_tars[a.layer], &a.inode), (&right_tars[b.layer], &b.inode))
+        };
+        let size = |origin: &Option<Origin>| {
+            let inode = &origin.as_ref()?.inode;
+            Some(if inode.is_folder() { 0 } else { inode.size })
+        };
+        diff(&before, &after, common, &mut same, &mut |difference| {
+            entries.push(DiffEntry {
+                before: size(&difference.before),
+                after: size(&difference.after),
+                path: difference.path,
+                change: difference.change,
+            });
+        })
+        .map_err(at_top(&left))?;
+        let config = diff_config(self.config(one)?, self.config(two)?);
+        Ok(ImageDiff { files: entries, config })
+    }
+
+    /// Which layers brought, changed or deleted a path, the topmost first.
+    pub fn why(&self, name: &str, path: &str) -> Result<Vec<WhyRow>> {
+        let tables = self.store.tables()?;
+        let (id, merged, chains) = self.merged(&tables, name)?;
+        let config = self.config(id)?;
+        let mut makers: Vec<String> = vec![String::new(); chains.len()];
+        for (row, layer) in config.history_with_layers() {
+            if let Some(maker) = layer.and_then(|layer| makers.get_mut(layer)) {
+                *maker = if row.created_by.is_empty() { &row.comment } else { &row.created_by }.clone();
+            }
+        }
+        let parts = clean(path.as_bytes());
+        let mut rows: Vec<WhyRow> = Vec::new();
+        for layer in 0..merged.len() {
+            let seen = trace(&merged, layer, &parts).map_err(at_top(&chains))?;
+            let there = rows.last().is_some_and(|row| row.what != "deleted");
+            let (what, size) = match seen {
+                Trace::File(size) if there => ("changed", size),
+                Trace::File(size) => ("added", size),
+                Trace::Hidden if there => ("deleted", 0),
+                Trace::Hidden | Trace::Nothing => continue,
+            };
+            let diff = config.rootfs.diff_ids[layer].to_string();
+            rows.push(WhyRow { layer, diff, created_by: makers[layer].clone(), what, size });
+        }
+        if rows.is_empty() {
+            return Err(EngineError::NoPath { path: path.to_owned() });
+        }
+        rows.reverse();
+        Ok(rows)
+    }
+
+    /// All layers with the images on them, as a tree: parents before children.
+    pub fn layer_tree(&self) -> Result<Vec<TreeRow>> {
+        let tables = self.store.tables()?;
+        let mut rows = Vec::new();
+        let mut pending: Vec<(ChainId, usize, u64)> = Vec::new();
+        let children = |parent: Option<ChainId>| {
+            let mut list: Vec<ChainId> = tables
+                .layers
+                .layers
+                .iter()
+                .filter(|(_, record)| record.parent == parent)
+                .map(|(chain, _)| *chain)
+                .collect();
+            list.reverse();
+            list
+        };
+        pending.extend(children(None).into_iter().map(|chain| (chain, 0, 0)));
+        while let Some((chain, depth, below)) = pending.pop() {
+            let size = tables.layers.layers[&chain].bytes;
+            let familiar =
+                |name: &str| spec::Reference::parse(name).map(|name| name.familiar()).ok();
+            let on_top = tables.images.images.iter().filter(|(_, image)| image.top == Some(chain));
+            let images = on_top
+                .map(|(id, _)| (*id, tables.images.names_of(*id).filter_map(familiar).collect()))
+                .collect();
+            rows.push(TreeRow { chain, depth, size, total: below + size, images });
+            let next = children(Some(chain)).into_iter();
+            pending.extend(next.map(|child| (child, depth + 1, below + size)));
+        }
+        Ok(rows)
+    }
+
+    /// An image's merged tree, with the stacks of its layers, bottom first.
+    fn merged(&self, tables: &Tables, name: &str) -> Result<(ImageId, Merged, Vec<ChainId>)> {
+        let id = find(&tables.images, name)?.id;
+        let stack = tables.layers.stack(tables.images.images[&id].top)?;
+        let chains: Vec<ChainId> = stack.iter().map(|(chain, _)| *chain).collect();
+        let indexes = chains.iter().map(|chain| self.store.open_index(chain));
+        let merged = Merged::new(indexes.collect::<Result<_, StoreError>>()?);
+        Ok((id, merged, chains))
+    }
+}
+
+/// Whose index it was is not known here; the topmost stack names them all.
+fn at_top(chains: &[ChainId]) -> impl Fn(IndexError) -> EngineError {
+    let chain = chains.last().copied();
+    move |source| match chain {
+        Some(chain) => StoreError::Index { chain, source }.into(),
+        None => EngineError::Input(source.to_string()),
+    }
+}
+
+enum Trace {
+    File(u64),
+    Hidden,
+    Nothing,
+}
+
+/// What one layer says about a path.
+fn trace(merged: &Merged, layer: usize, parts: &[&[u8]]) -> Result<Trace, IndexError> {
+    let index = merged.layer(layer);
+    let mut at = index.inode(index.root())?;
+    for part in parts {
+        let opaque = index.is_opaque(&at)?;
+        match index.child(&at, part)? {
+            Some(next) if next.is_whiteout() => return Ok(Trace::Hidden),
+            Some(next) => at = next,
+            None if opaque => return Ok(Trace::Hidden),
+            None => return Ok(Trace::Nothing),
+        }
+    }
+    Ok(Trace::File(if at.is_folder() { 0 } else { at.size }))
+}
+
+/// Whether two files of the same size hold the same bytes. Where the tar is not kept, the same size
+/// and time count as the same content.
+fn same_bytes(one: (&Option<File>, &IndexInode), two: (&Option<File>, &IndexInode)) -> bool {
+    let (Some(left), Some(right)) = (one.0, two.0) else { return one.1.mtime == two.1.mtime };
+    let (Some(from), Some(other)) = (one.1.tar_offset, two.1.tar_offset) else {
+        return one.1.mtime == two.1.mtime;
+    };
+    let mut buffers = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    let mut done = 0;
+    while done < one.1.size {
+        let bytes = (one.1.size - done).min(64 << 10) as usize;
+        let (a, b) = (&mut buffers.0[..bytes], &mut buffers.1[..bytes]);
+        let read = left.read_exact_at(a, from + done).and(right.read_exact_at(b, other + done));
+        if read.is_err() || a != b {
+            return false;
+        }
+        done += bytes as u64;
+    }
+    true
+}
+
+/// The fields of two configurations that differ, history and layers left out.
+fn diff_config(one: spec::ImageConfig, two: spec::ImageConfig) -> Vec<(String, Value, Value)> {
+    let document = |config: &spec::ImageConfig| -> Value {
+        serde_json::from_slice(&config.to_bytes()).unwrap_or(Value::Null)
+    };
+    let (one, two) = (document(&one), document(&two));
+    let mut fields = Vec::new();
+    compare("", &one, &two, &mut fields);
+    fields.retain(|(name, _, _)| {
+        !name.starts_with("history") && !name.starts_with("rootfs") && !name.starts_with("container")
+    });
+    fields
+}
+
+fn compare(name: &str, one: &Value, two: &Value, fields: &mut Vec<(String, Value, Value)>) {
+    match (one, two) {
+        (Value::Object(left), Value::Object(right)) => {
+            let mut keys: Vec<&String> = left.keys().chain(right.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                let inner = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                let null = Value::Null;
+                compare(
+                    &inner,
+                    left.get(key).unwrap_or(&null),
+                    right.get(key).unwrap_or(&null),
+                    fields,
+                );
+            }
+        }
+        (one, two) if one == two => {}
+        (one, two) => fields.push((name.to_owned(), one.clone(), two.clone())),
+    }
+}

@@ -1,0 +1,260 @@
+//! One place for settings: flags before environment before file before default.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use image::folder::Ownership;
+use image::layer::LayerLimits;
+use serde::Deserialize;
+use store::DriverKind;
+
+/// What the engine needs to know before it opens a store.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where everything is kept: `--data-root`, `MICA_ROOT`, `data-root`.
+    pub data_root: PathBuf,
+    /// What does not outlive a boot: `--run-root`, `MICA_RUN_ROOT`, `run-root`.
+    pub run_root: PathBuf,
+    /// `--storage-driver`, `MICA_STORAGE_DRIVER`, `storage-driver`.
+    pub storage_driver: Option<DriverKind>,
+    /// `--log-level`, `--debug`, `log-level`.
+    pub log_level: LogLevel,
+    /// What a layer may be: `[limits]`.
+    pub limits: LayerLimits,
+}
+
+/// How much is told about what is done.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// What is worth knowing.
+    #[default]
+    Info,
+    /// What may be wrong.
+    Warn,
+    /// What is.
+    Error,
+    /// What ends everything.
+    Fatal,
+}
+
+/// What the flags say; what they leave open, the environment, the file and the defaults say.
+#[derive(Clone, Debug, Default)]
+pub struct SettingFlags {
+    /// `--data-root`.
+    pub data_root: Option<PathBuf>,
+    /// `--run-root`.
+    pub run_root: Option<PathBuf>,
+    /// `--storage-driver`.
+    pub storage_driver: Option<String>,
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--log-level`, or `debug` for `--debug`.
+    pub log_level: Option<String>,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum SettingsError {
+    #[error("cannot read the settings in {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is not a settings file: {why}", path.display())]
+    Malformed { path: PathBuf, why: String },
+    #[error("{0}")]
+    Value(String),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct SettingsFile {
+    data_root: Option<PathBuf>,
+    run_root: Option<PathBuf>,
+    storage_driver: Option<String>,
+    log_level: Option<String>,
+    limits: LimitsTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct LimitsTable {
+    layer_size: Option<String>,
+    layer_entries: Option<usize>,
+    layer_apparent_size: Option<String>,
+    path_depth: Option<usize>,
+}
+
+impl Settings {
+    /// Puts flags, environment, file and defaults together.
+    pub fn gather(
+        flags: &SettingFlags,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Settings, SettingsError> {
+        let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+        let file = read_file(flags.config.as_deref(), environment)?;
+        let root = sys_is_root();
+        let data_root = flags
+            .data_root
+            .clone()
+            .or_else(|| variable("MICA_ROOT").map(PathBuf::from))
+            .or(file.data_root)
+            .unwrap_or_else(|| default_data_root(root, environment));
+        let run_root = flags
+            .run_root
+            .clone()
+            .or_else(|| variable("MICA_RUN_ROOT").map(PathBuf::from))
+            .or(file.run_root)
+            .unwrap_or_else(|| default_run_root(root, environment));
+        let driver = flags
+            .storage_driver
+            .clone()
+            .or_else(|| variable("MICA_STORAGE_DRIVER").cloned())
+            .or(file.storage_driver);
+        let storage_driver =
+            driver.map(|name| name.parse()).transpose().map_err(SettingsError::Value)?;
+        let level = flags.log_level.clone().or(file.log_level);
+        let log_level = level.map(|text| parse_level(&text)).transpose()?.unwrap_or_default();
+        let data_root = absolute(&data_root)?;
+        let run_root = absolute(&run_root)?;
+        let limits = limits(&file.limits)?;
+        Ok(Settings { data_root, run_root, storage_driver, log_level, limits })
+    }
+
+    pub(crate) fn store(&self) -> store::Settings {
+        store::Settings {
+            root: self.data_root.clone(),
+            run: self.run_root.clone(),
+            driver: self.storage_driver,
+            owners: Ownership::default(),
+            limits: self.limits,
+        }
+    }
+}
+
+fn sys_is_root() -> bool {
+    store::is_root()
+}
+
+fn default_data_root(root: bool, environment: &BTreeMap<String, String>) -> PathBuf {
+    if root {
+        return PathBuf::from("/var/lib/mica");
+    }
+    folder_of(environment, "XDG_DATA_HOME", ".local/share").join("mica")
+}
+
+fn default_run_root(root: bool, environment: &BTreeMap<String, String>) -> PathBuf {
+    match environment.get("XDG_RUNTIME_DIR") {
+        Some(folder) if !root && !folder.is_empty() => Path::new(folder).join("mica"),
+        _ if root => PathBuf::from("/run/mica"),
+        _ => std::env::temp_dir().join(format!("mica-{}", store::user_id())),
+    }
+}
+
+fn folder_of(environment: &BTreeMap<String, String>, variable: &str, fallback: &str) -> PathBuf {
+    match environment.get(variable).filter(|value| value.starts_with('/')) {
+        Some(folder) => PathBuf::from(folder),
+        None => Path::new(environment.get("HOME").map_or("/", String::as_str)).join(fallback),
+    }
+}
+
+/// The file that `--config` names must be there; the default one may be.
+fn read_file(
+    named: Option<&Path>,
+    environment: &BTreeMap<String, String>,
+) -> Result<SettingsFile, SettingsError> {
+    let path = match named {
+        Some(path) if path.is_dir() => path.join("config.toml"),
+        Some(path) => path.to_owned(),
+        None if sys_is_root() => PathBuf::from("/etc/mica/config.toml"),
+        None => folder_of(environment, "XDG_CONFIG_HOME", ".config").join("mica/config.toml"),
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let required = named.is_some_and(|named| !named.is_dir());
+            return match required {
+                true => Err(SettingsError::Read { path, source: error }),
+                false => Ok(SettingsFile::default()),
+            };
+        }
+        other => other.map_err(|source| SettingsError::Read { path: path.clone(), source })?,
+    };
+    toml::from_str(&text)
+        .map_err(|error| SettingsError::Malformed { path, why: error.message().to_owned() })
+}
+
+fn parse_level(text: &str) -> Result<LogLevel, SettingsError> {
+    Ok(match text {
+        "debug" => LogLevel::Debug,
+        "info" => LogLevel::Info,
+        "warn" | "warning" => LogLevel::Warn,
+        "error" => LogLevel::Error,
+        "fatal" => LogLevel::Fatal,
+        _ => return Err(SettingsError::Value(format!("invalid logging level: {text}"))),
+    })
+}
+
+fn limits(table: &LimitsTable) -> Result<LayerLimits, SettingsError> {
+    let size = |text: &Option<String>, name: &str| match text {
+        None => Ok(None),
+        Some(text) => match spec::parse_binary_size(text) {
+            Ok(bytes) if bytes > 0 => Ok(Some(bytes as u64)),
+            _ => Err(SettingsError::Value(format!("limits.{name}: {text:?} is not a size"))),
+        },
+    };
+    let mut limits = LayerLimits::default();
+    limits.tar_bytes = size(&table.layer_size, "layer-size")?.unwrap_or(limits.tar_bytes);
+    let apparent = size(&table.layer_apparent_size, "layer-apparent-size")?;
+    limits.tree.apparent_bytes = apparent.unwrap_or(limits.tree.apparent_bytes);
+    limits.tree.entries = table.layer_entries.unwrap_or(limits.tree.entries);
+    limits.tree.depth = table.path_depth.unwrap_or(limits.tree.depth);
+    Ok(limits)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, SettingsError> {
+    std::path::absolute(path)
+        .map_err(|source| SettingsError::Read { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gather(flags: SettingFlags, environment: &[(&str, &str)]) -> Settings {
+        let environment =
+            environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Settings::gather(&flags, &environment.collect()).unwrap()
+    }
+
+    #[test]
+    fn flags_come_before_environment_before_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "data-root = '/from/file'\nrun-root = '/run/file'\n").unwrap();
+        let with_file = SettingFlags { config: Some(file), ..SettingFlags::default() };
+        let all = gather(with_file.clone(), &[]);
+        assert_eq!(all.data_root, Path::new("/from/file"));
+        let all = gather(with_file.clone(), &[("MICA_ROOT", "/from/env")]);
+        assert_eq!(all.data_root, Path::new("/from/env"));
+        assert_eq!(all.run_root, Path::new("/run/file"));
+        let flags = SettingFlags { data_root: Some("/from/flag".into()), ..with_file };
+        assert_eq!(gather(flags, &[("MICA_ROOT", "/from/env")]).data_root, Path::new("/from/flag"));
+    }
+
+    #[test]
+    fn mistakes_in_the_file_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        let attempt = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let flags = SettingFlags { config: Some(file.clone()), ..SettingFlags::default() };
+            Settings::gather(&flags, &BTreeMap::new()).unwrap_err().to_string()
+        };
+        assert!(attempt("dataroot = 'x'").contains("unknown field `dataroot`"));
+        assert!(attempt("storage-driver = 'zfs'").contains("unknown storage driver"));
+        assert!(attempt("[limits]\nlayer-size = 'much'").contains("limits.layer-size"));
+        assert!(attempt("log-level = 'loud'").contains("invalid logging level: loud"));
+    }
+}

@@ -1,0 +1,139 @@
+//! The engine about itself: what it is, what it holds, whether it is whole.
+
+use std::io::Read;
+
+use spec::Timestamp;
+use store::{CheckReport, EventFilter, Events, Usage};
+
+use crate::Engine;
+use crate::error::Result;
+use crate::remove::{PruneImages, Pruned};
+
+/// This mica's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The kernel's release.
+pub fn kernel_release() -> String {
+    sys::host::kernel_release()
+}
+
+/// Begins to fetch a file by its URL: its bytes, and how many where the server says.
+pub fn fetch(url: &str) -> Result<(Box<dyn Read + Send>, Option<u64>)> {
+    let fetched = registry::fetch(url)?;
+    Ok((fetched.reader, fetched.bytes))
+}
+
+/// What `info` tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// The store's own name.
+    pub id: String,
+    /// How many images there are.
+    pub images: usize,
+    /// How many layers.
+    pub layers: usize,
+    /// The storage driver.
+    pub driver: String,
+    /// Why this one.
+    pub driver_reason: String,
+    /// The data root.
+    pub root: String,
+    /// The run root.
+    pub run: String,
+    /// The file system below the data root.
+    pub backing: String,
+    /// The kernel.
+    pub kernel: String,
+    /// The machine's word for its processor.
+    pub machine: String,
+    /// Processors.
+    pub cpus: usize,
+    /// Memory in bytes.
+    pub memory: u64,
+    /// The host's name.
+    pub hostname: String,
+    /// The operating system's own name for itself.
+    pub operating_system: String,
+}
+
+/// What `system df` tells.
+#[derive(Clone, Debug)]
+pub struct DiskUsage {
+    /// The counts.
+    pub usage: Usage,
+    /// The images with their names.
+    pub images: Vec<crate::ImageRow>,
+}
+
+impl Engine {
+    /// About the engine and the machine.
+    pub fn info(&self) -> Result<Info> {
+        let tables = self.store.tables()?;
+        let paths = self.store.paths();
+        Ok(Info {
+            id: self.store.id().to_owned(),
+            images: tables.images.images.len(),
+            layers: tables.layers.layers.len(),
+            driver: self.store.driver().kind().to_string(),
+            driver_reason: self.store.driver_reason().to_owned(),
+            root: paths.root().display().to_string(),
+            run: paths.run().display().to_string(),
+            backing: sys::fs::file_system_magic(paths.root()).map_or("unknown", backing).to_owned(),
+            kernel: sys::host::kernel_release(),
+            machine: sys::host::machine(),
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            memory: sys::host::memory_bytes(),
+            hostname: sys::host::hostname(),
+            operating_system: operating_system(),
+        })
+    }
+
+    /// How much space what takes.
+    pub fn disk_usage(&self) -> Result<DiskUsage> {
+        let tables = self.store.tables()?;
+        let usage = self.store.usage(&tables)?;
+        let images = self.list(&crate::ListImages { all: true, ..Default::default() })?;
+        Ok(DiskUsage { usage, images })
+    }
+
+    /// Whether everything is what it says it is; with `repair`, makes it so where it can.
+    pub fn check(&self, repair: bool) -> Result<CheckReport> {
+        Ok(self.store.check(repair)?)
+    }
+
+    /// Removes what nothing needs, and makes durable what was written lazily.
+    pub fn prune(&self, request: &PruneImages) -> Result<Pruned> {
+        let pruned = self.prune_images(request)?;
+        self.store.settle()?;
+        Ok(pruned)
+    }
+
+    /// Makes durable what was written lazily, and says how many layers that were.
+    pub fn sync(&self) -> Result<usize> {
+        Ok(self.store.settle()?)
+    }
+
+    /// Events, from the oldest that is kept.
+    pub fn events(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> Result<Events> {
+        Ok(self.store.events(EventFilter { since, until })?)
+    }
+}
+
+fn backing(magic: i64) -> &'static str {
+    match magic {
+        0xef53 => "extfs",
+        0x5846_5342 => "xfs",
+        0x9123_683e => "btrfs",
+        0x0102_1994 => "tmpfs",
+        0x794c_7630 => "overlayfs",
+        0x2fc1_2fc1 => "zfs",
+        0xf2f5_2010 => "f2fs",
+        _ => "unknown",
+    }
+}
+
+fn operating_system() -> String {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    line.map_or_else(|| "Linux".to_owned(), |name| name.trim_matches('"').to_owned())
+}

@@ -1,0 +1,44 @@
+//! Names for images.
+
+use spec::{Reference, Timestamp};
+use store::NameRecord;
+
+use crate::Engine;
+use crate::error::{EngineError, Result};
+use crate::find::find;
+
+impl Engine {
+    /// Gives an image a name; whoever had the name before loses it.
+    pub fn tag(&self, source: &str, target: &str) -> Result<()> {
+        let target = parse_target(target)?;
+        let name = target.to_string();
+        let id = self.store.change_images(|images| {
+            let found = find(images, source)?;
+            let whole = found.name.and_then(|name| images.names.get(&name)).cloned();
+            let record = whole.unwrap_or_else(|| NameRecord::of(found.id));
+            let now = Timestamp::now();
+            for id in record.images() {
+                if let Some(image) = images.images.get_mut(&id) {
+                    image.tagged = Some(now);
+                }
+            }
+            images.names.insert(name.clone(), record);
+            Ok::<_, EngineError>(found.id)
+        })?;
+        self.store.record_event("image", "tag", &id.to_string(), &[("name", &target.familiar())]);
+        Ok(())
+    }
+}
+
+/// A name that an image can be given: with a tag or the default one, never with a digest.
+pub(crate) fn parse_target(text: &str) -> Result<Reference> {
+    let reference = parse(text)?;
+    if reference.digest().is_some() {
+        return Err(EngineError::TagWithDigest);
+    }
+    Ok(reference.with_default_tag())
+}
+
+pub(crate) fn parse(text: &str) -> Result<Reference> {
+    Reference::parse(text).map_err(|source| EngineError::Reference { text: text.to_owned(), source })
+}

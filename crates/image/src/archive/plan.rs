@@ -1,0 +1,310 @@
+//! Which images a bundle holds, whatever form it has.
+//!
+//! Docker's `manifest.json` names images by their parts; an OCI `index.json` names manifests by
+//! digest. An archive may be both: then docker's file gives the names and OCI's the exact manifests
+//! that belong to them.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use spec::{
+    ArchiveManifest, DiffId, Digest, Document, ImageConfig, ImageId, Index, Manifest, MediaType,
+    Platform, Reference,
+};
+
+use super::bundle::Bundle;
+use crate::tar::TarError;
+
+/// Why an archive is no image archive.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum ArchiveError {
+    #[error("cannot read the archive")]
+    Source(#[source] io::Error),
+    #[error("the archive is no valid tar archive")]
+    Tar(#[source] TarError),
+    #[error("cannot read {name} in the archive")]
+    Read { name: String, source: io::Error },
+    #[error("{name} in the archive has {bytes} bytes, which is too much for a document")]
+    LargeDocument { name: String, bytes: u64 },
+    #[error("{name} in the archive is malformed: {why}")]
+    Malformed { name: String, why: String },
+    #[error("the archive names {name}, but does not have it")]
+    Missing { name: String },
+    #[error("{name} in the archive is {got}")]
+    WrongBytes { name: String, got: Digest },
+    #[error("the archive is neither a docker archive (no manifest.json) nor an OCI layout (no index.json)")]
+    NoImages,
+}
+
+/// A document that must leave as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Its type.
+    pub media_type: MediaType,
+}
+
+impl Original {
+    /// Its digest.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.bytes)
+    }
+}
+
+/// An image in a bundle.
+#[derive(Clone, Debug)]
+pub struct Bundled {
+    /// Its names.
+    pub names: Vec<Reference>,
+    /// Its configuration, byte for byte.
+    pub config_bytes: Vec<u8>,
+    /// The same, understood.
+    pub config: ImageConfig,
+    /// The manifest it came with, if it has one.
+    pub manifest: Option<Original>,
+    /// The index that its names stand for, if that has several images.
+    pub index: Option<Original>,
+    /// Its layers, bottom first.
+    pub layers: Vec<BundledLayer>,
+}
+
+impl Bundled {
+    /// Its id.
+    pub fn id(&self) -> ImageId {
+        ImageConfig::id(&self.config_bytes)
+    }
+}
+
+/// A layer in a bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundledLayer {
+    /// The part that holds it.
+    pub part: String,
+    /// The digest of its plain tar.
+    pub diff: DiffId,
+    /// The digest of the part, where the archive says it.
+    pub blob: Option<Digest>,
+    /// The part's size, where the archive says it.
+    pub bytes: Option<u64>,
+}
+
+/// The images in a bundle, those of other platforms included.
+pub fn read_bundle(bundle: &dyn Bundle) -> Result<Vec<Bundled>, ArchiveError> {
+    let docker = bundle.document("manifest.json")?;
+    let oci = match bundle.document("index.json")? {
+        Some(bytes) => read_layout(bundle, &bytes)?,
+        None => Vec::new(),
+    };
+    let Some(docker) = docker else {
+        return match oci.is_empty() && bundle.document("index.json")?.is_none() {
+            true => Err(ArchiveError::NoImages),
+            false => Ok(oci),
+        };
+    };
+    let entries: Vec<ArchiveManifest> = serde_json::from_slice(&docker)
+        .map_err(|error| malformed("manifest.json", error.to_string()))?;
+    let mut images: Vec<Bundled> = Vec::new();
+    let mut exact: BTreeMap<ImageId, Bundled> =
+        oci.into_iter().map(|image| (image.id(), image)).collect();
+    for entry in &entries {
+        let names = docker_names(entry)?;
+        let mut image = read_docker(bundle, entry, names)?;
+        // The same image in its OCI form says more: digests, sizes, the manifest itself.
+        if let Some(other) = exact.remove(&image.id()) {
+            let names = std::mem::take(&mut image.names);
+            image = Bundled { names, ..other };
+        }
+        images.push(image);
+    }
+    // Images of other platforms stand only in the index; an image without any name in docker's
+    // file has no other way to be found.
+    images.extend(exact.into_values().filter(|image| image.index.is_some()));
+    Ok(images)
+}
+
+fn docker_names(entry: &ArchiveManifest) -> Result<Vec<Reference>, ArchiveError> {
+    let parse = |name: &String| {
+        let reference = Reference::parse(name);
+        reference
+            .map(Reference::with_default_tag)
+            .map_err(|error| malformed("manifest.json", format!("{name:?}: {error}")))
+    };
+    entry.repo_tags.iter().flatten().map(parse).collect()
+}
+
+fn read_docker(
+    bundle: &dyn Bundle,
+    entry: &ArchiveManifest,
+    names: Vec<Reference>,
+) -> Result<Bundled, ArchiveError> {
+    let config_bytes = required(bundle, &entry.config)?;
+    let config = ImageConfig::parse(&config_bytes)
+        .map_err(|error| malformed(&entry.config, error.to_string()))?;
+    if config.rootfs.diff_ids.len() != entry.layers.len() {
+        let (layers, diffs) = (entry.layers.len(), config.rootfs.diff_ids.len());
+        let why = format!("{layers} layers, but the configuration says {diffs}");
+        return Err(malformed("manifest.json", why));
+    }
+    let layers = entry.layers.iter().zip(&config.rootfs.diff_ids).map(|(part, diff)| {
+        let blob = part.strip_prefix("blobs/").and_then(|name| name.replace('/', ":").parse().ok());
+        BundledLayer { part: part.clone(), diff: *diff, blob, bytes: None }
+    });
+    let layers = layers.collect();
+    Ok(Bundled { names, config_bytes, config, manifest: None, index: None, layers })
+}
+
+/// The images of an OCI layout. What it names and does not have (other platforms, attestations,
+/// artifacts) is passed over; a layout in which nothing is complete is an error.
+fn read_layout(bundle: &dyn Bundle, bytes: &[u8]) -> Result<Vec<Bundled>, ArchiveError> {
+    let index = match Document::parse(bytes) {
+        Ok(Document::Index(index)) => index,
+        Ok(Document::Manifest(_)) => {
+            return Err(malformed("index.json", "it is a manifest".to_owned()));
+        }
+        Err(error) => return Err(malformed("index.json", error.to_string())),
+    };
+    let mut images = Vec::new();
+    for descriptor in &index.manifests {
+        let names = layout_names(&descriptor.annotations);
+        let Some(original) = blob(bundle, &descriptor.digest, &descriptor.media_type)? else {
+            continue;
+        };
+        match parse(&original, &descriptor.digest)? {
+            Document::Manifest(manifest) => {
+                images.extend(read_manifest(bundle, manifest, original, names)?);
+            }
+            Document::Index(inner) => {
+                read_index(bundle, &inner, &original, &names, &mut images, 0)?;
+            }
+        }
+    }
+    Ok(images)
+}
+
+/// Indexes in indexes are followed so deep.
+const MAX_NESTING: usize = 4;
+
+fn read_index(
+    bundle: &dyn Bundle,
+    index: &Index,
+    original: &Original,
+    names: &[Reference],
+    images: &mut Vec<Bundled>,
+    depth: usize,
+) -> Result<(), ArchiveError> {
+    for descriptor in &index.manifests {
+        if descriptor.is_attestation() {
+            continue;
+        }
+        let Some(inner) = blob(bundle, &descriptor.digest, &descriptor.media_type)? else {
+            continue;
+        };
+        match parse(&inner, &descriptor.digest)? {
+            Document::Manifest(manifest) => {
+                let image = read_manifest(bundle, manifest, inner, names.to_vec())?;
+                images.extend(image.map(|image| Bundled { index: Some(original.clone()), ..image }));
+            }
+            Document::Index(nested) if depth < MAX_NESTING => {
+                read_index(bundle, &nested, original, names, images, depth + 1)?;
+            }
+            Document::Index(_) => {
+                let why = "indexes in indexes, too many".to_owned();
+                return Err(malformed(&blob_name(&descriptor.digest), why));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An image by its manifest, if all of it is there and it is an image.
+fn read_manifest(
+    bundle: &dyn Bundle,
+    manifest: Manifest,
+    original: Original,
+    names: Vec<Reference>,
+) -> Result<Option<Bundled>, ArchiveError> {
+    if !manifest.config.media_type.is_config() {
+        return Ok(None);
+    }
+    let name = blob_name(&manifest.config.digest);
+    let Some(config) = blob(bundle, &manifest.config.digest, &manifest.config.media_type)? else {
+        return Ok(None);
+    };
+    let config_bytes = config.bytes;
+    let config =
+        ImageConfig::parse(&config_bytes).map_err(|error| malformed(&name, error.to_string()))?;
+    if config.rootfs.diff_ids.len() != manifest.layers.len() {
+        let (layers, diffs) = (manifest.layers.len(), config.rootfs.diff_ids.len());
+        let why = format!("{diffs} layers, but its manifest says {layers}");
+        return Err(malformed(&name, why));
+    }
+    let mut layers = Vec::new();
+    for (descriptor, diff) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
+        let part = blob_name(&descriptor.digest);
+        if bundle.open(&part)?.is_none() {
+            return Ok(None);
+        }
+        let (blob, bytes) = (Some(descriptor.digest), Some(descriptor.size));
+        layers.push(BundledLayer { part, diff: *diff, blob, bytes });
+    }
+    let manifest = Some(original);
+    Ok(Some(Bundled { names, config_bytes, config, manifest, index: None, layers }))
+}
+
+/// The names that a layout's annotations give: containerd's in full, else OCI's, where that is a
+/// name and not just a tag.
+fn layout_names(annotations: &BTreeMap<String, String>) -> Vec<Reference> {
+    let full = annotations.get("io.containerd.image.name");
+    let short = annotations
+        .get("org.opencontainers.image.ref.name")
+        .filter(|name| name.contains([':', '/']));
+    let name = full.or(short);
+    name.and_then(|name| Reference::parse(name).ok())
+        .map(Reference::with_default_tag)
+        .into_iter()
+        .collect()
+}
+
+fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex())
+}
+
+/// A document among the blobs, if it is there, checked against its digest.
+fn blob(
+    bundle: &dyn Bundle,
+    digest: &Digest,
+    media_type: &MediaType,
+) -> Result<Option<Original>, ArchiveError> {
+    let name = blob_name(digest);
+    let Some(bytes) = bundle.document(&name)? else { return Ok(None) };
+    let mut hasher = spec::Hasher::new(digest.algorithm());
+    hasher.update(&bytes);
+    let got = hasher.finish();
+    if got != *digest {
+        return Err(ArchiveError::WrongBytes { name, got });
+    }
+    Ok(Some(Original { bytes, media_type: media_type.clone() }))
+}
+
+fn parse(original: &Original, digest: &Digest) -> Result<Document, ArchiveError> {
+    Document::parse(&original.bytes)
+        .map_err(|error| malformed(&blob_name(digest), error.to_string()))
+}
+
+fn required(bundle: &dyn Bundle, name: &str) -> Result<Vec<u8>, ArchiveError> {
+    bundle.document(name)?.ok_or_else(|| ArchiveError::Missing { name: name.to_owned() })
+}
+
+fn malformed(name: &str, why: String) -> ArchiveError {
+    ArchiveError::Malformed { name: name.to_owned(), why }
+}
+
+/// What an image runs on, for choosing among those of one name.
+impl Bundled {
+    /// Its platform.
+    pub fn platform(&self) -> Platform {
+        self.config.platform()
+    }
+}

@@ -1,0 +1,313 @@
+//! Puts a layer's files into a folder, in the form that overlay wants for its lower folders.
+//!
+//! The tree has decided where everything goes, so no path out of the layer is ever resolved: each
+//! folder is opened below its parent, and links are never followed.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::layer::FileSink;
+use crate::tar::Entry;
+use crate::tree::{Content, LayerTree, NodeId, Placed};
+
+const S_IFMT: u32 = 0o170_000;
+const S_IFDIR: u32 = 0o040_000;
+const S_IFLNK: u32 = 0o120_000;
+const S_IFREG: u32 = 0o100_000;
+
+/// As many folders as are kept open at once.
+const OPEN_FOLDERS: usize = 128;
+
+/// How overlay's marks are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Marks {
+    /// As root: a device 0:0 hides, `trusted.overlay.opaque` covers.
+    Trusted,
+    /// Without: `user.overlay.` attributes, as overlay's `userxattr` option reads them.
+    User,
+}
+
+impl Marks {
+    /// The attribute of a folder that hides what is below it.
+    pub fn opaque(self) -> &'static [u8] {
+        match self {
+            Marks::Trusted => b"trusted.overlay.opaque",
+            Marks::User => b"user.overlay.opaque",
+        }
+    }
+}
+
+/// What ids a layer's files get on disk.
+///
+/// As root a layer's ids are the disk's. Without root they are mapped into what the user may own;
+/// the type is here so that drivers take it from the first day.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Ownership {
+    /// As in the layer.
+    #[default]
+    Same,
+    /// Everything belongs to one user and group.
+    Single {
+        /// The user.
+        uid: u32,
+        /// The group.
+        gid: u32,
+    },
+    /// Ranges: first inside, first outside, count; an id in no range is refused.
+    Ranges {
+        /// For users.
+        users: Vec<(u32, u32, u32)>,
+        /// For groups.
+        groups: Vec<(u32, u32, u32)>,
+    },
+}
+
+impl Ownership {
+    /// The ids on disk of a file that has these in the layer.
+    pub fn on_disk(&self, uid: u32, gid: u32) -> io::Result<(u32, u32)> {
+        let look = |ranges: &[(u32, u32, u32)], id: u32| {
+            ranges
+                .iter()
+                .find(|(inside, _, count)| id >= *inside && id - inside < *count)
+                .map(|(inside, outside, _)| outside + (id - inside))
+                .ok_or_else(|| {
+                    let text = format!("id {id} is outside the ids that this user may give");
+                    io::Error::new(io::ErrorKind::PermissionDenied, text)
+                })
+        };
+        match self {
+            Ownership::Same => Ok((uid, gid)),
+            Ownership::Single { uid, gid } => Ok((*uid, *gid)),
+            Ownership::Ranges { users, groups } => Ok((look(users, uid)?, look(groups, gid)?)),
+        }
+    }
+}
+
+/// A folder that a layer is unpacked into.
+pub struct FolderSink {
+    root: OwnedFd,
+    marks: Marks,
+    owners: Ownership,
+    open: HashMap<u32, OwnedFd>,
+    buffer: Vec<u8>,
+}
+
+impl FolderSink {
+    /// Unpacks into this folder, which must be empty.
+    pub fn new(root: OwnedFd, marks: Marks, owners: Ownership) -> FolderSink {
+        FolderSink { root, marks, owners, open: HashMap::new(), buffer: vec![0; 128 << 10] }
+    }
+
+    /// Gives all folders their attributes, deepest first, now that nothing is put into them any
+    /// more. Call it when implied folders are settled.
+    pub fn finish(mut self, tree: &LayerTree) -> io::Result<()> {
+        let mut folders: Vec<NodeId> = tree
+            .sorted()
+            .into_iter()
+            .filter(|node| tree.inode(*node).mode & S_IFMT == S_IFDIR)
+            .collect();
+        folders.reverse();
+        for node in folders {
+            let owners = self.owners.clone();
+            let parent = self.folder(tree, tree.parent(node))?;
+            attributes(parent, tree, node, &owners, tree.name(node))?;
+        }
+        let root = tree.inode(NodeId::ROOT);
+        let (uid, gid) = self.owners.on_disk(root.uid, root.gid)?;
+        for (name, value) in tree.xattrs(NodeId::ROOT) {
+            set_xattr(&self.root, name, value)?;
+        }
+        sys::fs::set_owner(&self.root, ".", uid, gid)?;
+        sys::fs::set_mode(&self.root, ".", root.mode & 0o7777)?;
+        sys::fs::set_mtime(&self.root, ".", root.mtime, root.mtime_nanos)
+    }
+
+    fn folder(&mut self, tree: &LayerTree, node: NodeId) -> io::Result<&OwnedFd> {
+        if node == NodeId::ROOT {
+            return Ok(&self.root);
+        }
+        let key = tree.inode_number(node);
+        if !self.open.contains_key(&key) {
+            let parent = tree.parent(node);
+            let name = tree.name(node).to_vec();
+            let above = self.folder(tree, parent)?;
+            let opened = match sys::fs::folder_beneath(above, name.as_slice()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && tree.is_implied(node) => {
+                    sys::fs::make_folder(above, name.as_slice(), 0o755)?;
+                    sys::fs::folder_beneath(above, name.as_slice())?
+                }
+                other => other?,
+            };
+            if self.open.len() >= OPEN_FOLDERS {
+                self.open.clear();
+            }
+            self.open.insert(key, opened);
+        }
+        Ok(&self.open[&key])
+    }
+
+    fn put_at(&mut self, tree: &LayerTree, node: NodeId, data: Option<(&Entry, &mut dyn Read)>) -> io::Result<()> {
+        if node == NodeId::ROOT {
+            return Ok(());
+        }
+        let (owners, mut buffer) = (self.owners.clone(), std::mem::take(&mut self.buffer));
+        let folder = self.folder(tree, tree.parent(node))?;
+        let result = put_file(folder, tree, node, data, &mut buffer, &owners);
+        self.buffer = buffer;
+        result
+    }
+}
+
+impl FileSink for FolderSink {
+    fn put(
+        &mut self,
+        tree: &LayerTree,
+        placed: Placed,
+        entry: &Entry,
+        data: &mut dyn Read,
+    ) -> io::Result<()> {
+        match placed {
+            Placed::Skipped => Ok(()),
+            Placed::At(node) => self.put_at(tree, node, Some((entry, data))),
+            Placed::Hidden(node) => self.put_at(tree, node, None),
+            Placed::Opaque(node) => {
+                let name = self.marks.opaque();
+                set_xattr(self.folder(tree, node)?, name, b"y")
+            }
+            Placed::Linked { at, to } => {
+                let from = self.folder(tree, tree.parent(to))?.try_clone()?;
+                let into = self.folder(tree, tree.parent(at))?;
+                retry_over(into, tree.name(at), || {
+                    sys::fs::hard_link(&from, tree.name(to), into, tree.name(at))
+                })
+            }
+        }
+    }
+}
+
+fn put_file(
+    folder: &OwnedFd,
+    tree: &LayerTree,
+    node: NodeId,
+    data: Option<(&Entry, &mut dyn Read)>,
+    buffer: &mut [u8],
+    owners: &Ownership,
+) -> io::Result<()> {
+    let (inode, name) = (tree.inode(node), tree.name(node));
+    match inode.mode & S_IFMT {
+        S_IFDIR => match sys::fs::make_folder(folder, name, 0o700) {
+            // It may have been implied before it was listed; a file in its place goes.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let folder_there = sys::fs::folder_beneath(folder, name).is_ok();
+                if !folder_there {
+                    sys::fs::remove_tree(folder, as_os(name))?;
+                    sys::fs::make_folder(folder, name, 0o700)?;
+                }
+            }
+            other => other?,
+        },
+        S_IFLNK => {
+            retry_over(folder, name, || sys::fs::make_link(tree.link_target(node), folder, name))?;
+        }
+        S_IFREG => {
+            let mut made = None;
+            retry_over(folder, name, || {
+                made = Some(sys::fs::create_new(folder, name, 0o600)?);
+                Ok(())
+            })?;
+            if let (Some(file), Some((entry, data))) = (made, data) {
+                fill(file, entry, data, buffer)?;
+            }
+        }
+        _ => {
+            let device = match inode.content {
+                Content::Device(major, minor) => (major, minor),
+                _ => (0, 0),
+            };
+            retry_over(folder, name, || sys::fs::make_node(folder, name, inode.mode, device))?;
+        }
+    }
+    if tree.is_opaque(node) {
+        set_xattr(&sys::fs::open_path(folder, name)?, Marks::Trusted.opaque(), b"y")?;
+    }
+    match inode.mode & S_IFMT == S_IFDIR || tree.is_whiteout(node) {
+        true => Ok(()),
+        false => attributes(folder, tree, node, owners, name),
+    }
+}
+
+/// Runs `make`; if something is in its place, removes that and runs it again.
+fn retry_over(folder: &OwnedFd, name: &[u8], mut make: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    match make() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            sys::fs::remove_tree(folder, as_os(name))?;
+            make()
+        }
+        other => other,
+    }
+}
+
+fn fill(mut file: File, entry: &Entry, data: &mut dyn Read, buffer: &mut [u8]) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let Some(segments) = &entry.sparse else {
+        loop {
+            match data.read(buffer)? {
+                0 => return Ok(()),
+                bytes => file.write_all(&buffer[..bytes])?,
+            }
+        }
+    };
+    file.set_len(entry.size)?;
+    for segment in segments {
+        let (mut at, mut left) = (segment.offset, segment.length);
+        while left > 0 {
+            let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let bytes = data.read(&mut buffer[..wanted])?;
+            if bytes == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            file.write_all_at(&buffer[..bytes], at)?;
+            (at, left) = (at + bytes as u64, left - bytes as u64);
+        }
+    }
+    Ok(())
+}
+
+/// Sets owner, mode, attributes and time, in the order in which none undoes another.
+fn attributes(
+    folder: impl AsFd,
+    tree: &LayerTree,
+    node: NodeId,
+    owners: &Ownership,
+    name: &[u8],
+) -> io::Result<()> {
+    let folder = folder.as_fd();
+    let inode = tree.inode(node);
+    let (uid, gid) = owners.on_disk(inode.uid, inode.gid)?;
+    sys::fs::set_owner(folder, name, uid, gid)?;
+    if inode.mode & S_IFMT != S_IFLNK {
+        sys::fs::set_mode(folder, name, inode.mode & 0o7777)?;
+    }
+    let xattrs = tree.xattrs(node);
+    if !xattrs.is_empty() {
+        let file = sys::fs::open_path(folder, name)?;
+        for (name, value) in xattrs {
+            set_xattr(&file, name, value)?;
+        }
+    }
+    sys::fs::set_mtime(folder, name, inode.mtime, inode.mtime_nanos)
+}
+
+/// Sets an attribute; one that this file system cannot keep at all is left out, as docker does.
+fn set_xattr(file: impl AsFd, name: &[u8], value: &[u8]) -> io::Result<()> {
+    match sys::fs::set_xattr(file, name, value) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        other => other,
+    }
+}
+
+fn as_os(name: &[u8]) -> &std::ffi::OsStr {
+    std::os::unix::ffi::OsStrExt::from_bytes(name)
+}

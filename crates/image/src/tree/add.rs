@@ -1,0 +1,406 @@
+//! How one entry of a tar becomes a place in the tree.
+
+use super::names::{Start, clean, clean_from, shown};
+use super::{
+    Content, DEAD, EXPLICIT, Inode, LayerTree, NAMED_FROM_ROOT, Node, NodeId, OPAQUE, REPLACES,
+    SparseFile, TreeError, WHITEOUT, implied_folder,
+};
+use crate::tar::{Entry, EntryKind};
+
+const WHITEOUT_PREFIX: &[u8] = b".wh.";
+const WHITEOUT_META_PREFIX: &[u8] = b".wh..wh.";
+const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
+/// As many links as Linux follows on one path.
+const MAX_LINKS: usize = 40;
+/// The time of a whiteout; nobody sees it.
+const S_IFCHR: u32 = 0o020_000;
+const S_IFMT: u32 = 0o170_000;
+const S_IFDIR: u32 = 0o040_000;
+const S_IFLNK: u32 = 0o120_000;
+
+/// What became of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Placed {
+    /// It means nothing to the tree (left-overs of other storage drivers, a nameless file).
+    Skipped,
+    /// A file, a folder or whatever else now stands here.
+    At(NodeId),
+    /// As `At`, under a second name of a file that the layer already has.
+    Linked {
+        /// The new name.
+        at: NodeId,
+        /// The name it was linked to.
+        to: NodeId,
+    },
+    /// This name of the layers below is hidden.
+    Hidden(NodeId),
+    /// All that the layers below have in this folder is hidden.
+    Opaque(NodeId),
+}
+
+impl LayerTree {
+    /// Takes one entry, or says why the layer is refused.
+    pub fn add(&mut self, entry: &Entry) -> Result<Placed, TreeError> {
+        self.entries += 1;
+        let (start, parts) = clean_from(&entry.path);
+        let Some((last, above)) = parts.split_last() else {
+            return self.add_root(entry);
+        };
+        self.check_names(&entry.path, &parts)?;
+        if last.starts_with(WHITEOUT_META_PREFIX) {
+            if *last != OPAQUE_MARKER {
+                return Ok(Placed::Skipped);
+            }
+            let (folder, _) = self.folder(&entry.path, above)?;
+            self.nodes[folder.index()].flags |= OPAQUE;
+            return Ok(Placed::Opaque(folder));
+        }
+        if parts[0].starts_with(WHITEOUT_META_PREFIX) {
+            return Ok(Placed::Skipped);
+        }
+        let (folder, direct) = self.folder(&entry.path, above)?;
+        if let Some(hidden) = last.strip_prefix(WHITEOUT_PREFIX) {
+            return self.hide(entry, folder, hidden);
+        }
+        let start = if direct { start } else { Start::Root };
+        self.check_duplicate(entry, folder, last, start, direct)?;
+        self.place(entry, folder, last, start)
+    }
+
+    fn add_root(&mut self, entry: &Entry) -> Result<Placed, TreeError> {
+        if entry.kind != EntryKind::Directory {
+            return Ok(Placed::Skipped);
+        }
+        if self.nodes[0].flags & EXPLICIT != 0 {
+            return Err(TreeError::Duplicate(shown(&entry.path)));
+        }
+        let inode = self.make_inode(entry)?;
+        let number = self.nodes[0].inode as usize;
+        self.inodes[number] = inode;
+        self.nodes[0].flags |= EXPLICIT;
+        Ok(Placed::At(NodeId::ROOT))
+    }
+
+    fn check_names(&self, path: &[u8], parts: &[&[u8]]) -> Result<(), TreeError> {
+        if parts.iter().any(|part| part.len() > 255) {
+            return Err(TreeError::LongName { path: shown(path) });
+        }
+        if parts.len() > self.limits.depth {
+            return Err(TreeError::TooDeep { path: shown(path), limit: self.limits.depth });
+        }
+        Ok(())
+    }
+
+    /// The folder named by these parts, made if the layer has not got it yet, and whether the way
+    /// to it led through no link.
+    fn folder(&mut self, path: &[u8], parts: &[&[u8]]) -> Result<(NodeId, bool), TreeError> {
+        let mut at = NodeId::ROOT;
+        let mut links = 0;
+        let mut direct = true;
+        for (index, part) in parts.iter().enumerate() {
+            let Some(next) = self.child(at, part) else {
+                at = self.imply(at, part)?;
+                continue;
+            };
+            at = match self.inode(next).mode & S_IFMT {
+                S_IFDIR => next,
+                S_IFLNK => {
+                    direct = false;
+                    self.follow(next, &mut links)
+                        .ok_or_else(|| TreeError::DanglingParent { path: shown(path) })?
+                }
+                _ => {
+                    let parent = shown(&parts[..=index].join(&b'/'));
+                    return Err(TreeError::ParentNotFolder { path: shown(path), parent });
+                }
+            };
+            if links > MAX_LINKS {
+                return Err(TreeError::LinkLoop { path: shown(path) });
+            }
+        }
+        Ok((at, direct))
+    }
+
+    /// The folder that a link leads to inside this layer, if it does.
+    fn follow(&self, link: NodeId, links: &mut usize) -> Option<NodeId> {
+        *links += 1;
+        if *links > MAX_LINKS {
+            return None;
+        }
+        let target = self.link_target(link);
+        let mut at = if target.first() == Some(&b'/') { NodeId::ROOT } else { self.parent(link) };
+        for part in target.split(|byte| *byte == b'/') {
+            at = match part {
+                b"" | b"." => at,
+                b".." => self.parent(at),
+                part => {
+                    let next = self.child(at, part)?;
+                    match self.inode(next).mode & S_IFMT {
+                        S_IFDIR => next,
+                        S_IFLNK => self.follow(next, links)?,
+                        _ => return None,
+                    }
+                }
+            };
+        }
+        Some(at)
+    }
+
+    /// The place that a hard link names; links on the way are followed, the last one is not.
+    fn find(&self, name: &[u8]) -> Option<NodeId> {
+        let parts = clean(name);
+        let (last, above) = parts.split_last()?;
+        let mut at = NodeId::ROOT;
+        let mut links = 0;
+        for part in above {
+            let next = self.child(at, part)?;
+            at = match self.inode(next).mode & S_IFMT {
+                S_IFDIR => next,
+                S_IFLNK => self.follow(next, &mut links)?,
+                _ => return None,
+            };
+        }
+        self.child(at, last)
+    }
+
+    fn hide(&mut self, entry: &Entry, folder: NodeId, name: &[u8]) -> Result<Placed, TreeError> {
+        if matches!(name, b"" | b"." | b"..") {
+            return Err(TreeError::BadWhiteout(shown(&entry.path)));
+        }
+        if let Some(own) = self.child(folder, name) {
+            let path = shown(&entry.path);
+            return Err(match self.is_whiteout(own) {
+                true => TreeError::Duplicate(path),
+                false => TreeError::HidesOwn(path),
+            });
+        }
+        let mut inode = implied_folder();
+        inode.mode = S_IFCHR;
+        inode.content = Content::Device(0, 0);
+        let node = self.insert(folder, name, inode)?;
+        self.nodes[node.index()].flags |= EXPLICIT | WHITEOUT;
+        Ok(Placed::Hidden(node))
+    }
+
+    fn check_duplicate(
+        &self,
+        entry: &Entry,
+        folder: NodeId,
+        name: &[u8],
+        start: Start,
+        direct: bool,
+    ) -> Result<(), TreeError> {
+        let Some(own) = self.child(folder, name) else { return Ok(()) };
+        let flags = self.nodes[own.index()].flags;
+        let same_start = (flags & NAMED_FROM_ROOT != 0) == (start == Start::Root);
+        if direct && same_start && flags & EXPLICIT != 0 && flags & WHITEOUT == 0 {
+            return Err(TreeError::Duplicate(shown(&entry.path)));
+        }
+        Ok(())
+    }
+
+    /// Puts the entry at its place; what stood there goes, except that a folder takes a folder's
+    /// attributes and keeps its children.
+    fn place(
+        &mut self,
+        entry: &Entry,
+        folder: NodeId,
+        name: &[u8],
+        start: Start,
+    ) -> Result<Placed, TreeError> {
+        let target = match &entry.kind {
+            EntryKind::Hardlink(target) => Some(self.link_node(entry, target)?),
+            _ => None,
+        };
+        let inode = if target.is_none() { Some(self.make_inode(entry)?) } else { None };
+        let mut flags = EXPLICIT | if start == Start::Root { NAMED_FROM_ROOT } else { 0 };
+        if let Some(old) = self.child(folder, name) {
+            let old_mode = self.inode(old).mode & S_IFMT;
+            match &inode {
+                Some(inode) if old_mode == S_IFDIR && inode.mode & S_IFMT == S_IFDIR => {
+                    let number = self.nodes[old.index()].inode as usize;
+                    self.inodes[number] = inode.clone();
+                    self.nodes[old.index()].flags |= flags;
+                    return Ok(Placed::At(old));
+                }
+                _ => {}
+            }
+            if self.is_whiteout(old) {
+                flags |= REPLACES;
+            }
+            if target == Some(old) {
+                return Ok(Placed::Skipped);
+            }
+            self.detach(old);
+        }
+        let node = match (inode, target) {
+            (Some(inode), _) => self.insert(folder, name, inode)?,
+            (None, Some(target)) => {
+                let number = self.nodes[target.index()].inode;
+                self.insert_name(folder, name, number)?
+            }
+            (None, None) => unreachable!("an entry is a file of its own or a link to one"),
+        };
+        self.nodes[node.index()].flags |= flags;
+        Ok(match target {
+            Some(to) => Placed::Linked { at: node, to },
+            None => Placed::At(node),
+        })
+    }
+
+    fn link_node(&self, entry: &Entry, target: &[u8]) -> Result<NodeId, TreeError> {
+        let found = self.find(target).filter(|node| !self.is_whiteout(*node)).ok_or_else(|| {
+            TreeError::NoLinkTarget { path: shown(&entry.path), target: shown(target) }
+        })?;
+        if self.inode(found).mode & S_IFMT == S_IFDIR {
+            return Err(TreeError::BadLinkTarget { path: shown(&entry.path) });
+        }
+        Ok(found)
+    }
+
+    fn make_inode(&mut self, entry: &Entry) -> Result<Inode, TreeError> {
+        let range = |what, value: String| TreeError::OutOfRange {
+            path: shown(&entry.path),
+            what,
+            value,
+        };
+        let uid = u32::try_from(entry.uid).ok().filter(|id| *id != u32::MAX);
+        let gid = u32::try_from(entry.gid).ok().filter(|id| *id != u32::MAX);
+        let uid = uid.ok_or_else(|| range("uid", entry.uid.to_string()))?;
+        let gid = gid.ok_or_else(|| range("gid", entry.gid.to_string()))?;
+        let (kind, size, content) = self.make_content(entry)?;
+        let xattrs = self.keep_xattrs(entry)?;
+        Ok(Inode {
+            mode: kind | (entry.mode & 0o7777),
+            uid,
+            gid,
+            mtime: entry.mtime.seconds,
+            mtime_nanos: entry.mtime.nanos,
+            links: 0,
+            size,
+            content,
+            xattrs,
+        })
+    }
+
+    fn make_content(&mut self, entry: &Entry) -> Result<(u32, u64, Content), TreeError> {
+        Ok(match &entry.kind {
+            EntryKind::Directory => (S_IFDIR, 0, Content::None),
+            EntryKind::Fifo => (0o010_000, 0, Content::None),
+            EntryKind::Symlink(target) => {
+                if target.is_empty() || target.len() > 4095 {
+                    let (path, value) = (shown(&entry.path), target.len().to_string());
+                    return Err(TreeError::OutOfRange { path, what: "length of the link", value });
+                }
+                let at = self.links.len() as u32;
+                self.links.extend(target);
+                (S_IFLNK, target.len() as u64, Content::Link(at, target.len() as u32))
+            }
+            EntryKind::Char { major, minor } | EntryKind::Block { major, minor } => {
+                if !self.limits.devices {
+                    return Err(TreeError::DeviceRefused { path: shown(&entry.path) });
+                }
+                if *major > 0xfff || *minor > 0xf_ffff {
+                    let (path, value) = (shown(&entry.path), format!("{major}:{minor}"));
+                    return Err(TreeError::OutOfRange { path, what: "device number", value });
+                }
+                let char = matches!(entry.kind, EntryKind::Char { .. });
+                let kind = if char { S_IFCHR } else { 0o060_000 };
+                (kind, 0, Content::Device(*major, *minor))
+            }
+            EntryKind::File => {
+                self.claim(entry.size)?;
+                let content = match &entry.sparse {
+                    Some(segments) => {
+                        let pieces = segments.iter().map(|s| (s.offset, s.length)).collect();
+                        let number = self.sparse.len() as u32;
+                        self.sparse.push(SparseFile { data_offset: entry.data_offset, pieces });
+                        Content::Sparse(number)
+                    }
+                    None if entry.size == 0 => Content::None,
+                    None => Content::Tar(entry.data_offset),
+                };
+                (0o100_000, entry.size, content)
+            }
+            EntryKind::Hardlink(_) => unreachable!("a hard link has no file of its own"),
+            EntryKind::Other(kind) => {
+                let path = shown(&entry.path);
+                return Err(TreeError::UnknownKind { path, kind: *kind as char });
+            }
+        })
+    }
+
+    fn claim(&mut self, bytes: u64) -> Result<(), TreeError> {
+        let limit = self.limits.apparent_bytes;
+        let total = self.apparent_bytes.saturating_add(bytes);
+        if total > limit {
+            return Err(TreeError::TooLarge { bytes: total, limit });
+        }
+        self.apparent_bytes = total;
+        Ok(())
+    }
+
+    /// Keeps what a mounted layer can show. Names that overlay itself reads are not the layer's to
+    /// set; names outside the known groups no file system here would take.
+    fn keep_xattrs(&mut self, entry: &Entry) -> Result<u32, TreeError> {
+        let own = |name: &[u8]| {
+            let known = [b"user.".as_slice(), b"trusted.", b"security."];
+            let overlay = [b"trusted.overlay.".as_slice(), b"user.overlay."];
+            (known.iter().any(|group| name.starts_with(group) && name.len() > group.len())
+                || matches!(name, b"system.posix_acl_access" | b"system.posix_acl_default"))
+                && !overlay.iter().any(|group| name.starts_with(group))
+                && name.len() <= 255
+        };
+        let mut kept: Vec<(Vec<u8>, Vec<u8>)> =
+            entry.xattrs.iter().filter(|(name, _)| own(name)).cloned().collect();
+        kept.sort();
+        let bytes: usize = kept.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+        if bytes > self.limits.xattr_bytes || kept.iter().any(|(_, value)| value.len() > 65535) {
+            let (path, limit) = (shown(&entry.path), self.limits.xattr_bytes.min(65535));
+            return Err(TreeError::LargeXattrs { path, bytes, limit });
+        }
+        Ok(self.pack_xattrs(&kept))
+    }
+
+    fn imply(&mut self, parent: NodeId, name: &[u8]) -> Result<NodeId, TreeError> {
+        self.insert(parent, name, implied_folder())
+    }
+
+    fn insert(&mut self, parent: NodeId, name: &[u8], inode: Inode) -> Result<NodeId, TreeError> {
+        let number = self.inodes.len() as u32;
+        self.inodes.push(inode);
+        self.insert_name(parent, name, number)
+    }
+
+    fn insert_name(&mut self, parent: NodeId, name: &[u8], inode: u32) -> Result<NodeId, TreeError> {
+        if self.nodes.len() >= self.limits.entries {
+            return Err(TreeError::TooManyEntries { limit: self.limits.entries });
+        }
+        let id = self.nodes.len() as u32;
+        let node = Node {
+            parent: parent.0,
+            name: self.names.len() as u32,
+            inode,
+            name_len: name.len() as u8,
+            flags: 0,
+        };
+        self.names.extend(name);
+        self.nodes.push(node);
+        let hash = self.hash(parent.0, name);
+        let (nodes, names, hasher) = (&self.nodes, &self.names, &self.hasher);
+        self.table.insert_unique(hash, id, |&other| {
+            let node = &nodes[other as usize];
+            let name = &names[node.name as usize..][..node.name_len as usize];
+            std::hash::BuildHasher::hash_one(hasher, (node.parent, name))
+        });
+        Ok(NodeId(id))
+    }
+
+    fn detach(&mut self, node: NodeId) {
+        let hash = self.hash(self.nodes[node.index()].parent, self.name(node));
+        if let Ok(found) = self.table.find_entry(hash, |&id| id == node.0) {
+            found.remove();
+        }
+        self.nodes[node.index()].flags |= DEAD;
+    }
+}

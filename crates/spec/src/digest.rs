@@ -1,0 +1,300 @@
+//! Digests: the address of a blob is the hash of its bytes.
+//!
+//! Only SHA-256 and SHA-512 are known, the two algorithms OCI registers; hex is lower case and of
+//! exact length, so two digests are equal exactly when their text is.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use sha2::Digest as _;
+use sha2::{Sha256, Sha512};
+
+use crate::json::string_on_the_wire;
+
+/// The address of a blob: the hash of its bytes. A malformed one cannot be written down.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Digest {
+    /// A SHA-256 hash, what everybody uses.
+    Sha256([u8; 32]),
+    /// A SHA-512 hash, which OCI allows.
+    Sha512([u8; 64]),
+}
+
+/// Why a text is no digest. The words are those docker prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DigestError {
+    /// There is no `algorithm:hex`, or the hex is not lower-case hex.
+    #[error("invalid checksum digest format")]
+    Format,
+    /// The hex has not the length its algorithm needs.
+    #[error("invalid checksum digest length")]
+    Length,
+    /// The algorithm is not one of ours.
+    #[error("unsupported digest algorithm")]
+    Algorithm,
+}
+
+impl Digest {
+    /// Hashes bytes that are at hand with SHA-256.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest::Sha256(Sha256::digest(bytes).into())
+    }
+
+    /// The algorithm that made this digest.
+    pub fn algorithm(&self) -> Algorithm {
+        match self {
+            Digest::Sha256(_) => Algorithm::Sha256,
+            Digest::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
+    /// The hash in lower-case hex, without the algorithm.
+    pub fn hex(&self) -> String {
+        to_hex(self.bytes())
+    }
+
+    /// The first twelve hex digits, as docker's tables show an id.
+    pub fn short(&self) -> String {
+        to_hex(&self.bytes()[..6])
+    }
+
+    /// The hash itself.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Digest::Sha256(bytes) => bytes,
+            Digest::Sha512(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}:{}", self.algorithm(), self.hex()))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Digest, DigestError> {
+        let (algorithm, hex) = text.split_once(':').ok_or(DigestError::Format)?;
+        if algorithm.is_empty() || hex.is_empty() {
+            return Err(DigestError::Format);
+        }
+        match algorithm.parse()? {
+            Algorithm::Sha256 => from_hex(hex).map(Digest::Sha256),
+            Algorithm::Sha512 => from_hex(hex).map(Digest::Sha512),
+        }
+    }
+}
+
+string_on_the_wire!(Digest);
+
+/// A hash function a digest can be made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+impl Algorithm {
+    /// The name in front of a digest's colon.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Algorithm::Sha256 => "sha256",
+            Algorithm::Sha512 => "sha512",
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Algorithm, DigestError> {
+        match text {
+            "sha256" => Ok(Algorithm::Sha256),
+            "sha512" => Ok(Algorithm::Sha512),
+            _ => Err(DigestError::Algorithm),
+        }
+    }
+}
+
+/// Hashes bytes as they pass. Feed it with `update` or as an `io::Write` that never fails.
+#[derive(Clone, Debug)]
+pub struct Hasher(State);
+
+#[derive(Clone, Debug)]
+enum State {
+    Sha256(Sha256),
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    /// Starts a hash with the algorithm of the digest that is expected.
+    pub fn new(algorithm: Algorithm) -> Hasher {
+        Hasher(match algorithm {
+            Algorithm::Sha256 => State::Sha256(Sha256::new()),
+            Algorithm::Sha512 => State::Sha512(Sha512::new()),
+        })
+    }
+
+    /// Starts a SHA-256 hash, what we write ourselves.
+    pub fn sha256() -> Hasher {
+        Hasher::new(Algorithm::Sha256)
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            State::Sha256(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
+        }
+    }
+
+    /// The digest of all bytes taken so far.
+    pub fn finish(self) -> Digest {
+        match self.0 {
+            State::Sha256(state) => Digest::Sha256(state.finalize().into()),
+            State::Sha512(state) => Digest::Sha512(state.finalize().into()),
+        }
+    }
+}
+
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles
+        .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
+        .collect()
+}
+
+fn from_hex<const N: usize>(hex: &str) -> Result<[u8; N], DigestError> {
+    if hex.len() != 2 * N {
+        return Err(DigestError::Length);
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Ok(bytes)
+}
+
+fn nibble(digit: u8) -> Result<u8, DigestError> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        _ => Err(DigestError::Format),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[track_caller]
+    fn refuse(text: &str, error: DigestError) {
+        assert_eq!(text.parse::<Digest>(), Err(error), "{text}");
+    }
+
+    #[test]
+    fn hashes_known_bytes() {
+        assert_eq!(Digest::of(b"").to_string(), EMPTY);
+        assert_eq!(Digest::of(b"").short(), "e3b0c44298fc");
+        assert_eq!(format!("{:?}", Digest::of(b"")), EMPTY);
+        assert_eq!(Digest::of(b"abc").hex()[..8], *"ba7816bf");
+        let mut hasher = Hasher::new(Algorithm::Sha512);
+        hasher.write_all(b"abc").unwrap();
+        hasher.flush().unwrap();
+        let digest = hasher.clone().finish();
+        assert_eq!(digest.algorithm().to_string(), "sha512");
+        assert!(digest.to_string().starts_with("sha512:ddaf35a193617aba"));
+        assert_eq!(digest.bytes().len(), 64);
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+    }
+
+    #[test]
+    fn refuses_what_is_no_digest() {
+        refuse("", DigestError::Format);
+        refuse("sha256", DigestError::Format);
+        refuse("sha256:", DigestError::Format);
+        refuse(":abc", DigestError::Format);
+        refuse("sha256:00", DigestError::Length);
+        refuse("md5:00", DigestError::Algorithm);
+        refuse("SHA256:00", DigestError::Algorithm);
+        refuse(&EMPTY.replace("e3b0", "E3B0"), DigestError::Format);
+        refuse(&EMPTY.replace("e3b0", "g3b0"), DigestError::Format);
+        refuse(&EMPTY.replace("e3b0", "\u{e9}b0"), DigestError::Format);
+        refuse(&EMPTY.replace("sha256", "sha512"), DigestError::Length);
+        refuse(&format!("{EMPTY} "), DigestError::Length);
+    }
+
+    #[test]
+    fn is_a_string_in_json() {
+        let digest = Digest::of(b"");
+        assert_eq!(
+            serde_json::to_string(&digest).unwrap(),
+            format!("\"{EMPTY}\"")
+        );
+        assert_eq!(
+            serde_json::from_str::<Digest>(&format!("\"{EMPTY}\"")).unwrap(),
+            digest
+        );
+        let error = serde_json::from_str::<Digest>("\"sha256:1\"").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("invalid checksum digest length")
+        );
+        assert!(serde_json::from_str::<Digest>("7").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn parses_what_it_shows(bytes: [u8; 32], more: Vec<u8>) {
+            let digest = Digest::Sha256(bytes);
+            prop_assert_eq!(digest.to_string().parse(), Ok(digest));
+            let mut hasher = Hasher::sha256();
+            more.chunks(3).for_each(|part| hasher.update(part));
+            prop_assert_eq!(hasher.finish(), Digest::of(&more));
+        }
+
+        #[test]
+        fn takes_any_text(text in "(sha256:|sha512:|)\\PC{0,130}") {
+            if let Ok(digest) = text.parse::<Digest>() {
+                prop_assert_eq!(digest.to_string(), text);
+            }
+        }
+    }
+}

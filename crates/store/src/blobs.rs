@@ -1,0 +1,191 @@
+//! Blobs under their digest, and blobs on their way in.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use image::stream::Tap;
+use spec::{Algorithm, Digest, Hasher};
+
+use crate::error::{Result, StoreError};
+use crate::paths::Paths;
+
+/// A document (manifest, index, configuration) is read into memory whole; this is as much as we
+/// take.
+pub const DOCUMENT_BYTES: u64 = 8 << 20;
+
+/// A blob on its way in: hashed and counted as it is written, invisible until committed, gone when
+/// dropped.
+pub struct Ingest {
+    hasher: Hasher,
+    bytes: u64,
+    aside: Option<Aside>,
+}
+
+struct Aside {
+    file: File,
+    path: PathBuf,
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // Once committed the name is gone already; else nobody will miss the file.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// What an ingest turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrived {
+    /// The hash of its bytes.
+    pub digest: Digest,
+    /// How many there were.
+    pub bytes: u64,
+}
+
+/// Whether the bytes must survive a power cut before the blob is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// Synced before it becomes visible.
+    Synced,
+    /// Written out when the kernel likes; the layer's record says so.
+    Lazy,
+}
+
+impl Ingest {
+    /// Starts a blob in a file of its own.
+    pub(crate) fn create(path: PathBuf, algorithm: Algorithm) -> Result<Ingest> {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(StoreError::io("create", &path))?;
+        let aside = Some(Aside { file, path });
+        Ok(Ingest { hasher: Hasher::new(algorithm), bytes: 0, aside })
+    }
+
+    /// Hashes and counts without keeping.
+    pub fn nowhere(algorithm: Algorithm) -> Ingest {
+        Ingest { hasher: Hasher::new(algorithm), bytes: 0, aside: None }
+    }
+
+    /// The file with what has been written so far.
+    pub(crate) fn file(&self) -> Option<&File> {
+        self.aside.as_ref().map(|aside| &aside.file)
+    }
+
+    /// What has arrived so far.
+    pub fn arrived(&self) -> Arrived {
+        Arrived { digest: self.hasher.clone().finish(), bytes: self.bytes }
+    }
+
+    /// Makes the blob visible under its digest.
+    pub(crate) fn commit(mut self, paths: &Paths, durability: Durability) -> Result<Arrived> {
+        let arrived = self.arrived();
+        let Some(aside) = self.aside.take() else { return Ok(arrived) };
+        let target = paths.blob(&arrived.digest);
+        if durability == Durability::Synced {
+            aside.file.sync_all().map_err(StoreError::io("sync", &aside.path))?;
+        }
+        make_parent(&target)?;
+        fs::rename(&aside.path, &target).map_err(StoreError::io("rename", &aside.path))?;
+        if durability == Durability::Synced {
+            let folder = target.parent().expect("a blob lies in a folder");
+            sys::fs::sync_folder(folder).map_err(StoreError::io("sync", folder))?;
+        }
+        Ok(arrived)
+    }
+}
+
+impl Tap for Ingest {
+    fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        match &mut self.aside {
+            Some(aside) => aside.file.write_all(bytes),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Write for Ingest {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pass(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Opens a blob for reading.
+pub(crate) fn open(paths: &Paths, digest: &Digest) -> Result<File> {
+    let path = paths.blob(digest);
+    File::open(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => StoreError::NoBlob(*digest),
+        _ => StoreError::Io { doing: "open", path, source },
+    })
+}
+
+/// Reads a document and checks that it is what its name says.
+pub(crate) fn read_document(paths: &Paths, digest: &Digest) -> Result<Vec<u8>> {
+    let file = open(paths, digest)?;
+    let path = paths.blob(digest);
+    let bytes = file.metadata().map_err(StoreError::io("read", &path))?.len();
+    if bytes > DOCUMENT_BYTES {
+        return Err(StoreError::LargeDocument { bytes, limit: DOCUMENT_BYTES });
+    }
+    let mut document = Vec::with_capacity(bytes as usize);
+    file.take(DOCUMENT_BYTES + 1)
+        .read_to_end(&mut document)
+        .map_err(StoreError::io("read", &path))?;
+    let mut hasher = Hasher::new(digest.algorithm());
+    hasher.update(&document);
+    let got = hasher.finish();
+    if got != *digest {
+        let why = format!("its bytes are {got}");
+        return Err(StoreError::Damaged { what: format!("blob {digest}"), why });
+    }
+    Ok(document)
+}
+
+/// Hashes a file from front to back.
+pub(crate) fn hash_file(path: &Path, algorithm: Algorithm) -> Result<Arrived> {
+    let mut file = File::open(path).map_err(StoreError::io("open", path))?;
+    let mut ingest = Ingest::nowhere(algorithm);
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer).map_err(StoreError::io("read", path))? {
+            0 => return Ok(ingest.arrived()),
+            bytes => ingest.pass(&buffer[..bytes]).map_err(StoreError::io("read", path))?,
+        }
+    }
+}
+
+/// All blobs that are here, with their sizes.
+pub(crate) fn list(paths: &Paths) -> Result<Vec<(Digest, u64)>> {
+    let mut list = Vec::new();
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        let folder = paths.blobs().join(algorithm.as_str());
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other.map_err(StoreError::io("list", &folder))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(StoreError::io("list", &folder))?;
+            let name = format!("{}:{}", algorithm.as_str(), entry.file_name().to_string_lossy());
+            let Ok(digest) = name.parse() else { continue };
+            let bytes = entry.metadata().map_err(StoreError::io("read", entry.path()))?.len();
+            list.push((digest, bytes));
+        }
+    }
+    list.sort();
+    Ok(list)
+}
+
+fn make_parent(path: &Path) -> Result<()> {
+    let folder = path.parent().expect("every path of the store has a folder");
+    fs::create_dir_all(folder).map_err(StoreError::io("create", folder))
+}

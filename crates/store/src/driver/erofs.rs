@@ -1,0 +1,133 @@
+//! The default as root: the tar is mounted where it lies, through an index.
+//!
+//! Nothing is unpacked. A layer's index is mounted once, at a place below the run root that all
+//! processes share, so that all containers read the same pages; stacks are made of those mounts by
+//! overlay.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use spec::ChainId;
+use sys::lock::Mode;
+
+use super::{Driver, DriverKind, Made, Stacked, UnpackedFolder, chains_in};
+use crate::error::{Result, StoreError};
+use crate::paths::Paths;
+
+pub(super) struct Erofs {
+    paths: Paths,
+}
+
+impl Erofs {
+    pub(super) fn new(paths: Paths) -> Erofs {
+        Erofs { paths }
+    }
+
+    /// The folder where a layer is mounted, mounted now if it was not.
+    fn layer(&self, layer: &Stacked) -> Result<OwnedFd> {
+        let target = self.paths.layer_mount(&layer.chain);
+        if !sys::mount::is_mounted(&target).unwrap_or(false) {
+            self.mount_layer(layer, &target)?;
+        }
+        sys::fs::open_folder(&target).map_err(StoreError::io("open", &target))
+    }
+
+    fn mount_layer(&self, layer: &Stacked, target: &Path) -> Result<()> {
+        let _alone = self.mounting()?;
+        if sys::mount::is_mounted(target).unwrap_or(false) {
+            return Ok(());
+        }
+        fs::create_dir_all(target).map_err(StoreError::io("create", target))?;
+        let index = self.paths.index(&layer.chain);
+        let tar = self.paths.blob(&layer.diff.0);
+        let mount = sys::mount::erofs(&index, &tar, false).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => StoreError::NoLayer(layer.chain),
+            _ => StoreError::Mount { driver: DriverKind::Erofs, source },
+        })?;
+        sys::mount::attach(&mount, target).map_err(StoreError::io("mount on", target))
+    }
+
+    /// Only one process mounts or unmounts layers at a time.
+    fn mounting(&self) -> Result<File> {
+        let run = self.paths.run();
+        fs::create_dir_all(run).map_err(StoreError::io("create", run))?;
+        let path = run.join("mounting");
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(StoreError::io("open", &path))?;
+        sys::lock::lock(&file, Mode::Exclusive).map_err(StoreError::io("lock", &path))?;
+        Ok(file)
+    }
+}
+
+impl Driver for Erofs {
+    fn kind(&self) -> DriverKind {
+        DriverKind::Erofs
+    }
+
+    fn keeps_tar(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, _aside: &Path) -> Result<Option<UnpackedFolder>> {
+        Ok(None)
+    }
+
+    fn adopt(&self, _layer: Made<'_>) -> Result<()> {
+        // The store keeps the tar and its index for every driver's sake; that is all there is.
+        Ok(())
+    }
+
+    fn has(&self, layer: &Stacked) -> bool {
+        self.paths.index(&layer.chain).exists() && self.paths.blob(&layer.diff.0).exists()
+    }
+
+    fn view(&self, stack: &[Stacked]) -> Result<OwnedFd> {
+        let mount = |source| StoreError::Mount { driver: DriverKind::Erofs, source };
+        if let [only] = stack {
+            self.layer(only)?;
+            let target = self.paths.layer_mount(&only.chain);
+            return sys::mount::clone(&target, false).map_err(mount);
+        }
+        let layers = stack.iter().map(|layer| self.layer(layer)).collect::<Result<Vec<_>>>()?;
+        let lower: Vec<_> = layers.iter().rev().map(|layer| layer.as_fd()).collect();
+        sys::mount::overlay(&lower, None, &[]).map_err(mount)
+    }
+
+    fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>> {
+        let target = self.paths.layer_mount(chain);
+        if target.exists() {
+            let _alone = self.mounting()?;
+            while sys::mount::is_mounted(&target).unwrap_or(false) {
+                sys::mount::detach(&target).map_err(StoreError::io("unmount", &target))?;
+            }
+            let _ = fs::remove_dir(&target);
+        }
+        Ok(Vec::new())
+    }
+
+    fn data(&self, stack: &[Stacked]) -> BTreeMap<String, String> {
+        let path = |path: PathBuf| path.display().to_string();
+        let mut data = BTreeMap::new();
+        if let Some((top, below)) = stack.split_last() {
+            data.insert("UpperDir".to_owned(), path(self.paths.layer_mount(&top.chain)));
+            data.insert("Index".to_owned(), path(self.paths.index(&top.chain)));
+            data.insert("Tar".to_owned(), path(self.paths.blob(&top.diff.0)));
+            let lower: Vec<_> =
+                below.iter().rev().map(|layer| path(self.paths.layer_mount(&layer.chain))).collect();
+            if !lower.is_empty() {
+                data.insert("LowerDir".to_owned(), lower.join(":"));
+            }
+        }
+        data
+    }
+
+    fn kept(&self) -> Result<Vec<ChainId>> {
+        chains_in(&self.paths.run().join("layers"))
+    }
+}

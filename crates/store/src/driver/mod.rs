@@ -1,0 +1,171 @@
+//! Storage drivers: the ways to keep a stack of layers so that it can be mounted.
+
+mod erofs;
+mod overlay;
+mod probe;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use image::folder::{FolderSink, Marks, Ownership};
+use image::tree::LayerTree;
+use serde::{Deserialize, Serialize};
+use spec::{ChainId, DiffId};
+
+use crate::error::{Result, StoreError};
+use crate::paths::Paths;
+
+pub use probe::{Choice, choose};
+
+/// The drivers there are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriverKind {
+    /// Layers stay tars and are mounted in place through an index.
+    Erofs,
+    /// Layers are folders, stacked by overlay.
+    Overlay,
+}
+
+impl DriverKind {
+    /// All of them, the best first.
+    pub const ALL: [DriverKind; 2] = [DriverKind::Erofs, DriverKind::Overlay];
+
+    /// Its name on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DriverKind::Erofs => "erofs",
+            DriverKind::Overlay => "overlay",
+        }
+    }
+}
+
+impl fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for DriverKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = DriverKind::ALL.into_iter().find(|kind| kind.as_str() == name);
+        // Docker's own name for the same thing.
+        let known = known.or((name == "overlay2").then_some(DriverKind::Overlay));
+        known.ok_or_else(|| {
+            let all: Vec<_> = DriverKind::ALL.iter().map(|kind| kind.as_str()).collect();
+            format!("unknown storage driver {name:?}: there are {}", all.join(", "))
+        })
+    }
+}
+
+/// A layer that has been read and now gets its place on a stack.
+pub struct Made<'a> {
+    /// Its stack.
+    pub chain: ChainId,
+    /// The stack below, which the driver already has.
+    pub parent: Option<ChainId>,
+    /// What is in it; implied folders have their attributes.
+    pub tree: &'a LayerTree,
+    /// The folder it was unpacked into, if the driver began one.
+    pub folder: Option<UnpackedFolder>,
+}
+
+/// A folder that a layer is being unpacked into.
+pub struct UnpackedFolder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What writes it.
+    pub sink: FolderSink,
+}
+
+impl UnpackedFolder {
+    /// Begins one.
+    pub(crate) fn begin(path: &Path, marks: Marks, owners: &Ownership) -> Result<UnpackedFolder> {
+        fs::create_dir(path).map_err(StoreError::io("create", path))?;
+        let folder = sys::fs::open_folder(path).map_err(StoreError::io("open", path))?;
+        let sink = FolderSink::new(folder, marks, owners.clone());
+        Ok(UnpackedFolder { path: path.to_owned(), sink })
+    }
+}
+
+/// A layer in a stack that is to be mounted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stacked {
+    /// The stack that ends with it.
+    pub chain: ChainId,
+    /// Its plain tar.
+    pub diff: DiffId,
+}
+
+/// One way to keep snapshots.
+///
+/// The life of a layer with a driver:
+/// 1. `begin`: the layer is about to be read; a driver that wants its files in a folder makes one
+///    aside. Several layers may be read at once, in any order.
+/// 2. `adopt`: the layer gets its place on the stack `parent`, which was adopted before it.
+///    Afterwards the driver can mount it, also after a crash, also from other processes. Adopting
+///    what is there already changes nothing.
+/// 3. `view`, any number of times and from any number of processes at once. A layer's mounts are
+///    shared: the same file of the same layer is in the page cache once.
+/// 4. `remove`, when no view or snapshot uses it and nothing stands on it. Removing what is not
+///    there is no error, so that a crash in the middle can be repeated.
+///
+/// The store calls the methods in this order and holds leases and locks; a driver keeps no state
+/// but what lies in its folders. `testkit::driver_suite` checks all this for every driver.
+pub trait Driver: Send + Sync {
+    /// Which one it is.
+    fn kind(&self) -> DriverKind;
+
+    /// Whether it mounts the plain tar, which then must be kept.
+    fn keeps_tar(&self) -> bool;
+
+    /// Prepares for a layer's files to be unpacked at `aside`, if the driver wants them.
+    fn begin(&self, aside: &Path) -> Result<Option<UnpackedFolder>>;
+
+    /// Gives a layer its place.
+    fn adopt(&self, layer: Made<'_>) -> Result<()>;
+
+    /// Whether a layer has its place.
+    fn has(&self, layer: &Stacked) -> bool;
+
+    /// A detached, read-only mount of a stack, bottom first.
+    fn view(&self, stack: &[Stacked]) -> Result<OwnedFd>;
+
+    /// What belongs to a layer and must go with it; `remove` has already let go of it.
+    fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>>;
+
+    /// What `inspect` shows of a stack as `GraphDriver.Data`.
+    fn data(&self, stack: &[Stacked]) -> BTreeMap<String, String>;
+
+    /// The stacks that the driver has something of, for finding what nobody needs.
+    fn kept(&self) -> Result<Vec<ChainId>>;
+}
+
+/// Opens the driver of a store.
+pub(crate) fn open(kind: DriverKind, paths: &Paths, owners: &Ownership) -> Box<dyn Driver> {
+    match kind {
+        DriverKind::Erofs => Box::new(erofs::Erofs::new(paths.clone())),
+        DriverKind::Overlay => Box::new(overlay::Overlay::new(paths.clone(), owners.clone())),
+    }
+}
+
+/// The stacks named by the files in a folder.
+fn chains_in(folder: &Path) -> Result<Vec<ChainId>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(StoreError::io("list", folder))?,
+    };
+    let mut chains = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(StoreError::io("list", folder))?;
+        let name = entry.file_name();
+        chains.extend(crate::paths::parse_file_name(&name.to_string_lossy()).map(ChainId));
+    }
+    Ok(chains)
+}

@@ -1,0 +1,105 @@
+//! Layers as folders, stacked by overlay: works on any kernel that has overlay, and without root.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use image::folder::{Marks, Ownership};
+use spec::ChainId;
+
+use super::{Driver, DriverKind, Made, Stacked, UnpackedFolder, chains_in};
+use crate::error::{Result, StoreError};
+use crate::paths::Paths;
+
+pub(super) struct Overlay {
+    paths: Paths,
+    owners: Ownership,
+    marks: Marks,
+}
+
+impl Overlay {
+    pub(super) fn new(paths: Paths, owners: Ownership) -> Overlay {
+        let marks = if sys::host::is_root() { Marks::Trusted } else { Marks::User };
+        Overlay { paths, owners, marks }
+    }
+
+    fn folder(&self, chain: &ChainId) -> PathBuf {
+        self.paths.folder(DriverKind::Overlay.as_str(), chain)
+    }
+}
+
+impl Driver for Overlay {
+    fn kind(&self) -> DriverKind {
+        DriverKind::Overlay
+    }
+
+    fn keeps_tar(&self) -> bool {
+        false
+    }
+
+    fn begin(&self, aside: &Path) -> Result<Option<UnpackedFolder>> {
+        UnpackedFolder::begin(aside, self.marks, &self.owners).map(Some)
+    }
+
+    fn adopt(&self, layer: Made<'_>) -> Result<()> {
+        let Some(UnpackedFolder { path, sink }) = layer.folder else {
+            return Err(StoreError::NoLayer(layer.chain));
+        };
+        sink.finish(layer.tree).map_err(StoreError::io("finish", &path))?;
+        let target = self.folder(&layer.chain);
+        let folders = self.paths.folders(DriverKind::Overlay.as_str());
+        fs::create_dir_all(&folders).map_err(StoreError::io("create", &folders))?;
+        match fs::rename(&path, &target) {
+            // Somebody else was quicker with the same layer.
+            Err(_) if target.exists() => {
+                fs::remove_dir_all(&path).map_err(StoreError::io("remove", &path))
+            }
+            other => other.map_err(StoreError::io("rename", &path)),
+        }
+    }
+
+    fn has(&self, layer: &Stacked) -> bool {
+        self.folder(&layer.chain).exists()
+    }
+
+    fn view(&self, stack: &[Stacked]) -> Result<OwnedFd> {
+        let mount = |source| StoreError::Mount { driver: DriverKind::Overlay, source };
+        if let [only] = stack {
+            let folder = self.folder(&only.chain);
+            let view = sys::mount::clone(&folder, false).map_err(mount)?;
+            sys::mount::make_read_only(&view).map_err(mount)?;
+            return Ok(view);
+        }
+        let open = |layer: &Stacked| {
+            let folder = self.folder(&layer.chain);
+            sys::fs::open_folder(&folder).map_err(StoreError::io("open", &folder))
+        };
+        let layers = stack.iter().map(open).collect::<Result<Vec<_>>>()?;
+        let lower: Vec<_> = layers.iter().rev().map(|layer| layer.as_fd()).collect();
+        let options: &[(&str, &str)] =
+            if self.marks == Marks::User { &[("userxattr", "")] } else { &[] };
+        sys::mount::overlay(&lower, None, options).map_err(mount)
+    }
+
+    fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>> {
+        Ok(vec![self.folder(chain)])
+    }
+
+    fn data(&self, stack: &[Stacked]) -> BTreeMap<String, String> {
+        let path = |chain: &ChainId| self.folder(chain).display().to_string();
+        let mut data = BTreeMap::new();
+        if let Some((top, below)) = stack.split_last() {
+            data.insert("UpperDir".to_owned(), path(&top.chain));
+            let lower: Vec<_> = below.iter().rev().map(|layer| path(&layer.chain)).collect();
+            if !lower.is_empty() {
+                data.insert("LowerDir".to_owned(), lower.join(":"));
+            }
+        }
+        data
+    }
+
+    fn kept(&self) -> Result<Vec<ChainId>> {
+        chains_in(&self.paths.folders(DriverKind::Overlay.as_str()))
+    }
+}

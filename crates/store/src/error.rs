@@ -1,0 +1,122 @@
+//! What can go wrong in the store, and what the user can do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use image::erofs::IndexError;
+use image::layer::LayerError;
+use spec::{ChainId, Digest};
+
+use crate::driver::DriverKind;
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum StoreError {
+    #[error("cannot {doing} {}", path.display())]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("blob {wanted} arrived as {got}")]
+    WrongBytes { wanted: Digest, got: Digest },
+    #[error("blob {wanted} arrived with {got} bytes instead of {expected}")]
+    WrongSize { wanted: Digest, got: u64, expected: u64 },
+    #[error("the layer's plain tar is {got}, but its image says {wanted}")]
+    WrongDiffId { wanted: Digest, got: Digest },
+    #[error("blob {0} is not here")]
+    NoBlob(Digest),
+    #[error("layer {0} is not here")]
+    NoLayer(ChainId),
+    #[error("{what} is damaged: {why}")]
+    Damaged { what: String, why: String },
+    #[error("cannot unpack the layer")]
+    Layer(#[source] LayerError),
+    #[error("cannot read the index of layer {chain}")]
+    Index { chain: ChainId, source: IndexError },
+    #[error("{} was made by a newer mica: format {found}, and this one knows {known}", root.display())]
+    NewerFormat { root: PathBuf, found: u32, known: u32 },
+    #[error("{} is kept by the {kept} driver, not {asked}", root.display())]
+    OtherDriver { root: PathBuf, kept: DriverKind, asked: DriverKind },
+    #[error("the {driver} driver does not work here: {why}")]
+    DriverUnfit { driver: DriverKind, why: String },
+    #[error("no storage driver works here: {0}")]
+    NoDriver(String),
+    #[error("the {driver} driver cannot mount the layers")]
+    Mount { driver: DriverKind, source: io::Error },
+    #[error("a document of {bytes} bytes is larger than the limit of {limit}")]
+    LargeDocument { bytes: u64, limit: u64 },
+}
+
+/// What kind of error it is, for exit codes and HTTP statuses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ErrorKind {
+    /// What was named is not there.
+    NotFound,
+    /// It is used, or there already.
+    Conflict,
+    /// The request or its input is wrong.
+    InvalidInput,
+    /// What is on disk or arrived is not what it should be.
+    Corrupt,
+    /// The machine cannot do it.
+    Unsupported,
+    /// Anything else, mostly input and output.
+    Other,
+}
+
+impl StoreError {
+    /// An error of input or output, with what was done and to what.
+    pub fn io(doing: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> StoreError {
+        let path = path.as_ref().to_owned();
+        move |source| StoreError::Io { doing, path, source }
+    }
+
+    /// What kind it is.
+    pub fn kind(&self) -> ErrorKind {
+        use StoreError as E;
+        match self {
+            E::NoBlob(_) | E::NoLayer(_) => ErrorKind::NotFound,
+            E::WrongBytes { .. } | E::WrongSize { .. } | E::WrongDiffId { .. } => ErrorKind::Corrupt,
+            E::Damaged { .. } | E::Index { .. } => ErrorKind::Corrupt,
+            E::Layer(LayerError::Read(_) | LayerError::Write(_)) => ErrorKind::Other,
+            E::Layer(_) | E::LargeDocument { .. } => ErrorKind::InvalidInput,
+            E::OtherDriver { .. } => ErrorKind::Conflict,
+            E::NewerFormat { .. } | E::DriverUnfit { .. } | E::NoDriver(_) => ErrorKind::Unsupported,
+            E::Io { .. } | E::Mount { .. } => ErrorKind::Other,
+        }
+    }
+
+    /// What the user can do, where we know it.
+    pub fn hint(&self) -> Option<String> {
+        use StoreError as E;
+        match self {
+            E::Io { source, .. } | E::Layer(LayerError::Write(source)) => io_hint(source),
+            E::Damaged { .. } | E::NoBlob(_) | E::NoLayer(_) | E::Index { .. } => Some(
+                "`mica system check` names every fault, `mica system check --repair` mends what it can"
+                    .to_owned(),
+            ),
+            E::NewerFormat { .. } => Some("use the newer mica, or another --data-root".to_owned()),
+            E::OtherDriver { asked, kept, .. } => Some(format!(
+                "leave --storage-driver out to go on with {kept}, or convert the store with `mica system migrate --to {asked}`"
+            )),
+            E::DriverUnfit { .. } => {
+                Some("leave --storage-driver out, and mica takes the best that works".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn io_hint(error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free space with `mica system prune`, or use another --data-root".to_owned())
+        }
+        io::ErrorKind::PermissionDenied => {
+            Some("run as root, or name a --data-root that you may write".to_owned())
+        }
+        io::ErrorKind::ReadOnlyFilesystem => Some("name a writable --data-root".to_owned()),
+        _ => None,
+    }
+}
+
+/// What functions of the store return.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;

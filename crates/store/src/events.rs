@@ -1,0 +1,164 @@
+//! What happened, one line an event, appended as it happens and kept until it is too much.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use spec::Timestamp;
+
+use crate::Store;
+use crate::error::{Result, StoreError};
+
+/// When a journal is longer than this, it becomes the old one and a new one begins.
+const JOURNAL_BYTES: u64 = 8 << 20;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// What it happened to: `image`, `container`, …
+    #[serde(rename = "Type")]
+    pub kind: String,
+    /// What happened: `tag`, `delete`, …
+    #[serde(rename = "Action")]
+    pub action: String,
+    /// To which one.
+    #[serde(rename = "Actor")]
+    pub actor: Actor,
+    /// Always `local`.
+    pub scope: String,
+    /// When, in seconds.
+    pub time: i64,
+    /// When, in nanoseconds.
+    #[serde(rename = "timeNano")]
+    pub time_nano: i64,
+}
+
+/// The thing that an event happened to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Actor {
+    /// Its id.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// What else is known of it.
+    #[serde(rename = "Attributes")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Which events are wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventFilter {
+    /// From this time on.
+    pub since: Option<Timestamp>,
+    /// Up to this time.
+    pub until: Option<Timestamp>,
+}
+
+impl EventFilter {
+    fn wants(&self, event: &Event) -> bool {
+        let at = Timestamp::from_unix(event.time, (event.time_nano % 1_000_000_000) as u32);
+        self.since.as_ref().is_none_or(|since| at >= *since)
+            && self.until.as_ref().is_none_or(|until| at <= *until)
+    }
+}
+
+impl Store {
+    /// Writes an event down. One that cannot be written is lost: what happened has happened.
+    pub fn record_event(&self, kind: &str, action: &str, id: &str, attributes: &[(&str, &str)]) {
+        let now = Timestamp::now();
+        let attributes =
+            attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let event = Event {
+            kind: kind.to_owned(),
+            action: action.to_owned(),
+            actor: Actor { id: id.to_owned(), attributes: attributes.collect() },
+            scope: "local".to_owned(),
+            time: now.unix_seconds(),
+            time_nano: now.unix_seconds().saturating_mul(1_000_000_000) + i64::from(now.nanos()),
+        };
+        let _ = self.append(&event);
+    }
+
+    fn append(&self, event: &Event) -> io::Result<()> {
+        let path = self.paths().events();
+        let mut file = File::options().append(true).create(true).open(&path)?;
+        if file.metadata()?.len() > JOURNAL_BYTES {
+            fs::rename(&path, self.old_journal())?;
+            file = File::options().append(true).create(true).open(&path)?;
+        }
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        file.write_all(&line)
+    }
+
+    fn old_journal(&self) -> PathBuf {
+        self.paths().events().with_extension("old")
+    }
+
+    /// Starts reading events.
+    pub fn events(&self, filter: EventFilter) -> Result<Events> {
+        let open = |path: PathBuf| match File::open(&path) {
+            Ok(file) => Ok(Some(BufReader::new(file))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io("open", &path)(error)),
+        };
+        let (old, new) = (open(self.old_journal())?, open(self.paths().events())?);
+        Ok(Events { path: self.paths().events(), old, new, at: 0, filter })
+    }
+}
+
+/// Events, in the order in which they were written.
+pub struct Events {
+    path: PathBuf,
+    old: Option<BufReader<File>>,
+    new: Option<BufReader<File>>,
+    at: u64,
+    filter: EventFilter,
+}
+
+impl Events {
+    /// The next event that is there already; `None` when there is no more for now.
+    pub fn next_ready(&mut self) -> Result<Option<Event>> {
+        loop {
+            let Some(line) = self.line()? else { return Ok(None) };
+            // A line that a crash cut off is no event.
+            let Ok(event) = serde_json::from_slice::<Event>(&line) else { continue };
+            if self.filter.wants(&event) {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    fn line(&mut self) -> Result<Option<Vec<u8>>> {
+        let failed = StoreError::io("read", &self.path);
+        let mut line = Vec::new();
+        if let Some(old) = &mut self.old {
+            if read_line(old, &mut line).map_err(failed)? {
+                return Ok(Some(line));
+            }
+            self.old = None;
+            return self.line();
+        }
+        if self.new.is_none() {
+            self.new = File::open(&self.path).ok().map(BufReader::new);
+        }
+        let Some(new) = &mut self.new else { return Ok(None) };
+        if read_line(new, &mut line).map_err(failed)? {
+            self.at += line.len() as u64;
+            return Ok(Some(line));
+        }
+        // Half a line is read again when it is whole; a journal that was put aside is done.
+        let failed = StoreError::io("read", &self.path);
+        new.seek(SeekFrom::Start(self.at)).map_err(failed)?;
+        if fs::metadata(&self.path).is_ok_and(|now| now.len() < self.at) {
+            (self.new, self.at) = (None, 0);
+        }
+        Ok(None)
+    }
+}
+
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    reader.take(1 << 20).read_until(b'\n', line)?;
+    Ok(line.last() == Some(&b'\n'))
+}

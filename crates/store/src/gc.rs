@@ -1,0 +1,315 @@
+//! Garbage: first a plan, made by a pure function, then carried out.
+//!
+//! The collector holds the store's lock alone while it plans and renames into the trash, which
+//! takes milliseconds; what is in the trash is deleted afterwards, while others work.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use spec::{ChainId, Digest, ImageId};
+use sys::lock::Mode;
+
+use crate::error::{Result, StoreError};
+use crate::lease::{self, Protected};
+use crate::tables::Tables;
+use crate::{Store, blobs};
+
+/// What lies in the store's folders, or the part of it that a collection looks at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Present {
+    /// Blobs with their sizes.
+    pub blobs: Vec<(Digest, u64)>,
+    /// Stacks with an index.
+    pub indexes: Vec<ChainId>,
+    /// Stacks that the driver keeps something of.
+    pub forms: Vec<ChainId>,
+    /// What was on its way in: the name of each file.
+    pub asides: Vec<String>,
+}
+
+/// What will go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Records of layers.
+    pub records: Vec<ChainId>,
+    /// Blobs with their sizes.
+    pub blobs: Vec<(Digest, u64)>,
+    /// Indexes.
+    pub indexes: Vec<ChainId>,
+    /// What the driver keeps.
+    pub forms: Vec<ChainId>,
+    /// Left-overs of those who died on the way.
+    pub asides: Vec<String>,
+}
+
+/// What went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Records of layers that went, each the last with its plain tar or not.
+    pub layers: Vec<ChainId>,
+    /// Bytes of blobs.
+    pub bytes: u64,
+}
+
+/// What must go: everything that neither an image, nor a mounted view, nor a lease needs.
+pub fn plan(
+    tables: &Tables,
+    in_use: &BTreeSet<ChainId>,
+    protected: &Protected,
+    present: &Present,
+) -> Plan {
+    let images = &tables.images.images;
+    let tops = images.values().filter_map(|record| record.top);
+    let needed = tables
+        .layers
+        .closure(tops.chain(in_use.iter().copied()).chain(protected.chains.iter().copied()));
+    let mut blobs: BTreeSet<Digest> = protected.blobs.clone();
+    blobs.extend(images.keys().map(|id| id.0));
+    blobs.extend(images.values().filter_map(|record| Some(record.manifest.as_ref()?.digest)));
+    let names = tables.images.names.values();
+    blobs.extend(names.filter_map(|name| Some(name.index.as_ref()?.digest)));
+    for (chain, record) in &tables.layers.layers {
+        if needed.contains(chain) {
+            blobs.insert(record.diff.0);
+            blobs.extend(record.blob.as_ref().map(|blob| blob.digest));
+        }
+    }
+    let unneeded = |chains: &[ChainId]| -> Vec<ChainId> {
+        chains.iter().filter(|chain| !needed.contains(chain)).copied().collect()
+    };
+    let of_lease = |name: &str| {
+        protected.leases.iter().any(|lease| name.strip_prefix(lease.as_str()).is_some())
+    };
+    Plan {
+        records: tables.layers.layers.keys().filter(|c| !needed.contains(c)).copied().collect(),
+        blobs: present.blobs.iter().filter(|(d, _)| !blobs.contains(d)).copied().collect(),
+        indexes: unneeded(&present.indexes),
+        forms: unneeded(&present.forms),
+        asides: present.asides.iter().filter(|name| !of_lease(name)).cloned().collect(),
+    }
+}
+
+impl Store {
+    /// Everything that lies in the store's folders.
+    pub fn present(&self) -> Result<Present> {
+        let names = |folder: PathBuf| -> Result<Vec<String>> {
+            let mut list = Vec::new();
+            for entry in fs::read_dir(&folder).map_err(StoreError::io("list", &folder))? {
+                let entry = entry.map_err(StoreError::io("list", &folder))?;
+                list.push(entry.file_name().to_string_lossy().into_owned());
+            }
+            list.sort();
+            Ok(list)
+        };
+        let indexes = names(self.paths.root().join("index"))?;
+        Ok(Present {
+            blobs: blobs::list(&self.paths)?,
+            indexes: indexes
+                .iter()
+                .filter_map(|name| crate::paths::parse_file_name(name).map(ChainId))
+                .collect(),
+            forms: self.driver.kept()?,
+            asides: names(self.paths.ingest())?,
+        })
+    }
+
+    /// Collects everything that nothing needs, and what others left behind.
+    pub fn collect(&self) -> Result<Collected> {
+        self.collect_from(None)
+    }
+
+    /// Removes images from the tables and collects what only they needed. `change` says which, and
+    /// may change its mind: nothing happens if it fails.
+    pub fn remove_images<T, E: From<StoreError>>(
+        &self,
+        change: impl FnOnce(&mut crate::Images) -> Result<(T, Vec<ImageId>), E>,
+    ) -> Result<(T, Collected), E> {
+        let mut present = Present::default();
+        let mut gone = Vec::new();
+        let result = self.change::<_, E>(|tables| {
+            let before = tables.images.clone();
+            let (result, removed) = change(&mut tables.images)?;
+            let indexes = before.names.values().filter_map(|name| name.index.as_ref());
+            present.blobs.extend(indexes.map(|index| (index.digest, index.size)));
+            for id in &removed {
+                let Some(record) = before.images.get(id) else { continue };
+                let config = fs::metadata(self.paths.blob(&id.0)).map_or(0, |meta| meta.len());
+                present.blobs.push((id.0, config));
+                present.blobs.extend(record.manifest.iter().map(|m| (m.digest, m.size)));
+                gone.extend(record.top);
+            }
+            Ok(result)
+        })?;
+        if present.blobs.is_empty() && gone.is_empty() {
+            return Ok((result, Collected::default()));
+        }
+        let tables = self.tables()?;
+        for chain in tables.layers.closure(gone) {
+            let Some(record) = tables.layers.layers.get(&chain) else { continue };
+            present.blobs.push((record.diff.0, record.bytes));
+            present.blobs.extend(record.blob.iter().map(|blob| (blob.digest, blob.bytes)));
+            present.indexes.push(chain);
+            present.forms.push(chain);
+        }
+        present.blobs.sort();
+        present.blobs.dedup();
+        Ok((result, self.collect_from(Some(present))?))
+    }
+
+    fn collect_from(&self, candidates: Option<Present>) -> Result<Collected> {
+        let everything = candidates.is_none();
+        let mut collected = Collected::default();
+        let bin = {
+            let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
+            let before = self.tables()?;
+            let present = match candidates {
+                Some(candidates) => candidates,
+                None => self.present()?,
+            };
+            let views = self.views()?;
+            let in_use = views.iter().filter_map(|view| view.top).collect();
+            let protected = lease::protected(&self.paths)?;
+            let plan = plan(&before, &in_use, &protected, &present);
+            let mut after = before.clone();
+            for chain in &plan.records {
+                after.layers.layers.remove(chain);
+            }
+            after.write(&before, &self.paths)?;
+            collected.layers = plan.records.clone();
+            self.carry_out(&plan, &mut collected)?
+        };
+        if let Some(bin) = bin {
+            remove_all(&bin)?;
+        }
+        if everything {
+            self.empty_trash()?;
+        }
+        Ok(collected)
+    }
+
+    /// Renames what goes into a new folder in the trash.
+    fn carry_out(&self, plan: &Plan, collected: &mut Collected) -> Result<Option<PathBuf>> {
+        let mut victims: Vec<PathBuf> = Vec::new();
+        for chain in &plan.forms {
+            victims.extend(self.driver.remove(chain)?);
+        }
+        victims.extend(plan.indexes.iter().map(|chain| self.paths.index(chain)));
+        for (digest, bytes) in &plan.blobs {
+            let path = self.paths.blob(digest);
+            if path.exists() {
+                collected.bytes += bytes;
+                victims.push(path);
+            }
+        }
+        victims.extend(plan.asides.iter().map(|name| self.paths.ingest().join(name)));
+        if victims.is_empty() {
+            return Ok(None);
+        }
+        let name = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
+        let bin = self.paths.trash().join(name);
+        fs::create_dir(&bin).map_err(StoreError::io("create", &bin))?;
+        for (number, victim) in victims.iter().enumerate() {
+            match fs::rename(victim, bin.join(number.to_string())) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other.map_err(StoreError::io("remove", victim))?,
+            }
+        }
+        Ok(Some(bin))
+    }
+
+    /// Deletes what earlier collectors did not get to.
+    fn empty_trash(&self) -> Result<()> {
+        let trash = self.paths.trash();
+        for entry in fs::read_dir(&trash).map_err(StoreError::io("list", &trash))? {
+            remove_all(&entry.map_err(StoreError::io("list", &trash))?.path())?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes a tree; somebody else may be at it too.
+fn remove_all(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(StoreError::io("remove", path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use spec::{DiffId, Platform};
+
+    use super::*;
+    use crate::tables::{ImageRecord, Images, LayerRecord, Layers};
+
+    fn digest(text: &str) -> Digest {
+        Digest::of(text.as_bytes())
+    }
+
+    /// Layers `a` and `b` on it, and an image on `b`.
+    fn tables() -> (Tables, ChainId, ChainId, ImageId) {
+        let record = |parent, diff: &str| LayerRecord {
+            parent,
+            diff: DiffId(digest(diff)),
+            bytes: 1,
+            entries: 1,
+            index: digest("index"),
+            blob: None,
+            unsynced: None,
+        };
+        let (a, b) = (ChainId(digest("a")), ChainId(digest("b")));
+        let layers = BTreeMap::from([(a, record(None, "tar a")), (b, record(Some(a), "tar b"))]);
+        let image = ImageId(digest("image"));
+        let image_record = ImageRecord {
+            top: Some(b),
+            created: None,
+            tagged: None,
+            size: 2,
+            platform: Platform::host(),
+            manifest: None,
+            repo_digests: BTreeSet::new(),
+            parent: None,
+        };
+        let images = Images { images: BTreeMap::from([(image, image_record)]), ..Images::default() };
+        (Tables { images, layers: Layers { layers } }, a, b, image)
+    }
+
+    fn present(a: ChainId, b: ChainId, image: ImageId) -> Present {
+        let blobs = [digest("tar a"), digest("tar b"), image.0, digest("stray")];
+        Present {
+            blobs: blobs.into_iter().map(|blob| (blob, 5)).collect(),
+            indexes: vec![a, b],
+            forms: vec![a, b],
+            asides: vec!["living-0".to_owned(), "dead-0".to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_is_named_stays_and_the_rest_goes() {
+        let (tables, a, b, image) = tables();
+        let protected =
+            Protected { leases: BTreeSet::from(["living".to_owned()]), ..Protected::default() };
+        let plan = plan(&tables, &BTreeSet::new(), &protected, &present(a, b, image));
+        assert_eq!(plan.blobs, [(digest("stray"), 5)]);
+        assert_eq!(plan.asides, ["dead-0"]);
+        assert!(plan.records.is_empty() && plan.indexes.is_empty() && plan.forms.is_empty());
+    }
+
+    #[test]
+    fn without_its_image_a_stack_goes_unless_somebody_uses_a_part_of_it() {
+        let (mut tables, a, b, image) = tables();
+        tables.images = Images::default();
+        let present = present(a, b, image);
+        let all = plan(&tables, &BTreeSet::new(), &Protected::default(), &present);
+        assert_eq!((all.records.len(), all.blobs.len(), all.indexes.len()), (2, 4, 2));
+        let viewed = plan(&tables, &BTreeSet::from([a]), &Protected::default(), &present);
+        assert_eq!(viewed.records, [b]);
+        assert!(!viewed.blobs.contains(&(digest("tar a"), 5)));
+        let leased = Protected { chains: BTreeSet::from([b]), ..Protected::default() };
+        assert!(plan(&tables, &BTreeSet::new(), &leased, &present).records.is_empty());
+    }
+}

@@ -1,0 +1,137 @@
+//! A lease protects what is being made from the collector, for as long as its process lives.
+//!
+//! It is a file that its owner holds locked and that lists what the owner made or counts on. The
+//! lock ends with the process, however it ends; a file that nobody holds protects nothing.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use spec::{ChainId, Digest};
+use sys::lock::{Mode, lock, try_lock};
+
+use crate::error::{Result, StoreError};
+use crate::paths::Paths;
+
+/// What nobody may collect now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Protected {
+    /// Blobs.
+    pub blobs: BTreeSet<Digest>,
+    /// Stacks, and with them what is below.
+    pub chains: BTreeSet<ChainId>,
+    /// The names of living leases; what is on its way in begins with one of them.
+    pub leases: BTreeSet<String>,
+}
+
+/// A living lease.
+pub struct Lease {
+    id: String,
+    path: PathBuf,
+    file: Mutex<File>,
+    paths: Paths,
+    made: AtomicU64,
+}
+
+impl Lease {
+    /// Takes a lease. Made under the store's lock, so that the collector never sees one between
+    /// its making and its locking.
+    pub(crate) fn take(paths: &Paths) -> Result<Lease> {
+        let id = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
+        let path = paths.leases().join(&id);
+        let _shared = hold(paths, Mode::Shared)?;
+        let file = File::options()
+            .append(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(StoreError::io("create", &path))?;
+        lock(&file, Mode::Exclusive).map_err(StoreError::io("lock", &path))?;
+        let file = Mutex::new(file);
+        Ok(Lease { id, path, file, paths: paths.clone(), made: AtomicU64::new(0) })
+    }
+
+    /// Protects a blob, whether it is there already or not yet, and says whether it is.
+    pub fn protect_blob(&self, digest: &Digest) -> Result<bool> {
+        self.protect(&format!("blob {digest}\n"), || self.paths.blob(digest).exists())
+    }
+
+    /// Protects a stack.
+    pub fn protect_chain(&self, chain: &ChainId) -> Result<()> {
+        self.protect(&format!("chain {chain}\n"), || ())
+    }
+
+    /// A name that nobody else uses for something on its way in.
+    pub(crate) fn aside(&self) -> PathBuf {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        self.paths.ingest().join(format!("{}-{number}", self.id))
+    }
+
+    fn protect<T>(&self, line: &str, look: impl FnOnce() -> T) -> Result<T> {
+        // While a reader holds the lock the collector waits, so it either sees the line or has
+        // already taken away what we then find missing.
+        let _shared = hold(&self.paths, Mode::Shared)?;
+        let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        file.write_all(line.as_bytes()).map_err(StoreError::io("write", &self.path))?;
+        Ok(look())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // The next collector deletes it if this fails.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Holds the store's lock until the file is dropped.
+pub(crate) fn hold(paths: &Paths, mode: Mode) -> Result<File> {
+    let path = paths.lock();
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(StoreError::io("open", &path))?;
+    lock(&file, mode).map_err(StoreError::io("lock", &path))?;
+    Ok(file)
+}
+
+/// All that living leases protect. The caller holds the store's lock alone. Dead leases go.
+pub(crate) fn protected(paths: &Paths) -> Result<Protected> {
+    let folder = paths.leases();
+    let mut protected = Protected::default();
+    for entry in fs::read_dir(&folder).map_err(StoreError::io("list", &folder))? {
+        let entry = entry.map_err(StoreError::io("list", &folder))?;
+        let path = entry.path();
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other.map_err(StoreError::io("open", &path))?,
+        };
+        if try_lock(&file, Mode::Exclusive).map_err(StoreError::io("lock", &path))? {
+            let _ = fs::remove_file(&path);
+            continue;
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(StoreError::io("read", &path))?;
+        protected.leases.insert(entry.file_name().to_string_lossy().into_owned());
+        protected.take_lines(&text);
+    }
+    Ok(protected)
+}
+
+impl Protected {
+    fn take_lines(&mut self, text: &str) {
+        for line in text.lines() {
+            match line.split_once(' ') {
+                Some(("blob", digest)) => self.blobs.extend(digest.parse::<Digest>().ok()),
+                Some(("chain", chain)) => self.chains.extend(chain.parse::<ChainId>().ok()),
+                // A line that is cut off belongs to a write that never returned.
+                _ => {}
+            }
+        }
+    }
+}

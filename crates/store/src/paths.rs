@@ -1,0 +1,113 @@
+//! Where things lie below the data root and the run root. `docs/format.md` draws it.
+
+use std::path::{Path, PathBuf};
+
+use spec::{ChainId, Digest};
+
+/// The folders of one store.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    root: PathBuf,
+    run: PathBuf,
+}
+
+impl Paths {
+    pub(crate) fn new(root: PathBuf, run: PathBuf) -> Paths {
+        Paths { root, run }
+    }
+
+    /// The data root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The run root: what does not outlive a boot.
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// A blob's file.
+    pub fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs().join(digest.algorithm().as_str()).join(digest.hex())
+    }
+
+    /// All blobs.
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    /// The index of a layer on its stack.
+    pub fn index(&self, chain: &ChainId) -> PathBuf {
+        self.root.join("index").join(file_name(&chain.0))
+    }
+
+    /// Where a driver keeps its folders.
+    pub fn folders(&self, driver: &str) -> PathBuf {
+        self.root.join(driver)
+    }
+
+    /// A layer's folder.
+    pub fn folder(&self, driver: &str, chain: &ChainId) -> PathBuf {
+        self.folders(driver).join(file_name(&chain.0))
+    }
+
+    /// What is on its way in.
+    pub fn ingest(&self) -> PathBuf {
+        self.root.join("ingest")
+    }
+
+    /// What is on its way out.
+    pub fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    /// Who is at work.
+    pub fn leases(&self) -> PathBuf {
+        self.root.join("leases")
+    }
+
+    /// The lock over the documents.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// The store's own description.
+    pub fn format(&self) -> PathBuf {
+        self.root.join("format.json")
+    }
+
+    /// Images and names.
+    pub fn images(&self) -> PathBuf {
+        self.root.join("images.json")
+    }
+
+    /// Layers.
+    pub fn layers(&self) -> PathBuf {
+        self.root.join("layers.json")
+    }
+
+    /// The journal of events.
+    pub fn events(&self) -> PathBuf {
+        self.root.join("events")
+    }
+
+    /// Where a layer is mounted while it is in use.
+    pub fn layer_mount(&self, chain: &ChainId) -> PathBuf {
+        self.run.join("layers").join(file_name(&chain.0))
+    }
+
+    /// Where images are mounted for people.
+    pub fn views(&self) -> PathBuf {
+        self.run.join("views")
+    }
+}
+
+/// A digest as a file's name.
+pub(crate) fn file_name(digest: &Digest) -> String {
+    format!("{}-{}", digest.algorithm().as_str(), digest.hex())
+}
+
+/// The way back.
+pub(crate) fn parse_file_name(name: &str) -> Option<Digest> {
+    name.replacen('-', ":", 1).parse().ok()
+}

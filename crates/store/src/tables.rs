@@ -1,0 +1,242 @@
+//! The two documents that say what there is: images with their names, and layers.
+//!
+//! Each is one file, replaced whole. An image exists from the moment in which `images.json` names
+//! it, all at once with its names. Layers are written before the images that stand on them and
+//! removed after them, so that a crash between the two leaves only what the next clean-up deletes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use spec::{ChainId, DiffId, Digest, ImageId, MediaType, Platform, Timestamp};
+
+use crate::error::{Result, StoreError};
+use crate::paths::Paths;
+
+/// Images and their names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Images {
+    /// Every image under its id.
+    pub images: BTreeMap<ImageId, ImageRecord>,
+    /// Every full name with its tag (`docker.io/library/debian:12`), and what it stands for.
+    pub names: BTreeMap<String, NameRecord>,
+}
+
+/// One image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    /// The topmost layer's stack; none for an image without layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top: Option<ChainId>,
+    /// When its maker says it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
+    /// When it last got a name here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tagged: Option<Timestamp>,
+    /// The sum of its layers' plain tars.
+    pub size: u64,
+    /// What it runs on.
+    pub platform: Platform,
+    /// The manifest it came with, kept so that it can leave with the same digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<ManifestRef>,
+    /// Names with digests under which registries know it (`name@sha256:…`).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub repo_digests: BTreeSet<String>,
+    /// The image it was made from, where it was made here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ImageId>,
+}
+
+/// A manifest among the blobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestRef {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: MediaType,
+    /// Its size.
+    pub size: u64,
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NameRecord {
+    /// The image for this machine, or the only one.
+    pub image: ImageId,
+    /// The images for other platforms under the same name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<ImageId>,
+    /// The index they came in, kept like a manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<ManifestRef>,
+}
+
+impl NameRecord {
+    /// A name for one image.
+    pub fn of(image: ImageId) -> NameRecord {
+        NameRecord { image, others: Vec::new(), index: None }
+    }
+
+    /// All images under the name.
+    pub fn images(&self) -> impl Iterator<Item = ImageId> + '_ {
+        std::iter::once(self.image).chain(self.others.iter().copied())
+    }
+}
+
+impl Images {
+    /// The full names of an image, in order.
+    pub fn names_of(&self, image: ImageId) -> impl Iterator<Item = &str> {
+        self.names
+            .iter()
+            .filter(move |(_, record)| record.images().any(|id| id == image))
+            .map(|(name, _)| name.as_str())
+    }
+}
+
+/// Layers under the stacks that they end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Layers {
+    /// A layer stands here once for each stack that it is the top of.
+    pub layers: BTreeMap<ChainId, LayerRecord>,
+}
+
+/// One layer on its stack.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerRecord {
+    /// The stack below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ChainId>,
+    /// The digest of its plain tar.
+    pub diff: DiffId,
+    /// The plain tar's size.
+    pub bytes: u64,
+    /// Entries in it.
+    pub entries: u64,
+    /// The digest of its index file.
+    pub index: Digest,
+    /// The blob it came as, if that was compressed and is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<LayerBlob>,
+    /// The boot in which it was written, until its bytes are known to be on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsynced: Option<String>,
+}
+
+/// A layer's compressed form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerBlob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl Layers {
+    /// A stack's layers, bottom first.
+    pub fn stack(&self, top: Option<ChainId>) -> Result<Vec<(ChainId, &LayerRecord)>> {
+        let mut stack = Vec::new();
+        let mut next = top;
+        while let Some(chain) = next {
+            let record = self.layers.get(&chain).ok_or(StoreError::NoLayer(chain))?;
+            if stack.len() > self.layers.len() {
+                let why = "its layers stand on each other in a ring".to_owned();
+                return Err(StoreError::Damaged { what: format!("layer {chain}"), why });
+            }
+            stack.push((chain, record));
+            next = record.parent;
+        }
+        stack.reverse();
+        Ok(stack)
+    }
+
+    /// All stacks that these stand on, themselves included.
+    pub fn closure(&self, tops: impl IntoIterator<Item = ChainId>) -> BTreeSet<ChainId> {
+        let mut seen = BTreeSet::new();
+        for top in tops {
+            let mut next = Some(top);
+            while let Some(chain) = next {
+                if !seen.insert(chain) {
+                    break;
+                }
+                next = self.layers.get(&chain).and_then(|record| record.parent);
+            }
+        }
+        seen
+    }
+
+    /// Any record of a layer with this plain tar.
+    pub fn by_diff(&self, diff: DiffId) -> Option<&LayerRecord> {
+        self.layers.values().find(|record| record.diff == diff)
+    }
+}
+
+/// Reads a document; one that is not there yet is empty.
+pub(crate) fn read<T: DeserializeOwned + Default>(path: &Path) -> Result<T> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
+        other => other.map_err(StoreError::io("read", path))?,
+    };
+    serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged {
+        what: path.display().to_string(),
+        why: error.to_string(),
+    })
+}
+
+/// Replaces a document: written aside, synced, renamed, and the folder synced. The caller holds
+/// the store's lock, so that one name aside is enough.
+pub(crate) fn write<T: Serialize>(path: &Path, document: &T) -> Result<()> {
+    let aside = path.with_extension("json.new");
+    let bytes = serde_json::to_vec(document).expect("our own documents have only string keys");
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&aside)?;
+        file.write_all(&bytes)?;
+        file.sync_data()?;
+        fs::rename(&aside, path)
+    };
+    write().map_err(StoreError::io("write", path))?;
+    let folder = path.parent().expect("a document lies in a folder");
+    sys::fs::sync_folder(folder).map_err(StoreError::io("sync", folder))
+}
+
+/// Both documents, as a change sees them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tables {
+    /// Images and names.
+    pub images: Images,
+    /// Layers.
+    pub layers: Layers,
+}
+
+impl Tables {
+    pub(crate) fn read(paths: &Paths) -> Result<Tables> {
+        // Images first: what they stand on was there before them.
+        let images = read(&paths.images())?;
+        Ok(Tables { images, layers: read(&paths.layers())? })
+    }
+
+    /// Carries a change to disk in an order that a crash can cut anywhere.
+    pub(crate) fn write(&self, before: &Tables, paths: &Paths) -> Result<()> {
+        let (new, old) = (&self.layers.layers, &before.layers.layers);
+        let gone = old.keys().any(|chain| !new.contains_key(chain));
+        let changed = new.iter().any(|(chain, record)| old.get(chain) != Some(record));
+        if changed {
+            let mut both = self.layers.clone();
+            for (chain, record) in old {
+                both.layers.entry(*chain).or_insert_with(|| record.clone());
+            }
+            write(&paths.layers(), &both)?;
+        }
+        if self.images != before.images {
+            write(&paths.images(), &self.images)?;
+        }
+        if gone {
+            write(&paths.layers(), &self.layers)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! Mounts made by descriptors: built while nobody sees them, then put in place.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::CWD;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
+    open_tree,
+};
+
+/// Mounts an EROFS image file whose data lies in `device`, read-only, detached.
+pub fn erofs(image: &Path, device: &Path, direct: bool) -> io::Result<OwnedFd> {
+    let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    explain(&context, fsconfig_set_string(&context, "source", image))?;
+    explain(&context, fsconfig_set_string(&context, "device", device))?;
+    if direct {
+        explain(&context, fsconfig_set_flag(&context, "directio"))?;
+    }
+    explain(&context, fsconfig_set_flag(&context, "ro"))?;
+    explain(&context, fsconfig_create(&context))?;
+    Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)?)
+}
+
+/// The writable part of an overlay.
+pub struct Upper<'a> {
+    /// Where changes go.
+    pub upper: &'a Path,
+    /// An empty folder on the same file system, for overlay's own use.
+    pub work: &'a Path,
+    /// Nothing is synced: for what is thrown away anyway.
+    pub volatile: bool,
+}
+
+/// Stacks folders or mounts, top first, into one tree, detached. Without an upper part it is
+/// read-only and needs two lower ones.
+pub fn overlay(
+    lower: &[BorrowedFd<'_>],
+    upper: Option<Upper<'_>>,
+    options: &[(&str, &str)],
+) -> io::Result<OwnedFd> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    explain(&context, fsconfig_set_string(&context, "source", "overlay"))?;
+    for layer in lower {
+        explain(&context, set_fd(&context, "lowerdir+", *layer))?;
+    }
+    if let Some(upper) = &upper {
+        explain(&context, fsconfig_set_string(&context, "upperdir", upper.upper))?;
+        explain(&context, fsconfig_set_string(&context, "workdir", upper.work))?;
+        if upper.volatile {
+            explain(&context, fsconfig_set_flag(&context, "volatile"))?;
+        }
+    }
+    for (key, value) in options {
+        match value.is_empty() {
+            true => explain(&context, fsconfig_set_flag(&context, *key))?,
+            false => explain(&context, fsconfig_set_string(&context, *key, *value))?,
+        }
+    }
+    explain(&context, fsconfig_create(&context))?;
+    let attributes = match upper {
+        Some(_) => MountAttrFlags::empty(),
+        None => MountAttrFlags::MOUNT_ATTR_RDONLY,
+    };
+    Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+}
+
+/// Passes a layer to overlay by descriptor, or by its path in `/proc` on a kernel that knows
+/// `lowerdir+` only as a string.
+fn set_fd(context: &OwnedFd, key: &str, layer: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    match rustix::mount::fsconfig_set_fd(context, key, layer) {
+        Err(rustix::io::Errno::INVAL) => {
+            fsconfig_set_string(context, key, format!("/proc/self/fd/{}", layer.as_raw_fd()))
+        }
+        other => other,
+    }
+}
+
+/// A second, detached mount of what is at a path; with `recursive`, of the mounts below it too.
+pub fn clone(path: &Path, recursive: bool) -> io::Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    Ok(open_tree(CWD, path, flags)?)
+}
+
+/// Forbids writes through a detached mount.
+pub fn make_read_only(mount: impl AsFd) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    // SAFETY: the path is an empty, terminated string, `attributes` outlives the call and its size
+    // is passed with it; the kernel only reads both.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Puts a detached mount in place.
+pub fn attach(mount: impl AsFd, target: &Path) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    Ok(move_mount(mount, "", CWD, target, flags)?)
+}
+
+/// Takes the topmost mount at a path away: at once for those who look, for good when the last
+/// user is gone.
+pub fn detach(target: &Path) -> io::Result<()> {
+    Ok(rustix::mount::unmount(target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)?)
+}
+
+/// Takes the topmost mount at a path away, unless somebody uses it.
+pub fn unmount(target: &Path) -> io::Result<()> {
+    Ok(rustix::mount::unmount(target, UnmountFlags::NOFOLLOW)?)
+}
+
+/// Whether something is mounted exactly here.
+pub fn is_mounted(target: &Path) -> io::Result<bool> {
+    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+    let target = CString::new(target.as_os_str().as_encoded_bytes())?;
+    let stat = rustix::fs::statx(CWD, &target, flags, rustix::fs::StatxFlags::BASIC_STATS)?;
+    Ok(stat.stx_attributes.contains(rustix::fs::StatxAttributes::MOUNT_ROOT))
+}
+
+/// Keeps what happens below a mount point from reaching other namespaces and back.
+pub fn make_private(target: &Path) -> io::Result<()> {
+    let flags = rustix::mount::MountPropagationFlags::PRIVATE;
+    Ok(rustix::mount::mount_change(target, flags)?)
+}
+
+/// Binds a path onto itself or another one, the classic way.
+pub fn bind(source: &Path, target: &Path) -> io::Result<()> {
+    Ok(rustix::mount::mount_bind(source, target)?)
+}
+
+/// Adds what the kernel wrote into the context's log to a failed call's error.
+fn explain<T>(context: &OwnedFd, result: rustix::io::Result<T>) -> io::Result<T> {
+    result.map_err(|errno| {
+        let mut log = [0; 512];
+        let plain = io::Error::from(errno);
+        let Ok(copy) = rustix::io::dup(context) else { return plain };
+        match io::Read::read(&mut File::from(copy), &mut log) {
+            Ok(bytes) if bytes > 2 => {
+                let text = String::from_utf8_lossy(&log[2..bytes]).trim().to_owned();
+                io::Error::new(plain.kind(), format!("{text} ({plain})"))
+            }
+            _ => plain,
+        }
+    })
+}

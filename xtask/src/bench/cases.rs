@@ -1,0 +1,200 @@
+//! What is compared: the same work, said in each tool's own words.
+
+mod stored;
+mod transfer;
+
+use super::tools::{Lab, Step};
+
+/// One job that several tools can do.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) rounds: usize,
+    /// The fixtures that must be there.
+    pub(crate) fixtures: &'static [&'static str],
+    /// The stores of podman's and skopeo's that the commands name.
+    pub(crate) stores: &'static [&'static str],
+    pub(crate) contenders: fn(&Lab) -> Vec<Contender>,
+}
+
+/// One tool at one job. Only `timed` is measured.
+pub(crate) struct Contender {
+    pub(crate) tool: &'static str,
+    /// Run before the first round; skipped if an earlier case has run the same.
+    pub(crate) once: Vec<Step>,
+    pub(crate) before: Vec<Step>,
+    pub(crate) timed: Step,
+    pub(crate) after: Vec<Step>,
+    /// Run after the last round.
+    pub(crate) last: Vec<Step>,
+}
+
+impl Contender {
+    fn new(tool: &'static str, timed: Step) -> Contender {
+        let (once, before, after, last) = Default::default();
+        Contender {
+            tool,
+            once,
+            before,
+            timed,
+            after,
+            last,
+        }
+    }
+
+    fn once(mut self, step: Step) -> Contender {
+        self.once.push(step);
+        self
+    }
+
+    fn before(mut self, step: Step) -> Contender {
+        self.before.push(step);
+        self
+    }
+
+    fn after(mut self, step: Step) -> Contender {
+        self.after.push(step);
+        self
+    }
+
+    fn last(mut self, step: Step) -> Contender {
+        self.last.push(step);
+        self
+    }
+}
+
+/// Rounds of jobs that take seconds, and of those that take milliseconds.
+const LONG: usize = 3;
+const SHORT: usize = 15;
+
+/// All jobs, in the order of the report.
+pub(crate) const CASES: [Case; 16] = [
+    Case {
+        name: "start",
+        about: "start and say the version",
+        rounds: 4 * SHORT,
+        fixtures: &[],
+        stores: &[],
+        contenders: stored::start,
+    },
+    Case {
+        name: "load-gzip",
+        about: "load the large image, gzip layers (umoci and tar unpack only)",
+        rounds: LONG,
+        fixtures: &["big"],
+        stores: &["load"],
+        contenders: transfer::load_gzip,
+    },
+    Case {
+        name: "load-zstd",
+        about: "load the large image, zstd layers (tar unpacks only)",
+        rounds: LONG,
+        fixtures: &["big"],
+        stores: &["load"],
+        contenders: transfer::load_zstd,
+    },
+    Case {
+        name: "load-plain",
+        about: "load the large image, layers not compressed (tar unpacks only)",
+        rounds: LONG,
+        fixtures: &["big"],
+        stores: &["load"],
+        contenders: transfer::load_plain,
+    },
+    Case {
+        name: "load-again",
+        about: "load the large image when it is there already, gzip layers",
+        rounds: LONG,
+        fixtures: &["big"],
+        stores: &["keep"],
+        contenders: transfer::load_again,
+    },
+    Case {
+        name: "save",
+        about: "save the large image (tar packs its files)",
+        rounds: LONG,
+        fixtures: &["big"],
+        stores: &["keep"],
+        contenders: transfer::save,
+    },
+    Case {
+        name: "import",
+        about: "import the large root as an image (tar unpacks it)",
+        rounds: LONG,
+        fixtures: &["big"],
+        stores: &["load"],
+        contenders: transfer::import,
+    },
+    Case {
+        name: "rmi",
+        about: "remove an image of 60,000 files (tar: `rm -rf` of what it unpacked)",
+        rounds: LONG + 2,
+        fixtures: &["files"],
+        stores: &["load"],
+        contenders: stored::rmi,
+    },
+    Case {
+        name: "diff",
+        about: "compare two images of 60,000 files, 1,200 of them changed",
+        rounds: LONG + 2,
+        fixtures: &["files", "changed"],
+        stores: &["changed"],
+        contenders: stored::diff,
+    },
+    Case {
+        name: "mount",
+        about: "mount an image of 120 layers",
+        rounds: SHORT,
+        fixtures: &["deep"],
+        stores: &["deep"],
+        contenders: stored::mount,
+    },
+    Case {
+        name: "unmount",
+        about: "unmount an image of 120 layers",
+        rounds: SHORT,
+        fixtures: &["deep"],
+        stores: &["deep"],
+        contenders: stored::unmount,
+    },
+    Case {
+        name: "images",
+        about: "list 1,000 images",
+        rounds: SHORT,
+        fixtures: &["many"],
+        stores: &["many"],
+        contenders: stored::images,
+    },
+    Case {
+        name: "inspect",
+        about: "inspect one of 1,000 images",
+        rounds: SHORT,
+        fixtures: &["many"],
+        stores: &["many"],
+        contenders: stored::inspect,
+    },
+    Case {
+        name: "history",
+        about: "show the history of one of 1,000 images",
+        rounds: SHORT,
+        fixtures: &["many"],
+        stores: &["many"],
+        contenders: stored::history,
+    },
+    Case {
+        name: "tag",
+        about: "give one of 1,000 images another name",
+        rounds: SHORT,
+        fixtures: &["many"],
+        stores: &["many"],
+        contenders: stored::tag,
+    },
+    Case {
+        name: "load-many",
+        about: "load 1,000 small images",
+        rounds: 1,
+        fixtures: &["many"],
+        stores: &["load"],
+        contenders: transfer::load_many,
+    },
+];

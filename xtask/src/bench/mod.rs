@@ -1,0 +1,64 @@
+//! `bench`: mica beside other tools, on the same work, in turns.
+
+mod cases;
+mod contest;
+mod measure;
+mod plan;
+mod report;
+mod surroundings;
+mod tools;
+
+use std::collections::HashSet;
+use std::process::Command;
+
+use self::cases::CASES;
+use self::contest::Contest;
+use self::plan::Plan;
+use self::tools::Lab;
+use crate::{Result, build, process};
+
+/// Measures the cases named, or all, and writes the report.
+pub(crate) fn run(arguments: &[String]) -> Result {
+    let Some(plan) = Plan::read(arguments)? else {
+        return Ok(());
+    };
+    make_fixtures(&plan)?;
+    let mica = match &plan.mica {
+        _ if !plan.takes_part("mica") => None,
+        Some(path) => Some(path.clone()),
+        None => Some(build::release()?),
+    };
+    let stores = plan.folder.join("stores");
+    let lab = Lab::prepare(&stores, &plan.folder, mica)?;
+    let mut contest = Contest {
+        lab,
+        plan,
+        done: HashSet::new(),
+    };
+    let mut rows = Vec::new();
+    for case in &CASES {
+        if contest.plan.wants(case) {
+            rows.extend(contest.measure(case)?);
+        }
+    }
+    contest.finish(&rows)
+}
+
+/// Makes fixtures in a process of its own: what this one holds counts as its children's.
+fn make_fixtures(plan: &Plan) -> Result {
+    let wanted: HashSet<&str> = CASES
+        .iter()
+        .filter(|case| plan.wants(case))
+        .flat_map(|case| case.fixtures.iter().copied())
+        .collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut command = Command::new(std::env::current_exe()?);
+    process::run(
+        command
+            .args(["fixtures", "--dir"])
+            .arg(&plan.folder)
+            .args(wanted),
+    )
+}

@@ -1,0 +1,79 @@
+//! What to measure: the command line of `bench`, read.
+
+use std::path::PathBuf;
+
+use super::cases::{CASES, Case};
+use super::tools::TOOLS;
+use crate::{Result, fixtures};
+
+const USAGE: &str = "\
+Usage: cargo xtask bench [CASE…] [OPTION…]
+
+  --list           say what the cases are
+  --tools A,B      let only these take part (mica, podman, skopeo, umoci, tar)
+  --rounds N       measure each N times instead of what the case says
+  --mica PATH      measure this binary instead of building the release
+  --dir DIR        keep fixtures and stores here (needs 10 GB; in memory unless told)
+  --out FILE       write the report here instead of bench/results/DATE.md";
+
+/// What the command line asked for.
+pub(super) struct Plan {
+    pub(super) cases: Vec<String>,
+    pub(super) tools: Vec<String>,
+    pub(super) rounds: Option<usize>,
+    pub(super) mica: Option<PathBuf>,
+    pub(super) folder: PathBuf,
+    pub(super) out: Option<PathBuf>,
+}
+
+impl Plan {
+    pub(super) fn read(arguments: &[String]) -> Result<Option<Plan>> {
+        let mut plan = Plan {
+            cases: Vec::new(),
+            tools: TOOLS.map(str::to_string).to_vec(),
+            rounds: None,
+            mica: None,
+            folder: fixtures::default_folder(),
+            out: None,
+        };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let mut value = || {
+                arguments
+                    .next()
+                    .cloned()
+                    .ok_or_else(|| format!("{argument} needs a value\n\n{USAGE}"))
+            };
+            match argument.as_str() {
+                "--help" | "-h" => {
+                    println!("{USAGE}");
+                    return Ok(None);
+                }
+                "--list" => {
+                    CASES
+                        .iter()
+                        .for_each(|case| println!("{:<12} {}", case.name, case.about));
+                    return Ok(None);
+                }
+                "--tools" => plan.tools = value()?.split(',').map(str::to_string).collect(),
+                "--rounds" => plan.rounds = Some(value()?.parse()?),
+                "--mica" => plan.mica = Some(std::path::absolute(value()?)?),
+                "--dir" => plan.folder = std::path::absolute(value()?)?,
+                "--out" => plan.out = Some(std::path::absolute(value()?)?),
+                name if CASES.iter().any(|case| case.name == name) => {
+                    plan.cases.push(name.to_string())
+                }
+                other => return Err(format!("no case is called `{other}`\n\n{USAGE}").into()),
+            }
+        }
+        Ok(Some(plan))
+    }
+
+    pub(super) fn wants(&self, case: &Case) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|name| name == case.name)
+    }
+
+    pub(super) fn takes_part(&self, tool: &str) -> bool {
+        self.tools.iter().any(|name| name == tool)
+    }
+}

@@ -1,0 +1,186 @@
+//! The tools that are compared, each started so that it keeps to a folder of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Result, process};
+
+/// All that can take part.
+pub(crate) const TOOLS: [&str; 5] = ["mica", "podman", "skopeo", "umoci", "tar"];
+
+/// A command line that can be run again and again.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    program: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    may_fail: bool,
+}
+
+impl Step {
+    /// A program with its arguments.
+    pub(crate) fn new(program: &str, arguments: &[&str]) -> Step {
+        Step {
+            program: program.to_string(),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            environment: Vec::new(),
+            may_fail: false,
+        }
+    }
+
+    /// A line for the shell, in which `$1`, `$2`, … are the arguments.
+    pub(crate) fn shell(line: &str, arguments: &[&str]) -> Step {
+        let mut all = vec!["-euc", line, "sh"];
+        all.extend(arguments);
+        Step::new("sh", &all)
+    }
+
+    /// The same step, whose failure is no failure: it only clears the way.
+    pub(crate) fn or_not(mut self) -> Step {
+        self.may_fail = true;
+        self
+    }
+
+    fn with(mut self, name: &str, value: &Path) -> Step {
+        self.environment.push((name.to_string(), text(value)));
+        self
+    }
+
+    /// The step as a command that is ready to start.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs the step untimed.
+    pub(crate) fn run(&self) -> Result {
+        let outcome = process::run_quietly(&mut self.command());
+        if self.may_fail { Ok(()) } else { outcome }
+    }
+}
+
+/// The folders of one contest of measurements, and how each tool is called in it.
+pub(crate) struct Lab {
+    folder: PathBuf,
+    fixtures: PathBuf,
+    mica: Option<PathBuf>,
+}
+
+impl Lab {
+    /// Prepares the settings of the tools below `folder`.
+    pub(crate) fn prepare(folder: &Path, fixtures: &Path, mica: Option<PathBuf>) -> Result<Lab> {
+        fs::create_dir_all(folder)?;
+        let lab = Lab {
+            folder: folder.to_path_buf(),
+            fixtures: fixtures.to_path_buf(),
+            mica,
+        };
+        fs::write(
+            lab.folder.join("containers.conf"),
+            "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n",
+        )?;
+        fs::write(
+            lab.folder.join("policy.json"),
+            r#"{"default":[{"type":"insecureAcceptAnything"}]}"#,
+        )?;
+        Ok(lab)
+    }
+
+    /// Where mica's binary lies, if it takes part.
+    pub(crate) fn mica_binary(&self) -> Option<&Path> {
+        self.mica.as_deref()
+    }
+
+    /// A path below the contest's folder.
+    pub(crate) fn path(&self, name: &str) -> String {
+        text(&self.folder.join(name))
+    }
+
+    /// A path below the fixtures' folder.
+    pub(crate) fn fixture(&self, name: &str) -> String {
+        text(&self.fixtures.join(name))
+    }
+
+    /// mica on the store called `store`.
+    pub(crate) fn mica(&self, store: &str, arguments: &[&str]) -> Step {
+        let binary = self
+            .mica
+            .as_deref()
+            .map_or_else(|| "mica".to_string(), text);
+        let data = self.path(&format!("mica-{store}/data"));
+        let run = self.path(&format!("mica-{store}/run"));
+        let mut all = vec!["--data-root", &data, "--run-root", &run];
+        all.extend(arguments);
+        Step::new(&binary, &all)
+    }
+
+    /// podman on the store called `store`.
+    pub(crate) fn podman(&self, store: &str, arguments: &[&str]) -> Step {
+        self.on_storage(store, Step::new("podman", arguments))
+    }
+
+    /// skopeo, whose `containers-storage:` is podman's store of that name.
+    pub(crate) fn skopeo(&self, store: &str, arguments: &[&str]) -> Step {
+        let policy = self.path("policy.json");
+        let mut all = vec!["--policy", policy.as_str()];
+        all.extend(arguments);
+        self.on_storage(store, Step::new("skopeo", &all))
+    }
+
+    /// Empties podman's and skopeo's store of that name.
+    pub(crate) fn empty_storage(&self, store: &str) -> Step {
+        self.podman(store, &["rmi", "--all", "--force"]).or_not()
+    }
+
+    /// Deletes a folder of the contest.
+    pub(crate) fn delete(&self, name: &str) -> Step {
+        Step::new("rm", &["-rf", &self.path(name)])
+    }
+
+    /// Writes the settings of a store of podman's and skopeo's.
+    pub(crate) fn write_storage(&self, store: &str) -> Result {
+        let folder = self.folder.join(format!("storage-{store}"));
+        fs::create_dir_all(&folder)?;
+        let settings = format!(
+            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
+            text(&folder)
+        );
+        Ok(fs::write(folder.join("storage.conf"), settings)?)
+    }
+
+    fn on_storage(&self, store: &str, step: Step) -> Step {
+        let settings = self.folder.join(format!("storage-{store}/storage.conf"));
+        step.with("CONTAINERS_STORAGE_CONF", &settings)
+            .with("CONTAINERS_CONF", &self.folder.join("containers.conf"))
+    }
+}
+
+/// Whether a tool can take part, and if not why.
+pub(crate) fn absent(tool: &str, lab: &Lab) -> Option<String> {
+    match tool {
+        "mica" if lab.mica_binary().is_some() => None,
+        "mica" => Some("left out".to_string()),
+        other if process::exists(other) => None,
+        _ => Some("not installed".to_string()),
+    }
+}
+
+/// One line on a tool: its version, in its own words.
+pub(crate) fn version(tool: &str, lab: &Lab) -> String {
+    let program = if tool == "mica" {
+        lab.mica_binary()
+    } else {
+        Some(Path::new(tool))
+    };
+    let said =
+        program.and_then(|program| process::capture(Command::new(program).arg("--version")).ok());
+    said.and_then(|said| said.lines().next().map(str::to_string))
+        .unwrap_or_default()
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
