@@ -61,7 +61,10 @@ fn one_line(value: Option<Value>) -> String {
         Some(other) => format!("{other:?}"),
         None => String::new(),
     };
-    text.replace(['\t', '\n'], " ")
+    match text.contains(['\t', '\n']) {
+        true => text.replace(['\t', '\n'], " "),
+        false => text,
+    }
 }
 
 /// Prints one document: by a template, as JSON on one line, or as indented JSON.

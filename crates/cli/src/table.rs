@@ -33,7 +33,7 @@ impl TabWriter {
         padding: 3,
     };
 
-    /// The settings of a few of docker's lists, such as `docker stack ps`: columns of at least twenty.
+    /// The settings of those of docker's tables whose columns are at least twenty wide.
     pub const DOCKER_WIDE: TabWriter = TabWriter {
         min_width: 20,
         padding: 3,
@@ -56,6 +56,8 @@ impl TabWriter {
     }
 
     fn align(self, text: &str) -> Option<String> {
+        // A tab that nothing follows, not even a line end, ends no cell.
+        let text = text.strip_suffix('\t').unwrap_or(text);
         let lines: Vec<Vec<&str>> = text
             .split('\n')
             .map(|line| line.split('\t').collect())
@@ -271,6 +273,8 @@ mod tests {
         check_layout("a", "a");
         check_layout("a\n", "a\n");
         check_layout("a\tb\n", "a         b\n");
+        check_layout("a\t", "a");
+        check_layout("b\na\tb\t", "b\na         b");
         check_layout("a\t\n", "a         \n");
         check_layout("1234567\tb\n", "1234567   b\n");
         check_layout("12345678\tb\n", "12345678   b\n");

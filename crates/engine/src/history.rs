@@ -26,15 +26,10 @@ pub struct HistoryRow {
 impl Engine {
     /// An image's history, the newest first.
     pub fn history(&self, name: &str, platform: Option<&Platform>) -> Result<Vec<HistoryRow>> {
-        let tables = self.store.tables()?;
-        let id = find_for(&tables.images, name, platform)?.id;
+        let images = self.store.images()?;
+        let id = find_for(&images, name, platform)?.id;
         let config = self.config(id)?;
-        let sizes: Vec<u64> = tables
-            .layers
-            .stack(tables.images.images[&id].top)?
-            .iter()
-            .map(|(_, layer)| layer.bytes)
-            .collect();
+        let sizes = &images.images[&id].layers;
         let mut rows: Vec<HistoryRow> = config
             .history_with_layers()
             .into_iter()
@@ -62,7 +57,7 @@ impl Engine {
         if let Some(top) = rows.first_mut() {
             top.id = Some(id);
             let familiar = |name: &str| spec::Reference::parse(name).map(|name| name.familiar());
-            top.tags = tables.images.names_of(id).filter_map(|name| familiar(name).ok()).collect();
+            top.tags = images.names_of(id).filter_map(|name| familiar(name).ok()).collect();
         }
         Ok(rows)
     }

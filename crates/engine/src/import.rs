@@ -80,7 +80,7 @@ impl Engine {
             top: Some(chain),
             created: Some(import.created),
             tagged: import.name.as_ref().map(|_| Timestamp::now()),
-            size,
+            layers: vec![size],
             platform,
             manifest: None,
             repo_digests: Default::default(),

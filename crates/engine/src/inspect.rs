@@ -1,8 +1,8 @@
 //! What `inspect` says of an image: docker's document, field for field.
 
 use serde_json::{Map, Value, json};
-use spec::{ImageConfig, Platform, Reference, Timestamp};
-use store::Tables;
+use spec::{ChainId, ImageConfig, Platform, Reference, Timestamp};
+use store::{Images, Stacked};
 
 use crate::Engine;
 use crate::error::Result;
@@ -11,18 +11,18 @@ use crate::find::{Found, find_for};
 impl Engine {
     /// Everything about an image.
     pub fn inspect(&self, name: &str, platform: Option<&Platform>) -> Result<Value> {
-        let tables = self.store.tables()?;
-        let found = find_for(&tables.images, name, platform)?;
-        inspect_image(self, &tables, &found)
+        let images = self.store.images()?;
+        let found = find_for(&images, name, platform)?;
+        inspect_image(self, &images, &found)
     }
 }
 
 /// Everything about an image that was found.
-pub fn inspect_image(engine: &Engine, tables: &Tables, found: &Found) -> Result<Value> {
-    let record = &tables.images.images[&found.id];
+pub fn inspect_image(engine: &Engine, images: &Images, found: &Found) -> Result<Value> {
+    let record = &images.images[&found.id];
     let config = engine.config(found.id)?;
     let familiar = |name: &str| Reference::parse(name).map(|name| name.familiar()).ok();
-    let tags: Vec<String> = tables.images.names_of(found.id).filter_map(familiar).collect();
+    let tags: Vec<String> = images.names_of(found.id).filter_map(familiar).collect();
     let digests: Vec<String> = record
         .repo_digests
         .iter()
@@ -49,8 +49,11 @@ pub fn inspect_image(engine: &Engine, tables: &Tables, found: &Found) -> Result<
     if let Some(version) = &config.os_version {
         put("OsVersion", json!(version));
     }
-    put("Size", json!(record.size));
-    let stack = engine.store.stacked(record.top, &tables.layers)?;
+    put("Size", json!(record.size()));
+    let diffs = &config.rootfs.diff_ids;
+    let chains = ChainId::chain(diffs);
+    let stack: Vec<Stacked> =
+        chains.into_iter().zip(diffs).map(|(chain, diff)| Stacked { chain, diff: *diff }).collect();
     let driver = engine.store.driver();
     put("GraphDriver", json!({ "Data": driver.data(&stack), "Name": driver.kind().as_str() }));
     let layers: Vec<String> = config.rootfs.diff_ids.iter().map(ToString::to_string).collect();

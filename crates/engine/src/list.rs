@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use spec::{ImageConfig, ImageId, Reference, Timestamp};
+use spec::{ImageConfig, ImageId, Platform, Reference, Timestamp};
 use store::{ImageRecord, Images};
 
 use crate::Engine;
@@ -82,27 +82,32 @@ pub struct ImageRow {
     /// Its size.
     pub size: u64,
     /// What it runs on.
-    pub platform: String,
+    pub platform: Platform,
 }
 
 impl Engine {
     /// Lists images, the newest first, one row for each name.
     pub fn list(&self, list: &ListImages) -> Result<Vec<ImageRow>> {
         let images = self.store.images()?;
-        let mut named: Vec<(ImageId, Reference)> = Vec::new();
-        for (name, record) in &images.names {
-            let Ok(reference) = Reference::parse(name) else { continue };
-            named.extend(record.images().map(|id| (id, reference.clone())));
+        // Names come in order, so their places can stand for them when rows are sorted.
+        let names: Vec<Option<Reference>> =
+            images.names.keys().map(|name| Reference::parse(name).ok()).collect();
+        let mut named: Vec<(ImageId, usize)> = Vec::with_capacity(names.len());
+        for (place, record) in images.names.values().enumerate() {
+            let of_name = record.images().filter(|_| names[place].is_some());
+            named.extend(of_name.map(|id| (id, place)));
         }
-        named.sort();
+        named.sort_unstable();
+        let all_names = names;
         let parents: BTreeSet<ImageId> =
             images.images.values().filter_map(|record| record.parent).collect();
         let conditions = self.conditions(&images, &list.filters)?;
         let mut rows = Vec::new();
         for (id, record) in &images.images {
             let first = named.partition_point(|(other, _)| other < id);
-            let names: Vec<&Reference> =
-                named[first..].iter().take_while(|(other, _)| other == id).map(|(_, n)| n).collect();
+            let own = named[first..].iter().take_while(|(other, _)| other == id);
+            let (places, names): (Vec<usize>, Vec<&Reference>) =
+                own.filter_map(|(_, place)| Some((*place, all_names[*place].as_ref()?))).unzip();
             let intermediate = names.is_empty() && parents.contains(id);
             if intermediate && !list.all {
                 continue;
@@ -115,11 +120,15 @@ impl Engine {
                 _ => None,
             });
             let patterns: Vec<&str> = patterns.chain(list.pattern.as_deref()).collect();
-            rows.extend(rows_of(*id, record, &names, &patterns));
+            let key = std::cmp::Reverse(record.created);
+            for (at, row) in rows_of(*id, record, &names, &patterns) {
+                rows.push((key, at.map(|at| places[at]), row));
+            }
         }
-        let newest = |row: &ImageRow| std::cmp::Reverse(row.created.map(|time| (time.unix_seconds(), time.nanos())));
-        rows.sort_by_cached_key(|row| (newest(row), row.name.as_ref().map(|name| name.to_string())));
-        Ok(rows)
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by_key(|at| (rows[*at].0, rows[*at].1));
+        let mut rows: Vec<Option<ImageRow>> = rows.into_iter().map(|row| Some(row.2)).collect();
+        Ok(order.into_iter().filter_map(|at| rows[at].take()).collect())
     }
 
     /// Filters with the images that they name looked up.
@@ -198,15 +207,16 @@ enum Condition {
     Reference(String),
 }
 
-/// An image's rows: one for each name that was asked for, or one without a name.
+/// An image's rows: one for each name that was asked for, with its place among them, or one
+/// without a name.
 fn rows_of(
     id: ImageId,
     record: &ImageRecord,
     names: &[&Reference],
     patterns: &[&str],
-) -> Vec<ImageRow> {
+) -> Vec<(Option<usize>, ImageRow)> {
     let row = |name: Option<&Reference>| {
-        let digest = name.and_then(|name| {
+        let digest = name.filter(|_| !record.repo_digests.is_empty()).and_then(|name| {
             let prefix = format!("{}@", name.name());
             record.repo_digests.iter().find_map(|full| full.strip_prefix(&prefix)).map(str::to_owned)
         });
@@ -215,16 +225,17 @@ fn rows_of(
             name: name.cloned(),
             digest,
             created: record.created,
-            size: record.size,
-            platform: record.platform.short(),
+            size: record.size(),
+            platform: record.platform.clone(),
         }
     };
     let wanted = |name: &Reference| patterns.iter().all(|pattern| matches(pattern, name));
     match names.is_empty() {
-        true if patterns.is_empty() => vec![row(None)],
+        true if patterns.is_empty() => vec![(None, row(None))],
         true => Vec::new(),
         false => {
-            names.iter().filter(|name| wanted(name)).map(|name| row(Some(name))).collect()
+            let names = names.iter().enumerate().filter(|(_, name)| wanted(name));
+            names.map(|(at, name)| (Some(at), row(Some(name)))).collect()
         }
     }
 }

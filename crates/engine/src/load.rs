@@ -216,12 +216,12 @@ impl Engine {
             let id = ImageId(self.store.put_document(lease, &image.config_bytes)?);
             let manifest = self.put_original(lease, image.manifest.as_ref())?;
             let top = ChainId::of(&image.config.rootfs.diff_ids);
-            let size = layers.stack(top)?.iter().map(|(_, layer)| layer.bytes).sum();
+            let sizes = layers.stack(top)?.iter().map(|(_, layer)| layer.bytes).collect();
             let record = ImageRecord {
                 top,
                 created: image.config.created,
                 tagged: (!image.names.is_empty()).then_some(now),
-                size,
+                layers: sizes,
                 platform: image.platform(),
                 manifest,
                 repo_digests: Default::default(),

@@ -209,7 +209,10 @@ fn is_meant_as_domain(part: &str) -> bool {
 }
 
 fn changes_in_lower_case(letter: char) -> bool {
-    !letter.to_lowercase().eq([letter])
+    match letter.is_ascii() {
+        true => letter.is_ascii_uppercase(),
+        false => !letter.to_lowercase().eq([letter]),
+    }
 }
 
 fn looks_like_id(text: &str) -> bool {

@@ -47,6 +47,15 @@ fn significant(number: f64, digits: usize) -> String {
         let sign = if number == f64::INFINITY { "+" } else { "" };
         return format!("{sign}{number}").replace("inf", "Inf");
     }
+    // Sizes of images are between 1 and 1000 of their unit; the short way for most of those.
+    if (1.0..999.0).contains(&number) && digits == 3 {
+        let decimals = if number < 9.99 { 2 } else if number < 99.9 { 1 } else { 0 };
+        let text = format!("{number:.decimals$}");
+        return match decimals {
+            0 => text,
+            _ => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        };
+    }
     let scientific = format!("{number:.*e}", digits - 1);
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();

@@ -268,7 +268,7 @@ mod tests {
             top: Some(b),
             created: None,
             tagged: None,
-            size: 2,
+            layers: vec![1, 1],
             platform: Platform::host(),
             manifest: None,
             repo_digests: BTreeSet::new(),

@@ -149,11 +149,12 @@ impl Store {
         change: impl FnOnce(&mut Images) -> Result<T, E>,
     ) -> Result<T, E> {
         let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
-        let before = self.images()?;
-        let mut after = before.clone();
-        let result = change(&mut after)?;
+        let path = self.paths.images();
+        let (mut images, before) = tables::read_with_bytes(&path)?;
+        let result = change(&mut images)?;
+        let after = tables::to_bytes(&images);
         if after != before {
-            tables::write(&self.paths.images(), &after)?;
+            tables::write_bytes(&path, &after)?;
         }
         Ok(result)
     }

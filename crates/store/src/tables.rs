@@ -32,14 +32,15 @@ pub struct ImageRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top: Option<ChainId>,
     /// When its maker says it was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_nanos")]
     pub created: Option<Timestamp>,
     /// When it last got a name here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_nanos")]
     pub tagged: Option<Timestamp>,
-    /// The sum of its layers' plain tars.
-    pub size: u64,
+    /// The sizes of its layers' plain tars, bottom first.
+    pub layers: Vec<u64>,
     /// What it runs on.
+    #[serde(with = "as_text")]
     pub platform: Platform,
     /// The manifest it came with, kept so that it can leave with the same digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +51,75 @@ pub struct ImageRecord {
     /// The image it was made from, where it was made here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ImageId>,
+}
+
+impl ImageRecord {
+    /// The sum of its layers' plain tars.
+    pub fn size(&self) -> u64 {
+        self.layers.iter().sum()
+    }
+}
+
+/// Times as one number: every listing reads all of them, and a number reads fastest. A time that
+/// is too far off to be one is as good as none.
+mod as_nanos {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use spec::Timestamp;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &Option<Timestamp>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let nanos = time.and_then(|time| {
+            time.unix_seconds().checked_mul(SECOND)?.checked_add(i64::from(time.nanos()))
+        });
+        match nanos {
+            Some(nanos) => serializer.serialize_i64(nanos),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        let nanos = Option::<i64>::deserialize(deserializer)?;
+        Ok(nanos.map(|nanos| {
+            Timestamp::from_unix(nanos.div_euclid(SECOND), nanos.rem_euclid(SECOND) as u32)
+        }))
+    }
+}
+
+/// Platforms as `os/architecture/variant`.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use spec::Platform;
+
+    pub(super) fn serialize<S: Serializer>(
+        platform: &Platform,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(platform)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Platform, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        // What we wrote is normal already; only what has more than names needs the whole grammar.
+        match text.split_once('/') {
+            Some((os, architecture)) if !text.contains('(') => {
+                let (architecture, variant) = match architecture.split_once('/') {
+                    Some((architecture, variant)) => (architecture, Some(variant.to_owned())),
+                    None => (architecture, None),
+                };
+                let (os, architecture) = (os.to_owned(), architecture.to_owned());
+                Ok(Platform { os, architecture, variant, ..Platform::default() })
+            }
+            _ => Platform::parse(&text).map_err(D::Error::custom),
+        }
+    }
 }
 
 /// A manifest among the blobs.
@@ -177,24 +247,41 @@ impl Layers {
 
 /// Reads a document; one that is not there yet is empty.
 pub(crate) fn read<T: DeserializeOwned + Default>(path: &Path) -> Result<T> {
+    read_with_bytes(path).map(|(document, _)| document)
+}
+
+/// Reads a document and gives its bytes too, to tell afterwards whether a change changed it.
+pub(crate) fn read_with_bytes<T: DeserializeOwned + Default>(path: &Path) -> Result<(T, Vec<u8>)> {
     let bytes = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok((T::default(), Vec::new()));
+        }
         other => other.map_err(StoreError::io("read", path))?,
     };
-    serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged {
+    let document = serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged {
         what: path.display().to_string(),
         why: error.to_string(),
-    })
+    })?;
+    Ok((document, bytes))
 }
 
 /// Replaces a document: written aside, synced, renamed, and the folder synced. The caller holds
 /// the store's lock, so that one name aside is enough.
 pub(crate) fn write<T: Serialize>(path: &Path, document: &T) -> Result<()> {
+    write_bytes(path, &to_bytes(document))
+}
+
+/// A document as it is written.
+pub(crate) fn to_bytes<T: Serialize>(document: &T) -> Vec<u8> {
+    serde_json::to_vec(document).expect("our own documents have only string keys")
+}
+
+/// As `write`, for a document that has been made into bytes.
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     let aside = path.with_extension("json.new");
-    let bytes = serde_json::to_vec(document).expect("our own documents have only string keys");
     let write = || -> io::Result<()> {
         let mut file = File::create(&aside)?;
-        file.write_all(&bytes)?;
+        file.write_all(bytes)?;
         file.sync_data()?;
         fs::rename(&aside, path)
     };

@@ -100,7 +100,7 @@ impl Row for ShownImage {
             "CreatedSince" => since(image.created, self.now),
             "CreatedAt" => image.created.map_or_else(|| "N/A".to_owned(), |t| t.docker_local()),
             "Size" => human_size_3(image.size as f64),
-            "Platform" => image.platform.clone(),
+            "Platform" => image.platform.short(),
             "Containers" | "SharedSize" | "UniqueSize" => "N/A".to_owned(),
             _ => return None,
         }))

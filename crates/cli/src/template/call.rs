@@ -40,9 +40,7 @@ impl<'a> Executor<'a> {
             arguments.push(self.fit(param, last)?);
         }
         for argument in &arguments {
-            if let Value::Str(text) = argument.value() {
-                self.charge(text.len() as u64 / 32)?;
-            }
+            self.charge(argument.value().size())?;
         }
         let result = match name {
             "call" => Err(not_callable(call.arguments.first(), &arguments[0])),
@@ -91,9 +89,7 @@ impl<'a> Executor<'a> {
     ) -> Result<Datum<'a>> {
         match result {
             Ok(value) => {
-                if let Value::Str(text) = value.value() {
-                    self.charge(text.len() as u64 / 32)?;
-                }
+                self.charge(value.made_weight())?;
                 Ok(value)
             }
             Err(problem) => {

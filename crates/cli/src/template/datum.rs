@@ -74,6 +74,14 @@ impl<'a> Datum<'a> {
         }
     }
 
+    /// About how much work it was to make this value, if it was made and not just found.
+    pub(super) fn made_weight(&self) -> u64 {
+        match &self.held {
+            Held::Shared(value) => value.weight(),
+            _ => 0,
+        }
+    }
+
     /// The value; `None` if it is missing.
     pub(super) fn get(&self) -> Option<&Value> {
         match &self.held {

@@ -5,6 +5,9 @@ use super::functions::{Functions, Param};
 use super::json;
 use super::value::Value;
 
+/// The most pieces that `split` makes.
+const MAX_PIECES: usize = 1 << 20;
+
 impl Functions {
     /// The functions of every `--format`: `json`, `split`, `join`, `title`, `lower`, `upper`,
     /// `pad` and `truncate`.
@@ -18,7 +21,7 @@ impl Functions {
             Err(_) => Ok("".into()),
         });
         functions.insert_typed("split", &[Text, Text], |args| {
-            Ok(split(text(&args[0]), text(&args[1])))
+            split(text(&args[0]), text(&args[1]))
         });
         functions.insert_typed("join", &[Texts, Text], |args| {
             join(&args[0], text(&args[1]))
@@ -83,11 +86,20 @@ fn number(value: &Value) -> i64 {
     }
 }
 
-fn split(text: &str, separator: &str) -> Value {
-    if separator.is_empty() {
-        return Value::List(text.chars().map(|it| Value::Str(it.to_string())).collect());
+fn split(text: &str, separator: &str) -> Result<Value, String> {
+    let pieces: Vec<Value> = if separator.is_empty() {
+        let letters = text.chars().map(|letter| Value::Str(letter.to_string()));
+        letters.take(MAX_PIECES + 1).collect()
+    } else {
+        text.split(separator)
+            .map(Value::from)
+            .take(MAX_PIECES + 1)
+            .collect()
+    };
+    if pieces.len() > MAX_PIECES {
+        return Err("text too large".into());
     }
-    Value::List(text.split(separator).map(Value::from).collect())
+    Ok(Value::List(pieces))
 }
 
 fn join(items: &Value, separator: &str) -> Result<Value, String> {

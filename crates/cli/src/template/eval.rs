@@ -173,7 +173,7 @@ impl<'a> Executor<'a> {
         name: &str,
         call: Call<'a>,
     ) -> Result<Datum<'a>> {
-        self.charge(1)?;
+        self.charge(1 + receiver.value().size())?;
         if receiver.get().is_none() {
             return match self.missing_key {
                 MissingKey::NoValue => Ok(Datum::missing()),
@@ -195,7 +195,10 @@ impl<'a> Executor<'a> {
             Field::Found(_) | Field::Absent if has_arguments => {
                 self.fail(format!("{name} is not a method but has arguments"))
             }
-            Field::Found(found) => Ok(found),
+            Field::Found(found) => {
+                self.charge(found.made_weight())?;
+                Ok(found)
+            }
             Field::Absent => match self.missing_key {
                 MissingKey::NoValue => Ok(Datum::missing()),
                 MissingKey::Error => self.fail(format!("map has no entry for key {}", quote(name))),

@@ -142,7 +142,7 @@ impl<'a> Executor<'a> {
             }
             value => match whole.children() {
                 Some(children) => {
-                    self.charge(children.len() as u64)?;
+                    self.charge(children.len() as u64 + whole.made_weight())?;
                     children
                 }
                 None => {

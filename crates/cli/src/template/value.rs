@@ -95,6 +95,17 @@ impl Value {
         }
     }
 
+    /// About how much work it is to go over this value, but not into what it holds.
+    pub(super) fn size(&self) -> u64 {
+        let things = match self {
+            Value::Str(text) => text.len(),
+            Value::List(items) => items.len() * 2,
+            Value::Map(entries) => entries.len() * 2,
+            _ => 0,
+        };
+        things as u64 / 32
+    }
+
     /// About how much work a copy of this value is.
     pub(super) fn weight(&self) -> u64 {
         1 + match self {

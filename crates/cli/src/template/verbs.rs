@@ -5,6 +5,9 @@ use super::float;
 use super::quote::{is_printable, quote, quote_ascii, quote_char};
 use super::value::Value;
 
+const LOWER_DIGITS: &[u8; 16] = b"0123456789abcdef";
+const UPPER_DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+
 /// What stands between the percent sign and the verb.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Flags {
@@ -313,11 +316,9 @@ impl Printer {
             if place == 0 || flags.blank {
                 shown.push_str(prefix);
             }
-            shown.push_str(&if upper {
-                format!("{byte:02X}")
-            } else {
-                format!("{byte:02x}")
-            });
+            let digits = if upper { UPPER_DIGITS } else { LOWER_DIGITS };
+            shown.push(char::from(digits[usize::from(byte >> 4)]));
+            shown.push(char::from(digits[usize::from(byte & 15)]));
         }
         self.padded(flags, &shown);
     }
@@ -357,11 +358,7 @@ fn can_be_raw(character: char) -> bool {
 }
 
 fn in_radix(mut number: u64, radix: u64, upper: bool) -> String {
-    let digits: &[u8; 16] = if upper {
-        b"0123456789ABCDEF"
-    } else {
-        b"0123456789abcdef"
-    };
+    let digits = if upper { UPPER_DIGITS } else { LOWER_DIGITS };
     let mut reversed = Vec::new();
     loop {
         reversed.push(char::from(digits[(number % radix) as usize]));

@@ -1,0 +1,3 @@
+//! Every storage driver keeps its contract.
+
+testkit::driver_cases!(erofs, overlay, vfs, btrfs);

@@ -1,0 +1,3 @@
+//! The store, as rooms above use it.
+
+mod drivers;
