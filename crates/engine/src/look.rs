@@ -197,7 +197,7 @@ impl Engine {
         }
         let parts = clean(path.as_bytes());
         let mut rows: Vec<WhyRow> = Vec::new();
-        for layer in 0..merged.len() {
+        for (layer, maker) in makers.into_iter().enumerate() {
             let seen = trace(&merged, layer, &parts).map_err(at_top(&chains))?;
             let there = rows.last().is_some_and(|row| row.what != "deleted");
             let (what, size) = match seen {
@@ -207,7 +207,7 @@ impl Engine {
                 Trace::Hidden | Trace::Nothing => continue,
             };
             let diff = config.rootfs.diff_ids[layer].to_string();
-            rows.push(WhyRow { layer, diff, created_by: makers[layer].clone(), what, size });
+            rows.push(WhyRow { layer, diff, created_by: maker, what, size });
         }
         if rows.is_empty() {
             return Err(EngineError::NoPath { path: path.to_owned() });

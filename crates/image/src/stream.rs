@@ -186,11 +186,11 @@ impl<'a, R: BufRead> TappedBuf<'a, R> {
 impl<R: BufRead> BufRead for TappedBuf<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         let piece = self.inner.fill_buf()?;
-        if let Some(tap) = &mut self.tap {
-            if piece.len() > self.seen {
-                tap.pass(&piece[self.seen..])?;
-                self.seen = piece.len();
-            }
+        if let Some(tap) = &mut self.tap
+            && piece.len() > self.seen
+        {
+            tap.pass(&piece[self.seen..])?;
+            self.seen = piece.len();
         }
         Ok(piece)
     }
@@ -241,7 +241,7 @@ mod tests {
         let sent: Vec<u8> = (0..3 * CHUNK_BYTES + 17).map(|i| (i % 251) as u8).collect();
         let (feeder, chunks) = chunks();
         let mut seen = Collect(Vec::new());
-        let mut got = Vec::new();
+        let mut got: Vec<u8> = Vec::new();
         std::thread::scope(|scope| {
             scope.spawn(|| feeder.feed(&mut sent.as_slice()));
             let mut reader = TappedBuf::new(chunks, Some(&mut seen));
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn an_error_arrives_behind_the_bytes_before_it() {
         let (feeder, mut chunks) = chunks();
-        let mut got = Vec::new();
+        let mut got: Vec<u8> = Vec::new();
         let error = std::thread::scope(|scope| {
             scope.spawn(|| feeder.feed(&mut Failing(CHUNK_BYTES + 5)));
             chunks.read_to_end(&mut got).unwrap_err()

@@ -18,9 +18,7 @@ pub(super) const NID_UNIT: u64 = 32;
 pub(super) const COMPAT_MTIME: u32 = 0x2;
 /// There is a table of extra devices.
 pub(super) const INCOMPAT_DEVICE_TABLE: u32 = 0x8;
-/// The length of one slot of that table, and the unit of its place in the superblock.
-pub(super) const DEVICE_SLOT_BYTES: u64 = 128;
-/// The only slot stands right behind the superblock.
+/// The only slot stands right behind the superblock; slots count in units of 128 bytes.
 pub(super) const DEVICE_SLOT_INDEX: u16 = 9;
 /// Inode numbers count from the start of the file, so that none is ever zero.
 pub(super) const META_BLOCK: u32 = 0;

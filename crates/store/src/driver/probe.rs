@@ -59,7 +59,7 @@ fn fit_erofs(scratch: &Path) -> Result<(), String> {
     sys::support::file_system(sys::support::FileSystem::Erofs).map_err(|error| error.to_string())?;
     let trial = || -> io::Result<()> {
         let (index, tar) = (scratch.join("trial-index"), scratch.join("trial-tar"));
-        let mut tar_file = File::options().read(true).write(true).create(true).open(&tar)?;
+        let mut tar_file = File::options().read(true).write(true).create(true).truncate(true).open(&tar)?;
         tar_file.write_all(&[0; 1024])?;
         let out = File::create(&index)?;
         write_index(&LayerTree::new(TreeLimits::default()), [7; 16], Some(&tar_file), 1024, &out)?;
