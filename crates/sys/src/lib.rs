@@ -7,4 +7,5 @@ pub mod fs;
 pub mod host;
 pub mod lock;
 pub mod mount;
+pub mod process;
 pub mod support;

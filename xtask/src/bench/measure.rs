@@ -29,7 +29,7 @@ pub(crate) fn measured(command: &mut Command, log: &Path) -> Result<Usage> {
         .spawn()
         .map_err(|error| format!("cannot start `{}`: {error}", process::shown(command)))?;
     // `child` is not waited for by its own means: the kernel tells the cost only once.
-    let (status, usage) = wait(child.id())?;
+    let (status, cost) = sys::process::wait_for(child.id())?;
     let wall = start.elapsed();
     if status != 0 {
         let words = std::fs::read_to_string(log).unwrap_or_default();
@@ -41,37 +41,7 @@ pub(crate) fn measured(command: &mut Command, log: &Path) -> Result<Usage> {
             .to_string();
         return Err(format!("`{}` failed: {last}", process::shown(command)).into());
     }
-    let cpu = duration(usage.ru_utime) + duration(usage.ru_stime);
-    Ok(Usage {
-        wall,
-        cpu,
-        peak_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
-    })
-}
-
-#[expect(unsafe_code, reason = "no safe wrapper tells what one child used")]
-fn wait(child: u32) -> Result<(i32, libc::rusage)> {
-    let child = libc::pid_t::try_from(child)?;
-    let mut status = 0;
-    // SAFETY: all-zero bytes are a valid `rusage`, which is made of integers.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    loop {
-        // SAFETY: both pointers are to live variables of the types that the call fills.
-        let waited = unsafe { libc::wait4(child, &raw mut status, 0, &raw mut usage) };
-        if waited == child {
-            return Ok((status, usage));
-        }
-        let error = std::io::Error::last_os_error();
-        if error.kind() != std::io::ErrorKind::Interrupted {
-            return Err(error.into());
-        }
-    }
-}
-
-fn duration(time: libc::timeval) -> Duration {
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    let micros = u64::try_from(time.tv_usec).unwrap_or(0);
-    Duration::from_secs(seconds) + Duration::from_micros(micros)
+    Ok(Usage { wall, cpu: cost.cpu, peak_kib: cost.peak_kib })
 }
 
 #[cfg(test)]

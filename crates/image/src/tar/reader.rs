@@ -187,7 +187,9 @@ impl<R: BufRead> TarReader<R> {
                 return Ok(false);
             }
             if step == 0 {
-                return Err(TarError::TruncatedHeader { offset: self.offset });
+                return Err(TarError::TruncatedHeader {
+                    offset: self.offset,
+                });
             }
             self.block[filled..filled + step].copy_from_slice(&available[..step]);
             self.consume(step);
@@ -270,7 +272,9 @@ impl<R: BufRead> TarReader<R> {
             }
             Scope::Archive => &mut self.over.wide,
         };
-        records.read(&self.body, scope).map_err(|fault| fault.at(at, &self.path))
+        records
+            .read(&self.body, scope)
+            .map_err(|fault| fault.at(at, &self.path))
     }
 
     /// Reads GNU's long path or link target.
@@ -292,7 +296,9 @@ impl<R: BufRead> TarReader<R> {
         let header = Header(&self.block);
         self.path.clear();
         push_header_path(header, &mut self.path);
-        let size = header.size("size", field::SIZE).map_err(|fault| fault.at(at, &self.path))?;
+        let size = header
+            .size("size", field::SIZE)
+            .map_err(|fault| fault.at(at, &self.path))?;
         if size > limit {
             return Err(Fault::Limit { what, limit }.at(at, &self.path));
         }
@@ -316,7 +322,10 @@ impl<R: BufRead> TarReader<R> {
         self.entries += 1;
         let header = Header(&self.block);
         let assembled = match self.entries > self.limits.max_entries {
-            true => Err(Fault::Limit { what: "entries", limit: self.limits.max_entries }),
+            true => Err(Fault::Limit {
+                what: "entries",
+                limit: self.limits.max_entries,
+            }),
             false => assemble(header, &self.over, &self.limits, entry),
         };
         self.path.clear();
@@ -356,7 +365,9 @@ impl<R: BufRead> TarReader<R> {
         } else {
             match version {
                 (None, None) | (Some(0), Some(0 | 1)) => self.take_record_map(at, &mut map)?,
-                (Some(1), Some(0)) => entry.stored_size -= self.read_text_map(at, entry, &mut map)?,
+                (Some(1), Some(0)) => {
+                    entry.stored_size -= self.read_text_map(at, entry, &mut map)?
+                }
                 _ => return Err(self.fault(at, Fault::Sparse("its version is not known"))),
             }
             entry.size = self.over.local.sparse.size.unwrap_or(entry.size);
@@ -367,10 +378,14 @@ impl<R: BufRead> TarReader<R> {
     }
 
     fn read_old_map(&mut self, at: u64, map: &mut Map) -> Result<(), TarError> {
-        let mut more = map.take_header(Header(&self.block)).map_err(|fault| self.fault(at, fault))?;
+        let mut more = map
+            .take_header(Header(&self.block))
+            .map_err(|fault| self.fault(at, fault))?;
         while more {
             self.read_map_block()?;
-            more = map.take_continuation(&self.block).map_err(|fault| self.fault(at, fault))?;
+            more = map
+                .take_continuation(&self.block)
+                .map_err(|fault| self.fault(at, fault))?;
         }
         Ok(())
     }
@@ -378,7 +393,8 @@ impl<R: BufRead> TarReader<R> {
     fn take_record_map(&mut self, at: u64, map: &mut Map) -> Result<(), TarError> {
         let records = &mut self.over.local.sparse;
         let segments: Vec<Segment> = records.map.take().unwrap_or_default();
-        map.take_records(segments, records.pieces).map_err(|fault| self.fault(at, fault))
+        map.take_records(segments, records.pieces)
+            .map_err(|fault| self.fault(at, fault))
     }
 
     /// Reads the map that takes the place of the first data, and returns how long it is.
@@ -393,7 +409,9 @@ impl<R: BufRead> TarReader<R> {
                 return Err(self.fault(at, Fault::Sparse(reason)));
             }
             self.read_map_block()?;
-            more = text.take(&self.block, map).map_err(|fault| self.fault(at, fault))?;
+            more = text
+                .take(&self.block, map)
+                .map_err(|fault| self.fault(at, fault))?;
         }
         Ok(length)
     }
@@ -403,7 +421,11 @@ impl<R: BufRead> TarReader<R> {
     }
 
     fn truncated(&self, part: &'static str) -> TarError {
-        TarError::Truncated { offset: self.offset, part, path: shown(&self.path) }
+        TarError::Truncated {
+            offset: self.offset,
+            part,
+            path: shown(&self.path),
+        }
     }
 }
 
@@ -422,7 +444,9 @@ fn fill<R: BufRead>(inner: &mut R, offset: u64) -> Result<&[u8], TarError> {
             Err(source) => return Err(TarError::Read { offset, source }),
         }
     }
-    inner.fill_buf().map_err(|source| TarError::Read { offset, source })
+    inner
+        .fill_buf()
+        .map_err(|source| TarError::Read { offset, source })
 }
 
 /// The stored data of an archive's current entry, and nothing beyond it.
@@ -448,7 +472,9 @@ impl<R: BufRead> Data<'_, R> {
 impl<R: BufRead> Read for Data<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let reader = &mut *self.reader;
-        let wanted = usize::try_from(reader.remaining).unwrap_or(usize::MAX).min(buffer.len());
+        let wanted = usize::try_from(reader.remaining)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         if wanted == 0 {
             return Ok(0);
         }

@@ -23,7 +23,10 @@ pub(super) struct Map {
 
 impl Map {
     pub(super) fn new(limits: &Limits) -> Map {
-        Map { segments: Vec::new(), limit: limits.max_sparse_segments }
+        Map {
+            segments: Vec::new(),
+            limit: limits.max_sparse_segments,
+        }
     }
 
     fn push(&mut self, segment: Segment) -> Result<(), Fault> {
@@ -35,7 +38,10 @@ impl Map {
     fn allow(&self, pieces: u64) -> Result<(), Fault> {
         let limit = self.limit as u64;
         match pieces > limit {
-            true => Err(Fault::Limit { what: "pieces in a sparse file", limit }),
+            true => Err(Fault::Limit {
+                what: "pieces in a sparse file",
+                limit,
+            }),
             false => Ok(()),
         }
     }
@@ -57,7 +63,9 @@ impl Map {
     /// Takes the part of an old GNU map that the header holds; says whether blocks with more follow.
     pub(super) fn take_header(&mut self, header: Header<'_>) -> Result<bool, Fault> {
         if header.dialect() != Dialect::Gnu {
-            return Err(Fault::Sparse("only GNU archives mark files as sparse by their type"));
+            return Err(Fault::Sparse(
+                "only GNU archives mark files as sparse by their type",
+            ));
         }
         self.take_pieces(&header.0[field::GNU_SPARSE])?;
         Ok(header.0[field::GNU_IS_EXTENDED] != 0)
@@ -119,7 +127,11 @@ const LONGEST_LINE: usize = 20;
 
 impl MapText {
     pub(super) fn new() -> MapText {
-        MapText { line: Vec::with_capacity(LONGEST_LINE), announced: None, offset: None }
+        MapText {
+            line: Vec::with_capacity(LONGEST_LINE),
+            announced: None,
+            offset: None,
+        }
     }
 
     /// Takes a block of text into the map; says whether more must follow.
@@ -154,7 +166,10 @@ impl MapText {
             map.allow(number)?;
             self.announced = Some(number);
         } else if let Some(offset) = self.offset.take() {
-            map.push(Segment { offset, length: number })?;
+            map.push(Segment {
+                offset,
+                length: number,
+            })?;
         } else {
             self.offset = Some(number);
         }
@@ -178,12 +193,21 @@ impl<R: BufRead> TarReader<R> {
     ///
     /// `entry` must be what the last `next` gave and nothing of its data read before.
     pub fn expanded<'a>(&'a mut self, entry: &'a Entry) -> Expanded<'a, R> {
-        let whole = Segment { offset: 0, length: entry.stored_size };
+        let whole = Segment {
+            offset: 0,
+            length: entry.stored_size,
+        };
         let (segments, current) = match &entry.sparse {
             Some(segments) => (segments.iter(), Segment::default()),
             None => ([].iter(), whole),
         };
-        Expanded { data: self.data(), entry, segments, current, position: 0 }
+        Expanded {
+            data: self.data(),
+            entry,
+            segments,
+            current,
+            position: 0,
+        }
     }
 }
 
@@ -191,7 +215,10 @@ impl<R: BufRead> Read for Expanded<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let size = self.entry.size;
         while self.current.length == 0 && self.position < size {
-            let end = Segment { offset: size, length: u64::MAX };
+            let end = Segment {
+                offset: size,
+                length: u64::MAX,
+            };
             self.current = self.segments.next().copied().unwrap_or(end);
         }
         let hole = self.current.offset.min(size).saturating_sub(self.position);
@@ -219,7 +246,9 @@ impl<R: BufRead> Read for Expanded<'_, R> {
 
 /// How much of `available` fits into the buffer.
 fn at_most(buffer: &[u8], available: u64) -> usize {
-    usize::try_from(available).unwrap_or(usize::MAX).min(buffer.len())
+    usize::try_from(available)
+        .unwrap_or(usize::MAX)
+        .min(buffer.len())
 }
 
 #[cfg(test)]
@@ -227,7 +256,10 @@ mod tests {
     use super::*;
 
     fn finish(pieces: &[(u64, u64)], size: u64, stored: u64) -> Result<usize, Fault> {
-        let mut map = Map::new(&Limits { max_sparse_segments: 4, ..Limits::default() });
+        let mut map = Map::new(&Limits {
+            max_sparse_segments: 4,
+            ..Limits::default()
+        });
         for &(offset, length) in pieces {
             map.push(Segment { offset, length })?;
         }
@@ -243,15 +275,27 @@ mod tests {
         assert!(finish(&[(0, 5), (4, 1)], 10, 6).is_err(), "overlap");
         assert!(finish(&[(5, 5), (0, 5)], 10, 10).is_err(), "order");
         assert!(finish(&[(0, 5), (8, 5)], 12, 10).is_err(), "beyond the end");
-        assert!(finish(&[(12, 0)], 11, 0).is_err(), "an empty piece beyond the end");
+        assert!(
+            finish(&[(12, 0)], 11, 0).is_err(),
+            "an empty piece beyond the end"
+        );
         assert!(finish(&[(0, 5)], 10, 6).is_err(), "more data than pieces");
         assert!(finish(&[(0, 5)], 10, 4).is_err(), "less data than pieces");
-        assert!(finish(&[(u64::MAX, 5), (u64::MAX, 5)], 10, 4).is_err(), "overflow");
-        assert!(matches!(finish(&[(0, 0); 5], 10, 0), Err(Fault::Limit { .. })));
+        assert!(
+            finish(&[(u64::MAX, 5), (u64::MAX, 5)], 10, 4).is_err(),
+            "overflow"
+        );
+        assert!(matches!(
+            finish(&[(0, 0); 5], 10, 0),
+            Err(Fault::Limit { .. })
+        ));
     }
 
     fn text(text: &str) -> Result<(usize, bool), Fault> {
-        let mut map = Map::new(&Limits { max_sparse_segments: 1000, ..Limits::default() });
+        let mut map = Map::new(&Limits {
+            max_sparse_segments: 1000,
+            ..Limits::default()
+        });
         let mut reader = MapText::new();
         let mut more = true;
         for part in text.as_bytes().chunks(BLOCK) {

@@ -24,7 +24,10 @@ fn read_all<R: BufRead>(archive: R) -> Result<Vec<Member>, TarError> {
         assert_eq!(entry.header_offset % BLOCK as u64, 0);
         assert_eq!(entry.data_offset % BLOCK as u64, 0);
         let mut data = Vec::new();
-        reader.data().read_to_end(&mut data).map_err(|error| TarError::try_from(error).unwrap())?;
+        reader
+            .data()
+            .read_to_end(&mut data)
+            .map_err(|error| TarError::try_from(error).unwrap())?;
         assert_eq!(data.len() as u64, entry.stored_size);
         if let Some((before, _)) = members.last() {
             assert!(before.data_offset + before.stored_size <= entry.header_offset);
