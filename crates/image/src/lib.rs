@@ -3,6 +3,7 @@
 //! - [`tar`] and [`codec`] read and write the bytes;
 //! - [`tree`] says what a layer's entries mean;
 //! - [`layer`] reads a layer once, hashing, keeping and placing its bytes as they pass;
+//! - [`pack`] writes a folder as a layer;
 //! - [`folder`] puts its files into a folder, [`erofs`] into an index over the tar;
 //! - [`merged`] looks through a stack of layers without mounting it;
 //! - [`archive`] is what `save` writes and `load` reads.
@@ -13,6 +14,7 @@ pub mod erofs;
 pub mod folder;
 pub mod layer;
 pub mod merged;
+pub mod pack;
 pub mod stream;
 pub mod tar;
 pub mod tree;

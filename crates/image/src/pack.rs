@@ -1,0 +1,247 @@
+//! Writes a folder as a layer: the same files always give the same bytes.
+//!
+//! Names are sorted, headers are stable, times later than the clamp become the clamp. The folder
+//! may be the upper part of an overlay: its marks become the whiteouts of a layer. Sockets are
+//! left out, as everybody does: they mean nothing without the process that made them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+
+use sys::fs::{FileType, Stat};
+
+use crate::folder::Marks;
+use crate::tar::{Entry, EntryKind, TarWriter, Time};
+
+/// A layer on its way out.
+pub struct LayerWriter<W: Write> {
+    tar: TarWriter<W>,
+    marks: Marks,
+    clamp: Option<i64>,
+    /// The first name of each file that has several.
+    names: HashMap<(u64, u64), Vec<u8>>,
+    entries: u64,
+}
+
+/// Folders in folders are followed so deep.
+const MAX_DEPTH: usize = 1024;
+
+impl<W: Write> LayerWriter<W> {
+    /// Starts a layer. No time in it will be later than `clamp` seconds.
+    pub fn new(out: W, marks: Marks, clamp: Option<i64>) -> LayerWriter<W> {
+        LayerWriter { tar: TarWriter::new(out), marks, clamp, names: HashMap::new(), entries: 0 }
+    }
+
+    /// Adds everything below a folder, and with `root` the folder itself.
+    pub fn add_folder(&mut self, folder: impl AsFd, root: bool) -> io::Result<()> {
+        let folder = folder.as_fd();
+        if root {
+            let stat = sys::fs::stat(folder, ".")?;
+            let xattrs = self.xattrs(sys::fs::xattrs(folder)?).1;
+            let entry = self.entry(b"./".to_vec(), EntryKind::Directory, &stat, xattrs);
+            self.append(&entry, &mut io::empty())?;
+        }
+        self.add_children(folder, &mut Vec::new(), 0)
+    }
+
+    /// Ends the layer and says how many entries it has.
+    pub fn finish(self) -> io::Result<(W, u64)> {
+        Ok((self.tar.finish()?, self.entries))
+    }
+
+    fn add_children(
+        &mut self,
+        folder: impl AsFd,
+        path: &mut Vec<u8>,
+        depth: usize,
+    ) -> io::Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(io::Error::other(format!("more than {MAX_DEPTH} folders deep")));
+        }
+        let folder = folder.as_fd();
+        let mut names = sys::fs::names(folder)?;
+        names.sort_unstable_by(|one, two| one.0.cmp(&two.0));
+        for (name, _) in names {
+            let before = path.len();
+            path.extend(&name);
+            self.add(folder, &name, path, depth)?;
+            path.truncate(before);
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        folder: impl AsFd,
+        name: &[u8],
+        path: &mut Vec<u8>,
+        depth: usize,
+    ) -> io::Result<()> {
+        let folder = folder.as_fd();
+        let stat = sys::fs::stat(folder, name)?;
+        let file = sys::fs::open_path(folder, name)?;
+        let (opaque, xattrs) = self.xattrs(sys::fs::xattrs(&file)?);
+        let (major, minor) = device(&stat);
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => EntryKind::Directory,
+            FileType::Symlink => EntryKind::Symlink(sys::fs::read_link(folder, name)?),
+            FileType::CharacterDevice if (major, minor) == (0, 0) => {
+                return self.hide(path, name.len(), &stat);
+            }
+            FileType::CharacterDevice => EntryKind::Char { major, minor },
+            FileType::BlockDevice => EntryKind::Block { major, minor },
+            FileType::Fifo => EntryKind::Fifo,
+            FileType::RegularFile => EntryKind::File,
+            _ => return Ok(()),
+        };
+        if kind == EntryKind::Directory {
+            path.push(b'/');
+            let entry = self.entry(path.clone(), kind, &stat, xattrs);
+            self.append(&entry, &mut io::empty())?;
+            if opaque {
+                let marker = [path.as_slice(), b".wh..wh..opq"].concat();
+                let entry = self.entry(marker, EntryKind::File, &stat, Vec::new());
+                self.append(&Entry { size: 0, mode: 0, ..entry }, &mut io::empty())?;
+            }
+            let inner = sys::fs::folder_beneath(folder, name)?;
+            return self.add_children(&inner, path, depth + 1);
+        }
+        if stat.st_nlink > 1 {
+            let key = (stat.st_dev, stat.st_ino);
+            if let Some(first) = self.names.get(&key) {
+                let kind = EntryKind::Hardlink(first.clone());
+                let entry = self.entry(path.clone(), kind, &stat, Vec::new());
+                return self.append(&Entry { size: 0, ..entry }, &mut io::empty());
+            }
+            self.names.insert(key, path.clone());
+        }
+        let is_file = kind == EntryKind::File;
+        let entry = self.entry(path.clone(), kind, &stat, xattrs);
+        match is_file && entry.size > 0 {
+            true => {
+                let mut file: File = sys::fs::file_beneath(folder, name)?;
+                self.append(&entry, &mut file)
+            }
+            false => self.append(&entry, &mut io::empty()),
+        }
+    }
+
+    /// A name that the layers below have and this one has not.
+    fn hide(&mut self, path: &[u8], name_len: usize, stat: &Stat) -> io::Result<()> {
+        let (folder, name) = path.split_at(path.len() - name_len);
+        let marker = [folder, b".wh.", name].concat();
+        let entry = self.entry(marker, EntryKind::File, stat, Vec::new());
+        self.append(&Entry { size: 0, mode: 0, ..entry }, &mut io::empty())
+    }
+
+    fn entry(
+        &self,
+        path: Vec<u8>,
+        kind: EntryKind,
+        stat: &Stat,
+        xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    ) -> Entry {
+        let time = Time { seconds: stat.st_mtime, nanos: stat.st_mtime_nsec as u32 };
+        let mtime = match self.clamp {
+            Some(clamp) if time.seconds >= clamp => Time { seconds: clamp, nanos: 0 },
+            _ => time,
+        };
+        let size = if kind == EntryKind::File { stat.st_size as u64 } else { 0 };
+        let (uid, gid) = (u64::from(stat.st_uid), u64::from(stat.st_gid));
+        Entry { path, kind, mode: stat.st_mode & 0o7777, uid, gid, mtime, size, xattrs, ..Entry::default() }
+    }
+
+    /// Whether a folder covers those below it, and the attributes that are its own.
+    fn xattrs(&self, all: Vec<(Vec<u8>, Vec<u8>)>) -> (bool, Vec<(Vec<u8>, Vec<u8>)>) {
+        let opaque = all.iter().any(|(name, value)| name == self.marks.opaque() && value == b"y");
+        let overlay = |name: &[u8]| {
+            name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
+        };
+        // A label of the host's security module is not the image's.
+        let own = |name: &[u8]| !overlay(name) && name != b"security.selinux";
+        (opaque, all.into_iter().filter(|(name, _)| own(name)).collect())
+    }
+
+    fn append(&mut self, entry: &Entry, data: &mut dyn Read) -> io::Result<()> {
+        self.entries += 1;
+        self.tar.append(entry, data)
+    }
+}
+
+fn device(stat: &Stat) -> (u32, u32) {
+    (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    use super::*;
+    use crate::tar::{Limits, TarReader};
+
+    fn pack(folder: &Path, clamp: Option<i64>) -> Vec<u8> {
+        let mut writer = LayerWriter::new(Vec::new(), Marks::Trusted, clamp);
+        writer.add_folder(sys::fs::open_folder(folder).unwrap(), true).unwrap();
+        writer.finish().unwrap().0
+    }
+
+    fn entries(tar: &[u8]) -> Vec<Entry> {
+        let mut reader = TarReader::new(tar, Limits::default());
+        std::iter::from_fn(|| reader.next().unwrap()).collect()
+    }
+
+    fn sample(folder: &Path) {
+        for name in ["b", "a", "dir/z", "dir/é"] {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, name).unwrap();
+        }
+        std::fs::set_permissions(folder.join("a"), PermissionsExt::from_mode(0o4755)).unwrap();
+        std::fs::hard_link(folder.join("a"), folder.join("dir/a2")).unwrap();
+        symlink("../b", folder.join("dir/link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.join("socket")).unwrap();
+    }
+
+    #[test]
+    fn names_are_sorted_links_kept_and_sockets_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        sample(folder.path());
+        let all = entries(&pack(folder.path(), None));
+        let names: Vec<_> = all.iter().map(|e| String::from_utf8(e.path.clone()).unwrap()).collect();
+        assert_eq!(names, ["./", "a", "b", "dir/", "dir/a2", "dir/link", "dir/z", "dir/é"]);
+        assert_eq!(all[1].mode, 0o4755);
+        assert_eq!(all[4].kind, EntryKind::Hardlink(b"a".to_vec()));
+        assert_eq!(all[5].kind, EntryKind::Symlink(b"../b".to_vec()));
+    }
+
+    #[test]
+    fn the_same_files_give_the_same_bytes() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        sample(one.path());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        sample(two.path());
+        assert_eq!(pack(one.path(), Some(1_000)), pack(two.path(), Some(1_000)));
+        let times = entries(&pack(one.path(), Some(1_000)));
+        assert!(times.iter().all(|entry| entry.mtime == Time { seconds: 1_000, nanos: 0 }));
+        assert_ne!(pack(one.path(), None), pack(two.path(), None));
+    }
+
+    #[test]
+    fn marks_of_an_overlay_become_whiteouts() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = sys::fs::open_folder(folder.path()).unwrap();
+        sys::fs::make_folder(&root, "covered", 0o755).unwrap();
+        let covered = sys::fs::folder_beneath(&root, "covered").unwrap();
+        let marked = sys::fs::make_node(&root, "gone", 0o020_000, (0, 0))
+            .and_then(|()| sys::fs::set_xattr(&covered, b"trusted.overlay.opaque", b"y"));
+        if let Err(error) = marked {
+            println!("skipped: marks_of_an_overlay_become_whiteouts: {error}");
+            return;
+        }
+        let names: Vec<_> = entries(&pack(folder.path(), None)).into_iter().map(|e| e.path).collect();
+        let wanted: [&[u8]; 4] = [b"./", b"covered/", b"covered/.wh..wh..opq", b".wh.gone"];
+        assert_eq!(names, wanted);
+    }
+}
