@@ -52,6 +52,9 @@ impl Context {
             true => Some("debug".to_owned()),
             false => globals.string("log-level").map(str::to_owned),
         };
+        if let Some(level) = level.as_deref().filter(|level| level.parse::<LogLevel>().is_err()) {
+            return Err(Failure::new(format!("Unable to parse logging level: {level}")));
+        }
         let flags = SettingFlags {
             data_root: path("data-root"),
             run_root: path("run-root"),

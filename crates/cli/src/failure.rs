@@ -33,6 +33,12 @@ impl Failure {
         self
     }
 
+    /// With another exit code.
+    pub(crate) fn code(mut self, code: u8) -> Failure {
+        self.code = code;
+        self
+    }
+
     /// Its first line.
     pub(crate) fn first_line(&self) -> &str {
         self.lines.first().map_or("", String::as_str)
@@ -51,6 +57,9 @@ impl Failure {
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Failure {
         let hint = error.hint();
+        if error.is_clients() {
+            return Failure { lines: vec![error.to_string()], hint, code: 1 };
+        }
         if error.is_dockers() {
             // Scripts match docker's first line.
             let first = format!("Error response from daemon: {error}");

@@ -9,6 +9,8 @@ use crate::ui::Ui;
 
 /// A row of a list: its fields by docker's names.
 pub(crate) trait Row {
+    /// What messages about a wrong field call it, after docker's own type.
+    const KIND: &'static str = "*formatter.Context";
     /// The fields that `{{json .}}` shows, in any order.
     const FIELDS: &'static [&'static str];
 
@@ -21,6 +23,10 @@ struct RowObject<R>(R);
 impl<R: Row> Object for RowObject<R> {
     fn field(&self, name: &str) -> Option<Value> {
         self.0.field(name)
+    }
+
+    fn type_name(&self) -> &str {
+        R::KIND
     }
 
     fn names(&self) -> Vec<String> {

@@ -21,9 +21,21 @@ const FORMAT_JSON: Flag = Flag::string(
     "format",
     "Format output: 'json' prints JSON, anything else is a Go template over it",
 );
+const FILTER: Flag = Flag::list("filter", "Filter output based on conditions provided")
+    .short('f')
+    .value("filter")
+    .check(name_and_value);
 const FORCE: Flag = Flag::bool("force", "Do not prompt for confirmation").short('f');
 const QUIET_IDS: Flag = Flag::bool("quiet", "Only show image IDs").short('q');
 const NO_TRUNC: Flag = Flag::bool("no-trunc", "Don't truncate output");
+
+/// What every filter is; whether its name is known is not said here.
+fn name_and_value(text: &str) -> Result<(), String> {
+    match text.is_empty() || text.contains('=') {
+        true => Ok(()),
+        false => Err("bad format of filter (expected name=value)".to_owned()),
+    }
+}
 
 const GLOBALS: &[Flag] = &[
     Flag::string("config", "Settings file (TOML), or the folder that holds config.toml")
@@ -90,7 +102,7 @@ const LS: Cmd = Command {
     flags: &[&[
         Flag::bool("all", "Show all images (default hides intermediate images)").short('a'),
         Flag::bool("digests", "Show digests"),
-        Flag::list("filter", "Filter output based on conditions provided").short('f').value("filter"),
+        FILTER,
         FORMAT_ROWS,
         NO_TRUNC,
         QUIET_IDS,
@@ -112,6 +124,7 @@ const DO_IMPORT: Cmd = Command {
     args: Arity::AtLeast(1),
     flags: &[&[
         Flag::list("change", "Apply Dockerfile instruction to the created image").short('c').value("list"),
+        FORMAT_JSON,
         Flag::string("message", "Set commit message for imported image").short('m'),
         Flag::string("platform", "Set platform if server is multi-platform capable"),
     ]],
@@ -127,9 +140,10 @@ const DO_LOAD: Cmd = Command {
     also: &["image load", "load"],
     usage: "[OPTIONS]",
     about: "Load an image from a tar archive or STDIN",
-    examples: "  mica load -i image.tar.gz\n  docker save app | mica load\n  mica load -i oci:layout-folder",
+    examples: "  mica load -i image.tar.gz\n  docker save app | mica load\n  mica load -i oci:layout-folder:1.0\n  mica load -i dir:folder-of-skopeo",
     args: Arity::None,
     flags: &[&[
+        FORMAT_JSON,
         Flag::string("input", "Read from tar archive file, instead of STDIN")
             .short('i')
             .complete(Complete::Files),
@@ -147,9 +161,10 @@ const DO_SAVE: Cmd = Command {
     also: &["image save", "save"],
     usage: "[OPTIONS] IMAGE [IMAGE...]",
     about: "Save one or more images to a tar archive (streamed to STDOUT by default)",
-    examples: "  mica save -o app.tar app:1.0\n  mica save app:1.0 base | ssh host mica load",
+    examples: "  mica save -o app.tar app:1.0\n  mica save app:1.0 base | ssh host mica load\n  mica save -o oci:layout-folder:1.0 app:1.0\n  mica save -o dir:folder-for-skopeo app:1.0",
     args: Arity::AtLeast(1),
     flags: &[&[
+        FORMAT_JSON,
         Flag::string("output", "Write to a file, instead of STDOUT").short('o').complete(Complete::Files),
         Flag::string("platform", "Save only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")"),
     ]],
@@ -166,7 +181,7 @@ static EXPORT_LAYOUT: Cmd = Command {
     about: "Write images into a folder as an OCI layout, for skopeo, umoci and others",
     examples: "  mica image export-layout app:1.0 layout\n  skopeo inspect oci:layout:1.0",
     args: Arity::AtLeast(2),
-    flags: &[&[Flag::string("platform", "Write only the given platform variant")]],
+    flags: &[&[FORMAT_JSON, Flag::string("platform", "Write only the given platform variant")]],
     complete: &[Complete::Images, Complete::Folders],
     action: Some(run::layout::run),
     ..Command::BLANK
@@ -230,6 +245,7 @@ const REMOVE: Cmd = Command {
     args: Arity::AtLeast(1),
     flags: &[&[
         Flag::bool("force", "Force removal of the image").short('f'),
+        FORMAT_JSON,
         Flag::bool("no-prune", "Do not delete untagged parents"),
         Flag::new(
             crate::args::Kind::Strings,
@@ -250,6 +266,7 @@ const DO_TAG: Cmd = Command {
     usage: "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
     about: "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
     args: Arity::Exact(2),
+    flags: &[&[FORMAT_JSON]],
     interspersed: false,
     complete: &[Complete::Images],
     action: Some(run::tag::run),
@@ -265,8 +282,11 @@ static IMAGE_PRUNE: Cmd = Command {
     args: Arity::None,
     flags: &[&[
         Flag::bool("all", "Remove all unused images, not just dangling ones").short('a'),
-        Flag::list("filter", "Provide filter values (e.g. \"until=<timestamp>\")").value("filter"),
+        Flag::list("filter", "Provide filter values (e.g. \"until=<timestamp>\")")
+            .value("filter")
+            .check(name_and_value),
         FORCE,
+        FORMAT_JSON,
     ]],
     action: Some(run::prune::images),
     ..Command::BLANK
@@ -292,6 +312,7 @@ static UNMOUNT: Cmd = Command {
     flags: &[&[
         Flag::bool("all", "Unmount all of them").short('a'),
         Flag::bool("force", "Unmount even if it was mounted several times").short('f'),
+        FORMAT_JSON,
     ]],
     complete: &[Complete::Images],
     action: Some(run::mount::unmount),
@@ -385,7 +406,7 @@ const DO_EVENTS: Cmd = Command {
     about: "Get real time events from the server",
     args: Arity::None,
     flags: &[&[
-        Flag::list("filter", "Filter output based on conditions provided").short('f').value("filter"),
+        FILTER,
         FORMAT_JSON,
         Flag::string("since", "Show all events created since timestamp"),
         Flag::string("until", "Stream events until this timestamp"),
@@ -415,8 +436,11 @@ static SYSTEM_PRUNE: Cmd = Command {
     args: Arity::None,
     flags: &[&[
         Flag::bool("all", "Remove all unused images not just dangling ones").short('a'),
-        Flag::list("filter", "Provide filter values (e.g. \"label=<key>=<value>\")").value("filter"),
+        Flag::list("filter", "Provide filter values (e.g. \"label=<key>=<value>\")")
+            .value("filter")
+            .check(name_and_value),
         FORCE,
+        FORMAT_JSON,
     ]],
     action: Some(run::prune::system),
     ..Command::BLANK
@@ -435,9 +459,10 @@ static CHECK: Cmd = Command {
 };
 static SYNC: Cmd = Command {
     name: "sync",
-    usage: "",
+    usage: "[OPTIONS]",
     about: "Make durable what was written lazily, before a planned power cut",
     args: Arity::None,
+    flags: &[&[FORMAT_JSON]],
     action: Some(run::check::sync),
     ..Command::BLANK
 };

@@ -84,9 +84,13 @@ impl Ui {
         }
     }
 
-    /// Asks a question whose answer is yes or no; no answer is no.
-    pub(crate) fn confirm(&self, question: &str) -> bool {
-        self.print(question);
+    /// Asks a question whose answer is yes or no; no answer is no. `aside` keeps the question out
+    /// of standard output.
+    pub(crate) fn confirm(&self, question: &str, aside: bool) -> bool {
+        match aside {
+            true => self.print_error(question),
+            false => self.print(question),
+        }
         let _ = io::stdout().flush();
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);

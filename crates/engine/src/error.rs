@@ -18,8 +18,12 @@ pub enum EngineError {
     Ambiguous { prefix: String, candidates: String },
     #[error("{source}")]
     Reference { text: String, source: ReferenceError },
+    #[error("Error parsing reference: {text:?} is not a valid repository/tag: {source}")]
+    TagName { text: String, source: ReferenceError },
     #[error("refusing to create a tag with a digest reference")]
     TagWithDigest,
+    #[error("failed to save image: {0}")]
+    Output(String),
     #[error("reference does not exist")]
     NoReference(String),
     #[error("conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories")]
@@ -32,6 +36,8 @@ pub enum EngineError {
     OtherPlatform { name: String, wanted: String, actual: String },
     #[error("image with reference {name} was found but does not provide the specified platform ({wanted})")]
     NoPlatform { name: String, wanted: String },
+    #[error("the archive has no image {name}; it has {known}")]
+    NotInArchive { name: String, known: String },
     #[error("image {0} is not mounted")]
     NotMounted(String),
     #[error("{path} is not in the image")]
@@ -40,6 +46,8 @@ pub enum EngineError {
     Change(#[from] ChangeError),
     #[error("invalid filter '{0}'")]
     Filter(String),
+    #[error("{0}")]
+    Refused(String),
     #[error("{0}")]
     Input(String),
     #[error("the image's configuration is malformed")]
@@ -67,12 +75,13 @@ impl EngineError {
         use EngineError as E;
         match self {
             E::NoSuchImage(_) | E::NoReference(_) | E::NoPath { .. } => Kind::NotFound,
-            E::OtherPlatform { .. } | E::NoPlatform { .. } => Kind::NotFound,
+            E::OtherPlatform { .. } | E::NoPlatform { .. } | E::NotInArchive { .. } => Kind::NotFound,
             E::ManyNames { .. } | E::Mounted { .. } | E::HasChildren { .. } => Kind::Conflict,
             E::NotMounted(_) => Kind::Conflict,
             E::Reference { .. } | E::Ambiguous { .. } | E::TagWithDigest | E::Change(_) => {
                 Kind::InvalidInput
             }
+            E::TagName { .. } | E::Output(_) | E::Refused(_) => Kind::InvalidInput,
             E::Filter(_) | E::Input(_) | E::Archive(_) => Kind::InvalidInput,
             E::Config(_) => Kind::Corrupt,
             E::Store(error) => error.kind(),
@@ -80,7 +89,13 @@ impl EngineError {
         }
     }
 
-    /// Whether its words are docker's, so that its first line is what docker prints.
+    /// Whether its words are those of docker's client, which says nothing before them.
+    pub fn is_clients(&self) -> bool {
+        use EngineError as E;
+        matches!(self, E::TagName { .. } | E::TagWithDigest | E::Output(_))
+    }
+
+    /// Whether its words are docker's daemon's, so that its first line is what docker prints.
     pub fn is_dockers(&self) -> bool {
         use EngineError as E;
         matches!(
@@ -88,12 +103,13 @@ impl EngineError {
             E::NoSuchImage(_)
                 | E::NoReference(_)
                 | E::Reference { .. }
-                | E::TagWithDigest
+                | E::Ambiguous { .. }
                 | E::ManyNames { .. }
                 | E::Mounted { .. }
                 | E::HasChildren { .. }
                 | E::Change(_)
                 | E::Filter(_)
+                | E::Refused(_)
                 | E::OtherPlatform { .. }
                 | E::NoPlatform { .. }
         )

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use spec::{
     ChainId, ContainerConfig, History, ImageConfig, ImageId, Platform, Reference, RootFs, Timestamp,
-    apply_change,
+    apply_changes,
 };
 use store::{Expected, ImageRecord, NameRecord};
 
@@ -42,9 +42,10 @@ impl Engine {
     /// Imports a file system.
     pub fn import(&self, import: Import, progress: &dyn Progress) -> Result<ImageId> {
         let mut config = ContainerConfig::default();
-        for change in &import.changes {
-            apply_change(&mut config, change)?;
+        if !import.changes.is_empty() && import.changes.iter().all(|text| text.trim().is_empty()) {
+            return Err(EngineError::Refused("file with no instructions".to_owned()));
         }
+        apply_changes(&mut config, import.changes.iter().map(String::as_str))?;
         let lease = self.store.lease()?;
         let item = progress.begin(&import.source.name, "Importing", import.source.bytes);
         let mut reader = Reported { inner: import.source.reader, item };
@@ -69,8 +70,10 @@ impl Engine {
             }],
             ..ImageConfig::default()
         };
-        let layers = self.store.tables()?.layers;
         let chain = ChainId::extend(None, diff);
+        // Protected first and looked for then: what is there now stays there.
+        lease.protect_chain(&chain)?;
+        let layers = self.store.tables()?.layers;
         let layer = match layers.layers.get(&chain) {
             Some(_) => None,
             None => Some(self.store.adopt_layer(&lease, unpacked, None, &layers)?),

@@ -5,6 +5,7 @@
 
 mod error;
 mod find;
+mod folder;
 mod history;
 mod import;
 mod inspect;
@@ -30,7 +31,7 @@ pub use load::{Load, LoadSource, Loaded};
 pub use look::{DiffEntry, FileRow, ImageDiff, TreeRow, WhyRow};
 pub use progress::{Item, Progress, Quiet};
 pub use remove::{PruneImages, Pruned, RemoveImages, Removed};
-pub use save::{Save, SaveTarget};
+pub use save::{Called, Save, SaveTarget, Saved};
 pub use settings::{LogLevel, SettingFlags, Settings, SettingsError};
 pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Usage, View,

@@ -31,6 +31,8 @@ pub enum ImageFilter {
     Dangling(bool),
     /// With this label, or with this label and value.
     Label(String, Option<String>),
+    /// Without it; only pruning knows this one.
+    NotLabel(String, Option<String>),
     /// With a name that matches.
     Reference(String),
     /// Made before this time.
@@ -40,11 +42,8 @@ pub enum ImageFilter {
 impl ImageFilter {
     /// Parses `key=value` as `--filter` takes it.
     pub fn parse(text: &str) -> Result<ImageFilter> {
-        let (key, value) = text.split_once('=').ok_or_else(|| {
-            EngineError::Input(format!(
-                "invalid argument \"{text}\" for \"-f, --filter\" flag: invalid filter '{text}': must be in the form of name=value"
-            ))
-        })?;
+        let missing = || EngineError::Filter(text.to_owned());
+        let (key, value) = text.split_once('=').ok_or_else(missing)?;
         let value = value.trim().to_owned();
         Ok(match key.trim().to_lowercase().as_str() {
             "before" => ImageFilter::Before(value),
@@ -53,15 +52,19 @@ impl ImageFilter {
             "dangling" => match value.as_str() {
                 "true" | "1" | "t" | "T" | "TRUE" | "True" => ImageFilter::Dangling(true),
                 "false" | "0" | "f" | "F" | "FALSE" | "False" => ImageFilter::Dangling(false),
-                _ => return Err(EngineError::Filter(format!("dangling={value}"))),
+                _ => return Err(EngineError::Filter(format!("dangling=[{value}]"))),
             },
-            "label" => match value.split_once('=') {
-                Some((key, value)) => ImageFilter::Label(key.to_owned(), Some(value.to_owned())),
-                None => ImageFilter::Label(value, None),
-            },
+            "label" => {
+                let (label, value) = split_label(&value);
+                ImageFilter::Label(label, value)
+            }
+            "label!" => {
+                let (label, value) = split_label(&value);
+                ImageFilter::NotLabel(label, value)
+            }
             "until" => {
                 let time = Timestamp::parse_docker(&value, Timestamp::now());
-                ImageFilter::Until(time.map_err(|error| EngineError::Input(error.to_string()))?)
+                ImageFilter::Until(time.map_err(|error| EngineError::Refused(error.to_string()))?)
             }
             key => return Err(EngineError::Filter(key.to_owned())),
         })
@@ -88,6 +91,14 @@ pub struct ImageRow {
 impl Engine {
     /// Lists images, the newest first, one row for each name.
     pub fn list(&self, list: &ListImages) -> Result<Vec<ImageRow>> {
+        match list.filters.iter().any(|filter| matches!(filter, ImageFilter::NotLabel(..))) {
+            true => Err(EngineError::Filter("label!".to_owned())),
+            false => self.rows(list),
+        }
+    }
+
+    /// The same, with the filters that only pruning knows.
+    pub(crate) fn rows(&self, list: &ListImages) -> Result<Vec<ImageRow>> {
         let images = self.store.images()?;
         // Names come in order, so their places can stand for them when rows are sorted.
         let names: Vec<Option<Reference>> =
@@ -102,6 +113,12 @@ impl Engine {
         let parents: BTreeSet<ImageId> =
             images.images.values().filter_map(|record| record.parent).collect();
         let conditions = self.conditions(&images, &list.filters)?;
+        let patterns = list.filters.iter().filter_map(|filter| match filter {
+            ImageFilter::Reference(pattern) => Some(pattern.as_str()),
+            _ => None,
+        });
+        // The name after the command is one more of them.
+        let patterns: Vec<&str> = patterns.chain(list.pattern.as_deref()).collect();
         let mut rows = Vec::new();
         for (id, record) in &images.images {
             let first = named.partition_point(|(other, _)| other < id);
@@ -112,14 +129,9 @@ impl Engine {
             if intermediate && !list.all {
                 continue;
             }
-            if !self.passes(id, record, &names, &conditions)? {
+            if !self.passes(id, record, !names.is_empty(), &conditions)? {
                 continue;
             }
-            let patterns = conditions.iter().filter_map(|condition| match condition {
-                Condition::Reference(pattern) => Some(pattern.as_str()),
-                _ => None,
-            });
-            let patterns: Vec<&str> = patterns.chain(list.pattern.as_deref()).collect();
             let key = std::cmp::Reverse(record.created);
             for (at, row) in rows_of(*id, record, &names, &patterns) {
                 rows.push((key, at.map(|at| places[at]), row));
@@ -136,48 +148,36 @@ impl Engine {
         let created = |name: &str| -> Result<Option<Timestamp>> {
             Ok(images.images[&find(images, name)?.id].created)
         };
-        filters
-            .iter()
-            .map(|filter| {
-                Ok(match filter {
-                    ImageFilter::Before(name) => Condition::Before(created(name)?),
-                    ImageFilter::Since(name) => Condition::Since(created(name)?),
-                    ImageFilter::Until(time) => Condition::Before(Some(*time)),
-                    ImageFilter::Dangling(wanted) => Condition::Dangling(*wanted),
-                    ImageFilter::Label(key, value) => Condition::Label(key.clone(), value.clone()),
-                    ImageFilter::Reference(pattern) => Condition::Reference(pattern.clone()),
-                })
-            })
-            .collect()
+        let mut conditions = Vec::new();
+        for filter in filters {
+            conditions.push(match filter {
+                ImageFilter::Before(name) => Condition::Before(created(name)?),
+                ImageFilter::Since(name) => Condition::Since(created(name)?),
+                ImageFilter::Until(time) => Condition::Before(Some(*time)),
+                ImageFilter::Dangling(wanted) => Condition::Dangling(*wanted),
+                ImageFilter::Label(key, value) => Condition::Label(key.clone(), value.clone()),
+                ImageFilter::NotLabel(key, value) => Condition::NotLabel(key.clone(), value.clone()),
+                // Several patterns are alternatives; everything else must hold at once.
+                ImageFilter::Reference(_) => continue,
+            });
+        }
+        Ok(conditions)
     }
 
     fn passes(
         &self,
         id: &ImageId,
         record: &ImageRecord,
-        names: &[&Reference],
+        named: bool,
         conditions: &[Condition],
     ) -> Result<bool> {
-        let references: Vec<&String> = conditions
-            .iter()
-            .filter_map(|condition| match condition {
-                Condition::Reference(pattern) => Some(pattern),
-                _ => None,
-            })
-            .collect();
-        // Several patterns are alternatives; everything else must hold at once.
-        if !references.is_empty()
-            && !references.iter().any(|pattern| names.iter().any(|name| matches(pattern, name)))
-        {
-            return Ok(false);
-        }
         for condition in conditions {
             let holds = match condition {
                 Condition::Before(time) => record.created < *time,
                 Condition::Since(time) => record.created > *time,
-                Condition::Dangling(wanted) => names.is_empty() == *wanted,
+                Condition::Dangling(wanted) => named != *wanted,
                 Condition::Label(key, value) => self.has_label(id, key, value.as_deref())?,
-                Condition::Reference(_) => true,
+                Condition::NotLabel(key, value) => !self.has_label(id, key, value.as_deref())?,
             };
             if !holds {
                 return Ok(false);
@@ -204,7 +204,14 @@ enum Condition {
     Since(Option<Timestamp>),
     Dangling(bool),
     Label(String, Option<String>),
-    Reference(String),
+    NotLabel(String, Option<String>),
+}
+
+fn split_label(text: &str) -> (String, Option<String>) {
+    match text.split_once('=') {
+        Some((label, value)) => (label.to_owned(), Some(value.to_owned())),
+        None => (text.to_owned(), None),
+    }
 }
 
 /// An image's rows: one for each name that was asked for, with its place among them, or one
@@ -229,7 +236,9 @@ fn rows_of(
             platform: record.platform.clone(),
         }
     };
-    let wanted = |name: &Reference| patterns.iter().all(|pattern| matches(pattern, name));
+    let wanted = |name: &Reference| {
+        patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, name))
+    };
     match names.is_empty() {
         true if patterns.is_empty() => vec![(None, row(None))],
         true => Vec::new(),

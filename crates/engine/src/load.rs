@@ -28,8 +28,9 @@ pub struct Load {
     pub source: LoadSource,
     /// Only images of these platforms; all of them if empty.
     pub platforms: Vec<Platform>,
-    /// A name for an image that comes without one.
-    pub name: Option<Reference>,
+    /// Only the image that the archive calls so, or `@N` for the Nth of them from 0. An only image
+    /// without a name is given this one.
+    pub called: Option<String>,
 }
 
 /// Where images come from.
@@ -38,7 +39,7 @@ pub enum LoadSource {
     File(File),
     /// An archive in a stream.
     Stream(Box<dyn Read + Send>),
-    /// An OCI layout in a folder.
+    /// An OCI layout, or skopeo's `dir:` form, in a folder.
     Folder(PathBuf),
 }
 
@@ -76,10 +77,8 @@ impl Engine {
         if images.is_empty() {
             return Err(ArchiveError::NoImages.into());
         }
-        if let (Some(name), [image]) = (&load.name, images.as_mut_slice())
-            && image.names.is_empty()
-        {
-            image.names.push(name.clone());
+        if let Some(word) = &load.called {
+            images = called(images, word)?;
         }
         let made = self.unpack_all(&lease, &*bundle, &images, progress)?;
         let loaded = self.publish(&lease, &images, made)?;
@@ -231,8 +230,10 @@ impl Engine {
             indexes.push(self.put_original(lease, image.index.as_ref())?);
         }
         self.store.change(|tables| {
-            for (chain, record) in &layers.layers {
-                tables.layers.layers.entry(*chain).or_insert_with(|| record.clone());
+            // Only what these images stand on, which the lease protects: of the rest, some may have
+            // gone while the layers were read.
+            for (chain, record) in layers.stack_records(records.iter().filter_map(|r| r.1.top)) {
+                tables.layers.layers.entry(chain).or_insert_with(|| record.clone());
             }
             let mut loaded = Vec::new();
             for ((image, (id, record)), index) in images.iter().zip(&records).zip(&indexes) {
@@ -306,6 +307,40 @@ fn name_image(
         .map(|before| (name.clone(), before.image));
     tables.images.names.insert(text, record);
     displaced
+}
+
+/// The images that a word means.
+fn called(mut images: Vec<Bundled>, word: &str) -> Result<Vec<Bundled>> {
+    let missing = |images: &[Bundled]| {
+        let mut known: Vec<String> = Vec::new();
+        for image in images {
+            known.extend(image.names.iter().map(Reference::familiar));
+            known.extend(image.tag.clone().filter(|_| image.names.is_empty()));
+        }
+        EngineError::NotInArchive { name: word.to_owned(), known: known.join(", ") }
+    };
+    if let Some(number) = word.strip_prefix('@') {
+        let at = number.parse().ok().filter(|at| *at < images.len());
+        return Ok(vec![images.remove(at.ok_or_else(|| missing(&images))?)]);
+    }
+    if images.iter().any(|image| image.is_called(word)) {
+        images.retain(|image| image.is_called(word));
+        for image in &mut images {
+            // Of an image's names only the one that was asked for is meant.
+            let full = Reference::parse(word).map(Reference::with_default_tag).ok();
+            if image.names.iter().any(|name| Some(name) == full.as_ref()) {
+                image.names.retain(|name| Some(name) == full.as_ref());
+            }
+        }
+        return Ok(images);
+    }
+    match images.as_mut_slice() {
+        [image] if image.names.is_empty() && image.tag.is_none() => {
+            image.names.push(crate::tag::parse(word)?.without_digest().with_default_tag());
+            Ok(images)
+        }
+        _ => Err(missing(&images)),
+    }
 }
 
 fn select(images: Vec<Bundled>, platforms: &[Platform]) -> Result<Vec<Bundled>> {

@@ -97,8 +97,9 @@ impl Engine {
         let tables = self.store.tables()?;
         let mounted: BTreeSet<ImageId> =
             self.store.views()?.into_iter().map(|view| view.image).collect();
-        let list = crate::ListImages { all: true, filters: request.filters.clone(), pattern: None };
-        let matching: BTreeSet<ImageId> = self.list(&list)?.into_iter().map(|row| row.id).collect();
+        let (filters, all) = prune_filters(request)?;
+        let list = crate::ListImages { all: true, filters, pattern: None };
+        let matching: BTreeSet<ImageId> = self.rows(&list)?.into_iter().map(|row| row.id).collect();
         let ((mut removed, gone), collected) = self.store.remove_images(|images| {
             let mut removed = Vec::new();
             let mut gone = Vec::new();
@@ -106,7 +107,7 @@ impl Engine {
                 images.images.values().filter_map(|record| record.parent).collect();
             for id in &matching {
                 let names: Vec<String> = images.names_of(*id).map(str::to_owned).collect();
-                let wanted = request.all || (names.is_empty() && !parents.contains(id));
+                let wanted = all || (names.is_empty() && !parents.contains(id));
                 if !wanted || mounted.contains(id) {
                     continue;
                 }
@@ -129,6 +130,24 @@ impl Engine {
         self.store.record_event("image", "prune", "", &[("reclaimed", &bytes.to_string())]);
         Ok(Pruned { removed, bytes })
     }
+}
+
+/// The filters that pruning knows. `dangling` is no condition here: it says how far to go.
+fn prune_filters(request: &PruneImages) -> Result<(Vec<ImageFilter>, bool)> {
+    let (mut filters, mut all) = (Vec::new(), request.all);
+    for filter in &request.filters {
+        let unknown = |name: &str| Err(EngineError::Filter(name.to_owned()));
+        match filter {
+            ImageFilter::Dangling(only) => all = !only,
+            ImageFilter::Label(..) | ImageFilter::NotLabel(..) | ImageFilter::Until(_) => {
+                filters.push(filter.clone());
+            }
+            ImageFilter::Before(_) => return unknown("before"),
+            ImageFilter::Since(_) => return unknown("since"),
+            ImageFilter::Reference(_) => return unknown("reference"),
+        }
+    }
+    Ok((filters, all))
 }
 
 /// Takes away the name that was given, or with an id all names, if that is allowed.

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use image::archive::{ArchiveContent, ArchiveImage, ArchivePlan, plan_archive};
 use image::tar::{Entry, EntryKind, encode_header, padding};
 use spec::{Descriptor, Document, ImageConfig, ImageId, Manifest, MediaType, Platform, Reference};
-use store::{ImageRecord, LayerRecord, Tables};
+use store::{ImageRecord, LayerRecord, Lease, Tables};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -20,6 +21,26 @@ pub struct Save {
     pub images: Vec<String>,
     /// Only the image of this platform, where a name has several.
     pub platform: Option<Platform>,
+    /// What the only image is called in the archive, if not by its own names.
+    pub called: Option<Called>,
+}
+
+/// What an image is called in an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Called {
+    /// By this name.
+    Name(String),
+    /// By this tag, as OCI layouts have it: a whole name, or the tag of the image's own name.
+    Tag(String),
+}
+
+/// An image that was saved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Saved {
+    /// Its id.
+    pub id: ImageId,
+    /// The names that it has in the archive.
+    pub names: Vec<Reference>,
 }
 
 /// Where an archive goes.
@@ -28,35 +49,58 @@ pub enum SaveTarget {
     File(PathBuf),
     /// Into an open file, a pipe or a socket.
     Stream(File),
-    /// Into a folder, as an OCI layout.
-    Folder(PathBuf),
+    /// Into a folder, as an OCI layout; images that are there already stay.
+    Layout(PathBuf),
+    /// One image into a folder, in skopeo's form `dir:`.
+    Dir(PathBuf),
 }
 
 impl Engine {
     /// Writes images into an archive.
-    pub fn save(&self, save: &Save, target: SaveTarget) -> Result<()> {
+    pub fn save(&self, save: &Save, target: SaveTarget) -> Result<Vec<Saved>> {
         let lease = self.store.lease()?;
+        let chosen = self.protect(&lease, select(&self.store.tables()?, save)?)?;
         let tables = self.store.tables()?;
         let mut images: Vec<ArchiveImage> = Vec::new();
-        for (id, names) in select(&tables, save)? {
-            let record = &tables.images.images[&id];
-            if let Some(top) = &record.top {
-                lease.protect_chain(top)?;
-            }
+        for (id, names) in chosen {
+            // It was there a moment ago, before it was protected.
+            let record = tables.images.images.get(&id);
+            let record = record.ok_or_else(|| EngineError::NoSuchImage(id.to_string()))?;
             images.push(self.archive_image(&tables, id, record, names)?);
+        }
+        if let Some(called) = &save.called {
+            rename(only(&mut images)?, called)?;
         }
         let plan = plan_archive(&images);
         match target {
             SaveTarget::Stream(file) => self.write_archive(&plan, file)?,
             SaveTarget::File(path) => self.write_file(&plan, &path)?,
-            SaveTarget::Folder(path) => self.write_folder(&plan, &path)?,
+            SaveTarget::Layout(path) => self.write_layout(&plan, &path)?,
+            SaveTarget::Dir(path) => self.write_dir(only(&mut images)?, &path)?,
         }
         for image in &images {
             let id = image.config.digest.to_string();
             let name = image.names.first().map_or_else(|| id.clone(), Reference::familiar);
             self.store.record_event("image", "save", &id, &[("name", &name)]);
         }
-        Ok(())
+        let saved = |image: ArchiveImage| Saved { id: ImageId(image.config.digest), names: image.names };
+        Ok(images.into_iter().map(saved).collect())
+    }
+
+    /// Protects everything that these images need.
+    fn protect(&self, lease: &Lease, chosen: Chosen) -> Result<Chosen> {
+        let images = self.store.images()?.images;
+        for (id, _) in &chosen {
+            lease.protect_blob(&id.0)?;
+            let Some(record) = images.get(id) else { continue };
+            if let Some(top) = &record.top {
+                lease.protect_chain(top)?;
+            }
+            if let Some(manifest) = &record.manifest {
+                lease.protect_blob(&manifest.digest)?;
+            }
+        }
+        Ok(chosen)
     }
 
     /// An image as an archive has it: with its own manifest where all of that is here, else with
@@ -79,7 +123,7 @@ impl Engine {
             {
                 let manifest = (bytes, manifest.media_type.clone());
                 let Manifest { config, layers, .. } = own;
-                return Ok(ArchiveImage { names, manifest, config, layers, platform });
+                return Ok(ArchiveImage { names, tag: None, manifest, config, layers, platform });
             }
         }
         let config = Descriptor::new(MediaType::OciConfig, id.0, config_bytes.len() as u64);
@@ -87,7 +131,7 @@ impl Engine {
             stack.iter().map(|(_, layer)| self.layer_descriptor(layer)).collect();
         let manifest = Manifest::new(config.clone(), layers.clone());
         let manifest = (manifest.to_bytes(), MediaType::OciManifest);
-        Ok(ArchiveImage { names, manifest, config, layers, platform })
+        Ok(ArchiveImage { names, tag: None, manifest, config, layers, platform })
     }
 
     /// A layer as it is kept: its compressed blob where there is one, else its plain tar.
@@ -116,10 +160,12 @@ impl Engine {
     fn write_file(&self, plan: &ArchivePlan, path: &Path) -> Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        if !folder.is_dir() {
-            let shown = folder.strip_prefix(".").unwrap_or(folder);
-            let text = format!("invalid output path: directory {:?} does not exist", shown);
-            return Err(EngineError::Input(text));
+        if let Err(why) = is_folder(folder) {
+            let text = format!("invalid output path: stat {}: {why}", folder.display());
+            return Err(EngineError::Output(text));
+        }
+        if path.is_dir() {
+            return Err(EngineError::Output("cannot write to a directory".to_owned()));
         }
         if path.exists() && !path.is_file() {
             // A pipe or a device is written to as it stands.
@@ -127,7 +173,12 @@ impl Engine {
             return self.write_archive(plan, file.map_err(EngineError::Write)?);
         }
         let aside = aside_of(path)?;
-        let written = File::create_new(&aside)
+        // As docker has it: what an image holds is not for everybody to read.
+        let written = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&aside)
             .map_err(EngineError::Write)
             .and_then(|file| self.write_archive(plan, file))
             .and_then(|()| fs::rename(&aside, path).map_err(EngineError::Write));
@@ -162,9 +213,7 @@ impl Engine {
                     let copied = store::send(&blob, &mut file, *bytes, regular);
                     let copied = copied.map_err(EngineError::Write)?;
                     if copied != *bytes {
-                        let why = format!("it has {copied} bytes instead of {bytes}");
-                        let what = format!("blob {digest}");
-                        return Err(store::StoreError::Damaged { what, why }.into());
+                        return Err(short_blob(digest, copied, *bytes));
                     }
                 }
             }
@@ -173,35 +222,14 @@ impl Engine {
         head.resize(head.len() + 1024, 0);
         file.write_all(&head).map_err(EngineError::Write)
     }
-
-    fn write_folder(&self, plan: &ArchivePlan, root: &Path) -> Result<()> {
-        fs::create_dir_all(root).map_err(EngineError::io("create", root))?;
-        for member in plan {
-            let path = root.join(&member.path);
-            let failed = |error| EngineError::io("write", &path)(error);
-            match &member.content {
-                ArchiveContent::Folder => fs::create_dir_all(&path).map_err(failed)?,
-                ArchiveContent::Bytes(bytes) => {
-                    // Docker's own files have no place in a layout.
-                    if !matches!(member.path.as_str(), "manifest.json" | "repositories") {
-                        fs::write(&path, bytes).map_err(failed)?;
-                    }
-                }
-                ArchiveContent::Blob { digest, bytes } => {
-                    let blob = self.store.open_blob(digest)?;
-                    let mut file = File::create(&path).map_err(failed)?;
-                    store::send(&blob, &mut file, *bytes, true)
-                        .map_err(|error| EngineError::io("write", &path)(error))?;
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
+/// Images with the names that they were meant by.
+type Chosen = Vec<(ImageId, Vec<Reference>)>;
+
 /// The images meant, in the order in which they were named, each with the names it was meant by.
-fn select(tables: &Tables, save: &Save) -> Result<Vec<(ImageId, Vec<Reference>)>> {
-    let mut chosen: Vec<(ImageId, Vec<Reference>)> = Vec::new();
+fn select(tables: &Tables, save: &Save) -> Result<Chosen> {
+    let mut chosen: Chosen = Vec::new();
     let mut add = |id: ImageId, name: Option<Reference>| {
         let at = match chosen.iter().position(|(known, _)| *known == id) {
             Some(at) => at,
@@ -229,7 +257,11 @@ fn select(tables: &Tables, save: &Save) -> Result<Vec<(ImageId, Vec<Reference>)>
             add(found.id, Some(parse(full)?));
         }
         if tags.is_empty() {
-            let missing = |_| EngineError::NoReference(text.clone());
+            let missing = |error| match (error, &repository) {
+                (EngineError::NoSuchImage(_), Some(_)) => EngineError::NoSuchImage(text.clone()),
+                (EngineError::NoSuchImage(_), None) => EngineError::NoReference(text.clone()),
+                (error, _) => error,
+            };
             let found = find(&tables.images, text).map_err(missing)?;
             let found = match &save.platform {
                 Some(platform) => find_for(&tables.images, text, Some(platform))?,
@@ -242,8 +274,59 @@ fn select(tables: &Tables, save: &Save) -> Result<Vec<(ImageId, Vec<Reference>)>
     Ok(chosen)
 }
 
+/// The only image there is; a target for one image takes no more.
+fn only(images: &mut [ArchiveImage]) -> Result<&mut ArchiveImage> {
+    match images {
+        [image] => Ok(image),
+        images => {
+            let text = format!("{} images do not fit where one image goes", images.len());
+            Err(EngineError::Input(text))
+        }
+    }
+}
+
+/// Calls an image in an archive something else.
+fn rename(image: &mut ArchiveImage, called: &Called) -> Result<()> {
+    match called {
+        Called::Name(name) => {
+            image.names = vec![parse(name)?.without_digest().with_default_tag()];
+        }
+        Called::Tag(tag) => {
+            image.names.truncate(1);
+            if tag.contains([':', '/']) {
+                image.names = vec![parse(tag)?.without_digest().with_default_tag()];
+            } else if let Some(name) = image.names.first_mut() {
+                let failed = |source| EngineError::Reference { text: tag.clone(), source };
+                *name = name.with_tag(tag).map_err(failed)?;
+            }
+            image.tag = Some(tag.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a folder is there, and if not, why, in the words of Go's library.
+fn is_folder(path: &Path) -> Result<(), String> {
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => Ok(()),
+        Ok(_) => Err("not a directory".to_owned()),
+        Err(error) => Err(match error.kind() {
+            io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            io::ErrorKind::NotADirectory => "not a directory".to_owned(),
+            _ => error.to_string(),
+        }),
+    }
+}
+
+/// A blob that ended early, or went on.
+pub(crate) fn short_blob(digest: &spec::Digest, copied: u64, bytes: u64) -> EngineError {
+    let why = format!("it has {copied} bytes instead of {bytes}");
+    store::StoreError::Damaged { what: format!("blob {digest}"), why }.into()
+}
+
 /// A name beside a file, for writing it whole or not at all.
-fn aside_of(path: &Path) -> Result<PathBuf> {
+pub(crate) fn aside_of(path: &Path) -> Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| {
         EngineError::Input(format!("invalid output path: {:?} is a directory", path))
     })?;

@@ -116,7 +116,7 @@ impl Settings {
         let storage_driver =
             driver.map(|name| name.parse()).transpose().map_err(SettingsError::Value)?;
         let level = flags.log_level.clone().or(file.log_level);
-        let log_level = level.map(|text| parse_level(&text)).transpose()?.unwrap_or_default();
+        let log_level = level.map(|text| text.parse()).transpose()?.unwrap_or_default();
         let data_root = absolute(&data_root)?;
         let run_root = absolute(&run_root)?;
         let limits = limits(&file.limits)?;
@@ -185,15 +185,19 @@ fn read_file(
         .map_err(|error| SettingsError::Malformed { path, why: error.message().to_owned() })
 }
 
-fn parse_level(text: &str) -> Result<LogLevel, SettingsError> {
-    Ok(match text {
-        "debug" => LogLevel::Debug,
-        "info" => LogLevel::Info,
-        "warn" | "warning" => LogLevel::Warn,
-        "error" => LogLevel::Error,
-        "fatal" => LogLevel::Fatal,
-        _ => return Err(SettingsError::Value(format!("invalid logging level: {text}"))),
-    })
+impl std::str::FromStr for LogLevel {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<LogLevel, SettingsError> {
+        Ok(match text {
+            "debug" => LogLevel::Debug,
+            "info" => LogLevel::Info,
+            "warn" | "warning" => LogLevel::Warn,
+            "error" => LogLevel::Error,
+            "fatal" => LogLevel::Fatal,
+            _ => return Err(SettingsError::Value(format!("invalid logging level: {text}"))),
+        })
+    }
 }
 
 fn limits(table: &LimitsTable) -> Result<LayerLimits, SettingsError> {

@@ -1,6 +1,6 @@
 //! Names for images.
 
-use spec::{Reference, Timestamp};
+use spec::{ImageId, Reference, Timestamp};
 use store::NameRecord;
 
 use crate::Engine;
@@ -9,11 +9,11 @@ use crate::find::find;
 
 impl Engine {
     /// Gives an image a name; whoever had the name before loses it.
-    pub fn tag(&self, source: &str, target: &str) -> Result<()> {
-        let target = parse_target(target)?;
+    pub fn tag(&self, source: &str, target: &str) -> Result<(ImageId, Reference)> {
+        let target = target_name(target)?;
         let name = target.to_string();
         let id = self.store.change_images(|images| {
-            let found = find(images, source)?;
+            let found = find(images, source).map_err(tag_name)?;
             let whole = found.name.and_then(|name| images.names.get(&name)).cloned();
             let record = whole.unwrap_or_else(|| NameRecord::of(found.id));
             let now = Timestamp::now();
@@ -26,17 +26,25 @@ impl Engine {
             Ok::<_, EngineError>(found.id)
         })?;
         self.store.record_event("image", "tag", &id.to_string(), &[("name", &target.familiar())]);
-        Ok(())
+        Ok((id, target))
     }
 }
 
 /// A name that an image can be given: with a tag or the default one, never with a digest.
-pub(crate) fn parse_target(text: &str) -> Result<Reference> {
-    let reference = parse(text)?;
+fn target_name(text: &str) -> Result<Reference> {
+    let reference = parse(text).map_err(tag_name)?;
     if reference.digest().is_some() {
         return Err(EngineError::TagWithDigest);
     }
     Ok(reference.with_default_tag())
+}
+
+/// Docker's client checks both names itself, and says so in words of its own.
+fn tag_name(error: EngineError) -> EngineError {
+    match error {
+        EngineError::Reference { text, source } => EngineError::TagName { text, source },
+        other => other,
+    }
 }
 
 pub(crate) fn parse(text: &str) -> Result<Reference> {

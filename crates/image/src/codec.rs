@@ -93,10 +93,7 @@ pub fn decoder<'a, R: BufRead + Send + 'a>(codec: Codec, reader: R) -> Box<dyn R
         Codec::None => Box::new(source.0),
         Codec::Gzip => Box::new(Checked::new(codec, gzip::Members::new(source))),
         Codec::Zstd => Box::new(Checked::new(codec, zstandard::Frames::new(source))),
-        Codec::Bzip2 => Box::new(Checked::new(
-            codec,
-            bzip2::bufread::MultiBzDecoder::new(source),
-        )),
+        Codec::Bzip2 => Box::new(Checked::new(codec, bzip2::bufread::MultiBzDecoder::new(source))),
         Codec::Xz => {
             let flags = liblzma::stream::CONCATENATED;
             match liblzma::stream::Stream::new_stream_decoder(MAX_XZ_MEMORY, flags) {
@@ -115,18 +112,12 @@ pub fn expand<'a, R: Read + Send + 'a>(
     mut reader: R,
 ) -> io::Result<(Codec, Box<dyn Read + Send + 'a>)> {
     let mut first = Vec::with_capacity(TELLING);
-    reader
-        .by_ref()
-        .take(TELLING as u64)
-        .read_to_end(&mut first)?;
+    reader.by_ref().take(TELLING as u64).read_to_end(&mut first)?;
     let codec = Codec::detect(&first);
     let whole = Cursor::new(first).chain(reader);
     Ok(match codec {
         Codec::None => (codec, Box::new(whole)),
-        _ => (
-            codec,
-            decoder(codec, BufReader::with_capacity(64 * 1024, whole)),
-        ),
+        _ => (codec, decoder(codec, BufReader::with_capacity(64 * 1024, whole))),
     })
 }
 
@@ -135,9 +126,6 @@ struct Refused(Option<io::Error>);
 
 impl Read for Refused {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(self
-            .0
-            .take()
-            .unwrap_or_else(|| io::ErrorKind::OutOfMemory.into()))
+        Err(self.0.take().unwrap_or_else(|| io::ErrorKind::OutOfMemory.into()))
     }
 }

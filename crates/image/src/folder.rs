@@ -13,12 +13,14 @@ use crate::tar::Entry;
 use crate::tree::{Content, LayerTree, NodeId, Placed};
 
 const S_IFMT: u32 = 0o170_000;
-const S_IFDIR: u32 = 0o040_000;
+const S_IFCHR: u32 = 0o020_000;
 const S_IFLNK: u32 = 0o120_000;
 const S_IFREG: u32 = 0o100_000;
 
 /// As many folders as are kept open at once.
 const OPEN_FOLDERS: usize = 128;
+/// How much of a file is copied at once.
+const BUFFER_BYTES: usize = 128 << 10;
 
 /// How overlay's marks are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,31 +99,32 @@ pub struct FolderSink {
 impl FolderSink {
     /// Unpacks into this folder, which must be empty.
     pub fn new(root: OwnedFd, marks: Marks, owners: Ownership) -> FolderSink {
-        FolderSink { root, marks, owners, open: HashMap::new(), buffer: vec![0; 128 << 10] }
+        FolderSink { root, marks, owners, open: HashMap::new(), buffer: Vec::new() }
     }
 
-    /// Gives all folders their attributes, deepest first, now that nothing is put into them any
-    /// more. Call it when implied folders are settled.
+    /// Makes the folders and marks that no entry stands for, and gives all folders their
+    /// attributes, deepest first, now that nothing is put into them any more. Call it when the
+    /// tree is settled.
     pub fn finish(mut self, tree: &LayerTree) -> io::Result<()> {
-        let mut folders: Vec<NodeId> = tree
-            .sorted()
-            .into_iter()
-            .filter(|node| tree.inode(*node).mode & S_IFMT == S_IFDIR)
-            .collect();
-        folders.reverse();
-        for node in folders {
-            let owners = self.owners.clone();
+        let sorted = tree.sorted();
+        for &node in &sorted {
+            if tree.is_whiteout(node) {
+                let folder = self.folder(tree, tree.parent(node))?;
+                sys::fs::make_node(folder, tree.name(node), S_IFCHR, (0, 0))?;
+            } else if tree.is_implied(node) {
+                self.folder(tree, node)?;
+            }
+        }
+        for &node in sorted.iter().rev().filter(|node| tree.is_folder(**node)) {
+            let (marks, owners) = (self.marks, self.owners.clone());
             let parent = self.folder(tree, tree.parent(node))?;
+            if tree.is_opaque(node) {
+                let folder = sys::fs::open_path(parent, tree.name(node))?;
+                sys::fs::set_xattr(&folder, marks.opaque(), b"y")?;
+            }
             attributes(parent, tree, node, &owners, tree.name(node))?;
         }
-        let root = tree.inode(NodeId::ROOT);
-        let (uid, gid) = self.owners.on_disk(root.uid, root.gid)?;
-        for (name, value) in tree.xattrs(NodeId::ROOT) {
-            set_xattr(&self.root, name, value)?;
-        }
-        sys::fs::set_owner(&self.root, ".", uid, gid)?;
-        sys::fs::set_mode(&self.root, ".", root.mode & 0o7777)?;
-        sys::fs::set_mtime(&self.root, ".", root.mtime, root.mtime_nanos)
+        attributes(&self.root, tree, NodeId::ROOT, &self.owners, b".")
     }
 
     fn folder(&mut self, tree: &LayerTree, node: NodeId) -> io::Result<&OwnedFd> {
@@ -130,13 +133,12 @@ impl FolderSink {
         }
         let key = tree.inode_number(node);
         if !self.open.contains_key(&key) {
-            let parent = tree.parent(node);
-            let name = tree.name(node).to_vec();
-            let above = self.folder(tree, parent)?;
-            let opened = match sys::fs::folder_beneath(above, name.as_slice()) {
+            let name = tree.name(node);
+            let above = self.folder(tree, tree.parent(node))?;
+            let opened = match sys::fs::folder_beneath(above, name) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && tree.is_implied(node) => {
-                    sys::fs::make_folder(above, name.as_slice(), 0o755)?;
-                    sys::fs::folder_beneath(above, name.as_slice())?
+                    sys::fs::make_folder(above, name, 0o700)?;
+                    sys::fs::folder_beneath(above, name)?
                 }
                 other => other?,
             };
@@ -148,13 +150,24 @@ impl FolderSink {
         Ok(&self.open[&key])
     }
 
-    fn put_at(&mut self, tree: &LayerTree, node: NodeId, data: Option<(&Entry, &mut dyn Read)>) -> io::Result<()> {
+    fn put_at(
+        &mut self,
+        tree: &LayerTree,
+        node: NodeId,
+        entry: &Entry,
+        data: &mut dyn Read,
+    ) -> io::Result<()> {
         if node == NodeId::ROOT {
             return Ok(());
         }
         let (owners, mut buffer) = (self.owners.clone(), std::mem::take(&mut self.buffer));
+        buffer.resize(BUFFER_BYTES, 0);
         let folder = self.folder(tree, tree.parent(node))?;
-        let result = put_file(folder, tree, node, data, &mut buffer, &owners);
+        let result = match tree.is_folder(node) {
+            true => put_folder(folder, tree.name(node)),
+            false => put_file(folder, tree, node, entry, data, &mut buffer)
+                .and_then(|()| attributes(folder, tree, node, &owners, tree.name(node))),
+        };
         self.buffer = buffer;
         result
     }
@@ -169,13 +182,9 @@ impl FileSink for FolderSink {
         data: &mut dyn Read,
     ) -> io::Result<()> {
         match placed {
-            Placed::Skipped => Ok(()),
-            Placed::At(node) => self.put_at(tree, node, Some((entry, data))),
-            Placed::Hidden(node) => self.put_at(tree, node, None),
-            Placed::Opaque(node) => {
-                let name = self.marks.opaque();
-                set_xattr(self.folder(tree, node)?, name, b"y")
-            }
+            // Which marks are needed is known when the tree is settled.
+            Placed::Skipped | Placed::Hidden(_) | Placed::Opaque(_) => Ok(()),
+            Placed::At(node) => self.put_at(tree, node, entry, data),
             Placed::Linked { at, to } => {
                 let from = self.folder(tree, tree.parent(to))?.try_clone()?;
                 let into = self.folder(tree, tree.parent(at))?;
@@ -187,59 +196,50 @@ impl FileSink for FolderSink {
     }
 }
 
+/// Makes a folder; it may have been implied before it was listed. A file in its place goes.
+fn put_folder(folder: &OwnedFd, name: &[u8]) -> io::Result<()> {
+    let there = || sys::fs::folder_beneath(folder, name).is_ok();
+    match sys::fs::make_folder(folder, name, 0o700) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && there() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            sys::fs::remove_tree(folder, as_os(name))?;
+            sys::fs::make_folder(folder, name, 0o700)
+        }
+        other => other,
+    }
+}
+
 fn put_file(
     folder: &OwnedFd,
     tree: &LayerTree,
     node: NodeId,
-    data: Option<(&Entry, &mut dyn Read)>,
+    entry: &Entry,
+    data: &mut dyn Read,
     buffer: &mut [u8],
-    owners: &Ownership,
 ) -> io::Result<()> {
     let (inode, name) = (tree.inode(node), tree.name(node));
-    match inode.mode & S_IFMT {
-        S_IFDIR => match sys::fs::make_folder(folder, name, 0o700) {
-            // It may have been implied before it was listed; a file in its place goes.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let folder_there = sys::fs::folder_beneath(folder, name).is_ok();
-                if !folder_there {
-                    sys::fs::remove_tree(folder, as_os(name))?;
-                    sys::fs::make_folder(folder, name, 0o700)?;
-                }
-            }
-            other => other?,
-        },
-        S_IFLNK => {
-            retry_over(folder, name, || sys::fs::make_link(tree.link_target(node), folder, name))?;
+    let device = match inode.content {
+        Content::Device(major, minor) => (major, minor),
+        _ => (0, 0),
+    };
+    let mut made = None;
+    retry_over(folder, name, || {
+        match inode.mode & S_IFMT {
+            S_IFLNK => sys::fs::make_link(tree.link_target(node), folder, name)?,
+            S_IFREG => made = Some(sys::fs::create_new(folder, name, 0o600)?),
+            _ => sys::fs::make_node(folder, name, inode.mode, device)?,
         }
-        S_IFREG => {
-            let mut made = None;
-            retry_over(folder, name, || {
-                made = Some(sys::fs::create_new(folder, name, 0o600)?);
-                Ok(())
-            })?;
-            if let (Some(file), Some((entry, data))) = (made, data) {
-                fill(file, entry, data, buffer)?;
-            }
-        }
-        _ => {
-            let device = match inode.content {
-                Content::Device(major, minor) => (major, minor),
-                _ => (0, 0),
-            };
-            retry_over(folder, name, || sys::fs::make_node(folder, name, inode.mode, device))?;
-        }
-    }
-    if tree.is_opaque(node) {
-        set_xattr(&sys::fs::open_path(folder, name)?, Marks::Trusted.opaque(), b"y")?;
-    }
-    match inode.mode & S_IFMT == S_IFDIR || tree.is_whiteout(node) {
-        true => Ok(()),
-        false => attributes(folder, tree, node, owners, name),
-    }
+        Ok(())
+    })?;
+    made.map_or(Ok(()), |file| fill(file, entry, data, buffer))
 }
 
 /// Runs `make`; if something is in its place, removes that and runs it again.
-fn retry_over(folder: &OwnedFd, name: &[u8], mut make: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+fn retry_over(
+    folder: &OwnedFd,
+    name: &[u8],
+    mut make: impl FnMut() -> io::Result<()>,
+) -> io::Result<()> {
     match make() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             sys::fs::remove_tree(folder, as_os(name))?;

@@ -7,7 +7,7 @@
 use std::io::{self, BufReader, Read};
 
 use crate::codec::{Codec, CodecError, Limited, decoder};
-use crate::stream::{Chunks, Tap, Tapped, TappedBuf, chunks};
+use crate::stream::{Chunks, Tap, Tapped, TappedBuf, WayError, chunks};
 use crate::tar::{Entry, Limits, TarError, TarReader};
 use crate::tree::{LayerTree, Placed, TreeError, TreeLimits};
 
@@ -75,23 +75,30 @@ pub fn read_layer(
     let (feeder, chunks) = chunks();
     let Taps { stored, plain } = taps;
     std::thread::scope(|scope| {
-        scope.spawn(move || match codec {
+        let feeding = scope.spawn(move || match codec {
             Codec::None => {
                 let tapped = Tapped::new(source, stored);
                 feeder.feed(&mut Limited::new(tapped, limits.tar_bytes));
+                Ok(())
             }
             codec => {
                 let mut tapped = Tapped::new(source, stored);
                 let buffered = BufReader::with_capacity(256 << 10, &mut tapped);
-                if feeder.feed(&mut Limited::new(decoder(codec, buffered), limits.tar_bytes)) {
-                    // What stands behind the compressed data belongs to the blob's digest all the
-                    // same; if it cannot be read, the digest will be wrong and tell.
-                    let _ = io::copy(&mut tapped, &mut io::sink());
+                let mut plain = Limited::new(decoder(codec, buffered), limits.tar_bytes);
+                let whole = feeder.feed(&mut plain);
+                drop(plain);
+                match whole {
+                    // What stands behind the compressed data belongs to the blob all the same.
+                    true => io::copy(&mut tapped, &mut io::sink()).map(drop),
+                    false => Ok(()),
                 }
             }
         });
         let plain = (codec != Codec::None).then_some(plain);
-        take_apart(TappedBuf::new(chunks, plain), files, limits)
+        let tree = take_apart(TappedBuf::new(chunks, plain), files, limits)?;
+        let fed = feeding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        fed.map_err(|error| way_error(error).unwrap_or_else(LayerError::Read))?;
+        Ok(tree)
     })
 }
 
@@ -115,21 +122,24 @@ fn take_apart(
 /// A failed read under the tar reader is not the tar's fault; say whose it is.
 fn tar_error(error: TarError) -> LayerError {
     match error {
-        TarError::Read { source, .. } => read_error(source),
+        TarError::Read { source, .. } => way_error(source).unwrap_or_else(LayerError::Read),
         other => LayerError::Tar(other),
     }
 }
 
-fn read_error(error: io::Error) -> LayerError {
-    match error.downcast::<CodecError>() {
-        Ok(codec) => LayerError::Decompress(codec),
-        Err(error) => LayerError::Read(error),
+/// An error that came up while a file was written may be the stream's all the same.
+fn write_error(error: io::Error) -> LayerError {
+    match TarError::try_from(error) {
+        Ok(tar) => tar_error(tar),
+        Err(error) => way_error(error).unwrap_or_else(LayerError::Write),
     }
 }
 
-fn write_error(error: io::Error) -> LayerError {
-    match error.downcast::<CodecError>() {
-        Ok(codec) => LayerError::Decompress(codec),
-        Err(error) => LayerError::Write(error),
-    }
+fn way_error(error: io::Error) -> Result<LayerError, io::Error> {
+    let error = match error.downcast::<WayError>() {
+        Ok(WayError::Source(source)) => return Ok(LayerError::Read(source)),
+        Ok(WayError::Tap(source)) => return Ok(LayerError::Write(source)),
+        Err(error) => error,
+    };
+    CodecError::try_from(error).map(LayerError::Decompress)
 }

@@ -107,11 +107,29 @@ impl Merged {
         Ok(found.into_iter().filter_map(|(name, merge)| Some((name, merge?))).collect())
     }
 
+    /// What has this name in a folder.
+    pub fn child(&self, folder: &Merge, name: &[u8]) -> Result<Option<Merge>, IndexError> {
+        let mut parts = Vec::new();
+        for part in folder.parts.iter().filter(|part| part.inode.is_folder()) {
+            let index = &self.layers[part.layer];
+            let Some(inode) = index.child(&part.inode, name)? else { continue };
+            let merges = inode.is_folder() && !index.is_opaque(&inode)?;
+            // Below a folder nothing but folders count; whatever else is there ends it.
+            if !inode.is_whiteout() && (parts.is_empty() || inode.is_folder()) {
+                parts.push(Origin { layer: part.layer, inode });
+            }
+            if !merges {
+                break;
+            }
+        }
+        Ok((!parts.is_empty()).then_some(Merge { parts }))
+    }
+
     /// What is at a path, given as cleaned parts; links are not followed.
     pub fn find(&self, parts: &[&[u8]]) -> Result<Option<Merge>, IndexError> {
         let Some(mut at) = self.root()? else { return Ok(None) };
         for part in parts {
-            match self.entries(&at)?.remove(*part) {
+            match self.child(&at, part)? {
                 Some(next) => at = next,
                 None => return Ok(None),
             }
@@ -126,6 +144,7 @@ impl Merged {
         path: &mut Vec<u8>,
         each: &mut dyn FnMut(&[u8], &Merge) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
+        check_depth(path)?;
         for (name, merge) in self.entries(folder)? {
             let before = path.len();
             path.push(b'/');
@@ -137,6 +156,19 @@ impl Merged {
             path.truncate(before);
         }
         Ok(())
+    }
+}
+
+/// No layer is taken whose folders are deeper than a path of this length can name; a damaged index
+/// may lead in a ring.
+const MAX_PATH: usize = 1 << 19;
+const MAX_DEPTH: usize = 2048;
+
+fn check_depth(path: &[u8]) -> Result<(), IndexError> {
+    let deep = path.len() > MAX_PATH || path.iter().filter(|byte| **byte == b'/').count() > MAX_DEPTH;
+    match deep {
+        true => Err(IndexError::Damaged("its folders have no end")),
+        false => Ok(()),
     }
 }
 
@@ -193,6 +225,7 @@ struct Walk<'a, 'b> {
 
 impl Walk<'_, '_> {
     fn folder(&mut self, one: Option<&Merge>, two: Option<&Merge>) -> Result<(), IndexError> {
+        check_depth(&self.path)?;
         if let (Some(one), Some(two)) = (one, two)
             && self.is_shared(one, two)
         {
@@ -265,7 +298,7 @@ impl Walk<'_, '_> {
             return Ok(false);
         }
         let (left, right) = (self.before.layer(one.layer), self.after.layer(two.layer));
-        if left.xattrs(a)? != right.xattrs(b)? && !a.is_folder() {
+        if shown_xattrs(left, a)? != shown_xattrs(right, b)? {
             return Ok(false);
         }
         if a.is_link() {
@@ -273,4 +306,14 @@ impl Walk<'_, '_> {
         }
         Ok(!a.is_file() || a.size == 0 || (self.same_content)(one, two))
     }
+}
+
+/// A file's extended attributes as a mount shows them: without overlay's marks.
+fn shown_xattrs(
+    index: &IndexReader,
+    inode: &IndexInode,
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexError> {
+    let mut xattrs = index.xattrs(inode)?;
+    xattrs.retain(|(name, _)| !name.starts_with(b"trusted.overlay."));
+    Ok(xattrs)
 }

@@ -3,6 +3,8 @@
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use crate::codec::CodecError;
+
 /// How much is handed over at once.
 pub const CHUNK_BYTES: usize = 256 << 10;
 /// How many chunks may be under way: enough to hide one side's hiccups, too few to matter.
@@ -12,6 +14,31 @@ const CHUNKS: usize = 6;
 pub trait Tap: Send {
     /// Takes the next bytes.
     fn pass(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// An error on the way, with whose it is: all of them arrive at the same end.
+#[derive(Debug, thiserror::Error)]
+pub enum WayError {
+    /// The bytes cannot be fetched.
+    #[error(transparent)]
+    Source(io::Error),
+    /// Somebody who sees them pass cannot take them.
+    #[error(transparent)]
+    Tap(io::Error),
+}
+
+impl WayError {
+    fn of_tap(error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), WayError::Tap(error))
+    }
+
+    /// Marks an error that nobody on the way has made his own.
+    fn of_source(error: io::Error) -> io::Error {
+        match error.get_ref() {
+            Some(known) if known.is::<WayError>() || known.is::<CodecError>() => error,
+            _ => io::Error::new(error.kind(), WayError::Source(error)),
+        }
+    }
 }
 
 /// A reader that shows what it reads to a tap.
@@ -30,7 +57,7 @@ impl<'a, R: Read> Tapped<'a, R> {
 impl<R: Read> Read for Tapped<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.inner.read(buffer)?;
-        self.tap.pass(&buffer[..bytes])?;
+        self.tap.pass(&buffer[..bytes]).map_err(WayError::of_tap)?;
         Ok(bytes)
     }
 }
@@ -110,7 +137,7 @@ impl Feeder {
                     self.filled.send(Ok(buffer))
                 }
                 Err(error) => {
-                    let _ = self.filled.send(Err(error));
+                    let _ = self.filled.send(Err(WayError::of_source(error)));
                     return false;
                 }
             };
@@ -189,7 +216,7 @@ impl<R: BufRead> BufRead for TappedBuf<'_, R> {
         if let Some(tap) = &mut self.tap
             && piece.len() > self.seen
         {
-            tap.pass(&piece[self.seen..])?;
+            tap.pass(&piece[self.seen..]).map_err(WayError::of_tap)?;
             self.seen = piece.len();
         }
         Ok(piece)

@@ -22,9 +22,35 @@ pub struct Ingest {
     aside: Option<Aside>,
 }
 
-struct Aside {
+/// A file of a lease's own name: gone when dropped, unless it was published.
+pub(crate) struct Aside {
     file: File,
     path: PathBuf,
+}
+
+impl Aside {
+    pub(crate) fn create(path: PathBuf) -> Result<Aside> {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(StoreError::io("create", &path))?;
+        Ok(Aside { file, path })
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives it its name; what had that name before goes.
+    pub(crate) fn publish(self, target: &Path) -> Result<()> {
+        fs::rename(&self.path, target).map_err(StoreError::io("rename", &self.path))
+    }
 }
 
 impl Drop for Aside {
@@ -55,13 +81,7 @@ pub enum Durability {
 impl Ingest {
     /// Starts a blob in a file of its own.
     pub(crate) fn create(path: PathBuf, algorithm: Algorithm) -> Result<Ingest> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(StoreError::io("create", &path))?;
-        let aside = Some(Aside { file, path });
+        let aside = Some(Aside::create(path)?);
         Ok(Ingest { hasher: Hasher::new(algorithm), bytes: 0, aside })
     }
 
@@ -85,11 +105,17 @@ impl Ingest {
         let arrived = self.arrived();
         let Some(aside) = self.aside.take() else { return Ok(arrived) };
         let target = paths.blob(&arrived.digest);
+        let meta = aside.file.metadata().map_err(StoreError::io("read", &aside.path))?;
+        if meta.len() != arrived.bytes {
+            // A write failed and nobody listened; the hash alone would not tell.
+            let (got, expected) = (meta.len(), arrived.bytes);
+            return Err(StoreError::WrongSize { wanted: arrived.digest, got, expected });
+        }
         if durability == Durability::Synced {
             aside.file.sync_all().map_err(StoreError::io("sync", &aside.path))?;
         }
         make_parent(&target)?;
-        fs::rename(&aside.path, &target).map_err(StoreError::io("rename", &aside.path))?;
+        aside.publish(&target)?;
         if durability == Durability::Synced {
             let folder = target.parent().expect("a blob lies in a folder");
             sys::fs::sync_folder(folder).map_err(StoreError::io("sync", folder))?;
@@ -100,12 +126,12 @@ impl Ingest {
 
 impl Tap for Ingest {
     fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(aside) = &mut self.aside {
+            aside.file.write_all(bytes)?;
+        }
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
-        match &mut self.aside {
-            Some(aside) => aside.file.write_all(bytes),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use image::erofs::IndexError;
 use image::layer::LayerError;
+use image::tree::TreeError;
 use spec::{ChainId, Digest};
 
 use crate::driver::DriverKind;
@@ -43,6 +44,12 @@ pub enum StoreError {
     Mount { driver: DriverKind, source: io::Error },
     #[error("a document of {bytes} bytes is larger than the limit of {limit}")]
     LargeDocument { bytes: u64, limit: u64 },
+}
+
+impl From<TreeError> for StoreError {
+    fn from(error: TreeError) -> StoreError {
+        StoreError::Layer(LayerError::Refused(error))
+    }
 }
 
 /// What kind of error it is, for exit codes and HTTP statuses.

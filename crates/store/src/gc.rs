@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use spec::{ChainId, Digest, ImageId};
@@ -230,11 +231,30 @@ impl Store {
 }
 
 /// Deletes a tree; somebody else may be at it too.
-fn remove_all(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
+pub(crate) fn remove_all(path: &Path) -> Result<()> {
+    let removed = match fs::remove_dir_all(path) {
+        // Without root, a folder that its layer closed must be opened before it can be emptied.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path).and_then(|()| fs::remove_dir_all(path))
+        }
+        other => other,
+    };
+    match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(StoreError::io("remove", path)),
     }
+}
+
+/// Gives its owner all rights on every folder of a tree.
+fn open_up(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, PermissionsExt::from_mode(0o700))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,84 +1,26 @@
-//! Layers on their way in: read once, then put on their stack.
+//! Layers that take their place on a stack, and what is known of them afterwards.
 //!
-//! `unpack` may run for several layers at once and in any order; `adopt` goes from the bottom up,
-//! because a folder that a layer only implies has the attributes that the layers below gave it.
+//! Adoption goes from the bottom up, because a folder that a layer only implies has the attributes
+//! that the layers below gave it.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io;
 
-use image::codec::Codec;
-use image::erofs::{IndexInode, IndexReader, write_index};
-use image::layer::{Taps, read_layer};
-use image::stream::Peeked;
-use image::tree::{LayerTree, NodeId};
+use image::erofs::{IndexReader, write_index};
+use image::tree::LayerTree;
 use spec::{Algorithm, ChainId, DiffId, Digest};
 
-use crate::blobs::{Arrived, Durability, Ingest, hash_file};
-use crate::driver::{Made, Stacked, UnpackedFolder};
+use crate::Store;
+use crate::arrive::{Expected, Keep, Unpacked};
+use crate::below::Stack;
+use crate::blobs::{Aside, Durability, Ingest};
+use crate::driver::{Made, Stacked};
 use crate::error::{Result, StoreError};
+use crate::index;
 use crate::lease::Lease;
 use crate::tables::{LayerBlob, LayerRecord, Layers};
-use crate::Store;
-
-/// What is known of a layer before it arrives.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Expected {
-    /// The digest of the bytes as they come.
-    pub blob: Option<Digest>,
-    /// How many they are.
-    pub blob_bytes: Option<u64>,
-    /// The digest without compression.
-    pub diff: Option<DiffId>,
-}
-
-/// A layer that has been read and checked, and has no place on a stack yet.
-pub struct Unpacked {
-    diff: DiffId,
-    bytes: u64,
-    stored: Arrived,
-    compressed: bool,
-    tree: LayerTree,
-    tar: Option<Ingest>,
-    blob: Option<Ingest>,
-    folder: Option<UnpackedFolder>,
-}
-
-impl Unpacked {
-    /// The digest of the plain tar.
-    pub fn diff(&self) -> DiffId {
-        self.diff
-    }
-
-    /// The size of the plain tar.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// The bytes as they came.
-    pub fn stored(&self) -> Arrived {
-        self.stored
-    }
-
-    /// Whether they came compressed.
-    pub fn is_compressed(&self) -> bool {
-        self.compressed
-    }
-}
-
-/// How much is looked at to recognise a compression.
-const PEEK_BYTES: usize = 512;
 
 impl Store {
-    /// Reads a layer: hashes it, keeps what is to be kept, and learns what is in it.
-    pub fn unpack_layer(
-        &self,
-        lease: &Lease,
-        source: &mut (dyn Read + Send),
-        expected: Expected,
-    ) -> Result<Unpacked> {
-        self.read(lease, source, expected, true)
-    }
-
     /// Gives a layer its place on the stack `parent`, which is in `layers`, and its record.
     pub fn adopt_layer(
         &self,
@@ -87,21 +29,23 @@ impl Store {
         parent: Option<ChainId>,
         layers: &Layers,
     ) -> Result<(ChainId, LayerRecord)> {
-        let Unpacked { diff, bytes, stored, compressed, mut tree, tar, blob, folder } = unpacked;
+        let kept_blob = unpacked.kept_blob();
+        let Unpacked { diff, bytes, mut tree, tar, blob, folder, .. } = unpacked;
         let chain = ChainId::extend(parent, diff);
         lease.protect_chain(&chain)?;
         lease.protect_blob(&diff.0)?;
-        lease.protect_blob(&stored.digest)?;
-        self.settle_implied(&mut tree, parent, layers)?;
+        if let Some(blob) = &kept_blob {
+            lease.protect_blob(&blob.digest)?;
+        }
+        tree.settle(&mut Stack::new(self, parent, layers)?)?;
         let index = self.write_index(lease, &tree, chain, diff, bytes, tar.as_ref())?;
         for kept in [tar, blob].into_iter().flatten() {
             kept.commit(&self.paths, Durability::Lazy)?;
         }
         self.driver.adopt(Made { chain, parent, tree: &tree, folder })?;
-        let blob = compressed.then_some(LayerBlob { digest: stored.digest, bytes: stored.bytes });
         let unsynced = Some(sys::host::boot_id().map_err(StoreError::io("read", "/proc"))?);
         let entries = tree.entries();
-        Ok((chain, LayerRecord { parent, diff, bytes, entries, index, blob, unsynced }))
+        Ok((chain, LayerRecord { parent, diff, bytes, entries, index, blob: kept_blob, unsynced }))
     }
 
     /// Puts a layer that is here already on another stack, from what is kept of it.
@@ -113,9 +57,13 @@ impl Store {
         layers: &Layers,
     ) -> Result<(ChainId, LayerRecord)> {
         lease.protect_blob(&known.diff.0)?;
+        if let Some(blob) = &known.blob {
+            lease.protect_blob(&blob.digest)?;
+        }
         let (mut file, expected) = self.best_form(known)?;
-        let compressed = expected.blob.is_some_and(|blob| blob != known.diff.0);
-        let unpacked = self.read(lease, &mut file, expected, compressed)?;
+        let from_tar = expected.blob == Some(known.diff.0);
+        let keep = if from_tar { Keep::Nothing } else { Keep::Tar };
+        let unpacked = self.read_layer(lease, &mut file, expected, keep)?;
         let (chain, mut record) = self.adopt_layer(lease, unpacked, parent, layers)?;
         record.blob = known.blob.clone();
         Ok((chain, record))
@@ -137,79 +85,6 @@ impl Store {
         }
     }
 
-    fn read(
-        &self,
-        lease: &Lease,
-        source: &mut (dyn Read + Send),
-        expected: Expected,
-        keep: bool,
-    ) -> Result<Unpacked> {
-        let root = self.paths.root();
-        let mut source =
-            Peeked::new(source, PEEK_BYTES).map_err(StoreError::io("read a layer into", root))?;
-        let codec = Codec::detect(source.head());
-        let compressed = codec != Codec::None;
-        let blob_algorithm = expected.blob.map_or(Algorithm::Sha256, |blob| blob.algorithm());
-        let diff_algorithm = expected.diff.map_or(Algorithm::Sha256, |diff| diff.0.algorithm());
-        let first = if compressed { blob_algorithm } else { diff_algorithm };
-        let mut stored = match keep {
-            true => Ingest::create(lease.aside(), first)?,
-            false => Ingest::nowhere(first),
-        };
-        let mut plain = match keep && compressed && self.driver.keeps_tar() {
-            true => Ingest::create(lease.aside(), diff_algorithm)?,
-            false => Ingest::nowhere(diff_algorithm),
-        };
-        let mut folder = self.driver.begin(&lease.aside())?;
-        let files = folder.as_mut().map(|folder| &mut folder.sink as _);
-        let taps = Taps { stored: &mut stored, plain: &mut plain };
-        let tree = read_layer(&mut source, codec, taps, files, &self.limits)
-            .map_err(StoreError::Layer)?;
-        let came = stored.arrived();
-        let arrived = if compressed { plain.arrived() } else { came };
-        check(&expected, compressed, came, arrived)?;
-        let kept = |ingest: Ingest| ingest.file().is_some().then_some(ingest);
-        let (tar, blob) = if compressed { (kept(plain), kept(stored)) } else { (kept(stored), None) };
-        let diff = DiffId(arrived.digest);
-        let bytes = arrived.bytes;
-        Ok(Unpacked { diff, bytes, stored: came, compressed, tree, tar, blob, folder })
-    }
-
-    /// Gives the folders that a layer implies what the layers below say of them.
-    fn settle_implied(
-        &self,
-        tree: &mut LayerTree,
-        parent: Option<ChainId>,
-        layers: &Layers,
-    ) -> Result<()> {
-        let Some(parent) = parent else { return Ok(()) };
-        let implied: Vec<NodeId> = tree.implied().collect();
-        let stack = layers.stack(Some(parent))?;
-        let mut readers: Vec<Option<IndexReader>> = stack.iter().map(|_| None).collect();
-        for node in implied {
-            let path = tree.path(node);
-            let parts: Vec<&[u8]> = image::tree::clean(&path);
-            for (place, (chain, _)) in stack.iter().enumerate().rev() {
-                if readers[place].is_none() {
-                    readers[place] = Some(self.open_index(chain)?);
-                }
-                let reader = readers[place].as_ref().expect("it was opened above");
-                let failed = |source| StoreError::Index { chain: *chain, source };
-                match look(reader, &parts).map_err(failed)? {
-                    Look::Folder(inode) => {
-                        let mut xattrs = reader.xattrs(&inode).map_err(failed)?;
-                        xattrs.retain(|(name, _)| !name.starts_with(b"trusted.overlay."));
-                        tree.settle_implied(node, attributes(&inode), &xattrs);
-                        break;
-                    }
-                    Look::Hidden => break,
-                    Look::Below => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Opens a layer's index.
     pub fn open_index(&self, chain: &ChainId) -> Result<IndexReader> {
         let path = self.paths.index(chain);
@@ -229,18 +104,15 @@ impl Store {
         tar_bytes: u64,
         tar: Option<&Ingest>,
     ) -> Result<Digest> {
-        let aside = lease.aside();
-        let write = || -> io::Result<()> {
-            let out = File::create(&aside)?;
-            // A layer that is here already has its tar under its digest.
-            let kept = File::open(self.paths.blob(&diff.0)).ok();
-            let tar = tar.and_then(Ingest::file).or(kept.as_ref());
-            write_index(tree, identity(chain), tar, tar_bytes, &out).map(drop)
-        };
-        write().map_err(StoreError::io("write", &aside))?;
-        let digest = hash_file(&aside, Algorithm::Sha256)?.digest;
-        let target = self.paths.index(&chain);
-        fs::rename(&aside, &target).map_err(StoreError::io("rename", &aside))?;
+        let aside = Aside::create(lease.aside())?;
+        // A layer that is here already has its tar under its digest.
+        let kept = File::open(self.paths.blob(&diff.0)).ok();
+        let tar = tar.and_then(Ingest::file).or(kept.as_ref());
+        let written = write_index(tree, identity(chain), tar, tar_bytes, aside.file());
+        written.map_err(StoreError::io("write", aside.path()))?;
+        let digest = index::digest(aside.file(), Algorithm::Sha256)
+            .map_err(StoreError::io("read", aside.path()))?;
+        aside.publish(&self.paths.index(&chain))?;
         Ok(digest)
     }
 
@@ -297,61 +169,6 @@ impl Store {
             Ok(())
         })?;
         Ok(waiting.len())
-    }
-}
-
-fn check(expected: &Expected, compressed: bool, came: Arrived, plain: Arrived) -> Result<()> {
-    if let Some(bytes) = expected.blob_bytes.filter(|bytes| *bytes != came.bytes) {
-        let wanted = expected.blob.unwrap_or(came.digest);
-        return Err(StoreError::WrongSize { wanted, got: came.bytes, expected: bytes });
-    }
-    let same_hash = |wanted: &Digest, got: &Digest| wanted.algorithm() == got.algorithm();
-    match expected.blob {
-        Some(wanted) if same_hash(&wanted, &came.digest) && wanted != came.digest => {
-            return Err(StoreError::WrongBytes { wanted, got: came.digest });
-        }
-        _ => {}
-    }
-    match expected.diff {
-        Some(DiffId(wanted)) if wanted != plain.digest => {
-            // A plain layer's blob and diff are the same bytes: say it once, and simply.
-            let got = plain.digest;
-            Err(match compressed {
-                true => StoreError::WrongDiffId { wanted, got },
-                false => StoreError::WrongBytes { wanted, got },
-            })
-        }
-        _ => Ok(()),
-    }
-}
-
-enum Look {
-    Folder(IndexInode),
-    Hidden,
-    Below,
-}
-
-/// What one layer says of a folder: its attributes, that it is gone, or nothing.
-fn look(reader: &IndexReader, parts: &[&[u8]]) -> Result<Look, image::erofs::IndexError> {
-    let mut at = reader.inode(reader.root())?;
-    for part in parts {
-        match reader.child(&at, part)? {
-            Some(next) if next.is_folder() => at = next,
-            Some(_) => return Ok(Look::Hidden),
-            None if reader.is_opaque(&at)? => return Ok(Look::Hidden),
-            None => return Ok(Look::Below),
-        }
-    }
-    Ok(Look::Folder(at))
-}
-
-fn attributes(inode: &IndexInode) -> image::tree::Attributes {
-    image::tree::Attributes {
-        mode: inode.mode,
-        uid: inode.uid,
-        gid: inode.gid,
-        mtime: inode.mtime.0,
-        mtime_nanos: inode.mtime.1,
     }
 }
 

@@ -5,12 +5,15 @@
 //! them are made alone, under the store's lock, and only for milliseconds. Deletion is renaming
 //! into the trash, so nobody waits for it.
 
+mod arrive;
+mod below;
 mod blobs;
 mod check;
 mod driver;
 mod error;
 mod events;
 mod gc;
+mod index;
 mod layers;
 mod lease;
 mod paths;
@@ -28,13 +31,13 @@ use serde::{Deserialize, Serialize};
 use spec::Digest;
 use sys::lock::Mode;
 
+pub use arrive::{Expected, Unpacked};
 pub use blobs::{Arrived, DOCUMENT_BYTES, Durability, Ingest};
 pub use check::{CheckReport, Fault};
 pub use driver::{Choice, Driver, DriverKind, Stacked, choose};
 pub use error::{ErrorKind, Result, StoreError};
 pub use events::{Event, EventFilter, Events};
 pub use gc::{Collected, Plan, Present, plan};
-pub use layers::{Expected, Unpacked};
 pub use lease::{Lease, Protected};
 pub use paths::Paths;
 pub use tables::{
@@ -246,7 +249,7 @@ fn create(settings: &Settings) -> Result<Format> {
         paths.leases(),
     ];
     for folder in folders {
-        fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
+        paths::create_private(&folder)?;
     }
     let _alone = lease::hold(&paths, Mode::Exclusive)?;
     if let Ok(bytes) = fs::read(paths.format())

@@ -1,7 +1,9 @@
 //! Where things lie below the data root and the run root. `docs/format.md` draws it.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::error::{Result, StoreError};
 use spec::{ChainId, Digest};
 
 /// The folders of one store.
@@ -100,6 +102,16 @@ impl Paths {
     pub fn views(&self) -> PathBuf {
         self.run.join("views")
     }
+}
+
+/// Makes a folder, and those above it that are missing, that only their owner may enter: images
+/// hold other people's set-user-id programs and secrets.
+pub(crate) fn create_private(folder: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(StoreError::io("create", folder))
 }
 
 /// A digest as a file's name.

@@ -239,6 +239,15 @@ impl Layers {
         seen
     }
 
+    /// The records of all stacks that these stand on, themselves included.
+    pub fn stack_records(
+        &self,
+        tops: impl IntoIterator<Item = ChainId>,
+    ) -> impl Iterator<Item = (ChainId, &LayerRecord)> {
+        let closure = self.closure(tops).into_iter();
+        closure.filter_map(|chain| Some((chain, self.layers.get(&chain)?)))
+    }
+
     /// Any record of a layer with this plain tar.
     pub fn by_diff(&self, diff: DiffId) -> Option<&LayerRecord> {
         self.layers.values().find(|record| record.diff == diff)

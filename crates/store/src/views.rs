@@ -15,6 +15,7 @@ use sys::lock::Mode;
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
+use crate::paths::create_private;
 use crate::tables;
 
 /// An image that is mounted.
@@ -59,7 +60,7 @@ impl Store {
         if sys::mount::is_mounted(&path).unwrap_or(false) {
             return Ok(path);
         }
-        fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
+        create_private(&path)?;
         let mounted = self.view(&stack).and_then(|mount| {
             sys::mount::attach(&mount, &path).map_err(StoreError::io("mount on", &path))
         });
@@ -78,7 +79,7 @@ impl Store {
             return self.driver().view(stack);
         }
         let empty = self.paths().run().join("empty");
-        fs::create_dir_all(&empty).map_err(StoreError::io("create", &empty))?;
+        create_private(&empty)?;
         let view = sys::mount::clone(&empty, false).map_err(StoreError::io("mount", &empty))?;
         sys::mount::make_read_only(&view).map_err(StoreError::io("mount", &empty))?;
         Ok(view)
@@ -115,7 +116,7 @@ impl Store {
 
     fn view_lock(&self) -> Result<File> {
         let run = self.paths().run();
-        fs::create_dir_all(run).map_err(StoreError::io("create", run))?;
+        create_private(run)?;
         let path = run.join("viewing");
         let open = File::options().write(true).create(true).truncate(false).open(&path);
         let file = open.map_err(StoreError::io("open", &path))?;

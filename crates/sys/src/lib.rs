@@ -9,3 +9,4 @@ pub mod lock;
 pub mod mount;
 pub mod process;
 pub mod support;
+pub mod trace;

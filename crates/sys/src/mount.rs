@@ -23,7 +23,15 @@ pub fn erofs(image: &Path, device: &Path, direct: bool) -> io::Result<OwnedFd> {
     }
     explain(&context, fsconfig_set_flag(&context, "ro"))?;
     explain(&context, fsconfig_create(&context))?;
-    Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)?)
+    Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, for_looking())?)
+}
+
+/// The attributes of a mount that is only looked into: what is in an image gives nobody on the
+/// host a set-user-id program or a device.
+fn for_looking() -> MountAttrFlags {
+    MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
 }
 
 /// The writable part of an overlay.
@@ -64,7 +72,7 @@ pub fn overlay(
     explain(&context, fsconfig_create(&context))?;
     let attributes = match upper {
         Some(_) => MountAttrFlags::empty(),
-        None => MountAttrFlags::MOUNT_ATTR_RDONLY,
+        None => for_looking(),
     };
     Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
@@ -89,10 +97,10 @@ pub fn clone(path: &Path, recursive: bool) -> io::Result<OwnedFd> {
     Ok(open_tree(CWD, path, flags)?)
 }
 
-/// Forbids writes through a detached mount.
+/// Forbids writes, set-user-id programs and devices through a detached mount.
 pub fn make_read_only(mount: impl AsFd) -> io::Result<()> {
     let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_set: libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
         attr_clr: 0,
         propagation: 0,
         userns_fd: 0,

@@ -3,8 +3,6 @@
 //! Naive on purpose, and nothing of the real thing is used: no tree, no index, no mount. It
 //! takes layers that are well-formed; what is refused is another table's business.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use image::tar::EntryKind;
 use spec::Digest;
 
@@ -42,36 +40,28 @@ impl Oracle {
                 self.remove(&join(folder, hidden));
             }
         }
-        let mut own = BTreeSet::new();
         for item in &layer.items {
             let path = clean(&item.entry.path);
             let (folder, name) = split(&path);
-            if name == b".wh..wh..opq" {
-                self.imply(folder, &mut own);
-            } else if name.starts_with(b".wh.") {
-                // A folder that only a whiteout names is there all the same.
-                self.imply(folder, &mut own);
-            } else {
-                self.imply(folder, &mut own);
+            // A folder that only a mark names is there all the same.
+            self.imply(folder);
+            if !name.starts_with(b".wh.") {
                 self.put(path, item);
-                own.insert(clean(&item.entry.path));
             }
         }
     }
 
     /// Makes the folders above an entry that are not there, in the layer or below it.
-    fn imply(&mut self, folder: &[u8], own: &mut BTreeSet<Vec<u8>>) {
+    fn imply(&mut self, folder: &[u8]) {
         if folder.is_empty() {
             return;
         }
-        let (above, _) = split(folder);
-        self.imply(&above.to_vec(), own);
+        self.imply(split(folder).0);
         let there = self.tree.nodes.get(folder).is_some_and(|node| node.kind == Kind::Folder);
         if !there {
             let node = self.implied();
             self.tree.nodes.insert(folder.to_vec(), node);
         }
-        own.insert(folder.to_vec());
     }
 
     fn put(&mut self, path: Vec<u8>, item: &Item) {
@@ -126,16 +116,16 @@ impl Oracle {
         self.tree.nodes.remove(path);
     }
 
-    fn remove_below(&mut self, path: &[u8]) {
-        let nodes: &mut BTreeMap<_, _> = &mut self.tree.nodes;
-        nodes.retain(|other, _| !is_below(other, path));
-    }
-}
-
-fn is_below(path: &[u8], folder: &[u8]) -> bool {
-    match folder.is_empty() {
-        true => !path.is_empty(),
-        false => path.strip_prefix(folder).is_some_and(|rest| rest.first() == Some(&b'/')),
+    fn remove_below(&mut self, folder: &[u8]) {
+        // All that is below `a` stands between `a/` and `a0`, the byte after the slash.
+        let (from, to) = match folder.is_empty() {
+            true => (vec![0], vec![0xff; 2]),
+            false => ([folder, b"/"].concat(), [folder, b"0"].concat()),
+        };
+        let below: Vec<_> = self.tree.nodes.range(from..to).map(|(path, _)| path.clone()).collect();
+        for path in below {
+            self.tree.nodes.remove(&path);
+        }
     }
 }
 

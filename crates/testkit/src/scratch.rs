@@ -37,12 +37,13 @@ pub struct Mounted {
 impl Mounted {
     /// A folder in memory where there is room, else on disk.
     pub fn folder() -> Mounted {
-        let memory = Path::new("/dev/shm");
-        let builder = || tempfile::Builder::new().prefix("mica-test-").to_owned();
-        let folder = match memory.is_dir() {
-            true => builder().tempdir_in(memory).or_else(|_| builder().tempdir()),
-            false => builder().tempdir(),
-        };
+        let memory = tempfile::Builder::new().prefix("mica-test-").tempdir_in("/dev/shm");
+        memory.map_or_else(|_| Mounted::on_disk(), |folder| Mounted { folder })
+    }
+
+    /// A folder on disk: a file system in memory cannot hold images that are mounted from a file.
+    pub fn on_disk() -> Mounted {
+        let folder = tempfile::Builder::new().prefix("mica-test-").tempdir();
         Mounted { folder: folder.expect("a temporary folder can be made") }
     }
 
@@ -93,7 +94,7 @@ impl Drop for Mounted {
 }
 
 /// Where something is mounted at or below a path, in the order in which it was mounted.
-pub fn mounts_below(path: &Path) -> Vec<PathBuf> {
+fn mounts_below(path: &Path) -> Vec<PathBuf> {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let targets = table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
     targets.filter(|target| target.starts_with(path)).collect()
@@ -102,13 +103,14 @@ pub fn mounts_below(path: &Path) -> Vec<PathBuf> {
 impl Scratch {
     /// A store with the driver that it would choose itself.
     pub fn new() -> Scratch {
-        Scratch::build(Mounted::folder(), "", |_| {}).expect("a store can be made")
+        Scratch::build(Mounted::on_disk(), "", |_| {}).expect("a store can be made")
     }
 
     /// A store with this driver, or why there is none here.
     pub fn with_driver(kind: DriverKind) -> Result<Scratch, String> {
         let (place, inner) = match kind.as_str() {
             "btrfs" => (Mounted::image(&["mkfs.btrfs", "-q"], 512 << 20)?, "mounted"),
+            "erofs" => (Mounted::on_disk(), ""),
             _ => (Mounted::folder(), ""),
         };
         match Scratch::build(place, inner, |settings| settings.driver = Some(kind)) {
@@ -212,7 +214,7 @@ impl Scratch {
             top,
             created: None,
             tagged: None,
-            size: stack.iter().map(|(_, record)| record.bytes).sum(),
+            layers: stack.iter().map(|(_, record)| record.bytes).collect(),
             platform,
             manifest: None,
             repo_digests: Default::default(),

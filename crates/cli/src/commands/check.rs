@@ -3,6 +3,7 @@
 use serde_json::json;
 use spec::human_size;
 
+use super::formatted;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::show;
@@ -63,6 +64,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
 
 pub(crate) fn sync(context: &Context) -> Outcome {
     let layers = context.engine()?.sync()?;
-    context.ui.line(&format!("Layers made durable: {layers}"));
+    if !formatted(context, [json!({ "Layers": layers })])? {
+        context.ui.line(&format!("Layers made durable: {layers}"));
+    }
     Ok(0)
 }

@@ -19,12 +19,12 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let time = |name: &str| -> Result<Option<Timestamp>, Failure> {
         let text = matches.string(name).filter(|text| !text.is_empty());
         let parse = |text| Timestamp::parse_docker(text, now);
-        let failed = |error| Failure::new(format!("Error response from daemon: {error}"));
+        let failed = |error: spec::TimeError| Failure::new(error.to_string());
         text.map(parse).transpose().map_err(failed)
     };
     let (since, until) = (time("since")?, time("until")?);
     let mut conditions = Vec::new();
-    for text in matches.list("filter") {
+    for text in matches.list("filter").iter().filter(|text| !text.is_empty()) {
         conditions.push(Condition::parse(text)?);
     }
     // Without --since only what happens from now on is of interest.

@@ -69,6 +69,7 @@ impl Shown {
 }
 
 impl Row for Shown {
+    const KIND: &'static str = "*image.historyContext";
     const FIELDS: &'static [&'static str] =
         &["Comment", "CreatedAt", "CreatedBy", "CreatedSince", "ID", "Size"];
 

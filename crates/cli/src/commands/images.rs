@@ -72,6 +72,7 @@ impl ShownImage {
 }
 
 impl Row for ShownImage {
+    const KIND: &'static str = "*formatter.imageContext";
     const FIELDS: &'static [&'static str] = &[
         "Containers",
         "CreatedAt",

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io;
 
 use engine::{Import, ImportSource};
+use serde_json::json;
 use spec::{Reference, Timestamp};
 
-use super::platform;
+use super::{formatted, platform, reason};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::progress::Bars;
@@ -14,20 +15,23 @@ use crate::progress::Bars;
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
     let source = open(&context.names()[0])?;
-    let name = match context.names().get(1) {
+    let name = match context.names().get(1).filter(|text| !text.is_empty()) {
         Some(text) => Some(parse_name(text)?),
         None => None,
     };
     let import = Import {
         source,
-        name,
+        name: name.clone(),
         changes: matches.list("change").to_vec(),
         message: matches.string("message").filter(|text| !text.is_empty()).map(str::to_owned),
         platform: platform(context)?,
         created: created(context)?,
     };
     let id = context.engine()?.import(import, &Bars::new(&context.ui, false))?;
-    context.ui.line(&id.to_string());
+    let names: Vec<String> = name.iter().map(Reference::familiar).collect();
+    if !formatted(context, [json!({ "ID": id.to_string(), "Names": names })])? {
+        context.ui.line(&id.to_string());
+    }
     Ok(0)
 }
 
@@ -40,14 +44,7 @@ fn open(text: &str) -> Result<ImportSource, Failure> {
         let (reader, bytes) = engine::fetch(text)?;
         return Ok(ImportSource { reader, bytes, name: text.to_owned() });
     }
-    let failed = |error: io::Error| {
-        let words = match error.kind() {
-            io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            _ => error.to_string(),
-        };
-        Failure::new(format!("open {text}: {words}"))
-    };
+    let failed = |error: io::Error| Failure::new(format!("open {text}: {}", reason(&error)));
     let file = File::open(text).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;
     if meta.is_dir() {
@@ -59,13 +56,11 @@ fn open(text: &str) -> Result<ImportSource, Failure> {
     Ok(ImportSource { reader: Box::new(file), bytes, name: "-".to_owned() })
 }
 
-pub(super) fn parse_name(text: &str) -> Result<Reference, Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(format!("Error response from daemon: {error}"))
-    };
-    let name = Reference::parse(text).map_err(|error| failed(&error))?;
+/// A name for the image. Docker's client refuses what is none, its daemon what has a digest.
+fn parse_name(text: &str) -> Result<Reference, Failure> {
+    let name = Reference::parse(text).map_err(|error| Failure::new(error.to_string()))?;
     if name.digest().is_some() {
-        return Err(failed(&"cannot import digest reference"));
+        return Err(Failure::new("Error response from daemon: cannot import digest reference"));
     }
     Ok(name.with_default_tag())
 }

@@ -1,5 +1,7 @@
 //! `mica inspect`, `mica image inspect`.
 
+use std::rc::Rc;
+
 use engine::{Engine, EngineError};
 use serde_json::Value;
 
@@ -7,12 +9,15 @@ use super::platform;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::show::{indented, templated};
+use crate::template::{self, Functions, MissingKey, Object, Template};
 
 /// The kinds of things that docker can inspect.
-const TYPES: [&str; 11] = [
+const TYPES: [&str; 10] = [
     "config", "container", "image", "network", "node", "plugin", "secret", "service", "task",
-    "volume", "",
+    "volume",
 ];
+/// The exit code for a template that is none.
+const NO_TEMPLATE: u8 = 64;
 
 pub(crate) fn image(context: &Context) -> Outcome {
     let platform = platform(context)?;
@@ -22,18 +27,24 @@ pub(crate) fn image(context: &Context) -> Outcome {
 
 pub(crate) fn any(context: &Context) -> Outcome {
     let kind = context.matches().string("type").unwrap_or_default();
-    if !TYPES.contains(&kind) {
-        return Err(Failure::new(format!("\"{kind}\" is not a valid value for --type")));
+    if !kind.is_empty() && !TYPES.contains(&kind) {
+        let known = TYPES.map(|known| format!("\"{known}\"")).join(", ");
+        return Err(Failure::new(format!("unknown type: \"{kind}\": must be one of {known}")));
     }
+    let sizes = context.matches().flag("size");
     let engine: Engine = context.engine()?;
     let inspect = |name: &str| match kind {
         "" | "image" => match engine.inspect(name, None) {
             Err(EngineError::NoSuchImage(_) | EngineError::Reference { .. }) if kind.is_empty() => {
                 Err(Failure::new(format!("Error: No such object: {name}")))
             }
+            Ok(_) if sizes && kind.is_empty() => {
+                context.ui.warn("WARNING: --size ignored for image");
+                Ok(engine.inspect(name, None)?)
+            }
             other => Ok(other?),
         },
-        kind => Err(Failure::new(format!("Error: No such {kind}: {name}"))),
+        kind => Err(Failure::new(format!("Error response from daemon: No such {kind}: {name}"))),
     };
     show(context, &inspect)
 }
@@ -41,6 +52,10 @@ pub(crate) fn any(context: &Context) -> Outcome {
 /// Shows all that is found, then says what is not.
 fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Failure>) -> Outcome {
     let format = context.matches().string("format").filter(|format| !format.is_empty());
+    if let Some(format) = format.filter(|format| *format != "json") {
+        let parsed = Template::parse(format, &Functions::docker());
+        parsed.map_err(|error| Failure::from(error).code(NO_TEMPLATE))?;
+    }
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for name in context.names() {
@@ -53,12 +68,18 @@ fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Failure>) -> 
         None => context.ui.line(&indented(&Value::Array(found))),
         Some("json") => context.ui.line(&Value::Array(found).to_string()),
         Some(format) => {
+            let mut lines = String::new();
             for document in &found {
-                context.ui.line(&templated(format, document)?);
+                match rendered(format, document) {
+                    Ok(text) => lines.push_str(&format!("{text}\n")),
+                    Err(failure) => {
+                        // Docker prints what it has before it complains, and be it nothing.
+                        context.ui.print(if lines.is_empty() { "\n" } else { &lines });
+                        return Err(failure);
+                    }
+                }
             }
-            if found.is_empty() {
-                context.ui.line("");
-            }
+            context.ui.print(if lines.is_empty() { "\n" } else { &lines });
         }
     }
     match failures.is_empty() {
@@ -67,5 +88,57 @@ fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Failure>) -> 
             failures.iter().for_each(|failure| context.ui.warn(failure.first_line()));
             Err(Failure::silent(1))
         }
+    }
+}
+
+/// A document through a template: with the fields that docker's own types have first, and if that
+/// fails as the plain document, whose complaint is then the one that is shown.
+fn rendered(format: &str, document: &Value) -> Result<String, Failure> {
+    let template = Template::parse(format, &Functions::docker())?;
+    let typed = template::Value::Object(Rc::new(Typed(document.clone())));
+    match template.render(&typed, MissingKey::NoValue) {
+        Ok(text) => Ok(text),
+        Err(_) => templated(format, document),
+    }
+}
+
+/// A document, with the fields that docker's types have whether or not the document shows them.
+struct Typed(Value);
+
+/// Fields that are empty texts where they are left out.
+const TEXTS: [&str; 4] = ["Container", "OsVersion", "StopSignal", "Variant"];
+/// Fields that are nothing where they are left out.
+const OPTIONAL: [&str; 6] =
+    ["ContainerConfig", "ExposedPorts", "Healthcheck", "Layers", "Shell", "StopTimeout"];
+/// Fields that are sets: maps to nothing.
+const SETS: [&str; 2] = ["ExposedPorts", "Volumes"];
+/// Parts that have such fields themselves.
+const PARTS: [&str; 5] = ["Config", "GraphDriver", "Healthcheck", "Metadata", "RootFS"];
+
+impl Object for Typed {
+    fn field(&self, name: &str) -> Option<template::Value> {
+        use template::Value as V;
+        match self.0.get(name) {
+            Some(Value::Object(entries)) if SETS.contains(&name) => {
+                let nothing = |key: &String| (key.clone(), V::Struct(Vec::new()));
+                Some(V::Map(entries.keys().map(nothing).collect()))
+            }
+            Some(part @ Value::Object(_)) if PARTS.contains(&name) => {
+                Some(V::Object(Rc::new(Typed(part.clone()))))
+            }
+            Some(value) => Some(V::from(value.clone())),
+            None if TEXTS.contains(&name) => Some(V::Str(String::new())),
+            None if name == "ArgsEscaped" => Some(V::Bool(false)),
+            None if OPTIONAL.contains(&name) => Some(V::Nil),
+            None => None,
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect()
+    }
+
+    fn is_document(&self) -> bool {
+        true
     }
 }

@@ -6,28 +6,37 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use engine::{Load, LoadSource, Loaded};
-use spec::Reference;
+use serde_json::{Value, json};
 
-use super::parse_platform;
+use super::{familiar, formatted, parse_platform, place};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::progress::Bars;
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
-    let mut platforms = Vec::new();
-    for text in matches.string("platform").filter(|text| !text.is_empty()).into_iter() {
-        platforms.push(parse_platform(text)?);
-    }
-    let (source, name) = match matches.string("input").filter(|text| !text.is_empty()) {
+    let platform = matches.string("platform").filter(|text| !text.is_empty());
+    let platforms = platform.map(parse_platform).transpose()?.into_iter().collect();
+    let (source, called) = match matches.string("input").filter(|text| !text.is_empty()) {
         Some(text) => open(text)?,
         None => (stdin()?, None),
     };
     let quiet = matches.flag("quiet");
-    let load = Load { source, platforms, name };
+    let load = Load { source, platforms, called };
     let loaded = context.engine()?.load(load, &Bars::new(&context.ui, quiet))?;
-    loaded.iter().for_each(|image| tell(context, image));
+    if !formatted(context, loaded.iter().map(document))? {
+        loaded.iter().for_each(|image| tell(context, image));
+    }
     Ok(0)
+}
+
+fn document(image: &Loaded) -> Value {
+    let displaced: Vec<Value> = image
+        .displaced
+        .iter()
+        .map(|(name, id)| json!({ "Name": name.familiar(), "ID": id.to_string() }))
+        .collect();
+    json!({ "ID": image.id.to_string(), "Names": familiar(&image.names), "Displaced": displaced })
 }
 
 fn tell(context: &Context, image: &Loaded) {
@@ -45,43 +54,40 @@ fn tell(context: &Context, image: &Loaded) {
     }
 }
 
-/// An archive, or with a prefix in skopeo's manner what skopeo means by it.
-fn open(text: &str) -> Result<(LoadSource, Option<Reference>), Failure> {
+/// An archive, or with a prefix in skopeo's manner what skopeo means by it, and the image of it
+/// that is wanted.
+fn open(text: &str) -> Result<(LoadSource, Option<String>), Failure> {
     for prefix in ["docker-archive:", "oci-archive:"] {
         if let Some(rest) = text.strip_prefix(prefix) {
-            let (path, name) = split_name(rest)?;
-            return Ok((file(path)?, name));
+            let (path, called) = place(rest);
+            return Ok((file(path)?, called));
         }
     }
-    for prefix in ["oci:", "dir:"] {
-        if let Some(rest) = text.strip_prefix(prefix) {
-            let (path, name) = split_name(rest)?;
-            return Ok((LoadSource::Folder(path.into()), name));
-        }
+    if let Some(rest) = text.strip_prefix("oci:") {
+        let (path, called) = place(rest);
+        return Ok((folder(path)?, called));
+    }
+    if let Some(path) = text.strip_prefix("dir:") {
+        return Ok((folder(path)?, None));
     }
     match Path::new(text).is_dir() {
-        true => Ok((LoadSource::Folder(text.into()), None)),
+        true => Ok((folder(text)?, None)),
         false => Ok((file(text)?, None)),
     }
 }
 
-fn split_name(text: &str) -> Result<(&str, Option<Reference>), Failure> {
-    match text.split_once(':') {
-        None => Ok((text, None)),
-        Some((path, name)) => Ok((path, Some(super::import::parse_name(name)?))),
+fn folder(path: &str) -> Result<LoadSource, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::new(format!("open {path}: {error}"));
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => Ok(LoadSource::Folder(path.into())),
+        Ok(_) => Err(failed(&"not a directory")),
+        Err(error) => Err(failed(&super::reason(&error))),
     }
 }
 
 fn file(path: &str) -> Result<LoadSource, Failure> {
-    let file = File::open(path).map_err(|error| {
-        let words = match error.kind() {
-            io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            _ => error.to_string(),
-        };
-        Failure::new(format!("open {path}: {words}"))
-    })?;
-    Ok(LoadSource::File(file))
+    let failed = |error| Failure::new(format!("open {path}: {}", super::reason(&error)));
+    Ok(LoadSource::File(File::open(path).map_err(failed)?))
 }
 
 fn stdin() -> Result<LoadSource, Failure> {

@@ -20,11 +20,15 @@ pub(crate) mod save;
 pub(crate) mod tag;
 pub(crate) mod version;
 
+use std::io;
+
 use engine::ImageFilter;
-use spec::Platform;
+use serde_json::Value;
+use spec::{Platform, Reference};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::show;
 
 /// The platform that `--platform` names.
 fn platform(context: &Context) -> Result<Option<Platform>, Failure> {
@@ -38,6 +42,44 @@ fn parse_platform(text: &str) -> Result<Platform, Failure> {
 
 /// The conditions that `--filter` gives.
 fn filters(context: &Context) -> Result<Vec<ImageFilter>, Failure> {
-    let list = context.matches().list("filter");
-    Ok(list.iter().map(|text| ImageFilter::parse(text)).collect::<Result<_, _>>()?)
+    let list = context.matches().list("filter").iter().filter(|text| !text.is_empty());
+    Ok(list.map(|text| ImageFilter::parse(text)).collect::<Result<_, _>>()?)
+}
+
+/// Prints each document as `--format` says; without it, prints nothing and says so.
+fn formatted(
+    context: &Context,
+    documents: impl IntoIterator<Item = Value>,
+) -> Result<bool, Failure> {
+    let Some(format) = context.matches().string("format").filter(|text| !text.is_empty()) else {
+        return Ok(false);
+    };
+    for document in documents {
+        show::document(&context.ui, Some(format), &document)?;
+    }
+    Ok(true)
+}
+
+/// Names as people write them.
+fn familiar(names: &[Reference]) -> Vec<String> {
+    names.iter().map(Reference::familiar).collect()
+}
+
+/// `PATH[:NAME]`, as skopeo divides it: at the first colon.
+fn place(text: &str) -> (&str, Option<String>) {
+    match text.split_once(':') {
+        Some((path, name)) if !name.is_empty() => (path, Some(name.to_owned())),
+        Some((path, _)) => (path, None),
+        None => (text, None),
+    }
+}
+
+/// Why a file cannot be opened, in the words of Go's library.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::NotADirectory => "not a directory".to_owned(),
+        _ => error.to_string(),
+    }
 }

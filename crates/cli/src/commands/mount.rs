@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::formatted;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::show::{Column, Row, rows};
@@ -51,7 +52,9 @@ pub(crate) fn unmount(context: &Context) -> Outcome {
     }
     for name in &names {
         let id = engine.unmount_image(name, force || matches.flag("all"))?;
-        context.ui.line(&id.to_string());
+        if !formatted(context, [json!({ "ID": id.to_string() })])? {
+            context.ui.line(&id.to_string());
+        }
     }
     Ok(0)
 }

@@ -1,9 +1,11 @@
 //! `mica image prune`, `mica system prune`.
 
-use engine::{PruneImages, Removed};
+use engine::{PruneImages, Pruned, Removed};
+use serde_json::json;
 use spec::human_size;
 
-use super::filters;
+use super::rmi::document;
+use super::{filters, formatted};
 use crate::context::Context;
 use crate::failure::Outcome;
 
@@ -16,13 +18,10 @@ pub(crate) fn images(context: &Context) -> Outcome {
     let matches = context.matches();
     let request = PruneImages { all: matches.flag("all"), filters: filters(context)? };
     let warning = if request.all { ALL } else { DANGLING };
-    if !matches.flag("force") && !context.ui.confirm(&format!("{warning}\n{SURE}")) {
+    if !sure(context, &format!("{warning}\n{SURE}")) {
         return Ok(0);
     }
-    let pruned = context.engine()?.prune_images(&request)?;
-    tell(context, &pruned.removed);
-    context.ui.line(&format!("Total reclaimed space: {}", human_size(pruned.bytes as f64)));
-    Ok(0)
+    tell(context, &context.engine()?.prune_images(&request)?)
 }
 
 pub(crate) fn system(context: &Context) -> Outcome {
@@ -35,25 +34,34 @@ pub(crate) fn system(context: &Context) -> Outcome {
     let warning = format!(
         "WARNING! This will remove:\n  - {images}\n  - whatever unfinished work has left behind\n\n{SURE}"
     );
-    if !matches.flag("force") && !context.ui.confirm(&warning) {
+    if !sure(context, &warning) {
         return Ok(0);
     }
-    let pruned = context.engine()?.prune(&request)?;
-    tell(context, &pruned.removed);
-    context.ui.line(&format!("Total reclaimed space: {}", human_size(pruned.bytes as f64)));
-    Ok(0)
+    tell(context, &context.engine()?.prune(&request)?)
 }
 
-fn tell(context: &Context, removed: &[Removed]) {
-    if removed.is_empty() {
-        return;
+/// Asks, unless told not to. Where standard output is for documents, the question stays out of it.
+fn sure(context: &Context, question: &str) -> bool {
+    let matches = context.matches();
+    let aside = matches.string("format").is_some_and(|text| !text.is_empty());
+    matches.flag("force") || context.ui.confirm(question, aside)
+}
+
+fn tell(context: &Context, pruned: &Pruned) -> Outcome {
+    let deleted: Vec<_> = pruned.removed.iter().map(document).collect();
+    if formatted(context, [json!({ "ImagesDeleted": deleted, "SpaceReclaimed": pruned.bytes })])? {
+        return Ok(0);
     }
-    context.ui.line("Deleted Images:");
-    for removed in removed {
-        context.ui.line(&match removed {
-            Removed::Untagged(name) => format!("untagged: {name}"),
-            Removed::Deleted(id) => format!("deleted: {id}"),
-        });
+    if !pruned.removed.is_empty() {
+        context.ui.line("Deleted Images:");
+        for removed in &pruned.removed {
+            context.ui.line(&match removed {
+                Removed::Untagged(name) => format!("untagged: {name}"),
+                Removed::Deleted(id) => format!("deleted: {id}"),
+            });
+        }
+        context.ui.line("");
     }
-    context.ui.line("");
+    context.ui.line(&format!("Total reclaimed space: {}", human_size(pruned.bytes as f64)));
+    Ok(0)
 }

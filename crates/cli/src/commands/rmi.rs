@@ -1,8 +1,9 @@
 //! `mica rmi`.
 
 use engine::{Kind, RemoveImages, Removed};
+use serde_json::{Value, json};
 
-use super::parse_platform;
+use super::{formatted, parse_platform};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -27,6 +28,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
                 platform: platform.clone(),
             };
             match engine.remove(&request) {
+                Ok(removed) if formatted(context, removed.iter().map(document))? => {}
                 Ok(removed) => removed.iter().for_each(|removed| tell(context, removed)),
                 Err(error) => {
                     fatal |= error.kind() != Kind::NotFound;
@@ -44,7 +46,15 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
 }
 
-pub(super) fn tell(context: &Context, removed: &Removed) {
+/// What docker's API says of it.
+pub(super) fn document(removed: &Removed) -> Value {
+    match removed {
+        Removed::Untagged(name) => json!({ "Untagged": name }),
+        Removed::Deleted(id) => json!({ "Deleted": id }),
+    }
+}
+
+fn tell(context: &Context, removed: &Removed) {
     context.ui.line(&match removed {
         Removed::Untagged(name) => format!("Untagged: {name}"),
         Removed::Deleted(id) => format!("Deleted: {id}"),

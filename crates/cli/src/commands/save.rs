@@ -4,29 +4,60 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
-use engine::{Save, SaveTarget};
+use engine::{Called, Save, SaveTarget, Saved};
+use serde_json::{Value, json};
 
-use super::platform;
+use super::{familiar, formatted, place, platform};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
-    let target = match matches.string("output").filter(|text| !text.is_empty()) {
-        Some(path) => match path.strip_prefix("oci:") {
-            Some(folder) => SaveTarget::Folder(folder.into()),
-            None => SaveTarget::File(path.strip_prefix("docker-archive:").unwrap_or(path).into()),
-        },
+    let output = matches.string("output").filter(|text| !text.is_empty());
+    let (target, called) = match output {
+        Some(text) => open(text),
         None if context.ui.is_terminal() => {
             return Err(Failure::new(
                 "cowardly refusing to save to a terminal. Use the -o flag or redirect",
             ));
         }
-        None => SaveTarget::Stream(stdout()?),
+        None if matches.string("format").is_some_and(|text| !text.is_empty()) => {
+            return Err(Failure::new("error: --format needs --output")
+                .hint("without it, standard output is the archive"));
+        }
+        None => (SaveTarget::Stream(stdout()?), None),
     };
-    let save = Save { images: context.names().to_vec(), platform: platform(context)? };
-    context.engine()?.save(&save, target)?;
+    let images = context.names().to_vec();
+    let save = Save { images, platform: platform(context)?, called };
+    let saved = context.engine()?.save(&save, target)?;
+    formatted(context, saved.iter().map(|image| document(image, output.unwrap_or("-"))))?;
     Ok(0)
+}
+
+pub(super) fn document(image: &Saved, output: &str) -> Value {
+    let id = image.id.to_string();
+    json!({ "ID": id, "Names": familiar(&image.names), "Output": output })
+}
+
+/// A file, or with a prefix in skopeo's manner what skopeo means by it, and what the image is
+/// called there.
+fn open(text: &str) -> (SaveTarget, Option<Called>) {
+    if let Some(rest) = text.strip_prefix("docker-archive:") {
+        let (path, name) = place(rest);
+        return (SaveTarget::File(path.into()), name.map(Called::Name));
+    }
+    if let Some(rest) = text.strip_prefix("oci-archive:") {
+        let (path, tag) = place(rest);
+        return (SaveTarget::File(path.into()), tag.map(Called::Tag));
+    }
+    if let Some(rest) = text.strip_prefix("oci:") {
+        let (path, tag) = place(rest);
+        return (SaveTarget::Layout(path.into()), tag.map(Called::Tag));
+    }
+    match text.strip_prefix("dir:") {
+        Some(path) => (SaveTarget::Dir(path.into()), None),
+        None => (SaveTarget::File(text.into()), None),
+    }
 }
 
 fn stdout() -> Result<File, Failure> {

@@ -40,7 +40,9 @@ fn push_value(out: &mut String, value: &Value) -> Result<(), String> {
         }
         Value::Object(object) => {
             let mut names = object.names();
-            names.sort();
+            if !object.is_document() {
+                names.sort();
+            }
             let fields: Vec<(String, Value)> = names
                 .into_iter()
                 .map(|name| {
@@ -48,10 +50,29 @@ fn push_value(out: &mut String, value: &Value) -> Result<(), String> {
                     (name, field)
                 })
                 .collect();
+            let start = out.len();
             push_members(out, fields.iter().map(|(name, field)| (name, field)))?;
+            if !object.is_document() {
+                escape_html(out, start);
+            }
         }
     }
     Ok(())
+}
+
+/// Escapes, from `start` on, what means something in HTML. In JSON it stands only in texts.
+fn escape_html(out: &mut String, start: usize) {
+    if out[start..].contains(['<', '>', '&']) {
+        let written = out.split_off(start);
+        for character in written.chars() {
+            match character {
+                '<' => out.push_str("\\u003c"),
+                '>' => out.push_str("\\u003e"),
+                '&' => out.push_str("\\u0026"),
+                _ => out.push(character),
+            }
+        }
+    }
 }
 
 fn push_members<'v>(

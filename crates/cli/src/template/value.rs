@@ -45,6 +45,12 @@ pub trait Object {
         None
     }
 
+    /// Whether `json` shows it as a document: in its own order, with nothing escaped for HTML.
+    /// Otherwise it is a row: sorted by name and escaped, as docker's own encoder does it.
+    fn is_document(&self) -> bool {
+        false
+    }
+
     /// The name that error messages give to the type.
     fn type_name(&self) -> &str {
         "*formatter.Context"

@@ -124,7 +124,7 @@ struct Slice {
 
 impl Read for Slice {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
         let bytes = self.file.read_at(&mut buffer[..wanted], self.at)?;
         if bytes == 0 && wanted > 0 {

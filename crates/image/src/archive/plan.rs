@@ -13,6 +13,7 @@ use spec::{
 };
 
 use super::bundle::Bundle;
+use super::dir::{is_dir_manifest, read_dir};
 use crate::tar::TarError;
 
 /// Why an archive is no image archive.
@@ -58,6 +59,8 @@ impl Original {
 pub struct Bundled {
     /// Its names.
     pub names: Vec<Reference>,
+    /// What a layout calls it, which may be a name or just a tag.
+    pub tag: Option<String>,
     /// Its configuration, byte for byte.
     pub config_bytes: Vec<u8>,
     /// The same, understood.
@@ -74,6 +77,14 @@ impl Bundled {
     /// Its id.
     pub fn id(&self) -> ImageId {
         ImageConfig::id(&self.config_bytes)
+    }
+
+    /// Whether a person means it by this word: what the layout calls it, one of its names, or the
+    /// tag of one.
+    pub fn is_called(&self, word: &str) -> bool {
+        let full = Reference::parse(word).map(Reference::with_default_tag).ok();
+        self.tag.as_deref() == Some(word)
+            || self.names.iter().any(|name| Some(name) == full.as_ref() || name.tag() == Some(word))
     }
 }
 
@@ -93,6 +104,10 @@ pub struct BundledLayer {
 /// The images in a bundle, those of other platforms included.
 pub fn read_bundle(bundle: &dyn Bundle) -> Result<Vec<Bundled>, ArchiveError> {
     let docker = bundle.document("manifest.json")?;
+    let docker = match docker {
+        Some(bytes) if is_dir_manifest(&bytes) => return read_dir(bundle, bytes),
+        docker => docker,
+    };
     let oci = match bundle.document("index.json")? {
         Some(bytes) => read_layout(bundle, &bytes)?,
         None => Vec::new(),
@@ -152,7 +167,7 @@ fn read_docker(
         BundledLayer { part: part.clone(), diff: *diff, blob, bytes: None }
     });
     let layers = layers.collect();
-    Ok(Bundled { names, config_bytes, config, manifest: None, index: None, layers })
+    Ok(Bundled { names, tag: None, config_bytes, config, manifest: None, index: None, layers })
 }
 
 /// The images of an OCI layout. What it names and does not have (other platforms, attestations,
@@ -171,6 +186,7 @@ fn read_layout(bundle: &dyn Bundle, bytes: &[u8]) -> Result<Vec<Bundled>, Archiv
         let Some(original) = blob(bundle, &descriptor.digest, &descriptor.media_type)? else {
             continue;
         };
+        let before = images.len();
         match parse(&original, &descriptor.digest)? {
             Document::Manifest(manifest) => {
                 images.extend(read_manifest(bundle, manifest, original, names)?);
@@ -179,6 +195,8 @@ fn read_layout(bundle: &dyn Bundle, bytes: &[u8]) -> Result<Vec<Bundled>, Archiv
                 read_index(bundle, &inner, &original, &names, &mut images, 0)?;
             }
         }
+        let tag = descriptor.annotations.get(REF_NAME);
+        images[before..].iter_mut().for_each(|image| image.tag = tag.cloned());
     }
     Ok(images)
 }
@@ -186,7 +204,7 @@ fn read_layout(bundle: &dyn Bundle, bytes: &[u8]) -> Result<Vec<Bundled>, Archiv
 /// Indexes in indexes are followed so deep.
 const MAX_NESTING: usize = 4;
 
-fn read_index(
+pub(super) fn read_index(
     bundle: &dyn Bundle,
     index: &Index,
     original: &Original,
@@ -219,7 +237,7 @@ fn read_index(
 }
 
 /// An image by its manifest, if all of it is there and it is an image.
-fn read_manifest(
+pub(super) fn read_manifest(
     bundle: &dyn Bundle,
     manifest: Manifest,
     original: Original,
@@ -250,15 +268,20 @@ fn read_manifest(
         layers.push(BundledLayer { part, diff: *diff, blob, bytes });
     }
     let manifest = Some(original);
-    Ok(Some(Bundled { names, config_bytes, config, manifest, index: None, layers }))
+    Ok(Some(Bundled { names, tag: None, config_bytes, config, manifest, index: None, layers }))
 }
+
+/// containerd's annotation for a full name.
+pub(super) const IMAGE_NAME: &str = "io.containerd.image.name";
+/// OCI's annotation for what a layout calls an image.
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The names that a layout's annotations give: containerd's in full, else OCI's, where that is a
 /// name and not just a tag.
 fn layout_names(annotations: &BTreeMap<String, String>) -> Vec<Reference> {
-    let full = annotations.get("io.containerd.image.name");
+    let full = annotations.get(IMAGE_NAME);
     let short = annotations
-        .get("org.opencontainers.image.ref.name")
+        .get(REF_NAME)
         .filter(|name| name.contains([':', '/']));
     let name = full.or(short);
     name.and_then(|name| Reference::parse(name).ok())
@@ -297,7 +320,7 @@ fn required(bundle: &dyn Bundle, name: &str) -> Result<Vec<u8>, ArchiveError> {
     bundle.document(name)?.ok_or_else(|| ArchiveError::Missing { name: name.to_owned() })
 }
 
-fn malformed(name: &str, why: String) -> ArchiveError {
+pub(super) fn malformed(name: &str, why: String) -> ArchiveError {
     ArchiveError::Malformed { name: name.to_owned(), why }
 }
 

@@ -6,13 +6,19 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use spec::{Annotations, ArchiveManifest, Descriptor, Digest, Index, MediaType, Platform, Reference};
+use spec::{
+    Annotations, ArchiveManifest, Descriptor, Digest, Document, Index, MediaType, Platform, Reference,
+};
+
+use super::plan::{ArchiveError, IMAGE_NAME, REF_NAME, malformed};
 
 /// An image that goes into an archive.
 #[derive(Clone, Debug)]
 pub struct ArchiveImage {
     /// The names it was asked for by; none if it was asked for by id.
     pub names: Vec<Reference>,
+    /// What a layout shall call it, where that is not the tag of its name.
+    pub tag: Option<String>,
     /// Its manifest's bytes and type.
     pub manifest: (Vec<u8>, MediaType),
     /// Its configuration.
@@ -68,7 +74,7 @@ pub fn plan_archive(images: &[ArchiveImage]) -> ArchivePlan {
             let content = ArchiveContent::Blob { digest: part.digest, bytes: part.size };
             blobs.entry(path.clone()).or_insert(Member { path, content });
         }
-        push_descriptors(&mut index, &descriptor, &image.names);
+        push_descriptors(&mut index, &descriptor, image);
         let tags: Vec<String> = image.names.iter().map(Reference::familiar).collect();
         docker.push(ArchiveManifest {
             config: blob_path(&image.config.digest),
@@ -111,19 +117,41 @@ pub fn plan_archive(images: &[ArchiveImage]) -> ArchivePlan {
 }
 
 /// One descriptor for each name, as containerd and docker write it; one without for no name.
-fn push_descriptors(index: &mut Index, descriptor: &Descriptor, names: &[Reference]) {
-    if names.is_empty() {
-        index.manifests.push(descriptor.clone());
+fn push_descriptors(index: &mut Index, descriptor: &Descriptor, image: &ArchiveImage) {
+    if image.names.is_empty() {
+        let mut bare = descriptor.clone();
+        bare.annotations.extend(image.tag.iter().map(|tag| (REF_NAME.to_owned(), tag.clone())));
+        index.manifests.push(bare);
     }
-    for name in names {
+    for name in &image.names {
         let mut named = descriptor.clone();
-        let tag = name.tag().unwrap_or("latest").to_owned();
+        let tag = image.tag.as_deref().or(name.tag()).unwrap_or("latest").to_owned();
         named.annotations = Annotations::from([
-            ("io.containerd.image.name".to_owned(), name.to_string()),
-            ("org.opencontainers.image.ref.name".to_owned(), tag),
+            (IMAGE_NAME.to_owned(), name.to_string()),
+            (REF_NAME.to_owned(), tag),
         ]);
         index.manifests.push(named);
     }
+}
+
+/// Puts what a layout already lists before what is new: an older image under the same tag, or the
+/// same image without one, is replaced.
+pub fn merge_index(old: &[u8], new: &[u8]) -> Result<Vec<u8>, ArchiveError> {
+    let parse = |bytes: &[u8]| match Document::parse(bytes) {
+        Ok(Document::Index(index)) => Ok(index),
+        Ok(Document::Manifest(_)) => Err(malformed("index.json", "it is a manifest".to_owned())),
+        Err(error) => Err(malformed("index.json", error.to_string())),
+    };
+    let (mut merged, new) = (parse(old)?, parse(new)?);
+    let replaced = |known: &Descriptor| {
+        new.manifests.iter().any(|other| {
+            let (tag, other_tag) = (known.annotations.get(REF_NAME), other.annotations.get(REF_NAME));
+            tag == other_tag && (tag.is_some() || known.digest == other.digest)
+        })
+    };
+    merged.manifests.retain(|known| !replaced(known));
+    merged.manifests.extend(new.manifests);
+    Ok(merged.to_bytes())
 }
 
 /// The oldest form's table of names, which old tools read.
@@ -141,4 +169,30 @@ fn repositories(images: &[ArchiveImage]) -> Option<Vec<u8>> {
 
 fn blob_path(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(entries: &[(&str, Option<&str>)]) -> Vec<u8> {
+        let descriptor = |(bytes, tag): &(&str, Option<&str>)| {
+            let mut descriptor = Descriptor::of(MediaType::OciManifest, bytes.as_bytes());
+            let tag = tag.iter().map(|tag| (REF_NAME.to_owned(), (*tag).to_owned()));
+            descriptor.annotations.extend(tag);
+            descriptor
+        };
+        Index::new(entries.iter().map(descriptor).collect()).to_bytes()
+    }
+
+    #[test]
+    fn a_layout_keeps_what_is_not_replaced() {
+        let old = index(&[("a", Some("1")), ("b", Some("2")), ("c", None), ("d", None)]);
+        let new = index(&[("x", Some("2")), ("c", None)]);
+        let merged = merge_index(&old, &new).unwrap();
+        let expected =
+            index(&[("a", Some("1")), ("d", None), ("x", Some("2")), ("c", None)]);
+        assert_eq!(merged, expected);
+        assert!(merge_index(b"[]", &new).is_err());
+    }
 }

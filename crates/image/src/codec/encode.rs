@@ -34,9 +34,7 @@ pub fn encoder<W: Write>(codec: Codec, level: Option<i32>, writer: W) -> io::Res
         (Codec::None, _) => Inner::None(writer),
         (Codec::Gzip, level) if level.is_none_or(|level| GZIP_LEVELS.contains(&level)) => {
             let level = flate2::Compression::new(level.unwrap_or(GZIP_DEFAULT) as u32);
-            let header = flate2::GzBuilder::new()
-                .mtime(0)
-                .operating_system(NO_SYSTEM);
+            let header = flate2::GzBuilder::new().mtime(0).operating_system(NO_SYSTEM);
             Inner::Gzip(header.write(writer, level))
         }
         (Codec::Zstd, level) if level.is_none_or(|level| zstd_levels.contains(&level)) => {
@@ -46,17 +44,10 @@ pub fn encoder<W: Write>(codec: Codec, level: Option<i32>, writer: W) -> io::Res
             Inner::Zstd(encoder)
         }
         (codec, level) => {
-            return Err(CodecError::NoEncoder {
-                codec,
-                level: level.unwrap_or(0),
-            }
-            .into());
+            return Err(CodecError::NoEncoder { codec, level: level.unwrap_or(0) }.into());
         }
     };
-    Ok(Encoder {
-        inner,
-        chunk: Vec::with_capacity(CHUNK),
-    })
+    Ok(Encoder { inner, chunk: Vec::with_capacity(CHUNK) })
 }
 
 impl<W: Write> Encoder<W> {

@@ -133,10 +133,7 @@ pub(super) struct Checked<D> {
 
 impl<D> Checked<D> {
     pub(super) fn new(codec: Codec, decoder: D) -> Checked<D> {
-        Checked {
-            codec,
-            decoder: Some(decoder),
-        }
+        Checked { codec, decoder: Some(decoder) }
     }
 }
 
@@ -147,11 +144,7 @@ impl<D: Read> Read for Checked<D> {
         }
         let Some(decoder) = &mut self.decoder else {
             let source = io::Error::other("reading went on after an error");
-            return Err(CodecError::Damaged {
-                codec: self.codec,
-                source,
-            }
-            .into());
+            return Err(CodecError::Damaged { codec: self.codec, source }.into());
         };
         decoder.read(buffer).map_err(|error| {
             self.decoder = None;
@@ -172,19 +165,11 @@ fn explain(codec: Codec, error: io::Error) -> io::Error {
     };
     let lzma = error.get_ref().and_then(|inner| inner.downcast_ref());
     if let Some(liblzma::stream::Error::MemLimit) = lzma {
-        return CodecError::Window {
-            codec,
-            limit: MAX_WINDOW,
-        }
-        .into();
+        return CodecError::Window { codec, limit: MAX_WINDOW }.into();
     }
     match error.kind() {
         io::ErrorKind::UnexpectedEof => CodecError::Truncated { codec }.into(),
         io::ErrorKind::OutOfMemory => error,
-        _ => CodecError::Damaged {
-            codec,
-            source: error,
-        }
-        .into(),
+        _ => CodecError::Damaged { codec, source: error }.into(),
     }
 }

@@ -13,11 +13,7 @@ pub struct Limited<R> {
 impl<R: Read> Limited<R> {
     /// Allows `limit` bytes of `inner`.
     pub fn new(inner: R, limit: u64) -> Limited<R> {
-        Limited {
-            inner,
-            limit,
-            left: limit,
-        }
+        Limited { inner, limit, left: limit }
     }
 
     /// How many bytes have passed.
@@ -39,9 +35,7 @@ impl<R: Read> Read for Limited<R> {
                 _ => Err(CodecError::TooLarge { limit: self.limit }.into()),
             };
         }
-        let wanted = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let count = self.inner.read(&mut buffer[..wanted])?;
         self.left -= count as u64;
         Ok(count)

@@ -10,11 +10,7 @@ fn content() -> Vec<u8> {
     (0..300_000u32)
         .map(|at| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            if at % 3 == 0 {
-                (state >> 24) as u8
-            } else {
-                (at / 700) as u8
-            }
+            if at % 3 == 0 { (state >> 24) as u8 } else { (at / 700) as u8 }
         })
         .collect()
 }
@@ -80,31 +76,15 @@ fn tells_each_format_by_its_first_bytes() {
     }
     assert_eq!(Codec::detect(b"\x5a\x2a\x4d\x18\x04\0\0\0"), Codec::Zstd);
     assert_eq!(Codec::detect(b"BZh9\x17\x72\x45\x38\x50\x90"), Codec::Bzip2);
-    for plain in [
-        &b""[..],
-        b"\x1f",
-        b"\x1f\x8b\0",
-        b"BZh9.txt\0\0",
-        b"BZh0",
-        b"\x5a\x2a\x4d\x18",
-    ] {
+    for plain in [&b""[..], b"\x1f", b"\x1f\x8b\0", b"BZh9.txt\0\0", b"BZh0", b"\x5a\x2a\x4d\x18"] {
         assert_eq!(Codec::detect(plain), Codec::None);
     }
 }
 
 #[test]
 fn names_are_those_users_know() {
-    let all = [
-        Codec::None,
-        Codec::Gzip,
-        Codec::Zstd,
-        Codec::Bzip2,
-        Codec::Xz,
-    ];
-    assert_eq!(
-        all.map(|codec| codec.to_string()).join(" "),
-        "uncompressed gzip zstd bzip2 xz"
-    );
+    let all = [Codec::None, Codec::Gzip, Codec::Zstd, Codec::Bzip2, Codec::Xz];
+    assert_eq!(all.map(|codec| codec.to_string()).join(" "), "uncompressed gzip zstd bzip2 xz");
 }
 
 #[test]
@@ -124,16 +104,10 @@ fn reads_what_the_real_programs_write() {
             continue;
         };
         assert_eq!(Codec::detect(&bytes), codec);
-        assert!(
-            decode(codec, &bytes).unwrap() == plain,
-            "{program} {arguments:?}"
-        );
+        assert!(decode(codec, &bytes).unwrap() == plain, "{program} {arguments:?}");
         let twice = [&bytes[..], &bytes].concat();
         let expected = [&plain[..], &plain].concat();
-        assert!(
-            decode(codec, &twice).unwrap() == expected,
-            "{program}, two streams in one"
-        );
+        assert!(decode(codec, &twice).unwrap() == expected, "{program}, two streams in one");
     }
 }
 
@@ -160,10 +134,7 @@ fn a_stream_cut_anywhere_is_an_error() {
             );
         }
         let second = [&bytes[..], &bytes[..bytes.len() - 1]].concat();
-        assert!(
-            matches!(failure(codec, &second), CodecError::Truncated { .. }),
-            "{codec}"
-        );
+        assert!(matches!(failure(codec, &second), CodecError::Truncated { .. }), "{codec}");
     }
 }
 
@@ -182,10 +153,7 @@ fn a_damaged_stream_is_an_error() {
         }
         assert!(unnoticed < 5, "{codec}: {unnoticed} bits do not matter");
         let error = failure(codec, b"this is no compressed data at all");
-        assert!(
-            matches!(error, CodecError::Damaged { .. }),
-            "{codec}: {error:?}"
-        );
+        assert!(matches!(error, CodecError::Damaged { .. }), "{codec}: {error:?}");
     }
 }
 
@@ -202,19 +170,13 @@ fn nothing_comes_after_an_error() {
 #[test]
 fn zeros_may_follow_gzip_and_nothing_else_may() {
     let gzip = encode(Codec::Gzip, None, &[b"hello"]);
-    assert_eq!(
-        decode(Codec::Gzip, &[&gzip[..], &[0; 5000]].concat()).unwrap(),
-        b"hello"
-    );
+    assert_eq!(decode(Codec::Gzip, &[&gzip[..], &[0; 5000]].concat()).unwrap(), b"hello");
     for tail in [&b"x"[..], b"\0\0\0x", b"\0\0\x1f\x8b"] {
         let error = failure(Codec::Gzip, &[&gzip[..], tail].concat());
         assert!(matches!(error, CodecError::Trailing { .. }), "{error:?}");
     }
     for (codec, bytes) in samples() {
-        assert!(
-            decode(codec, &[&bytes[..], b"garbage"].concat()).is_err(),
-            "{codec}"
-        );
+        assert!(decode(codec, &[&bytes[..], b"garbage"].concat()).is_err(), "{codec}");
     }
 }
 
@@ -239,16 +201,7 @@ fn refuses_windows_beyond_the_limit() {
     for (codec, bytes) in [(Codec::Zstd, &zstd[..]), (Codec::Xz, &xz)] {
         if !bytes.is_empty() {
             let error = failure(codec, bytes);
-            assert!(
-                matches!(
-                    error,
-                    CodecError::Window {
-                        limit: MAX_WINDOW,
-                        ..
-                    }
-                ),
-                "{error:?}"
-            );
+            assert!(matches!(error, CodecError::Window { limit: MAX_WINDOW, .. }), "{error:?}");
         }
     }
 }
@@ -256,9 +209,7 @@ fn refuses_windows_beyond_the_limit() {
 #[test]
 fn a_window_of_the_limit_is_accepted() {
     assert!(
-        zstandard::Frames::new(&b"\x28\xb5\x2f\xfd\x00\x88\x01\0\0"[..])
-            .read(&mut [0])
-            .is_ok()
+        zstandard::Frames::new(&b"\x28\xb5\x2f\xfd\x00\x88\x01\0\0"[..]).read(&mut [0]).is_ok()
     );
     if let Some(xz) = run("xz", &["-c", "--lzma2=dict=128MiB"], b"hello") {
         assert_eq!(decode(Codec::Xz, &xz).unwrap(), b"hello");
@@ -273,10 +224,7 @@ fn encoding_depends_on_content_and_level_alone() {
     for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
         for level in [None, Some(0), Some(1), Some(3), Some(9)] {
             let whole = encode(codec, level, &[&plain]);
-            assert!(
-                whole == encode(codec, level, &[halves.0, halves.1]),
-                "{codec} {level:?}"
-            );
+            assert!(whole == encode(codec, level, &[halves.0, halves.1]), "{codec} {level:?}");
             assert!(whole == encode(codec, level, &small), "{codec} {level:?}");
             assert!(decode(codec, &whole).unwrap() == plain, "{codec} {level:?}");
         }
@@ -303,10 +251,7 @@ fn refuses_to_write_what_is_only_read() {
     for (codec, level) in cases {
         let error = encoder(codec, level, Vec::new()).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        assert!(matches!(
-            CodecError::inside(&error),
-            Some(CodecError::NoEncoder { .. })
-        ));
+        assert!(matches!(CodecError::inside(&error), Some(CodecError::NoEncoder { .. })));
     }
 }
 
@@ -314,21 +259,13 @@ fn refuses_to_write_what_is_only_read() {
 fn a_limit_is_reached_but_not_passed() {
     let read = |limit| {
         let mut bytes = Vec::new();
-        Limited::new(&b"hello"[..], limit)
-            .read_to_end(&mut bytes)
-            .map(|_| bytes)
+        Limited::new(&b"hello"[..], limit).read_to_end(&mut bytes).map(|_| bytes)
     };
     assert_eq!(read(5).unwrap(), b"hello");
     assert_eq!(read(u64::MAX).unwrap(), b"hello");
     let error = read(4).unwrap_err();
-    assert!(
-        error.to_string().contains("expands beyond 4 bytes"),
-        "{error}"
-    );
-    assert!(matches!(
-        CodecError::try_from(error),
-        Ok(CodecError::TooLarge { limit: 4 })
-    ));
+    assert!(error.to_string().contains("expands beyond 4 bytes"), "{error}");
+    assert!(matches!(CodecError::try_from(error), Ok(CodecError::TooLarge { limit: 4 })));
     assert!(read(0).is_err());
     let mut limited = Limited::new(&b"hello"[..], 9);
     limited.read_exact(&mut [0; 2]).unwrap();
@@ -376,10 +313,7 @@ fn expands_a_trickle_and_passes_its_error_on() {
         assert_eq!(plain, content()[..3000]);
     }
     let (codec, mut reader) = expand(&b"tiny"[..]).unwrap();
-    assert_eq!(
-        (codec, io::read_to_string(&mut reader).unwrap().as_str()),
-        (Codec::None, "tiny")
-    );
+    assert_eq!((codec, io::read_to_string(&mut reader).unwrap().as_str()), (Codec::None, "tiny"));
 }
 
 #[test]
@@ -387,8 +321,5 @@ fn a_decoder_that_cannot_be_made_says_so() {
     let mut refused = Checked::new(Codec::Xz, Refused(Some(liblzma::stream::Error::Mem.into())));
     assert!(refused.read(&mut [0]).is_err());
     let mut refused = Checked::new(Codec::Xz, Refused(None));
-    assert_eq!(
-        refused.read(&mut [0]).unwrap_err().kind(),
-        io::ErrorKind::OutOfMemory
-    );
+    assert_eq!(refused.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::OutOfMemory);
 }

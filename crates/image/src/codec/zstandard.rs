@@ -19,11 +19,7 @@ pub(super) struct Frames<R> {
 
 impl<R: BufRead> Frames<R> {
     pub(super) fn new(reader: R) -> Frames<R> {
-        Frames {
-            reader,
-            context: None,
-            is_between: false,
-        }
+        Frames { reader, context: None, is_between: false }
     }
 }
 
@@ -41,9 +37,7 @@ impl<R: BufRead> Read for Frames<R> {
             }
             let mut input = InBuffer::around(available);
             let mut output = OutBuffer::around(&mut *buffer);
-            let wanted = context
-                .decompress_stream(&mut output, &mut input)
-                .map_err(explain)?;
+            let wanted = context.decompress_stream(&mut output, &mut input).map_err(explain)?;
             let (consumed, count) = (input.pos, output.pos());
             self.reader.consume(consumed);
             self.is_between = wanted == 0;
@@ -59,19 +53,13 @@ impl<R: BufRead> Read for Frames<R> {
 
 fn context() -> io::Result<DCtx<'static>> {
     let mut context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
-    context
-        .set_parameter(DParameter::WindowLogMax(MAX_WINDOW.ilog2()))
-        .map_err(explain)?;
+    context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW.ilog2())).map_err(explain)?;
     Ok(context)
 }
 
 fn explain(code: usize) -> io::Error {
     match code {
-        WINDOW_TOO_LARGE => CodecError::Window {
-            codec: Codec::Zstd,
-            limit: MAX_WINDOW,
-        }
-        .into(),
+        WINDOW_TOO_LARGE => CodecError::Window { codec: Codec::Zstd, limit: MAX_WINDOW }.into(),
         code => io::Error::new(io::ErrorKind::InvalidData, get_error_name(code)),
     }
 }

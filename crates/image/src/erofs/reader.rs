@@ -73,6 +73,11 @@ impl IndexInode {
         self.mode & S_IFMT == S_IFLNK
     }
 
+    /// Where what does not fill a block stands.
+    fn behind(&self) -> u64 {
+        self.nid.0 * NID_UNIT + INODE_BYTES + self.xattr_bytes
+    }
+
     /// The file's number within its index, the same for all its hard links.
     pub fn nid(&self) -> Nid {
         self.nid
@@ -173,25 +178,40 @@ impl IndexReader {
         Ok(list)
     }
 
-    /// The file with this name in a folder.
-    pub fn child(&self, folder: &IndexInode, name: &[u8]) -> Result<Option<IndexInode>, IndexError> {
+    /// The file with this name in a folder, found by halving: the names are in order.
+    pub fn child(
+        &self,
+        folder: &IndexInode,
+        name: &[u8],
+    ) -> Result<Option<IndexInode>, IndexError> {
         if !folder.is_folder() {
             return Ok(None);
         }
-        let data = self.own_data(folder)?;
-        let mut found = None;
-        for block in data.chunks(BLOCK as usize) {
-            read_block(block, &mut |entry, nid| {
-                if entry == name {
-                    found = Some(nid);
-                }
-                found.is_none()
+        // The block to look into is the last one that does not begin behind the name.
+        let (mut from, mut to) = (0, folder.size.div_ceil(BLOCK));
+        while to - from > 1 {
+            let middle = from + (to - from) / 2;
+            let mut begins_behind = false;
+            read_block(&self.folder_block(folder, middle)?, &mut |first, _| {
+                begins_behind = first > name;
+                false
             })?;
-            if let Some(nid) = found {
-                return self.inode(nid).map(Some);
+            match begins_behind {
+                true => to = middle,
+                false => from = middle,
             }
         }
-        Ok(None)
+        if from == to {
+            return Ok(None);
+        }
+        let mut found = None;
+        read_block(&self.folder_block(folder, from)?, &mut |entry, nid| {
+            if entry == name {
+                found = Some(nid);
+            }
+            found.is_none()
+        })?;
+        found.map(|nid| self.inode(nid)).transpose()
     }
 
     /// The file at a path, given as cleaned parts; links are not followed.
@@ -241,6 +261,16 @@ impl IndexReader {
         Ok(self.xattrs(folder)?.iter().any(|(name, _)| name == b"trusted.overlay.opaque"))
     }
 
+    /// One block of a folder's names; the last one may be shorter and stand behind the inode.
+    fn folder_block(&self, folder: &IndexInode, number: u64) -> Result<Vec<u8>, IndexError> {
+        let before = number * BLOCK;
+        let bytes = BLOCK.min(folder.size - before);
+        match folder.layout == LAYOUT_PLAIN || bytes == BLOCK {
+            true => self.read(folder.start.saturating_add(before), bytes),
+            false => self.read(folder.behind(), bytes),
+        }
+    }
+
     fn own_data(&self, inode: &IndexInode) -> Result<Vec<u8>, IndexError> {
         if inode.size > 1 << 30 {
             return Err(IndexError::Damaged("a folder of more than a gigabyte"));
@@ -250,8 +280,7 @@ impl IndexReader {
             _ => {
                 let tail = inode.size % BLOCK;
                 let mut data = self.read(inode.start, inode.size - tail)?;
-                let behind = inode.nid.0 * NID_UNIT + INODE_BYTES + inode.xattr_bytes;
-                data.extend(self.read(behind, tail)?);
+                data.extend(self.read(inode.behind(), tail)?);
                 Ok(data)
             }
         }

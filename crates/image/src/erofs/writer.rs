@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use super::format::{
     BLOCK, BLOCK_BITS, COMPAT_MTIME, DEVICE_SLOT_INDEX, DIRENT_BYTES, FORMAT_EXTENDED,
     INCOMPAT_DEVICE_TABLE, INODE_BYTES, INODES_OFFSET, LAYOUT_INLINE, LAYOUT_PLAIN, MAGIC,
-    META_BLOCK, NID_UNIT, S_IFDIR, S_IFMT, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET,
+    META_BLOCK, NID_UNIT, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET,
     XATTR_ENTRY_BYTES, XATTR_HEADER_BYTES, dirent_type, encode_device, split_xattr,
 };
 use crate::tree::{Content, LayerTree, NodeId, SparseFile};
@@ -118,13 +118,13 @@ impl<'a> Plan<'a> {
         while next < self.order.len() {
             let folder = self.order[next];
             next += 1;
-            if !self.is_folder(folder) {
+            if !self.tree.is_folder(folder) {
                 continue;
             }
             let (from, to) = (self.children[folder.index()], self.children[folder.index() + 1]);
             for index in from..to {
                 let child = self.sorted[index as usize];
-                if self.is_folder(child) {
+                if self.tree.is_folder(child) {
                     self.links[self.tree.inode_number(folder) as usize] += 1;
                 } else {
                     self.links[self.tree.inode_number(child) as usize] += 1;
@@ -134,10 +134,6 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-    }
-
-    fn is_folder(&self, node: NodeId) -> bool {
-        self.tree.inode(node).mode & S_IFMT == S_IFDIR
     }
 
     fn place(&mut self, node: NodeId) {
@@ -171,7 +167,7 @@ impl<'a> Plan<'a> {
     fn own_data_bytes(&self, node: NodeId) -> u64 {
         match self.tree.inode(node).content {
             Content::Link(_, length) => u64::from(length),
-            _ if self.is_folder(node) => self.folder_bytes(node),
+            _ if self.tree.is_folder(node) => self.folder_bytes(node),
             _ => 0,
         }
     }
@@ -296,7 +292,7 @@ impl<'a> Plan<'a> {
         let own = self.own_data_bytes(node);
         let layout = if place.inlined { LAYOUT_INLINE } else { LAYOUT_PLAIN };
         let size = if own > 0 { own } else { inode.size };
-        let extra = u64::from(self.is_folder(node)) * 2;
+        let extra = u64::from(self.tree.is_folder(node)) * 2;
         out.extend(((layout << 1) | FORMAT_EXTENDED).to_le_bytes());
         let icount = if xattrs == 0 { 0 } else { 1 + (xattrs as usize - XATTR_HEADER_BYTES) / 4 };
         out.extend((icount as u16).to_le_bytes());
@@ -345,7 +341,7 @@ impl<'a> Plan<'a> {
     }
 
     fn put_own_data(&self, node: NodeId, out: &mut Vec<u8>) {
-        if self.is_folder(node) {
+        if self.tree.is_folder(node) {
             self.put_folder(node, out);
         } else {
             out.extend(self.tree.link_target(node));

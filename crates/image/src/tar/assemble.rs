@@ -98,11 +98,7 @@ pub(super) fn push_header_path(header: Header<'_>, path: &mut Vec<u8>) {
 
 /// An owner's number. The kernel takes 32 bits, so that -2 is 4294967294: old systems wrote that.
 fn owner(name: &'static str, over: Option<i64>, header: Header<'_>) -> Result<u64, Fault> {
-    let at = if name == "uid" {
-        field::UID
-    } else {
-        field::GID
-    };
+    let at = if name == "uid" { field::UID } else { field::GID };
     let value = over.map_or_else(|| header.number(name, at), Ok)?;
     match (u64::try_from(value), i32::try_from(value)) {
         (Ok(id), _) => Ok(id),
@@ -116,12 +112,8 @@ fn take_owner_names(header: Header<'_>, over: &Overrides, entry: &mut Entry) {
         Dialect::V7 => &[][..],
         _ => header.text(at),
     };
-    let uname = over
-        .text(|records| &records.uname)
-        .unwrap_or_else(|| from_header(field::UNAME));
-    let gname = over
-        .text(|records| &records.gname)
-        .unwrap_or_else(|| from_header(field::GNAME));
+    let uname = over.text(|records| &records.uname).unwrap_or_else(|| from_header(field::UNAME));
+    let gname = over.text(|records| &records.gname).unwrap_or_else(|| from_header(field::GNAME));
     entry.uname.clear();
     entry.uname.extend_from_slice(uname);
     entry.gname.clear();
@@ -132,10 +124,9 @@ fn take_times(header: Header<'_>, over: &Overrides, entry: &mut Entry) -> Result
     let mtime = header.number("mtime", field::MTIME)?;
     let (atime, ctime) = match header.dialect() {
         Dialect::Gnu => gnu_times(header).unwrap_or_default(),
-        Dialect::Star => (
-            number_if_any(header, field::STAR_ATIME)?,
-            number_if_any(header, field::STAR_CTIME)?,
-        ),
+        Dialect::Star => {
+            (number_if_any(header, field::STAR_ATIME)?, number_if_any(header, field::STAR_CTIME)?)
+        }
         _ => (None, None),
     };
     let whole = |seconds| Time { seconds, nanos: 0 };
@@ -147,10 +138,7 @@ fn take_times(header: Header<'_>, over: &Overrides, entry: &mut Entry) -> Result
 
 /// The times a GNU header may hold. Not numbers? Then they are no times.
 fn gnu_times(header: Header<'_>) -> Result<(Option<i64>, Option<i64>), Fault> {
-    Ok((
-        number_if_any(header, field::GNU_ATIME)?,
-        number_if_any(header, field::GNU_CTIME)?,
-    ))
+    Ok((number_if_any(header, field::GNU_ATIME)?, number_if_any(header, field::GNU_CTIME)?))
 }
 
 fn number_if_any(header: Header<'_>, at: std::ops::Range<usize>) -> Result<Option<i64>, Fault> {
@@ -185,9 +173,7 @@ fn target(header: Header<'_>, over: &Overrides) -> Vec<u8> {
     if !over.long_link.is_empty() {
         return over.long_link.clone();
     }
-    over.text(|records| &records.link)
-        .unwrap_or_else(|| header.text(field::LINK))
-        .to_vec()
+    over.text(|records| &records.link).unwrap_or_else(|| header.text(field::LINK)).to_vec()
 }
 
 fn device(header: Header<'_>, over: &Overrides) -> Result<(u32, u32), Fault> {
@@ -201,16 +187,8 @@ fn device(header: Header<'_>, over: &Overrides) -> Result<(u32, u32), Fault> {
         u32::try_from(value).map_err(|_| Fault::range(name, value))
     };
     Ok((
-        number(
-            "devmajor",
-            over.value(|records| &records.major),
-            field::MAJOR,
-        )?,
-        number(
-            "devminor",
-            over.value(|records| &records.minor),
-            field::MINOR,
-        )?,
+        number("devmajor", over.value(|records| &records.major), field::MAJOR)?,
+        number("devminor", over.value(|records| &records.minor), field::MINOR)?,
     ))
 }
 
@@ -221,10 +199,7 @@ fn take_attributes(records: &[Attribute], xattrs: &mut Vec<(Vec<u8>, Vec<u8>)>) 
     let mut sorted: Vec<&Attribute> = records.iter().collect();
     sorted.sort_by(|a, b| (&a.name, a.plain).cmp(&(&b.name, b.plain)));
     for (at, attribute) in sorted.iter().enumerate() {
-        if sorted
-            .get(at + 1)
-            .is_none_or(|next| next.name != attribute.name)
-        {
+        if sorted.get(at + 1).is_none_or(|next| next.name != attribute.name) {
             xattrs.push((attribute.name.clone(), attribute.value.clone()));
         }
     }
@@ -238,19 +213,10 @@ fn check_lengths(entry: &Entry, limits: &Limits) -> Result<(), Fault> {
     let names = [
         ("bytes of path", entry.path.len()),
         ("bytes of link target", target),
-        (
-            "bytes of owner name",
-            entry.uname.len().max(entry.gname.len()),
-        ),
+        ("bytes of owner name", entry.uname.len().max(entry.gname.len())),
     ];
-    match names
-        .into_iter()
-        .find(|(_, length)| *length > limits.max_path)
-    {
-        Some((what, _)) => Err(Fault::Limit {
-            what,
-            limit: limits.max_path as u64,
-        }),
+    match names.into_iter().find(|(_, length)| *length > limits.max_path) {
+        Some((what, _)) => Err(Fault::Limit { what, limit: limits.max_path as u64 }),
         None => Ok(()),
     }
 }

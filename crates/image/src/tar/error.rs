@@ -168,52 +168,25 @@ pub(super) enum Fault {
 impl Fault {
     /// A value that must be a number and is none.
     pub(super) fn number(field: &'static str, value: &[u8]) -> Fault {
-        Fault::Number {
-            field,
-            value: value.to_vec(),
-        }
+        Fault::Number { field, value: value.to_vec() }
     }
 
     /// A number that its field cannot mean.
     pub(super) fn range(field: &'static str, value: impl ToString) -> Fault {
-        Fault::Range {
-            field,
-            value: value.to_string(),
-        }
+        Fault::Range { field, value: value.to_string() }
     }
 
     /// Adds whose header it is, and where.
     pub(super) fn at(self, offset: u64, path: &[u8]) -> TarError {
         let path = shown(path);
         match self {
-            Fault::Number { field, value } => TarError::Number {
-                offset,
-                path,
-                field,
-                value: shown(&value),
-            },
-            Fault::Range { field, value } => TarError::Range {
-                offset,
-                path,
-                field,
-                value,
-            },
-            Fault::Record(reason) => TarError::Record {
-                offset,
-                path,
-                reason,
-            },
-            Fault::Sparse(reason) => TarError::Sparse {
-                offset,
-                path,
-                reason,
-            },
-            Fault::Limit { what, limit } => TarError::Limit {
-                offset,
-                path,
-                what,
-                limit,
-            },
+            Fault::Number { field, value } => {
+                TarError::Number { offset, path, field, value: shown(&value) }
+            }
+            Fault::Range { field, value } => TarError::Range { offset, path, field, value },
+            Fault::Record(reason) => TarError::Record { offset, path, reason },
+            Fault::Sparse(reason) => TarError::Sparse { offset, path, reason },
+            Fault::Limit { what, limit } => TarError::Limit { offset, path, what, limit },
         }
     }
 }

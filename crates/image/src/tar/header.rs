@@ -131,31 +131,21 @@ pub(super) fn number(name: &'static str, field: &[u8]) -> Result<i64, Fault> {
 
 /// Octal digits after any spaces and NULs, ended by a NUL, by spaces, or by the field's end.
 fn octal(name: &'static str, field: &[u8]) -> Result<i64, Fault> {
-    let start = field
-        .iter()
-        .position(|&byte| byte != b' ' && byte != 0)
-        .unwrap_or(field.len());
+    let start = field.iter().position(|&byte| byte != b' ' && byte != 0).unwrap_or(field.len());
     let digits = &field[start..];
-    let end = digits
-        .iter()
-        .position(|byte| !(b'0'..=b'7').contains(byte))
-        .unwrap_or(digits.len());
+    let end = digits.iter().position(|byte| !(b'0'..=b'7').contains(byte)).unwrap_or(digits.len());
     if !until_nul(&digits[end..]).iter().all(|&byte| byte == b' ') {
         return Err(Fault::number(name, until_nul(digits)));
     }
     // Twelve digits are 36 bits: this cannot overflow.
-    Ok(digits[..end]
-        .iter()
-        .fold(0, |value, digit| value << 3 | i64::from(digit - b'0')))
+    Ok(digits[..end].iter().fold(0, |value, digit| value << 3 | i64::from(digit - b'0')))
 }
 
 /// A two's complement number, high byte first, whose topmost bit only marks it as one.
 fn base256(name: &'static str, field: &[u8]) -> Result<i64, Fault> {
     let negative = field[0] & 0x40 != 0;
     let first = i128::from(field[0] & 0x7f) - if negative { 0x80 } else { 0 };
-    let value = field[1..]
-        .iter()
-        .fold(first, |value, &byte| value << 8 | i128::from(byte));
+    let value = field[1..].iter().fold(first, |value, &byte| value << 8 | i128::from(byte));
     i64::try_from(value).map_err(|_| Fault::range(name, value))
 }
 
@@ -165,12 +155,7 @@ mod tests {
 
     #[track_caller]
     fn check(field: &[u8], expected: Option<i64>) {
-        assert_eq!(
-            number("size", field).ok(),
-            expected,
-            "{:?}",
-            field.escape_ascii().to_string()
-        );
+        assert_eq!(number("size", field).ok(), expected, "{:?}", field.escape_ascii().to_string());
     }
 
     #[test]
@@ -179,7 +164,7 @@ mod tests {
         check(b"   644 \0", Some(0o644));
         check(b"644     ", Some(0o644));
         check(b"644\0junk", Some(0o644));
-        check(b"\0\0\0\0\0644", Some(0o644));
+        check(b"\0\0\0\0\x00644", Some(0o644));
         check(b"77777777", Some(0o77777777));
         check(b"777777777777", Some(0o777777777777));
         check(b"\0\0\0\0", Some(0));
@@ -197,10 +182,7 @@ mod tests {
         check(b"\x80\0\0\0\0\0\0\x02\0\0\0\0", Some(8 << 30));
         check(&[0xff; 12], Some(-1));
         check(b"\xff\xff\xff\xff\xff\xff\xff\xfe", Some(-2));
-        check(
-            b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff",
-            Some(i64::MAX),
-        );
+        check(b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff", Some(i64::MAX));
         check(b"\xff\xff\xff\xff\x80\0\0\0\0\0\0\0", Some(i64::MIN));
         check(b"\x80\0\0\0\x80\0\0\0\0\0\0\0", None);
         check(b"\xff\xff\xff\xff\x7f\xff\xff\xff\xff\xff\xff\xff", None);

@@ -9,9 +9,12 @@
 //! is what built and unpacked the world's images: two readers that see different files in one
 //! archive are a hole. The deliberate differences are few: archive-wide records count (except
 //! attributes and sparse maps, which belong to one file), old sparse files and contiguous files
-//! count as files, and a hard link may carry data, which is skipped.
+//! count as files, a hard link may carry data, which is skipped, and a
+//! sparse file of an unknown version is refused.
 
 mod assemble;
+mod blocks;
+mod data;
 mod entry;
 mod error;
 mod header;
@@ -24,8 +27,8 @@ mod xattr;
 #[cfg(test)]
 mod tests;
 
+pub use data::{Data, Expanded};
 pub use entry::{Entry, EntryKind, Limits, Segment, Time};
 pub use error::TarError;
-pub use reader::{Data, TarReader};
-pub use sparse::Expanded;
+pub use reader::TarReader;
 pub use writer::{TarWriter, encode_header, padding};

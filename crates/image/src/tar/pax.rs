@@ -78,9 +78,9 @@ impl Records {
     /// Applies the records in a header's body, later ones over earlier ones.
     pub(super) fn read(&mut self, mut body: &[u8], scope: Scope) -> Result<(), Fault> {
         while !body.is_empty() {
-            let (key, value, rest) = split_record(body)?;
+            let (record, rest) = split_record(body)?;
             body = rest;
-            self.apply(key, value, scope)?;
+            self.apply(record.key, record.value, scope)?;
         }
         match self.sparse.open {
             Some(_) => Err(Fault::Sparse("a piece has an offset but no length")),
@@ -109,7 +109,7 @@ impl Records {
                 if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
                     self.sparse.apply(key, value)?;
                 } else {
-                    self.attribute(key, value)?;
+                    self.attribute(key, value);
                 }
             }
         }
@@ -117,29 +117,17 @@ impl Records {
     }
 
     /// Takes an attribute. An empty value is an attribute too: withdrawing has nothing to withdraw.
-    fn attribute(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fault> {
+    fn attribute(&mut self, key: &[u8], value: &[u8]) {
         if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-            if name.contains(&0) {
-                return Err(Fault::Record("an attribute's name has a NUL in it"));
-            }
             let (name, value) = (name.to_vec(), value.to_vec());
-            self.xattrs.push(Attribute {
-                name,
-                value,
-                plain: true,
-            });
+            self.xattrs.push(Attribute { name, value, plain: true });
         } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
             // Other readers ignore these; one that does not decode is no reason to fail.
             let name = xattr::unescape(name).filter(|name| !name.contains(&0));
             if let (Some(name), Some(value)) = (name, xattr::decode_base64(value)) {
-                self.xattrs.push(Attribute {
-                    name,
-                    value,
-                    plain: false,
-                });
+                self.xattrs.push(Attribute { name, value, plain: false });
             }
         }
-        Ok(())
     }
 }
 
@@ -162,9 +150,7 @@ impl SparseRecords {
                 let length = count("GNU.sparse.numbytes", value)?;
                 let offset = self.open.take();
                 let offset = offset.ok_or(Fault::Sparse("a piece has a length but no offset"))?;
-                self.map
-                    .get_or_insert_default()
-                    .push(Segment { offset, length });
+                self.map.get_or_insert_default().push(Segment { offset, length });
             }
             _ => {}
         }
@@ -179,9 +165,7 @@ impl SparseRecords {
         }
         let mut numbers = value.split(|&byte| byte == b',');
         while let Some(offset) = numbers.next() {
-            let length = numbers
-                .next()
-                .ok_or(Fault::Sparse("the map ends after an offset"))?;
+            let length = numbers.next().ok_or(Fault::Sparse("the map ends after an offset"))?;
             let offset = count("GNU.sparse.map", offset)?;
             let length = count("GNU.sparse.map", length)?;
             map.push(Segment { offset, length });
@@ -190,8 +174,15 @@ impl SparseRecords {
     }
 }
 
+/// One record, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+struct Record<'a> {
+    key: &'a [u8],
+    value: &'a [u8],
+}
+
 /// Takes `LENGTH KEY=VALUE\n` off the front; the length counts the whole record.
-fn split_record(body: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Fault> {
+fn split_record(body: &[u8]) -> Result<(Record<'_>, &[u8]), Fault> {
     let space = body.iter().take(21).position(|&byte| byte == b' ');
     let space = space.ok_or(Fault::Record("a record has no length"))?;
     let length = digits(&body[..space]).and_then(|length| usize::try_from(length).ok());
@@ -200,16 +191,18 @@ fn split_record(body: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Fault> {
         return Err(Fault::Record("a record's length does not fit"));
     }
     let (record, rest) = body.split_at(length);
-    let (b'\n', record) = record[space + 1..]
-        .split_last()
-        .expect("longer than its length and space")
+    let (b'\n', record) =
+        record[space + 1..].split_last().expect("longer than its length and space")
     else {
         return Err(Fault::Record("a record does not end in a line break"));
     };
     let equals = record.iter().position(|&byte| byte == b'=');
-    match equals.ok_or(Fault::Record("a record has no value"))? {
-        0 => Err(Fault::Record("a record has no key")),
-        equals => Ok((&record[..equals], &record[equals + 1..], rest)),
+    let equals = equals.ok_or(Fault::Record("a record has no value"))?;
+    let (key, value) = (&record[..equals], &record[equals + 1..]);
+    match key {
+        [] => Err(Fault::Record("a record has no key")),
+        key if key.contains(&0) => Err(Fault::Record("a record's key has a NUL in it")),
+        key => Ok((Record { key, value }, rest)),
     }
 }
 
@@ -265,8 +258,7 @@ pub(super) fn digits(text: &[u8]) -> Option<u64> {
 /// A number that may be negative.
 fn decimal(field: &'static str, value: &[u8]) -> Result<i64, Fault> {
     let text = std::str::from_utf8(value).ok();
-    text.and_then(|text| text.parse().ok())
-        .ok_or_else(|| Fault::number(field, value))
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| Fault::number(field, value))
 }
 
 /// A number that counts bytes or pieces.
@@ -316,20 +308,14 @@ mod tests {
 
     fn body(pairs: &[(&str, &[u8])]) -> Vec<u8> {
         let mut body = Vec::new();
-        pairs
-            .iter()
-            .for_each(|(key, value)| push_record(&mut body, key.as_bytes(), value));
+        pairs.iter().for_each(|(key, value)| push_record(&mut body, key.as_bytes(), value));
         body
     }
 
     #[track_caller]
     fn check_time(text: &str, expected: Option<(i64, u32)>) {
         let time = time("mtime", text.as_bytes()).ok();
-        assert_eq!(
-            time.map(|time| (time.seconds, time.nanos)),
-            expected,
-            "{text}"
-        );
+        assert_eq!(time.map(|time| (time.seconds, time.nanos)), expected, "{text}");
     }
 
     #[test]
@@ -343,31 +329,16 @@ mod tests {
         check_time("-1.000000001", Some((-2, 999_999_999)));
         check_time("9223372036854775807", Some((i64::MAX, 0)));
         check_time("-9223372036854775808", Some((i64::MIN, 0)));
-        for wrong in [
-            "",
-            "-",
-            ".5",
-            "1.-5",
-            "1e9",
-            "+1",
-            " 1",
-            "9223372036854775808",
-            "1.2.3",
-        ] {
+        for wrong in ["", "-", ".5", "1.-5", "1e9", "+1", " 1", "9223372036854775808", "1.2.3"] {
             check_time(wrong, None);
         }
     }
 
     #[test]
     fn times_are_written_as_they_are_read() {
-        for (seconds, nanos) in [
-            (0, 0),
-            (5, 1),
-            (-1, 500_000_000),
-            (-2, 999_999_999),
-            (i64::MIN, 0),
-            (i64::MIN, 7),
-        ] {
+        for (seconds, nanos) in
+            [(0, 0), (5, 1), (-1, 500_000_000), (-2, 999_999_999), (i64::MIN, 0), (i64::MIN, 7)]
+        {
             let text = Time { seconds, nanos }.to_string();
             check_time(&text, Some((seconds, nanos)));
         }
@@ -378,8 +349,9 @@ mod tests {
         for length in 0..1200 {
             let value = vec![b'x'; length];
             let body = body(&[("path", &value)]);
-            let (key, read, rest) = split_record(&body).unwrap();
-            assert_eq!((key, read, rest), (&b"path"[..], &value[..], &b""[..]));
+            let (record, rest) = split_record(&body).unwrap();
+            assert_eq!(record, Record { key: b"path", value: &value });
+            assert!(rest.is_empty());
         }
     }
 
@@ -404,36 +376,21 @@ mod tests {
             ("VENDOR.unknown", b"ignored"),
         ]);
         let records = records(&body).unwrap();
-        let found: Vec<_> = records
-            .xattrs
-            .iter()
-            .map(|each| (&each.name[..], &each.value[..]))
-            .collect();
-        let expected: [(&[u8], &[u8]); 3] = [
-            (b"user.a", b"\0\n=5 x=y\n"),
-            (b"user.empty", b""),
-            (b"user.=", b"\0\x01"),
-        ];
+        let found: Vec<_> =
+            records.xattrs.iter().map(|each| (&each.name[..], &each.value[..])).collect();
+        let expected: [(&[u8], &[u8]); 3] =
+            [(b"user.a", b"\0\n=5 x=y\n"), (b"user.empty", b""), (b"user.=", b"\0\x01")];
         assert_eq!(found, expected);
     }
 
     #[test]
     fn archive_wide_records_leave_out_what_belongs_to_one_file() {
         let mut records = Records::default();
-        let body = body(&[
-            ("SCHILY.xattr.user.a", b"1"),
-            ("GNU.sparse.map", b"0,1"),
-            ("mtime", b"5"),
-        ]);
+        let body =
+            body(&[("SCHILY.xattr.user.a", b"1"), ("GNU.sparse.map", b"0,1"), ("mtime", b"5")]);
         records.read(&body, Scope::Archive).unwrap();
         assert!(records.xattrs.is_empty() && records.sparse.map.is_none());
-        assert_eq!(
-            records.mtime,
-            Override::Set(Time {
-                seconds: 5,
-                nanos: 0
-            })
-        );
+        assert_eq!(records.mtime, Override::Set(Time { seconds: 5, nanos: 0 }));
     }
 
     #[test]
@@ -460,12 +417,7 @@ mod tests {
             let refused = records(case).is_err_and(|fault| matches!(fault, Fault::Record(_)));
             assert!(refused, "{}", case.escape_ascii());
         }
-        for (key, value) in [
-            ("uid", "7x"),
-            ("size", "--7"),
-            ("mtime", "x"),
-            ("gid", "0x7"),
-        ] {
+        for (key, value) in [("uid", "7x"), ("size", "--7"), ("mtime", "x"), ("gid", "0x7")] {
             let fault = records(&body(&[(key, value.as_bytes())])).unwrap_err();
             assert!(matches!(fault, Fault::Number { .. }), "{fault:?}");
         }
@@ -475,35 +427,15 @@ mod tests {
     fn sparse_records_come_in_pairs() {
         let pairs = |pairs: &[(&str, &[u8])]| records(&body(pairs));
         let map = pairs(&[("GNU.sparse.offset", b"0"), ("GNU.sparse.numbytes", b"5")]).unwrap();
-        assert_eq!(
-            map.sparse.map.unwrap(),
-            [Segment {
-                offset: 0,
-                length: 5
-            }]
-        );
-        let map = pairs(&[("GNU.sparse.map", b"0,5,10,2")])
-            .unwrap()
-            .sparse
-            .map
-            .unwrap();
+        assert_eq!(map.sparse.map.unwrap(), [Segment { offset: 0, length: 5 }]);
+        let map = pairs(&[("GNU.sparse.map", b"0,5,10,2")]).unwrap().sparse.map.unwrap();
         assert_eq!(map.len(), 2);
-        assert!(
-            pairs(&[("GNU.sparse.map", b"")])
-                .unwrap()
-                .sparse
-                .map
-                .unwrap()
-                .is_empty()
-        );
+        assert!(pairs(&[("GNU.sparse.map", b"")]).unwrap().sparse.map.unwrap().is_empty());
         assert!(pairs(&[("GNU.sparse.numbytes", b"0")]).is_err());
         assert!(pairs(&[("GNU.sparse.offset", b"0")]).is_err());
         assert!(pairs(&[("GNU.sparse.offset", b"0"), ("GNU.sparse.offset", b"0")]).is_err());
         for map in ["0,5,10", "0,", ",", "0;5", "-1,5", "9223372036854775808,1"] {
-            assert!(
-                pairs(&[("GNU.sparse.map", map.as_bytes())]).is_err(),
-                "{map}"
-            );
+            assert!(pairs(&[("GNU.sparse.map", map.as_bytes())]).is_err(), "{map}");
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Sparse files: where their stored data belongs, in every way GNU tar has written it down.
 
-use super::entry::{Entry, Limits, Segment, shown};
+use super::entry::{Entry, Limits, Segment};
 use super::error::{Fault, TarError};
 use super::header::{BLOCK, Block, Dialect, Header, field, number};
 use super::pax::digits;
-use super::reader::{Data, TarReader};
-use std::io::{self, BufRead, Read};
+use super::reader::TarReader;
+use std::io::BufRead;
 
 /// Offset and length in an old GNU map, twelve bytes each.
 const PIECE: usize = 24;
@@ -23,10 +23,7 @@ pub(super) struct Map {
 
 impl Map {
     pub(super) fn new(limits: &Limits) -> Map {
-        Map {
-            segments: Vec::new(),
-            limit: limits.max_sparse_segments,
-        }
+        Map { segments: Vec::new(), limit: limits.max_sparse_segments }
     }
 
     fn push(&mut self, segment: Segment) -> Result<(), Fault> {
@@ -38,10 +35,7 @@ impl Map {
     fn allow(&self, pieces: u64) -> Result<(), Fault> {
         let limit = self.limit as u64;
         match pieces > limit {
-            true => Err(Fault::Limit {
-                what: "pieces in a sparse file",
-                limit,
-            }),
+            true => Err(Fault::Limit { what: "pieces in a sparse file", limit }),
             false => Ok(()),
         }
     }
@@ -63,9 +57,7 @@ impl Map {
     /// Takes the part of an old GNU map that the header holds; says whether blocks with more follow.
     pub(super) fn take_header(&mut self, header: Header<'_>) -> Result<bool, Fault> {
         if header.dialect() != Dialect::Gnu {
-            return Err(Fault::Sparse(
-                "only GNU archives mark files as sparse by their type",
-            ));
+            return Err(Fault::Sparse("only GNU archives mark files as sparse by their type"));
         }
         self.take_pieces(&header.0[field::GNU_SPARSE])?;
         Ok(header.0[field::GNU_IS_EXTENDED] != 0)
@@ -127,11 +119,7 @@ const LONGEST_LINE: usize = 20;
 
 impl MapText {
     pub(super) fn new() -> MapText {
-        MapText {
-            line: Vec::with_capacity(LONGEST_LINE),
-            announced: None,
-            offset: None,
-        }
+        MapText { line: Vec::with_capacity(LONGEST_LINE), announced: None, offset: None }
     }
 
     /// Takes a block of text into the map; says whether more must follow.
@@ -166,10 +154,7 @@ impl MapText {
             map.allow(number)?;
             self.announced = Some(number);
         } else if let Some(offset) = self.offset.take() {
-            map.push(Segment {
-                offset,
-                length: number,
-            })?;
+            map.push(Segment { offset, length: number })?;
         } else {
             self.offset = Some(number);
         }
@@ -177,78 +162,77 @@ impl MapText {
     }
 }
 
-/// An entry's content as a program would read the file: with its holes as zeros.
-pub struct Expanded<'a, R: BufRead> {
-    data: Data<'a, R>,
-    entry: &'a Entry,
-    /// The pieces after the current one.
-    segments: std::slice::Iter<'a, Segment>,
-    /// What is left of the piece at or after the position.
-    current: Segment,
-    position: u64,
-}
-
 impl<R: BufRead> TarReader<R> {
-    /// The current entry's whole content, `entry.size` bytes, sparse or not.
-    ///
-    /// `entry` must be what the last `next` gave and nothing of its data read before.
-    pub fn expanded<'a>(&'a mut self, entry: &'a Entry) -> Expanded<'a, R> {
-        let whole = Segment {
-            offset: 0,
-            length: entry.stored_size,
-        };
-        let (segments, current) = match &entry.sparse {
-            Some(segments) => (segments.iter(), Segment::default()),
-            None => ([].iter(), whole),
-        };
-        Expanded {
-            data: self.data(),
-            entry,
-            segments,
-            current,
-            position: 0,
+    /// Reads a sparse file's map, wherever it is.
+    pub(super) fn take_sparse(&mut self, at: u64, entry: &mut Entry) -> Result<(), TarError> {
+        let is_old = Header(&self.blocks.block).kind() == b'S';
+        let version = self.over.local.sparse.version;
+        let has_records = self.over.local.sparse.map.is_some() || version != (None, None);
+        if !is_old && !has_records {
+            return Ok(());
+        }
+        let mut map = Map::new(&self.limits);
+        if is_old {
+            let size = Header(&self.blocks.block).size("real size", field::GNU_REAL_SIZE);
+            entry.size = size.map_err(|fault| fault.at(at, &self.path))?;
+            self.read_old_map(at, &mut map)?;
+        } else {
+            match version {
+                (None, None) | (Some(0), Some(0 | 1)) => self.take_record_map(at, &mut map)?,
+                (Some(1), Some(0)) => {
+                    entry.stored_size -= self.read_text_map(at, entry, &mut map)?
+                }
+                _ => return Err(self.fault(at, Fault::Sparse("its version is not known"))),
+            }
+            entry.size = self.over.local.sparse.size.unwrap_or(entry.size);
+        }
+        let segments = map.finish(entry.size, entry.stored_size);
+        entry.sparse = Some(segments.map_err(|fault| fault.at(at, &self.path))?);
+        Ok(())
+    }
+
+    fn read_old_map(&mut self, at: u64, map: &mut Map) -> Result<(), TarError> {
+        let mut more =
+            map.take_header(Header(&self.blocks.block)).map_err(|fault| self.fault(at, fault))?;
+        while more {
+            self.read_map_block()?;
+            more =
+                map.take_continuation(&self.blocks.block).map_err(|fault| self.fault(at, fault))?;
+        }
+        Ok(())
+    }
+
+    fn take_record_map(&mut self, at: u64, map: &mut Map) -> Result<(), TarError> {
+        let records = &mut self.over.local.sparse;
+        let segments: Vec<Segment> = records.map.take().unwrap_or_default();
+        map.take_records(segments, records.pieces).map_err(|fault| self.fault(at, fault))
+    }
+
+    /// Reads the map that takes the place of the first data, and returns how long it is.
+    fn read_text_map(&mut self, at: u64, entry: &Entry, map: &mut Map) -> Result<u64, TarError> {
+        let mut text = MapText::new();
+        let mut length = 0;
+        let mut more = true;
+        while more {
+            length += BLOCK as u64;
+            if length > entry.stored_size {
+                let reason = "its map is longer than its data";
+                return Err(self.fault(at, Fault::Sparse(reason)));
+            }
+            self.read_map_block()?;
+            more = text.take(&self.blocks.block, map).map_err(|fault| self.fault(at, fault))?;
+        }
+        Ok(length)
+    }
+
+    /// Reads a block of a sparse map, which cannot be missing.
+    fn read_map_block(&mut self) -> Result<(), TarError> {
+        match self.blocks.read_block() {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(TarError::TruncatedHeader { .. }) => Err(self.truncated("sparse map")),
+            Err(error) => Err(error),
         }
     }
-}
-
-impl<R: BufRead> Read for Expanded<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let size = self.entry.size;
-        while self.current.length == 0 && self.position < size {
-            let end = Segment {
-                offset: size,
-                length: u64::MAX,
-            };
-            self.current = self.segments.next().copied().unwrap_or(end);
-        }
-        let hole = self.current.offset.min(size).saturating_sub(self.position);
-        if hole > 0 {
-            let count = at_most(buffer, hole);
-            buffer[..count].fill(0);
-            self.position += count as u64;
-            return Ok(count);
-        }
-        if self.position >= size {
-            return Ok(0);
-        }
-        let wanted = at_most(buffer, self.current.length);
-        let count = self.data.read(&mut buffer[..wanted])?;
-        if count == 0 && wanted > 0 {
-            let (path, wanted, got) = (shown(&self.entry.path), size, self.position);
-            return Err(TarError::ShortData { path, wanted, got }.into());
-        }
-        self.position += count as u64;
-        self.current.offset += count as u64;
-        self.current.length -= count as u64;
-        Ok(count)
-    }
-}
-
-/// How much of `available` fits into the buffer.
-fn at_most(buffer: &[u8], available: u64) -> usize {
-    usize::try_from(available)
-        .unwrap_or(usize::MAX)
-        .min(buffer.len())
 }
 
 #[cfg(test)]
@@ -256,10 +240,7 @@ mod tests {
     use super::*;
 
     fn finish(pieces: &[(u64, u64)], size: u64, stored: u64) -> Result<usize, Fault> {
-        let mut map = Map::new(&Limits {
-            max_sparse_segments: 4,
-            ..Limits::default()
-        });
+        let mut map = Map::new(&Limits { max_sparse_segments: 4, ..Limits::default() });
         for &(offset, length) in pieces {
             map.push(Segment { offset, length })?;
         }
@@ -275,27 +256,15 @@ mod tests {
         assert!(finish(&[(0, 5), (4, 1)], 10, 6).is_err(), "overlap");
         assert!(finish(&[(5, 5), (0, 5)], 10, 10).is_err(), "order");
         assert!(finish(&[(0, 5), (8, 5)], 12, 10).is_err(), "beyond the end");
-        assert!(
-            finish(&[(12, 0)], 11, 0).is_err(),
-            "an empty piece beyond the end"
-        );
+        assert!(finish(&[(12, 0)], 11, 0).is_err(), "an empty piece beyond the end");
         assert!(finish(&[(0, 5)], 10, 6).is_err(), "more data than pieces");
         assert!(finish(&[(0, 5)], 10, 4).is_err(), "less data than pieces");
-        assert!(
-            finish(&[(u64::MAX, 5), (u64::MAX, 5)], 10, 4).is_err(),
-            "overflow"
-        );
-        assert!(matches!(
-            finish(&[(0, 0); 5], 10, 0),
-            Err(Fault::Limit { .. })
-        ));
+        assert!(finish(&[(u64::MAX, 5), (u64::MAX, 5)], 10, 4).is_err(), "overflow");
+        assert!(matches!(finish(&[(0, 0); 5], 10, 0), Err(Fault::Limit { .. })));
     }
 
     fn text(text: &str) -> Result<(usize, bool), Fault> {
-        let mut map = Map::new(&Limits {
-            max_sparse_segments: 1000,
-            ..Limits::default()
-        });
+        let mut map = Map::new(&Limits { max_sparse_segments: 1000, ..Limits::default() });
         let mut reader = MapText::new();
         let mut more = true;
         for part in text.as_bytes().chunks(BLOCK) {

@@ -4,11 +4,11 @@
 //! records before it. No clock, user or machine gets into an archive. Sparse files are written
 //! plain, holes as zeros: a layer's digest must not depend on how a file system keeps a file.
 
+use super::blocks::padding_of;
 use super::entry::{Entry, EntryKind, Time, shown};
 use super::error::TarError;
 use super::header::{BLOCK, Block, ZEROS, checksum, field};
 use super::pax::push_record;
-use super::reader::padding_of;
 use super::xattr;
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -32,13 +32,7 @@ pub struct TarWriter<W> {
 impl<W: Write> TarWriter<W> {
     /// Starts an archive at the stream's current place.
     pub fn new(inner: W) -> TarWriter<W> {
-        TarWriter {
-            inner,
-            offset: 0,
-            padding: 0,
-            headers: Vec::new(),
-            buffer: Vec::new(),
-        }
+        TarWriter { inner, offset: 0, padding: 0, headers: Vec::new(), buffer: Vec::new() }
     }
 
     /// Writes an entry and, for a file, exactly `entry.size` bytes of `data`.
@@ -60,12 +54,7 @@ impl<W: Write> TarWriter<W> {
             };
             if count == 0 {
                 let (path, wanted) = (shown(&entry.path), entry.size);
-                return Err(TarError::ShortData {
-                    path,
-                    wanted,
-                    got: wanted - left,
-                }
-                .into());
+                return Err(TarError::ShortData { path, wanted, got: wanted - left }.into());
             }
             self.inner.write_all(&self.buffer[..count])?;
             left -= count as u64;
@@ -125,10 +114,7 @@ fn data_size(entry: &Entry) -> u64 {
 
 /// Adds the header of an entry to `out`: one block, or with a pax header before it some more.
 pub fn encode_header(entry: &Entry, out: &mut Vec<u8>) -> Result<(), TarError> {
-    let unwritable = |reason| TarError::Unwritable {
-        path: shown(&entry.path),
-        reason,
-    };
+    let unwritable = |reason| TarError::Unwritable { path: shown(&entry.path), reason };
     let mut draft = Draft::new(entry).map_err(unwritable)?;
     if let Some(body) = draft.take_records().map_err(unwritable)? {
         push_pax_header(&entry.path, &body, out);
@@ -147,17 +133,10 @@ struct Draft {
 
 impl Draft {
     fn new(entry: &Entry) -> Result<Draft, &'static str> {
-        let mut draft = Draft {
-            block: ZEROS,
-            records: Vec::new(),
-            is_binary: false,
-        };
+        let mut draft = Draft { block: ZEROS, records: Vec::new(), is_binary: false };
         draft.block[field::MAGIC].copy_from_slice(b"ustar\x0000");
         draft.path(entry)?;
-        if [entry.uid, entry.gid, data_size(entry)]
-            .into_iter()
-            .any(|value| value >> 63 != 0)
-        {
+        if [entry.uid, entry.gid, data_size(entry)].into_iter().any(|value| value >> 63 != 0) {
             return Err("its size or owner is a number beyond 63 bits");
         }
         draft.number(field::MODE, "mode", u64::from(entry.mode & 0o7777));
@@ -223,9 +202,7 @@ impl Draft {
 
     /// Whole seconds from 1970 to 2242 fit into the field.
     fn mtime(&mut self, time: Time) -> Result<(), &'static str> {
-        let plain = u64::try_from(time.seconds)
-            .ok()
-            .filter(|seconds| *seconds < 1 << 33);
+        let plain = u64::try_from(time.seconds).ok().filter(|seconds| *seconds < 1 << 33);
         self.number(field::MTIME, "mtime", plain.unwrap_or(0));
         match plain.is_none() || time.nanos != 0 {
             true => self.extra_time("mtime", Some(time)),
@@ -276,8 +253,7 @@ impl Draft {
                 let key = [b"LIBARCHIVE.xattr.", &xattr::escape(name)[..]].concat();
                 self.records.push((key, xattr::encode_base64(value)));
             } else {
-                self.records
-                    .push(([b"SCHILY.xattr.", &name[..]].concat(), value.clone()));
+                self.records.push(([b"SCHILY.xattr.", &name[..]].concat(), value.clone()));
             }
         }
         Ok(())
@@ -305,9 +281,7 @@ impl Draft {
         if self.is_binary {
             push_record(&mut body, b"hdrcharset", b"BINARY");
         }
-        self.records
-            .iter()
-            .for_each(|(key, value)| push_record(&mut body, key, value));
+        self.records.iter().for_each(|(key, value)| push_record(&mut body, key, value));
         match body.len() > MAX_PAX_BYTES {
             true => Err("its names and attributes are larger than readers accept"),
             false => Ok(Some(body)),
@@ -330,37 +304,21 @@ fn split_path(path: &[u8]) -> Option<(&[u8], &[u8])> {
     }
     // The name must not be empty, so that a last slash does not count; nor may the prefix be.
     let searched = &path[..path.len().min(field::PREFIX.len() + 2) - 1];
-    let cut = searched
-        .iter()
-        .rposition(|&byte| byte == b'/')
-        .filter(|&cut| cut > 0)?;
+    let cut = searched.iter().rposition(|&byte| byte == b'/').filter(|&cut| cut > 0)?;
     let (prefix, name) = (&path[..cut], &path[cut + 1..]);
     (name.len() <= field::NAME.len()).then_some((prefix, name))
 }
 
 /// What of a text can stand in a header for readers that know no pax.
 fn ascii(text: &[u8], room: usize) -> Vec<u8> {
-    text.iter()
-        .take(room)
-        .map(|&byte| if byte.is_ascii() { byte } else { b'_' })
-        .collect()
+    text.iter().take(room).map(|&byte| if byte.is_ascii() { byte } else { b'_' }).collect()
 }
 
 /// Adds a pax header with this body. Its own name is only ever seen by readers that know no pax.
 fn push_pax_header(path: &[u8], body: &[u8], out: &mut Vec<u8>) {
-    let trimmed = path
-        .iter()
-        .rposition(|&byte| byte != b'/')
-        .map_or(0, |last| last + 1);
-    let base = path[..trimmed]
-        .rsplit(|&byte| byte == b'/')
-        .next()
-        .unwrap_or(path);
-    let mut draft = Draft {
-        block: ZEROS,
-        records: Vec::new(),
-        is_binary: false,
-    };
+    let trimmed = path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+    let base = path[..trimmed].rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+    let mut draft = Draft { block: ZEROS, records: Vec::new(), is_binary: false };
     let mut name = b"PaxHeaders/".to_vec();
     name.extend(ascii(base, field::NAME.len() - name.len()));
     draft.put(field::NAME, &name);
@@ -368,13 +326,7 @@ fn push_pax_header(path: &[u8], body: &[u8], out: &mut Vec<u8>) {
     draft.block[field::TYPE] = b'x';
     draft.number(field::MODE, "mode", 0o644);
     draft.number(field::SIZE, "size", body.len() as u64);
-    for at in [
-        field::UID,
-        field::GID,
-        field::MTIME,
-        field::MAJOR,
-        field::MINOR,
-    ] {
+    for at in [field::UID, field::GID, field::MTIME, field::MAJOR, field::MINOR] {
         draft.number(at, "", 0);
     }
     out.extend_from_slice(draft.seal());

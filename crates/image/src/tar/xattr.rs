@@ -36,12 +36,7 @@ pub(super) fn escape(name: &[u8]) -> Vec<u8> {
 
 /// The bytes behind base64 text, padded or not; nothing if it is none.
 pub(super) fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let padding = text
-        .iter()
-        .rev()
-        .take(2)
-        .take_while(|&&byte| byte == b'=')
-        .count();
+    let padding = text.iter().rev().take(2).take_while(|&&byte| byte == b'=').count();
     let digits = &text[..text.len() - padding];
     if digits.len() % 4 == 1 {
         return None;
@@ -50,9 +45,7 @@ pub(super) fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     for group in digits.chunks(4) {
         let mut bits = 0;
         for place in 0..4 {
-            let digit = group
-                .get(place)
-                .map_or(Some(0), |&digit| base64_value(digit))?;
+            let digit = group.get(place).map_or(Some(0), |&digit| base64_value(digit))?;
             bits = bits << 6 | digit;
         }
         bytes.extend_from_slice(&u32::to_be_bytes(bits)[1..group.len()]);

@@ -3,7 +3,7 @@
 use super::names::{Start, clean, clean_from, shown};
 use super::{
     Content, DEAD, EXPLICIT, Inode, LayerTree, NAMED_FROM_ROOT, Node, NodeId, OPAQUE, REPLACES,
-    SparseFile, TreeError, WHITEOUT, implied_folder,
+    S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, TreeError, WHITEOUT, implied_folder,
 };
 use crate::tar::{Entry, EntryKind};
 
@@ -12,11 +12,8 @@ const WHITEOUT_META_PREFIX: &[u8] = b".wh..wh.";
 const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
 /// As many links as Linux follows on one path.
 const MAX_LINKS: usize = 40;
-/// The time of a whiteout; nobody sees it.
-const S_IFCHR: u32 = 0o020_000;
-const S_IFMT: u32 = 0o170_000;
-const S_IFDIR: u32 = 0o040_000;
-const S_IFLNK: u32 = 0o120_000;
+/// What one place takes besides its name: itself, its file, its part of the table of names.
+const NODE_MEMORY: usize = size_of::<Node>() + size_of::<Inode>() + 12;
 
 /// What became of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +61,10 @@ impl LayerTree {
         }
         let start = if direct { start } else { Start::Root };
         self.check_duplicate(entry, folder, last, start, direct)?;
+        // What overlay takes for a mark must not be a file for another driver.
+        if entry.kind == (EntryKind::Char { major: 0, minor: 0 }) {
+            return self.hide(entry, folder, last);
+        }
         self.place(entry, folder, last, start)
     }
 
@@ -85,10 +86,17 @@ impl LayerTree {
         if parts.iter().any(|part| part.len() > 255) {
             return Err(TreeError::LongName { path: shown(path) });
         }
-        if parts.len() > self.limits.depth {
-            return Err(TreeError::TooDeep { path: shown(path), limit: self.limits.depth });
+        if path.contains(&0) {
+            return Err(TreeError::NulInName { path: shown(path) });
         }
-        Ok(())
+        self.check_depth(path, parts.len())
+    }
+
+    fn check_depth(&self, path: &[u8], depth: usize) -> Result<(), TreeError> {
+        match depth > self.limits.depth {
+            true => Err(TreeError::TooDeep { path: shown(path), limit: self.limits.depth }),
+            false => Ok(()),
+        }
     }
 
     /// The folder named by these parts, made if the layer has not got it yet, and whether the way
@@ -106,19 +114,32 @@ impl LayerTree {
                 S_IFDIR => next,
                 S_IFLNK => {
                     direct = false;
-                    self.follow(next, &mut links)
-                        .ok_or_else(|| TreeError::DanglingParent { path: shown(path) })?
+                    let found = self.follow(next, &mut links);
+                    if links > MAX_LINKS {
+                        return Err(TreeError::LinkLoop { path: shown(path) });
+                    }
+                    found.ok_or_else(|| TreeError::DanglingParent { path: shown(path) })?
                 }
                 _ => {
                     let parent = shown(&parts[..=index].join(&b'/'));
                     return Err(TreeError::ParentNotFolder { path: shown(path), parent });
                 }
             };
-            if links > MAX_LINKS {
-                return Err(TreeError::LinkLoop { path: shown(path) });
-            }
+        }
+        if !direct {
+            // A way through links may be deeper than its name.
+            self.check_depth(path, self.depth(at) + 1)?;
         }
         Ok((at, direct))
+    }
+
+    fn depth(&self, node: NodeId) -> usize {
+        let mut depth = 0;
+        let mut at = node;
+        while at != NodeId::ROOT {
+            (at, depth) = (self.parent(at), depth + 1);
+        }
+        depth
     }
 
     /// The folder that a link leads to inside this layer, if it does.
@@ -232,6 +253,13 @@ impl LayerTree {
                 return Ok(Placed::Skipped);
             }
             self.detach(old);
+            // What stood there goes first, and may take the link's target with it.
+            if let (Some(node), EntryKind::Hardlink(target)) = (target, &entry.kind)
+                && !self.is_live(node)
+            {
+                let (path, target) = (shown(&entry.path), shown(target));
+                return Err(TreeError::NoLinkTarget { path, target });
+            }
         }
         let node = match (inode, target) {
             (Some(inode), _) => self.insert(folder, name, inode)?,
@@ -258,115 +286,16 @@ impl LayerTree {
         Ok(found)
     }
 
-    fn make_inode(&mut self, entry: &Entry) -> Result<Inode, TreeError> {
-        let range = |what, value: String| TreeError::OutOfRange {
-            path: shown(&entry.path),
-            what,
-            value,
-        };
-        let uid = u32::try_from(entry.uid).ok().filter(|id| *id != u32::MAX);
-        let gid = u32::try_from(entry.gid).ok().filter(|id| *id != u32::MAX);
-        let uid = uid.ok_or_else(|| range("uid", entry.uid.to_string()))?;
-        let gid = gid.ok_or_else(|| range("gid", entry.gid.to_string()))?;
-        let (kind, size, content) = self.make_content(entry)?;
-        let xattrs = self.keep_xattrs(entry)?;
-        Ok(Inode {
-            mode: kind | (entry.mode & 0o7777),
-            uid,
-            gid,
-            mtime: entry.mtime.seconds,
-            mtime_nanos: entry.mtime.nanos,
-            links: 0,
-            size,
-            content,
-            xattrs,
-        })
-    }
-
-    fn make_content(&mut self, entry: &Entry) -> Result<(u32, u64, Content), TreeError> {
-        Ok(match &entry.kind {
-            EntryKind::Directory => (S_IFDIR, 0, Content::None),
-            EntryKind::Fifo => (0o010_000, 0, Content::None),
-            EntryKind::Symlink(target) => {
-                if target.is_empty() || target.len() > 4095 {
-                    let (path, value) = (shown(&entry.path), target.len().to_string());
-                    return Err(TreeError::OutOfRange { path, what: "length of the link", value });
-                }
-                let at = self.links.len() as u32;
-                self.links.extend(target);
-                (S_IFLNK, target.len() as u64, Content::Link(at, target.len() as u32))
-            }
-            EntryKind::Char { major, minor } | EntryKind::Block { major, minor } => {
-                if !self.limits.devices {
-                    return Err(TreeError::DeviceRefused { path: shown(&entry.path) });
-                }
-                if *major > 0xfff || *minor > 0xf_ffff {
-                    let (path, value) = (shown(&entry.path), format!("{major}:{minor}"));
-                    return Err(TreeError::OutOfRange { path, what: "device number", value });
-                }
-                let char = matches!(entry.kind, EntryKind::Char { .. });
-                let kind = if char { S_IFCHR } else { 0o060_000 };
-                (kind, 0, Content::Device(*major, *minor))
-            }
-            EntryKind::File => {
-                self.claim(entry.size)?;
-                let content = match &entry.sparse {
-                    Some(segments) => {
-                        let pieces = segments.iter().map(|s| (s.offset, s.length)).collect();
-                        let number = self.sparse.len() as u32;
-                        self.sparse.push(SparseFile { data_offset: entry.data_offset, pieces });
-                        Content::Sparse(number)
-                    }
-                    None if entry.size == 0 => Content::None,
-                    None => Content::Tar(entry.data_offset),
-                };
-                (0o100_000, entry.size, content)
-            }
-            EntryKind::Hardlink(_) => unreachable!("a hard link has no file of its own"),
-            EntryKind::Other(kind) => {
-                let path = shown(&entry.path);
-                return Err(TreeError::UnknownKind { path, kind: *kind as char });
-            }
-        })
-    }
-
-    fn claim(&mut self, bytes: u64) -> Result<(), TreeError> {
-        let limit = self.limits.apparent_bytes;
-        let total = self.apparent_bytes.saturating_add(bytes);
-        if total > limit {
-            return Err(TreeError::TooLarge { bytes: total, limit });
-        }
-        self.apparent_bytes = total;
-        Ok(())
-    }
-
-    /// Keeps what a mounted layer can show. Names that overlay itself reads are not the layer's to
-    /// set; names outside the known groups no file system here would take.
-    fn keep_xattrs(&mut self, entry: &Entry) -> Result<u32, TreeError> {
-        let own = |name: &[u8]| {
-            let known = [b"user.".as_slice(), b"trusted.", b"security."];
-            let overlay = [b"trusted.overlay.".as_slice(), b"user.overlay."];
-            (known.iter().any(|group| name.starts_with(group) && name.len() > group.len())
-                || matches!(name, b"system.posix_acl_access" | b"system.posix_acl_default"))
-                && !overlay.iter().any(|group| name.starts_with(group))
-                && name.len() <= 255
-        };
-        let mut kept: Vec<(Vec<u8>, Vec<u8>)> =
-            entry.xattrs.iter().filter(|(name, _)| own(name)).cloned().collect();
-        kept.sort();
-        let bytes: usize = kept.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-        if bytes > self.limits.xattr_bytes || kept.iter().any(|(_, value)| value.len() > 65535) {
-            let (path, limit) = (shown(&entry.path), self.limits.xattr_bytes.min(65535));
-            return Err(TreeError::LargeXattrs { path, bytes, limit });
-        }
-        Ok(self.pack_xattrs(&kept))
-    }
-
     fn imply(&mut self, parent: NodeId, name: &[u8]) -> Result<NodeId, TreeError> {
         self.insert(parent, name, implied_folder())
     }
 
-    fn insert(&mut self, parent: NodeId, name: &[u8], inode: Inode) -> Result<NodeId, TreeError> {
+    pub(super) fn insert(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        inode: Inode,
+    ) -> Result<NodeId, TreeError> {
         let number = self.inodes.len() as u32;
         self.inodes.push(inode);
         self.insert_name(parent, name, number)
@@ -376,6 +305,7 @@ impl LayerTree {
         if self.nodes.len() >= self.limits.entries {
             return Err(TreeError::TooManyEntries { limit: self.limits.entries });
         }
+        self.claim_memory(NODE_MEMORY + name.len())?;
         let id = self.nodes.len() as u32;
         let node = Node {
             parent: parent.0,
@@ -396,7 +326,7 @@ impl LayerTree {
         Ok(NodeId(id))
     }
 
-    fn detach(&mut self, node: NodeId) {
+    pub(super) fn detach(&mut self, node: NodeId) {
         let hash = self.hash(self.nodes[node.index()].parent, self.name(node));
         if let Ok(found) = self.table.find_entry(hash, |&id| id == node.0) {
             found.remove();

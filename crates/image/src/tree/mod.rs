@@ -10,18 +10,36 @@
 //! - parents that the tar does not list are *implied*: their owner and mode come from the layers
 //!   below when the layer is put on a stack, or are `root:root 0755`;
 //! - the same name twice is refused, since what it means would depend on who reads it;
-//! - `.wh.NAME` hides NAME of the layers below, `.wh..wh..opq` all they have in a folder.
+//! - `.wh.NAME` hides NAME of the layers below, `.wh..wh..opq` all they have in a folder; so does
+//!   a device 0:0, which overlay takes for a mark.
+//!
+//! When all entries are in, [`LayerTree::settle`] puts the tree on the layers below it.
 
 mod add;
+mod inode;
 mod names;
+mod settle;
+mod xattr;
+
+#[cfg(test)]
+mod tests;
 
 pub use add::Placed;
 pub use names::clean;
+pub use settle::{Attributes, Below, Bottom, Shown};
 
 use std::hash::BuildHasher;
 
-use hashbrown::HashTable;
 use hashbrown::DefaultHashBuilder;
+use hashbrown::HashTable;
+
+const S_IFMT: u32 = 0o170_000;
+const S_IFDIR: u32 = 0o040_000;
+const S_IFREG: u32 = 0o100_000;
+const S_IFLNK: u32 = 0o120_000;
+const S_IFCHR: u32 = 0o020_000;
+const S_IFBLK: u32 = 0o060_000;
+const S_IFIFO: u32 = 0o010_000;
 
 /// A place in the tree: a name in a folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +76,8 @@ pub enum TreeError {
     BadLinkTarget { path: String },
     #[error("{path}: a name in it is longer than 255 bytes")]
     LongName { path: String },
+    #[error("{path}: a zero byte in a name or a link")]
+    NulInName { path: String },
     #[error("{path}: more than {limit} folders deep")]
     TooDeep { path: String, limit: usize },
     #[error("{path}: {what} {value} is out of range")]
@@ -68,6 +88,10 @@ pub enum TreeError {
     UnknownKind { path: String, kind: char },
     #[error("{path}: its extended attributes take {bytes} bytes, more than {limit}")]
     LargeXattrs { path: String, bytes: usize, limit: usize },
+    #[error("{path}: its extended attribute {name} is malformed")]
+    BadXattr { path: String, name: String },
+    #[error("its names and attributes take more than {limit} bytes of memory")]
+    TooMuchMemory { limit: usize },
     #[error("more than {limit} entries")]
     TooManyEntries { limit: usize },
     #[error("its files claim {bytes} bytes in all, more than the limit of {limit}")]
@@ -85,6 +109,8 @@ pub struct TreeLimits {
     pub depth: usize,
     /// Extended attributes of one file, names and values.
     pub xattr_bytes: usize,
+    /// Memory for all of it: entries, names, links, attributes, maps of sparse files.
+    pub memory: usize,
     /// Whether block and character devices may be in it.
     pub devices: bool,
 }
@@ -96,6 +122,7 @@ impl Default for TreeLimits {
             apparent_bytes: 1 << 40,
             depth: 1024,
             xattr_bytes: 192 << 10,
+            memory: 1 << 30,
             devices: true,
         }
     }
@@ -129,29 +156,12 @@ pub struct Inode {
     pub mtime: i64,
     /// Nanoseconds of it.
     pub mtime_nanos: u32,
-    /// Number of names (for folders: two and one for each folder in it), counted when written.
-    pub links: u32,
     /// Apparent size.
     pub size: u64,
     /// Where its bytes are.
     pub content: Content,
     /// Offset in the tree's attribute memory, plus one.
     xattrs: u32,
-}
-
-/// A folder's attributes as another layer has them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Attributes {
-    /// Kind and permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Seconds of the modification time.
-    pub mtime: i64,
-    /// Nanoseconds of it.
-    pub mtime_nanos: u32,
 }
 
 const EXPLICIT: u8 = 1;
@@ -189,8 +199,11 @@ pub struct LayerTree {
     xattrs: Vec<u8>,
     sparse: Vec<SparseFile>,
     table: HashTable<u32>,
+    /// Each list of attributes once, by where it stands: many files have the same.
+    lists: HashTable<u32>,
     hasher: DefaultHashBuilder,
     limits: TreeLimits,
+    memory: usize,
     apparent_bytes: u64,
     entries: u64,
 }
@@ -209,8 +222,10 @@ impl LayerTree {
             xattrs: Vec::new(),
             sparse: Vec::new(),
             table: HashTable::new(),
+            lists: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             limits,
+            memory: 0,
             apparent_bytes: 0,
             entries: 0,
         };
@@ -305,12 +320,17 @@ impl LayerTree {
     /// Whether a folder hides what the layers below have in it.
     pub fn is_opaque(&self, node: NodeId) -> bool {
         self.nodes[node.index()].flags & (OPAQUE | REPLACES) != 0
-            && self.inode(node).mode & 0o170_000 == 0o040_000
+            && self.inode(node).mode & S_IFMT == S_IFDIR
     }
 
-    /// Whether the tar listed this place, or only something below it.
+    /// Whether this is a folder that the tar did not list, but something below it.
     pub fn is_implied(&self, node: NodeId) -> bool {
-        self.nodes[node.index()].flags & EXPLICIT == 0
+        self.nodes[node.index()].flags & (EXPLICIT | WHITEOUT) == 0
+    }
+
+    /// Whether this is a folder.
+    pub fn is_folder(&self, node: NodeId) -> bool {
+        self.inode(node).mode & S_IFMT == S_IFDIR
     }
 
     /// Whether the place is still part of the tree.
@@ -325,28 +345,6 @@ impl LayerTree {
             }
             at = self.parent(at);
         }
-    }
-
-    /// The folders that the tar did not list, root first, parents before children.
-    pub fn implied(&self) -> impl Iterator<Item = NodeId> + '_ {
-        (0..self.nodes.len() as u32).map(NodeId).filter(|&node| {
-            self.is_implied(node) && self.is_live(node)
-        })
-    }
-
-    /// Gives an implied folder what the layers below say of it.
-    pub fn settle_implied(
-        &mut self,
-        node: NodeId,
-        below: Attributes,
-        xattrs: &[(Vec<u8>, Vec<u8>)],
-    ) {
-        let packed = self.pack_xattrs(xattrs);
-        let number = self.nodes[node.index()].inode as usize;
-        let inode = &mut self.inodes[number];
-        (inode.mode, inode.uid, inode.gid) = (below.mode, below.uid, below.gid);
-        (inode.mtime, inode.mtime_nanos) = (below.mtime, below.mtime_nanos);
-        inode.xattrs = packed;
     }
 
     /// A file's extended attributes.
@@ -395,20 +393,51 @@ impl LayerTree {
         &self.names[node.name as usize..][..node.name_len as usize]
     }
 
-    fn pack_xattrs(&mut self, xattrs: &[(Vec<u8>, Vec<u8>)]) -> u32 {
-        if xattrs.is_empty() {
-            return 0;
+    /// Notes that so much more memory is taken, or that it is too much.
+    fn claim_memory(&mut self, bytes: usize) -> Result<(), TreeError> {
+        self.memory = self.memory.saturating_add(bytes);
+        match self.memory > self.limits.memory {
+            true => Err(TreeError::TooMuchMemory { limit: self.limits.memory }),
+            false => Ok(()),
         }
-        let at = self.xattrs.len() as u32;
-        self.xattrs.extend((xattrs.len() as u32).to_le_bytes());
-        for (name, value) in xattrs {
-            self.xattrs.extend((name.len() as u32).to_le_bytes());
-            self.xattrs.extend((value.len() as u32).to_le_bytes());
-            self.xattrs.extend(name);
-            self.xattrs.extend(value);
-        }
-        at + 1
     }
+
+    /// Keeps a list of attributes, if it is not kept yet, and says where it is.
+    fn pack_xattrs(&mut self, xattrs: &[(Vec<u8>, Vec<u8>)]) -> Result<u32, TreeError> {
+        if xattrs.is_empty() {
+            return Ok(0);
+        }
+        let mut packed = (xattrs.len() as u32).to_le_bytes().to_vec();
+        for (name, value) in xattrs {
+            packed.extend((name.len() as u32).to_le_bytes());
+            packed.extend((value.len() as u32).to_le_bytes());
+            packed.extend(name);
+            packed.extend(value);
+        }
+        let hash = self.hasher.hash_one(packed.as_slice());
+        let kept = &self.xattrs;
+        let same = |at: &u32| kept[*at as usize..].starts_with(&packed);
+        if let Some(at) = self.lists.find(hash, same) {
+            return Ok(at + 1);
+        }
+        self.claim_memory(packed.len() + 8)?;
+        let at = self.xattrs.len() as u32;
+        self.xattrs.extend(&packed);
+        let (kept, hasher) = (&self.xattrs, &self.hasher);
+        self.lists.insert_unique(hash, at, |at| hasher.hash_one(list_at(kept, *at)));
+        Ok(at + 1)
+    }
+}
+
+/// The bytes of a packed list of attributes.
+fn list_at(kept: &[u8], at: u32) -> &[u8] {
+    let whole = &kept[at as usize..];
+    let mut rest = whole;
+    for _ in 0..take_u32(&mut rest) {
+        let (name, value) = (take_u32(&mut rest), take_u32(&mut rest));
+        rest = &rest[name as usize + value as usize..];
+    }
+    &whole[..whole.len() - rest.len()]
 }
 
 fn implied_folder() -> Inode {
@@ -418,7 +447,6 @@ fn implied_folder() -> Inode {
         gid: 0,
         mtime: 0,
         mtime_nanos: 0,
-        links: 0,
         size: 0,
         content: Content::None,
         xattrs: 0,

@@ -14,7 +14,7 @@ use sys::lock::Mode;
 
 use super::{Driver, DriverKind, Made, Stacked, UnpackedFolder, chains_in};
 use crate::error::{Result, StoreError};
-use crate::paths::Paths;
+use crate::paths::{Paths, create_private};
 
 pub(super) struct Erofs {
     paths: Paths,
@@ -39,7 +39,7 @@ impl Erofs {
         if sys::mount::is_mounted(target).unwrap_or(false) {
             return Ok(());
         }
-        fs::create_dir_all(target).map_err(StoreError::io("create", target))?;
+        create_private(target)?;
         let index = self.paths.index(&layer.chain);
         let tar = self.paths.blob(&layer.diff.0);
         let mount = sys::mount::erofs(&index, &tar, false).map_err(|source| match source.kind() {
@@ -52,7 +52,7 @@ impl Erofs {
     /// Only one process mounts or unmounts layers at a time.
     fn mounting(&self) -> Result<File> {
         let run = self.paths.run();
-        fs::create_dir_all(run).map_err(StoreError::io("create", run))?;
+        create_private(run)?;
         let path = run.join("mounting");
         let file = File::options()
             .write(true)

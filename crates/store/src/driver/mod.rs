@@ -7,6 +7,7 @@ mod probe;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -76,10 +77,34 @@ pub struct Made<'a> {
     pub folder: Option<UnpackedFolder>,
 }
 
+/// A folder on its way in, named with a lease's own name: gone when dropped, unless it was renamed.
+pub struct AsideFolder(PathBuf);
+
+impl Deref for AsideFolder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<Path> for AsideFolder {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for AsideFolder {
+    fn drop(&mut self) {
+        // The collector deletes what cannot be removed now.
+        let _ = crate::gc::remove_all(&self.0);
+    }
+}
+
 /// A folder that a layer is being unpacked into.
 pub struct UnpackedFolder {
     /// Where it is.
-    pub path: PathBuf,
+    pub path: AsideFolder,
     /// What writes it.
     pub sink: FolderSink,
 }
@@ -88,9 +113,10 @@ impl UnpackedFolder {
     /// Begins one.
     pub(crate) fn begin(path: &Path, marks: Marks, owners: &Ownership) -> Result<UnpackedFolder> {
         fs::create_dir(path).map_err(StoreError::io("create", path))?;
+        let aside = AsideFolder(path.to_owned());
         let folder = sys::fs::open_folder(path).map_err(StoreError::io("open", path))?;
         let sink = FolderSink::new(folder, marks, owners.clone());
-        Ok(UnpackedFolder { path: path.to_owned(), sink })
+        Ok(UnpackedFolder { path: aside, sink })
     }
 }
 

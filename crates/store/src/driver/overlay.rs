@@ -51,10 +51,8 @@ impl Driver for Overlay {
         let folders = self.paths.folders(DriverKind::Overlay.as_str());
         fs::create_dir_all(&folders).map_err(StoreError::io("create", &folders))?;
         match fs::rename(&path, &target) {
-            // Somebody else was quicker with the same layer.
-            Err(_) if target.exists() => {
-                fs::remove_dir_all(&path).map_err(StoreError::io("remove", &path))
-            }
+            // Somebody else was quicker with the same layer; ours goes when it is dropped.
+            Err(_) if target.exists() => Ok(()),
             other => other.map_err(StoreError::io("rename", &path)),
         }
     }

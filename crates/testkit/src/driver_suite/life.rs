@@ -13,7 +13,6 @@ use crate::child::{Child, child};
 use crate::layer::Layer;
 use crate::oracle::apply;
 use crate::random::stack;
-use crate::scratch::Scratch;
 use crate::tree::Tree;
 
 /// Nothing can be changed through a view, of one layer or of many.

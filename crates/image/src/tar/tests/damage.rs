@@ -12,30 +12,16 @@ fn sample() -> Vec<u8> {
         .text(field::GNU_SPARSE, piece)
         .byte(field::GNU_IS_EXTENDED, 1)
         .text(field::GNU_REAL_SIZE, "00000001750");
-    let map = [
-        b"1\n995\n5\n".to_vec(),
-        vec![0; BLOCK - 8],
-        b"hello".to_vec(),
-    ]
-    .concat();
+    let map = [b"1\n995\n5\n".to_vec(), vec![0; BLOCK - 8], b"hello".to_vec()].concat();
     archive(&[
         pax(b'g', &[("uname", b"wide"), ("mtime", b"1.5")]),
         Raw::new(b'5', "dir/", 0).alone(),
         Raw::new(b'L', "l", 150).gnu().with(&[b'l'; 150]),
         Raw::new(b'K', "k", 150).gnu().with(&[b'k'; 150]),
         Raw::new(b'2', "link", 0).gnu().alone(),
-        pax(
-            b'x',
-            &[
-                ("path", b"some/path"),
-                ("SCHILY.xattr.user.a", b"b"),
-                ("size", b"600"),
-            ],
-        ),
+        pax(b'x', &[("path", b"some/path"), ("SCHILY.xattr.user.a", b"b"), ("size", b"600")]),
         Raw::new(b'0', "file", 0).with(&[b'x'; 600]),
-        Raw::new(b'1', "hard", 600)
-            .text(field::LINK, "some/path")
-            .with(&[b'x'; 600]),
+        Raw::new(b'1', "hard", 600).text(field::LINK, "some/path").with(&[b'x'; 600]),
         old_sparse.with(&[vec![0; BLOCK], b"hello".to_vec()].concat()),
         pax(
             b'x',
@@ -46,14 +32,9 @@ fn sample() -> Vec<u8> {
             ],
         ),
         Raw::new(b'0', "new", map.len()).with(&map),
-        pax(
-            b'x',
-            &[("GNU.sparse.map", b"0,2,5,3"), ("GNU.sparse.size", b"8")],
-        ),
+        pax(b'x', &[("GNU.sparse.map", b"0,2,5,3"), ("GNU.sparse.size", b"8")]),
         Raw::new(b'0', "middle", 5).with(b"hello"),
-        Raw::new(b'3', "tty", 0)
-            .text(field::MAJOR, "0000005")
-            .alone(),
+        Raw::new(b'3', "tty", 0).text(field::MAJOR, "0000005").alone(),
     ])
 }
 
@@ -84,14 +65,9 @@ fn expand(bytes: &[u8]) -> io::Result<u64> {
 #[test]
 fn the_sample_is_whole() {
     let members = read_bytes(&sample()).unwrap();
-    let paths: Vec<_> = members
-        .iter()
-        .map(|(entry, _)| String::from_utf8_lossy(&entry.path[..3]))
-        .collect();
-    assert_eq!(
-        paths,
-        ["dir", "lll", "som", "har", "old", "new", "mid", "tty"]
-    );
+    let paths: Vec<_> =
+        members.iter().map(|(entry, _)| String::from_utf8_lossy(&entry.path[..3])).collect();
+    assert_eq!(paths, ["dir", "lll", "som", "har", "old", "new", "mid", "tty"]);
     assert_eq!(expand(&sample()).unwrap(), 600 + 1000 + 1000 + 8);
 }
 
@@ -124,10 +100,7 @@ fn pieces_of_any_size_read_the_same() {
     let bytes = sample();
     let whole = read_bytes(&bytes).unwrap();
     for size in [1, 2, 7, 100, 511, 512, 513, 4096] {
-        assert!(
-            read_all(BufReader::with_capacity(size, &bytes[..])).unwrap() == whole,
-            "{size}"
-        );
+        assert!(read_all(BufReader::with_capacity(size, &bytes[..])).unwrap() == whole, "{size}");
     }
 }
 
@@ -146,10 +119,7 @@ fn data_can_be_lent_and_left() {
     let file = Raw::new(b'0', "f", 5).with(b"hello");
     let mut reader = TarReader::new(&file[..BLOCK], Limits::default());
     reader.next().unwrap();
-    assert_eq!(
-        reader.data().fill_buf().unwrap_err().kind(),
-        io::ErrorKind::UnexpectedEof
-    );
+    assert_eq!(reader.data().fill_buf().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
 }
 
 #[test]
@@ -183,15 +153,10 @@ fn a_failing_stream_is_no_end() {
     for length in [0, 100, 512, 700, 1024, 1536, 2000, 3000, bytes.len()] {
         let stream = BufReader::new(Failing(&bytes[..length], false));
         let error = read_all(stream).unwrap_err();
-        let TarError::Read { source, .. } = &error else {
-            panic!("{length}: {error:?}")
-        };
+        let TarError::Read { source, .. } = &error else { panic!("{length}: {error:?}") };
         assert_eq!(source.to_string(), "gone");
         let carried = io::Error::from(error);
-        assert!(matches!(
-            TarError::inside(&carried),
-            Some(TarError::Read { .. })
-        ));
+        assert!(matches!(TarError::inside(&carried), Some(TarError::Read { .. })));
     }
 }
 

@@ -1,7 +1,8 @@
 //! The reader and the writer, against each other, other programs, and bad intentions.
 
 mod damage;
-mod hostile;
+mod headers;
+mod overrides;
 mod programs;
 mod roundtrip;
 
@@ -24,10 +25,7 @@ fn read_all<R: BufRead>(archive: R) -> Result<Vec<Member>, TarError> {
         assert_eq!(entry.header_offset % BLOCK as u64, 0);
         assert_eq!(entry.data_offset % BLOCK as u64, 0);
         let mut data = Vec::new();
-        reader
-            .data()
-            .read_to_end(&mut data)
-            .map_err(|error| TarError::try_from(error).unwrap())?;
+        reader.data().read_to_end(&mut data).map_err(|error| TarError::try_from(error).unwrap())?;
         assert_eq!(data.len() as u64, entry.stored_size);
         if let Some((before, _)) = members.last() {
             assert!(before.data_offset + before.stored_size <= entry.header_offset);
@@ -123,4 +121,12 @@ fn archive(parts: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = parts.concat();
     bytes.extend_from_slice(&[0; 2 * BLOCK]);
     bytes
+}
+
+/// Reads what cannot be read, and returns why.
+#[track_caller]
+fn refuse(archive: &[u8]) -> TarError {
+    let error = read_bytes(archive).expect_err("must be refused");
+    assert!(!error.to_string().is_empty());
+    error
 }

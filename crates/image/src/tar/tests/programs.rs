@@ -1,7 +1,6 @@
 //! Against the tar programs of this machine: what they write is read, what is written they read.
 
 use super::*;
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
@@ -11,10 +10,7 @@ use std::process::Command;
 
 /// What a program prints; nothing, with a word why, if the machine lacks it.
 fn run(command: &mut Command) -> Option<Vec<u8>> {
-    let output = command
-        .output()
-        .inspect_err(|error| eprintln!("skipped: {error}"))
-        .ok()?;
+    let output = command.output().inspect_err(|error| eprintln!("skipped: {error}")).ok()?;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}");
     Some(output.stdout)
@@ -23,11 +19,7 @@ fn run(command: &mut Command) -> Option<Vec<u8>> {
 /// A folder as GNU tar archives it.
 fn gnu_tar(folder: &Path, options: &[&str]) -> Vec<u8> {
     let mut command = Command::new("tar");
-    command
-        .arg("-C")
-        .arg(folder)
-        .args(options)
-        .args(["--sort=name", "-cf", "-", "."]);
+    command.arg("-C").arg(folder).args(options).args(["--sort=name", "-cf", "-", "."]);
     run(&mut command).expect("GNU tar is part of every system these tests run on")
 }
 
@@ -52,7 +44,6 @@ fn simple_folder() -> tempfile::TempDir {
     fs::set_permissions(at("dir/1"), fs::Permissions::from_mode(0o4755)).unwrap();
     fs::hard_link(at("dir/513"), at("dir/other-513")).unwrap();
     symlink("../somewhere", at("dir/link")).unwrap();
-    run(Command::new("mkfifo").arg(at("pipe"))).unwrap();
     touch(&at("dir/1"), "2001-02-03 04:05:06Z");
     folder
 }
@@ -60,14 +51,11 @@ fn simple_folder() -> tempfile::TempDir {
 /// A folder with what only newer formats can hold.
 fn full_folder() -> tempfile::TempDir {
     let folder = simple_folder();
-    let deep = folder
-        .path()
-        .join("long".repeat(30))
-        .join("deep".repeat(40))
-        .join("er".repeat(60));
+    let deep = folder.path().join("long".repeat(30)).join("deep".repeat(40)).join("er".repeat(60));
     fs::create_dir_all(&deep).unwrap();
     fs::write(deep.join("n".repeat(200)), "long").unwrap();
     symlink("t".repeat(300), deep.join("link")).unwrap();
+    run(Command::new("mkfifo").arg(folder.path().join("pipe"))).unwrap();
     fs::write(folder.path().join("schön"), "UTF-8").unwrap();
     fs::write(folder.path().join(OsStr::from_bytes(b"caf\xe9")), "Latin 1").unwrap();
     touch(&folder.path().join("schön"), "1969-12-31 23:59:58.5Z");
@@ -80,33 +68,15 @@ fn check_entry(folder: &Path, entry: &Entry, content: &[u8], has_nanos: bool) {
     let path = folder.join(path_of(&entry.path));
     let found = fs::symlink_metadata(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
     assert_eq!(entry.mode, found.mode() & 0o7777, "{path:?}");
-    assert_eq!(
-        (entry.uid, entry.gid),
-        (found.uid().into(), found.gid().into()),
-        "{path:?}"
-    );
-    let nanos = if has_nanos {
-        found.mtime_nsec() as u32
-    } else {
-        0
-    };
-    assert_eq!(
-        entry.mtime,
-        Time {
-            seconds: found.mtime(),
-            nanos
-        },
-        "{path:?}"
-    );
+    assert_eq!((entry.uid, entry.gid), (found.uid().into(), found.gid().into()), "{path:?}");
+    let nanos = if has_nanos { found.mtime_nsec() as u32 } else { 0 };
+    assert_eq!(entry.mtime, Time { seconds: found.mtime(), nanos }, "{path:?}");
     match &entry.kind {
         EntryKind::File => assert!(fs::read(&path).unwrap() == content, "{path:?}"),
         EntryKind::Directory => assert!(found.is_dir() && entry.path.ends_with(b"/"), "{path:?}"),
         EntryKind::Symlink(to) => assert_eq!(fs::read_link(&path).unwrap(), path_of(to)),
         EntryKind::Hardlink(to) => {
-            assert_eq!(
-                fs::metadata(folder.join(path_of(to))).unwrap().ino(),
-                found.ino()
-            );
+            assert_eq!(fs::metadata(folder.join(path_of(to))).unwrap().ino(), found.ino());
         }
         EntryKind::Fifo => assert_eq!(found.mode() & 0o170000, 0o010000),
         other => panic!("{path:?} is no {other:?}"),
@@ -117,9 +87,7 @@ fn check_entry(folder: &Path, entry: &Entry, content: &[u8], has_nanos: bool) {
 #[track_caller]
 fn check_archive(folder: &Path, archive: &[u8], has_nanos: bool) {
     let members = read_bytes(archive).unwrap();
-    members
-        .iter()
-        .for_each(|(entry, data)| check_entry(folder, entry, data, has_nanos));
+    members.iter().for_each(|(entry, data)| check_entry(folder, entry, data, has_nanos));
     let listed = run(Command::new("find").arg(folder).arg("-printf").arg("x")).unwrap();
     assert_eq!(members.len(), listed.len());
 }
@@ -128,22 +96,14 @@ fn check_archive(folder: &Path, archive: &[u8], has_nanos: bool) {
 fn reads_every_format_of_gnu_tar() {
     let folder = simple_folder();
     for format in ["v7", "ustar", "oldgnu", "gnu"] {
-        check_archive(
-            folder.path(),
-            &gnu_tar(folder.path(), &["--format", format]),
-            false,
-        );
+        check_archive(folder.path(), &gnu_tar(folder.path(), &["--format", format]), false);
     }
     let folder = full_folder();
     for format in ["oldgnu", "gnu"] {
         let archive = gnu_tar(folder.path(), &["--format", format]);
         check_archive(folder.path(), &archive, false);
     }
-    check_archive(
-        folder.path(),
-        &gnu_tar(folder.path(), &["--format=posix"]),
-        true,
-    );
+    check_archive(folder.path(), &gnu_tar(folder.path(), &["--format=posix"]), true);
 }
 
 #[test]
@@ -153,41 +113,21 @@ fn reads_other_times_and_owners() {
     touch(&folder.path().join("f"), "1960-01-01 00:00:00.25Z");
     touch(folder.path(), "2300-01-01 00:00:00Z");
     for format in ["gnu", "posix"] {
-        let options = [
-            "--format",
-            format,
-            "--owner=someone:3000000",
-            "--group=some:4294967290",
-        ];
+        let options = ["--format", format, "--owner=someone:3000000", "--group=some:4294967290"];
         let members = read_bytes(&gnu_tar(folder.path(), &options)).unwrap();
         assert_eq!(members[0].0.mtime.seconds, 10413792000);
         let (file, _) = &members[1];
         assert_eq!((file.uid, file.gid), (3000000, 4294967290));
-        assert_eq!(
-            (&file.uname[..], &file.gname[..]),
-            (&b"someone"[..], &b"some"[..])
-        );
+        assert_eq!((&file.uname[..], &file.gname[..]), (&b"someone"[..], &b"some"[..]));
         let nanos = if format == "posix" { 250_000_000 } else { 0 };
-        assert_eq!(
-            file.mtime,
-            Time {
-                seconds: -315619200,
-                nanos
-            }
-        );
-        assert_eq!(
-            (file.atime.is_some(), file.ctime.is_some()),
-            (nanos > 0, nanos > 0)
-        );
+        assert_eq!(file.mtime, Time { seconds: -315619200, nanos });
+        assert_eq!((file.atime.is_some(), file.ctime.is_some()), (nanos > 0, nanos > 0));
     }
     let options = ["--format=gnu", "--incremental"];
     let members = read_bytes(&gnu_tar(folder.path(), &options)).unwrap();
     assert_eq!(members[0].0.kind, EntryKind::Other(b'D'));
     assert!(members[1].0.atime.is_some() && members[1].0.ctime.is_some());
-    let options = [
-        "--format=posix",
-        "--pax-option=globexthdr.name=g,uname=wide,mtime=7",
-    ];
+    let options = ["--format=posix", "--pax-option=globexthdr.name=g,uname=wide,mtime=7"];
     let members = read_bytes(&gnu_tar(folder.path(), &options)).unwrap();
     assert!(members.iter().all(|(entry, _)| entry.uname == b"wide"));
 }
@@ -211,11 +151,11 @@ fn reads_sparse_files_of_every_version() {
     };
     create("all-hole", 1 << 20);
     create("start", 1 << 20).write_at(b"start", 0).unwrap();
-    create("end", (1 << 20) + 5)
-        .write_at(b"end", (1 << 20) + 2)
-        .unwrap();
+    create("end", (1 << 20) + 5).write_at(b"end", (1 << 20) + 2).unwrap();
     let many = create("many", 200 << 16);
-    (0..200).for_each(|at| drop(many.write_at(&[at as u8; 5000], at << 16).unwrap()));
+    for at in 0..200 {
+        many.write_at(&[at as u8; 5000], at << 16).unwrap();
+    }
     fs::write(folder.path().join("plain"), vec![b'x'; 9999]).unwrap();
     let files = ["all-hole", "start", "end", "many", "plain"];
     for options in SPARSE {
@@ -234,11 +174,7 @@ fn reads_sparse_files_of_every_version() {
             assert!(content == expected, "{name} {options:?}");
             let is_sparse = name != "plain";
             assert_eq!(entry.sparse.is_some(), is_sparse, "{name} {options:?}");
-            assert_eq!(
-                entry.stored_size < entry.size,
-                is_sparse,
-                "{name} {options:?}"
-            );
+            assert_eq!(entry.stored_size < entry.size, is_sparse, "{name} {options:?}");
             seen += 1;
         }
         assert_eq!(seen, files.len());
@@ -282,17 +218,11 @@ fn reads_extended_attributes() {
     ];
     let mut archives = vec![gnu_tar(folder.path(), &["--format=posix", "--xattrs"])];
     let mut bsdtar = Command::new("bsdtar");
-    bsdtar
-        .args(["--format=pax", "--xattrs", "-cf", "-", "-C"])
-        .arg(folder.path())
-        .arg(".");
+    bsdtar.args(["--format=pax", "--xattrs", "-cf", "-", "-C"]).arg(folder.path()).arg(".");
     archives.extend(run(&mut bsdtar));
     for archive in archives {
         let members = read_bytes(&archive).unwrap();
-        let (entry, _) = members
-            .iter()
-            .find(|(entry, _)| entry.path.ends_with(b"f"))
-            .unwrap();
+        let (entry, _) = members.iter().find(|(entry, _)| entry.path.ends_with(b"f")).unwrap();
         assert_eq!(entry.xattrs, expected);
     }
 }
@@ -300,6 +230,8 @@ fn reads_extended_attributes() {
 #[test]
 fn reads_every_format_of_bsdtar() {
     let folder = full_folder();
+    // Times before 1970 come out of bsdtar changed, or not at all.
+    touch(&folder.path().join("schön"), "1970-01-02 00:00:00.5Z");
     for (format, has_nanos) in [("gnutar", false), ("pax", true)] {
         let mut command = Command::new("bsdtar");
         command.args(["--format", format, "--no-xattrs", "-cf", "-", "-C"]);
@@ -343,27 +275,12 @@ for format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         let members = read_bytes(archive).unwrap();
         assert_eq!(members.len(), 3);
         let (file, data) = &members[0];
-        assert_eq!(
-            (file.size, &data[..], &file.path[..6]),
-            (5, &b"hello"[..], &b"dir/nn"[..])
-        );
-        assert_eq!(
-            members[1].0.kind,
-            EntryKind::Block {
-                major: 8,
-                minor: 17
-            }
-        );
+        assert_eq!((file.size, &data[..], &file.path[..6]), (5, &b"hello"[..], &b"dir/nn"[..]));
+        assert_eq!(members[1].0.kind, EntryKind::Block { major: 8, minor: 17 });
         assert_eq!(members[2].0.kind, EntryKind::File);
         let is_pax = formats == 2;
-        let odd = Time {
-            seconds: -3,
-            nanos: 500_000_000,
-        };
-        let usual = Time {
-            seconds: 1_000_000_000,
-            nanos: 0,
-        };
+        let odd = Time { seconds: -3, nanos: 500_000_000 };
+        let usual = Time { seconds: 1_000_000_000, nanos: 0 };
         assert_eq!(file.mtime, if is_pax { odd } else { usual });
         assert_eq!(file.uid, if is_pax { 1 << 40 } else { 0 });
         assert_eq!(file.gname, if is_pax { &b"wide"[..] } else { b"" });
@@ -374,10 +291,7 @@ for format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
 
 /// Entries of every kind a user without rights can extract, named to need every form of header.
 fn writable() -> Vec<Member> {
-    let mtime = Time {
-        seconds: 1_000_000_000,
-        nanos: 0,
-    };
+    let mtime = Time { seconds: 1_000_000_000, nanos: 0 };
     let entry = |path: &[u8], kind| Entry {
         path: path.into(),
         kind,
@@ -387,22 +301,12 @@ fn writable() -> Vec<Member> {
     };
     let file = |path: &[u8], content: &[u8]| {
         let size = content.len() as u64;
-        (
-            Entry {
-                size,
-                mode: 0o640,
-                ..entry(path, EntryKind::File)
-            },
-            content.to_vec(),
-        )
+        (Entry { size, mode: 0o640, ..entry(path, EntryKind::File) }, content.to_vec())
     };
     let bare = |path: &[u8], kind| (entry(path, kind), Vec::new());
     let long = [b"dir/", &b"n".repeat(230)[..]].concat();
     let mut late = file(b"dir/late", b"");
-    late.0.mtime = Time {
-        seconds: 1_600_000_000,
-        nanos: 123_456_700,
-    };
+    late.0.mtime = Time { seconds: 1_600_000_000, nanos: 123_456_700 };
     late.0.xattrs = vec![(b"user.mica".to_vec(), b"\0\n\xff".to_vec())];
     vec![
         bare(b"dir/", EntryKind::Directory),
@@ -411,7 +315,7 @@ fn writable() -> Vec<Member> {
         file("dir/schön".as_bytes(), b"UTF-8"),
         file(b"dir/caf\xe9", b"Latin 1"),
         late,
-        bare(b"dir/hard", EntryKind::Hardlink(long)),
+        (Entry { mode: 0o640, ..entry(b"dir/hard", EntryKind::Hardlink(long)) }, Vec::new()),
         bare(b"dir/link", EntryKind::Symlink(b"t".repeat(150))),
         bare(b"dir/fifo", EntryKind::Fifo),
     ]
@@ -433,10 +337,7 @@ fn check_extracted(folder: &Path, members: &[Member]) {
             }
             EntryKind::Directory => assert!(found.is_dir()),
             EntryKind::Hardlink(to) => {
-                assert_eq!(
-                    found.ino(),
-                    fs::metadata(folder.join(path_of(to))).unwrap().ino()
-                );
+                assert_eq!(found.ino(), fs::metadata(folder.join(path_of(to))).unwrap().ino());
             }
             EntryKind::Symlink(to) => assert_eq!(fs::read_link(&path).unwrap(), path_of(to)),
             _ => assert_eq!(found.mode() & 0o170000, 0o010000),
@@ -452,14 +353,7 @@ fn other_programs_extract_what_is_written() {
     let python = "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])";
     let commands: [&[&str]; 3] = [
         &["tar", "--no-same-owner", "-pxf", "ARCHIVE", "-C", "FOLDER"],
-        &[
-            "bsdtar",
-            "--no-same-owner",
-            "-pxf",
-            "ARCHIVE",
-            "-C",
-            "FOLDER",
-        ],
+        &["bsdtar", "--no-same-owner", "-pxf", "ARCHIVE", "-C", "FOLDER"],
         &["python3", "-c", python, "ARCHIVE", "FOLDER"],
     ];
     for command in commands {
@@ -481,18 +375,12 @@ fn other_programs_extract_what_is_written() {
 fn python_lists_what_is_written() {
     let device = Entry {
         path: b"dev".to_vec(),
-        kind: EntryKind::Char {
-            major: 4095,
-            minor: 1_048_575,
-        },
+        kind: EntryKind::Char { major: 4095, minor: 1_048_575 },
         uid: 3_000_000,
         gid: 5,
         uname: b"someone".to_vec(),
         gname: b"g".repeat(40),
-        mtime: Time {
-            seconds: -2,
-            nanos: 500_000_000,
-        },
+        mtime: Time { seconds: -2, nanos: 500_000_000 },
         xattrs: vec![(b"user.a".to_vec(), b"value".to_vec())],
         ..Entry::default()
     };
@@ -506,28 +394,21 @@ for i in tarfile.open(sys.argv[1]):
     let Some(listed) = run(python.args(["-c", script]).arg(archive.path())) else {
         return;
     };
-    let expected = format!(
-        "dev b'3' 4095 1048575 3000000 5 someone {} -1.5 value\n",
-        "g".repeat(40)
-    );
+    let expected =
+        format!("dev b'3' 4095 1048575 3000000 5 someone {} -1.5 value\n", "g".repeat(40));
     assert_eq!(String::from_utf8(listed).unwrap(), expected);
 }
 
 #[test]
-fn programs_find_nothing_to_complain_about() {
+fn gnu_tar_finds_nothing_to_complain_about() {
     let members = writable();
     let archive = tempfile::NamedTempFile::new().unwrap();
     fs::write(archive.path(), roundtrip::write(&members)).unwrap();
     let mut tar = Command::new("tar");
-    let output = tar.arg("-tf").arg(archive.path()).output().unwrap();
-    assert!(
-        output.status.success() && output.stderr.is_empty(),
-        "{output:?}"
-    );
-    let mut counts = BTreeMap::new();
-    output
-        .stdout
-        .split(|&byte| byte == b'\n')
-        .for_each(|line| *counts.entry(line).or_insert(0) += 1);
-    assert_eq!(counts.len(), members.len() + 1);
+    let output = tar.arg("-tf").arg(archive.path()).env("LC_ALL", "C").output().unwrap();
+    // It knows no `hdrcharset`, and takes the bytes as they are all the same.
+    let said = String::from_utf8(output.stderr).unwrap();
+    let other = said.lines().filter(|line| !line.contains("'hdrcharset'")).count();
+    assert!(output.status.success() && other == 0, "{said}");
+    assert_eq!(output.stdout.split(|&byte| byte == b'\n').count(), members.len() + 1);
 }

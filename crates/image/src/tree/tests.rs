@@ -1,0 +1,1 @@
+//! Every rule of the module's page, and everything that is refused.

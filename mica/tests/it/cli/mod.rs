@@ -1,0 +1,18 @@
+//! Every command and flag: what it prints, where, and how it ends.
+
+mod global;
+mod help;
+mod history;
+mod images;
+mod import;
+mod inspect;
+mod json;
+mod load;
+mod look;
+mod prune;
+mod rmi;
+mod save;
+mod shipping;
+mod system;
+mod tag;
+mod terminal;

@@ -1,0 +1,142 @@
+//! `mica rmi`, `mica image rm`.
+
+use serde_json::json;
+use testkit::{Layer, need_root};
+
+use crate::support::{Image, Mica, short, small};
+
+fn app() -> Image {
+    Image::new(&["app:1.0"])
+        .layer(small(), "base")
+        .layer(Layer::new().file("app", "app"), "COPY app")
+}
+
+/// The chain ids of the layers of `app`, top first.
+fn chains() -> [String; 2] {
+    let diffs = app().diff_ids();
+    let top = spec::Digest::of(format!("{} {}", diffs[0], diffs[1]).as_bytes()).to_string();
+    [top, diffs[0].clone()]
+}
+
+#[test]
+fn the_last_name_takes_the_image_and_its_layers_along() {
+    let mica = Mica::new();
+    let id = mica.load(&app());
+    mica.ok("tag app:1.0 me/app");
+    mica.run("rmi me/app").prints("Untagged: me/app:latest\n");
+    let [top, bottom] = chains();
+    mica.run("image rm app:1.0").prints(&format!(
+        "Untagged: app:1.0\nDeleted: {id}\nDeleted: {top}\nDeleted: {bottom}\n"
+    ));
+    assert_eq!(mica.ok("images -aq"), "");
+    mica.must_be_empty();
+}
+
+#[test]
+fn layers_that_others_need_stay() {
+    let mica = Mica::new();
+    let id = mica.load(&app());
+    mica.load(&Image::new(&["base"]).layer(small(), "base"));
+    mica.run("image remove app:1.0").prints(&format!(
+        "Untagged: app:1.0\nDeleted: {id}\nDeleted: {}\n",
+        chains()[0]
+    ));
+    mica.must_be_whole();
+    assert_eq!(mica.json("info -f json")["Layers"], json!(1));
+}
+
+#[test]
+fn by_id_and_prefix() {
+    let mica = Mica::new();
+    for pick in [|id: &str| id.to_owned(), |id: &str| id[7..].to_owned(), |id: &str| id[7..19].to_owned()] {
+        let id = mica.load(&app());
+        mica.ok("tag app:1.0 app:2.0");
+        // All names of one repository go with the id.
+        let run = mica.run(&format!("rmi {}", pick(&id)));
+        assert!(
+            run.out.starts_with(&format!("Untagged: app:1.0\nUntagged: app:2.0\nDeleted: {id}\n")),
+            "{run}"
+        );
+        assert_eq!(mica.ok("images -aq"), "");
+    }
+}
+
+#[test]
+fn names_in_several_repositories_are_a_conflict() {
+    let mica = Mica::new();
+    let id = mica.load(&app());
+    mica.ok("tag app:1.0 me/app");
+    mica.run(&format!("rmi {}", short(&id))).fails(
+        1,
+        &format!(
+            "Error response from daemon: conflict: unable to delete {} (must be forced) - image is \
+             referenced in multiple repositories\n",
+            short(&id)
+        ),
+    );
+    assert_eq!(mica.ok("images -q").lines().count(), 2);
+    let run = mica.run(&format!("rmi --force {}", short(&id)));
+    let expected = format!("Untagged: app:1.0\nUntagged: me/app:latest\nDeleted: {id}\n");
+    assert!(run.out.starts_with(&expected) && run.code == 0, "{run}");
+}
+
+#[test]
+fn what_is_there_goes_and_what_is_not_is_told() {
+    let mica = Mica::new();
+    let id = mica.load(&app());
+    let run = mica.run("rmi nothere app:1.0 other:1");
+    assert!(run.out.starts_with(&format!("Untagged: app:1.0\nDeleted: {id}\n")), "{run}");
+    let words: Vec<&str> = run.err.lines().filter(|line| !line.starts_with("hint")).collect();
+    assert_eq!(
+        words,
+        [
+            "Error response from daemon: No such image: nothere:latest",
+            "Error response from daemon: No such image: other:1"
+        ]
+    );
+    assert_eq!(run.code, 1);
+    // With force, what is not there is no failure.
+    let run = mica.run("rmi -f nothere");
+    assert!(run.code == 0 && run.err.contains("No such image: nothere:latest"), "{run}");
+    mica.run("rmi Upper").fails(
+        1,
+        "Error response from daemon: invalid reference format: repository name (library/Upper) \
+         must be lowercase\n",
+    );
+    mica.run("rmi").complains(1, "mica: 'mica rmi' requires at least 1 argument");
+    mica.run("rmi -x y").complains(125, "unknown shorthand flag: 'x' in -x");
+}
+
+#[test]
+fn a_mounted_image_is_a_conflict() {
+    need_root!();
+    let mica = Mica::new();
+    let id = mica.load(&app());
+    let path = mica.ok("image mount app:1.0");
+    let id = short(&id);
+    mica.run("rmi app:1.0").fails(
+        1,
+        &format!(
+            "Error response from daemon: conflict: unable to delete {id} (cannot be forced) - image \
+             is mounted at {path}\n"
+        ),
+    );
+    assert_eq!(mica.ok("images -q app:1.0"), id, "nothing happened");
+    // Another name may go.
+    mica.ok("tag app:1.0 app:2.0");
+    mica.run("rmi app:2.0").prints("Untagged: app:2.0\n");
+    let run = mica.run("rmi -f app:1.0");
+    assert!(run.code == 0 && run.out.starts_with("Untagged: app:1.0\nDeleted: sha256:"), "{run}");
+    assert!(!std::path::Path::new(&path).exists());
+    mica.must_be_empty();
+}
+
+#[test]
+fn platforms_are_chosen_and_missed() {
+    let mica = Mica::new();
+    mica.load(&app());
+    mica.run("rmi --platform linux/s390x app:1.0").complains(1, "does not provide the specified platform");
+    let host = spec::Platform::host().architecture;
+    let run = mica.run(&format!("rmi --no-prune --platform linux/{host} app:1.0"));
+    assert!(run.code == 0 && run.out.starts_with("Untagged: app:1.0\nDeleted: "), "{run}");
+}

@@ -1,0 +1,204 @@
+//! `mica system …`, `mica info`, `mica version`.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use testkit::Layer;
+
+use crate::support::{Image, Mica, short, small};
+
+fn base() -> Image {
+    Image::new(&["base:1"]).layer(small(), "base")
+}
+
+fn app() -> Image {
+    Image::new(&["app:1.0"])
+        .layer(small(), "base")
+        .layer(Layer::new().file("app", vec![7; 100_000]), "COPY app")
+}
+
+#[test]
+fn df_counts_a_shared_layer_once() {
+    let mica = Mica::new();
+    mica.load(&base());
+    let small_size = mica.json("inspect base:1")[0]["Size"].as_u64().unwrap();
+    let id = mica.load(&app());
+    let size = mica.json("inspect app:1.0")[0]["Size"].as_u64().unwrap();
+    let human = |bytes: u64| spec::human_size_3(bytes as f64);
+    let row = |name: &str| {
+        let rows = mica.ok("system df -v --format '{{.Repository}} {{.ID}} {{.Size}} {{.SharedSize}} {{.UniqueSize}} {{.Containers}}'");
+        rows.lines().find(|row| row.starts_with(name)).unwrap().to_owned()
+    };
+    assert_eq!(
+        row("app"),
+        format!("app {} {} {} {} 0", short(&id), human(size), human(small_size), human(size - small_size))
+    );
+    assert!(row("base").ends_with(&format!("{0} {0} 0B 0", human(small_size))));
+    let rows = mica.ok("system df --format '{{.Type}}|{{.TotalCount}}|{{.Active}}|{{.Size}}|{{.Reclaimable}}'");
+    let total = spec::human_size(size as f64);
+    assert_eq!(
+        rows,
+        format!(
+            "Images|2|0|{total}|{total} (100%)\nContainers|0|0|0B|0B\nLocal Volumes|0|0|0B|0B\n\
+             Build Cache|0|0|0B|0B"
+        )
+    );
+    let row: Value = serde_json::from_str(mica.ok("system df --format json").lines().next().unwrap()).unwrap();
+    assert_eq!(
+        row,
+        json!({
+            "Active": "0", "Reclaimable": format!("{total} (100%)"), "Size": total,
+            "TotalCount": "2", "Type": "Images",
+        })
+    );
+    let out = mica.ok("system df --verbose");
+    assert!(out.starts_with("Images space usage:\n\nREPOSITORY   TAG       IMAGE ID       CREATED"), "{out}");
+    assert!(out.contains("SHARED SIZE   UNIQUE SIZE   CONTAINERS\n"), "{out}");
+    mica.run("system df x").complains(1, "mica: 'mica system df' accepts no arguments");
+}
+
+#[test]
+fn df_of_nothing() {
+    Mica::new().run("system df").prints(
+        "TYPE            TOTAL     ACTIVE    SIZE      RECLAIMABLE\n\
+         Images          0         0         0B        0B\n\
+         Containers      0         0         0B        0B\n\
+         Local Volumes   0         0         0B        0B\n\
+         Build Cache     0         0         0B        0B\n",
+    );
+}
+
+#[test]
+fn check_names_a_fault_and_repair_mends_it() {
+    let mica = Mica::new();
+    mica.load(&app());
+    mica.must_be_whole();
+    let report = mica.json("system check --format json");
+    assert_eq!((&report["Clean"], &report["Images"], &report["Faults"]), (&json!(true), &json!(1), &json!([])));
+    // An index can be made again from its tar.
+    let index = fs::read_dir(mica.root().join("index")).unwrap().next();
+    let Some(index) = index else { return testkit::skip("this driver keeps no index") };
+    fs::write(index.unwrap().path(), "damaged").unwrap();
+    let run = mica.run("system check");
+    assert!(run.code == 1 && run.out.starts_with("fault: "), "{run}");
+    assert!(run.err.contains("hint: `mica system check --repair`"), "{run}");
+    let report = mica.run("system check --format '{{len .Faults}} {{.Clean}}'");
+    assert_eq!((report.out.as_str(), report.code), ("1 false\n", 1), "{report}");
+    let run = mica.run("system check --repair");
+    assert!(run.code == 0 && run.out.starts_with("mended: "), "{run}");
+    assert!(run.out.contains(": 1 faults, all mended\n"), "{run}");
+    mica.must_be_whole();
+}
+
+#[test]
+fn check_names_what_is_lost() {
+    let mica = Mica::new();
+    let id = mica.load(&app());
+    fs::write(mica.root().join("blobs/sha256").join(&id[7..]), "{}").unwrap();
+    let run = mica.run("system check");
+    assert!(run.code == 1 && run.out.contains(&id[7..19]), "{run}");
+    assert_eq!(mica.run("system check --repair").code, 1);
+}
+
+#[test]
+fn events_tell_what_happened() {
+    let mica = Mica::new();
+    let id = mica.load(&app());
+    mica.ok("tag app:1.0 app:2.0");
+    mica.ok("save -o x.tar app:1.0");
+    mica.ok("rmi app:1.0 app:2.0");
+    let format = "--format '{{.Type}} {{.Action}} {{.Actor.ID}} {{.Actor.Attributes.name}}'";
+    let out = mica.ok(&format!("events --since 1h --until 0s -f event=tag {format}"));
+    assert_eq!(out, format!("image tag {id} app:2.0"));
+    let out = mica.ok("events --since 1h --until 0s --format '{{.Action}}'");
+    assert_eq!(out.lines().collect::<Vec<_>>(), ["load", "tag", "save", "untag", "untag", "delete"]);
+    let first = mica.ok("system events --since 1h --until 0s --format json");
+    let first: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
+    assert_eq!(first["Actor"], json!({ "ID": id, "Attributes": { "name": "app:1.0" } }));
+    assert_eq!((&first["Type"], &first["Action"], &first["scope"]), (&json!("image"), &json!("load"), &json!("local")));
+    let out = mica.ok("events --since 1h --until 0s --filter event=load");
+    let (time, rest) = out.split_once(' ').unwrap();
+    assert!(time.ends_with('Z') && time.starts_with("20"), "{out}");
+    assert_eq!(rest, format!("image load {id} (name=app:1.0)"));
+    let count = |filter: &str| mica.ok(&format!("events --since 1h --until 0s {filter}")).lines().count();
+    assert_eq!(count("-f type=image"), 6);
+    assert_eq!(count("-f type=container"), 0);
+    assert_eq!(count("-f image=app:2.0"), 2);
+    assert_eq!(count(&format!("-f image={}", short(&id))), 4);
+    assert_eq!(count("--until 30m"), 0);
+    mica.run("events --until garbage").fails(1, "failed to parse value as time or duration: \"garbage\"\n");
+    mica.run("events --filter nope").complains(125, "bad format of filter (expected name=value)");
+}
+
+#[test]
+fn events_are_told_as_they_happen() {
+    let mica = Mica::new();
+    mica.import("base");
+    let mut command = mica.command("events --until 2s --format '{{.Action}} {{.Actor.Attributes.name}}'");
+    // The time to come: a moment that is still ahead when it starts.
+    let until = mica.program("date").args(["-d", "20 seconds", "+%s"]).output().unwrap();
+    let until = String::from_utf8(until.stdout).unwrap();
+    command = { drop(command); mica.command(&format!("events --until {} --format '{{{{.Action}}}} {{{{.Actor.Attributes.name}}}}'", until.trim())) };
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // It listens from when it has started; what comes too early is said again.
+    let seen = std::thread::scope(|scope| {
+        let told = scope.spawn(move || lines.next().unwrap().unwrap());
+        while !told.is_finished() {
+            mica.ok("tag base base:new");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        told.join().unwrap()
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(seen, "tag base:new");
+}
+
+#[test]
+fn sync_makes_layers_durable() {
+    let mica = Mica::new();
+    mica.load(&app());
+    let out = mica.ok("system sync");
+    assert!(out.starts_with("Layers made durable: "), "{out}");
+    mica.run("system sync").prints("Layers made durable: 0\n");
+    assert_eq!(mica.json("system sync --format json"), json!({ "Layers": 0 }));
+}
+
+#[test]
+fn info_tells_the_driver_and_why() {
+    let mica = Mica::new().with_driver("vfs");
+    mica.load(&app());
+    let out = mica.ok("info");
+    for line in [
+        " Images: 1\n", " Layers: 2\n", " Storage Driver: vfs\n", "  Chosen because: ", " OSType: linux\n",
+        &format!(" Docker Root Dir: {}\n", mica.root().display()),
+    ] {
+        assert!(out.contains(line), "{line} is missing in {out}");
+    }
+    assert_eq!(mica.ok("system info"), out);
+    let info = mica.json("info --format json");
+    assert_eq!((&info["Driver"], &info["Images"], &info["Containers"]), (&json!("vfs"), &json!(1), &json!(0)));
+    assert_eq!(info["DockerRootDir"], json!(mica.root()));
+    mica.run("info -f '{{.OSType}} {{.Driver}}'").prints("linux vfs\n");
+    let run = mica.run("info -f '{{.Nope}}'");
+    assert!(run.code == 1 && run.err.contains("template parsing error"), "{run}");
+}
+
+#[test]
+fn version_of_both_sides() {
+    let mica = Mica::new();
+    let version = env!("CARGO_PKG_VERSION");
+    let out = mica.ok("version");
+    assert!(out.starts_with(&format!("Client: mica\n Version:           {version}\n")), "{out}");
+    assert!(out.contains("\nServer: "), "{out}");
+    mica.run("version -f '{{.Client.Version}} {{.Server.Version}} {{.Server.Os}}'")
+        .prints(&format!("{version} {version} linux\n"));
+    assert_eq!(mica.json("version --format json")["Server"]["Components"][0]["Name"], json!("Engine"));
+    mica.run("--version").prints(&format!("mica version {version}\n"));
+    mica.run("-v").prints(&format!("mica version {version}\n"));
+    // Nothing of this needs a store.
+    assert!(!mica.root().exists());
+}

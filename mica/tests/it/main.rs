@@ -1,0 +1,6 @@
+//! Tests of the real binary, each in a root of its own.
+
+mod cli;
+mod compat;
+mod house;
+mod support;
