@@ -22,7 +22,9 @@ const GROUPS: [Group; 3] = [
             "xfsprogs",
             // Checks what mica writes by means that mica did not write.
             "erofs-utils",
+            "buildah",
             "libarchive-tools",
+            "podman",
             "skopeo",
             "tar",
             "umoci",

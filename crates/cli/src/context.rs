@@ -50,6 +50,8 @@ impl Context {
         let path = |name| globals.string(name).map(PathBuf::from);
         let level = match globals.flag("debug") {
             true => Some("debug".to_owned()),
+            // The default is the settings' own: a file may have another.
+            false if !globals.given("log-level") => None,
             false => globals.string("log-level").map(str::to_owned),
         };
         if let Some(level) = level.as_deref().filter(|level| level.parse::<LogLevel>().is_err()) {

@@ -11,6 +11,7 @@ use image::erofs::IndexReader;
 use spec::{ChainId, Digest, Document, ImageConfig, ImageId};
 
 use crate::blobs::hash_file;
+use crate::index;
 use crate::driver::Stacked;
 use crate::error::{Result, StoreError};
 use crate::tables::{LayerRecord, Tables};
@@ -160,13 +161,18 @@ impl Store {
 
     fn index_fault(&self, chain: &ChainId, record: &LayerRecord) -> Option<String> {
         let path = self.paths().index(chain);
-        match hash_file(&path, record.index.algorithm()) {
-            Ok(arrived) if arrived.digest == record.index => {}
-            Ok(_) => return Some("its bytes have changed".to_owned()),
-            Err(error) => return Some(reason(error)),
+        let open = || File::open(&path).map_err(StoreError::io("open", &path));
+        let digest = |file: File| {
+            let digest = index::digest(&file, record.index.algorithm());
+            digest.map(|digest| (digest, file)).map_err(StoreError::io("read", &path))
+        };
+        match open().and_then(digest) {
+            Ok((digest, file)) if digest == record.index => {
+                IndexReader::open(file).err().map(|error| error.to_string())
+            }
+            Ok(_) => Some("its bytes have changed".to_owned()),
+            Err(error) => Some(reason(error)),
         }
-        let file = File::open(path).ok()?;
-        IndexReader::open(file).err().map(|error| error.to_string())
     }
 
     fn check_images(&self, tables: &Tables, report: &mut CheckReport) -> Result<()> {

@@ -2,5 +2,6 @@
 
 mod cli;
 mod compat;
+mod faults;
 mod house;
 mod support;

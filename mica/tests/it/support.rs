@@ -12,24 +12,24 @@ use spec::Digest;
 use testkit::{Layer, Mounted};
 
 /// A mica whose data, run root and home are folders of one test, gone when the test is.
-pub struct Mica {
+pub(crate) struct Mica {
     place: Mounted,
     variables: Vec<(String, String)>,
 }
 
 impl Mica {
     /// One in memory, with the driver that it chooses there.
-    pub fn new() -> Mica {
+    pub(crate) fn new() -> Mica {
         Mica::at(Mounted::folder())
     }
 
     /// One on disk, where more drivers work than in memory.
-    pub fn on_disk() -> Mica {
+    pub(crate) fn on_disk() -> Mica {
         Mica::at(Mounted::on_disk())
     }
 
     /// One in this place.
-    pub fn at(place: Mounted) -> Mica {
+    pub(crate) fn at(place: Mounted) -> Mica {
         for folder in ["work", "home"] {
             fs::create_dir(place.path().join(folder)).unwrap();
         }
@@ -40,34 +40,34 @@ impl Mica {
     }
 
     /// The same with a variable of the environment set.
-    pub fn with(mut self, name: &str, value: &str) -> Mica {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Mica {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// The same with a storage driver of the test's choice.
-    pub fn with_driver(self, driver: &str) -> Mica {
+    pub(crate) fn with_driver(self, driver: &str) -> Mica {
         self.with("MICA_STORAGE_DRIVER", driver)
     }
 
     /// The folder that commands run in.
-    pub fn work(&self) -> PathBuf {
+    pub(crate) fn work(&self) -> PathBuf {
         self.place.path().join("work")
     }
 
     /// A path in the folder that commands run in.
-    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.work().join(name)
     }
 
     /// The data root.
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.place.path().join("root")
     }
 
     /// Writes a file into the folder that commands run in.
-    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
@@ -76,7 +76,7 @@ impl Mica {
 
     /// A command of any program in that folder, with nothing of the test's own environment that
     /// could change what it does.
-    pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
+    pub(crate) fn program(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.work()).env_clear().stdin(Stdio::null());
         for name in ["PATH", "LLVM_PROFILE_FILE", "RUST_BACKTRACE"] {
@@ -90,19 +90,19 @@ impl Mica {
     }
 
     /// mica, with the words of this line; single quotes keep blanks.
-    pub fn command(&self, line: &str) -> Command {
+    pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = self.program(env!("CARGO_BIN_EXE_mica"));
         command.args(words(line));
         command
     }
 
     /// Runs it and says what came of it.
-    pub fn run(&self, line: &str) -> Run {
+    pub(crate) fn run(&self, line: &str) -> Run {
         Run::of(line, self.command(line).output().unwrap())
     }
 
     /// Runs it with these bytes on standard input, through a pipe.
-    pub fn run_with(&self, line: &str, input: &[u8]) -> Run {
+    pub(crate) fn run_with(&self, line: &str, input: &[u8]) -> Run {
         let mut command = self.command(line);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -117,7 +117,7 @@ impl Mica {
 
     /// Runs what must work without a complaint, and gives what it printed, less the last line end.
     #[track_caller]
-    pub fn ok(&self, line: &str) -> String {
+    pub(crate) fn ok(&self, line: &str) -> String {
         let run = self.run(line);
         assert!(run.code == 0 && run.err.is_empty(), "{run}");
         run.out.strip_suffix('\n').unwrap_or(&run.out).to_owned()
@@ -125,14 +125,14 @@ impl Mica {
 
     /// The same, read as JSON.
     #[track_caller]
-    pub fn json(&self, line: &str) -> Value {
+    pub(crate) fn json(&self, line: &str) -> Value {
         let text = self.ok(line);
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {text}"))
     }
 
     /// Runs it on a terminal of so many columns, and gives what a person sees, line ends as a
     /// terminal has them; nothing where `script` is missing.
-    pub fn on_terminal(&self, columns: u32, line: &str) -> Option<(String, i32)> {
+    pub(crate) fn on_terminal(&self, columns: u32, line: &str) -> Option<(String, i32)> {
         let program = env!("CARGO_BIN_EXE_mica");
         let quoted = words(line).iter().map(|word| format!(" '{word}'")).collect::<String>();
         let shell = format!("stty cols {columns} rows 40; exec {program}{quoted}");
@@ -145,14 +145,14 @@ impl Mica {
 
     /// Imports a small file system under a name, and gives the image's id.
     #[track_caller]
-    pub fn import(&self, name: &str) -> String {
+    pub(crate) fn import(&self, name: &str) -> String {
         self.file("small.tar", small().tar());
         self.ok(&format!("import small.tar {name}"))
     }
 
     /// Loads an image, and gives its id.
     #[track_caller]
-    pub fn load(&self, image: &Image) -> String {
+    pub(crate) fn load(&self, image: &Image) -> String {
         self.file("fixture.tar", image.archive());
         self.ok("load -q -i fixture.tar");
         image.id()
@@ -160,14 +160,14 @@ impl Mica {
 
     /// Fails unless the store is whole.
     #[track_caller]
-    pub fn must_be_whole(&self) {
+    pub(crate) fn must_be_whole(&self) {
         let run = self.run("system check");
         assert!(run.code == 0 && run.out.ends_with(": all is well\n"), "{run}");
     }
 
     /// Fails if anything at all is in the store once it was pruned.
     #[track_caller]
-    pub fn must_be_empty(&self) {
+    pub(crate) fn must_be_empty(&self) {
         self.ok("system prune -f");
         let info = self.json("info -f json");
         assert_eq!((&info["Images"], &info["Layers"]), (&json!(0), &json!(0)));
@@ -208,21 +208,21 @@ fn testkit_files(folder: &Path) -> Vec<PathBuf> {
 
 /// What a command said and how it ended.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     line: String,
     /// Standard output as it was.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Standard output as text.
-    pub out: String,
+    pub(crate) out: String,
     /// Standard error.
-    pub err: String,
+    pub(crate) err: String,
     /// The exit code.
-    pub code: i32,
+    pub(crate) code: i32,
 }
 
 impl Run {
     /// What a program's output means.
-    pub fn of(line: &str, output: Output) -> Run {
+    pub(crate) fn of(line: &str, output: Output) -> Run {
         Run {
             line: line.to_owned(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -234,20 +234,20 @@ impl Run {
 
     /// Fails unless it printed exactly this and ended well.
     #[track_caller]
-    pub fn prints(&self, expected: &str) {
+    pub(crate) fn prints(&self, expected: &str) {
         assert_eq!((self.out.as_str(), self.err.as_str(), self.code), (expected, "", 0), "{self}");
     }
 
     /// Fails unless it said exactly this on standard error, nothing else, and ended so.
     #[track_caller]
-    pub fn fails(&self, code: i32, expected: &str) {
+    pub(crate) fn fails(&self, code: i32, expected: &str) {
         let err = without_hints(&self.err);
         assert_eq!((self.out.as_str(), err.as_str(), self.code), ("", expected, code), "{self}");
     }
 
     /// Fails unless it ended with this code and said this somewhere on standard error.
     #[track_caller]
-    pub fn complains(&self, code: i32, part: &str) {
+    pub(crate) fn complains(&self, code: i32, part: &str) {
         assert!(self.code == code && self.err.contains(part), "{self}\nwanted: {part}");
     }
 }
@@ -265,7 +265,7 @@ impl std::fmt::Display for Run {
 }
 
 /// The file system that `Mica::import` imports.
-pub fn small() -> Layer {
+pub(crate) fn small() -> Layer {
     Layer::new()
         .folder("etc")
         .file("etc/motd", "hello\n")
@@ -277,7 +277,7 @@ pub fn small() -> Layer {
 
 /// An image to be loaded, made without anything of mica's but the bytes of a tar.
 #[derive(Clone, Default)]
-pub struct Image {
+pub(crate) struct Image {
     names: Vec<String>,
     layers: Vec<Layer>,
     config: Value,
@@ -286,20 +286,20 @@ pub struct Image {
 
 impl Image {
     /// One with these names and no layers yet.
-    pub fn new(names: &[&str]) -> Image {
+    pub(crate) fn new(names: &[&str]) -> Image {
         let names = names.iter().map(ToString::to_string).collect();
         Image { names, config: json!({}), ..Image::default() }
     }
 
     /// Puts a layer on top, and what made it into the history.
-    pub fn layer(mut self, layer: Layer, made_by: &str) -> Image {
+    pub(crate) fn layer(mut self, layer: Layer, made_by: &str) -> Image {
         self.layers.push(layer);
         self.history.push(json!({ "created": CREATED, "created_by": made_by }));
         self
     }
 
     /// Adds a line of history that made no layer.
-    pub fn step(mut self, made_by: &str) -> Image {
+    pub(crate) fn step(mut self, made_by: &str) -> Image {
         self.history.push(
             json!({ "created": CREATED, "created_by": made_by, "empty_layer": true }),
         );
@@ -307,23 +307,23 @@ impl Image {
     }
 
     /// Sets a field of what containers are started with.
-    pub fn config(mut self, key: &str, value: Value) -> Image {
+    pub(crate) fn config(mut self, key: &str, value: Value) -> Image {
         self.config[key] = value;
         self
     }
 
     /// Its layers, bottom first.
-    pub fn layers(&self) -> &[Layer] {
+    pub(crate) fn layers(&self) -> &[Layer] {
         &self.layers
     }
 
     /// The digests of its layers.
-    pub fn diff_ids(&self) -> Vec<String> {
+    pub(crate) fn diff_ids(&self) -> Vec<String> {
         self.layers.iter().map(|layer| Digest::of(&layer.tar()).to_string()).collect()
     }
 
     /// Its configuration.
-    pub fn document(&self) -> Vec<u8> {
+    pub(crate) fn document(&self) -> Vec<u8> {
         let platform = spec::Platform::host();
         let mut document = json!({
             "architecture": platform.architecture, "os": "linux", "created": CREATED,
@@ -337,21 +337,21 @@ impl Image {
     }
 
     /// Its id.
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         Digest::of(&self.document()).to_string()
     }
 
     /// A docker archive of it alone.
-    pub fn archive(&self) -> Vec<u8> {
+    pub(crate) fn archive(&self) -> Vec<u8> {
         archive(&[self])
     }
 }
 
 /// When the images of tests were made.
-pub const CREATED: &str = "2020-02-03T04:05:06.7Z";
+pub(crate) const CREATED: &str = "2020-02-03T04:05:06.7Z";
 
 /// A docker archive of these images, as old dockers wrote it: a folder for each layer.
-pub fn archive(images: &[&Image]) -> Vec<u8> {
+pub(crate) fn archive(images: &[&Image]) -> Vec<u8> {
     let (mut parts, mut manifest) = (Layer::new(), Vec::new());
     for image in images {
         let config = format!("{}.json", image.id().replace("sha256:", ""));
@@ -372,12 +372,12 @@ pub fn archive(images: &[&Image]) -> Vec<u8> {
 }
 
 /// The first twelve digits of an id.
-pub fn short(id: &str) -> &str {
+pub(crate) fn short(id: &str) -> &str {
     &id.strip_prefix("sha256:").unwrap_or(id)[..12]
 }
 
 /// Whether a program of the system is there; a test that lacks it says so and ends.
-pub fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

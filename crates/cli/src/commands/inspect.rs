@@ -9,7 +9,7 @@ use super::platform;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::show::{indented, templated};
-use crate::template::{self, Functions, MissingKey, Object, Template};
+use crate::template::{self, Functions, MissingKey, Object, Template, Unset};
 
 /// The kinds of things that docker can inspect.
 const TYPES: [&str; 10] = [
@@ -108,8 +108,11 @@ struct Typed(Value);
 /// Fields that are empty texts where they are left out.
 const TEXTS: [&str; 4] = ["Container", "OsVersion", "StopSignal", "Variant"];
 /// Fields that are nothing where they are left out.
-const OPTIONAL: [&str; 6] =
-    ["ContainerConfig", "ExposedPorts", "Healthcheck", "Layers", "Shell", "StopTimeout"];
+const OPTIONAL: [&str; 3] = ["ContainerConfig", "Healthcheck", "StopTimeout"];
+/// Fields that are lists.
+const LISTS: [&str; 6] = ["Cmd", "Entrypoint", "Env", "Layers", "OnBuild", "Shell"];
+/// Fields that are maps.
+const MAPS: [&str; 3] = ["ExposedPorts", "Labels", "Volumes"];
 /// Fields that are sets: maps to nothing.
 const SETS: [&str; 2] = ["ExposedPorts", "Volumes"];
 /// Parts that have such fields themselves.
@@ -126,6 +129,8 @@ impl Object for Typed {
             Some(part @ Value::Object(_)) if PARTS.contains(&name) => {
                 Some(V::Object(Rc::new(Typed(part.clone()))))
             }
+            None | Some(Value::Null) if LISTS.contains(&name) => Some(V::Unset(Unset::List)),
+            None | Some(Value::Null) if MAPS.contains(&name) => Some(V::Unset(Unset::Map)),
             Some(value) => Some(V::from(value.clone())),
             None if TEXTS.contains(&name) => Some(V::Str(String::new())),
             None if name == "ArgsEscaped" => Some(V::Bool(false)),

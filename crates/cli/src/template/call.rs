@@ -69,12 +69,12 @@ impl<'a> Executor<'a> {
         for (operand, param) in call.arguments.iter().zip(&mut params) {
             let argument = self.argument(dot, param, operand)?;
             self.charge(argument.value().weight())?;
-            arguments.push(argument.value().clone());
+            arguments.push(argument.passed_for(param));
         }
         if let (Some(last), Some(param)) = (call.last, params.next()) {
             let last = self.fit(param, last)?;
             self.charge(last.value().weight())?;
-            arguments.push(last.value().clone());
+            arguments.push(last.passed_for(param));
         }
         let result = (function.body)(&arguments).map(|value| Datum::owned(value).in_box(true));
         self.called(name, call.place, result)

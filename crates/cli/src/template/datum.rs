@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use super::functions::Param;
 use super::value::Value;
 
 /// A value being worked on; cheap to copy.
@@ -82,12 +83,29 @@ impl<'a> Datum<'a> {
         }
     }
 
-    /// The value; `None` if it is missing.
+    /// The value; `None` if it is missing. A list or map that was never made is an empty one.
     pub(super) fn get(&self) -> Option<&Value> {
+        match self.raw() {
+            Some(Value::Unset(unset)) => Some(unset.empty()),
+            other => other,
+        }
+    }
+
+    /// The same, with what was never made as it is.
+    pub(super) fn raw(&self) -> Option<&Value> {
         match &self.held {
             Held::Missing => None,
             Held::Borrowed(value) => Some(value),
             Held::Shared(value) => Some(value),
+        }
+    }
+
+    /// The value as a function gets it; only one that takes anything may care whether a list was
+    /// ever made.
+    pub(super) fn passed_for(&self, param: Param) -> Value {
+        match param {
+            Param::Any => self.raw().unwrap_or(NIL).clone(),
+            _ => self.value().clone(),
         }
     }
 
@@ -177,6 +195,9 @@ impl<'a> Datum<'a> {
     ///
     /// `None` for what cannot be walked over.
     pub(super) fn children(&self) -> Option<Vec<(Datum<'a>, Datum<'a>)>> {
+        if matches!(self.raw(), Some(Value::Unset(_))) {
+            return Some(Vec::new());
+        }
         let boxed = !self.value().holds_only_text();
         let child = |value: &Value| Datum::owned(value.clone()).in_box(boxed);
         let number = |place: usize| Datum::owned(Value::Int(place as i64));

@@ -19,7 +19,7 @@ fn push_value(out: &mut String, value: &Value) -> Result<(), String> {
         return Err("text too large".into());
     }
     match value {
-        Value::Nil => out.push_str("null"),
+        Value::Nil | Value::Unset(_) => out.push_str("null"),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Int(number) => out.push_str(&number.to_string()),
         Value::Float(number) => push_float(out, *number)?,

@@ -27,6 +27,29 @@ pub enum Value {
     Struct(Vec<(String, Value)>),
     /// Fields that are computed when they are asked for.
     Object(Rc<dyn Object>),
+    /// A list or a map that was never made: empty to look at, `null` as JSON.
+    Unset(Unset),
+}
+
+/// What kind of thing was never made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unset {
+    /// A list.
+    List,
+    /// A map.
+    Map,
+}
+
+impl Unset {
+    /// What it looks like.
+    pub(super) fn empty(self) -> &'static Value {
+        const LIST: &Value = &Value::List(Vec::new());
+        const MAP: &Value = &Value::Map(BTreeMap::new());
+        match self {
+            Unset::List => LIST,
+            Unset::Map => MAP,
+        }
+    }
 }
 
 /// Something with fields that are worth computing only when a template reads them.
@@ -69,6 +92,7 @@ impl Value {
             Value::List(items) => !items.is_empty(),
             Value::Map(entries) => !entries.is_empty(),
             Value::Struct(_) | Value::Object(_) => true,
+            Value::Unset(_) => false,
         }
     }
 
@@ -86,6 +110,7 @@ impl Value {
             Value::Map(_) => "map[string]interface {}".into(),
             Value::Struct(_) => "struct".into(),
             Value::Object(object) => object.type_name().to_owned().into(),
+            Value::Unset(unset) => unset.empty().type_name(),
         }
     }
 
@@ -97,6 +122,7 @@ impl Value {
         match self {
             Value::List(items) => items.iter().all(is_text),
             Value::Map(entries) => entries.values().all(is_text),
+            Value::Unset(_) => true,
             _ => false,
         }
     }
@@ -136,6 +162,7 @@ impl PartialEq for Value {
             (Value::List(a), Value::List(b)) => a == b,
             (Value::Map(a), Value::Map(b)) => a == b,
             (Value::Struct(a), Value::Struct(b)) => a == b,
+            (Value::Unset(a), Value::Unset(b)) => a == b,
             _ => false,
         }
     }
@@ -153,6 +180,7 @@ impl fmt::Debug for Value {
             Value::Map(entries) => entries.fmt(f),
             Value::Struct(fields) => fields.fmt(f),
             Value::Object(object) => f.debug_tuple("Object").field(&object.type_name()).finish(),
+            Value::Unset(unset) => f.debug_tuple("Unset").field(unset).finish(),
         }
     }
 }

@@ -77,6 +77,7 @@ impl Printer {
         match value {
             Value::Nil if flags.sharp_v => self.push_str("interface {}(nil)"),
             Value::Nil => self.push_str("<nil>"),
+            Value::Unset(unset) => self.any(flags, verb, unset.empty()),
             Value::Bool(value) if matches!(verb, 't' | 'v') => {
                 self.padded(flags, if *value { "true" } else { "false" });
             }

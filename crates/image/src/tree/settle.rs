@@ -68,7 +68,8 @@ impl Below for Bottom {
 impl LayerTree {
     /// Puts the tree on the layers below it. Afterwards it is what a driver keeps.
     pub fn settle<B: Below>(&mut self, below: &mut B) -> Result<(), B::Error> {
-        if self.nodes[0].flags & OPAQUE != 0 {
+        let root_was_opaque = self.nodes[0].flags & OPAQUE != 0;
+        if root_was_opaque {
             self.nodes[0].flags &= !OPAQUE;
             self.spell_out_root(below)?;
         }
@@ -89,7 +90,9 @@ impl LayerTree {
                     below.at(&super::clean(&path))?
                 }
             };
+            let fresh = root_was_opaque && node != NodeId::ROOT;
             match shown {
+                Shown::Folder(_) if implied && fresh => {}
                 Shown::Folder(attributes) if implied => self.inherit(node, attributes)?,
                 Shown::Nothing if flags & WHITEOUT != 0 => self.detach(node),
                 Shown::Nothing | Shown::File if marked => useless.push(node),
@@ -105,6 +108,8 @@ impl LayerTree {
     fn spell_out_root<B: Below>(&mut self, below: &mut B) -> Result<(), B::Error> {
         for name in below.root_names()? {
             match self.child(NodeId::ROOT, &name) {
+                // A mark that was there is from now on one of these.
+                Some(own) if self.is_whiteout(own) => self.nodes[own.index()].flags &= !EXPLICIT,
                 Some(own) => self.nodes[own.index()].flags |= OPAQUE,
                 None => {
                     let mut inode = implied_folder();

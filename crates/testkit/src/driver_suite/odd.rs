@@ -117,7 +117,7 @@ pub fn implied_folders(driver: &str) {
 pub fn opaque_folders(driver: &str) {
     let Some(scratch) = open(driver) else { return };
     let base = Layer::new().folder("d").file("d/x", "1").file("d/s/y", "2").file("top", "3");
-    let cases: [(&str, Layer); 8] = [
+    let cases: [(&str, Layer); 9] = [
         ("first", Layer::new().opaque("d").file("d/new", "")),
         ("last", Layer::new().folder("d").file("d/new", "").opaque("d")),
         ("empty", Layer::new().opaque("d")),
@@ -125,6 +125,7 @@ pub fn opaque_folders(driver: &str) {
         ("inner", Layer::new().opaque("d/s")),
         ("root", Layer::new().opaque("").file("only", "")),
         ("root, with folders", Layer::new().file("d/new", "").folder("top").opaque("")),
+        ("root, with marks", Layer::new().opaque("").whiteout("d").whiteout("none").whiteout("top")),
         ("over a file", Layer::new().opaque("top")),
     ];
     for (what, layer) in cases {
@@ -205,7 +206,7 @@ pub fn attributes_that_disagree(driver: &str) {
     ];
     for (name, value) in refused {
         let lease = scratch.store.lease().expect("a lease can be taken");
-        let tar = Layer::new().file("f", "").xattr(name, value).tar();
+        let tar = Layer::new().folder("f").xattr(name, value).tar();
         assert!(scratch.load(&lease, &[tar]).is_err(), "{name}");
     }
     let other = Layer::new().entry("o", EntryKind::Other(b'V'), 0o644, b"");

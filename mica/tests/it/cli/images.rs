@@ -209,7 +209,7 @@ fn wrong_formats() {
          Nope in type *formatter.imageContext\n",
     );
     mica.run("images --format '{{.ID'").complains(1, "template parsing error: template: :1: ");
-    mica.run("images a b").complains(1, "mica: 'mica images' accepts at most 1 argument");
+    mica.run("images a b").complains(1, "mica: 'mica images' requires at most 1 argument");
     mica.run("images --nope").complains(125, "unknown flag: --nope");
 }
 

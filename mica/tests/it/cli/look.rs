@@ -21,12 +21,17 @@ fn app() -> Image {
 #[test]
 fn a_mount_shows_all_layers_merged_and_read_only() {
     need_root!();
-    for mica in [Mica::new(), Mica::on_disk(), Mica::on_disk().with_driver("overlay"), Mica::new().with_driver("vfs")] {
+    let mut drivers = 0;
+    for driver in ["erofs", "overlay", "btrfs", "vfs"] {
+        let mica = Mica::on_disk().with_driver(driver);
+        if mica.run("info").code != 0 {
+            continue;
+        }
+        drivers += 1;
         let id = mica.load(&app());
-        let driver = mica.ok("info -f '{{.Driver}}'");
         let path = mica.ok("image mount app:1.0");
         let tree = Tree::read(path.as_ref()).unwrap();
-        tree.must_equal(&oracle::apply(app().layers()), &driver);
+        tree.must_equal(&oracle::apply(app().layers()), driver);
         let error = fs::write(format!("{path}/etc/new"), "x").unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem, "{driver}");
         // Mounted again it is in the same place, and has to be unmounted as often.
@@ -44,6 +49,7 @@ fn a_mount_shows_all_layers_merged_and_read_only() {
         mica.run("image mount").prints("IMAGE ID   MOUNT POINT   COUNT\n");
         mica.must_be_whole();
     }
+    assert!(drivers > 0, "no driver works here");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use testkit::Layer;
@@ -109,6 +110,8 @@ fn events_tell_what_happened() {
     mica.ok("tag app:1.0 app:2.0");
     mica.ok("save -o x.tar app:1.0");
     mica.ok("rmi app:1.0 app:2.0");
+    // Docker counts this end in whole seconds.
+    std::thread::sleep(Duration::from_millis(1100));
     let format = "--format '{{.Type}} {{.Action}} {{.Actor.ID}} {{.Actor.Attributes.name}}'";
     let out = mica.ok(&format!("events --since 1h --until 0s -f event=tag {format}"));
     assert_eq!(out, format!("image tag {id} app:2.0"));
@@ -136,11 +139,9 @@ fn events_tell_what_happened() {
 fn events_are_told_as_they_happen() {
     let mica = Mica::new();
     mica.import("base");
-    let mut command = mica.command("events --until 2s --format '{{.Action}} {{.Actor.Attributes.name}}'");
-    // The time to come: a moment that is still ahead when it starts.
-    let until = mica.program("date").args(["-d", "20 seconds", "+%s"]).output().unwrap();
-    let until = String::from_utf8(until.stdout).unwrap();
-    command = { drop(command); mica.command(&format!("events --until {} --format '{{{{.Action}}}} {{{{.Actor.Attributes.name}}}}'", until.trim())) };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let format = "--format '{{.Action}} {{.Actor.Attributes.name}}'";
+    let mut command = mica.command(&format!("events --until {} {format}", now + 60));
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     // It listens from when it has started; what comes too early is said again.
@@ -148,7 +149,7 @@ fn events_are_told_as_they_happen() {
         let told = scope.spawn(move || lines.next().unwrap().unwrap());
         while !told.is_finished() {
             mica.ok("tag base base:new");
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20));
         }
         told.join().unwrap()
     });
@@ -169,20 +170,20 @@ fn sync_makes_layers_durable() {
 
 #[test]
 fn info_tells_the_driver_and_why() {
-    let mica = Mica::new().with_driver("vfs");
+    let mica = Mica::new().with_driver("overlay");
     mica.load(&app());
     let out = mica.ok("info");
     for line in [
-        " Images: 1\n", " Layers: 2\n", " Storage Driver: vfs\n", "  Chosen because: ", " OSType: linux\n",
+        " Images: 1\n", " Layers: 2\n", " Storage Driver: overlay\n", "  Chosen because: ", " OSType: linux\n",
         &format!(" Docker Root Dir: {}\n", mica.root().display()),
     ] {
         assert!(out.contains(line), "{line} is missing in {out}");
     }
     assert_eq!(mica.ok("system info"), out);
     let info = mica.json("info --format json");
-    assert_eq!((&info["Driver"], &info["Images"], &info["Containers"]), (&json!("vfs"), &json!(1), &json!(0)));
+    assert_eq!((&info["Driver"], &info["Images"], &info["Containers"]), (&json!("overlay"), &json!(1), &json!(0)));
     assert_eq!(info["DockerRootDir"], json!(mica.root()));
-    mica.run("info -f '{{.OSType}} {{.Driver}}'").prints("linux vfs\n");
+    mica.run("info -f '{{.OSType}} {{.Driver}}'").prints("linux overlay\n");
     let run = mica.run("info -f '{{.Nope}}'");
     assert!(run.code == 1 && run.err.contains("template parsing error"), "{run}");
 }

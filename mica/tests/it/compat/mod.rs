@@ -1,0 +1,1 @@
+//! Promises to others: what their tools write, and what they read.

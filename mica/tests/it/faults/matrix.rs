@@ -1,0 +1,165 @@
+//! Every command, every kind of blow, at as many calls as there is time for.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::ground::{Ground, Place};
+use super::scenario::{SCENARIOS, Scenario, Start, lay};
+use super::trial::{Golden, strike};
+use super::victim::{Blow, Deed, Step};
+
+/// A kind of blow, and at how many of a command's calls it is struck.
+#[derive(Clone, Copy)]
+pub struct Round {
+    /// What happens.
+    pub deed: Deed,
+    /// At most so many points, evenly spread over the calls; all of them if asked for.
+    pub points: usize,
+    /// Which scenarios.
+    pub wants: fn(&Scenario) -> bool,
+}
+
+/// What came of all blows.
+#[derive(Default)]
+pub struct Tally {
+    /// Blows that were struck: place, scenario and call are different for each.
+    pub struck: usize,
+    lines: BTreeMap<(&'static str, &'static str), (usize, usize)>,
+    wrong: Vec<String>,
+}
+
+struct Job<'a> {
+    place: &'a Place,
+    scenario: &'static Scenario,
+    golden: &'a Golden,
+    blow: Blow,
+}
+
+/// How many faults are shown of one scenario.
+const SHOWN: usize = 4;
+
+/// Strikes all blows of these rounds in these places.
+pub fn run(places: &[Place], inputs: &PathBuf, rounds: &[Round]) -> Tally {
+    let mut tally = Tally::default();
+    for place in places {
+        for start in [Start::Nothing, Start::Images, Start::Littered, Start::Damaged] {
+            let laid = Ground::empty(start_of(place, start), inputs).map_err(|e| e.to_string());
+            laid.and_then(|ground| {
+                lay(&ground, start)?;
+                ground.unmount();
+                // It is there until the place goes.
+                std::mem::forget(ground);
+                Ok(())
+            })
+            .unwrap_or_else(|error| panic!("{} {start:?}: {error}", place.name));
+        }
+        for round in rounds {
+            run_round(place, inputs, round, &mut tally);
+        }
+    }
+    tally
+}
+
+fn start_of(place: &Place, start: Start) -> PathBuf {
+    place.folder.join(format!("start-{start:?}"))
+}
+
+fn run_round(place: &Place, inputs: &PathBuf, round: &Round, tally: &mut Tally) {
+    let fresh = |scenario: &Scenario, name: String| {
+        Ground::copy(&start_of(place, scenario.start), place.folder.join(name), inputs)
+    };
+    let then = match round.deed {
+        Deed::Meanwhile(words) => Some(words),
+        _ => None,
+    };
+    let scenarios: Vec<&Scenario> = SCENARIOS.iter().filter(|one| (round.wants)(one)).collect();
+    let golden = in_parallel(&scenarios, |at, scenario| {
+        let ground = fresh(scenario, format!("golden-{at}"))?;
+        Golden::run(&ground, scenario, then)
+    });
+    let mut jobs = Vec::new();
+    for (scenario, golden) in scenarios.into_iter().zip(&golden) {
+        match golden {
+            Err(why) => tally.wrong.push(format!("{} {}: {why}", place.name, scenario.name)),
+            Ok(golden) => {
+                let points = choose(&golden.calls, round);
+                let line = tally.lines.entry((place.name, scenario.name)).or_default();
+                line.0 = golden.calls.len();
+                let blows = points.into_iter().map(|at| Blow { at, deed: round.deed });
+                jobs.extend(blows.map(|blow| Job { place, scenario, golden, blow }));
+            }
+        }
+    }
+    let told = in_parallel(&jobs, |number, job| {
+        let ground = fresh(job.scenario, format!("trial-{number}"))?;
+        strike(&ground, job.scenario, job.golden, job.blow)
+    });
+    for (job, told) in jobs.iter().zip(told) {
+        let line = tally.lines.entry((job.place.name, job.scenario.name)).or_default();
+        match told {
+            Ok(struck) => (line.1, tally.struck) = (line.1 + usize::from(struck), tally.struck + usize::from(struck)),
+            Err(why) => {
+                let Blow { at, deed } = job.blow;
+                let name = job.scenario.name;
+                tally.wrong.push(format!("{} {name} {deed:?} {at} {why}", job.place.name));
+            }
+        }
+    }
+}
+
+/// Points spread evenly over the calls that a blow fits.
+fn choose(calls: &[Step], round: &Round) -> Vec<usize> {
+    let fits = |step: &Step| round.deed != Deed::NoSpace || step.takes_space;
+    let all: Vec<usize> = (0..calls.len()).filter(|at| fits(&calls[*at])).collect();
+    let wanted = match std::env::var("MICA_FAULTS").is_ok_and(|value| value == "all") {
+        true => all.len(),
+        false => round.points.min(all.len()),
+    };
+    (0..wanted).map(|number| all[number * all.len() / wanted]).collect()
+}
+
+/// Does the same to each of a list on all processors, and keeps the order.
+fn in_parallel<T: Sync, R: Send>(
+    list: &[T],
+    work: impl Fn(usize, &T) -> Result<R, String> + Sync,
+) -> Vec<Result<R, String>> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(BTreeMap::new());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let at = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some(one) = list.get(at)
+                {
+                    let result = work(at, one);
+                    done.lock().unwrap().insert(at, result);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap().into_values().collect()
+}
+
+impl Tally {
+    /// Prints what was done, and fails if anything was wrong.
+    #[track_caller]
+    pub fn judge(&self, what: &str) {
+        for ((place, scenario), (calls, struck)) in &self.lines {
+            println!("{place:7} {scenario:17} {calls:4} calls, struck at {struck:3}");
+        }
+        println!("{what}: {} distinct points", self.struck);
+        let mut shown: BTreeMap<&str, usize> = BTreeMap::new();
+        for wrong in &self.wrong {
+            let kind = wrong.split_inclusive(char::is_numeric).next().unwrap_or(wrong);
+            let count = shown.entry(kind).or_default();
+            *count += 1;
+            if *count <= SHOWN {
+                println!("WRONG {wrong}\n");
+            }
+        }
+        assert!(self.wrong.is_empty(), "{} of {what} went wrong", self.wrong.len());
+    }
+}
