@@ -3,7 +3,7 @@
 //! Layers are unpacked side by side and put on their stacks from the bottom up. The images become
 //! visible together, when all of them are whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::PathBuf;
@@ -114,18 +114,16 @@ impl Engine {
         images: &[Bundled],
         progress: &dyn Progress,
     ) -> Result<Layers> {
+        self.protect_all(lease, images)?;
+        // Looked at only now: what is here and protected stays.
         let mut layers = self.store.tables()?.layers;
-        for image in images {
-            for chain in ChainId::chain(&image.config.rootfs.diff_ids) {
-                lease.protect_chain(&chain)?;
-            }
-        }
-        // What the lease protects now may have gone a moment before: look again.
-        let fresh = self.store.tables()?.layers;
-        layers.layers.retain(|chain, _| fresh.layers.contains_key(chain));
+        let usable = |layer: &LayerRecord| {
+            let blob = layer.blob.as_ref().is_some_and(|blob| self.store.has_blob(&blob.digest));
+            blob || self.store.has_blob(&layer.diff.0)
+        };
         let mut wanted: Vec<&BundledLayer> = Vec::new();
         for layer in images.iter().flat_map(|image| &image.layers) {
-            let known = layers.by_diff(layer.diff).is_some();
+            let known = layers.by_diff(layer.diff).is_some_and(usable);
             if !known && !wanted.iter().any(|other| other.diff == layer.diff) {
                 wanted.push(layer);
             }
@@ -145,13 +143,30 @@ impl Engine {
                 });
             }
             drop(send);
-            let mut waiting: BTreeMap<DiffId, Unpacked> = BTreeMap::new();
-            let mut arriving = receive.into_iter();
+            let expected = wanted.iter().map(|layer| layer.diff).collect();
+            let arriving = &mut receive.into_iter();
+            let mut arrivals = Arrivals { expected, waiting: BTreeMap::new(), arriving };
             for image in images {
-                self.stack_up(lease, image, &mut layers, &mut waiting, &mut arriving)?;
+                self.stack_up(lease, image, &mut layers, &mut arrivals)?;
             }
             Ok(layers)
         })
+    }
+
+    /// Protects everything of these images that may be here already, on whatever stack it lies.
+    fn protect_all(&self, lease: &Lease, images: &[Bundled]) -> Result<()> {
+        let known = self.store.tables()?.layers;
+        for image in images {
+            let diffs = &image.config.rootfs.diff_ids;
+            for (chain, diff) in ChainId::chain(diffs).iter().zip(diffs) {
+                lease.protect_chain(chain)?;
+                lease.protect_blob(&diff.0)?;
+                if let Some(blob) = known.by_diff(*diff).and_then(|layer| layer.blob.as_ref()) {
+                    lease.protect_blob(&blob.digest)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn unpack(
@@ -178,18 +193,13 @@ impl Engine {
         lease: &Lease,
         image: &Bundled,
         layers: &mut Layers,
-        waiting: &mut BTreeMap<DiffId, Unpacked>,
-        arriving: &mut dyn Iterator<Item = (DiffId, Result<Unpacked>)>,
+        arrivals: &mut Arrivals<'_>,
     ) -> Result<()> {
         let mut parent = None;
         for diff in &image.config.rootfs.diff_ids {
             let chain = ChainId::extend(parent, *diff);
             if !layers.layers.contains_key(&chain) {
-                while layers.by_diff(*diff).is_none() && !waiting.contains_key(diff) {
-                    let Some((arrived, unpacked)) = arriving.next() else { break };
-                    waiting.insert(arrived, unpacked?);
-                }
-                let (chain, record) = match (waiting.remove(diff), layers.by_diff(*diff)) {
+                let (chain, record) = match (arrivals.take(*diff)?, layers.by_diff(*diff)) {
                     (Some(unpacked), _) => {
                         self.store.adopt_layer(lease, unpacked, parent, layers)?
                     }
@@ -259,6 +269,28 @@ impl Engine {
         let digest = self.store.put_document(lease, &original.bytes)?;
         let media_type: MediaType = original.media_type.clone();
         Ok(Some(ManifestRef { digest, media_type, size: original.bytes.len() as u64 }))
+    }
+}
+
+/// Layers on their way, which come in no order.
+struct Arrivals<'a> {
+    /// Those that will come or have come and are not taken yet.
+    expected: BTreeSet<DiffId>,
+    waiting: BTreeMap<DiffId, Unpacked>,
+    arriving: &'a mut dyn Iterator<Item = (DiffId, Result<Unpacked>)>,
+}
+
+impl Arrivals<'_> {
+    /// Waits for a layer, if it is on its way.
+    fn take(&mut self, diff: DiffId) -> Result<Option<Unpacked>> {
+        if !self.expected.remove(&diff) {
+            return Ok(None);
+        }
+        while !self.waiting.contains_key(&diff) {
+            let Some((arrived, unpacked)) = self.arriving.next() else { break };
+            self.waiting.insert(arrived, unpacked?);
+        }
+        Ok(self.waiting.remove(&diff))
     }
 }
 

@@ -56,9 +56,10 @@ impl Engine {
         let tables = self.store.tables()?;
         let views = self.store.views()?;
         let views: Vec<_> = views.into_iter().map(|view| (view.image, view.path)).collect();
-        let mut unmount = None;
+        let (mut unmount, mut image) = (None, None);
         let ((mut removed, gone), collected) = self.store.remove_images(|images| {
             let found = find_for(images, &request.name, request.platform.as_ref())?;
+            image = Some(found.id);
             let removed = untag(images, &found, request)?;
             let named = images.names_of(found.id).next().is_some();
             if named {
@@ -81,7 +82,8 @@ impl Engine {
         }
         for name in &removed {
             if let Removed::Untagged(name) = name {
-                self.store.record_event("image", "untag", &request.name, &[("name", name)]);
+                let id = image.map(|id| id.to_string()).unwrap_or_default();
+                self.store.record_event("image", "untag", &id, &[("name", name)]);
             }
         }
         for id in &gone {

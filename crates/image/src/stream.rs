@@ -130,18 +130,17 @@ impl Feeder {
     pub fn feed(self, source: &mut dyn Read) -> bool {
         while let Ok(mut buffer) = self.empty.recv() {
             buffer.resize(CHUNK_BYTES, 0);
-            let sent = match fill(source, &mut buffer) {
-                Ok(0) => return true,
-                Ok(bytes) => {
-                    buffer.truncate(bytes);
-                    self.filled.send(Ok(buffer))
-                }
-                Err(error) => {
-                    let _ = self.filled.send(Err(WayError::of_source(error)));
-                    return false;
-                }
-            };
-            if sent.is_err() {
+            let (bytes, error) = fill(source, &mut buffer);
+            if bytes == 0 && error.is_none() {
+                return true;
+            }
+            // What came before an error is handed on before it.
+            buffer.truncate(bytes);
+            if bytes > 0 && self.filled.send(Ok(buffer)).is_err() {
+                return false;
+            }
+            if let Some(error) = error {
+                let _ = self.filled.send(Err(WayError::of_source(error)));
                 return false;
             }
         }
@@ -149,19 +148,19 @@ impl Feeder {
     }
 }
 
-fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+/// Reads until the buffer is full, the source at its end, or something is wrong: a source is not
+/// asked again after an error.
+fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
     let mut filled = 0;
     while filled < buffer.len() {
         match source.read(&mut buffer[filled..]) {
             Ok(0) => break,
             Ok(bytes) => filled += bytes,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // What came before the error is handed on; the next read tells the error again.
-            Err(error) if filled == 0 => return Err(error),
-            Err(_) => break,
+            Err(error) => return (filled, Some(error)),
         }
     }
-    Ok(filled)
+    (filled, None)
 }
 
 impl BufRead for Chunks {

@@ -65,13 +65,19 @@ impl Condition {
             "scope" => event.scope == self.value,
             "image" => {
                 event.kind == "image"
-                    && (event.actor.id.starts_with(&self.value)
+                    && (is_id(&event.actor.id, &self.value)
                         || named() == Some(self.value.as_str())
                         || named() == Some(&format!("{}:latest", self.value)))
             }
             _ => false,
         }
     }
+}
+
+/// Whether an id is meant by this, in full, by its beginning, with or without its algorithm.
+fn is_id(id: &str, meant: &str) -> bool {
+    let bare = |text: &str| text.strip_prefix("sha256:").unwrap_or(text).to_owned();
+    !bare(meant).is_empty() && bare(id).starts_with(&bare(meant))
 }
 
 fn show(context: &Context, event: &Event) -> Result<(), Failure> {

@@ -129,7 +129,7 @@ fn events_tell_what_happened() {
     assert_eq!(count("-f type=image"), 6);
     assert_eq!(count("-f type=container"), 0);
     assert_eq!(count("-f image=app:2.0"), 2);
-    assert_eq!(count(&format!("-f image={}", short(&id))), 4);
+    assert_eq!(count(&format!("-f image={}", short(&id))), 6);
     assert_eq!(count("--until 30m"), 0);
     mica.run("events --until garbage").fails(1, "failed to parse value as time or duration: \"garbage\"\n");
     mica.run("events --filter nope").complains(125, "bad format of filter (expected name=value)");

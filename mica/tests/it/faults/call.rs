@@ -12,7 +12,7 @@ const OPENS_TO_CHANGE: u64 = 0o1 | 0o2 | 0o100 | 0o1000;
 const CLONES: [u64; 2] = [0x4004_9409, 0x4020_940d];
 
 /// Whether a call may change files, mounts or locks. Standard error is not the store's business.
-pub fn changes(call: &Call) -> bool {
+pub(super) fn changes(call: &Call) -> bool {
     let flags = match call.name {
         "openat" => call.arguments[2],
         "open" => call.arguments[1],
@@ -29,7 +29,7 @@ fn opens(how: &[u8]) -> bool {
 }
 
 /// Whether a call is one that a full disk can refuse.
-pub fn takes_space(call: &Call) -> bool {
+pub(super) fn takes_space(call: &Call) -> bool {
     const GIVING: [&str; 13] = [
         "unlink", "unlinkat", "rmdir", "flock", "umount2", "open_tree", "fsconfig", "fsmount",
         "move_mount", "mount_setattr", "utimensat", "fchmodat", "fchownat",
@@ -38,7 +38,7 @@ pub fn takes_space(call: &Call) -> bool {
 }
 
 /// The call in words, for the report: its name and the file it is about.
-pub fn describe(call: &Call, below: &Path) -> String {
+pub(super) fn describe(call: &Call, below: &Path) -> String {
     let [first, second, third, fourth, ..] = call.arguments;
     let about = match call.name {
         "openat" | "openat2" | "unlinkat" | "mkdirat" | "mknodat" | "fchmodat" | "fchownat"

@@ -13,7 +13,7 @@ use testkit::{Layer, Random};
 use crate::support::{Image, archive};
 
 /// Writes everything that commands read into a folder.
-pub fn write(folder: &Path) {
+pub(super) fn write(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     let put = |name: &str, bytes: Vec<u8>| fs::write(folder.join(name), bytes).unwrap();
     let base = Image::new(&["base:1"]).layer(bottom(), "bottom");
@@ -92,11 +92,13 @@ fn layout(image: &Image, name: &str) -> Vec<u8> {
     };
     let config = put(image.document(), "application/vnd.oci.image.config.v1+json");
     let last = image.layers().len() - 1;
-    let layers: Vec<_> = image.layers().iter().enumerate().map(|(at, layer)| match at == last {
-        true => put(layer.tar(), "application/vnd.oci.image.layer.v1.tar"),
-        false => put(gzip(&layer.tar()), "application/vnd.oci.image.layer.v1.tar+gzip"),
-    });
-    let layers: Vec<_> = layers.collect();
+    let mut layers = Vec::new();
+    for (at, layer) in image.layers().iter().enumerate() {
+        layers.push(match at == last {
+            true => put(layer.tar(), "application/vnd.oci.image.layer.v1.tar"),
+            false => put(gzip(&layer.tar()), "application/vnd.oci.image.layer.v1.tar+gzip"),
+        });
+    }
     let manifest = json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": config, "layers": layers,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use testkit::Mounted;
 
 /// The place that stores of one file system lie in.
-pub struct Place {
+pub(super) struct Place {
     /// What the report calls it.
     pub name: &'static str,
     /// Below which everything lies.
@@ -20,18 +20,18 @@ pub struct Place {
 
 impl Place {
     /// A file system in memory, where images cannot be mounted from files: layers are folders.
-    pub fn memory() -> Place {
+    pub(super) fn memory() -> Place {
         Place::within(Mounted::folder(), "memory", "")
     }
 
     /// A file system of its own in a file, where layers stay tars; or why there is none.
-    pub fn disk() -> Result<Place, String> {
+    pub(super) fn disk() -> Result<Place, String> {
         let mkfs = ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-m", "0"];
         Ok(Place::within(Mounted::image(&mkfs, 512 << 20)?, "disk", "mounted"))
     }
 
     /// A file system in memory of so many bytes.
-    pub fn tiny(bytes: u64) -> Place {
+    pub(super) fn tiny(bytes: u64) -> Place {
         Place::within(Mounted::tmpfs(bytes), "tiny", "")
     }
 
@@ -41,7 +41,7 @@ impl Place {
 }
 
 /// One copy of a store, and the folder in which commands run on it.
-pub struct Ground {
+pub(super) struct Ground {
     /// Holds the data root, the run root, and what commands write beside them.
     pub folder: PathBuf,
     /// The data root.
@@ -51,7 +51,7 @@ pub struct Ground {
 }
 
 /// What a command said, and how it ended.
-pub struct Said {
+pub(super) struct Said {
     /// Its standard output.
     pub out: String,
     /// Its standard error.
@@ -61,18 +61,18 @@ pub struct Said {
 }
 
 /// No command of these tests works for so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Ground {
     /// A folder without a store.
-    pub fn empty(folder: PathBuf, inputs: &Path) -> io::Result<Ground> {
+    pub(super) fn empty(folder: PathBuf, inputs: &Path) -> io::Result<Ground> {
         fs::create_dir_all(folder.join("said"))?;
         let (root, run) = (folder.join("root"), folder.join("run"));
         Ok(Ground { folder, root, run, inputs: inputs.to_owned() })
     }
 
     /// A copy of everything that is in another folder.
-    pub fn copy(from: &Path, folder: PathBuf, inputs: &Path) -> Result<Ground, String> {
+    pub(super) fn copy(from: &Path, folder: PathBuf, inputs: &Path) -> Result<Ground, String> {
         let ground = Ground::empty(folder, inputs).map_err(|error| error.to_string())?;
         let mut copy = Command::new("cp");
         copy.args(["-a", "--reflink=auto"]).arg(from.join(".")).arg(&ground.folder);
@@ -83,7 +83,7 @@ impl Ground {
     }
 
     /// mica with these words; one that begins with `@` is a file among the inputs.
-    pub fn mica(&self, words: &[&str]) -> Command {
+    pub(super) fn mica(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mica"));
         command.current_dir(&self.folder).env_clear().stdin(Stdio::null());
         command.env("MICA_ROOT", &self.root).env("MICA_RUN_ROOT", &self.run);
@@ -98,18 +98,18 @@ impl Ground {
     }
 
     /// Opens one of the inputs.
-    pub fn input(&self, name: &str) -> io::Result<File> {
+    pub(super) fn input(&self, name: &str) -> io::Result<File> {
         File::open(self.inputs.join(name))
     }
 
     /// Where a command's words go, so that it never waits for a reader.
-    pub fn scribe(&self, who: &str) -> io::Result<(File, File)> {
+    pub(super) fn scribe(&self, who: &str) -> io::Result<(File, File)> {
         let file = |kind| File::create(self.folder.join("said").join(format!("{who}-{kind}")));
         Ok((file("out")?, file("error")?))
     }
 
     /// What a command that has ended has said.
-    pub fn heard(&self, who: &str, status: ExitStatus) -> io::Result<Said> {
+    pub(super) fn heard(&self, who: &str, status: ExitStatus) -> io::Result<Said> {
         let text = |kind| -> io::Result<String> {
             let bytes = fs::read(self.folder.join("said").join(format!("{who}-{kind}")))?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -118,7 +118,7 @@ impl Ground {
     }
 
     /// Runs mica to its end, with an input through a pipe if it is to have one.
-    pub fn run(&self, words: &[&str], input: Option<&str>) -> Result<Said, String> {
+    pub(super) fn run(&self, words: &[&str], input: Option<&str>) -> Result<Said, String> {
         let run = || -> io::Result<Said> {
             let (out, error) = self.scribe("plain")?;
             let mut command = self.mica(words);
@@ -136,7 +136,7 @@ impl Ground {
     }
 
     /// Runs what must work.
-    pub fn must(&self, words: &[&str]) -> Result<String, String> {
+    pub(super) fn must(&self, words: &[&str]) -> Result<String, String> {
         let said = self.run(words, None)?;
         match said.status.success() {
             true => Ok(said.out),
@@ -146,7 +146,7 @@ impl Ground {
 
     /// Writes one of the inputs into a program's standard input, on the side. A program that ends
     /// early leaves the rest.
-    pub fn feed(
+    pub(super) fn feed(
         &self,
         child: &mut std::process::Child,
         name: &str,
@@ -159,7 +159,7 @@ impl Ground {
     }
 
     /// Where something is mounted below the run root, relative to the store's own folder in it.
-    pub fn mounts(&self) -> Vec<String> {
+    pub(super) fn mounts(&self) -> Vec<String> {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let targets = table.lines().filter_map(|line| line.split(' ').nth(4));
         let below = targets.filter_map(|target| Path::new(target).strip_prefix(&self.run).ok());
@@ -168,7 +168,7 @@ impl Ground {
     }
 
     /// Takes away everything that is mounted below the folder.
-    pub fn unmount(&self) {
+    pub(super) fn unmount(&self) {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let targets = table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
         let ours: Vec<_> = targets.filter(|target| target.starts_with(&self.folder)).collect();
@@ -187,13 +187,13 @@ impl Drop for Ground {
 
 impl Said {
     /// How it ended, in its own words.
-    pub fn told(&self) -> String {
+    pub(super) fn told(&self) -> String {
         format!("ended with {}:\n{}{}", self.status, self.out, self.error)
     }
 }
 
 /// Waits for a program; one that takes too long is killed.
-pub fn wait(child: &mut std::process::Child) -> io::Result<ExitStatus> {
+pub(super) fn wait(child: &mut std::process::Child) -> io::Result<ExitStatus> {
     wait_until(child, Instant::now() + PATIENCE)?.map_or_else(
         || {
             child.kill()?;
@@ -205,7 +205,7 @@ pub fn wait(child: &mut std::process::Child) -> io::Result<ExitStatus> {
 }
 
 /// Waits for a program until then.
-pub fn wait_until(
+pub(super) fn wait_until(
     child: &mut std::process::Child,
     then: Instant,
 ) -> io::Result<Option<ExitStatus>> {

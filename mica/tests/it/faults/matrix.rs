@@ -12,7 +12,7 @@ use super::victim::{Blow, Deed, Step};
 
 /// A kind of blow, and at how many of a command's calls it is struck.
 #[derive(Clone, Copy)]
-pub struct Round {
+pub(super) struct Round {
     /// What happens.
     pub deed: Deed,
     /// At most so many points, evenly spread over the calls; all of them if asked for.
@@ -23,7 +23,7 @@ pub struct Round {
 
 /// What came of all blows.
 #[derive(Default)]
-pub struct Tally {
+pub(super) struct Tally {
     /// Blows that were struck: place, scenario and call are different for each.
     pub struck: usize,
     lines: BTreeMap<(&'static str, &'static str), (usize, usize)>,
@@ -41,7 +41,7 @@ struct Job<'a> {
 const SHOWN: usize = 4;
 
 /// Strikes all blows of these rounds in these places.
-pub fn run(places: &[Place], inputs: &PathBuf, rounds: &[Round]) -> Tally {
+pub(super) fn run(places: &[Place], inputs: &PathBuf, rounds: &[Round]) -> Tally {
     let mut tally = Tally::default();
     for place in places {
         for start in [Start::Nothing, Start::Images, Start::Littered, Start::Damaged] {
@@ -146,7 +146,7 @@ fn in_parallel<T: Sync, R: Send>(
 impl Tally {
     /// Prints what was done, and fails if anything was wrong.
     #[track_caller]
-    pub fn judge(&self, what: &str) {
+    pub(super) fn judge(&self, what: &str) {
         for ((place, scenario), (calls, struck)) in &self.lines {
             println!("{place:7} {scenario:17} {calls:4} calls, struck at {struck:3}");
         }

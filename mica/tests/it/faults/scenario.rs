@@ -10,7 +10,7 @@ use super::ground::Ground;
 
 /// A store that a command finds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Start {
+pub(super) enum Start {
     /// None at all.
     Nothing,
     /// A few images, sharing layers; one without a name.
@@ -22,7 +22,7 @@ pub enum Start {
 }
 
 /// A command and the store that it works on.
-pub struct Scenario {
+pub(super) struct Scenario {
     /// What the report calls it.
     pub name: &'static str,
     /// The store.
@@ -51,7 +51,7 @@ const MOUNTED: &[&[&str]] = &[&["image", "mount", "app:1"]];
 const TWICE: &[&[&str]] = &[&["image", "mount", "app:1"], &["image", "mount", "app:1", "base:1"]];
 
 /// All of them.
-pub const SCENARIOS: &[Scenario] = &[
+pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { start: Start::Nothing, ..scenario("first import", &["import", "@root.tar", "new"]) },
     scenario("import", &["import", "-c", "CMD sh", "@root.tar", "new:1"]),
     Scenario { input: Some("root.tar.gz"), ..scenario("import gz", &["import", "-", "other:1"]) },
@@ -108,7 +108,7 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Makes a store for commands to work on.
-pub fn lay(ground: &Ground, start: Start) -> Result<(), String> {
+pub(super) fn lay(ground: &Ground, start: Start) -> Result<(), String> {
     if start == Start::Nothing {
         return Ok(());
     }

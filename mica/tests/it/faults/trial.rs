@@ -12,7 +12,7 @@ use super::truth::{Named, Whole, read_archive, trees};
 use super::victim::{self, Blow, Deed, Step};
 
 /// How a scenario goes when nothing happens.
-pub struct Golden {
+pub(super) struct Golden {
     /// Images and names before the command.
     pub before: Named,
     /// And after it.
@@ -29,7 +29,7 @@ pub struct Golden {
 
 impl Golden {
     /// Runs a scenario undisturbed, and after it perhaps another command.
-    pub fn run(
+    pub(super) fn run(
         ground: &Ground,
         scenario: &Scenario,
         then: Option<&[&str]>,
@@ -80,7 +80,7 @@ fn clear(ground: &Ground) -> Result<Whole, String> {
 
 /// Strikes a blow on a fresh copy of a store and looks at everything that must hold afterwards.
 /// Says whether the command got as far as the blow; what is wrong comes with the call in words.
-pub fn strike(
+pub(super) fn strike(
     ground: &Ground,
     scenario: &Scenario,
     golden: &Golden,
@@ -99,7 +99,7 @@ pub fn strike(
 }
 
 /// A command that was not killed says how it failed, and why, and what to do.
-pub fn judge_words(said: &Said, deed: Option<Deed>) -> Result<(), String> {
+pub(super) fn judge_words(said: &Said, deed: Option<Deed>) -> Result<(), String> {
     let fails = match deed {
         Some(Deed::Kill | Deed::KillBeside) => return Ok(()),
         Some(Deed::BadDevice | Deed::NoSpace) => true,
@@ -123,7 +123,7 @@ pub fn judge_words(said: &Said, deed: Option<Deed>) -> Result<(), String> {
 }
 
 /// Looks at everything that must hold after a blow, and clears away.
-pub fn judge(
+pub(super) fn judge(
     ground: &Ground,
     scenario: &Scenario,
     golden: &Golden,
@@ -158,7 +158,7 @@ pub fn judge(
 }
 
 /// The check names nothing but what can be swept away.
-pub fn only_left_overs(ground: &Ground, scenario: &Scenario) -> Result<(), String> {
+pub(super) fn only_left_overs(ground: &Ground, scenario: &Scenario) -> Result<(), String> {
     let said = ground.run(&["system", "check", "--format", "json"], None)?;
     let report: Value = serde_json::from_str(&said.out)
         .map_err(|error| format!("the check {}: {error}", said.told()))?;

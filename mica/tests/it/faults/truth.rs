@@ -15,7 +15,7 @@ use super::ground::Ground;
 
 /// Images and names, without the times at which they got them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Named {
+pub(super) struct Named {
     /// What is known of each image.
     pub images: BTreeMap<String, Value>,
     /// What each name stands for.
@@ -24,7 +24,7 @@ pub struct Named {
 
 /// A store, to the byte.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Whole {
+pub(super) struct Whole {
     /// Images and names.
     pub named: Named,
     /// The records of layers.
@@ -39,7 +39,7 @@ const UNSIZED: [&str; 6] =
 
 impl Named {
     /// Reads them; a store that is not there has none.
-    pub fn read(root: &Path) -> Result<Named, String> {
+    pub(super) fn read(root: &Path) -> Result<Named, String> {
         let document = read_document(&root.join("images.json"))?;
         let table = |name: &str| -> BTreeMap<String, Value> {
             let entries = document[name].as_object().cloned().unwrap_or_default();
@@ -54,7 +54,7 @@ impl Named {
 
     /// Whether every part of this is either as before or as after, and nothing is missing that is
     /// there in both.
-    pub fn is_between(&self, before: &Named, after: &Named) -> bool {
+    pub(super) fn is_between(&self, before: &Named, after: &Named) -> bool {
         let between = |here: &BTreeMap<String, Value>, one: &BTreeMap<_, _>, two: &BTreeMap<_, _>| {
             let keys: BTreeSet<&String> = here.keys().chain(one.keys()).chain(two.keys()).collect();
             keys.iter().all(|key| here.get(*key) == one.get(*key) || here.get(*key) == two.get(*key))
@@ -76,7 +76,7 @@ fn read_document(path: &Path) -> Result<Value, String> {
 
 impl Whole {
     /// Reads a store.
-    pub fn read(root: &Path) -> Result<Whole, String> {
+    pub(super) fn read(root: &Path) -> Result<Whole, String> {
         let mut files = BTreeMap::new();
         list(root, "", &mut files).map_err(|error| format!("{}: {error}", root.display()))?;
         for name in UNSIZED {
@@ -87,7 +87,7 @@ impl Whole {
     }
 
     /// How another store differs from this one, in a few words.
-    pub fn differences(&self, other: &Whole) -> Vec<String> {
+    pub(super) fn differences(&self, other: &Whole) -> Vec<String> {
         let mut found = Vec::new();
         let keys: BTreeSet<&String> = self.files.keys().chain(other.files.keys()).collect();
         for key in keys {
@@ -127,7 +127,7 @@ fn list(folder: &Path, name: &str, files: &mut BTreeMap<String, u64>) -> std::io
 
 /// The images of an archive with the digests of their layers' plain tars, every byte checked
 /// against the digest that names it.
-pub fn read_archive(path: &Path) -> Result<BTreeMap<String, Vec<String>>, String> {
+pub(super) fn read_archive(path: &Path) -> Result<BTreeMap<String, Vec<String>>, String> {
     let bad = |what: &str| format!("{}: {what}", path.display());
     let file = fs::File::open(path).map_err(|error| bad(&error.to_string()))?;
     let mut tar = TarReader::new(std::io::BufReader::new(file), Limits::default());
@@ -175,7 +175,7 @@ pub fn read_archive(path: &Path) -> Result<BTreeMap<String, Vec<String>>, String
 }
 
 /// How each image looks when it is mounted. They are unmounted again.
-pub fn trees(ground: &Ground) -> Result<BTreeMap<String, Tree>, String> {
+pub(super) fn trees(ground: &Ground) -> Result<BTreeMap<String, Tree>, String> {
     let named = Named::read(&ground.root)?;
     let mut trees = BTreeMap::new();
     let ids: Vec<&str> = named.images.keys().map(String::as_str).collect();

@@ -12,7 +12,7 @@ use super::scenario::Scenario;
 
 /// What happens before the call.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Deed {
+pub(super) enum Deed {
     /// The process is killed.
     Kill,
     /// The call fails: the device cannot do it.
@@ -27,7 +27,7 @@ pub enum Deed {
 
 /// A call to come before, counted from 0 among those that change something.
 #[derive(Clone, Copy, Debug)]
-pub struct Blow {
+pub(super) struct Blow {
     /// Which call.
     pub at: usize,
     /// What happens.
@@ -35,7 +35,7 @@ pub struct Blow {
 }
 
 /// What became of the command.
-pub struct Ended {
+pub(super) struct Ended {
     /// The calls that it got to make, those up to the blow if there was one.
     pub calls: Vec<Step>,
     /// Whether it got as far as the blow.
@@ -46,7 +46,7 @@ pub struct Ended {
 
 /// A call that was made.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub(super) struct Step {
     /// In words.
     pub text: String,
     /// Whether a full disk could have refused it.
@@ -58,7 +58,7 @@ const HEADSTART: Duration = Duration::from_millis(60);
 
 /// Runs a scenario's command on a ground, with a blow or undisturbed. Every call is put into words
 /// only where nothing happens, else the one that the blow comes before.
-pub fn run(ground: &Ground, scenario: &Scenario, blow: Option<Blow>) -> Result<Ended, String> {
+pub(super) fn run(ground: &Ground, scenario: &Scenario, blow: Option<Blow>) -> Result<Ended, String> {
     let mut scene = Scene::begin(ground, scenario).map_err(|error| format!("spawn: {error}"))?;
     let told = scene.play(scenario, blow);
     if told.is_err() {
