@@ -237,7 +237,9 @@ impl Engine {
                 parent: None,
             };
             records.push((id, record));
-            indexes.push(self.put_original(lease, image.index.as_ref())?);
+            // An index stands behind a name; without one nothing would need it.
+            let index = image.index.as_ref().filter(|_| !image.names.is_empty());
+            indexes.push(self.put_original(lease, index)?);
         }
         self.store.change(|tables| {
             // Only what these images stand on, which the lease protects: of the rest, some may have

@@ -98,7 +98,15 @@ impl Engine {
 
     /// Takes one user of an image's mount away, or all of them.
     pub fn unmount_image(&self, name: &str, force: bool) -> Result<ImageId> {
-        let id = find(&self.store.images()?, name)?.id;
+        let id = match find(&self.store.images()?, name) {
+            Ok(found) => found.id,
+            // A view outlives its image if those who removed both died in between.
+            Err(error) => {
+                let bare = name.strip_prefix("sha256:").unwrap_or(name);
+                let meant = |view: &&View| bare.len() >= 12 && view.image.0.hex().starts_with(bare);
+                self.store.views()?.iter().find(meant).ok_or(error)?.image
+            }
+        };
         match self.store.unmount_view(id, force)? {
             Some(_) => Ok(id),
             None => Err(EngineError::NotMounted(name.to_owned())),

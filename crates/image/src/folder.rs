@@ -8,6 +8,10 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
+mod verify;
+
+pub use verify::{ContentCheck, Holds, difference};
+
 use crate::layer::FileSink;
 use crate::tar::Entry;
 use crate::tree::{Content, LayerTree, NodeId, Placed};

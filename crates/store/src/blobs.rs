@@ -14,6 +14,9 @@ use crate::paths::Paths;
 /// take.
 pub const DOCUMENT_BYTES: u64 = 8 << 20;
 
+/// How much is copied at once.
+const COPY_BYTES: usize = 256 << 10;
+
 /// A blob on its way in: hashed and counted as it is written, invisible until committed, gone when
 /// dropped.
 pub struct Ingest {
@@ -93,6 +96,21 @@ impl Ingest {
     /// The file with what has been written so far.
     pub(crate) fn file(&self) -> Option<&File> {
         self.aside.as_ref().map(|aside| &aside.file)
+    }
+
+    /// Takes everything that a source has, or so much of it.
+    pub(crate) fn take_all(&mut self, source: &mut dyn Read, limit: u64) -> io::Result<()> {
+        let mut buffer = vec![0; COPY_BYTES];
+        while self.bytes < limit {
+            let wanted = usize::try_from(limit - self.bytes).map_or(COPY_BYTES, |n| n.min(COPY_BYTES));
+            match source.read(&mut buffer[..wanted]) {
+                Ok(0) => break,
+                Ok(bytes) => self.pass(&buffer[..bytes])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// What has arrived so far.
@@ -181,18 +199,13 @@ pub(crate) fn read_document(paths: &Paths, digest: &Digest) -> Result<Vec<u8>> {
 pub(crate) fn hash_file(path: &Path, algorithm: Algorithm) -> Result<Arrived> {
     let mut file = File::open(path).map_err(StoreError::io("open", path))?;
     let mut ingest = Ingest::nowhere(algorithm);
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut buffer).map_err(StoreError::io("read", path))? {
-            0 => return Ok(ingest.arrived()),
-            bytes => ingest.pass(&buffer[..bytes]).map_err(StoreError::io("read", path))?,
-        }
-    }
+    ingest.take_all(&mut file, u64::MAX).map_err(StoreError::io("read", path))?;
+    Ok(ingest.arrived())
 }
 
-/// All blobs that are here, with their sizes.
-pub(crate) fn list(paths: &Paths) -> Result<Vec<(Digest, u64)>> {
-    let mut list = Vec::new();
+/// All blobs that are here, with their sizes, and what lies among them and is none.
+pub(crate) fn list(paths: &Paths) -> Result<(Vec<(Digest, u64)>, Vec<PathBuf>)> {
+    let (mut list, mut strangers) = (Vec::new(), Vec::new());
     for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
         let folder = paths.blobs().join(algorithm.as_str());
         let entries = match fs::read_dir(&folder) {
@@ -202,13 +215,16 @@ pub(crate) fn list(paths: &Paths) -> Result<Vec<(Digest, u64)>> {
         for entry in entries {
             let entry = entry.map_err(StoreError::io("list", &folder))?;
             let name = format!("{}:{}", algorithm.as_str(), entry.file_name().to_string_lossy());
-            let Ok(digest) = name.parse() else { continue };
-            let bytes = entry.metadata().map_err(StoreError::io("read", entry.path()))?.len();
-            list.push((digest, bytes));
+            let meta = entry.metadata().map_err(StoreError::io("read", entry.path()))?;
+            match name.parse() {
+                Ok(digest) if meta.is_file() => list.push((digest, meta.len())),
+                _ => strangers.push(entry.path()),
+            }
         }
     }
     list.sort();
-    Ok(list)
+    strangers.sort();
+    Ok((list, strangers))
 }
 
 fn make_parent(path: &Path) -> Result<()> {

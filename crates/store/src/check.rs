@@ -95,12 +95,19 @@ impl Store {
                 let why = format!("it stands on {parent}, which is not here");
                 report.faults.push(Fault::new(format!("layer {chain}"), why, Cure::None));
             }
-            report.faults.extend(self.layer_faults(chain, record)?);
+            let record = with_any_blob(record, &tables);
+            report.faults.extend(self.layer_faults(chain, &record)?);
         }
         self.check_images(&tables, &mut report)?;
         self.check_strays(&tables, &mut report)?;
-        if repair {
+        if repair && !report.faults.is_empty() {
             self.repair(&mut report)?;
+            // Mended is what is well when it is looked at again: one cure may heal several faults,
+            // and one that was tried may have failed.
+            let left = self.check(false)?.faults;
+            for fault in &mut report.faults {
+                fault.mended = !left.iter().any(|other| other.what == fault.what);
+            }
         }
         Ok(report)
     }
@@ -235,6 +242,7 @@ impl Store {
         let forms = plan.forms.iter().filter(|chain| !plan.records.contains(chain));
         forms.for_each(|chain| stray(format!("folder or mount {}", chain.0.short())));
         plan.asides.iter().for_each(|name| stray(format!("unfinished {name}")));
+        plan.strangers.iter().for_each(|path| stray(path.display().to_string()));
         Ok(())
     }
 
@@ -280,7 +288,8 @@ impl Store {
     fn rebuild(&self, chain: &ChainId) -> Result<()> {
         let tables = self.tables()?;
         let layers = &tables.layers;
-        let record = layers.layers.get(chain).ok_or(StoreError::NoLayer(*chain))?.clone();
+        let record = layers.layers.get(chain).ok_or(StoreError::NoLayer(*chain))?;
+        let record = with_any_blob(record, &tables);
         let lease = self.lease()?;
         let tar_good = self.has_blob(&record.diff.0) && self.blob_fault(&record.diff.0)?.is_none();
         let mut source = record.clone();
@@ -304,6 +313,16 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// A layer's record with the compressed blob that any record of the same tar has.
+fn with_any_blob(record: &LayerRecord, tables: &Tables) -> LayerRecord {
+    let mut record = record.clone();
+    if record.blob.is_none() {
+        let same = tables.layers.layers.values().filter(|other| other.diff == record.diff);
+        record.blob = same.filter_map(|other| other.blob.clone()).next();
+    }
+    record
 }
 
 /// A fault in the words of its cause.

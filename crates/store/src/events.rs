@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use spec::Timestamp;
+use sys::lock::Mode;
 
 use crate::Store;
 use crate::error::{Result, StoreError};
 
 /// When a journal is longer than this, it becomes the old one and a new one begins.
 const JOURNAL_BYTES: u64 = 8 << 20;
+/// No event's line is longer.
+const LINE_BYTES: u64 = 1 << 20;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,13 +86,26 @@ impl Store {
 
     fn append(&self, event: &Event) -> io::Result<()> {
         let path = self.paths().events();
-        let mut file = File::options().append(true).create(true).open(&path)?;
-        if file.metadata()?.len() > JOURNAL_BYTES {
-            fs::rename(&path, self.old_journal())?;
-            file = File::options().append(true).create(true).open(&path)?;
+        let open = || File::options().read(true).append(true).create(true).open(&path);
+        let mut file = open()?;
+        // The one who finds a full journal puts it aside; the others then find a new one.
+        sys::lock::lock(&file, Mode::Exclusive)?;
+        let mut length = file.metadata()?.len();
+        if length > JOURNAL_BYTES {
+            if is_at(&file, &path) {
+                fs::rename(&path, self.old_journal())?;
+            }
+            file = open()?;
+            sys::lock::lock(&file, Mode::Exclusive)?;
+            length = file.metadata()?.len();
         }
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
+        let mut last = [b'\n'];
+        if length > 0 && file.read_at(&mut last, length - 1)? == 1 && last != *b"\n" {
+            // A power cut took the end of the line before; it must not take this one too.
+            line.insert(0, b'\n');
+        }
         file.write_all(&line)
     }
 
@@ -103,7 +120,13 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::io("open", &path)(error)),
         };
-        let (old, new) = (open(self.old_journal())?, open(self.paths().events())?);
+        // The new one first: if it is put aside in between it is read twice rather than never.
+        let new = open(self.paths().events())?;
+        let old = open(self.old_journal())?;
+        let same = |(old, new): (&BufReader<File>, &BufReader<File>)| {
+            identity(old.get_ref()) == identity(new.get_ref())
+        };
+        let new = if old.as_ref().zip(new.as_ref()).is_some_and(same) { None } else { new };
         Ok(Events { path: self.paths().events(), old, new, at: 0, filter })
     }
 }
@@ -131,34 +154,51 @@ impl Events {
     }
 
     fn line(&mut self) -> Result<Option<Vec<u8>>> {
-        let failed = StoreError::io("read", &self.path);
         let mut line = Vec::new();
         if let Some(old) = &mut self.old {
-            if read_line(old, &mut line).map_err(failed)? {
+            if read_line(old, &mut line).map_err(StoreError::io("read", &self.path))? {
                 return Ok(Some(line));
             }
             self.old = None;
-            return self.line();
+            line.clear();
         }
         if self.new.is_none() {
-            self.new = File::open(&self.path).ok().map(BufReader::new);
+            (self.new, self.at) = (File::open(&self.path).ok().map(BufReader::new), 0);
         }
         let Some(new) = &mut self.new else { return Ok(None) };
-        if read_line(new, &mut line).map_err(failed)? {
+        if read_line(new, &mut line).map_err(StoreError::io("read", &self.path))? {
             self.at += line.len() as u64;
             return Ok(Some(line));
         }
-        // Half a line is read again when it is whole; a journal that was put aside is done.
-        let failed = StoreError::io("read", &self.path);
-        new.seek(SeekFrom::Start(self.at)).map_err(failed)?;
-        if fs::metadata(&self.path).is_ok_and(|now| now.len() < self.at) {
-            (self.new, self.at) = (None, 0);
+        if !is_at(new.get_ref(), &self.path) {
+            // It was put aside: what is left of it is read before the new one.
+            line.clear();
+            new.seek(SeekFrom::Start(self.at)).map_err(StoreError::io("read", &self.path))?;
+            (self.old, self.new) = (self.new.take(), None);
+            return match File::open(&self.path) {
+                Ok(_) => self.line(),
+                Err(_) => Ok(None),
+            };
         }
+        // Half a line is read again when it is whole.
+        new.seek(SeekFrom::Start(self.at)).map_err(StoreError::io("read", &self.path))?;
         Ok(None)
     }
 }
 
+/// Reads a line, and says whether it was whole. One too long to be an event counts as one, which
+/// then is no event.
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    reader.take(1 << 20).read_until(b'\n', line)?;
-    Ok(line.last() == Some(&b'\n'))
+    reader.take(LINE_BYTES).read_until(b'\n', line)?;
+    Ok(line.last() == Some(&b'\n') || line.len() as u64 == LINE_BYTES)
+}
+
+/// Whether this is still the file at a path.
+fn is_at(file: &File, path: &Path) -> bool {
+    let there = fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    there.is_some() && identity(file) == there
+}
+
+fn identity(file: &File) -> Option<(u64, u64)> {
+    file.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
 }

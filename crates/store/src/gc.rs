@@ -15,7 +15,7 @@ use sys::lock::Mode;
 use crate::error::{Result, StoreError};
 use crate::lease::{self, Protected};
 use crate::tables::Tables;
-use crate::{Store, blobs};
+use crate::{Store, blobs, tables};
 
 /// What lies in the store's folders, or the part of it that a collection looks at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Present {
     pub forms: Vec<ChainId>,
     /// What was on its way in: the name of each file.
     pub asides: Vec<String>,
+    /// What has a name that nothing of the store has, and half-written documents.
+    pub strangers: Vec<PathBuf>,
 }
 
 /// What will go.
@@ -43,6 +45,8 @@ pub struct Plan {
     pub forms: Vec<ChainId>,
     /// Left-overs of those who died on the way.
     pub asides: Vec<String>,
+    /// What does not belong to the store.
+    pub strangers: Vec<PathBuf>,
 }
 
 /// What went.
@@ -89,6 +93,7 @@ pub fn plan(
         indexes: unneeded(&present.indexes),
         forms: unneeded(&present.forms),
         asides: present.asides.iter().filter(|name| !of_lease(name)).cloned().collect(),
+        strangers: present.strangers.clone(),
     }
 }
 
@@ -104,16 +109,23 @@ impl Store {
             list.sort();
             Ok(list)
         };
-        let indexes = names(self.paths.root().join("index"))?;
-        Ok(Present {
-            blobs: blobs::list(&self.paths)?,
-            indexes: indexes
-                .iter()
-                .filter_map(|name| crate::paths::parse_file_name(name).map(ChainId))
-                .collect(),
+        let mut present = Present {
             forms: self.driver.kept()?,
             asides: names(self.paths.ingest())?,
-        })
+            ..Present::default()
+        };
+        (present.blobs, present.strangers) = blobs::list(&self.paths)?;
+        let index = self.paths.root().join("index");
+        for name in names(index.clone())? {
+            match crate::paths::parse_file_name(&name) {
+                Some(chain) => present.indexes.push(ChainId(chain)),
+                None => present.strangers.push(index.join(name)),
+            }
+        }
+        let documents = [self.paths.images(), self.paths.layers(), self.paths.format()];
+        let halves = documents.iter().map(|path| tables::aside(path));
+        present.strangers.extend(halves.filter(|path| path.exists()));
+        Ok(present)
     }
 
     /// Collects everything that nothing needs, and what others left behind.
@@ -128,7 +140,7 @@ impl Store {
         change: impl FnOnce(&mut crate::Images) -> Result<(T, Vec<ImageId>), E>,
     ) -> Result<(T, Collected), E> {
         let mut present = Present::default();
-        let mut gone = Vec::new();
+        let mut any = false;
         let result = self.change::<_, E>(|tables| {
             let before = tables.images.clone();
             let (result, removed) = change(&mut tables.images)?;
@@ -139,16 +151,15 @@ impl Store {
                 let config = fs::metadata(self.paths.blob(&id.0)).map_or(0, |meta| meta.len());
                 present.blobs.push((id.0, config));
                 present.blobs.extend(record.manifest.iter().map(|m| (m.digest, m.size)));
-                gone.extend(record.top);
+                any = true;
             }
             Ok(result)
         })?;
-        if present.blobs.is_empty() && gone.is_empty() {
+        if present.blobs.is_empty() && !any {
             return Ok((result, Collected::default()));
         }
-        let tables = self.tables()?;
-        for chain in tables.layers.closure(gone) {
-            let Some(record) = tables.layers.layers.get(&chain) else { continue };
+        // Every record is a candidate: some may be left by a removal that was cut short.
+        for (&chain, record) in &self.tables()?.layers.layers {
             present.blobs.push((record.diff.0, record.bytes));
             present.blobs.extend(record.blob.iter().map(|blob| (blob.digest, blob.bytes)));
             present.indexes.push(chain);
@@ -205,6 +216,7 @@ impl Store {
             }
         }
         victims.extend(plan.asides.iter().map(|name| self.paths.ingest().join(name)));
+        victims.extend(plan.strangers.iter().cloned());
         if victims.is_empty() {
             return Ok(None);
         }
@@ -305,6 +317,7 @@ mod tests {
             indexes: vec![a, b],
             forms: vec![a, b],
             asides: vec!["living-0".to_owned(), "dead-0".to_owned()],
+            ..Present::default()
         }
     }
 

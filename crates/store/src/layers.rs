@@ -32,7 +32,10 @@ impl Store {
         let kept_blob = unpacked.kept_blob();
         let Unpacked { diff, bytes, mut tree, tar, blob, folder, .. } = unpacked;
         let chain = ChainId::extend(parent, diff);
-        lease.protect_chain(&chain)?;
+        // The new stack has no record that would lead the collector to the one below.
+        for stack in parent.iter().chain([&chain]) {
+            lease.protect_chain(stack)?;
+        }
         lease.protect_blob(&diff.0)?;
         if let Some(blob) = &kept_blob {
             lease.protect_blob(&blob.digest)?;

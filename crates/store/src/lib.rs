@@ -101,7 +101,13 @@ impl Store {
             let (root, kept) = (settings.root, format.driver);
             return Err(StoreError::OtherDriver { root, kept, asked });
         }
-        let paths = Paths::new(settings.root, settings.run.join(&format.id[..12]));
+        // The id becomes a path, so it must be what we write: nothing but hexadecimal digits.
+        let named = format.id.get(..12).filter(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let Some(named) = named else {
+            let why = format!("{:?} is no id of a store", format.id);
+            return Err(StoreError::Damaged { what: path.display().to_string(), why });
+        };
+        let paths = Paths::new(settings.root, settings.run.join(named));
         let driver = driver::open(format.driver, &paths, &settings.owners);
         Ok(Store { paths, format, driver, limits: settings.limits })
     }
@@ -138,7 +144,7 @@ impl Store {
 
     /// Images and names as they are now.
     pub fn images(&self) -> Result<Images> {
-        tables::read(&self.paths.images())
+        tables::read_images(&self.paths).map(|(images, _)| images)
     }
 
     /// Images, names and layers as they are now.
@@ -153,7 +159,7 @@ impl Store {
     ) -> Result<T, E> {
         let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
         let path = self.paths.images();
-        let (mut images, before) = tables::read_with_bytes(&path)?;
+        let (mut images, before) = tables::read_images(&self.paths)?;
         let result = change(&mut images)?;
         let after = tables::to_bytes(&images);
         if after != before {
@@ -192,6 +198,10 @@ impl Store {
 
     /// Keeps a document under its digest, durably.
     pub fn put_document(&self, lease: &Lease, bytes: &[u8]) -> Result<Digest> {
+        let size = bytes.len() as u64;
+        if size > DOCUMENT_BYTES {
+            return Err(StoreError::LargeDocument { bytes: size, limit: DOCUMENT_BYTES });
+        }
         let digest = Digest::of(bytes);
         if lease.protect_blob(&digest)? && self.read_document(&digest).is_ok() {
             return Ok(digest);
@@ -205,7 +215,8 @@ impl Store {
     /// Keeps a blob of which nothing is known yet.
     pub fn spool_blob(&self, lease: &Lease, source: &mut dyn Read) -> Result<Arrived> {
         let mut ingest = Ingest::create(lease.aside(), spec::Algorithm::Sha256)?;
-        std::io::copy(source, &mut ingest)
+        ingest
+            .take_all(source, u64::MAX)
             .map_err(StoreError::io("write a blob into", self.paths.root()))?;
         lease.protect_blob(&ingest.arrived().digest)?;
         ingest.commit(&self.paths, Durability::Lazy)
@@ -221,10 +232,9 @@ impl Store {
     ) -> Result<Arrived> {
         lease.protect_blob(wanted)?;
         let mut ingest = Ingest::create(lease.aside(), wanted.algorithm())?;
-        let limit = size.unwrap_or(u64::MAX - 1);
-        let mut bounded = source.take(limit + 1);
-        std::io::copy(&mut bounded, &mut ingest)
-            .map_err(StoreError::io("write", self.paths.blob(wanted)))?;
+        // One byte too many is enough to know that it is wrong.
+        let limit = size.map_or(u64::MAX, |size| size.saturating_add(1));
+        ingest.take_all(source, limit).map_err(StoreError::io("write", self.paths.blob(wanted)))?;
         let arrived = ingest.arrived();
         if size.is_some_and(|size| size != arrived.bytes) {
             let (wanted, expected) = (*wanted, size.unwrap_or_default());
@@ -257,6 +267,7 @@ fn create(settings: &Settings) -> Result<Format> {
     {
         return Ok(format);
     }
+    tables::begin(&paths)?;
     let choice = driver::choose(settings.driver, &paths.ingest())?;
     let id = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
     let format = Format { version: FORMAT_VERSION, id, driver: choice.kind, why: choice.why };

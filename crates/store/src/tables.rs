@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -274,6 +274,38 @@ pub(crate) fn read_with_bytes<T: DeserializeOwned + Default>(path: &Path) -> Res
     Ok((document, bytes))
 }
 
+/// Makes the two documents of a new store. Later, one that is missing is damage, not a beginning:
+/// without what it names, everything would be garbage.
+pub(crate) fn begin(paths: &Paths) -> Result<()> {
+    let (_, images) = read_with_bytes::<Images>(&paths.images())?;
+    let (_, layers) = read_with_bytes::<Layers>(&paths.layers())?;
+    let new = |bytes: &[u8], empty: Vec<u8>| bytes.is_empty() || bytes == empty;
+    if !new(&images, to_bytes(&Images::default())) || !new(&layers, to_bytes(&Layers::default())) {
+        let why = "it is missing, but the store is not empty".to_owned();
+        return Err(StoreError::Damaged { what: paths.format().display().to_string(), why });
+    }
+    write(&paths.layers(), &Layers::default())?;
+    write(&paths.images(), &Images::default())
+}
+
+/// Images and names, with their bytes.
+pub(crate) fn read_images(paths: &Paths) -> Result<(Images, Vec<u8>)> {
+    read_one_of_two(&paths.images(), &paths.layers())
+}
+
+/// Reads one of the two documents; it may be missing only with the other one.
+fn read_one_of_two<T: DeserializeOwned + Default>(
+    path: &Path,
+    other: &Path,
+) -> Result<(T, Vec<u8>)> {
+    let (document, bytes) = read_with_bytes(path)?;
+    if bytes.is_empty() && other.exists() {
+        let (what, why) = (path.display().to_string(), "it is missing".to_owned());
+        return Err(StoreError::Damaged { what, why });
+    }
+    Ok((document, bytes))
+}
+
 /// Replaces a document: written aside, synced, renamed, and the folder synced. The caller holds
 /// the store's lock, so that one name aside is enough.
 pub(crate) fn write<T: Serialize>(path: &Path, document: &T) -> Result<()> {
@@ -285,16 +317,25 @@ pub(crate) fn to_bytes<T: Serialize>(document: &T) -> Vec<u8> {
     serde_json::to_vec(document).expect("our own documents have only string keys")
 }
 
+/// Where a document is written before it gets its name.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    path.with_extension("json.new")
+}
+
 /// As `write`, for a document that has been made into bytes.
 pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
-    let aside = path.with_extension("json.new");
+    let aside = aside(path);
     let write = || -> io::Result<()> {
         let mut file = File::create(&aside)?;
         file.write_all(bytes)?;
         file.sync_data()?;
         fs::rename(&aside, path)
     };
-    write().map_err(StoreError::io("write", path))?;
+    if let Err(error) = write() {
+        // What is half written takes room that is perhaps what was missing.
+        let _ = fs::remove_file(&aside);
+        return Err(StoreError::io("write", path)(error));
+    }
     let folder = path.parent().expect("a document lies in a folder");
     sys::fs::sync_folder(folder).map_err(StoreError::io("sync", folder))
 }
@@ -311,8 +352,9 @@ pub struct Tables {
 impl Tables {
     pub(crate) fn read(paths: &Paths) -> Result<Tables> {
         // Images first: what they stand on was there before them.
-        let images = read(&paths.images())?;
-        Ok(Tables { images, layers: read(&paths.layers())? })
+        let (images, _) = read_images(paths)?;
+        let (layers, _) = read_one_of_two(&paths.layers(), &paths.images())?;
+        Ok(Tables { images, layers })
     }
 
     /// Carries a change to disk in an order that a crash can cut anywhere.

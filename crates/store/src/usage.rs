@@ -1,6 +1,7 @@
 //! How much space what takes: exact, from the records, without walking any tree.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 
 use spec::{ChainId, DiffId, ImageId};
 
@@ -68,9 +69,11 @@ impl Store {
         usage.layers = tars.values().sum();
         // Without containers, every image is one that nothing uses.
         usage.reclaimable = usage.layers;
-        usage.blobs = blobs::list(self.paths())?.iter().map(|(_, bytes)| bytes).sum();
+        usage.blobs = blobs::list(self.paths())?.0.iter().map(|(_, bytes)| bytes).sum();
         for chain in layers.layers.keys() {
-            usage.indexes += std::fs::metadata(self.paths().index(chain)).map_or(0, |m| m.len());
+            // An index claims the full length of sparse files and takes what they hold.
+            let meta = std::fs::metadata(self.paths().index(chain));
+            usage.indexes += meta.map_or(0, |meta| meta.len().min(meta.blocks() * 512));
         }
         if self.driver().keeps_tar() {
             let kept = layers.layers.values().filter_map(|record| record.blob.as_ref());

@@ -52,12 +52,15 @@ impl Store {
         let stack = self.stacked(top, &tables.layers)?;
         let mut views = self.read_views()?;
         let path = self.paths().views().join(image.0.hex());
+        let is_mounted = sys::mount::is_mounted(&path).unwrap_or(false);
         match views.views.iter_mut().find(|view| view.image == image) {
-            Some(view) => view.count += 1,
+            Some(view) if is_mounted => view.count += 1,
+            // Left by those who died before the mount was made, or after it was gone.
+            Some(view) => view.count = 1,
             None => views.views.push(View { image, top, path: path.clone(), count: 1 }),
         }
         self.write_views(&views)?;
-        if sys::mount::is_mounted(&path).unwrap_or(false) {
+        if is_mounted {
             return Ok(path);
         }
         create_private(&path)?;

@@ -3,5 +3,6 @@
 mod cli;
 mod compat;
 mod faults;
+mod fuzzed;
 mod house;
 mod support;

@@ -7,7 +7,9 @@
 
 mod format;
 mod reader;
+mod verify;
 mod writer;
 
 pub use reader::{IndexEntry, IndexError, IndexInode, IndexReader, Nid};
+pub use verify::difference;
 pub use writer::write_index;

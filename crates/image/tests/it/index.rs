@@ -206,3 +206,31 @@ fn more_than_an_index_can_address_is_refused() {
     let error = write_index(&tree, [0; 16], None, 1 << 42, &out).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::FileTooLarge);
 }
+
+#[test]
+fn an_independent_reader_agrees() {
+    testkit::need_root!();
+    for seed in 0..12 {
+        let layer = random::layer(seed, 80);
+        let (tree, tar) = (tree_of(&layer), layer.tar());
+        let place = Mounted::folder();
+        let path = |name: &str| place.path().join(name);
+        std::fs::write(path("tar"), &tar).unwrap();
+        let tar_file = File::open(path("tar")).unwrap();
+        let out = File::create(path("index")).unwrap();
+        write_index(&tree, [1; 16], Some(&tar_file), tar.len() as u64, &out).unwrap();
+        let output = std::process::Command::new("fsck.erofs")
+            .arg(format!("--device={}", path("tar").display()))
+            .arg(format!("--extract={}", path("out").display()))
+            .arg("--preserve")
+            .arg(path("index"))
+            .output();
+        let Ok(output) = output else { return testkit::skip("there is no fsck.erofs") };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if said.contains("blksize 512") {
+            return testkit::skip(format!("this fsck.erofs knows no blocks of 512 bytes: {}", said.trim()));
+        }
+        assert!(output.status.success(), "seed {seed}: {said}");
+        Tree::read(&path("out")).unwrap().must_equal(&testkit::oracle::apply(&[layer]), "fsck.erofs");
+    }
+}

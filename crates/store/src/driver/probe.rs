@@ -20,17 +20,18 @@ pub struct Choice {
     pub why: String,
 }
 
-/// Picks a driver for a new store: the wanted one if it works, else the best that does.
+/// Picks a driver for a new store: the wanted one if it works, else the best that does. What keeps
+/// the trial itself from being made, such as a full disk, says nothing about any driver.
 pub fn choose(wanted: Option<DriverKind>, scratch: &Path) -> Result<Choice> {
     if let Some(kind) = wanted {
-        return match fit(kind, scratch) {
+        return match fit(kind, scratch)? {
             Ok(()) => Ok(Choice { kind, why: "asked for".to_owned() }),
             Err(why) => Err(StoreError::DriverUnfit { driver: kind, why }),
         };
     }
     let mut passed_over = Vec::new();
     for kind in DriverKind::ALL {
-        match fit(kind, scratch) {
+        match fit(kind, scratch)? {
             Ok(()) => {
                 let why = match passed_over.is_empty() {
                     true => "the best, and it works here".to_owned(),
@@ -45,47 +46,53 @@ pub fn choose(wanted: Option<DriverKind>, scratch: &Path) -> Result<Choice> {
 }
 
 /// Whether a driver works in a folder of this file system, or what is missing.
-fn fit(kind: DriverKind, scratch: &Path) -> Result<(), String> {
+fn fit(kind: DriverKind, scratch: &Path) -> Result<Result<(), String>> {
     match kind {
         DriverKind::Erofs => fit_erofs(scratch),
         DriverKind::Overlay => fit_overlay(scratch),
     }
 }
 
-fn fit_erofs(scratch: &Path) -> Result<(), String> {
+fn fit_erofs(scratch: &Path) -> Result<Result<(), String>> {
     if !sys::host::is_root() {
-        return Err("only root may mount EROFS images".to_owned());
+        return Ok(Err("only root may mount EROFS images".to_owned()));
     }
-    sys::support::file_system(sys::support::FileSystem::Erofs).map_err(|error| error.to_string())?;
-    let trial = || -> io::Result<()> {
-        let (index, tar) = (scratch.join("trial-index"), scratch.join("trial-tar"));
+    if let Err(error) = sys::support::file_system(sys::support::FileSystem::Erofs) {
+        return Ok(Err(error.to_string()));
+    }
+    let (index, tar) = (scratch.join("trial-index"), scratch.join("trial-tar"));
+    let prepare = || -> io::Result<()> {
         let mut tar_file = File::options().read(true).write(true).create(true).truncate(true).open(&tar)?;
         tar_file.write_all(&[0; 1024])?;
         let out = File::create(&index)?;
-        write_index(&LayerTree::new(TreeLimits::default()), [7; 16], Some(&tar_file), 1024, &out)?;
-        let mounted = sys::mount::erofs(&index, &tar, false);
-        let _ = (fs::remove_file(&index), fs::remove_file(&tar));
-        mounted.map(drop)
+        write_index(&LayerTree::new(TreeLimits::default()), [7; 16], Some(&tar_file), 1024, &out)
+            .map(drop)
     };
-    trial().map_err(|error| {
+    prepare().map_err(StoreError::io("try a storage driver in", scratch))?;
+    let mounted = sys::mount::erofs(&index, &tar, false);
+    let _ = (fs::remove_file(&index), fs::remove_file(&tar));
+    if let Err(error) = mounted {
         let release = sys::host::kernel_release();
-        format!("Linux {release} does not mount EROFS from a file ({error}); it takes 6.12 or newer")
-    })?;
+        return Ok(Err(format!(
+            "Linux {release} does not mount EROFS from a file ({error}); it takes 6.12 or newer"
+        )));
+    }
     fit_overlay(scratch)
 }
 
-fn fit_overlay(scratch: &Path) -> Result<(), String> {
-    sys::support::file_system(sys::support::FileSystem::Overlay)
-        .map_err(|error| error.to_string())?;
-    let trial = || -> io::Result<()> {
-        let (one, two) = (scratch.join("trial-1"), scratch.join("trial-2"));
+fn fit_overlay(scratch: &Path) -> Result<Result<(), String>> {
+    if let Err(error) = sys::support::file_system(sys::support::FileSystem::Overlay) {
+        return Ok(Err(error.to_string()));
+    }
+    let (one, two) = (scratch.join("trial-1"), scratch.join("trial-2"));
+    let prepare = || -> io::Result<_> {
         fs::create_dir_all(&one)?;
         fs::create_dir_all(&two)?;
-        let folders = [sys::fs::open_folder(&one)?, sys::fs::open_folder(&two)?];
-        let options: &[(&str, &str)] = if sys::host::is_root() { &[] } else { &[("userxattr", "")] };
-        let mounted = sys::mount::overlay(&[folders[0].as_fd(), folders[1].as_fd()], None, options);
-        let _ = (fs::remove_dir(&one), fs::remove_dir(&two));
-        mounted.map(drop)
+        Ok([sys::fs::open_folder(&one)?, sys::fs::open_folder(&two)?])
     };
-    trial().map_err(|error| format!("overlay cannot be mounted here ({error})"))
+    let folders = prepare().map_err(StoreError::io("try a storage driver in", scratch))?;
+    let options: &[(&str, &str)] = if sys::host::is_root() { &[] } else { &[("userxattr", "")] };
+    let mounted = sys::mount::overlay(&[folders[0].as_fd(), folders[1].as_fd()], None, options);
+    let _ = (fs::remove_dir(&one), fs::remove_dir(&two));
+    Ok(mounted.map(drop).map_err(|error| format!("overlay cannot be mounted here ({error})")))
 }

@@ -1,1 +1,11 @@
-//! Promises to others: what their tools write, and what they read.
+//! Promises to others: their tools read what mica writes, mica reads what they write, and nothing
+//! of an image changes on the way.
+
+mod buildah;
+mod docker;
+mod large;
+mod peers;
+mod podman;
+mod real;
+mod skopeo;
+mod umoci;

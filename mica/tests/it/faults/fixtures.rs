@@ -35,7 +35,7 @@ pub(super) fn write(folder: &Path) {
     put("big-layout.tar", layout(&big, "big:1"));
     put("pair.tar", archive(&[&big, &turned]));
     put("turned.tar", turned.archive());
-    put("other.tar", middle().tar());
+    put("other.tar", root("other").tar());
     put("root.tar", root("one").tar());
     put("root.tar.gz", gzip(&root("two").tar()));
 }

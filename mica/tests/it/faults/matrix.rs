@@ -15,7 +15,7 @@ use super::victim::{Blow, Deed, Step};
 pub(super) struct Round {
     /// What happens.
     pub deed: Deed,
-    /// At most so many points, evenly spread over the calls; all of them if asked for.
+    /// At most so many points of a command, in all places together, evenly spread over the calls.
     pub points: usize,
     /// Which scenarios.
     pub wants: fn(&Scenario) -> bool,
@@ -56,7 +56,8 @@ pub(super) fn run(places: &[Place], inputs: &PathBuf, rounds: &[Round]) -> Tally
             .unwrap_or_else(|error| panic!("{} {start:?}: {error}", place.name));
         }
         for round in rounds {
-            run_round(place, inputs, round, &mut tally);
+            let points = round.points / places.len();
+            run_round(place, inputs, &Round { points, ..*round }, &mut tally);
         }
     }
     tally
@@ -74,7 +75,8 @@ fn run_round(place: &Place, inputs: &PathBuf, round: &Round, tally: &mut Tally) 
         Deed::Meanwhile(words) => Some(words),
         _ => None,
     };
-    let scenarios: Vec<&Scenario> = SCENARIOS.iter().filter(|one| (round.wants)(one)).collect();
+    let wanted = |one: &&Scenario| (round.wants)(one) && is_asked_for(one);
+    let scenarios: Vec<&Scenario> = SCENARIOS.iter().filter(wanted).collect();
     let golden = in_parallel(&scenarios, |at, scenario| {
         let ground = fresh(scenario, format!("golden-{at}"))?;
         Golden::run(&ground, scenario, then)
@@ -99,7 +101,10 @@ fn run_round(place: &Place, inputs: &PathBuf, round: &Round, tally: &mut Tally) 
     for (job, told) in jobs.iter().zip(told) {
         let line = tally.lines.entry((job.place.name, job.scenario.name)).or_default();
         match told {
-            Ok(struck) => (line.1, tally.struck) = (line.1 + usize::from(struck), tally.struck + usize::from(struck)),
+            Ok(struck) => {
+                line.1 += usize::from(struck);
+                tally.struck += usize::from(struck);
+            }
             Err(why) => {
                 let Blow { at, deed } = job.blow;
                 let name = job.scenario.name;
@@ -113,11 +118,17 @@ fn run_round(place: &Place, inputs: &PathBuf, round: &Round, tally: &mut Tally) 
 fn choose(calls: &[Step], round: &Round) -> Vec<usize> {
     let fits = |step: &Step| round.deed != Deed::NoSpace || step.takes_space;
     let all: Vec<usize> = (0..calls.len()).filter(|at| fits(&calls[*at])).collect();
-    let wanted = match std::env::var("MICA_FAULTS").is_ok_and(|value| value == "all") {
-        true => all.len(),
-        false => round.points.min(all.len()),
-    };
+    let wanted = if asked().is_some() { all.len() } else { round.points.min(all.len()) };
     (0..wanted).map(|number| all[number * all.len() / wanted]).collect()
+}
+
+/// What `MICA_FAULTS` asks for: `all`, or the commands whose name has this in it.
+pub(super) fn asked() -> Option<String> {
+    std::env::var("MICA_FAULTS").ok().filter(|value| !value.is_empty())
+}
+
+fn is_asked_for(scenario: &Scenario) -> bool {
+    asked().is_none_or(|value| value == "all" || scenario.name.contains(&value))
 }
 
 /// Does the same to each of a list on all processors, and keeps the order.

@@ -14,8 +14,8 @@
 //!    on its way in or out, leased or mounted;
 //! 5. `system check` finds all to be well, and every image looks as it should when it is mounted.
 //!
-//! Without further ado some of the calls are tried, spread evenly; with `MICA_FAULTS=all` all of
-//! them are.
+//! Some of the calls are tried, spread evenly; with `MICA_FAULTS=all` all of them are, and with
+//! `MICA_FAULTS=rmi` all of the commands whose name has `rmi` in it.
 
 mod call;
 mod fixtures;
@@ -41,16 +41,17 @@ const POINTS: usize = 500;
 #[test]
 fn a_crash_before_any_call_loses_nothing() {
     need_root!();
-    let rounds = [Round { deed: Deed::Kill, points: 24, wants: |_| true }];
+    let rounds = [Round { deed: Deed::Kill, points: 28, wants: |_| true }];
     let Some(tally) = run(&rounds) else { return };
     tally.judge("kills");
-    assert!(tally.struck >= POINTS, "only {} points", tally.struck);
+    let part = matrix::asked().is_some_and(|value| value != "all");
+    assert!(tally.struck >= POINTS || part, "only {} points", tally.struck);
 }
 
 #[test]
 fn a_call_that_fails_loses_nothing() {
     need_root!();
-    let round = |deed| Round { deed, points: 10, wants: |_| true };
+    let round = |deed| Round { deed, points: 12, wants: |_| true };
     if let Some(tally) = run(&[round(Deed::BadDevice), round(Deed::NoSpace)]) {
         tally.judge("failing calls");
     }
@@ -68,8 +69,8 @@ fn others_at_work_lose_nothing() {
     let rounds = [
         Round { deed: Deed::KillBeside, points: 8, wants: loads },
         Round { deed: PRUNE, points: 12, wants: makes },
-        Round { deed: OTHER, points: 12, wants: |one| one.name == "import known" },
-        Round { deed: APP, points: 12, wants: |one| ["load turned", "load pair"].contains(&one.name) },
+        Round { deed: OTHER, points: 40, wants: |one| one.name == "import known" },
+        Round { deed: APP, points: 24, wants: |one| ["load turned", "load pair"].contains(&one.name) },
     ];
     if let Some(tally) = run(&rounds) {
         tally.judge("meetings");

@@ -39,12 +39,14 @@ pub(super) struct Scenario {
     pub output: Option<&'static str>,
     /// Whether it takes several steps, each of which can be seen.
     pub in_steps: bool,
+    /// How many users more or less the mounts of all images have afterwards.
+    pub users: i64,
 }
 
 const fn scenario(name: &'static str, command: &'static [&'static str]) -> Scenario {
     let (start, prepare): (_, &[&[&str]]) = (Start::Images, &[]);
-    let (input, done, output, in_steps) = (None, None, None, false);
-    Scenario { name, start, prepare, command, input, done, output, in_steps }
+    let (input, done, output, in_steps, users) = (None, None, None, false, 0);
+    Scenario { name, start, prepare, command, input, done, output, in_steps, users }
 }
 
 const MOUNTED: &[&[&str]] = &[&["image", "mount", "app:1"]];
@@ -83,9 +85,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("image prune all", &["image", "prune", "-a", "-f"]),
     Scenario { start: Start::Littered, ..scenario("system prune", &["system", "prune", "-f"]) },
     scenario("sync", &["system", "sync"]),
-    scenario("mount", &["image", "mount", "app:1"]),
-    Scenario { prepare: MOUNTED, ..scenario("mount again", &["image", "mount", "app:1"]) },
+    Scenario { users: 1, ..scenario("mount", &["image", "mount", "app:1"]) },
+    Scenario { users: 1, prepare: MOUNTED, ..scenario("mount again", &["image", "mount", "app:1"]) },
     Scenario {
+        users: -1,
         prepare: MOUNTED,
         done: Some("is not mounted"),
         ..scenario("unmount", &["image", "unmount", "app:1"])

@@ -1,0 +1,86 @@
+//! Does an index say what its tree says?
+
+use std::collections::HashMap;
+
+use super::{IndexError, IndexInode, IndexReader, Nid};
+use crate::tree::{Content, LayerTree, NodeId};
+
+/// The first thing in which an index differs from the tree that it should describe.
+pub fn difference(index: &IndexReader, tree: &LayerTree) -> Result<Option<String>, IndexError> {
+    let sorted = tree.sorted();
+    let mut nids: Vec<Option<Nid>> = vec![None; tree.node_count()];
+    nids[NodeId::ROOT.index()] = Some(index.root());
+    let mut files: HashMap<u32, Nid> = HashMap::new();
+    let mut folders: Vec<NodeId> =
+        sorted.iter().copied().filter(|node| tree.is_folder(*node)).collect();
+    folders.push(NodeId::ROOT);
+    // A folder is always made before what is in it, so in this order its place is known.
+    folders.sort_unstable_by_key(|folder| folder.index());
+    for folder in folders {
+        let nid = nids[folder.index()].ok_or(IndexError::Damaged("a folder has no place"))?;
+        let inode = index.inode(nid)?;
+        if let Some(what) = attribute(index, &inode, tree, folder)? {
+            return Ok(Some(told(tree, folder, what)));
+        }
+        let from = sorted.partition_point(|node| tree.parent(*node).index() < folder.index());
+        let children = sorted[from..].iter().take_while(|node| tree.parent(**node) == folder);
+        let mut entries = index.entries(&inode)?.into_iter();
+        for &child in children {
+            let Some(entry) = entries.next().filter(|entry| entry.name == tree.name(child)) else {
+                return Ok(Some(told(tree, child, "place")));
+            };
+            nids[child.index()] = Some(entry.nid);
+            if tree.is_folder(child) {
+                continue;
+            }
+            if *files.entry(tree.inode_number(child)).or_insert(entry.nid) != entry.nid {
+                return Ok(Some(told(tree, child, "set of names")));
+            }
+            if let Some(what) = attribute(index, &index.inode(entry.nid)?, tree, child)? {
+                return Ok(Some(told(tree, child, what)));
+            }
+        }
+        if let Some(stranger) = entries.next() {
+            return Ok(Some(format!("{} is not in the layer", stranger.name.escape_ascii())));
+        }
+    }
+    Ok(None)
+}
+
+fn told(tree: &LayerTree, node: NodeId, what: &str) -> String {
+    format!("{}: the {what} is another", tree.path(node).escape_ascii())
+}
+
+/// What of a file the index has otherwise.
+fn attribute(
+    index: &IndexReader,
+    found: &IndexInode,
+    tree: &LayerTree,
+    node: NodeId,
+) -> Result<Option<&'static str>, IndexError> {
+    let inode = tree.inode(node);
+    if found.mode != inode.mode {
+        return Ok(Some("mode"));
+    }
+    if (found.uid, found.gid) != (inode.uid, inode.gid) {
+        return Ok(Some("owner"));
+    }
+    if found.mtime != (inode.mtime, inode.mtime_nanos) {
+        return Ok(Some("time"));
+    }
+    let mut xattrs: Vec<_> =
+        tree.xattrs(node).iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+    if tree.is_opaque(node) {
+        xattrs.push((b"trusted.overlay.opaque".to_vec(), b"y".to_vec()));
+    }
+    if index.xattrs(found)? != xattrs {
+        return Ok(Some("list of extended attributes"));
+    }
+    Ok(match inode.content {
+        Content::Link(..) if index.link_target(found)? != tree.link_target(node) => Some("target"),
+        Content::Device(major, minor) if found.device != Some((major, minor)) => Some("device"),
+        Content::Tar(offset) if found.tar_offset != Some(offset) => Some("place in the tar"),
+        _ if found.is_file() && found.size != inode.size => Some("size"),
+        _ => None,
+    })
+}
