@@ -30,15 +30,15 @@ pub(crate) fn release() -> Result<PathBuf> {
 
 /// Where cargo puts what it builds, as cargo itself says.
 pub(crate) fn target_folder() -> Result<PathBuf> {
-    let metadata = process::capture(
-        Command::new(crate::cargo())
-            .current_dir(crate::workspace())
-            .args(["metadata", "--no-deps", "--format-version=1", "--quiet"]),
-    )?;
+    let metadata =
+        process::capture(Command::new(crate::cargo()).current_dir(crate::workspace()).args([
+            "metadata",
+            "--no-deps",
+            "--format-version=1",
+            "--quiet",
+        ]))?;
     let marker = "\"target_directory\":\"";
-    let start = metadata
-        .find(marker)
-        .ok_or("cargo metadata names no target folder")?;
+    let start = metadata.find(marker).ok_or("cargo metadata names no target folder")?;
     let rest = &metadata[start + marker.len()..];
     let end = rest.find('"').ok_or("cargo metadata ends early")?;
     Ok(PathBuf::from(&rest[..end]))
@@ -58,24 +58,14 @@ fn check(binary: &Path) -> Result {
     let bytes = std::fs::read(binary)?;
     let linking = elf::linking(&bytes)?;
     if linking.needs_interpreter {
-        return Err(format!(
-            "{} is not static: it names an interpreter",
-            binary.display()
-        )
-        .into());
+        return Err(format!("{} is not static: it names an interpreter", binary.display()).into());
     }
     if linking.relocates_itself {
-        return Err(format!(
-            "{} is position-independent: it starts slower",
-            binary.display()
-        )
-        .into());
+        return Err(
+            format!("{} is position-independent: it starts slower", binary.display()).into()
+        );
     }
     let mib = bytes.len() as f64 / f64::from(1 << 20);
-    println!(
-        "{}: {} bytes ({mib:.1} MiB), static",
-        binary.display(),
-        bytes.len()
-    );
+    println!("{}: {} bytes ({mib:.1} MiB), static", binary.display(), bytes.len());
     Ok(())
 }

@@ -20,10 +20,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         packages::setup(&["coverage".to_string()])?;
         Tools::find()
     })?;
-    let run = Run {
-        folder: build::target_folder()?.join("coverage"),
-        arguments,
-    };
+    let run = Run { folder: build::target_folder()?.join("coverage"), arguments };
     run.clear_profiles()?;
     let programs = run.programs()?;
     let outcome = process::run(&mut run.cargo_test());
@@ -55,31 +52,24 @@ impl Tools {
                 .find(|tool| tool.is_file())
         };
         let tool = |name: &str| {
-            in_toolchain(name)
-                .or_else(|| process::find(&format!("{name}-{version}")))
-                .ok_or_else(|| {
+            in_toolchain(name).or_else(|| process::find(&format!("{name}-{version}"))).ok_or_else(
+                || {
                     format!(
                         "there is no {name} for LLVM {version}: install the Debian package \
                      llvm-{version}, or `rustup component add llvm-tools`"
                     )
-                })
+                },
+            )
         };
-        Ok(Tools {
-            profdata: tool("llvm-profdata")?,
-            cov: tool("llvm-cov")?,
-        })
+        Ok(Tools { profdata: tool("llvm-profdata")?, cov: tool("llvm-cov")? })
     }
 }
 
 fn llvm_version() -> Result<String> {
     let version = process::capture(Command::new("rustc").arg("-vV"))?;
-    let llvm = version
-        .lines()
-        .find_map(|line| line.strip_prefix("LLVM version: "));
+    let llvm = version.lines().find_map(|line| line.strip_prefix("LLVM version: "));
     let major = llvm.and_then(|llvm| llvm.split('.').next());
-    Ok(major
-        .ok_or("rustc does not name its LLVM version")?
-        .to_string())
+    Ok(major.ok_or("rustc does not name its LLVM version")?.to_string())
 }
 
 /// One run of the tests, in a target folder of its own: the counters change every program.
@@ -146,10 +136,7 @@ impl Run<'_> {
             let mut command = Command::new(&tools.cov);
             command.arg(verb).arg("--instr-profile").arg(&merged);
             // What others wrote, and the tests themselves.
-            command.args([
-                "--ignore-filename-regex",
-                r"/(registry|rustc|tests)/|tests\.rs$",
-            ]);
+            command.args(["--ignore-filename-regex", r"/(registry|rustc|tests)/|tests\.rs$"]);
             for program in programs {
                 command.arg("--object").arg(program);
             }
@@ -170,9 +157,7 @@ fn with_first(command: Command, more: &[&str]) -> Command {
     let mut longer = Command::new(command.get_program());
     longer.args(arguments.next()).args(more).args(arguments);
     longer.current_dir(crate::workspace());
-    let environment = command
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)));
+    let environment = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
     longer.envs(environment);
     longer
 }

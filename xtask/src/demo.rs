@@ -45,10 +45,7 @@ impl Demo {
         }
         self.mica(&["save", "--output", &archive, "demo:1"])?;
         self.mica(&["rmi", "demo:1"])?;
-        expect(
-            "no image is left",
-            self.mica(&["images", "--quiet"])?.trim().is_empty(),
-        )?;
+        expect("no image is left", self.mica(&["images", "--quiet"])?.trim().is_empty())?;
         self.mica(&["load", "--input", &archive])?;
         let listed = self.mica(&["images"])?;
         expect("the image is listed again", listed.contains("demo"))?;
@@ -68,17 +65,11 @@ impl Demo {
     fn look_through(&self, tree: &Path) -> Result {
         say(Command::new("ls").arg("-l").arg(tree))?;
         let motd = say(Command::new("cat").arg(tree.join("etc/motd")))?;
-        expect(
-            "a file reads as it was written",
-            motd == "Hello from a layer.\n",
-        )?;
+        expect("a file reads as it was written", motd == "Hello from a layer.\n")?;
         let refused = std::fs::write(tree.join("new"), "");
         let read_only =
             |error: &std::io::Error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem;
-        expect(
-            "writing is refused",
-            refused.err().as_ref().is_some_and(read_only),
-        )
+        expect("writing is refused", refused.err().as_ref().is_some_and(read_only))
     }
 
     fn mica(&self, arguments: &[&str]) -> Result<String> {
@@ -103,11 +94,7 @@ fn say(command: &mut Command) -> Result<String> {
 }
 
 fn expect(what: &str, holds: bool) -> Result {
-    if holds {
-        Ok(())
-    } else {
-        Err(format!("the demo is off: {what}: no").into())
-    }
+    if holds { Ok(()) } else { Err(format!("the demo is off: {what}: no").into()) }
 }
 
 /// A root file system of one static program and a few files, as a tar.

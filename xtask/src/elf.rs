@@ -28,20 +28,12 @@ pub(crate) fn linking(file: &[u8]) -> Result<Linking> {
         needs_interpreter |= kind == u64::from(INTERPRETER);
     }
     let relocates_itself = number::<2>(file, 16)? == u64::from(SHARED_OBJECT);
-    Ok(Linking {
-        needs_interpreter,
-        relocates_itself,
-    })
+    Ok(Linking { needs_interpreter, relocates_itself })
 }
 
 fn number<const SIZE: usize>(file: &[u8], at: usize) -> Result<u64> {
-    let bytes = file
-        .get(at..at + SIZE)
-        .ok_or("the ELF file ends within a header")?;
-    Ok(bytes
-        .iter()
-        .rev()
-        .fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    let bytes = file.get(at..at + SIZE).ok_or("the ELF file ends within a header")?;
+    Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
 }
 
 #[cfg(test)]
@@ -61,15 +53,9 @@ mod tests {
 
     #[test]
     fn tells_static_from_dynamic() {
-        let alone = Linking {
-            needs_interpreter: false,
-            relocates_itself: false,
-        };
+        let alone = Linking { needs_interpreter: false, relocates_itself: false };
         assert_eq!(linking(&elf(2, 1)).expect("well formed"), alone);
-        let dynamic = Linking {
-            needs_interpreter: true,
-            relocates_itself: true,
-        };
+        let dynamic = Linking { needs_interpreter: true, relocates_itself: true };
         assert_eq!(linking(&elf(3, 3)).expect("well formed"), dynamic);
     }
 

@@ -41,21 +41,9 @@ const GROUPS: [Group; 3] = [
     },
     Group {
         name: "bench",
-        packages: &[
-            "crun",
-            "mmdebstrap",
-            "pigz",
-            "podman",
-            "skopeo",
-            "tar",
-            "umoci",
-            "zstd",
-        ],
+        packages: &["crun", "mmdebstrap", "pigz", "podman", "skopeo", "tar", "umoci", "zstd"],
     },
-    Group {
-        name: "coverage",
-        packages: &[],
-    },
+    Group { name: "coverage", packages: &[] },
 ];
 
 /// Installs the packages of the groups named, or says what a person has to do.
@@ -83,13 +71,10 @@ pub(crate) fn setup_for_tests() {
 fn wanted(names: &[&str]) -> Result<Vec<String>> {
     let mut wanted = Vec::new();
     for name in names {
-        let group = GROUPS
-            .iter()
-            .find(|group| group.name == *name)
-            .ok_or_else(|| {
-                let known = GROUPS.map(|group| group.name).join(", ");
-                format!("no group of packages is called `{name}` (known: {known}, all)")
-            })?;
+        let group = GROUPS.iter().find(|group| group.name == *name).ok_or_else(|| {
+            let known = GROUPS.map(|group| group.name).join(", ");
+            format!("no group of packages is called `{name}` (known: {known}, all)")
+        })?;
         wanted.extend(group.packages.iter().map(ToString::to_string));
         if group.name == "coverage" {
             wanted.push(crate::coverage::package()?);
@@ -102,20 +87,12 @@ fn wanted(names: &[&str]) -> Result<Vec<String>> {
 
 /// Those that dpkg does not know as installed; all of them where there is no dpkg.
 fn missing(wanted: &[String]) -> Vec<String> {
-    let listed = Command::new("dpkg-query")
-        .args(["-W", "-f", "${Package} ${Status}\n"])
-        .output();
+    let listed = Command::new("dpkg-query").args(["-W", "-f", "${Package} ${Status}\n"]).output();
     let listed = listed.map(|listed| listed.stdout).unwrap_or_default();
     let listed = String::from_utf8_lossy(&listed);
-    let installed: std::collections::HashSet<&str> = listed
-        .lines()
-        .filter_map(|line| line.strip_suffix(" install ok installed"))
-        .collect();
-    wanted
-        .iter()
-        .filter(|name| !installed.contains(name.as_str()))
-        .cloned()
-        .collect()
+    let installed: std::collections::HashSet<&str> =
+        listed.lines().filter_map(|line| line.strip_suffix(" install ok installed")).collect();
+    wanted.iter().filter(|name| !installed.contains(name.as_str())).cloned().collect()
 }
 
 fn install(packages: &[String]) -> Result {
@@ -129,7 +106,7 @@ fn install(packages: &[String]) -> Result {
     }
     if !process::is_root() {
         return Err(
-            format!("not root: run `sudo apt-get install --no-install-recommends {list}`").into(),
+            format!("not root: run `sudo apt-get install --no-install-recommends {list}`").into()
         );
     }
     println!("setup: installing {list}");
@@ -139,11 +116,7 @@ fn install(packages: &[String]) -> Result {
         apt
     };
     process::run(apt().arg("update"))?;
-    process::run_quietly(
-        apt()
-            .args(["install", "-y", "--no-install-recommends"])
-            .args(packages),
-    )?;
+    process::run_quietly(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))?;
     println!("setup: installed {list}");
     Ok(())
 }
@@ -162,10 +135,7 @@ mod tests {
     #[test]
     fn an_unknown_group_is_an_error_that_names_the_known() {
         let error = wanted(&["tests"]).expect_err("the group is called `test`");
-        assert!(
-            error.to_string().contains("test, bench, coverage"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("test, bench, coverage"), "{error}");
     }
 
     #[test]

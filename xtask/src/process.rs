@@ -61,9 +61,8 @@ pub(crate) fn shown(command: &Command) -> String {
 }
 
 fn finish(command: &mut Command) -> Result {
-    let status = command
-        .status()
-        .map_err(|error| format!("cannot start `{}`: {error}", shown(command)))?;
+    let status =
+        command.status().map_err(|error| format!("cannot start `{}`: {error}", shown(command)))?;
     if status.success() {
         return Ok(());
     }

@@ -29,17 +29,11 @@ impl Tally {
     fn summary(&self) -> String {
         let skipped = self.skipped.values().map(Vec::len).sum::<usize>();
         let passed = self.passed.saturating_sub(skipped);
-        format!(
-            "tests: {passed} passed, {} failed, {skipped} skipped",
-            self.failed
-        )
+        format!("tests: {passed} passed, {} failed, {skipped} skipped", self.failed)
     }
 
     fn skip(&mut self, reason: &str, test: &str) {
-        self.skipped
-            .entry(reason.trim().to_string())
-            .or_default()
-            .push(test.to_string());
+        self.skipped.entry(reason.trim().to_string()).or_default().push(test.to_string());
     }
 
     /// Adds what nextest's JUnit report says.
@@ -69,20 +63,14 @@ impl Tally {
             return true;
         }
         if line == "successes:" {
-            *place = Place::Successes {
-                test: String::new(),
-                told: false,
-            };
+            *place = Place::Successes { test: String::new(), told: false };
         } else if line == "failures:" {
             *place = Place::Outside;
         }
         let Place::Successes { test, told } = place else {
             return true;
         };
-        if let Some(name) = line
-            .strip_prefix("---- ")
-            .and_then(|rest| rest.split(' ').next())
-        {
+        if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.split(' ').next()) {
             (*test, *told) = (name.to_string(), false);
         } else if let Some(reason) = reason(line).filter(|_| !*told) {
             *told = true;
@@ -117,27 +105,13 @@ fn attribute<'a>(case: &'a str, name: &str) -> &'a str {
 }
 
 fn unescaped(text: &str) -> String {
-    let named = [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&apos;", "'"),
-        ("&amp;", "&"),
-    ];
-    named
-        .iter()
-        .fold(text.to_string(), |text, (escape, plain)| {
-            text.replace(escape, plain)
-        })
+    let named = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    named.iter().fold(text.to_string(), |text, (escape, plain)| text.replace(escape, plain))
 }
 
 fn count(counts: &str, unit: &str) -> usize {
     let before = counts.split(unit).next().unwrap_or("");
-    before
-        .rsplit(' ')
-        .next()
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(0)
+    before.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -158,22 +132,13 @@ skipped: needs root &amp; a &quot;loop&quot; device
         let mut tally = Tally::default();
         tally.read_junit(report);
         assert_eq!(tally.summary(), "tests: 1 passed, 1 failed, 1 skipped");
-        assert_eq!(
-            tally.skipped[r#"needs root & a "loop" device"#],
-            ["sys mount::a"]
-        );
+        assert_eq!(tally.skipped[r#"needs root & a "loop" device"#], ["sys mount::a"]);
     }
 
     #[test]
     fn a_reason_may_follow_its_tag() {
-        assert_eq!(
-            reason("<system-out>skipped: no root</system-out>"),
-            Some("no root")
-        );
-        assert_eq!(
-            reason("skipped: needs Linux > 6.12"),
-            Some("needs Linux > 6.12")
-        );
+        assert_eq!(reason("<system-out>skipped: no root</system-out>"), Some("no root"));
+        assert_eq!(reason("skipped: needs Linux > 6.12"), Some("needs Linux > 6.12"));
         assert_eq!(reason("test skipped: no"), None);
     }
 
@@ -182,18 +147,9 @@ skipped: needs root &amp; a &quot;loop&quot; device
         let output = "test a ... ok\n\nsuccesses:\n\n---- a stdout ----\nskipped: no root\n\n\n\
             successes:\n    a\n    b\n\ntest result: ok. 2 passed; 0 failed; 0 ignored\n";
         let (mut tally, mut place) = (Tally::default(), Place::Outside);
-        let shown: Vec<&str> = output
-            .lines()
-            .filter(|line| tally.read_line(line, &mut place))
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                "test a ... ok",
-                "",
-                "test result: ok. 2 passed; 0 failed; 0 ignored"
-            ]
-        );
+        let shown: Vec<&str> =
+            output.lines().filter(|line| tally.read_line(line, &mut place)).collect();
+        assert_eq!(shown, ["test a ... ok", "", "test result: ok. 2 passed; 0 failed; 0 ignored"]);
         assert_eq!(tally.summary(), "tests: 1 passed, 0 failed, 1 skipped");
         assert_eq!(tally.skipped["no root"], ["a"]);
     }

@@ -38,20 +38,14 @@ fn nextest(arguments: &[String], tally: &mut Tally) -> Result {
     outcome?;
     if arguments.is_empty() {
         // Nextest leaves out the examples in documentation.
-        watched(
-            cargo().args(["test", "--doc", "--workspace", "--quiet"]),
-            tally,
-        )?;
+        watched(cargo().args(["test", "--doc", "--workspace", "--quiet"]), tally)?;
     }
     Ok(())
 }
 
 fn cargo_test(arguments: &[String], tally: &mut Tally) -> Result {
     let mut command = cargo();
-    command
-        .args(["test", "--no-fail-fast"])
-        .args(scope(arguments))
-        .args(arguments);
+    command.args(["test", "--no-fail-fast"]).args(scope(arguments)).args(arguments);
     if !arguments.iter().any(|argument| argument == "--") {
         command.arg("--");
     }
@@ -62,10 +56,7 @@ fn cargo_test(arguments: &[String], tally: &mut Tally) -> Result {
 fn watched(command: &mut Command, tally: &mut Tally) -> Result {
     println!("$ {}", process::shown(command));
     let mut child = command.stdout(Stdio::piped()).spawn()?;
-    let output = child
-        .stdout
-        .take()
-        .ok_or("the runner's output is not there to read")?;
+    let output = child.stdout.take().ok_or("the runner's output is not there to read")?;
     let mut place = Place::Outside;
     for line in BufReader::new(output).split(b'\n') {
         let line = line?;
@@ -75,11 +66,7 @@ fn watched(command: &mut Command, tally: &mut Tally) -> Result {
         }
     }
     let status = child.wait()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("tests failed: {status}").into())
-    }
+    if status.success() { Ok(()) } else { Err(format!("tests failed: {status}").into()) }
 }
 
 /// Everything, unless the arguments choose packages themselves.
@@ -108,12 +95,7 @@ mod tests {
     #[test]
     fn runs_everything_unless_told() {
         let scope = |arguments: &[&str]| {
-            scope(
-                &arguments
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>(),
-            )
+            scope(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
         assert_eq!(scope(&[]), Some("--workspace"));
         assert_eq!(scope(&["digest"]), Some("--workspace"));

@@ -40,7 +40,11 @@ pub fn run(arguments: &[String], environment: BTreeMap<String, String>) -> ExitC
         Ok(Parsed::Help { path, asked, warnings }) => {
             warnings.iter().for_each(|line| ui.warn(line));
             let help = render_help(&path, PROGRAM, ui.width());
-            if asked { ui.print(&help) } else { ui.print_error(&help) }
+            if asked {
+                ui.print(&help)
+            } else {
+                ui.print_error(&help)
+            }
             0
         }
         Ok(Parsed::Version) => {

@@ -115,7 +115,8 @@ impl Line {
         let room = width.saturating_sub(self.name.len() + self.doing.len() + 32).clamp(10, 50);
         let filled = (share * room as f64) as usize;
         let arrow = if filled < room { ">" } else { "" };
-        let bar = format!("{}{arrow}{}", "=".repeat(filled), " ".repeat(room - filled - arrow.len()));
+        let bar =
+            format!("{}{arrow}{}", "=".repeat(filled), " ".repeat(room - filled - arrow.len()));
         let total = human_size(total as f64);
         format!("{}: {} [{bar}] {done:>9}/{total}", self.name, self.doing)
     }

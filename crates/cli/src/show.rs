@@ -91,9 +91,9 @@ pub(crate) fn document(
 pub(crate) fn templated(format: &str, document: &serde_json::Value) -> Result<String, Failure> {
     let template = Template::parse(format, &Functions::docker())?;
     let value = Value::from(document.clone());
-    template.render(&value, MissingKey::Error).map_err(|error| {
-        Failure::new(format!("template parsing error: {error}"))
-    })
+    template
+        .render(&value, MissingKey::Error)
+        .map_err(|error| Failure::new(format!("template parsing error: {error}")))
 }
 
 /// JSON as docker indents it.

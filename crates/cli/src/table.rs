@@ -28,45 +28,27 @@ pub struct TabWriter {
 
 impl TabWriter {
     /// The settings of docker's lists: columns of at least ten, three blanks between them.
-    pub const DOCKER: TabWriter = TabWriter {
-        min_width: 10,
-        padding: 3,
-    };
+    pub const DOCKER: TabWriter = TabWriter { min_width: 10, padding: 3 };
 
     /// The settings of those of docker's tables whose columns are at least twenty wide.
-    pub const DOCKER_WIDE: TabWriter = TabWriter {
-        min_width: 20,
-        padding: 3,
-    };
+    pub const DOCKER_WIDE: TabWriter = TabWriter { min_width: 20, padding: 3 };
 
     /// The text with blanks in place of tabs. Every character counts as one blank wide.
     ///
     /// A table out of all proportion gets the bare padding instead of aligned columns.
     pub fn lay_out(self, text: &str) -> String {
-        let cells = text
-            .bytes()
-            .filter(|byte| matches!(byte, b'\t' | b'\n'))
-            .count();
-        let aligned = if cells > MAX_CELLS {
-            None
-        } else {
-            self.align(text)
-        };
+        let cells = text.bytes().filter(|byte| matches!(byte, b'\t' | b'\n')).count();
+        let aligned = if cells > MAX_CELLS { None } else { self.align(text) };
         aligned.unwrap_or_else(|| text.replace('\t', &" ".repeat(self.padding)))
     }
 
     fn align(self, text: &str) -> Option<String> {
         // A tab that nothing follows, not even a line end, ends no cell.
         let text = text.strip_suffix('\t').unwrap_or(text);
-        let lines: Vec<Vec<&str>> = text
-            .split('\n')
-            .map(|line| line.split('\t').collect())
-            .collect();
+        let lines: Vec<Vec<&str>> =
+            text.split('\n').map(|line| line.split('\t').collect()).collect();
         let widths = self.widths(&lines);
-        let total = widths
-            .iter()
-            .flatten()
-            .fold(0, |sum: usize, width| sum.saturating_add(*width));
+        let total = widths.iter().flatten().fold(0, |sum: usize, width| sum.saturating_add(*width));
         if total > MAX_BLANKS {
             return None;
         }
@@ -92,13 +74,10 @@ impl TabWriter {
         // Going down, a column keeps the greatest width so far; going up, that is handed back.
         for cells in lines {
             let above = widths.last().map(Vec::as_slice).unwrap_or_default();
-            let own = cells[..cells.len() - 1]
-                .iter()
-                .enumerate()
-                .map(|(place, cell)| {
-                    let wanted = (cell.chars().count() + self.padding).max(self.min_width);
-                    wanted.max(above.get(place).copied().unwrap_or(0))
-                });
+            let own = cells[..cells.len() - 1].iter().enumerate().map(|(place, cell)| {
+                let wanted = (cell.chars().count() + self.padding).max(self.min_width);
+                wanted.max(above.get(place).copied().unwrap_or(0))
+            });
             let own = own.collect();
             widths.push(own);
         }
@@ -158,18 +137,12 @@ impl Format {
     /// In all of them `\t` and `\n` stand for a tab and a line end.
     pub fn parse(format: &str) -> Format {
         if format == "json" {
-            return Format {
-                is_table: false,
-                template: "{{json .}}".to_owned(),
-            };
+            return Format { is_table: false, template: "{{json .}}".to_owned() };
         }
         let rest = format.strip_prefix(TABLE_KEY);
         let template = rest.unwrap_or(format).trim_matches(' ');
         let template = template.replace("\\t", "\t").replace("\\n", "\n");
-        Format {
-            is_table: rest.is_some(),
-            template,
-        }
+        Format { is_table: rest.is_some(), template }
     }
 
     /// Writes a line for every row, below a header if this is a table.
@@ -185,9 +158,7 @@ impl Format {
         let template = Template::parse(&self.template, functions)?;
         let mut text = String::new();
         if self.is_table {
-            let names = headers
-                .iter()
-                .map(|(field, words)| ((*field).to_owned(), (*words).into()));
+            let names = headers.iter().map(|(field, words)| ((*field).to_owned(), (*words).into()));
             let names = Value::Map(names.collect::<BTreeMap<String, Value>>());
             text.push_str(&template.render_partly(&names, &Functions::table_header()));
             text.push('\n');
@@ -196,16 +167,10 @@ impl Format {
             text.push_str(&template.render(&row, MissingKey::NoValue)?);
             text.push('\n');
             if text.len() > MAX_TABLE_BYTES {
-                return Err(TemplateError::TooLarge {
-                    limit_bytes: MAX_TABLE_BYTES,
-                });
+                return Err(TemplateError::TooLarge { limit_bytes: MAX_TABLE_BYTES });
             }
         }
-        Ok(if self.is_table {
-            TabWriter::DOCKER.lay_out(&text)
-        } else {
-            text
-        })
+        Ok(if self.is_table { TabWriter::DOCKER.lay_out(&text) } else { text })
     }
 }
 
@@ -230,34 +195,17 @@ mod tests {
 
     fn row(fields: &[(&str, &str)]) -> Value {
         Value::Struct(
-            fields
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).into()))
-                .collect(),
+            fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect(),
         )
     }
 
-    const HEADERS: &[(&str, &str)] = &[
-        ("Name", "NAME"),
-        ("Image", "IMAGE"),
-        ("ID", "CONTAINER ID"),
-        ("Ports", "PORTS"),
-    ];
+    const HEADERS: &[(&str, &str)] =
+        &[("Name", "NAME"), ("Image", "IMAGE"), ("ID", "CONTAINER ID"), ("Ports", "PORTS")];
 
     fn rows() -> Vec<Value> {
         vec![
-            row(&[
-                ("Name", "web"),
-                ("Image", "nginx:latest"),
-                ("ID", "4f0a"),
-                ("Ports", "80/tcp"),
-            ]),
-            row(&[
-                ("Name", "a-longer-name"),
-                ("Image", "db"),
-                ("ID", "77"),
-                ("Ports", ""),
-            ]),
+            row(&[("Name", "web"), ("Image", "nginx:latest"), ("ID", "4f0a"), ("Ports", "80/tcp")]),
+            row(&[("Name", "a-longer-name"), ("Image", "db"), ("ID", "77"), ("Ports", "")]),
         ]
     }
 
@@ -280,10 +228,7 @@ mod tests {
         check_layout("12345678\tb\n", "12345678   b\n");
         check_layout("\t\tx\n", "                    x\n");
         check_layout("ä☃é\tx\n123\ty\n", "ä☃é       x\n123       y\n");
-        assert_eq!(
-            TabWriter::DOCKER_WIDE.lay_out("a\tb"),
-            "a                   b"
-        );
+        assert_eq!(TabWriter::DOCKER_WIDE.lay_out("a\tb"), "a                   b");
     }
 
     #[test]
@@ -321,15 +266,8 @@ mod tests {
              alpine       3.19      05455a08881e   4 months ago   7.38MB\n\
              <none>       <none>    0123456789ab   2 days ago     1.2GB\n"
         );
-        let empty = Table::new([
-            "CONTAINER ID",
-            "IMAGE",
-            "COMMAND",
-            "CREATED",
-            "STATUS",
-            "PORTS",
-            "NAMES",
-        ]);
+        let empty =
+            Table::new(["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"]);
         assert_eq!(
             empty.render(),
             "CONTAINER ID   IMAGE     COMMAND   CREATED   STATUS    PORTS     NAMES\n"
@@ -340,11 +278,7 @@ mod tests {
     fn reads_formats() {
         let check = |format: &str, is_table: bool, template: &str| {
             let template = template.to_owned();
-            assert_eq!(
-                Format::parse(format),
-                Format { is_table, template },
-                "{format}"
-            );
+            assert_eq!(Format::parse(format), Format { is_table, template }, "{format}");
         };
         check("table {{.ID}}\\t{{.Names}}", true, "{{.ID}}\t{{.Names}}");
         check("table", true, "");
@@ -366,10 +300,7 @@ mod tests {
              77             a-longer-name   \n",
         );
         check("table {{.Name}}", "NAME\nweb\na-longer-name\n");
-        check(
-            "table {{.Name}}: {{.Image}}",
-            "NAME: IMAGE\nweb: nginx:latest\na-longer-name: db\n",
-        );
+        check("table {{.Name}}: {{.Image}}", "NAME: IMAGE\nweb: nginx:latest\na-longer-name: db\n");
         check("table", "\n\n\n");
     }
 
@@ -379,10 +310,7 @@ mod tests {
             "table {{upper .Name}}|{{truncate .ID 1}}",
             "NAME|CONTAINER ID\nWEB|4\nA-LONGER-NAME|7\n",
         );
-        check(
-            "table {{pad .Name 2 1}}|",
-            "  NAME |\n  web |\n  a-longer-name |\n",
-        );
+        check("table {{pad .Name 2 1}}|", "  NAME |\n  web |\n  a-longer-name |\n");
         check(
             "table {{join (split .Name \"-\") \"+\"}}\\t{{json .ID}}",
             "NAME            CONTAINER ID\nweb             \"4f0a\"\na+longer+name   \"77\"\n",
@@ -411,10 +339,7 @@ mod tests {
         let write = |format| {
             render_table(format, HEADERS, std::iter::empty(), &Functions::docker()).unwrap()
         };
-        assert_eq!(
-            write("table {{.ID}}\\t{{.Ports}}"),
-            "CONTAINER ID   PORTS\n"
-        );
+        assert_eq!(write("table {{.ID}}\\t{{.Ports}}"), "CONTAINER ID   PORTS\n");
         assert_eq!(write("{{.ID}}"), "");
     }
 
@@ -422,9 +347,7 @@ mod tests {
     fn shows_nothing_of_a_list_with_a_mistake() {
         let error = |format| {
             let rows = rows().into_iter();
-            render_table(format, HEADERS, rows, &Functions::docker())
-                .unwrap_err()
-                .to_string()
+            render_table(format, HEADERS, rows, &Functions::docker()).unwrap_err().to_string()
         };
         assert_eq!(
             error("table {{.ID}}\\t{{.Nope}}"),

@@ -42,10 +42,13 @@ const GLOBALS: &[Flag] = &[
         .complete(Complete::Files),
     Flag::string("data-root", "Folder that everything is kept in").complete(Complete::Folders),
     Flag::bool("debug", "Enable debug mode").short('D'),
-    Flag::string("log-level", "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")")
-        .short('l')
-        .default_value("info")
-        .complete(Complete::Words(&["debug", "info", "warn", "error", "fatal"])),
+    Flag::string(
+        "log-level",
+        "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")",
+    )
+    .short('l')
+    .default_value("info")
+    .complete(Complete::Words(&["debug", "info", "warn", "error", "fatal"])),
     Flag::string("run-root", "Folder for mounts and what else ends with the boot")
         .complete(Complete::Folders),
     Flag::string("storage-driver", "How layers are kept: erofs, overlay, btrfs or vfs")
@@ -60,8 +63,22 @@ pub(crate) static ROOT: Cmd = Command {
     about: "Container images in one program, without a daemon",
     flags: &[GLOBALS],
     sub: &[
-        &IMAGES, &VERSION, &INFO, &IMAGE, &MANIFEST, &SYSTEM, &COMPLETION, &EVENTS, &HISTORY,
-        &IMPORT, &INSPECT, &LOAD, &RMI, &SAVE, &TAG, &COMPLETE,
+        &IMAGES,
+        &VERSION,
+        &INFO,
+        &IMAGE,
+        &MANIFEST,
+        &SYSTEM,
+        &COMPLETION,
+        &EVENTS,
+        &HISTORY,
+        &IMPORT,
+        &INSPECT,
+        &LOAD,
+        &RMI,
+        &SAVE,
+        &TAG,
+        &COMPLETE,
     ],
     ..Command::BLANK
 };
@@ -71,8 +88,22 @@ static IMAGE: Cmd = Command {
     usage: "COMMAND",
     about: "Manage images",
     sub: &[
-        &DIFF, &EXPORT_LAYOUT, &FILES, &IMAGE_HISTORY, &IMAGE_IMPORT, &IMAGE_INSPECT, &IMAGE_LOAD,
-        &IMAGE_LS, &MOUNT, &IMAGE_PRUNE, &IMAGE_RM, &IMAGE_SAVE, &IMAGE_TAG, &TREE, &UNMOUNT, &WHY,
+        &DIFF,
+        &EXPORT_LAYOUT,
+        &FILES,
+        &IMAGE_HISTORY,
+        &IMAGE_IMPORT,
+        &IMAGE_INSPECT,
+        &IMAGE_LOAD,
+        &IMAGE_LS,
+        &MOUNT,
+        &IMAGE_PRUNE,
+        &IMAGE_RM,
+        &IMAGE_SAVE,
+        &IMAGE_TAG,
+        &TREE,
+        &UNMOUNT,
+        &WHY,
     ],
     ..Command::BLANK
 };
@@ -123,7 +154,9 @@ const DO_IMPORT: Cmd = Command {
     examples: "  mica import rootfs.tar.xz debian:12\n  tar -C rootfs -c . | mica import -c 'CMD [\"sh\"]' - base",
     args: Arity::AtLeast(1),
     flags: &[&[
-        Flag::list("change", "Apply Dockerfile instruction to the created image").short('c').value("list"),
+        Flag::list("change", "Apply Dockerfile instruction to the created image")
+            .short('c')
+            .value("list"),
         FORMAT_JSON,
         Flag::string("message", "Set commit message for imported image").short('m'),
         Flag::string("platform", "Set platform if server is multi-platform capable"),
@@ -147,7 +180,10 @@ const DO_LOAD: Cmd = Command {
         Flag::string("input", "Read from tar archive file, instead of STDIN")
             .short('i')
             .complete(Complete::Files),
-        Flag::string("platform", "Load only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")"),
+        Flag::string(
+            "platform",
+            "Load only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
+        ),
         Flag::bool("quiet", "Suppress the load output").short('q'),
     ]],
     action: Some(run::load::run),
@@ -165,8 +201,13 @@ const DO_SAVE: Cmd = Command {
     args: Arity::AtLeast(1),
     flags: &[&[
         FORMAT_JSON,
-        Flag::string("output", "Write to a file, instead of STDOUT").short('o').complete(Complete::Files),
-        Flag::string("platform", "Save only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")"),
+        Flag::string("output", "Write to a file, instead of STDOUT")
+            .short('o')
+            .complete(Complete::Files),
+        Flag::string(
+            "platform",
+            "Save only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
+        ),
     ]],
     complete: &[Complete::Images],
     action: Some(run::save::run),
@@ -199,7 +240,10 @@ const DO_HISTORY: Cmd = Command {
             .short('H')
             .default_value("true"),
         NO_TRUNC,
-        Flag::string("platform", "Show history for the given platform. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")"),
+        Flag::string(
+            "platform",
+            "Show history for the given platform. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
+        ),
         QUIET_IDS,
     ]],
     complete: &[Complete::Images],
@@ -217,7 +261,10 @@ static IMAGE_INSPECT: Cmd = Command {
     args: Arity::AtLeast(1),
     flags: &[&[
         FORMAT_DOCUMENT,
-        Flag::string("platform", "Inspect a specific platform of the multi-platform image. 'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)"),
+        Flag::string(
+            "platform",
+            "Inspect a specific platform of the multi-platform image. 'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",
+        ),
     ]],
     complete: &[Complete::Images],
     action: Some(run::inspect::image),
@@ -450,10 +497,7 @@ static CHECK: Cmd = Command {
     usage: "[OPTIONS]",
     about: "Verify every digest, record, layer and link, and name each fault",
     args: Arity::None,
-    flags: &[&[
-        FORMAT_JSON,
-        Flag::bool("repair", "Mend what can be mended from what is there"),
-    ]],
+    flags: &[&[FORMAT_JSON, Flag::bool("repair", "Mend what can be mended from what is there")]],
     action: Some(run::check::run),
     ..Command::BLANK
 };

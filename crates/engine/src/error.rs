@@ -26,15 +26,23 @@ pub enum EngineError {
     Output(String),
     #[error("reference does not exist")]
     NoReference(String),
-    #[error("conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories")]
+    #[error(
+        "conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories"
+    )]
     ManyNames { id: String },
     #[error("conflict: unable to delete {id} (cannot be forced) - image is mounted at {}", path.display())]
     Mounted { id: String, path: PathBuf },
-    #[error("conflict: unable to delete {id} (cannot be forced) - image has dependent child images")]
+    #[error(
+        "conflict: unable to delete {id} (cannot be forced) - image has dependent child images"
+    )]
     HasChildren { id: String },
-    #[error("image {name} was found but does not match the specified platform: wanted {wanted}, actual: {actual}")]
+    #[error(
+        "image {name} was found but does not match the specified platform: wanted {wanted}, actual: {actual}"
+    )]
     OtherPlatform { name: String, wanted: String, actual: String },
-    #[error("image with reference {name} was found but does not provide the specified platform ({wanted})")]
+    #[error(
+        "image with reference {name} was found but does not provide the specified platform ({wanted})"
+    )]
     NoPlatform { name: String, wanted: String },
     #[error("the archive has no image {name}; it has {known}")]
     NotInArchive { name: String, known: String },
@@ -75,7 +83,9 @@ impl EngineError {
         use EngineError as E;
         match self {
             E::NoSuchImage(_) | E::NoReference(_) | E::NoPath { .. } => Kind::NotFound,
-            E::OtherPlatform { .. } | E::NoPlatform { .. } | E::NotInArchive { .. } => Kind::NotFound,
+            E::OtherPlatform { .. } | E::NoPlatform { .. } | E::NotInArchive { .. } => {
+                Kind::NotFound
+            }
             E::ManyNames { .. } | E::Mounted { .. } | E::HasChildren { .. } => Kind::Conflict,
             E::NotMounted(_) => Kind::Conflict,
             E::Reference { .. } | E::Ambiguous { .. } | E::TagWithDigest | E::Change(_) => {
@@ -120,9 +130,10 @@ impl EngineError {
         use EngineError as E;
         match self {
             E::Store(error) => error.hint(),
-            E::NoSuchImage(_) | E::NoReference(_) => {
-                Some("`mica images` lists what is here; `mica load` and `mica import` bring more".to_owned())
-            }
+            E::NoSuchImage(_) | E::NoReference(_) => Some(
+                "`mica images` lists what is here; `mica load` and `mica import` bring more"
+                    .to_owned(),
+            ),
             E::Ambiguous { .. } => Some("give more digits, or a name".to_owned()),
             E::Mounted { .. } => Some("`mica image unmount` it first, or use --force".to_owned()),
             E::Archive(ArchiveError::NoImages) => {
@@ -136,7 +147,10 @@ impl EngineError {
     }
 
     /// An error of input or output, with what was done and to what.
-    pub fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> EngineError {
+    pub fn io(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> EngineError {
         let path = path.into();
         move |source| EngineError::Io { doing, path, source }
     }

@@ -52,10 +52,8 @@ pub(crate) fn find(images: &Images, text: &str) -> Result<Found> {
 fn by_name(images: &Images, reference: &Reference) -> Option<Found> {
     if let Some(digest) = reference.digest() {
         let wanted = format!("{}@{digest}", reference.name());
-        let (id, _) = images
-            .images
-            .iter()
-            .find(|(_, record)| record.repo_digests.contains(&wanted))?;
+        let (id, _) =
+            images.images.iter().find(|(_, record)| record.repo_digests.contains(&wanted))?;
         return Some(Found { id: *id, name: Some(wanted), by_digest: true });
     }
     let name = reference.clone().with_default_tag().to_string();

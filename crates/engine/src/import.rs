@@ -3,8 +3,8 @@
 use std::io::Read;
 
 use spec::{
-    ChainId, ContainerConfig, History, ImageConfig, ImageId, Platform, Reference, RootFs, Timestamp,
-    apply_changes,
+    ChainId, ContainerConfig, History, ImageConfig, ImageId, Platform, Reference, RootFs,
+    Timestamp, apply_changes,
 };
 use store::{Expected, ImageRecord, NameRecord};
 

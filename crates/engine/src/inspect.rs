@@ -91,7 +91,9 @@ fn container_config(config: &ImageConfig) -> Value {
     if !own.exposed_ports.is_empty() {
         shown.insert("ExposedPorts".to_owned(), set(&own.exposed_ports));
     }
-    for (key, flag) in [("Tty", own.tty), ("OpenStdin", own.open_stdin), ("StdinOnce", own.stdin_once)] {
+    for (key, flag) in
+        [("Tty", own.tty), ("OpenStdin", own.open_stdin), ("StdinOnce", own.stdin_once)]
+    {
         shown.insert(key.to_owned(), json!(flag));
     }
     let list = |items: &[String]| if items.is_empty() { Value::Null } else { json!(items) };

@@ -29,6 +29,7 @@ pub use inspect::inspect_image;
 pub use list::{ImageFilter, ImageRow, ListImages};
 pub use load::{Load, LoadSource, Loaded};
 pub use look::{DiffEntry, FileRow, ImageDiff, TreeRow, WhyRow};
+pub use manifest::ManifestDocument;
 pub use progress::{Item, Progress, Quiet};
 pub use remove::{PruneImages, Pruned, RemoveImages, Removed};
 pub use save::{Called, Save, SaveTarget, Saved};
@@ -36,7 +37,6 @@ pub use settings::{LogLevel, SettingFlags, Settings, SettingsError};
 pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Usage, View,
 };
-pub use manifest::ManifestDocument;
 pub use system::{DiskUsage, Info, VERSION, fetch, kernel_release};
 
 use std::path::Path;

@@ -156,7 +156,9 @@ impl Engine {
                 ImageFilter::Until(time) => Condition::Before(Some(*time)),
                 ImageFilter::Dangling(wanted) => Condition::Dangling(*wanted),
                 ImageFilter::Label(key, value) => Condition::Label(key.clone(), value.clone()),
-                ImageFilter::NotLabel(key, value) => Condition::NotLabel(key.clone(), value.clone()),
+                ImageFilter::NotLabel(key, value) => {
+                    Condition::NotLabel(key.clone(), value.clone())
+                }
                 // Several patterns are alternatives; everything else must hold at once.
                 ImageFilter::Reference(_) => continue,
             });
@@ -225,7 +227,11 @@ fn rows_of(
     let row = |name: Option<&Reference>| {
         let digest = name.filter(|_| !record.repo_digests.is_empty()).and_then(|name| {
             let prefix = format!("{}@", name.name());
-            record.repo_digests.iter().find_map(|full| full.strip_prefix(&prefix)).map(str::to_owned)
+            record
+                .repo_digests
+                .iter()
+                .find_map(|full| full.strip_prefix(&prefix))
+                .map(str::to_owned)
         });
         ImageRow {
             id,

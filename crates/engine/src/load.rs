@@ -10,11 +10,14 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
 
-use image::archive::{ArchiveError, Bundle, Bundled, BundledLayer, FolderBundle, TarBundle, read_bundle};
+use image::archive::{
+    ArchiveError, Bundle, Bundled, BundledLayer, FolderBundle, TarBundle, read_bundle,
+};
 use image::codec::{Codec, expand};
 use spec::{ChainId, DiffId, ImageId, MediaType, Platform, Reference, Timestamp};
 use store::{
-    Expected, ImageRecord, LayerRecord, Layers, Lease, ManifestRef, NameRecord, StoreError, Unpacked,
+    Expected, ImageRecord, LayerRecord, Layers, Lease, ManifestRef, NameRecord, StoreError,
+    Unpacked,
 };
 
 use crate::Engine;
@@ -95,7 +98,8 @@ impl Engine {
         let mut head = [0; 16];
         let is_file = file.metadata().map_err(EngineError::Read)?.is_file();
         let bytes = match is_file {
-            true => std::os::unix::fs::FileExt::read_at(&file, &mut head, 0).map_err(EngineError::Read)?,
+            true => std::os::unix::fs::FileExt::read_at(&file, &mut head, 0)
+                .map_err(EngineError::Read)?,
             false => 0,
         };
         if is_file && Codec::detect(&head[..bytes]) == Codec::None {
@@ -133,12 +137,15 @@ impl Engine {
         std::thread::scope(|scope| {
             for _ in 0..WORKERS.min(wanted.len()) {
                 let (send, queue) = (send.clone(), &queue);
-                scope.spawn(move || loop {
-                    let next = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
-                    let Some(layer) = next else { return };
-                    let unpacked = self.unpack(lease, bundle, layer, progress);
-                    if send.send((layer.diff, unpacked)).is_err() {
-                        return;
+                scope.spawn(move || {
+                    loop {
+                        let next =
+                            queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
+                        let Some(layer) = next else { return };
+                        let unpacked = self.unpack(lease, bundle, layer, progress);
+                        if send.send((layer.diff, unpacked)).is_err() {
+                            return;
+                        }
                     }
                 });
             }

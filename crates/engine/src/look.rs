@@ -200,7 +200,8 @@ impl Engine {
         let mut makers: Vec<String> = vec![String::new(); chains.len()];
         for (row, layer) in config.history_with_layers() {
             if let Some(maker) = layer.and_then(|layer| makers.get_mut(layer)) {
-                *maker = if row.created_by.is_empty() { &row.comment } else { &row.created_by }.clone();
+                *maker =
+                    if row.created_by.is_empty() { &row.comment } else { &row.created_by }.clone();
             }
         }
         let parts = clean(path.as_bytes());
@@ -328,7 +329,9 @@ fn diff_config(one: spec::ImageConfig, two: spec::ImageConfig) -> Vec<(String, V
     let mut fields = Vec::new();
     compare("", &one, &two, &mut fields);
     fields.retain(|(name, _, _)| {
-        !name.starts_with("history") && !name.starts_with("rootfs") && !name.starts_with("container")
+        !name.starts_with("history")
+            && !name.starts_with("rootfs")
+            && !name.starts_with("container")
     });
     fields
 }

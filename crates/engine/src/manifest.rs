@@ -28,7 +28,8 @@ impl Engine {
         let tables = self.store.tables()?;
         let found = find(&tables.images, name)?;
         let record = &tables.images.images[&found.id];
-        let index = found.name.as_ref().and_then(|name| tables.images.names.get(name)?.index.clone());
+        let index =
+            found.name.as_ref().and_then(|name| tables.images.names.get(name)?.index.clone());
         let shown = found.name.unwrap_or_else(|| found.id.to_string());
         if let Some(index) = index {
             let bytes = self.store.read_document(&index.digest)?;

@@ -83,7 +83,8 @@ impl Engine {
             let name = image.names.first().map_or_else(|| id.clone(), Reference::familiar);
             self.store.record_event("image", "save", &id, &[("name", &name)]);
         }
-        let saved = |image: ArchiveImage| Saved { id: ImageId(image.config.digest), names: image.names };
+        let saved =
+            |image: ArchiveImage| Saved { id: ImageId(image.config.digest), names: image.names };
         Ok(images.into_iter().map(saved).collect())
     }
 
@@ -147,9 +148,11 @@ impl Engine {
 
     fn blob_type(&self, digest: &spec::Digest) -> MediaType {
         let mut head = [0; 16];
-        let read = self.store.open_blob(digest).ok().and_then(|mut file| {
-            io::Read::read(&mut file, &mut head).ok()
-        });
+        let read = self
+            .store
+            .open_blob(digest)
+            .ok()
+            .and_then(|mut file| io::Read::read(&mut file, &mut head).ok());
         match image::codec::Codec::detect(&head[..read.unwrap_or(0)]) {
             image::codec::Codec::Zstd => MediaType::OciLayerZstd,
             image::codec::Codec::Gzip => MediaType::OciLayerGzip,

@@ -30,7 +30,11 @@ pub(crate) struct Spooled<'a> {
 
 impl<'a> Spooled<'a> {
     /// Reads the stream to its end.
-    pub(crate) fn read(store: &'a Store, lease: &Lease, stream: impl BufRead) -> Result<Spooled<'a>> {
+    pub(crate) fn read(
+        store: &'a Store,
+        lease: &Lease,
+        stream: impl BufRead,
+    ) -> Result<Spooled<'a>> {
         let mut tar = TarReader::new(stream, Limits::default());
         let mut parts = BTreeMap::new();
         let mut room = MEMORY_BYTES;

@@ -48,5 +48,6 @@ fn tag_name(error: EngineError) -> EngineError {
 }
 
 pub(crate) fn parse(text: &str) -> Result<Reference> {
-    Reference::parse(text).map_err(|source| EngineError::Reference { text: text.to_owned(), source })
+    Reference::parse(text)
+        .map_err(|source| EngineError::Reference { text: text.to_owned(), source })
 }

@@ -170,7 +170,8 @@ const MAX_PATH: usize = 1 << 19;
 const MAX_DEPTH: usize = 2048;
 
 fn check_depth(path: &[u8]) -> Result<(), IndexError> {
-    let deep = path.len() > MAX_PATH || path.iter().filter(|byte| **byte == b'/').count() > MAX_DEPTH;
+    let deep =
+        path.len() > MAX_PATH || path.iter().filter(|byte| **byte == b'/').count() > MAX_DEPTH;
     match deep {
         true => Err(IndexError::Damaged("its folders have no end")),
         false => Ok(()),
@@ -274,9 +275,8 @@ impl Walk<'_, '_> {
             let (before, after) = (origin(&one), origin(&two));
             (self.each)(Difference { path: self.path.clone(), change, before, after });
         }
-        let folder = |merge: &Option<Merge>| {
-            merge.clone().filter(|merge| merge.top().inode.is_folder())
-        };
+        let folder =
+            |merge: &Option<Merge>| merge.clone().filter(|merge| merge.top().inode.is_folder());
         match (folder(&one), folder(&two)) {
             (None, None) => Ok(()),
             (one, two) => self.folder(one.as_ref(), two.as_ref()),

@@ -149,7 +149,17 @@ impl<W: Write> LayerWriter<W> {
         };
         let size = if kind == EntryKind::File { stat.st_size as u64 } else { 0 };
         let (uid, gid) = (u64::from(stat.st_uid), u64::from(stat.st_gid));
-        Entry { path, kind, mode: stat.st_mode & 0o7777, uid, gid, mtime, size, xattrs, ..Entry::default() }
+        Entry {
+            path,
+            kind,
+            mode: stat.st_mode & 0o7777,
+            uid,
+            gid,
+            mtime,
+            size,
+            xattrs,
+            ..Entry::default()
+        }
     }
 
     /// Whether a folder covers those below it, and the attributes that are its own.
@@ -209,7 +219,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         sample(folder.path());
         let all = entries(&pack(folder.path(), None));
-        let names: Vec<_> = all.iter().map(|e| String::from_utf8(e.path.clone()).unwrap()).collect();
+        let names: Vec<_> =
+            all.iter().map(|e| String::from_utf8(e.path.clone()).unwrap()).collect();
         assert_eq!(names, ["./", "a", "b", "dir/", "dir/a2", "dir/link", "dir/z", "dir/é"]);
         assert_eq!(all[1].mode, 0o4755);
         assert_eq!(all[4].kind, EntryKind::Hardlink(b"a".to_vec()));
@@ -240,7 +251,8 @@ mod tests {
             println!("skipped: marks_of_an_overlay_become_whiteouts: {error}");
             return;
         }
-        let names: Vec<_> = entries(&pack(folder.path(), None)).into_iter().map(|e| e.path).collect();
+        let names: Vec<_> =
+            entries(&pack(folder.path(), None)).into_iter().map(|e| e.path).collect();
         let wanted: [&[u8]; 4] = [b"./", b"covered/", b"covered/.wh..wh..opq", b".wh.gone"];
         assert_eq!(names, wanted);
     }

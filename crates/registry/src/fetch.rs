@@ -36,7 +36,8 @@ pub struct Fetched {
 
 /// Asks for a URL.
 pub fn fetch(url: &str) -> Result<Fetched, FetchError> {
-    let failed = |error: ureq::Error| FetchError::Failed { url: shown(url), why: error.to_string() };
+    let failed =
+        |error: ureq::Error| FetchError::Failed { url: shown(url), why: error.to_string() };
     let config = Agent::config_builder()
         .timeout_connect(Some(CONNECT))
         .max_redirects(REDIRECTS)

@@ -51,21 +51,12 @@ pub fn apply_changes<'a>(
     changes: impl IntoIterator<Item = &'a str>,
 ) -> Result<(), ChangeError> {
     let text = changes.into_iter().collect::<Vec<_>>().join("\n");
-    let lines: Vec<Line> = line::logical_lines(&text)
-        .iter()
-        .map(|text| Line::new(text))
-        .collect();
-    if let Some(line) = lines
-        .iter()
-        .find(|line| !ALLOWED.contains(&line.name().as_str()))
-    {
+    let lines: Vec<Line> = line::logical_lines(&text).iter().map(|text| Line::new(text)).collect();
+    if let Some(line) = lines.iter().find(|line| !ALLOWED.contains(&line.name().as_str())) {
         return Err(ChangeError::NotAllowed(line.instruction.clone()));
     }
     let mut changed = config.clone();
-    let mut changes = Changes {
-        config: &mut changed,
-        cmd_is_set: false,
-    };
+    let mut changes = Changes { config: &mut changed, cmd_is_set: false };
     lines.iter().try_for_each(|line| changes.apply(line))?;
     *config = changed;
     Ok(())
@@ -181,19 +172,13 @@ impl Changes<'_> {
     }
 
     fn on_build(&mut self, rest: &str) -> Result<(), ChangeError> {
-        let trigger = rest
-            .split_whitespace()
-            .next()
-            .unwrap_or_default()
-            .to_ascii_uppercase();
+        let trigger = rest.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
         match trigger.as_str() {
             "" => Err(syntax("ONBUILD requires at least one argument")),
-            "ONBUILD" => Err(syntax(
-                "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed",
-            )),
-            "FROM" | "MAINTAINER" => Err(syntax(format!(
-                "{trigger} isn't allowed as an ONBUILD trigger"
-            ))),
+            "ONBUILD" => Err(syntax("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed")),
+            "FROM" | "MAINTAINER" => {
+                Err(syntax(format!("{trigger} isn't allowed as an ONBUILD trigger")))
+            }
             _ => {
                 self.config.on_build.push(rest.to_owned());
                 Ok(())
@@ -245,11 +230,7 @@ impl Changes<'_> {
         if wanted.is_empty() {
             return Err(syntax("cannot normalize nothing"));
         }
-        let base = if wanted.starts_with('/') {
-            ""
-        } else {
-            self.config.working_dir.as_str()
-        };
+        let base = if wanted.starts_with('/') { "" } else { self.config.working_dir.as_str() };
         self.config.working_dir = clean_path(&format!("{base}/{wanted}"));
         Ok(())
     }
@@ -267,14 +248,8 @@ impl Changes<'_> {
     }
 
     fn value(&self, name: &str) -> Option<String> {
-        let mut pairs = self
-            .config
-            .env
-            .iter()
-            .filter_map(|pair| pair.split_once('='));
-        pairs
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value.to_owned())
+        let mut pairs = self.config.env.iter().filter_map(|pair| pair.split_once('='));
+        pairs.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
     }
 }
 
@@ -294,18 +269,13 @@ fn ports(spec: &str) -> Result<Vec<String>, ChangeError> {
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     let port = |text: &str| {
         let digits = text.bytes().all(|c| c.is_ascii_digit());
-        text.parse::<u16>()
-            .ok()
-            .filter(|_| digits)
-            .ok_or_else(wrong)
+        text.parse::<u16>().ok().filter(|_| digits).ok_or_else(wrong)
     };
     let (first, last) = (port(first)?, port(last)?);
     if last < first {
         return Err(wrong());
     }
-    Ok((first..=last)
-        .map(|port| format!("{port}/{protocol}"))
-        .collect())
+    Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
 }
 
 /// An absolute path without empty parts, `.` and `..`.
@@ -331,10 +301,7 @@ fn at_least_one<T>(name: &str, list: &[T]) -> Result<(), ChangeError> {
 }
 
 fn in_word(word: &str, source: WordError) -> ChangeError {
-    ChangeError::Word {
-        word: word.to_owned(),
-        source,
-    }
+    ChangeError::Word { word: word.to_owned(), source }
 }
 
 fn syntax(words: impl Into<String>) -> ChangeError {

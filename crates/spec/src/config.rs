@@ -28,28 +28,16 @@ pub struct ImageConfig {
     #[serde(default, deserialize_with = "null_is_default")]
     pub architecture: String,
     /// Who made it.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub author: String,
     /// What `docker commit -m` said.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub comment: String,
     /// How containers of this image run unless told otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ContainerConfig>,
     /// The container this was committed from, in old images.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub container: String,
     /// How that container was run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,18 +46,10 @@ pub struct ImageConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
     /// The docker that made it, in old images.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub docker_version: String,
     /// How it came about, oldest step first.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub history: Vec<History>,
     /// The operating system in Go's words.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -79,18 +59,10 @@ pub struct ImageConfig {
     #[serde(skip_serializing_if = "is_default")]
     pub os_features: Vec<String>,
     /// The version of the system, which Windows images need.
-    #[serde(
-        rename = "os.version",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     /// The image this was built on, in old images.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub parent: String,
     /// Its layers.
     #[serde(default = "RootFs::missing")]
@@ -121,32 +93,16 @@ pub struct History {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
     /// The instruction or command.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub created_by: String,
     /// Who did it.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub author: String,
     /// What was said about it.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub comment: String,
     /// Whether it made no layer.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub empty_layer: bool,
 }
 
@@ -217,11 +173,7 @@ impl ImageConfig {
     pub fn history_with_layers(&self) -> Vec<(&History, Option<usize>)> {
         let mut layers = 0..self.rootfs.diff_ids.len();
         let layer = |step: &History| {
-            if step.empty_layer {
-                None
-            } else {
-                layers.next()
-            }
+            if step.empty_layer { None } else { layers.next() }
         };
         let numbers: Vec<Option<usize>> = self.history.iter().map(layer).collect();
         self.history.iter().zip(numbers).collect()
@@ -231,18 +183,12 @@ impl ImageConfig {
 impl RootFs {
     /// Layers, bottom first.
     pub fn new(diff_ids: Vec<DiffId>) -> RootFs {
-        RootFs {
-            kind: "layers".to_owned(),
-            diff_ids,
-        }
+        RootFs { kind: "layers".to_owned(), diff_ids }
     }
 
     /// What a document without layers has, so that it can be told from one with no layers.
     fn missing() -> RootFs {
-        RootFs {
-            kind: String::new(),
-            diff_ids: Vec::new(),
-        }
+        RootFs { kind: String::new(), diff_ids: Vec::new() }
     }
 }
 

@@ -189,9 +189,7 @@ impl io::Write for Hasher {
 fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles
-        .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
-        .collect()
+    nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
 }
 
 fn from_hex<const N: usize>(hex: &str) -> Result<[u8; N], DigestError> {
@@ -273,20 +271,10 @@ mod tests {
     #[test]
     fn is_a_string_in_json() {
         let digest = Digest::of(b"");
-        assert_eq!(
-            serde_json::to_string(&digest).unwrap(),
-            format!("\"{EMPTY}\"")
-        );
-        assert_eq!(
-            serde_json::from_str::<Digest>(&format!("\"{EMPTY}\"")).unwrap(),
-            digest
-        );
+        assert_eq!(serde_json::to_string(&digest).unwrap(), format!("\"{EMPTY}\""));
+        assert_eq!(serde_json::from_str::<Digest>(&format!("\"{EMPTY}\"")).unwrap(), digest);
         let error = serde_json::from_str::<Digest>("\"sha256:1\"").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("invalid checksum digest length")
-        );
+        assert!(error.to_string().starts_with("invalid checksum digest length"));
         assert!(serde_json::from_str::<Digest>("7").is_err());
     }
 

@@ -80,17 +80,12 @@ fn parse_go_part<'a>(rest: &'a str, text: &str) -> Result<(i128, &'a str), Durat
     if whole.is_empty() && fraction.is_empty() {
         return Err(wrong());
     }
-    let end = after
-        .find(|c: char| c == '.' || c.is_ascii_digit())
-        .unwrap_or(after.len());
+    let end = after.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(after.len());
     let (name, after) = after.split_at(end);
     if name.is_empty() {
         return Err(DurationError::MissingUnit(text.to_owned()));
     }
-    let unknown = || DurationError::UnknownUnit {
-        unit: name.to_owned(),
-        text: text.to_owned(),
-    };
+    let unknown = || DurationError::UnknownUnit { unit: name.to_owned(), text: text.to_owned() };
     let unit = i128::from(unit_nanos(name).ok_or_else(unknown)?);
     let whole: i128 = match whole {
         "" => 0,

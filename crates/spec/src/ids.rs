@@ -61,9 +61,7 @@ impl ChainId {
 
     /// The whole stack, or nothing where there are no layers.
     pub fn of(diff_ids: &[DiffId]) -> Option<ChainId> {
-        diff_ids
-            .iter()
-            .fold(None, |below, top| Some(ChainId::extend(below, *top)))
+        diff_ids.iter().fold(None, |below, top| Some(ChainId::extend(below, *top)))
     }
 
     /// The stack as it grows, bottom first: one chain id for each layer.

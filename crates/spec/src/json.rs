@@ -57,12 +57,10 @@ where
         One(String),
         Many(Vec<String>),
     }
-    Ok(
-        Option::<OneOrMany>::deserialize(deserializer)?.map(|value| match value {
-            OneOrMany::One(text) => vec![text],
-            OneOrMany::Many(list) => list,
-        }),
-    )
+    Ok(Option::<OneOrMany>::deserialize(deserializer)?.map(|value| match value {
+        OneOrMany::One(text) => vec![text],
+        OneOrMany::Many(list) => list,
+    }))
 }
 
 /// A set that JSON knows as an object whose values are all `{}`, as docker writes ports and volumes.

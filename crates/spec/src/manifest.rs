@@ -33,18 +33,10 @@ pub struct Descriptor {
     #[serde(deserialize_with = "size")]
     pub size: u64,
     /// Where else the bytes may be found.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub urls: Vec<String>,
     /// Free text about the bytes.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub annotations: Annotations,
     /// The bytes themselves in base64, where they are few.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,11 +84,7 @@ pub struct Manifest {
     /// Always 2.
     pub schema_version: i64,
     /// What the document says it is.
-    #[serde(
-        default,
-        deserialize_with = "media_type",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "media_type", skip_serializing_if = "Option::is_none")]
     pub media_type: Option<MediaType>,
     /// What an artifact is that is no image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,11 +98,7 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Free text about the image.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub annotations: Annotations,
 }
 
@@ -149,11 +133,7 @@ pub struct Index {
     /// Always 2.
     pub schema_version: i64,
     /// What the document says it is.
-    #[serde(
-        default,
-        deserialize_with = "media_type",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "media_type", skip_serializing_if = "Option::is_none")]
     pub media_type: Option<MediaType>,
     /// What an artifact is that is no image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -165,11 +145,7 @@ pub struct Index {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Free text about the images.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub annotations: Annotations,
 }
 
@@ -189,18 +165,11 @@ impl Index {
     /// The image that serves a platform best; the first of equals. Entries that name no platform
     /// serve only where no other does.
     pub fn best(&self, wanted: &Platform) -> Option<&Descriptor> {
-        let images = || {
-            self.manifests
-                .iter()
-                .filter(|entry| !entry.is_attestation())
-        };
+        let images = || self.manifests.iter().filter(|entry| !entry.is_attestation());
         let ranked =
             images().filter_map(|entry| Some((entry.platform.as_ref()?.rank(wanted)?, entry)));
         let nameless = || images().find(|entry| entry.platform.is_none());
-        ranked
-            .min_by_key(|(rank, _)| *rank)
-            .map(|(_, entry)| entry)
-            .or_else(nameless)
+        ranked.min_by_key(|(rank, _)| *rank).map(|(_, entry)| entry).or_else(nameless)
     }
 
     /// The document's bytes: compact, with OCI's order of fields.
@@ -211,10 +180,7 @@ impl Index {
 
 /// What a name in a registry leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time, and taken apart at once"
-)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
 pub enum Document {
     /// One image.
     Manifest(Manifest),
@@ -349,11 +315,7 @@ pub struct ArchiveManifest {
     #[serde(default, deserialize_with = "null_is_default")]
     pub layers: Vec<String>,
     /// Where layers come from, by diff id, for those whose blobs are not in the archive.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub layer_sources: BTreeMap<String, Descriptor>,
 }
 

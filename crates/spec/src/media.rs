@@ -109,10 +109,7 @@ impl MediaType {
 
     /// A manifest of docker's schema 1, which nobody should write any more.
     pub fn is_schema1(&self) -> bool {
-        matches!(
-            self,
-            MediaType::DockerSchema1 | MediaType::DockerSchema1Signed
-        )
+        matches!(self, MediaType::DockerSchema1 | MediaType::DockerSchema1Signed)
     }
 
     /// An image's configuration.
@@ -176,10 +173,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        for known in KNOWN
-            .iter()
-            .chain([&MediaType::Other("text/plain".to_owned())])
-        {
+        for known in KNOWN.iter().chain([&MediaType::Other("text/plain".to_owned())]) {
             let json = serde_json::to_string(known).unwrap();
             assert_eq!(json, format!("\"{known}\""));
             assert_eq!(serde_json::from_str::<MediaType>(&json).unwrap(), *known);

@@ -47,7 +47,9 @@ fn parse(pattern: &str) -> Result<Vec<Token>, BadPattern> {
     Ok(tokens)
 }
 
-fn class_letter(letters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<char, BadPattern> {
+fn class_letter(
+    letters: &mut std::iter::Peekable<std::str::Chars<'_>>,
+) -> Result<char, BadPattern> {
     match letters.next() {
         None | Some('-' | ']') => Err(BadPattern),
         Some('\\') => letters.next().ok_or(BadPattern),

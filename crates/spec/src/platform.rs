@@ -20,11 +20,7 @@ pub struct Platform {
     #[serde(default)]
     pub os: String,
     /// The version of the system, which Windows images need.
-    #[serde(
-        rename = "os.version",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     /// What the system must offer.
     #[serde(
@@ -92,10 +88,8 @@ impl Platform {
             return Err(PlatformError::Wildcard(text.to_owned()));
         }
         let parts: Vec<&str> = text.splitn(4, '/').collect();
-        let component = |part: &str| PlatformError::Component {
-            part: part.to_owned(),
-            text: text.to_owned(),
-        };
+        let component =
+            |part: &str| PlatformError::Component { part: part.to_owned(), text: text.to_owned() };
         let mut platform = parse_os(parts[0]).ok_or_else(|| component(parts[0]))?;
         if let Some(part) = parts[1..].iter().find(|part| !is_component(part)) {
             return Err(component(part));
@@ -122,18 +116,9 @@ impl Platform {
         let variant = self.variant.as_deref().unwrap_or_default();
         let (architecture, variant) = normal_architecture(&self.architecture, variant);
         let variant = Some(variant).filter(|variant| !variant.is_empty());
-        let os_version = self
-            .os_version
-            .clone()
-            .filter(|version| !version.is_empty());
+        let os_version = self.os_version.clone().filter(|version| !version.is_empty());
         let os_features = self.os_features.clone();
-        Platform {
-            os,
-            architecture,
-            variant,
-            os_version,
-            os_features,
-        }
+        Platform { os, architecture, variant, os_version, os_features }
     }
 
     /// Whether an image for this platform can serve where `wanted` is asked for.
@@ -150,17 +135,11 @@ impl Platform {
             return None;
         }
         let variant = offered.variant.as_deref().unwrap_or_default();
-        let serving = serving(
-            &wanted.architecture,
-            wanted.variant.as_deref().unwrap_or_default(),
-        );
+        let serving = serving(&wanted.architecture, wanted.variant.as_deref().unwrap_or_default());
         let fits = |(architecture, generation): &(&str, String)| {
             *architecture == offered.architecture && generation == variant
         };
-        serving
-            .iter()
-            .position(fits)
-            .and_then(|place| u32::try_from(place).ok())
+        serving.iter().position(fits).and_then(|place| u32::try_from(place).ok())
     }
 
     /// The platform without the version of its system: `linux/arm/v7`.
@@ -182,11 +161,7 @@ impl fmt::Display for Platform {
         if self.os.is_empty() || (version.is_empty() && self.os_features.is_empty()) {
             return f.pad(&short);
         }
-        let features: String = self
-            .os_features
-            .iter()
-            .map(|name| format!("+{name}"))
-            .collect();
+        let features: String = self.os_features.iter().map(|name| format!("+{name}")).collect();
         let rest = &short[self.os.len()..];
         f.pad(&format!("{}({version}{features}){rest}", self.os))
     }
@@ -216,26 +191,18 @@ fn parse_single(mut platform: Platform, text: &str) -> Result<Platform, Platform
 
 /// Reads `os` or `os(version+feature+feature)`.
 fn parse_os(text: &str) -> Option<Platform> {
-    let (os, rest) = text
-        .split_once('(')
-        .map_or((text, None), |(os, rest)| (os, Some(rest)));
+    let (os, rest) = text.split_once('(').map_or((text, None), |(os, rest)| (os, Some(rest)));
     let is_os = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
     if os.is_empty() || !os.bytes().all(is_os) {
         return None;
     }
-    let mut platform = Platform {
-        os: os.to_owned(),
-        ..Platform::default()
-    };
+    let mut platform = Platform { os: os.to_owned(), ..Platform::default() };
     if let Some(rest) = rest {
         let mut parts = rest.strip_suffix(')')?.split('+');
         let version = parts.next().filter(|version| !version.is_empty());
         platform.os_version = version.map(str::to_owned);
         platform.os_features = parts.map(str::to_owned).collect();
-        let features_fit = platform
-            .os_features
-            .iter()
-            .all(|feature| is_component(feature));
+        let features_fit = platform.os_features.iter().all(|feature| is_component(feature));
         if !features_fit || !version.is_none_or(is_component) {
             return None;
         }

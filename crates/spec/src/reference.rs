@@ -131,34 +131,22 @@ impl Reference {
         if !is_tag(tag) {
             return Err(ReferenceError::Tag);
         }
-        Ok(Reference {
-            tag: Some(tag.to_owned()),
-            ..self.clone()
-        })
+        Ok(Reference { tag: Some(tag.to_owned()), ..self.clone() })
     }
 
     /// The same repository and tag, pinned to a digest.
     pub fn with_digest(&self, digest: Digest) -> Reference {
-        Reference {
-            digest: Some(digest),
-            ..self.clone()
-        }
+        Reference { digest: Some(digest), ..self.clone() }
     }
 
     /// The same repository and tag, not pinned.
     pub fn without_digest(&self) -> Reference {
-        Reference {
-            digest: None,
-            ..self.clone()
-        }
+        Reference { digest: None, ..self.clone() }
     }
 
     /// The same repository and digest without a tag.
     pub fn without_tag(&self) -> Reference {
-        Reference {
-            tag: None,
-            ..self.clone()
-        }
+        Reference { tag: None, ..self.clone() }
     }
 
     fn suffix(&self) -> String {
@@ -281,9 +269,7 @@ fn is_domain_label(label: &str) -> bool {
     !label.is_empty()
         && !label.starts_with('-')
         && !label.ends_with('-')
-        && label
-            .bytes()
-            .all(|c| c.is_ascii_alphanumeric() || c == b'-')
+        && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
 }
 
 fn is_port(text: &str) -> bool {

@@ -19,10 +19,7 @@ pub fn parse_signal(text: &str) -> Option<i32> {
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let known = NAMES
-        .iter()
-        .zip(1..)
-        .map(|(known, number)| (*known, number));
+    let known = NAMES.iter().zip(1..).map(|(known, number)| (*known, number));
     let found = known.chain(OTHER_NAMES).find(|(known, _)| *known == name);
     found.map(|(_, number)| number).or_else(|| real_time(name))
 }
@@ -47,20 +44,14 @@ fn real_time(name: &str) -> Option<i32> {
         "" => Some(0),
         text => text.get(1..)?.parse::<u8>().ok().map(i32::from),
     };
-    if let Some(rest) = name
-        .strip_prefix("RTMIN")
-        .filter(|rest| matches!(rest.get(..1), None | Some("+")))
+    if let Some(rest) =
+        name.strip_prefix("RTMIN").filter(|rest| matches!(rest.get(..1), None | Some("+")))
     {
-        return distance(rest)
-            .filter(|plus| *plus <= 15)
-            .map(|plus| REAL_TIME.start() + plus);
+        return distance(rest).filter(|plus| *plus <= 15).map(|plus| REAL_TIME.start() + plus);
     }
-    let rest = name
-        .strip_prefix("RTMAX")
-        .filter(|rest| matches!(rest.get(..1), None | Some("-")))?;
-    distance(rest)
-        .filter(|minus| *minus <= 14)
-        .map(|minus| REAL_TIME.end() - minus)
+    let rest =
+        name.strip_prefix("RTMAX").filter(|rest| matches!(rest.get(..1), None | Some("-")))?;
+    distance(rest).filter(|minus| *minus <= 14).map(|minus| REAL_TIME.end() - minus)
 }
 
 #[cfg(test)]
@@ -104,9 +95,7 @@ mod tests {
 
     #[test]
     fn every_number_with_a_name_has_it_back() {
-        let named: Vec<i32> = (-1..=70)
-            .filter(|number| signal_name(*number).is_some())
-            .collect();
+        let named: Vec<i32> = (-1..=70).filter(|number| signal_name(*number).is_some()).collect();
         assert_eq!(named.len(), 31 + 31);
         for number in named {
             assert_eq!(parse_signal(&signal_name(number).unwrap()), Some(number));

@@ -41,11 +41,7 @@ impl Timestamp {
 
     /// A point in time by the Unix clock; what is outside the years 1 to 9999 becomes their end.
     pub fn from_unix(seconds: i64, nanos: u32) -> Timestamp {
-        let end = if seconds < 0 {
-            Timestamp::ZERO
-        } else {
-            Timestamp::LAST
-        };
+        let end = if seconds < 0 { Timestamp::ZERO } else { Timestamp::LAST };
         let seconds = seconds.saturating_add(i64::from(nanos / 1_000_000_000));
         let nanos = i32::try_from(nanos % 1_000_000_000).unwrap_or_default();
         let time = jiff::Timestamp::new(seconds, nanos).map_or(end, Timestamp);
@@ -69,11 +65,7 @@ impl Timestamp {
 
     /// The time some seconds and nanoseconds later, or earlier where negative.
     pub fn plus_nanos(&self, nanos: i64) -> Timestamp {
-        let end = if nanos < 0 {
-            Timestamp::ZERO
-        } else {
-            Timestamp::LAST
-        };
+        let end = if nanos < 0 { Timestamp::ZERO } else { Timestamp::LAST };
         let moved = self.0.checked_add(SignedDuration::from_nanos(nanos));
         moved.map_or(end, Timestamp).max(Timestamp::ZERO)
     }
@@ -90,10 +82,7 @@ impl Timestamp {
 
     /// The time in a given zone as docker's tables show it.
     pub fn docker_in(&self, zone: &TimeZone) -> String {
-        self.0
-            .to_zoned(zone.clone())
-            .strftime("%Y-%m-%d %H:%M:%S %z %Z")
-            .to_string()
+        self.0.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string()
     }
 
     /// Reads the value of `--since` or `--until`: a time, a date, seconds of the Unix clock, or how
@@ -163,11 +152,7 @@ impl Written {
     /// The point in time; outside the years 1 to 9999 it is their end.
     fn resolve(&self, zone: &TimeZone) -> Option<Timestamp> {
         let late = self.time.year() > 1;
-        let end = if late {
-            Timestamp::LAST
-        } else {
-            Timestamp::ZERO
-        };
+        let end = if late { Timestamp::LAST } else { Timestamp::ZERO };
         let time = match self.offset {
             Some(offset) => offset.to_timestamp(self.time),
             None => zone.to_timestamp(self.time),
@@ -207,10 +192,7 @@ fn parse_parts(text: &str, needed: Completeness) -> Option<Written> {
         small(second)?,
         nanos,
     );
-    Some(Written {
-        time: time.ok()?,
-        offset,
-    })
+    Some(Written { time: time.ok()?, offset })
 }
 
 fn prefixed(rest: &mut &str, prefix: &str) -> Option<i32> {
@@ -221,10 +203,7 @@ fn prefixed(rest: &mut &str, prefix: &str) -> Option<i32> {
 fn digits(rest: &mut &str, count: usize) -> Option<i32> {
     let (number, after) = rest.split_at_checked(count)?;
     *rest = after;
-    number
-        .bytes()
-        .all(|c| c.is_ascii_digit())
-        .then(|| number.parse().ok())?
+    number.bytes().all(|c| c.is_ascii_digit()).then(|| number.parse().ok())?
 }
 
 /// Reads what follows the seconds; digits beyond the nanosecond are dropped.
@@ -232,15 +211,9 @@ fn fraction(rest: &mut &str) -> Option<i32> {
     let Some(after) = rest.strip_prefix(['.', ',']) else {
         return Some(0);
     };
-    let end = after
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(after.len());
+    let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
     *rest = &after[end..];
-    let nine: String = after[..end]
-        .chars()
-        .chain("000000000".chars())
-        .take(9)
-        .collect();
+    let nine: String = after[..end].chars().chain("000000000".chars()).take(9).collect();
     (end > 0).then(|| nine.parse().ok())?
 }
 
@@ -258,9 +231,7 @@ fn offset(text: &str) -> Option<Option<Offset>> {
     if hours > 24 || minutes > 59 || !rest.is_empty() {
         return None;
     }
-    Offset::from_seconds(sign * (hours * 3600 + minutes * 60))
-        .ok()
-        .map(Some)
+    Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok().map(Some)
 }
 
 /// Reads seconds of the Unix clock with an optional fraction: `1136073600.000000001`.
@@ -268,8 +239,7 @@ fn parse_unix(text: &str) -> Option<Timestamp> {
     let (seconds, mut rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let seconds: i64 = seconds.parse().ok()?;
     let nanos = u32::try_from(fraction(&mut rest)?).ok()?;
-    rest.is_empty()
-        .then(|| Timestamp::from_unix(seconds, nanos))
+    rest.is_empty().then(|| Timestamp::from_unix(seconds, nanos))
 }
 
 /// The local zone; a machine that names none lives in UTC, as with Go.

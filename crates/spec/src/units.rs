@@ -49,7 +49,13 @@ fn significant(number: f64, digits: usize) -> String {
     }
     // Sizes of images are between 1 and 1000 of their unit; the short way for most of those.
     if (1.0..999.0).contains(&number) && digits == 3 {
-        let decimals = if number < 9.99 { 2 } else if number < 99.9 { 1 } else { 0 };
+        let decimals = if number < 9.99 {
+            2
+        } else if number < 99.9 {
+            1
+        } else {
+            0
+        };
         let text = format!("{number:.decimals$}");
         return match decimals {
             0 => text,
@@ -86,9 +92,7 @@ pub fn parse_binary_size(text: &str) -> Result<i64, SizeError> {
 
 fn parse_scaled(text: &str, base: f64) -> Result<i64, SizeError> {
     let is_number = |c: char| c.is_ascii_digit() || c == '.' || c == ' ';
-    let last = text
-        .rfind(is_number)
-        .ok_or_else(|| SizeError::NoSize(text.to_owned()))?;
+    let last = text.rfind(is_number).ok_or_else(|| SizeError::NoSize(text.to_owned()))?;
     let suffix = &text[last + 1..];
     let number = &text[..last + usize::from(!text[last..].starts_with(' '))];
     let size = parse_float(number)?;
@@ -102,9 +106,7 @@ fn parse_scaled(text: &str, base: f64) -> Result<i64, SizeError> {
 fn parse_float(text: &str) -> Result<f64, SizeError> {
     let is_plain = |c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-' | 'e' | 'E');
     let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-    number
-        .filter(|_| text.chars().all(is_plain))
-        .ok_or_else(|| SizeError::Number(text.to_owned()))
+    number.filter(|_| text.chars().all(is_plain)).ok_or_else(|| SizeError::Number(text.to_owned()))
 }
 
 /// `""` and `b` are 0; `k`, `kb` and `kib` are 1; and so on up to `p`.
@@ -119,11 +121,7 @@ fn power_of_suffix(suffix: &str) -> Option<i32> {
 }
 
 fn to_go_int(size: f64) -> i64 {
-    if size >= 9_223_372_036_854_775_808.0 {
-        i64::MIN
-    } else {
-        size as i64
-    }
+    if size >= 9_223_372_036_854_775_808.0 { i64::MIN } else { size as i64 }
 }
 
 #[cfg(test)]

@@ -52,16 +52,12 @@ const MAX_DEPTH: usize = 64;
 
 /// Expands a word to one word: spaces in values stay as they are.
 pub fn expand_word(word: &str, escape: char, env: Lookup<'_>) -> Result<String, WordError> {
-    Expansion::new(word, escape, env)
-        .run(None, false)
-        .map(|(text, _)| text)
+    Expansion::new(word, escape, env).run(None, false).map(|(text, _)| text)
 }
 
 /// Expands a word to as many words as its spaces outside quotes make, values' spaces included.
 pub fn expand_words(word: &str, escape: char, env: Lookup<'_>) -> Result<Vec<String>, WordError> {
-    Expansion::new(word, escape, env)
-        .run(None, false)
-        .map(|(_, words)| words)
+    Expansion::new(word, escape, env).run(None, false).map(|(_, words)| words)
 }
 
 struct Expansion<'a> {
@@ -77,13 +73,7 @@ struct Expansion<'a> {
 impl<'a> Expansion<'a> {
     fn new(word: &'a str, escape: char, env: Lookup<'a>) -> Expansion<'a> {
         let rest = word.chars().peekable();
-        Expansion {
-            rest,
-            escape,
-            env,
-            depth: 0,
-            open_word: String::new(),
-        }
+        Expansion { rest, escape, env, depth: 0, open_word: String::new() }
     }
 
     /// Expands up to `stop` or the end: the text as one word, and split. `keep_escapes` leaves them
@@ -103,19 +93,14 @@ impl<'a> Expansion<'a> {
                     return Ok((text, words));
                 }
                 '\'' | '"' => {
-                    let quoted = if next == '"' {
-                        self.double_quoted()?
-                    } else {
-                        self.single_quoted()?
-                    };
+                    let quoted =
+                        if next == '"' { self.double_quoted()? } else { self.single_quoted()? };
                     self.open_word.push_str(&quoted);
                     text.push_str(&quoted);
                 }
                 '$' => {
                     let value = self.variable()?;
-                    value
-                        .chars()
-                        .for_each(|letter| self.add(letter, &mut words));
+                    value.chars().for_each(|letter| self.add(letter, &mut words));
                     text.push_str(&value);
                 }
                 _ if next == self.escape => {
@@ -132,11 +117,7 @@ impl<'a> Expansion<'a> {
             }
         }
         self.close_word(&mut words);
-        if stop.is_some() {
-            Err(WordError::OpenBrace)
-        } else {
-            Ok((text, words))
-        }
+        if stop.is_some() { Err(WordError::OpenBrace) } else { Ok((text, words)) }
     }
 
     /// Takes a letter that is not quoted: a space ends the word.
@@ -188,11 +169,7 @@ impl<'a> Expansion<'a> {
     fn variable(&mut self) -> Result<String, WordError> {
         if self.rest.next_if_eq(&'{').is_none() {
             let name = self.name();
-            return Ok(if name.is_empty() {
-                "$".to_owned()
-            } else {
-                self.value(&name)
-            });
+            return Ok(if name.is_empty() { "$".to_owned() } else { self.value(&name) });
         }
         match self.rest.peek() {
             None => return Err(WordError::OpenBrace),
@@ -261,15 +238,8 @@ impl<'a> Expansion<'a> {
                 } else {
                     "not allowed to be empty"
                 };
-                let message = if word.is_empty() {
-                    unset.to_owned()
-                } else {
-                    word
-                };
-                Err(WordError::Required {
-                    name: name.to_owned(),
-                    message,
-                })
+                let message = if word.is_empty() { unset.to_owned() } else { word };
+                Err(WordError::Required { name: name.to_owned(), message })
             }
             (_, given) => trimmed(&given.unwrap_or_default(), &word, modifier),
         }

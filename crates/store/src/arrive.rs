@@ -150,7 +150,16 @@ impl Store {
         let kept = |ingest: Ingest| ingest.file().is_some().then_some(ingest);
         let Arrived { digest, bytes } = arrived;
         let (tar, blob) = (kept(plain), kept(stored));
-        Ok(Unpacked { diff: DiffId(digest), bytes, stored: came, compressed, tree, tar, blob, folder })
+        Ok(Unpacked {
+            diff: DiffId(digest),
+            bytes,
+            stored: came,
+            compressed,
+            tree,
+            tar,
+            blob,
+            folder,
+        })
     }
 }
 

@@ -18,7 +18,11 @@ pub(crate) struct Stack<'a> {
 }
 
 impl<'a> Stack<'a> {
-    pub(crate) fn new(store: &'a Store, top: Option<ChainId>, layers: &Layers) -> Result<Stack<'a>> {
+    pub(crate) fn new(
+        store: &'a Store,
+        top: Option<ChainId>,
+        layers: &Layers,
+    ) -> Result<Stack<'a>> {
         let stack = layers.stack(top)?;
         let layers = stack.iter().rev().map(|(chain, _)| (*chain, None)).collect();
         Ok(Stack { store, layers })

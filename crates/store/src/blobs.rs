@@ -102,7 +102,8 @@ impl Ingest {
     pub(crate) fn take_all(&mut self, source: &mut dyn Read, limit: u64) -> io::Result<()> {
         let mut buffer = vec![0; COPY_BYTES];
         while self.bytes < limit {
-            let wanted = usize::try_from(limit - self.bytes).map_or(COPY_BYTES, |n| n.min(COPY_BYTES));
+            let wanted =
+                usize::try_from(limit - self.bytes).map_or(COPY_BYTES, |n| n.min(COPY_BYTES));
             match source.read(&mut buffer[..wanted]) {
                 Ok(0) => break,
                 Ok(bytes) => self.pass(&buffer[..bytes])?,

@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use image::erofs::IndexReader;
 use spec::{ChainId, Digest, Document, ImageConfig, ImageId};
 
+use crate::Store;
 use crate::blobs::hash_file;
-use crate::index;
 use crate::driver::Stacked;
 use crate::error::{Result, StoreError};
+use crate::index;
 use crate::tables::{LayerRecord, Tables};
-use crate::Store;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]

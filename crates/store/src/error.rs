@@ -81,12 +81,16 @@ impl StoreError {
         use StoreError as E;
         match self {
             E::NoBlob(_) | E::NoLayer(_) => ErrorKind::NotFound,
-            E::WrongBytes { .. } | E::WrongSize { .. } | E::WrongDiffId { .. } => ErrorKind::Corrupt,
+            E::WrongBytes { .. } | E::WrongSize { .. } | E::WrongDiffId { .. } => {
+                ErrorKind::Corrupt
+            }
             E::Damaged { .. } | E::Index { .. } => ErrorKind::Corrupt,
             E::Layer(LayerError::Read(_) | LayerError::Write(_)) => ErrorKind::Other,
             E::Layer(_) | E::LargeDocument { .. } => ErrorKind::InvalidInput,
             E::OtherDriver { .. } => ErrorKind::Conflict,
-            E::NewerFormat { .. } | E::DriverUnfit { .. } | E::NoDriver(_) => ErrorKind::Unsupported,
+            E::NewerFormat { .. } | E::DriverUnfit { .. } | E::NoDriver(_) => {
+                ErrorKind::Unsupported
+            }
             E::Io { .. } | E::Mount { .. } => ErrorKind::Other,
         }
     }

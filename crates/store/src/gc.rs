@@ -306,7 +306,8 @@ mod tests {
             repo_digests: BTreeSet::new(),
             parent: None,
         };
-        let images = Images { images: BTreeMap::from([(image, image_record)]), ..Images::default() };
+        let images =
+            Images { images: BTreeMap::from([(image, image_record)]), ..Images::default() };
         (Tables { images, layers: Layers { layers } }, a, b, image)
     }
 

@@ -102,7 +102,8 @@ impl Store {
             return Err(StoreError::OtherDriver { root, kept, asked });
         }
         // The id becomes a path, so it must be what we write: nothing but hexadecimal digits.
-        let named = format.id.get(..12).filter(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let named =
+            format.id.get(..12).filter(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let Some(named) = named else {
             let why = format!("{:?} is no id of a store", format.id);
             return Err(StoreError::Damaged { what: path.display().to_string(), why });
@@ -286,12 +287,7 @@ pub fn user_id() -> u32 {
 }
 
 /// Copies a blob to where a file stands, by reference or within the kernel where that can be.
-pub fn send(
-    blob: &File,
-    target: &mut File,
-    bytes: u64,
-    regular: bool,
-) -> std::io::Result<u64> {
+pub fn send(blob: &File, target: &mut File, bytes: u64, regular: bool) -> std::io::Result<u64> {
     use std::io::{Seek, SeekFrom};
     if !regular {
         return sys::fs::send_range(blob, 0, target, bytes);

@@ -51,13 +51,8 @@ pub fn is_subvolume(folder: impl AsFd) -> io::Result<bool> {
 
 /// Makes an empty subvolume in a folder.
 pub fn create_subvolume(folder: impl AsFd, name: &OsStr) -> io::Result<()> {
-    let arguments = ArgumentsV2 {
-        fd: 0,
-        transaction: 0,
-        flags: 0,
-        unused: [0; 4],
-        name: terminated(name)?,
-    };
+    let arguments =
+        ArgumentsV2 { fd: 0, transaction: 0, flags: 0, unused: [0; 4], name: terminated(name)? };
     call(folder, SUBVOL_CREATE_V2, &arguments)
 }
 

@@ -58,8 +58,7 @@ fn openat2(
 
 /// Makes a new file in a folder; one that is there already, of any kind, is an error.
 pub fn create_new(folder: impl AsFd, name: impl rustix::path::Arg, mode: u32) -> io::Result<File> {
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(mode)).map(File::from)?)
 }
 
@@ -100,7 +99,12 @@ pub fn make_node(
 }
 
 /// Sets a file's owner; a link itself, not what it leads to.
-pub fn set_owner(folder: impl AsFd, name: impl rustix::path::Arg, uid: u32, gid: u32) -> io::Result<()> {
+pub fn set_owner(
+    folder: impl AsFd,
+    name: impl rustix::path::Arg,
+    uid: u32,
+    gid: u32,
+) -> io::Result<()> {
     let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
     Ok(rustix::fs::chownat(folder, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
 }
@@ -167,7 +171,13 @@ pub fn read_link(folder: impl AsFd, name: impl rustix::path::Arg) -> io::Result<
 
 /// Copies `bytes` from one file's offset to another's, by reference where the file systems can,
 /// and says how many were there to copy.
-pub fn copy_range(from: &File, mut at: u64, to: &File, mut put: u64, bytes: u64) -> io::Result<u64> {
+pub fn copy_range(
+    from: &File,
+    mut at: u64,
+    to: &File,
+    mut put: u64,
+    bytes: u64,
+) -> io::Result<u64> {
     let mut left = bytes;
     while left > 0 {
         let chunk = usize::try_from(left).unwrap_or(usize::MAX).min(1 << 30);
@@ -227,7 +237,8 @@ pub fn clone_file(from: &File, to: &File) -> io::Result<()> {
 pub fn start_writeback(file: &File) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     // SAFETY: the descriptor is open for as long as `file` is borrowed; no memory is passed.
-    let result = unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+    let result =
+        unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

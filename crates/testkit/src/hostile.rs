@@ -110,9 +110,9 @@ pub fn changes(before: &Tree, after: &Tree, canary: &Canary) -> Expect {
     let folder = canary.folder();
     let above: Vec<String> = folder.ancestors().skip(1).map(|p| name(p).to_owned()).collect();
     let (before, after) = (short_forms(before), short_forms(after));
-    let changed = after.iter().filter(|(path, form)| {
-        before.get(*path) != Some(form) && !above.contains(path)
-    });
+    let changed = after
+        .iter()
+        .filter(|(path, form)| before.get(*path) != Some(form) && !above.contains(path));
     let changed = changed.map(|(path, form)| (path.clone(), form.clone())).collect();
     let gone = before.keys().filter(|path| !after.contains_key(*path)).cloned().collect();
     Expect::Changes { changed, gone }
@@ -262,28 +262,79 @@ fn taken() -> Vec<Case> {
         ("up and down", new().file("nowhere/../n", ""), &[("n", "f644")], &[]),
         ("slashes and dots", new().file(".//dir/.//./n", ""), &[("dir/n", "f644")], &[]),
         ("a file called root", new().file("/", "x"), &[], &[]),
-        ("marks of another driver", new().file(".wh..wh.plnk/1.2", "").file(".wh..wh.orph", ""), &[], &[]),
-        ("a mark of another driver inside", new().folder("dir").file("dir/.wh..wh.x", ""), &[], &[]),
-        ("a folder through its own link", new().folder("n").link("l", "n").file("l/x", ""),
-            &[("l", "l777>n"), ("n", "d755"), ("n/x", "f644")], &[]),
-        ("a folder through an absolute link", new().folder("n/m").link("l", "/n/./m/..").file("l/x", ""),
-            &[("l", "l777>/n/./m/.."), ("n", "d755"), ("n/m", "d755"), ("n/x", "f644")], &[]),
-        ("above the root through a link", new().link("l", "../../..").file("l/x", ""),
-            &[("l", "l777>../../.."), ("x", "f644")], &[]),
-        ("a hard link through a link", new().file("n/x", "").link("l", "n").hard_link("m", "l/x"),
-            &[("l", "l777>n"), ("m", "f644"), ("n", "d755"), ("n/x", "f644")], &[]),
-        ("a hard link to a link out", new().link("l", "/etc/passwd").hard_link("m", "l"),
-            &[("l", "l777>/etc/passwd"), ("m", "l777>/etc/passwd")], &[]),
-        ("a link over what was only implied", new().file("n/x", "").link("n", "/"),
-            &[("n", "l777>/")], &[]),
-        ("a hidden folder", new().whiteout("dir"), &[], &["dir", "dir/sub", "dir/sub/z", "dir/x", "dir/y"]),
+        (
+            "marks of another driver",
+            new().file(".wh..wh.plnk/1.2", "").file(".wh..wh.orph", ""),
+            &[],
+            &[],
+        ),
+        (
+            "a mark of another driver inside",
+            new().folder("dir").file("dir/.wh..wh.x", ""),
+            &[],
+            &[],
+        ),
+        (
+            "a folder through its own link",
+            new().folder("n").link("l", "n").file("l/x", ""),
+            &[("l", "l777>n"), ("n", "d755"), ("n/x", "f644")],
+            &[],
+        ),
+        (
+            "a folder through an absolute link",
+            new().folder("n/m").link("l", "/n/./m/..").file("l/x", ""),
+            &[("l", "l777>/n/./m/.."), ("n", "d755"), ("n/m", "d755"), ("n/x", "f644")],
+            &[],
+        ),
+        (
+            "above the root through a link",
+            new().link("l", "../../..").file("l/x", ""),
+            &[("l", "l777>../../.."), ("x", "f644")],
+            &[],
+        ),
+        (
+            "a hard link through a link",
+            new().file("n/x", "").link("l", "n").hard_link("m", "l/x"),
+            &[("l", "l777>n"), ("m", "f644"), ("n", "d755"), ("n/x", "f644")],
+            &[],
+        ),
+        (
+            "a hard link to a link out",
+            new().link("l", "/etc/passwd").hard_link("m", "l"),
+            &[("l", "l777>/etc/passwd"), ("m", "l777>/etc/passwd")],
+            &[],
+        ),
+        (
+            "a link over what was only implied",
+            new().file("n/x", "").link("n", "/"),
+            &[("n", "l777>/")],
+            &[],
+        ),
+        (
+            "a hidden folder",
+            new().whiteout("dir"),
+            &[],
+            &["dir", "dir/sub", "dir/sub/z", "dir/x", "dir/y"],
+        ),
         ("a hidden link, not where it leads", new().whiteout("lnk"), &[], &["lnk"]),
-        ("hidden names in an implied folder", new().whiteout("dir/sub/z").whiteout("dir/y"), &[],
-            &["dir/sub/z", "dir/y"]),
-        ("a folder in place of a link", new().file("lnk/n", ""),
-            &[("lnk", "d755"), ("lnk/n", "f644")], &[]),
-        ("everything hidden", new().opaque(""), &[],
-            &["dir", "dir/sub", "dir/sub/z", "dir/x", "dir/y", "etc", "etc/a", "lnk", "top"]),
+        (
+            "hidden names in an implied folder",
+            new().whiteout("dir/sub/z").whiteout("dir/y"),
+            &[],
+            &["dir/sub/z", "dir/y"],
+        ),
+        (
+            "a folder in place of a link",
+            new().file("lnk/n", ""),
+            &[("lnk", "d755"), ("lnk/n", "f644")],
+            &[],
+        ),
+        (
+            "everything hidden",
+            new().opaque(""),
+            &[],
+            &["dir", "dir/sub", "dir/sub/z", "dir/x", "dir/y", "etc", "etc/a", "lnk", "top"],
+        ),
         ("a set-user-id file", new().file("n", "").mode(0o6755), &[("n", "f6755")], &[]),
         ("an absolute mark", new().file("/../.wh.top", ""), &[], &["top"]),
     ];
@@ -300,7 +351,8 @@ fn taken() -> Vec<Case> {
 /// Tars cut off, bent, or followed by something else.
 fn broken_streams() -> Vec<Case> {
     let whole = Layer::new().file("n", vec![7; 3000]).tar();
-    let case = |name: &str, tar: Vec<u8>| Case { name: name.to_owned(), tar, expect: Expect::Refused };
+    let case =
+        |name: &str, tar: Vec<u8>| Case { name: name.to_owned(), tar, expect: Expect::Refused };
     let mut bent = whole.clone();
     bent[0] ^= 1;
     let mut lone = whole.clone();

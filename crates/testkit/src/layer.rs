@@ -32,7 +32,13 @@ impl Layer {
     }
 
     /// Adds an entry of any kind.
-    pub fn entry(mut self, path: impl AsRef<[u8]>, kind: EntryKind, mode: u32, data: &[u8]) -> Layer {
+    pub fn entry(
+        mut self,
+        path: impl AsRef<[u8]>,
+        kind: EntryKind,
+        mode: u32,
+        data: &[u8],
+    ) -> Layer {
         let path = path.as_ref().to_vec();
         let size = data.len() as u64;
         let entry = Entry { path, kind, mode, mtime: TIME, size, ..Entry::default() };

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_later_layer_wins_and_hides() {
         let below = Layer::new().folder("d").file("d/x", "1").file("d/y", "2").file("top", "3");
-        check(&[below.clone()], &["d", "d/x", "d/y", "top"]);
+        check(std::slice::from_ref(&below), &["d", "d/x", "d/y", "top"]);
         check(&[below.clone(), Layer::new().whiteout("d/x")], &["d", "d/y", "top"]);
         check(&[below.clone(), Layer::new().whiteout("d")], &["top"]);
         check(&[below.clone(), Layer::new().file("d/new", "").opaque("d")], &["d", "d/new", "top"]);

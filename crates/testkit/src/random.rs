@@ -19,6 +19,7 @@ impl Random {
     }
 
     /// The next number.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -87,13 +88,31 @@ struct Maker<'a> {
 }
 
 const NAMES: [&[u8]; 22] = [
-    b"a", b"b", b"c", b"d", b"e", b"etc", b"usr", b"bin", b"lib", b"var", b"a b", b"-rf", b"...",
-    b".hidden", b"wh.x", b"\xff\xfe", "æøå-日本".as_bytes(), b"new\nline", b"tab\t", b"*?[", b"\\",
+    b"a",
+    b"b",
+    b"c",
+    b"d",
+    b"e",
+    b"etc",
+    b"usr",
+    b"bin",
+    b"lib",
+    b"var",
+    b"a b",
+    b"-rf",
+    b"...",
+    b".hidden",
+    b"wh.x",
+    b"\xff\xfe",
+    "æøå-日本".as_bytes(),
+    b"new\nline",
+    b"tab\t",
+    b"*?[",
+    b"\\",
     b"zz",
 ];
 const SIZES: [usize; 12] = [0, 0, 1, 10, 100, 511, 512, 513, 1024, 4096, 5000, 70_000];
-const MODES: [u32; 10] =
-    [0o644, 0o600, 0o755, 0o700, 0o4755, 0o2755, 0o1777, 0o444, 0o000, 0o777];
+const MODES: [u32; 10] = [0o644, 0o600, 0o755, 0o700, 0o4755, 0o2755, 0o1777, 0o444, 0o000, 0o777];
 const IDS: [u64; 6] = [0, 0, 1000, 65_534, 100_000, 4_294_967_293];
 const XATTRS: [&[u8]; 5] =
     [b"user.a", b"user.long-name.of-an.attribute", b"trusted.t", b"security.mica", b"user.b"];

@@ -159,7 +159,11 @@ impl Scratch {
     }
 
     /// Brings a stack of tars in, bottom first, without an image on it.
-    pub fn load(&self, lease: &Lease, tars: &[Vec<u8>]) -> store::Result<(Option<ChainId>, Layers)> {
+    pub fn load(
+        &self,
+        lease: &Lease,
+        tars: &[Vec<u8>],
+    ) -> store::Result<(Option<ChainId>, Layers)> {
         let mut layers = self.store.tables()?.layers;
         let mut parent = None;
         for tar in tars {
@@ -184,7 +188,11 @@ impl Scratch {
     }
 
     /// Brings an image in, under a name, and gives its id and its topmost layer.
-    pub fn add_image(&self, name: &str, tars: &[Vec<u8>]) -> store::Result<(ImageId, Option<ChainId>)> {
+    pub fn add_image(
+        &self,
+        name: &str,
+        tars: &[Vec<u8>],
+    ) -> store::Result<(ImageId, Option<ChainId>)> {
         let lease = self.store.lease()?;
         let (top, layers) = self.load(&lease, tars)?;
         let id = self.publish(&lease, name, top, &layers)?;

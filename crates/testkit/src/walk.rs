@@ -29,8 +29,7 @@ impl Tree {
     }
 }
 
-const FLAGS: rustix::fs::OFlags =
-    rustix::fs::OFlags::DIRECTORY.union(rustix::fs::OFlags::CLOEXEC);
+const FLAGS: rustix::fs::OFlags = rustix::fs::OFlags::DIRECTORY.union(rustix::fs::OFlags::CLOEXEC);
 
 struct Walk {
     tree: Tree,

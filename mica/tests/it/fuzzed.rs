@@ -5,6 +5,7 @@ use testkit::{Layer, Random};
 use crate::support::{Image, archive, small};
 
 #[path = "../../../fuzz/src/lib.rs"]
+#[allow(unreachable_pub)]
 mod targets;
 
 /// Gives a target its seeds, each whole and then damaged in many ways.
@@ -59,8 +60,15 @@ fn digests() {
 fn references() {
     let digest = format!("a@sha256:{}", "0123456789abcdef".repeat(4));
     let seeds = [
-        "alpine", "me/app:1.0", "localhost:5000/x/y:z", "docker.io/library/busybox", "[::1]:80/a/b",
-        "index.docker.io/a__b.c-d/e:V_1.2-3", "linux/arm64/v8", "linux", &digest,
+        "alpine",
+        "me/app:1.0",
+        "localhost:5000/x/y:z",
+        "docker.io/library/busybox",
+        "[::1]:80/a/b",
+        "index.docker.io/a__b.c-d/e:V_1.2-3",
+        "linux/arm64/v8",
+        "linux",
+        &digest,
     ];
     damage(&texts(&seeds), 3000, targets::reference);
 }
@@ -88,7 +96,9 @@ fn tars() {
         .owner(1 << 40, 3)
         .whiteout("f");
     let mut seeds = vec![rich.tar(), small().tar()];
-    seeds.extend(["gzip", "zstd", "xz", "bzip2"].iter().filter_map(|program| small().compressed(program)));
+    seeds.extend(
+        ["gzip", "zstd", "xz", "bzip2"].iter().filter_map(|program| small().compressed(program)),
+    );
     damage(&seeds, 700, targets::tar);
 }
 

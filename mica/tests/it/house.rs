@@ -59,7 +59,10 @@ fn arrows_point_down() {
                 continue;
             }
             let (above, below) = (storey(name), storey(need));
-            assert!(above.is_some(), "{name} has no storey: give it one here and in ARCHITECTURE.md");
+            assert!(
+                above.is_some(),
+                "{name} has no storey: give it one here and in ARCHITECTURE.md"
+            );
             assert!(below < above, "{name} needs {need}, which is not below it");
         }
     }

@@ -300,9 +300,8 @@ impl Image {
 
     /// Adds a line of history that made no layer.
     pub(crate) fn step(mut self, made_by: &str) -> Image {
-        self.history.push(
-            json!({ "created": CREATED, "created_by": made_by, "empty_layer": true }),
-        );
+        self.history
+            .push(json!({ "created": CREATED, "created_by": made_by, "empty_layer": true }));
         self
     }
 

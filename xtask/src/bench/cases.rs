@@ -32,14 +32,7 @@ pub(crate) struct Contender {
 impl Contender {
     fn new(tool: &'static str, timed: Step) -> Contender {
         let (once, before, after, last) = Default::default();
-        Contender {
-            tool,
-            once,
-            before,
-            timed,
-            after,
-            last,
-        }
+        Contender { tool, once, before, timed, after, last }
     }
 
     fn once(mut self, step: Step) -> Contender {

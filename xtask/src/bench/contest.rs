@@ -23,9 +23,7 @@ impl Contest {
     /// Measures one case: every tool once unmeasured, then all in turns.
     pub(super) fn measure(&mut self, case: &Case) -> Result<Vec<Row>> {
         println!("bench: {} ({})", case.name, case.about);
-        case.stores
-            .iter()
-            .try_for_each(|store| self.lab.write_storage(store))?;
+        case.stores.iter().try_for_each(|store| self.lab.write_storage(store))?;
         let contenders: Vec<Contender> = (case.contenders)(&self.lab)
             .into_iter()
             .filter(|contender| self.plan.takes_part(contender.tool))
@@ -62,8 +60,7 @@ impl Contest {
     fn prepare(&mut self, contender: &Contender) -> std::result::Result<(), String> {
         for step in &contender.once {
             if self.done.insert(format!("{step:?}")) {
-                step.run()
-                    .map_err(|error| self.one_line(&error.to_string()))?;
+                step.run().map_err(|error| self.one_line(&error.to_string()))?;
             }
         }
         Ok(())
@@ -78,11 +75,7 @@ impl Contest {
             .try_for_each(tools::Step::run)
             .and_then(|()| measure::measured(&mut contender.timed.command(), &log))
             .and_then(|usage| {
-                contender
-                    .after
-                    .iter()
-                    .try_for_each(tools::Step::run)
-                    .map(|()| usage)
+                contender.after.iter().try_for_each(tools::Step::run).map(|()| usage)
             });
         match outcome {
             Ok(usage) if counts => runs.push(usage),
@@ -118,18 +111,12 @@ impl Contest {
         std::fs::write(&out, report)?;
         for store in CASES.iter().flat_map(|case| case.stores) {
             if Path::new(&self.lab.path(&format!("storage-{store}"))).exists() {
-                self.lab
-                    .podman(store, &["image", "unmount", "--all", "--force"])
-                    .or_not()
-                    .run()?;
+                self.lab.podman(store, &["image", "unmount", "--all", "--force"]).or_not().run()?;
             }
         }
         std::fs::remove_dir_all(self.plan.folder.join("stores"))?;
         println!("bench: the report is in {}", out.display());
-        match rows
-            .iter()
-            .any(|row| row.tool == "mica" && row.outcome.is_err())
-        {
+        match rows.iter().any(|row| row.tool == "mica" && row.outcome.is_err()) {
             true => Err("mica failed at a job: see the table".into()),
             false => Ok(()),
         }
@@ -137,15 +124,9 @@ impl Contest {
 }
 
 fn default_report() -> Result<PathBuf> {
-    Ok(crate::workspace()
-        .join("bench/results")
-        .join(format!("{}.md", today()?)))
+    Ok(crate::workspace().join("bench/results").join(format!("{}.md", today()?)))
 }
 
 fn today() -> Result<String> {
-    Ok(
-        process::capture(Command::new("date").args(["-u", "+%Y-%m-%d"]))?
-            .trim()
-            .to_string(),
-    )
+    Ok(process::capture(Command::new("date").args(["-u", "+%Y-%m-%d"]))?.trim().to_string())
 }

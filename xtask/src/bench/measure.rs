@@ -20,10 +20,7 @@ pub(crate) struct Usage {
 
 /// Runs the command to its end; what it says goes to `log`, which a failure is told with.
 pub(crate) fn measured(command: &mut Command, log: &Path) -> Result<Usage> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(File::create(log)?);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?);
     let start = Instant::now();
     let child = command
         .spawn()
@@ -33,12 +30,7 @@ pub(crate) fn measured(command: &mut Command, log: &Path) -> Result<Usage> {
     let wall = start.elapsed();
     if status != 0 {
         let words = std::fs::read_to_string(log).unwrap_or_default();
-        let last = words
-            .trim()
-            .lines()
-            .last()
-            .unwrap_or("it said nothing")
-            .to_string();
+        let last = words.trim().lines().last().unwrap_or("it said nothing").to_string();
         return Err(format!("`{}` failed: {last}", process::shown(command)).into());
     }
     Ok(Usage { wall, cpu: cost.cpu, peak_kib: cost.peak_kib })

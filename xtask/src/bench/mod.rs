@@ -30,11 +30,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
     };
     let stores = plan.folder.join("stores");
     let lab = Lab::prepare(&stores, &plan.folder, mica)?;
-    let mut contest = Contest {
-        lab,
-        plan,
-        done: HashSet::new(),
-    };
+    let mut contest = Contest { lab, plan, done: HashSet::new() };
     let mut rows = Vec::new();
     for case in &CASES {
         if contest.plan.wants(case) {
@@ -55,10 +51,5 @@ fn make_fixtures(plan: &Plan) -> Result {
         return Ok(());
     }
     let mut command = Command::new(std::env::current_exe()?);
-    process::run(
-        command
-            .args(["fixtures", "--dir"])
-            .arg(&plan.folder)
-            .args(wanted),
-    )
+    process::run(command.args(["fixtures", "--dir"]).arg(&plan.folder).args(wanted))
 }

@@ -50,9 +50,7 @@ impl Plan {
                     return Ok(None);
                 }
                 "--list" => {
-                    CASES
-                        .iter()
-                        .for_each(|case| println!("{:<12} {}", case.name, case.about));
+                    CASES.iter().for_each(|case| println!("{:<12} {}", case.name, case.about));
                     return Ok(None);
                 }
                 "--tools" => plan.tools = value()?.split(',').map(str::to_string).collect(),

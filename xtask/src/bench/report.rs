@@ -36,10 +36,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
             .and_then(|runs| figures(runs));
         let line = match &row.outcome {
             Ok(runs) => figures(runs).map(|own| filled(row, &own, mica.as_ref())),
-            Err(why) => Some(format!(
-                "| {} | {} | {why} | | | | | | |",
-                row.case, row.tool
-            )),
+            Err(why) => Some(format!("| {} | {} | {why} | | | | | | |", row.case, row.tool)),
         };
         let _ = writeln!(table, "{}", line.unwrap_or_default());
     }
@@ -50,10 +47,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
 pub(crate) fn legend(rows: &[Row]) -> String {
     let mut legend = String::new();
     let mut last = "";
-    for row in rows
-        .iter()
-        .filter(|row| std::mem::replace(&mut last, row.case) != row.case)
-    {
+    for row in rows.iter().filter(|row| std::mem::replace(&mut last, row.case) != row.case) {
         let _ = writeln!(legend, "- {}: {}", row.case, row.about);
     }
     legend
@@ -98,11 +92,7 @@ fn median(values: impl Iterator<Item = Duration>) -> Option<Duration> {
 
 fn ratio(theirs: Duration, mine: Duration) -> String {
     let ratio = theirs.as_secs_f64() / mine.as_secs_f64().max(1e-6);
-    if ratio < 10.0 {
-        format!("{ratio:.1} x")
-    } else {
-        format!("{ratio:.0} x")
-    }
+    if ratio < 10.0 { format!("{ratio:.1} x") } else { format!("{ratio:.0} x") }
 }
 
 fn time(time: Duration) -> String {
@@ -124,20 +114,11 @@ mod tests {
 
     fn run(millis: u64) -> Usage {
         let time = Duration::from_millis(millis);
-        Usage {
-            wall: time,
-            cpu: time / 2,
-            peak_kib: 2048,
-        }
+        Usage { wall: time, cpu: time / 2, peak_kib: 2048 }
     }
 
     fn row(tool: &'static str, outcome: Result<Vec<Usage>, String>) -> Row {
-        Row {
-            case: "load",
-            about: "load it",
-            tool,
-            outcome,
-        }
+        Row { case: "load", about: "load it", tool, outcome }
     }
 
     #[test]
@@ -149,10 +130,7 @@ mod tests {
         ];
         let table = table(&rows);
         let lines: Vec<&str> = table.lines().skip(2).collect();
-        assert_eq!(
-            lines[0],
-            "| load | mica | 15 ms |  | 30 ms |  | 20 ms | 2.0 MiB | 3 |"
-        );
+        assert_eq!(lines[0], "| load | mica | 15 ms |  | 30 ms |  | 20 ms | 2.0 MiB | 3 |");
         assert_eq!(
             lines[1],
             "| load | podman | 300 ms | 20 x | 600 ms | 20 x | 300 ms | 2.0 MiB | 2 |"

@@ -11,9 +11,7 @@ use crate::{Result, process};
 /// What the figures depend on beside the tools.
 pub(super) fn told(lab: &Lab, plan: &Plan) -> Result<String> {
     let processors = std::fs::read_to_string("/proc/cpuinfo")?;
-    let model = processors
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"));
+    let model = processors.lines().find_map(|line| line.strip_prefix("model name"));
     let model = model.map_or("unknown", |line| line.trim_start_matches(['\t', ' ', ':']));
     let count = std::thread::available_parallelism()?;
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
@@ -40,11 +38,7 @@ pub(super) fn sizes(lab: &Lab, plan: &Plan) -> String {
             process::find(tool)
         };
         if let Some(size) = path.and_then(|path| std::fs::metadata(path).ok()) {
-            let _ = writeln!(
-                table,
-                "| {tool} | {:.1} MiB |",
-                size.len() as f64 / 1_048_576.0
-            );
+            let _ = writeln!(table, "| {tool} | {:.1} MiB |", size.len() as f64 / 1_048_576.0);
         }
     }
     table

@@ -73,11 +73,7 @@ impl Lab {
     /// Prepares the settings of the tools below `folder`.
     pub(crate) fn prepare(folder: &Path, fixtures: &Path, mica: Option<PathBuf>) -> Result<Lab> {
         fs::create_dir_all(folder)?;
-        let lab = Lab {
-            folder: folder.to_path_buf(),
-            fixtures: fixtures.to_path_buf(),
-            mica,
-        };
+        let lab = Lab { folder: folder.to_path_buf(), fixtures: fixtures.to_path_buf(), mica };
         fs::write(
             lab.folder.join("containers.conf"),
             "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n",
@@ -106,10 +102,7 @@ impl Lab {
 
     /// mica on the store called `store`.
     pub(crate) fn mica(&self, store: &str, arguments: &[&str]) -> Step {
-        let binary = self
-            .mica
-            .as_deref()
-            .map_or_else(|| "mica".to_string(), text);
+        let binary = self.mica.as_deref().map_or_else(|| "mica".to_string(), text);
         let data = self.path(&format!("mica-{store}/data"));
         let run = self.path(&format!("mica-{store}/run"));
         let mut all = vec!["--data-root", &data, "--run-root", &run];
@@ -170,15 +163,10 @@ pub(crate) fn absent(tool: &str, lab: &Lab) -> Option<String> {
 
 /// One line on a tool: its version, in its own words.
 pub(crate) fn version(tool: &str, lab: &Lab) -> String {
-    let program = if tool == "mica" {
-        lab.mica_binary()
-    } else {
-        Some(Path::new(tool))
-    };
+    let program = if tool == "mica" { lab.mica_binary() } else { Some(Path::new(tool)) };
     let said =
         program.and_then(|program| process::capture(Command::new(program).arg("--version")).ok());
-    said.and_then(|said| said.lines().next().map(str::to_string))
-        .unwrap_or_default()
+    said.and_then(|said| said.lines().next().map(str::to_string)).unwrap_or_default()
 }
 
 fn text(path: &Path) -> String {

@@ -23,11 +23,7 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
         total = total.checked_add(nanos).ok_or_else(invalid)?;
         rest = further;
     }
-    let signed = if negative {
-        0i64.checked_sub_unsigned(total)
-    } else {
-        total.try_into().ok()
-    };
+    let signed = if negative { 0i64.checked_sub_unsigned(total) } else { total.try_into().ok() };
     signed.ok_or_else(invalid)
 }
 
@@ -46,10 +42,7 @@ impl Fault<'_> {
             Fault::Invalid => format!("time: invalid duration {text}"),
             Fault::NoUnit => format!("time: missing unit in duration {text}"),
             Fault::UnknownUnit(unit) => {
-                format!(
-                    "time: unknown unit {} in duration {text}",
-                    quote_bytes(unit)
-                )
+                format!("time: unknown unit {} in duration {text}", quote_bytes(unit))
             }
         }
     }
@@ -77,10 +70,7 @@ fn first_part(text: &str) -> Result<(u64, &str), Fault<'_>> {
 /// The start of `text` whose bytes all hold.
 fn leading(text: &str, holds: impl Fn(u8) -> bool) -> &str {
     // Digits and dots are ASCII, so a cut before or after one never splits a letter.
-    &text[..text
-        .bytes()
-        .position(|byte| !holds(byte))
-        .unwrap_or(text.len())]
+    &text[..text.bytes().position(|byte| !holds(byte)).unwrap_or(text.len())]
 }
 
 fn unit_nanos(unit: &str) -> Option<u64> {
@@ -97,17 +87,9 @@ fn unit_nanos(unit: &str) -> Option<u64> {
 
 /// One part of a time span; decimals beyond the eighteenth say nothing in nanoseconds.
 fn part_nanos(whole: &str, fraction: &str, unit: u64) -> Option<u64> {
-    let whole: u64 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let fraction = &fraction[..fraction.len().min(18)];
-    let digits: u128 = if fraction.is_empty() {
-        0
-    } else {
-        fraction.parse().ok()?
-    };
+    let digits: u128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
     let scale = 10u128.pow(u32::try_from(fraction.len()).ok()?);
     let below: u64 = (digits * u128::from(unit) / scale).try_into().ok()?;
     whole.checked_mul(unit)?.checked_add(below)
@@ -135,11 +117,7 @@ fn unit_bytes(unit: &str) -> Result<f64, String> {
         return Err(invalid(unit));
     }
     let unit = unit.to_lowercase();
-    let power = match unit
-        .strip_suffix("ib")
-        .or(unit.strip_suffix('b'))
-        .unwrap_or(&unit)
-    {
+    let power = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit) {
         "" if unit != "ib" => 0,
         "k" => 1,
         "m" => 2,
@@ -153,11 +131,7 @@ fn unit_bytes(unit: &str) -> Result<f64, String> {
 
 /// As [`parse_size`], and -1 for no limit.
 pub(super) fn parse_swap_size(text: &str) -> Result<i64, String> {
-    if text == "-1" {
-        Ok(-1)
-    } else {
-        parse_size(text)
-    }
+    if text == "-1" { Ok(-1) } else { parse_size(text) }
 }
 
 #[cfg(test)]
@@ -176,10 +150,7 @@ mod tests {
         check(parse_duration("-5s"), Ok(-5_000_000_000));
         check(parse_duration("+.5s"), Ok(500_000_000));
         check(parse_duration("1.s"), Ok(1_000_000_000));
-        check(
-            parse_duration("1.5h3m2s1ms1us1ns1µs"),
-            Ok(5_582_001_002_001),
-        );
+        check(parse_duration("1.5h3m2s1ms1us1ns1µs"), Ok(5_582_001_002_001));
         check(parse_duration("2562047h47m16.854775807s"), Ok(i64::MAX));
         check(parse_duration("-2562047h47m16.854775808s"), Ok(i64::MIN));
     }
@@ -197,14 +168,8 @@ mod tests {
             ("1.5.5s", "time: missing unit in duration \"1.5.5s\""),
             ("5x", "time: unknown unit \"x\" in duration \"5x\""),
             ("1h-5m", "time: unknown unit \"h-\" in duration \"1h-5m\""),
-            (
-                "5é",
-                "time: unknown unit \"\\xc3\\xa9\" in duration \"5\\xc3\\xa9\"",
-            ),
-            (
-                "2562047h47m16.854775808s",
-                "time: invalid duration \"2562047h47m16.854775808s\"",
-            ),
+            ("5é", "time: unknown unit \"\\xc3\\xa9\" in duration \"5\\xc3\\xa9\""),
+            ("2562047h47m16.854775808s", "time: invalid duration \"2562047h47m16.854775808s\""),
         ] {
             check(parse_duration(text), Err(why));
         }
@@ -243,10 +208,7 @@ mod tests {
             (" ", "strconv.ParseFloat: parsing \"\": invalid syntax"),
             ("x5", "strconv.ParseFloat: parsing \"x5\": invalid syntax"),
             ("5  k", "strconv.ParseFloat: parsing \"5 \": invalid syntax"),
-            (
-                "1e999",
-                "strconv.ParseFloat: parsing \"1e999\": value out of range",
-            ),
+            ("1e999", "strconv.ParseFloat: parsing \"1e999\": value out of range"),
             ("5i", "invalid suffix: 'i'"),
             ("5ib", "invalid suffix: 'ib'"),
             ("5bb", "invalid suffix: 'bb'"),

@@ -138,10 +138,7 @@ impl Arity {
             Arity::AtLeast(least) => format!("requires at least {least} {}", arguments(least)),
             Arity::AtMost(most) => format!("requires at most {most} {}", arguments(most)),
             Arity::Range(least, most) => {
-                format!(
-                    "requires at least {least} and at most {most} {}",
-                    arguments(most)
-                )
+                format!("requires at least {least} and at most {most} {}", arguments(most))
             }
             Arity::Any => "accepts any arguments".to_owned(),
         }

@@ -75,11 +75,7 @@ impl fmt::Display for Completion {
             FileNames::All => "files",
             FileNames::Folders => "folders",
         };
-        writeln!(
-            out,
-            ":{files}{}",
-            if self.no_space { " nospace" } else { "" }
-        )
+        writeln!(out, ":{files}{}", if self.no_space { " nospace" } else { "" })
     }
 }
 
@@ -105,11 +101,7 @@ pub fn complete<A: Copy>(
         topic: false,
     };
     before.iter().for_each(|word| spot.pass(word));
-    let mut offer = Offer {
-        typed,
-        names,
-        completion: Completion::default(),
-    };
+    let mut offer = Offer { typed, names, completion: Completion::default() };
     spot.offer(&mut offer);
     offer.completion
 }
@@ -138,9 +130,7 @@ impl<'a, A: Copy> Spot<'a, A> {
         } else if word == "--" {
             self.flags_over = true;
         } else if let Some(long) = word.strip_prefix("--") {
-            let (name, value) = long
-                .split_once('=')
-                .map_or((long, None), |(n, v)| (n, Some(v)));
+            let (name, value) = long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v)));
             let flag = self.command.all_flags().find(|flag| flag.name == name);
             self.used.extend(flag.map(|flag| flag.name));
             self.waiting = flag.filter(|flag| value.is_none() && flag.bare_value().is_none());
@@ -151,10 +141,7 @@ impl<'a, A: Copy> Spot<'a, A> {
 
     fn pass_letters(&mut self, letters: &str) {
         for (at, letter) in letters.char_indices() {
-            let flag = self
-                .command
-                .all_flags()
-                .find(|flag| flag.short == Some(letter));
+            let flag = self.command.all_flags().find(|flag| flag.short == Some(letter));
             let Some(flag) = flag else { return };
             self.used.push(flag.name);
             if flag.bare_value().is_none() {
@@ -166,10 +153,7 @@ impl<'a, A: Copy> Spot<'a, A> {
     }
 
     fn pass_positional(&mut self, word: &'a str) {
-        let next = self
-            .command
-            .find(word)
-            .filter(|_| self.positionals.is_empty());
+        let next = self.command.find(word).filter(|_| self.positionals.is_empty());
         if let Some(command) = next {
             self.command = command;
             self.used.clear();
@@ -184,9 +168,7 @@ impl<'a, A: Copy> Spot<'a, A> {
 
     fn offer(&self, offer: &mut Offer<'_>) {
         let typed = offer.typed;
-        let value = typed
-            .strip_prefix("--")
-            .and_then(|long| long.split_once('='));
+        let value = typed.strip_prefix("--").and_then(|long| long.split_once('='));
         if let Some(flag) = self.waiting {
             offer.values(flag.complete, "", &[]);
         } else if self.flags_over || !typed.starts_with('-') {

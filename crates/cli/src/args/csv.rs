@@ -7,21 +7,13 @@ pub(super) fn split_values(text: &str) -> Result<Vec<String>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let text = text
-        .strip_suffix('\r')
-        .unwrap_or(text)
-        .replace("\r\n", "\n");
+    let text = text.strip_suffix('\r').unwrap_or(text).replace("\r\n", "\n");
     let record = text.trim_start_matches('\n');
     if record.is_empty() {
         return Err("EOF".to_owned());
     }
     let line = 1 + text.len() - record.len();
-    Fields {
-        record,
-        at: 0,
-        line,
-    }
-    .read()
+    Fields { record, at: 0, line }.read()
 }
 
 struct Fields<'a> {
@@ -34,11 +26,7 @@ impl Fields<'_> {
     fn read(&mut self) -> Result<Vec<String>, String> {
         let mut fields = Vec::new();
         loop {
-            let field = if self.rest().starts_with('"') {
-                self.quoted()
-            } else {
-                self.plain()
-            };
+            let field = if self.rest().starts_with('"') { self.quoted() } else { self.plain() };
             fields.push(field?);
             if !self.rest().starts_with(',') {
                 return Ok(fields);
@@ -89,15 +77,8 @@ impl Fields<'_> {
         let started = before.rfind('\n').map_or(0, |end| end + 1);
         let further = before.matches('\n').count();
         let column = at - started + 1;
-        let place = format!(
-            "parse error on line {}, column {column}: {what}",
-            self.line + further
-        );
-        if further == 0 {
-            place
-        } else {
-            format!("record on line {}; {place}", self.line)
-        }
+        let place = format!("parse error on line {}, column {column}: {what}", self.line + further);
+        if further == 0 { place } else { format!("record on line {}; {place}", self.line) }
     }
 }
 
@@ -134,10 +115,7 @@ mod tests {
             ("\n", "EOF".to_owned()),
             ("a\"b", on(1, 2, BARE)),
             ("aé\"", on(1, 4, BARE)),
-            (
-                "\n\na\"b",
-                format!("parse error on line 3, column 2: {BARE}"),
-            ),
+            ("\n\na\"b", format!("parse error on line 3, column 2: {BARE}")),
             ("\"ab", on(1, 4, EXTRANEOUS)),
             ("\"a\r", on(1, 3, EXTRANEOUS)),
             ("\"a\n", on(1, 4, EXTRANEOUS)),

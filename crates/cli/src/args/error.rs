@@ -56,11 +56,7 @@ impl<A: Copy> Place<'_, A> {
     pub(super) fn arity_error(&self, command: &Command<A>) -> UsageError {
         let (program, usage, name) = (self.program, self.use_line(), self.name());
         let demand = command.args.demand();
-        let lead = if matches!(command.args, super::Arity::AtLeast(_)) {
-            "See"
-        } else {
-            "Run"
-        };
+        let lead = if matches!(command.args, super::Arity::AtLeast(_)) { "See" } else { "Run" };
         UsageError {
             message: format!(
                 "{program}: '{name}' {demand}\n\nUsage:  {usage}\n\n\
@@ -81,17 +77,11 @@ impl<A: Copy> Place<'_, A> {
             message.push_str(&format!("Usage:  {}\n\n", self.use_line()));
         }
         message.push_str(&format!("Run '{name} --help' for more information"));
-        UsageError {
-            message,
-            exit_code: 1,
-        }
+        UsageError { message, exit_code: 1 }
     }
 }
 
 /// A word after `help` that calls no command.
 pub(super) fn unknown_topic(word: &str) -> UsageError {
-    UsageError {
-        message: format!("unknown help topic: {word}"),
-        exit_code: 1,
-    }
+    UsageError { message: format!("unknown help topic: {word}"), exit_code: 1 }
 }

@@ -193,11 +193,7 @@ impl Flag {
 
     /// What help pages call its value.
     pub(super) fn noun(&self) -> &'static str {
-        if self.value.is_empty() {
-            self.kind.noun()
-        } else {
-            self.value
-        }
+        if self.value.is_empty() { self.kind.noun() } else { self.value }
     }
 
     /// The value it has when it is given bare; `None` when a value must follow.

@@ -18,15 +18,9 @@ pub fn render_help<A: Copy>(path: &[&'static Command<A>], program: &str, width: 
         return String::new();
     };
     let is_root = path.len() == 1;
-    let mut page = Page {
-        text: String::new(),
-    };
+    let mut page = Page { text: String::new() };
     page.text.push_str(&usage(&place, command));
-    let description = if command.long.is_empty() {
-        command.about
-    } else {
-        command.long
-    };
+    let description = if command.long.is_empty() { command.about } else { command.long };
     page.paragraph(description.trim());
     page.section("Aliases", &aliases(&place, command));
     page.section("Examples", command.examples.trim_end());
@@ -39,9 +33,7 @@ pub fn render_help<A: Copy>(path: &[&'static Command<A>], program: &str, width: 
     }
     if !command.sub.is_empty() {
         let name = place.name();
-        page.paragraph(&format!(
-            "Run '{name} COMMAND --help' for more information on a command."
-        ));
+        page.paragraph(&format!("Run '{name} COMMAND --help' for more information on a command."));
     }
     page.paragraph(command.footer.trim());
     page.text
@@ -67,11 +59,7 @@ impl Page {
 
     fn command_lists<A: Copy>(&mut self, group: &Command<A>) {
         let shown = || group.sub.iter().copied().filter(|sub| !sub.hidden);
-        let longest = shown()
-            .map(|sub| sub.name.len())
-            .max()
-            .unwrap_or(0)
-            .max(NAME_COLUMNS);
+        let longest = shown().map(|sub| sub.name.len()).max().unwrap_or(0).max(NAME_COLUMNS);
         let list = |title: &str, sorted: bool| {
             let mut rows: Vec<_> = shown().filter(|sub| list_of(sub) == title).collect();
             if sorted {
@@ -103,28 +91,16 @@ fn usage<A: Copy>(place: &Place<'_, A>, command: &Command<A>) -> String {
     if command.sub.is_empty() {
         return format!("Usage:  {}\n", place.use_line());
     }
-    let options = if command.all_flags().any(Flag::is_shown) {
-        " [OPTIONS]"
-    } else {
-        ""
-    };
+    let options = if command.all_flags().any(Flag::is_shown) { " [OPTIONS]" } else { "" };
     format!("Usage:  {}{options} COMMAND\n", place.name())
 }
 
 fn aliases<A: Copy>(place: &Place<'_, A>, command: &Command<A>) -> String {
     let program = place.program;
     let names: Vec<_> = if !command.also.is_empty() {
-        command
-            .also
-            .iter()
-            .map(|name| format!("{program} {name}"))
-            .collect()
+        command.also.iter().map(|name| format!("{program} {name}")).collect()
     } else if !command.aliases.is_empty() {
-        let group = Place {
-            program,
-            path: &place.path[..place.path.len() - 1],
-        }
-        .name();
+        let group = Place { program, path: &place.path[..place.path.len() - 1] }.name();
         let names = std::iter::once(&command.name).chain(command.aliases);
         names.map(|name| format!("{group} {name}")).collect()
     } else {
@@ -140,16 +116,10 @@ fn flag_table<A: Copy>(command: &Command<A>, width: usize) -> String {
         flags.push(&HELP);
     }
     flags.sort_by_key(|flag| flag.name);
-    let rows: Vec<_> = flags
-        .iter()
-        .map(|flag| (flag_names(flag), flag_about(flag)))
-        .collect();
+    let rows: Vec<_> = flags.iter().map(|flag| (flag_names(flag), flag_about(flag))).collect();
     let column = rows.iter().map(|(names, _)| names.len()).max().unwrap_or(0) + 3;
     let row = |(names, about): &(String, String)| {
-        format!(
-            "{names:column$}{}",
-            wrap(about, column, width.saturating_sub(1))
-        )
+        format!("{names:column$}{}", wrap(about, column, width.saturating_sub(1)))
     };
     let table = rows.iter().map(row).collect::<Vec<_>>().join("\n");
     table.trim_end().to_owned()

@@ -26,26 +26,17 @@ struct Given {
 impl Matches {
     /// Nothing given yet to a command with these flags.
     pub(super) fn new(declared: &'static [&'static [Flag]]) -> Matches {
-        Matches {
-            declared,
-            given: Vec::new(),
-            positionals: Vec::new(),
-        }
+        Matches { declared, given: Vec::new(), positionals: Vec::new() }
     }
 
     /// Keeps the values given to `flag`.
     pub(super) fn put(&mut self, flag: &Flag, values: Vec<String>) {
-        let name = flag
-            .same_as
-            .and_then(|name| self.find(name))
-            .map_or(flag.name, |flag| flag.name);
+        let name =
+            flag.same_as.and_then(|name| self.find(name)).map_or(flag.name, |flag| flag.name);
         let Some(given) = self.given.iter_mut().find(|given| given.name == name) else {
             // A name out of the table lives as long as the table.
             if let Some(flag) = self.find(name) {
-                self.given.push(Given {
-                    name: flag.name,
-                    values,
-                });
+                self.given.push(Given { name: flag.name, values });
             }
             return;
         };
@@ -82,9 +73,7 @@ impl Matches {
     /// All values of a flag that may be given many times, in order.
     pub fn list(&self, name: &str) -> &[String] {
         let declared = self.declared(name, &[Kind::List, Kind::Strings]);
-        declared
-            .and_then(|flag| self.values(flag.name))
-            .unwrap_or_default()
+        declared.and_then(|flag| self.values(flag.name)).unwrap_or_default()
     }
 
     /// The value of a flag with a signed whole number.
@@ -129,10 +118,7 @@ impl Matches {
 
     fn value(&self, name: &str, kinds: &[Kind]) -> Option<&str> {
         let flag = self.declared(name, kinds)?;
-        let given = self
-            .values(flag.name)
-            .and_then(<[String]>::last)
-            .map(String::as_str);
+        let given = self.values(flag.name).and_then(<[String]>::last).map(String::as_str);
         given.or(Some(flag.default).filter(|value| !value.is_empty()))
     }
 
@@ -144,11 +130,7 @@ impl Matches {
     }
 
     fn find(&self, name: &str) -> Option<&'static Flag> {
-        self.declared
-            .iter()
-            .copied()
-            .flatten()
-            .find(|flag| flag.name == name)
+        self.declared.iter().copied().flatten().find(|flag| flag.name == name)
     }
 
     fn values(&self, name: &str) -> Option<&[String]> {

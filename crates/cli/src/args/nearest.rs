@@ -19,11 +19,7 @@ pub(super) fn nearest<A: Copy>(group: &Command<A>, word: &str) -> Option<&'stati
     // `min_by_key` keeps the first of equals: the order of the table decides.
     let (mistakes, name) = mistakes.min_by_key(|(mistakes, _)| *mistakes)?;
     // One in three letters, or two swapped however short the word is.
-    let tolerance = if has_letters_of(&word, name) {
-        1
-    } else {
-        word.len() / 3
-    };
+    let tolerance = if has_letters_of(&word, name) { 1 } else { word.len() / 3 };
     (mistakes? <= tolerance.min(2)).then_some(name)
 }
 

@@ -51,11 +51,7 @@ fn signed(text: &str) -> Result<i64, Fault> {
         _ => (false, text),
     };
     let value = magnitude(digits, u64::MAX)?;
-    let value = if negative {
-        0i64.checked_sub_unsigned(value)
-    } else {
-        value.try_into().ok()
-    };
+    let value = if negative { 0i64.checked_sub_unsigned(value) } else { value.try_into().ok() };
     value.ok_or(Fault::Range)
 }
 
@@ -71,18 +67,12 @@ fn magnitude(text: &str, most: u64) -> Result<u64, Fault> {
     for letter in digits.chars().filter(|letter| *letter != '_') {
         let digit = letter.to_digit(base).ok_or(Fault::Syntax)?;
         let next = value.checked_mul(u64::from(base));
-        value = next
-            .and_then(|next| next.checked_add(u64::from(digit)))
-            .ok_or(Fault::Range)?;
+        value = next.and_then(|next| next.checked_add(u64::from(digit))).ok_or(Fault::Range)?;
         if value > most {
             return Err(Fault::Range);
         }
     }
-    if underscores_are_right(text) {
-        Ok(value)
-    } else {
-        Err(Fault::Syntax)
-    }
+    if underscores_are_right(text) { Ok(value) } else { Err(Fault::Syntax) }
 }
 
 /// The base and the digits after its prefix: `0x`, `0o`, `0b`, `0` for octal, else ten.
@@ -115,11 +105,7 @@ fn float(text: &str) -> Result<f64, Fault> {
     }
     let value: f64 = text.replace('_', "").parse().map_err(|_| Fault::Syntax)?;
     let named = text.contains(['n', 'N']);
-    if value.is_infinite() && !named {
-        Err(Fault::Range)
-    } else {
-        Ok(value)
-    }
+    if value.is_infinite() && !named { Err(Fault::Range) } else { Ok(value) }
 }
 
 #[cfg(test)]
@@ -159,16 +145,11 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_whole_number() {
-        for text in [
-            "", "x", "-", "08", "0x", "0b12", "_7", "7_", "1__0", " 5", "5h", "1e3", "é",
-        ] {
+        for text in ["", "x", "-", "08", "0x", "0b12", "_7", "7_", "1__0", " 5", "5h", "1e3", "é"]
+        {
             check(parse_int(text), Err(SYNTAX));
         }
-        for text in [
-            "99999999999999999999",
-            "99999999999999999999x",
-            "-9223372036854775809",
-        ] {
+        for text in ["99999999999999999999", "99999999999999999999x", "-9223372036854775809"] {
             check(parse_int(text), Err(RANGE));
         }
     }

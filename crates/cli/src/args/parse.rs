@@ -204,13 +204,9 @@ impl<A: Copy> Walk<'_, A> {
     }
 
     fn flag_lettered(&mut self, letter: char) -> Option<&'static Flag> {
-        let own = self
-            .command
-            .all_flags()
-            .find(|flag| flag.short == Some(letter));
+        let own = self.command.all_flags().find(|flag| flag.short == Some(letter));
         if own.is_none() && HELP.short == Some(letter) {
-            self.warnings
-                .push("Flag shorthand -h has been deprecated, use --help".to_owned());
+            self.warnings.push("Flag shorthand -h has been deprecated, use --help".to_owned());
             return Some(&HELP);
         }
         own
@@ -222,10 +218,7 @@ impl<A: Copy> Walk<'_, A> {
             self.flag_error(&format!("invalid argument {text} for {names} flag: {why}"))
         })?;
         if let Some(advice) = flag.deprecated {
-            self.warnings.push(format!(
-                "Flag --{} has been deprecated, {advice}",
-                flag.name
-            ));
+            self.warnings.push(format!("Flag --{} has been deprecated, {advice}", flag.name));
         }
         if flag.name == HELP.name {
             self.help = values.iter().any(|value| value == "true");
@@ -236,10 +229,7 @@ impl<A: Copy> Walk<'_, A> {
     }
 
     fn place(&self) -> Place<'_, A> {
-        Place {
-            program: self.program,
-            path: &self.path,
-        }
+        Place { program: self.program, path: &self.path }
     }
 
     fn flag_error(&self, mistake: &str) -> UsageError {
@@ -296,11 +286,7 @@ impl<A: Copy> Walk<'_, A> {
 
     fn help_page(&mut self, asked: bool) -> Parsed<A> {
         let (path, warnings) = (&mut self.path, &mut self.warnings);
-        Parsed::Help {
-            path: std::mem::take(path),
-            asked,
-            warnings: std::mem::take(warnings),
-        }
+        Parsed::Help { path: std::mem::take(path), asked, warnings: std::mem::take(warnings) }
     }
 }
 

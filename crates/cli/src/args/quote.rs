@@ -4,8 +4,7 @@
 pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
-    text.chars()
-        .for_each(|letter| push(&mut quoted, letter, '"'));
+    text.chars().for_each(|letter| push(&mut quoted, letter, '"'));
     quoted.push('"');
     quoted
 }

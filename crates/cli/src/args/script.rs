@@ -23,7 +23,5 @@ pub fn completion_script(shell: Shell, program: &str) -> String {
     };
     let is_plain = |letter: char| letter.is_ascii_alphanumeric();
     let function = program.replace(|letter| !is_plain(letter), "_");
-    template
-        .replace("FUNCTION", &function)
-        .replace("PROGRAM", program)
+    template.replace("FUNCTION", &function).replace("PROGRAM", program)
 }

@@ -58,7 +58,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let failure = Failure::silent(1);
     Err(match curable && !matches.flag("repair") {
         true => failure.hint("`mica system check --repair` mends what it can"),
-        false => failure.hint("what is lost must be loaded again; `mica rmi` removes what is broken"),
+        false => {
+            failure.hint("what is lost must be loaded again; `mica rmi` removes what is broken")
+        }
     })
 }
 

@@ -34,7 +34,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
         return verbose(context, usage);
     }
     let size = usage.usage.layers;
-    let all = |kind, total: usize, size: u64, reclaimable: u64| Line { kind, total, size, reclaimable };
+    let all =
+        |kind, total: usize, size: u64, reclaimable: u64| Line { kind, total, size, reclaimable };
     let lines = vec![
         all("Images", usage.usage.images.len(), size, usage.usage.reclaimable),
         all("Containers", 0, 0, 0),
@@ -53,7 +54,8 @@ struct Line {
 }
 
 impl Row for Line {
-    const FIELDS: &'static [&'static str] = &["Active", "Reclaimable", "Size", "TotalCount", "Type"];
+    const FIELDS: &'static [&'static str] =
+        &["Active", "Reclaimable", "Size", "TotalCount", "Type"];
 
     fn field(&self, name: &str) -> Option<Value> {
         Some(Value::Str(match name {

@@ -88,8 +88,12 @@ fn show(context: &Context, event: &Event) -> Result<(), Failure> {
         None => {
             let time = Timestamp::from_unix(event.time, (event.time_nano % 1_000_000_000) as u32);
             let mut line = format!("{} {} {} {}", time, event.kind, event.action, event.actor.id);
-            let attributes: Vec<String> =
-                event.actor.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let attributes: Vec<String> = event
+                .actor
+                .attributes
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
             if !attributes.is_empty() {
                 line.push_str(&format!(" ({})", attributes.join(", ")));
             }

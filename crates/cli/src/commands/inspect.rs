@@ -13,7 +13,15 @@ use crate::template::{self, Functions, MissingKey, Object, Template, Unset};
 
 /// The kinds of things that docker can inspect.
 const TYPES: [&str; 10] = [
-    "config", "container", "image", "network", "node", "plugin", "secret", "service", "task",
+    "config",
+    "container",
+    "image",
+    "network",
+    "node",
+    "plugin",
+    "secret",
+    "service",
+    "task",
     "volume",
 ];
 /// The exit code for a template that is none.

@@ -95,7 +95,8 @@ fn stdin() -> Result<LoadSource, Failure> {
     if io::IsTerminal::is_terminal(&stdin) {
         return Err(Failure::new("requested load from stdin, but stdin is empty"));
     }
-    let failed = |error: io::Error| Failure::new(format!("error: cannot read standard input: {error}"));
+    let failed =
+        |error: io::Error| Failure::new(format!("error: cannot read standard input: {error}"));
     let file = File::from(stdin.as_fd().try_clone_to_owned().map_err(failed)?);
     // A file that was redirected can be read at any place; a pipe cannot.
     let at_start = || io::Seek::stream_position(&mut &file).is_ok_and(|at| at == 0);

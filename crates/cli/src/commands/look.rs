@@ -64,12 +64,8 @@ fn entry_json(entry: &DiffEntry) -> serde_json::Value {
     })
 }
 
-const WHY: &[Column] = &[
-    ("Layer", "LAYER"),
-    ("Change", "CHANGE"),
-    ("Size", "SIZE"),
-    ("CreatedBy", "CREATED BY"),
-];
+const WHY: &[Column] =
+    &[("Layer", "LAYER"), ("Change", "CHANGE"), ("Size", "SIZE"), ("CreatedBy", "CREATED BY")];
 
 pub(crate) fn why(context: &Context) -> Outcome {
     let names = context.names();

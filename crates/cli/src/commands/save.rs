@@ -62,7 +62,7 @@ fn open(text: &str) -> (SaveTarget, Option<Called>) {
 
 fn stdout() -> Result<File, Failure> {
     let copied = io::stdout().as_fd().try_clone_to_owned();
-    copied.map(File::from).map_err(|error| {
-        Failure::new(format!("error: cannot write to standard output: {error}"))
-    })
+    copied
+        .map(File::from)
+        .map_err(|error| Failure::new(format!("error: cannot write to standard output: {error}")))
 }

@@ -31,6 +31,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let engine = format!(
         " Engine:\n  Version:          {VERSION}\n  OS/Arch:          linux/{arch}\n  Kernel Version:   {kernel}\n"
     );
-    context.ui.print(&format!("Client: mica\n{part}\nServer: mica (in the same process)\n{engine}"));
+    context
+        .ui
+        .print(&format!("Client: mica\n{part}\nServer: mica (in the same process)\n{engine}"));
     Ok(0)
 }

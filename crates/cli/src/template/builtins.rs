@@ -23,9 +23,7 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
     let (least, most, body): (usize, Option<usize>, Body) = match name {
         // These two take their arguments one by one, so they are carried out where that is done.
         "and" | "or" => (1, None, last),
-        "not" => (1, Some(1), |args| {
-            Ok(Datum::owned(!args[0].value().truth()))
-        }),
+        "not" => (1, Some(1), |args| Ok(Datum::owned(!args[0].value().truth()))),
         "len" => (1, Some(1), len),
         "index" => (1, None, index),
         "slice" => (1, None, slice),
@@ -37,17 +35,11 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
         "js" => (0, None, |args| text(escape::js(&joined(args)?))),
         "urlquery" => (0, None, |args| text(escape::url_query(&joined(args)?))),
         "eq" => (1, None, |args| compare::equal(args).map(Datum::owned)),
-        "ne" => (2, Some(2), |args| {
-            compare::equal(args).map(|equal| Datum::owned(!equal))
-        }),
+        "ne" => (2, Some(2), |args| compare::equal(args).map(|equal| Datum::owned(!equal))),
         "lt" => (2, Some(2), |args| compare::less(args).map(Datum::owned)),
         "le" => (2, Some(2), |args| compare::at_most(args).map(Datum::owned)),
-        "gt" => (2, Some(2), |args| {
-            compare::at_most(args).map(|most| Datum::owned(!most))
-        }),
-        "ge" => (2, Some(2), |args| {
-            compare::less(args).map(|less| Datum::owned(!less))
-        }),
+        "gt" => (2, Some(2), |args| compare::at_most(args).map(|most| Datum::owned(!most))),
+        "ge" => (2, Some(2), |args| compare::less(args).map(|less| Datum::owned(!less))),
         _ => return None,
     };
     Some(Builtin { least, most, body })
@@ -76,10 +68,8 @@ fn printf<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
 fn joined(args: &[Datum<'_>]) -> Result<String, String> {
     let absent = Value::from("<no value>");
     let shown = |arg: &'_ Datum<'_>| arg.is_absent();
-    let values: Vec<&Value> = args
-        .iter()
-        .map(|arg| if shown(arg) { &absent } else { arg.value() })
-        .collect();
+    let values: Vec<&Value> =
+        args.iter().map(|arg| if shown(arg) { &absent } else { arg.value() }).collect();
     printf::sprint(&values)
 }
 
@@ -106,8 +96,7 @@ fn index<'a>(args: &[Datum<'a>]) -> Result<Datum<'a>, String> {
             Value::Map(_) => map_entry(&item, index)?,
             Value::List(items) => {
                 let place = place(index, items.len())?;
-                item.item(place)
-                    .ok_or("reflect: slice index out of range")?
+                item.item(place).ok_or("reflect: slice index out of range")?
             }
             Value::Str(text) => {
                 let place = place(index, text.len())?;
@@ -131,10 +120,7 @@ fn map_entry<'a>(map: &Datum<'a>, key: &Datum<'a>) -> Result<Datum<'a>, String> 
                 Datum::owned(Value::Nil).in_box(true)
             }
         })),
-        Some(other) => Err(format!(
-            "value has type {}; should be string",
-            other.type_name()
-        )),
+        Some(other) => Err(format!("value has type {}; should be string", other.type_name())),
         None => Err("value is nil; should be of type string".into()),
     }
 }
@@ -146,10 +132,7 @@ fn place(index: &Datum<'_>, limit: usize) -> Result<usize, String> {
             Ok(small) if small <= limit => Ok(small),
             _ => Err(format!("index out of range: {place}")),
         },
-        Some(other) => Err(format!(
-            "cannot index slice/array with type {}",
-            other.type_name()
-        )),
+        Some(other) => Err(format!("cannot index slice/array with type {}", other.type_name())),
         None => Err("cannot index slice/array with nil".into()),
     }
 }

@@ -57,11 +57,7 @@ impl<'a> Executor<'a> {
         call: Call<'a>,
     ) -> Result<Datum<'a>> {
         let least = function.params.len();
-        let most = if function.rest.is_some() {
-            None
-        } else {
-            Some(least)
-        };
+        let most = if function.rest.is_some() { None } else { Some(least) };
         self.check_count(name, call.count(), least, most)?;
         let params = function.params.iter().copied();
         let mut params = params.chain(std::iter::repeat(function.rest.unwrap_or(Param::Any)));
@@ -131,16 +127,9 @@ impl<'a> Executor<'a> {
         match (&operand.term, param) {
             (Term::Nil, Param::Any | Param::Texts) => self.fit(param, Datum::missing()),
             (Term::Nil, _) => self.fail(format!("cannot assign nil to {}", param.type_name())),
-            (
-                Term::Number {
-                    number:
-                        Number {
-                            whole: Some(whole), ..
-                        },
-                    ..
-                },
-                Param::Integer,
-            ) => Ok(Datum::owned(*whole)),
+            (Term::Number { number: Number { whole: Some(whole), .. }, .. }, Param::Integer) => {
+                Ok(Datum::owned(*whole))
+            }
             (Term::Bool(_) | Term::Number { .. }, Param::Text) => {
                 self.fail(format!("expected string; found {operand}"))
             }
@@ -175,9 +164,7 @@ impl<'a> Executor<'a> {
             return Ok(value);
         }
         let (wanted, got) = (param.type_name(), value.value().type_name());
-        self.fail(format!(
-            "wrong type for value; expected {wanted}; got {got}"
-        ))
+        self.fail(format!("wrong type for value; expected {wanted}; got {got}"))
     }
 }
 

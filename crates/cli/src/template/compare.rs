@@ -49,10 +49,7 @@ fn both_bool(a: &Value, b: &Value) -> bool {
 }
 
 fn is_basic(value: &Value) -> bool {
-    matches!(
-        value,
-        Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_)
-    )
+    matches!(value, Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_))
 }
 
 fn same(a: Option<&Value>, b: Option<&Value>) -> Result<bool, String> {

@@ -39,26 +39,17 @@ const NIL: &Value = &Value::Nil;
 
 impl<'a> Datum<'a> {
     pub(super) fn missing() -> Self {
-        Datum {
-            held: Held::Missing,
-            boxed: false,
-        }
+        Datum { held: Held::Missing, boxed: false }
     }
 
     /// A value of the data or of the template itself.
     pub(super) fn borrowed(value: &'a Value) -> Self {
-        Datum {
-            held: Held::Borrowed(value),
-            boxed: false,
-        }
+        Datum { held: Held::Borrowed(value), boxed: false }
     }
 
     /// A value made by a function or an object.
     pub(super) fn owned(value: impl Into<Value>) -> Self {
-        Datum {
-            held: Held::Shared(Rc::new(value.into())),
-            boxed: false,
-        }
+        Datum { held: Held::Shared(Rc::new(value.into())), boxed: false }
     }
 
     /// The same value, inside of an interface or not.
@@ -125,11 +116,7 @@ impl<'a> Datum<'a> {
 
     /// The type as a message about a field names it.
     pub(super) fn static_type(&self) -> Cow<'static, str> {
-        if self.boxed {
-            "interface {}".into()
-        } else {
-            self.value().type_name()
-        }
+        if self.boxed { "interface {}".into() } else { self.value().type_name() }
     }
 
     /// The field or entry `name`.
@@ -213,20 +200,13 @@ impl<'a> Datum<'a> {
                 entries
                     .iter()
                     .map(|(key, item)| {
-                        (
-                            Datum::owned(key.as_str()),
-                            Datum::borrowed(item).in_box(boxed),
-                        )
+                        (Datum::owned(key.as_str()), Datum::borrowed(item).in_box(boxed))
                     })
                     .collect(),
             ),
             Held::Shared(value) => match &**value {
                 Value::List(items) => Some(
-                    items
-                        .iter()
-                        .enumerate()
-                        .map(|(at, item)| (number(at), child(item)))
-                        .collect(),
+                    items.iter().enumerate().map(|(at, item)| (number(at), child(item))).collect(),
                 ),
                 Value::Map(entries) => Some(
                     entries

@@ -20,26 +20,15 @@ impl Functions {
             Err(problem) if problem == "text too large" => Err(problem),
             Err(_) => Ok("".into()),
         });
-        functions.insert_typed("split", &[Text, Text], |args| {
-            split(text(&args[0]), text(&args[1]))
-        });
-        functions.insert_typed("join", &[Texts, Text], |args| {
-            join(&args[0], text(&args[1]))
-        });
+        functions
+            .insert_typed("split", &[Text, Text], |args| split(text(&args[0]), text(&args[1])));
+        functions.insert_typed("join", &[Texts, Text], |args| join(&args[0], text(&args[1])));
         functions.insert_typed("title", &[Text], |args| Ok(title(text(&args[0])).into()));
         functions.insert_typed("lower", &[Text], |args| {
-            Ok(text(&args[0])
-                .chars()
-                .map(lower_char)
-                .collect::<String>()
-                .into())
+            Ok(text(&args[0]).chars().map(lower_char).collect::<String>().into())
         });
         functions.insert_typed("upper", &[Text], |args| {
-            Ok(text(&args[0])
-                .chars()
-                .map(upper_char)
-                .collect::<String>()
-                .into())
+            Ok(text(&args[0]).chars().map(upper_char).collect::<String>().into())
         });
         functions.insert_typed("pad", &[Text, Integer, Integer], |args| {
             pad(text(&args[0]), number(&args[1]), number(&args[2]))
@@ -91,10 +80,7 @@ fn split(text: &str, separator: &str) -> Result<Value, String> {
         let letters = text.chars().map(|letter| Value::Str(letter.to_string()));
         letters.take(MAX_PIECES + 1).collect()
     } else {
-        text.split(separator)
-            .map(Value::from)
-            .take(MAX_PIECES + 1)
-            .collect()
+        text.split(separator).map(Value::from).take(MAX_PIECES + 1).collect()
     };
     if pieces.len() > MAX_PIECES {
         return Err("text too large".into());
@@ -124,11 +110,7 @@ fn title(text: &str) -> String {
     let mut previous = ' ';
     let large = text.chars().map(|character| {
         let starts_word = parts_words(std::mem::replace(&mut previous, character));
-        if starts_word {
-            title_char(character)
-        } else {
-            character
-        }
+        if starts_word { title_char(character) } else { character }
     });
     large.collect()
 }
@@ -199,14 +181,10 @@ fn pad(text: &str, before: i64, after: i64) -> Result<Value, String> {
 /// The first `length` bytes; a character that is cut through is shown as damaged.
 fn truncate(text: &str, length: i64) -> Result<Value, String> {
     let Ok(length) = usize::try_from(length) else {
-        return Err(format!(
-            "runtime error: slice bounds out of range [:{length}]"
-        ));
+        return Err(format!("runtime error: slice bounds out of range [:{length}]"));
     };
     if text.len() < length {
         return Ok(text.into());
     }
-    Ok(String::from_utf8_lossy(&text.as_bytes()[..length])
-        .into_owned()
-        .into())
+    Ok(String::from_utf8_lossy(&text.as_bytes()[..length]).into_owned().into())
 }

@@ -58,15 +58,7 @@ impl<'a> Executor<'a> {
             Term::Function(_) => Place::Command(command),
             _ => Place::Operand(first),
         };
-        self.word(
-            dot,
-            first,
-            Call {
-                place,
-                arguments: &command.arguments,
-                last,
-            },
-        )
+        self.word(dot, first, Call { place, arguments: &command.arguments, last })
     }
 
     /// The value of the first word of a command.
@@ -103,11 +95,7 @@ impl<'a> Executor<'a> {
 
     /// The value of a word without arguments.
     pub(super) fn bare(&mut self, dot: &Datum<'a>, operand: &'a Operand) -> Result<Datum<'a>> {
-        let call = Call {
-            place: Place::Operand(operand),
-            arguments: &[],
-            last: None,
-        };
+        let call = Call { place: Place::Operand(operand), arguments: &[], last: None };
         self.word(dot, operand, call)
     }
 
@@ -132,12 +120,7 @@ impl<'a> Executor<'a> {
     }
 
     fn variable(&self, name: &str) -> Result<Datum<'a>> {
-        match self
-            .variables
-            .iter()
-            .rev()
-            .find(|(known, _)| *known == name)
-        {
+        match self.variables.iter().rev().find(|(known, _)| *known == name) {
             Some((_, value)) => Ok(value.clone()),
             None => self.fail(format!("undefined variable: {name}")),
         }
@@ -156,11 +139,7 @@ impl<'a> Executor<'a> {
         };
         let mut receiver = receiver;
         for name in names {
-            let bare = Call {
-                place: call.place,
-                arguments: &[],
-                last: None,
-            };
+            let bare = Call { place: call.place, arguments: &[], last: None };
             receiver = self.field(dot, &receiver, name, bare)?;
         }
         self.field(dot, &receiver, last, call)
@@ -188,9 +167,7 @@ impl<'a> Executor<'a> {
         let has_arguments = !call.is_bare();
         match receiver.field(name) {
             Field::Found(_) if has_arguments && matches!(receiver.value(), Value::Struct(_)) => {
-                self.fail(format!(
-                    "{name} has arguments but cannot be invoked as function"
-                ))
+                self.fail(format!("{name} has arguments but cannot be invoked as function"))
             }
             Field::Found(_) | Field::Absent if has_arguments => {
                 self.fail(format!("{name} is not a method but has arguments"))

@@ -78,9 +78,7 @@ impl<'a> Executor<'a> {
 
     /// Carries out the outermost template; what it wrote is in `out`, even after an error.
     pub(super) fn run(&mut self, data: &'a Value) -> Result<()> {
-        let data = Datum::borrowed(data)
-            .in_box(matches!(data, Value::Nil))
-            .unboxed();
+        let data = Datum::borrowed(data).in_box(matches!(data, Value::Nil)).unboxed();
         let Some(body) = self.bodies.get("") else {
             return Ok(());
         };
@@ -187,11 +185,7 @@ impl<'a> Executor<'a> {
         is_empty: bool,
         known: usize,
     ) -> Result<Flow> {
-        let flow = if is_empty {
-            self.walk(dot, &branch.otherwise)?
-        } else {
-            Flow::Next
-        };
+        let flow = if is_empty { self.walk(dot, &branch.otherwise)? } else { Flow::Next };
         self.variables.truncate(known);
         Ok(flow)
     }
@@ -245,12 +239,7 @@ impl<'a> Executor<'a> {
 
     /// Sets a variable that exists.
     pub(super) fn assign(&mut self, name: &str, value: Datum<'a>) -> Result<()> {
-        match self
-            .variables
-            .iter_mut()
-            .rev()
-            .find(|(known, _)| *known == name)
-        {
+        match self.variables.iter_mut().rev().find(|(known, _)| *known == name) {
             Some(variable) => {
                 variable.1 = value;
                 Ok(())
@@ -312,10 +301,7 @@ impl<'a> Executor<'a> {
             Place::Invoke(invoke) => (invoke.at, invoke.to_string()),
         };
         let before = &self.text.as_bytes()[..at];
-        let line_start = before
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |end| end + 1);
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
         Err(TemplateError::Execute {
             line,

@@ -52,14 +52,9 @@ impl Reads {
     }
 
     fn pipe(&mut self, pipe: &Pipe, at_root: bool) {
-        for Command {
-            first, arguments, ..
-        } in &pipe.commands
-        {
+        for Command { first, arguments, .. } in &pipe.commands {
             self.operand(first, at_root);
-            arguments
-                .iter()
-                .for_each(|argument| self.operand(argument, at_root));
+            arguments.iter().for_each(|argument| self.operand(argument, at_root));
         }
     }
 

@@ -12,11 +12,7 @@ pub(super) fn formatted(flags: &Flags, verb: char, number: f64) -> Option<String
         _ => return None,
     };
     let precision = flags.precision.or(default_precision);
-    let sign = if number.is_sign_negative() && !number.is_nan() {
-        '-'
-    } else {
-        '+'
-    };
+    let sign = if number.is_sign_negative() && !number.is_nan() { '-' } else { '+' };
     let mut text = String::from(sign);
     if number.is_nan() {
         text.push_str("NaN");
@@ -161,11 +157,7 @@ fn hexadecimal(magnitude: f64, precision: Option<usize>) -> String {
     };
     let point = if fraction.is_empty() { "" } else { "." };
     let sign = if exponent < 0 { '-' } else { '+' };
-    format!(
-        "0x{}{point}{fraction}p{sign}{:02}",
-        mantissa >> 60,
-        exponent.abs()
-    )
+    format!("0x{}{point}{fraction}p{sign}{:02}", mantissa >> 60, exponent.abs())
 }
 
 /// Gives a number its decimal point and, for the general form, its zeros back: what `#` asks for.
@@ -178,11 +170,7 @@ fn keep_point(text: &mut String, format: char, precision: Option<usize>) {
         'g' | 'G' | 'x' => precision.unwrap_or(6),
         _ => 0,
     };
-    let significant = body
-        .chars()
-        .filter(|it| *it != '.')
-        .skip_while(|it| *it == '0')
-        .count();
+    let significant = body.chars().filter(|it| *it != '.').skip_while(|it| *it == '0').count();
     wanted = wanted.saturating_sub(significant);
     if !body.contains('.') {
         if body == "0" {

@@ -63,11 +63,7 @@ impl Functions {
         name: &str,
         body: impl Fn(&[Value]) -> Result<Value, String> + 'static,
     ) {
-        let function = Function {
-            params: Vec::new(),
-            rest: Some(Param::Any),
-            body: Rc::new(body),
-        };
+        let function = Function { params: Vec::new(), rest: Some(Param::Any), body: Rc::new(body) };
         self.by_name.insert(name.to_owned(), function);
     }
 
@@ -78,19 +74,14 @@ impl Functions {
         params: &[Param],
         body: impl Fn(&[Value]) -> Result<Value, String> + 'static,
     ) {
-        let function = Function {
-            params: params.to_vec(),
-            rest: None,
-            body: Rc::new(body),
-        };
+        let function = Function { params: params.to_vec(), rest: None, body: Rc::new(body) };
         self.by_name.insert(name.to_owned(), function);
     }
 
     /// Adds all functions of `others`, which win over those of the same name.
     pub fn extend(&mut self, others: &Functions) {
         let others = others.by_name.iter();
-        self.by_name
-            .extend(others.map(|(name, function)| (name.clone(), function.clone())));
+        self.by_name.extend(others.map(|(name, function)| (name.clone(), function.clone())));
     }
 
     /// Whether a template may call `name`.

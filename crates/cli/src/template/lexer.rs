@@ -14,14 +14,7 @@ pub(super) struct Tokens<'t> {
 
 /// Cuts `text` into tokens, the last of which is [`Kind::End`] or [`Kind::Error`].
 pub(super) fn tokens(text: &str) -> Tokens<'_> {
-    let mut lexer = Lexer {
-        text,
-        at: 0,
-        start: 0,
-        line: 1,
-        parens: 0,
-        list: Vec::new(),
-    };
+    let mut lexer = Lexer { text, at: 0, start: 0, line: 1, parens: 0, list: Vec::new() };
     let problem = match lexer.run() {
         Ok(()) => String::new(),
         Err(problem) => {
@@ -30,10 +23,7 @@ pub(super) fn tokens(text: &str) -> Tokens<'_> {
             problem
         }
     };
-    Tokens {
-        list: lexer.list,
-        problem,
-    }
+    Tokens { list: lexer.list, problem }
 }
 
 struct Lexer<'t> {
@@ -185,10 +175,7 @@ impl<'t> Lexer<'t> {
             _ if is_alphanumeric(first) => self.identifier()?,
             ' '..='~' => Kind::Sign,
             _ => {
-                return Err(format!(
-                    "unrecognized character in action: {}",
-                    name_of_char(first)
-                ));
+                return Err(format!("unrecognized character in action: {}", name_of_char(first)));
             }
         };
         self.emit(simple);
@@ -333,12 +320,7 @@ impl<'t> Lexer<'t> {
 
     fn emit(&mut self, kind: Kind) {
         let text = &self.text[self.start..self.at];
-        self.list.push(Token {
-            kind,
-            text,
-            at: self.start,
-            line: self.line,
-        });
+        self.list.push(Token { kind, text, at: self.start, line: self.line });
         self.skip();
     }
 
@@ -350,9 +332,7 @@ impl<'t> Lexer<'t> {
 }
 
 fn trims_left(after_delimiter: &str) -> bool {
-    after_delimiter
-        .strip_prefix('-')
-        .is_some_and(|rest| rest.starts_with(is_space))
+    after_delimiter.strip_prefix('-').is_some_and(|rest| rest.starts_with(is_space))
 }
 
 fn is_space(character: char) -> bool {

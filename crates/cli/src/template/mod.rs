@@ -60,11 +60,7 @@ impl Template {
     /// Reads a template, which may call Go's functions and the given ones.
     pub fn parse(text: &str, functions: &Functions) -> Result<Template, TemplateError> {
         let bodies = parser::parse(text, functions)?;
-        Ok(Template {
-            text: text.to_owned(),
-            bodies,
-            functions: functions.clone(),
-        })
+        Ok(Template { text: text.to_owned(), bodies, functions: functions.clone() })
     }
 
     /// Carries the template out over `data`.

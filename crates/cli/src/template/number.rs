@@ -20,11 +20,7 @@ impl Number {
         if let Some(whole) = parse_whole(text) {
             let small = i64::try_from(whole).ok();
             let value = small.map_or(Value::Nil, Value::Int);
-            return Ok(Number {
-                whole: small,
-                value,
-                overflows: small.is_none(),
-            });
+            return Ok(Number { whole: small, value, overflows: small.is_none() });
         }
         let float =
             parse_float(text).ok_or_else(|| format!("illegal number syntax: {}", quote(text)))?;
@@ -36,11 +32,7 @@ impl Number {
         }
         let as_whole = float as i64;
         let whole = (as_whole as f64 == float).then_some(as_whole);
-        Ok(Number {
-            whole,
-            value: Value::Float(float),
-            overflows: false,
-        })
+        Ok(Number { whole, value: Value::Float(float), overflows: false })
     }
 
     /// Reads a character literal, which stands for the number of the character.
@@ -51,11 +43,7 @@ impl Number {
         match (characters.next(), characters.next()) {
             (Some(character), None) => {
                 let whole = i64::from(u32::from(character));
-                Ok(Number {
-                    whole: Some(whole),
-                    value: Value::Int(whole),
-                    overflows: false,
-                })
+                Ok(Number { whole: Some(whole), value: Value::Int(whole), overflows: false })
             }
             _ => Err(malformed()),
         }
@@ -145,11 +133,7 @@ fn scale(mut value: f64, mut exponent: i32) -> f64 {
         value *= 2f64.powi(-1000);
         exponent += 1000;
     }
-    if value == 0.0 {
-        value
-    } else {
-        value * 2f64.powi(exponent)
-    }
+    if value == 0.0 { value } else { value * 2f64.powi(exponent) }
 }
 
 fn split_sign(text: &str) -> (bool, &str) {

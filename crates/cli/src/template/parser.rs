@@ -99,8 +99,7 @@ impl<'t> Parser<'t> {
     /// Keeps a body; one that holds nothing but blanks gives way to any other.
     fn add(&mut self, name: String, body: Vec<Node>) -> Result<()> {
         let is_empty = |body: &[Node]| {
-            body.iter()
-                .all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()))
+            body.iter().all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()))
         };
         match self.bodies.get(&name) {
             Some(known) if !is_empty(known) => {
@@ -181,11 +180,7 @@ impl<'t> Parser<'t> {
 
     fn action(&mut self) -> Result<Item> {
         let token = self.peek_solid();
-        let keyword = if token.kind == Kind::Keyword {
-            token.text
-        } else {
-            ""
-        };
+        let keyword = if token.kind == Kind::Keyword { token.text } else { "" };
         if !matches!(keyword, "" | "define") {
             self.take_solid();
         }
@@ -250,11 +245,7 @@ impl<'t> Parser<'t> {
             }
         }
         self.variables.truncate(known_variables);
-        Ok(Branch {
-            pipe,
-            body,
-            otherwise,
-        })
+        Ok(Branch { pipe, body, otherwise })
     }
 
     fn invoke(&mut self) -> Result<Node> {
@@ -296,11 +287,7 @@ impl<'t> Parser<'t> {
 
     fn expect(&mut self, kind: Kind, context: &str) -> Result<()> {
         let token = self.take_solid();
-        if token.kind == kind {
-            Ok(())
-        } else {
-            self.unexpected(token, context)
-        }
+        if token.kind == kind { Ok(()) } else { self.unexpected(token, context) }
     }
 
     pub(super) fn peek(&mut self) -> Token<'t> {
@@ -334,11 +321,7 @@ impl<'t> Parser<'t> {
             Kind::Error => {
                 let mut problem = self.lexer_problem.clone();
                 if let Some(line) = self.action_line.filter(|line| *line != token.line) {
-                    let of_action = if problem.ends_with(" action") {
-                        ""
-                    } else {
-                        " in action"
-                    };
+                    let of_action = if problem.ends_with(" action") { "" } else { " in action" };
                     problem.push_str(&format!("{of_action} started at :{line}"));
                 }
                 return self.fail(problem);
@@ -346,10 +329,7 @@ impl<'t> Parser<'t> {
             Kind::End => "EOF".to_owned(),
             Kind::Keyword | Kind::Nil | Kind::Dot => format!("<{}>", token.text),
             _ if token.text.len() > 10 => {
-                format!(
-                    "{}...",
-                    quote(&token.text.chars().take(10).collect::<String>())
-                )
+                format!("{}...", quote(&token.text.chars().take(10).collect::<String>()))
             }
             _ => quote(token.text),
         };
@@ -357,9 +337,6 @@ impl<'t> Parser<'t> {
     }
 
     pub(super) fn fail<T>(&self, problem: String) -> Result<T> {
-        Err(TemplateError::Parse {
-            line: self.tokens[self.furthest].line,
-            problem,
-        })
+        Err(TemplateError::Parse { line: self.tokens[self.furthest].line, problem })
     }
 }

@@ -11,12 +11,7 @@ impl<'t> Parser<'t> {
     /// Reads commands up to the token `end`, which is taken as well.
     pub(super) fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe> {
         let at = self.peek_solid().at;
-        let mut pipe = Pipe {
-            at,
-            assigns: false,
-            variables: Vec::new(),
-            commands: Vec::new(),
-        };
+        let mut pipe = Pipe { at, assigns: false, variables: Vec::new(), commands: Vec::new() };
         while self.variable_declared(context, &mut pipe)? {}
         loop {
             let token = self.peek_solid();
@@ -109,11 +104,7 @@ impl<'t> Parser<'t> {
         }
         let mut operands = operands.into_iter();
         match operands.next() {
-            Some(first) => Ok(Command {
-                at,
-                first,
-                arguments: operands.collect(),
-            }),
+            Some(first) => Ok(Command { at, first, arguments: operands.collect() }),
             None => self.fail("empty command".into()),
         }
     }
@@ -174,10 +165,7 @@ impl<'t> Parser<'t> {
             }
             Kind::Quoted => {
                 let value = Value::Str(self.unquoted(token)?);
-                Term::Text {
-                    literal: token.text.to_owned(),
-                    value,
-                }
+                Term::Text { literal: token.text.to_owned(), value }
             }
             _ => {
                 self.next = before;
@@ -189,10 +177,7 @@ impl<'t> Parser<'t> {
 
     fn number(&self, token: Token<'t>, number: Result<Number, String>) -> Result<Term> {
         match number {
-            Ok(number) => Ok(Term::Number {
-                text: token.text.to_owned(),
-                number,
-            }),
+            Ok(number) => Ok(Term::Number { text: token.text.to_owned(), number }),
             Err(problem) => self.fail(problem),
         }
     }

@@ -204,11 +204,7 @@ impl FormatReader<'_> {
             return None;
         }
         let number = parse_digits(digits);
-        self.rest = if number.is_some() {
-            &self.rest[length..]
-        } else {
-            ""
-        };
+        self.rest = if number.is_some() { &self.rest[length..] } else { "" };
         number
     }
 
@@ -246,7 +242,5 @@ fn parse_digits(digits: &str) -> Option<usize> {
     } else {
         return None;
     };
-    usize::try_from(number)
-        .ok()
-        .filter(|_| number / 10 <= MAX_NUMBER)
+    usize::try_from(number).ok().filter(|_| number / 10 <= MAX_NUMBER)
 }

@@ -133,9 +133,7 @@ fn unescape(rest: &mut std::str::Chars<'_>, mark: char, bytes: &mut Vec<u8>) -> 
 fn digits(rest: &mut std::str::Chars<'_>, count: usize, radix: u32, first: u32) -> Option<u32> {
     let mut number = first;
     for _ in 0..count {
-        number = number
-            .checked_mul(radix)?
-            .checked_add(rest.next()?.to_digit(radix)?)?;
+        number = number.checked_mul(radix)?.checked_add(rest.next()?.to_digit(radix)?)?;
     }
     Some(number)
 }

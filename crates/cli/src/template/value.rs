@@ -199,12 +199,9 @@ impl From<serde_json::Value> for Value {
             serde_json::Value::Array(items) => {
                 Value::List(items.into_iter().map(Value::from).collect())
             }
-            serde_json::Value::Object(entries) => Value::Map(
-                entries
-                    .into_iter()
-                    .map(|(key, value)| (key, value.into()))
-                    .collect(),
-            ),
+            serde_json::Value::Object(entries) => {
+                Value::Map(entries.into_iter().map(|(key, value)| (key, value.into())).collect())
+            }
         }
     }
 }
@@ -247,11 +244,6 @@ impl<T: Into<Value>> From<Vec<T>> for Value {
 
 impl<T: Into<Value>> From<BTreeMap<String, T>> for Value {
     fn from(entries: BTreeMap<String, T>) -> Self {
-        Value::Map(
-            entries
-                .into_iter()
-                .map(|(key, value)| (key, value.into()))
-                .collect(),
-        )
+        Value::Map(entries.into_iter().map(|(key, value)| (key, value.into())).collect())
     }
 }

@@ -45,11 +45,7 @@ impl Printer {
 
     /// The text, unless it outgrew the limit.
     pub(super) fn finish(self) -> Result<String, String> {
-        if self.full {
-            Err("text too large".into())
-        } else {
-            Ok(self.out)
-        }
+        if self.full { Err("text too large".into()) } else { Ok(self.out) }
     }
 
     /// Writes an argument of a format, which may also ask for its type.
@@ -100,9 +96,7 @@ impl Printer {
                 self.group(flags, verb, value, ["map[", "]"], entries);
             }
             Value::Struct(fields) => {
-                let fields = fields
-                    .iter()
-                    .map(|(name, item)| (Some(name.as_str()), item));
+                let fields = fields.iter().map(|(name, item)| (Some(name.as_str()), item));
                 self.group(flags, verb, value, ["{", "}"], fields);
             }
             Value::Object(object) => {
@@ -114,9 +108,7 @@ impl Printer {
                         (name, field)
                     })
                     .collect();
-                let fields = fields
-                    .iter()
-                    .map(|(name, item)| (Some(name.as_str()), item));
+                let fields = fields.iter().map(|(name, item)| (Some(name.as_str()), item));
                 self.group(flags, verb, value, ["{", "}"], fields);
             }
         }
@@ -214,10 +206,7 @@ impl Printer {
         }
         let is_shown = verb == 'O' || (flags.sharp && radix != 8);
         let prefix = if is_shown { prefix } else { "" };
-        let plain = Flags {
-            zero: false,
-            ..flags.clone()
-        };
+        let plain = Flags { zero: false, ..flags.clone() };
         self.padded(&plain, &format!("{sign}{prefix}{digits}"));
     }
 
@@ -230,13 +219,7 @@ impl Printer {
         if let Some(shown) = character.filter(|it| flags.sharp && is_printable(*it)) {
             text.push_str(&format!(" '{shown}'"));
         }
-        self.padded(
-            &Flags {
-                zero: false,
-                ..flags.clone()
-            },
-            &text,
-        );
+        self.padded(&Flags { zero: false, ..flags.clone() }, &text);
     }
 
     /// Writes a float that begins with its sign, plus or minus.
@@ -248,19 +231,10 @@ impl Printer {
         }
         if unsigned.starts_with(['I', 'N']) {
             // Infinity and what is no number are never filled with zeros.
-            let hides_sign = if unsigned.starts_with('N') {
-                !flags.blank && !flags.plus
-            } else {
-                !shows_sign
-            };
+            let hides_sign =
+                if unsigned.starts_with('N') { !flags.blank && !flags.plus } else { !shows_sign };
             let shown = if hides_sign { &unsigned } else { &number };
-            self.padded(
-                &Flags {
-                    zero: false,
-                    ..flags.clone()
-                },
-                shown,
-            );
+            self.padded(&Flags { zero: false, ..flags.clone() }, shown);
             return;
         }
         if !shows_sign {
@@ -297,9 +271,7 @@ impl Printer {
     }
 
     fn hex(&mut self, flags: &Flags, text: &str, upper: bool) {
-        let length = flags
-            .precision
-            .map_or(text.len(), |precision| precision.min(text.len()));
+        let length = flags.precision.map_or(text.len(), |precision| precision.min(text.len()));
         if length * 6 > MAX_OUTPUT_BYTES {
             self.full = true;
             return;
@@ -327,11 +299,7 @@ impl Printer {
     /// Writes text filled up to the width.
     fn padded(&mut self, flags: &Flags, text: &str) {
         let width = flags.width.unwrap_or(0);
-        let missing = if width == 0 {
-            0
-        } else {
-            width.saturating_sub(text.chars().count())
-        };
+        let missing = if width == 0 { 0 } else { width.saturating_sub(text.chars().count()) };
         if flags.minus {
             self.push_str(text);
             self.fill(' ', missing);

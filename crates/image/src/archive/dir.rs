@@ -20,8 +20,8 @@ pub(super) fn is_dir_manifest(bytes: &[u8]) -> bool {
 
 /// The images of such a folder.
 pub(super) fn read_dir(bundle: &dyn Bundle, bytes: Vec<u8>) -> Result<Vec<Bundled>, ArchiveError> {
-    let document = Document::parse(&bytes)
-        .map_err(|error| malformed("manifest.json", error.to_string()))?;
+    let document =
+        Document::parse(&bytes).map_err(|error| malformed("manifest.json", error.to_string()))?;
     let original = Original { bytes, media_type: document.media_type() };
     let flat = Flat(bundle);
     let mut images = Vec::new();
@@ -113,7 +113,8 @@ mod tests {
         )
         .into_bytes();
         let image = image(&config, layer);
-        let blobs = [(image.config.digest, config.clone()), (image.layers[0].digest, layer.to_vec())];
+        let blobs =
+            [(image.config.digest, config.clone()), (image.layers[0].digest, layer.to_vec())];
         let mut parts = BTreeMap::new();
         for member in plan_dir(&image) {
             let bytes = match member.content {

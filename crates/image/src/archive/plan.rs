@@ -34,7 +34,9 @@ pub enum ArchiveError {
     Missing { name: String },
     #[error("{name} in the archive is {got}")]
     WrongBytes { name: String, got: Digest },
-    #[error("the archive is neither a docker archive (no manifest.json) nor an OCI layout (no index.json)")]
+    #[error(
+        "the archive is neither a docker archive (no manifest.json) nor an OCI layout (no index.json)"
+    )]
     NoImages,
 }
 
@@ -222,7 +224,8 @@ pub(super) fn read_index(
         match parse(&inner, &descriptor.digest)? {
             Document::Manifest(manifest) => {
                 let image = read_manifest(bundle, manifest, inner, names.to_vec())?;
-                images.extend(image.map(|image| Bundled { index: Some(original.clone()), ..image }));
+                images
+                    .extend(image.map(|image| Bundled { index: Some(original.clone()), ..image }));
             }
             Document::Index(nested) if depth < MAX_NESTING => {
                 read_index(bundle, &nested, original, names, images, depth + 1)?;
@@ -280,9 +283,7 @@ pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// name and not just a tag.
 fn layout_names(annotations: &BTreeMap<String, String>) -> Vec<Reference> {
     let full = annotations.get(IMAGE_NAME);
-    let short = annotations
-        .get(REF_NAME)
-        .filter(|name| name.contains([':', '/']));
+    let short = annotations.get(REF_NAME).filter(|name| name.contains([':', '/']));
     let name = full.or(short);
     name.and_then(|name| Reference::parse(name).ok())
         .map(Reference::with_default_tag)

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use spec::{
-    Annotations, ArchiveManifest, Descriptor, Digest, Document, Index, MediaType, Platform, Reference,
+    Annotations, ArchiveManifest, Descriptor, Digest, Document, Index, MediaType, Platform,
+    Reference,
 };
 
 use super::plan::{ArchiveError, IMAGE_NAME, REF_NAME, malformed};
@@ -145,7 +146,8 @@ pub fn merge_index(old: &[u8], new: &[u8]) -> Result<Vec<u8>, ArchiveError> {
     let (mut merged, new) = (parse(old)?, parse(new)?);
     let replaced = |known: &Descriptor| {
         new.manifests.iter().any(|other| {
-            let (tag, other_tag) = (known.annotations.get(REF_NAME), other.annotations.get(REF_NAME));
+            let (tag, other_tag) =
+                (known.annotations.get(REF_NAME), other.annotations.get(REF_NAME));
             tag == other_tag && (tag.is_some() || known.digest == other.digest)
         })
     };
@@ -190,8 +192,7 @@ mod tests {
         let old = index(&[("a", Some("1")), ("b", Some("2")), ("c", None), ("d", None)]);
         let new = index(&[("x", Some("2")), ("c", None)]);
         let merged = merge_index(&old, &new).unwrap();
-        let expected =
-            index(&[("a", Some("1")), ("d", None), ("x", Some("2")), ("c", None)]);
+        let expected = index(&[("a", Some("1")), ("d", None), ("x", Some("2")), ("c", None)]);
         assert_eq!(merged, expected);
         assert!(merge_index(b"[]", &new).is_err());
     }

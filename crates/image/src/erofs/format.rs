@@ -110,7 +110,9 @@ mod tests {
 
     #[test]
     fn attribute_names_survive() {
-        for name in ["user.a", "trusted.overlay.opaque", "security.capability", "system.posix_acl_access"] {
+        for name in
+            ["user.a", "trusted.overlay.opaque", "security.capability", "system.posix_acl_access"]
+        {
             let (index, rest) = split_xattr(name.as_bytes()).unwrap();
             assert_eq!(join_xattr(index, rest).unwrap(), name.as_bytes());
         }

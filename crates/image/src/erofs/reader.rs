@@ -140,7 +140,8 @@ impl IndexReader {
         let mode = u32::from(u16_at(&raw, 4));
         let word = u32_at(&raw, 16);
         let icount = u64::from(u16_at(&raw, 2));
-        let xattr_bytes = if icount == 0 { 0 } else { XATTR_HEADER_BYTES as u64 + (icount - 1) * 4 };
+        let xattr_bytes =
+            if icount == 0 { 0 } else { XATTR_HEADER_BYTES as u64 + (icount - 1) * 4 };
         let is_device = matches!(mode & S_IFMT, S_IFCHR | S_IFBLK);
         let size = u64_at(&raw, 8);
         let in_tar = mode & S_IFMT == S_IFREG && size > 0 && u64::from(word) >= self.tar_start;
@@ -246,7 +247,8 @@ impl IndexReader {
             let bytes = XATTR_ENTRY_BYTES + name_len + value_len;
             let entry = rest.get(..bytes).ok_or(IndexError::Damaged("an attribute is cut off"))?;
             let (name, value) = entry[XATTR_ENTRY_BYTES..].split_at(name_len);
-            let name = join_xattr(index, name).ok_or(IndexError::Damaged("a nameless attribute"))?;
+            let name =
+                join_xattr(index, name).ok_or(IndexError::Damaged("a nameless attribute"))?;
             list.push((name, value.to_vec()));
             rest = rest.get(bytes.next_multiple_of(4)..).unwrap_or(&[]);
         }

@@ -11,8 +11,8 @@ use std::os::unix::fs::FileExt;
 use super::format::{
     BLOCK, BLOCK_BITS, COMPAT_MTIME, DEVICE_SLOT_INDEX, DIRENT_BYTES, FORMAT_EXTENDED,
     INCOMPAT_DEVICE_TABLE, INODE_BYTES, INODES_OFFSET, LAYOUT_INLINE, LAYOUT_PLAIN, MAGIC,
-    META_BLOCK, NID_UNIT, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET,
-    XATTR_ENTRY_BYTES, XATTR_HEADER_BYTES, dirent_type, encode_device, split_xattr,
+    META_BLOCK, NID_UNIT, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET, XATTR_ENTRY_BYTES,
+    XATTR_HEADER_BYTES, dirent_type, encode_device, split_xattr,
 };
 use crate::tree::{Content, LayerTree, NodeId, SparseFile};
 
@@ -157,8 +157,7 @@ impl<'a> Plan<'a> {
             self.blocks += whole;
             self.blocks - whole
         };
-        self.places[number] =
-            Place { nid: (at / NID_UNIT) as u32, block: block as u32, inlined };
+        self.places[number] = Place { nid: (at / NID_UNIT) as u32, block: block as u32, inlined };
         self.end = at + header + if inlined { tail } else { 0 };
         self.order.push(node);
     }

@@ -160,10 +160,10 @@ impl Verify<'_> {
         if sys::fs::xattrs(sys::fs::open_path(folder, name)?)? != self.xattrs(origin)? {
             return wrong("list of extended attributes");
         }
-        Ok(self.names_agree(origin, inode, stat.st_ino).then_some(()).map_or_else(
-            || Some("it is another file under the same name".to_owned()),
-            |()| None,
-        ))
+        Ok(self
+            .names_agree(origin, inode, stat.st_ino)
+            .then_some(())
+            .map_or_else(|| Some("it is another file under the same name".to_owned()), |()| None))
     }
 
     /// Whether the names of one file are still names of one file.

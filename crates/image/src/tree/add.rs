@@ -301,7 +301,12 @@ impl LayerTree {
         self.insert_name(parent, name, number)
     }
 
-    fn insert_name(&mut self, parent: NodeId, name: &[u8], inode: u32) -> Result<NodeId, TreeError> {
+    fn insert_name(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        inode: u32,
+    ) -> Result<NodeId, TreeError> {
         if self.nodes.len() >= self.limits.entries {
             return Err(TreeError::TooManyEntries { limit: self.limits.entries });
         }

@@ -9,11 +9,8 @@ use crate::tar::{Entry, EntryKind};
 
 impl LayerTree {
     pub(super) fn make_inode(&mut self, entry: &Entry) -> Result<Inode, TreeError> {
-        let range = |what, value: String| TreeError::OutOfRange {
-            path: shown(&entry.path),
-            what,
-            value,
-        };
+        let range =
+            |what, value: String| TreeError::OutOfRange { path: shown(&entry.path), what, value };
         let uid = u32::try_from(entry.uid).ok().filter(|id| *id != u32::MAX);
         let gid = u32::try_from(entry.gid).ok().filter(|id| *id != u32::MAX);
         let uid = uid.ok_or_else(|| range("uid", entry.uid.to_string()))?;

@@ -263,7 +263,9 @@ impl LayerTree {
     pub fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         let hash = self.hash(parent.0, name);
         self.table
-            .find(hash, |&id| self.nodes[id as usize].parent == parent.0 && self.name_at(id) == name)
+            .find(hash, |&id| {
+                self.nodes[id as usize].parent == parent.0 && self.name_at(id) == name
+            })
             .map(|&id| NodeId(id))
     }
 

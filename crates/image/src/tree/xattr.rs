@@ -39,7 +39,9 @@ pub(super) fn keep(mode: u32, xattrs: &[(Vec<u8>, Vec<u8>)]) -> Result<Kept, Vec
                     continue;
                 }
             }
-            DEFAULT => drop(Acl::parse(value).ok_or_else(wrong)?),
+            DEFAULT => {
+                Acl::parse(value).ok_or_else(wrong)?;
+            }
             b"security.capability" if !is_capability(value) => return Err(wrong()),
             // The kernel shows them on files and folders alone.
             name if name.starts_with(b"user.") && !matches!(kind, S_IFREG | S_IFDIR) => continue,
@@ -94,7 +96,8 @@ impl Acl {
         let mut seen = 0;
         let mut bits = [0; 4];
         for entry in entries.chunks(8) {
-            let [tag, permissions] = [0, 2].map(|at| u16::from_le_bytes([entry[at], entry[at + 1]]));
+            let [tag, permissions] =
+                [0, 2].map(|at| u16::from_le_bytes([entry[at], entry[at + 1]]));
             let id = u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
             let named = matches!(tag, USER | GROUP);
             let order = (tag, if named { id } else { 0 });
@@ -165,10 +168,17 @@ mod tests {
     #[test]
     fn access_lists_decide_the_mode() {
         let plain = acl(&[(USER_OBJ, 7, 0), (GROUP_OBJ, 5, 0), (OTHER, 1, 0)]);
-        assert_eq!(kept(S_IFREG | 0o4600, "system.posix_acl_access", &plain), Ok((0, S_IFREG | 0o4751)));
-        let named = acl(&[(USER_OBJ, 6, 0), (USER, 7, 5), (GROUP_OBJ, 0, 0), (MASK, 7, 0), (OTHER, 0, 0)]);
+        assert_eq!(
+            kept(S_IFREG | 0o4600, "system.posix_acl_access", &plain),
+            Ok((0, S_IFREG | 0o4751))
+        );
+        let named =
+            acl(&[(USER_OBJ, 6, 0), (USER, 7, 5), (GROUP_OBJ, 0, 0), (MASK, 7, 0), (OTHER, 0, 0)]);
         assert_eq!(kept(S_IFREG, "system.posix_acl_access", &named), Ok((1, S_IFREG | 0o670)));
-        assert_eq!(kept(S_IFDIR | 0o700, "system.posix_acl_default", &named), Ok((1, S_IFDIR | 0o700)));
+        assert_eq!(
+            kept(S_IFDIR | 0o700, "system.posix_acl_default", &named),
+            Ok((1, S_IFDIR | 0o700))
+        );
         assert_eq!(kept(S_IFREG, "system.posix_acl_default", b"junk"), Ok((0, S_IFREG)));
         assert_eq!(kept(S_IFLNK, "system.posix_acl_access", b"junk"), Ok((0, S_IFLNK)));
     }

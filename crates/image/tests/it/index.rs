@@ -108,7 +108,8 @@ fn folders_of_every_size_are_laid_out_right() {
     }
     for bytes in 0..80 {
         let value = vec![b'v'; bytes * 7];
-        let layer = Layer::new().folder("d").xattr("user.a", &value).link("l", vec![b't'; 1 + bytes * 7]);
+        let layer =
+            Layer::new().folder("d").xattr("user.a", &value).link("l", vec![b't'; 1 + bytes * 7]);
         compare(&layer.xattr("trusted.b", &value).file("d/f", ""));
     }
 }
@@ -191,7 +192,9 @@ fn the_kernel_reads_data_behind_four_gibibytes() {
     let path = |name: &str| place.path().join(name);
     let view = match sys::mount::erofs(&path("index"), &path("tar"), false) {
         Ok(view) => view,
-        Err(error) => return testkit::skip(format!("EROFS cannot be mounted from a file: {error}")),
+        Err(error) => {
+            return testkit::skip(format!("EROFS cannot be mounted from a file: {error}"));
+        }
     };
     for (number, node) in Tree::read_at(&view).unwrap().nodes.values().skip(1).enumerate() {
         let expected = spec::Digest::of(&[b'a' + number as u8; 700]);
@@ -228,9 +231,14 @@ fn an_independent_reader_agrees() {
         let Ok(output) = output else { return testkit::skip("there is no fsck.erofs") };
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         if said.contains("blksize 512") {
-            return testkit::skip(format!("this fsck.erofs knows no blocks of 512 bytes: {}", said.trim()));
+            return testkit::skip(format!(
+                "this fsck.erofs knows no blocks of 512 bytes: {}",
+                said.trim()
+            ));
         }
         assert!(output.status.success(), "seed {seed}: {said}");
-        Tree::read(&path("out")).unwrap().must_equal(&testkit::oracle::apply(&[layer]), "fsck.erofs");
+        Tree::read(&path("out"))
+            .unwrap()
+            .must_equal(&testkit::oracle::apply(&[layer]), "fsck.erofs");
     }
 }

@@ -1,5 +1,8 @@
 //! Layers read, indexed and looked through, as the store does it.
 
+// A test that unwraps what is not there fails, as it should.
+#![allow(clippy::unwrap_used)]
+
 mod index;
 mod merged;
 mod reading;

@@ -134,7 +134,9 @@ fn naive(before: &Tree, after: &Tree) -> Vec<(Vec<u8>, Change)> {
         let node = tree.nodes.get(path)?;
         Some((node.kind.clone(), node.mode, node.uid, node.gid, node.xattrs.clone()))
     };
-    for path in before.nodes.keys().chain(after.nodes.keys().filter(|p| !before.nodes.contains_key(*p))) {
+    for path in
+        before.nodes.keys().chain(after.nodes.keys().filter(|p| !before.nodes.contains_key(*p)))
+    {
         let change = match (outside(before, path), outside(after, path)) {
             (one, two) if one == two || path.is_empty() => continue,
             (None, _) => Change::Added,
@@ -169,8 +171,7 @@ fn tells_what_differs() {
                 let offset = origin.inode.tar_offset.unwrap();
                 &tars[origin.layer][offset as usize..][..origin.inode.size as usize]
             }
-            let mut same =
-                |a: &Origin, b: &Origin| bytes(&tars_before, a) == bytes(&tars_after, b);
+            let mut same = |a: &Origin, b: &Origin| bytes(&tars_before, a) == bytes(&tars_after, b);
             diff(&left, &right, common, &mut same, &mut |difference| {
                 found.push((difference.path, difference.change));
             })

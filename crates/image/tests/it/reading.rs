@@ -70,7 +70,8 @@ fn both_forms_pass_whole() {
         assert!(stored.kept == bytes, "{program}");
         assert!(plain.kept == tar, "{program}");
     }
-    let (mut stored, mut plain) = (Disk { kept: Vec::new(), room: usize::MAX }, Disk { kept: Vec::new(), room: 0 });
+    let (mut stored, mut plain) =
+        (Disk { kept: Vec::new(), room: usize::MAX }, Disk { kept: Vec::new(), room: 0 });
     let trailing = [&tar[..], &[9; 3000]].concat();
     let taps = Taps { stored: &mut stored, plain: &mut plain };
     read_layer(&mut &trailing[..], Codec::None, taps, None, &LayerLimits::default()).unwrap();
@@ -127,7 +128,9 @@ fn a_full_disk_behind_the_compressed_data_is_noticed() {
 fn bombs_end_at_their_limit() {
     let (_, tar) = sample();
     let limits = LayerLimits { tar_bytes: 100_000, ..LayerLimits::default() };
-    for bytes in [tar.clone(), Layer::new().file("z", vec![0; 5 << 20]).compressed("gzip").unwrap_or(tar)] {
+    for bytes in
+        [tar.clone(), Layer::new().file("z", vec![0; 5 << 20]).compressed("gzip").unwrap_or(tar)]
+    {
         let taps = Taps { stored: &mut Silent, plain: &mut Silent };
         let result = read_layer(&mut &bytes[..], Codec::detect(&bytes), taps, None, &limits);
         assert!(matches!(result.err(), Some(LayerError::Decompress(_))));

@@ -17,9 +17,7 @@ pub(super) fn healthcheck(line: &Line) -> Result<Healthcheck, ChangeError> {
         "NONE" => return Err(syntax("HEALTHCHECK NONE takes no arguments")),
         "CMD" => check.test = health_command(rest)?,
         other => {
-            return Err(syntax(format!(
-                "Unknown type {other:?} in HEALTHCHECK (try CMD)"
-            )));
+            return Err(syntax(format!("Unknown type {other:?} in HEALTHCHECK (try CMD)")));
         }
     }
     let mut seen = Vec::new();
@@ -79,19 +77,13 @@ fn interval(name: &str, value: &str) -> Result<i64, ChangeError> {
     let nanos = parse_go_duration(value)?;
     if nanos != 0 && nanos < SHORTEST_INTERVAL {
         let shortest = format_go_duration(SHORTEST_INTERVAL);
-        return Err(syntax(format!(
-            "Interval {name:?} cannot be less than {shortest}"
-        )));
+        return Err(syntax(format!("Interval {name:?} cannot be less than {shortest}")));
     }
     Ok(nanos)
 }
 
 fn retries(value: &str) -> Result<i64, ChangeError> {
-    let wrong = || {
-        syntax(format!(
-            "strconv.ParseInt: parsing {value:?}: invalid syntax"
-        ))
-    };
+    let wrong = || syntax(format!("strconv.ParseInt: parsing {value:?}: invalid syntax"));
     let retries: i32 = value.parse().map_err(|_| wrong())?;
     if retries < 0 {
         return Err(syntax(format!("--retries cannot be negative ({retries})")));

@@ -25,11 +25,7 @@ impl Line {
             }
             flags.push(word.to_owned());
         }
-        Line {
-            instruction: instruction.to_owned(),
-            flags,
-            rest: rest.to_owned(),
-        }
+        Line { instruction: instruction.to_owned(), flags, rest: rest.to_owned() }
     }
 
     /// The instruction in upper case, which is how it is known.
@@ -47,10 +43,7 @@ pub(super) fn logical_lines(text: &str) -> Vec<String> {
         if trimmed.is_empty() || trimmed.starts_with('#') {
             continue;
         }
-        match trimmed
-            .strip_suffix(ESCAPE)
-            .filter(|before| !before.ends_with(ESCAPE))
-        {
+        match trimmed.strip_suffix(ESCAPE).filter(|before| !before.ends_with(ESCAPE)) {
             Some(before) => open.push_str(before),
             None => {
                 open.push_str(line.trim_end());
@@ -98,9 +91,7 @@ pub(super) fn pairs(instruction: &str, rest: &str) -> Result<Vec<(String, String
     let words = quoted_words(rest);
     let pairs: Vec<(String, String)> = match words.first() {
         None => {
-            return Err(syntax(format!(
-                "{instruction} requires at least one argument"
-            )));
+            return Err(syntax(format!("{instruction} requires at least one argument")));
         }
         Some(first) if !first.contains('=') => {
             let (name, value) = first_word(rest);
@@ -109,10 +100,7 @@ pub(super) fn pairs(instruction: &str, rest: &str) -> Result<Vec<(String, String
             }
             vec![(name.to_owned(), value.to_owned())]
         }
-        Some(_) => words
-            .iter()
-            .map(|word| pair(word))
-            .collect::<Result<_, _>>()?,
+        Some(_) => words.iter().map(|word| pair(word)).collect::<Result<_, _>>()?,
     };
     match pairs.iter().any(|(name, _)| name.is_empty()) {
         true => Err(syntax(format!("{instruction} names can not be blank"))),
@@ -122,9 +110,7 @@ pub(super) fn pairs(instruction: &str, rest: &str) -> Result<Vec<(String, String
 
 fn pair(word: &str) -> Result<(String, String), ChangeError> {
     let (name, value) = word.split_once('=').ok_or_else(|| {
-        syntax(format!(
-            "Syntax error - can't find = in {word:?}. Must be of the form: name=value"
-        ))
+        syntax(format!("Syntax error - can't find = in {word:?}. Must be of the form: name=value"))
     })?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -45,29 +45,20 @@ fn reads_what_old_tools_wrote() {
 #[test]
 fn says_what_cannot_be_an_image() {
     let check = |text: &str| parse(text).check().map_err(|error| error.to_string());
-    assert_eq!(
-        check("{}"),
-        Err("invalid image JSON, no RootFS key".to_owned())
-    );
+    assert_eq!(check("{}"), Err("invalid image JSON, no RootFS key".to_owned()));
     assert_eq!(
         check(r#"{"rootfs":{"type":"tar"}}"#),
         Err("unsupported root file system type \"tar\"".to_owned())
     );
     assert_eq!(check(r#"{"rootfs":{"type":"layers"}}"#), Ok(()));
     assert!(ImageConfig::default().check().is_ok());
-    assert!(matches!(
-        ImageConfig::parse(b"[]"),
-        Err(ConfigError::Json(_))
-    ));
+    assert!(matches!(ImageConfig::parse(b"[]"), Err(ConfigError::Json(_))));
     assert!(ImageConfig::parse(br#"{"created":"yesterday"}"#).is_err());
     let deep = format!(r#"{{"x":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
     assert!(ImageConfig::parse(deep.as_bytes()).is_err());
     assert!(ImageConfig::parse(br#"{"os":"a","os":"b"}"#).is_err());
     let error = ImageConfig::parse(&vec![b' '; MAX_CONFIG_BYTES + 1]).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "image configuration of 8388609 bytes is larger than 8388608"
-    );
+    assert_eq!(error.to_string(), "image configuration of 8388609 bytes is larger than 8388608");
 }
 
 #[test]
@@ -79,28 +70,16 @@ fn names_its_platform_and_id() {
 
 #[test]
 fn history_that_does_not_fit_is_borne_with() {
-    let step = |empty_layer| History {
-        empty_layer,
-        ..History::default()
-    };
+    let step = |empty_layer| History { empty_layer, ..History::default() };
     let layer = DiffId(Digest::of(b""));
     let config = ImageConfig {
-        history: vec![
-            step(true),
-            step(false),
-            step(false),
-            step(true),
-            step(false),
-        ],
+        history: vec![step(true), step(false), step(false), step(true), step(false)],
         rootfs: RootFs::new(vec![layer, layer]),
         ..ImageConfig::default()
     };
     assert!(config.check().is_ok());
-    let layers: Vec<Option<usize>> = config
-        .history_with_layers()
-        .into_iter()
-        .map(|(_, layer)| layer)
-        .collect();
+    let layers: Vec<Option<usize>> =
+        config.history_with_layers().into_iter().map(|(_, layer)| layer).collect();
     assert_eq!(layers, [None, Some(0), Some(1), None, None]);
 }
 

@@ -30,19 +30,14 @@ fn reads_and_writes_manifests() {
     let document = Document::parse(text.as_bytes()).unwrap();
     assert_eq!(document.to_bytes(), text.as_bytes());
     assert_eq!(document.media_type(), MediaType::OciManifest);
-    let Document::Manifest(parsed) = document else {
-        panic!("not a manifest")
-    };
+    let Document::Manifest(parsed) = document else { panic!("not a manifest") };
     assert_eq!(parsed.layers[0].size, 3);
     let mut made = Manifest::new(parsed.config.clone(), parsed.layers.clone());
     made.annotations = parsed.annotations.clone();
     assert_eq!(made, parsed);
     let docker = Manifest::new(Descriptor::of(MediaType::DockerConfig, b"abc"), Vec::new());
     assert_eq!(docker.media_type, Some(MediaType::DockerManifest));
-    assert_eq!(
-        (docker.config.size, docker.config.digest),
-        (3, Digest::of(b"abc"))
-    );
+    assert_eq!((docker.config.size, docker.config.digest), (3, Digest::of(b"abc")));
 }
 
 #[test]
@@ -64,10 +59,7 @@ fn documents_need_not_say_what_they_are() {
     let document = Document::parse(manifest("").as_bytes()).unwrap();
     assert_eq!(document.media_type(), MediaType::OciManifest);
     let docker = manifest("").replace("oci.image.config.v1", "docker.container.image.v1");
-    assert_eq!(
-        Document::parse(docker.as_bytes()).unwrap().media_type(),
-        MediaType::DockerManifest
-    );
+    assert_eq!(Document::parse(docker.as_bytes()).unwrap().media_type(), MediaType::DockerManifest);
     let nulls = manifest(r#""annotations":null,"subject":null,"#).replace("[]", "null");
     assert!(
         matches!(Document::parse(nulls.as_bytes()), Ok(Document::Manifest(manifest)) if manifest.layers.is_empty())
@@ -80,36 +72,19 @@ fn refuses_documents_that_are_two_things() {
         &manifest(r#""manifests":[],"#),
         "ambiguous document: it is both a manifest and an index",
     );
-    let both = manifest(&format!(
-        r#""mediaType":"{}","manifests":[],"#,
-        MediaType::OciManifest
-    ));
-    refuse(
-        &both,
-        "ambiguous document: it is both a manifest and an index",
-    );
+    let both = manifest(&format!(r#""mediaType":"{}","manifests":[],"#, MediaType::OciManifest));
+    refuse(&both, "ambiguous document: it is both a manifest and an index");
     let index = MediaType::OciIndex;
     let wrong = format!("document says it is {index} but has not its fields");
     refuse(&manifest(&format!(r#""mediaType":"{index}","#)), &wrong);
     let wrong =
         "document says it is application/vnd.oci.image.manifest.v1+json but has not its fields";
-    let text = format!(
-        r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#,
-        MediaType::OciManifest
-    );
+    let text =
+        format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#, MediaType::OciManifest);
     refuse(&text, wrong);
-    refuse(
-        r#"{"schemaVersion":2,"layers":[]}"#,
-        "document is neither a manifest nor an index",
-    );
-    refuse(
-        r#"{"schemaVersion":2}"#,
-        "document is neither a manifest nor an index",
-    );
-    refuse(
-        &manifest(r#""mediaType":"text/plain","#),
-        "unsupported manifest media type text/plain",
-    );
+    refuse(r#"{"schemaVersion":2,"layers":[]}"#, "document is neither a manifest nor an index");
+    refuse(r#"{"schemaVersion":2}"#, "document is neither a manifest nor an index");
+    refuse(&manifest(r#""mediaType":"text/plain","#), "unsupported manifest media type text/plain");
 }
 
 #[test]
@@ -118,17 +93,8 @@ fn refuses_old_and_unknown_schemas() {
                the image must be pushed again with a current tool";
     refuse(r#"{"schemaVersion":1,"fsLayers":[]}"#, old);
     refuse(&manifest(r#""fsLayers":[],"#), old);
-    refuse(
-        &manifest(&format!(
-            r#""mediaType":"{}","#,
-            MediaType::DockerSchema1Signed
-        )),
-        old,
-    );
-    refuse(
-        &manifest("").replace(":2,", ":3,"),
-        "unsupported manifest schema version 3",
-    );
+    refuse(&manifest(&format!(r#""mediaType":"{}","#, MediaType::DockerSchema1Signed)), old);
+    refuse(&manifest("").replace(":2,", ":3,"), "unsupported manifest schema version 3");
     refuse("{}", "unsupported manifest schema version 0");
 }
 
@@ -153,10 +119,7 @@ fn refuses_what_is_malformed_or_too_large() {
     let deep = format!(r#""x":{}1{},"#, "[".repeat(100_000), "]".repeat(100_000));
     assert!(Document::parse(manifest(&deep).as_bytes()).is_ok());
     let large = manifest("") + &" ".repeat(MAX_DOCUMENT_BYTES);
-    refuse(
-        &large,
-        &format!("document of {} bytes is larger than 4194304", large.len()),
-    );
+    refuse(&large, &format!("document of {} bytes is larger than 4194304", large.len()));
 }
 
 #[test]
@@ -164,16 +127,12 @@ fn finds_the_best_image_for_a_platform() {
     let entry = |platform: &str, number: u64| {
         let platform = Some(platform).filter(|text| !text.is_empty());
         let platform = platform.map(|text| text.parse().unwrap());
-        Descriptor {
-            platform,
-            ..Descriptor::new(MediaType::OciManifest, Digest::of(b""), number)
-        }
+        Descriptor { platform, ..Descriptor::new(MediaType::OciManifest, Digest::of(b""), number) }
     };
     let mut attestation = entry("", 9);
-    attestation.annotations.insert(
-        "vnd.docker.reference.type".into(),
-        "attestation-manifest".into(),
-    );
+    attestation
+        .annotations
+        .insert("vnd.docker.reference.type".into(), "attestation-manifest".into());
     let mut index = Index::new(vec![
         attestation,
         entry("linux/arm/v5", 1),

@@ -27,9 +27,7 @@ pub(super) fn serving<'a>(architecture: &'a str, variant: &str) -> Vec<(&'a str,
 
 fn older_arm<'a>(generation: u32) -> Vec<(&'a str, String)> {
     let older = (5..generation.min(16)).rev();
-    older
-        .map(|generation| ("arm", format!("v{generation}")))
-        .collect()
+    older.map(|generation| ("arm", format!("v{generation}"))).collect()
 }
 
 /// Generations of 64-bit ARM count `v8`, `v8.1` … and `v9`, `v9.1` …; `v9.N` can do what `v8.N+5` can.
@@ -45,11 +43,8 @@ fn older_arm64<'a>(variant: &str) -> Vec<(&'a str, String)> {
         (major, 0) => format!("v{major}"),
         (major, minor) => format!("v{major}.{minor}"),
     };
-    let below = |major: u32, end: u32| {
-        (0..end)
-            .rev()
-            .map(move |minor| ("arm64", name(major, minor)))
-    };
+    let below =
+        |major: u32, end: u32| (0..end).rev().map(move |minor| ("arm64", name(major, minor)));
     match major {
         8 => below(8, minor).collect(),
         9 => below(9, minor).chain(below(8, minor + 6)).collect(),

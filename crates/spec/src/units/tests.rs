@@ -44,13 +44,9 @@ fn reads_sizes() {
     assert_eq!(parse_size("inf 1"), Err(number("inf 1")));
     assert_eq!(parse_size("inf "), Err(number("inf")));
     assert_eq!(parse_size("1e999"), Err(number("1e999")));
-    for (text, rest) in [
-        ("1ki", "ki"),
-        ("1bb", "bb"),
-        ("1kbb", "kbb"),
-        ("1e", "e"),
-        ("1\u{e9}", "\u{e9}"),
-    ] {
+    for (text, rest) in
+        [("1ki", "ki"), ("1bb", "bb"), ("1kbb", "kbb"), ("1e", "e"), ("1\u{e9}", "\u{e9}")]
+    {
         assert_eq!(parse_size(text), Err(suffix(rest)));
     }
 }
@@ -69,10 +65,7 @@ fn agrees_with_the_vectors() {
     let sizes = crate::vectors::rows("hsize.tsv").unwrap();
     for row in &sizes {
         let size: f64 = row[0].parse().unwrap();
-        assert_eq!(
-            row[1..],
-            [human_size(size), bytes_size(size), human_size_3(size)]
-        );
+        assert_eq!(row[1..], [human_size(size), bytes_size(size), human_size_3(size)]);
     }
     assert!(rows.len() > 10 && sizes.len() > 5);
 }

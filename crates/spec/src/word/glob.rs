@@ -61,11 +61,7 @@ impl Glob {
         let mut last_end = None;
         let mut done = false;
         while place <= letters.len() {
-            let found = if done {
-                None
-            } else {
-                match_length(&self.0, &letters[place..], true)
-            };
+            let found = if done { None } else { match_length(&self.0, &letters[place..], true) };
             // An empty match directly after another match is part of that one.
             let found = found.filter(|length| *length > 0 || last_end != Some(place));
             if let Some(length) = found {
@@ -99,10 +95,7 @@ fn match_length(parts: &[Part], letters: &[char], longest: bool) -> Option<usize
             found = Some(length);
         }
         let wanted = longest || found.is_none();
-        let Some(letter) = letters
-            .get(length)
-            .filter(|_| wanted && ways.contains(&true))
-        else {
+        let Some(letter) = letters.get(length).filter(|_| wanted && ways.contains(&true)) else {
             break;
         };
         for place in (0..ways.len()).rev() {

@@ -17,11 +17,7 @@ fn env(name: &str) -> Option<String> {
 
 #[track_caller]
 fn one(word: &str, expected: &str) {
-    assert_eq!(
-        expand_word(word, '\\', &env).as_deref(),
-        Ok(expected),
-        "{word}"
-    );
+    assert_eq!(expand_word(word, '\\', &env).as_deref(), Ok(expected), "{word}");
 }
 
 #[track_caller]
@@ -31,11 +27,7 @@ fn many(word: &str, expected: &[&str]) {
 
 #[track_caller]
 fn refuse(word: &str, words: &str) {
-    assert_eq!(
-        expand_word(word, '\\', &env).unwrap_err().to_string(),
-        words,
-        "{word}"
-    );
+    assert_eq!(expand_word(word, '\\', &env).unwrap_err().to_string(), words, "{word}");
     assert!(expand_words(word, '\\', &env).is_err());
 }
 
@@ -45,18 +37,9 @@ fn quotes_and_escapes() {
     one("\"\\\"\\$\\\\\\n\"", "\"$\\\\n");
     one("a\\", "a");
     one("\\a\\ b", "a b");
-    refuse(
-        "'a",
-        "unexpected end of statement while looking for matching single-quote",
-    );
-    refuse(
-        "\"a",
-        "unexpected end of statement while looking for matching double-quote",
-    );
-    refuse(
-        "\"a\\",
-        "unexpected end of statement while looking for matching double-quote",
-    );
+    refuse("'a", "unexpected end of statement while looking for matching single-quote");
+    refuse("\"a", "unexpected end of statement while looking for matching double-quote");
+    refuse("\"a\\", "unexpected end of statement while looking for matching double-quote");
     assert_eq!(expand_word("`$A\\$A", '`', &env).unwrap(), "$A\\1");
 }
 
@@ -80,10 +63,7 @@ fn variables_and_modifiers() {
     refuse("${A:=b}", "unsupported modifier (:=) in substitution");
     refuse("${A:#b}", "unsupported modifier (:#) in substitution");
     refuse("${A^}", "unsupported modifier (^) in substitution");
-    refuse(
-        &"${A:-".repeat(100_000),
-        "substitutions are nested too deeply",
-    );
+    refuse(&"${A:-".repeat(100_000), "substitutions are nested too deeply");
     one(&format!("{}x{}", "${N:-".repeat(60), "}".repeat(60)), "x");
 }
 
@@ -94,10 +74,7 @@ fn patterns() {
     one("${FILE%.*}", "/usr/lib/bar.tar");
     one("${FILE%%.*}", "/usr/lib/bar");
     one("${FILE%.?z}", "/usr/lib/bar.tar");
-    one(
-        "${FILE#nothing}${FILE%}",
-        "/usr/lib/bar.tar.gz/usr/lib/bar.tar.gz",
-    );
+    one("${FILE#nothing}${FILE%}", "/usr/lib/bar.tar.gz/usr/lib/bar.tar.gz");
     one("${ECHO/bar/$A}", "foo1barfoo");
     one("${ECHO//bar/}", "foofoo");
     one("${ECHO//b*r/-}", "foo-foo");
@@ -133,9 +110,7 @@ fn agrees_with_the_vectors() {
         let env: Vec<String> = serde_json::from_str(&row[1]).unwrap();
         let lookup = |name: &str| {
             let pair = env.iter().filter_map(|pair| pair.split_once('='));
-            pair.rev()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value.to_owned())
+            pair.rev().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
         };
         let word: String = serde_json::from_str(&row[2]).unwrap();
         let one = expand_word(&word, escape, &lookup);

@@ -42,10 +42,11 @@ impl Erofs {
         create_private(target)?;
         let index = self.paths.index(&layer.chain);
         let tar = self.paths.blob(&layer.diff.0);
-        let mount = sys::mount::erofs(&index, &tar, false).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => StoreError::NoLayer(layer.chain),
-            _ => StoreError::Mount { driver: DriverKind::Erofs, source },
-        })?;
+        let mount =
+            sys::mount::erofs(&index, &tar, false).map_err(|source| match source.kind() {
+                std::io::ErrorKind::NotFound => StoreError::NoLayer(layer.chain),
+                _ => StoreError::Mount { driver: DriverKind::Erofs, source },
+            })?;
         sys::mount::attach(&mount, target).map_err(StoreError::io("mount on", target))
     }
 
@@ -118,8 +119,11 @@ impl Driver for Erofs {
             data.insert("UpperDir".to_owned(), path(self.paths.layer_mount(&top.chain)));
             data.insert("Index".to_owned(), path(self.paths.index(&top.chain)));
             data.insert("Tar".to_owned(), path(self.paths.blob(&top.diff.0)));
-            let lower: Vec<_> =
-                below.iter().rev().map(|layer| path(self.paths.layer_mount(&layer.chain))).collect();
+            let lower: Vec<_> = below
+                .iter()
+                .rev()
+                .map(|layer| path(self.paths.layer_mount(&layer.chain)))
+                .collect();
             if !lower.is_empty() {
                 data.insert("LowerDir".to_owned(), lower.join(":"));
             }

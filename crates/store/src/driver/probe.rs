@@ -62,7 +62,8 @@ fn fit_erofs(scratch: &Path) -> Result<Result<(), String>> {
     }
     let (index, tar) = (scratch.join("trial-index"), scratch.join("trial-tar"));
     let prepare = || -> io::Result<()> {
-        let mut tar_file = File::options().read(true).write(true).create(true).truncate(true).open(&tar)?;
+        let mut tar_file =
+            File::options().read(true).write(true).create(true).truncate(true).open(&tar)?;
         tar_file.write_all(&[0; 1024])?;
         let out = File::create(&index)?;
         write_index(&LayerTree::new(TreeLimits::default()), [7; 16], Some(&tar_file), 1024, &out)

@@ -55,7 +55,8 @@ pub fn large_files(driver: &str) {
             let start = at.saturating_sub(4);
             let count = file.read_at(&mut data, start).expect("it can be read");
             let wanted = |place: u64| {
-                let inside = pieces.iter().any(|(at, len)| place >= *at && place < at + *len as u64);
+                let inside =
+                    pieces.iter().any(|(at, len)| place >= *at && place < at + *len as u64);
                 if inside { b'L' } else { 0 }
             };
             for (index, byte) in data[..count].iter().enumerate() {
@@ -109,7 +110,8 @@ pub fn sparse_formats(driver: &str) {
 
 /// What the tar program makes of a folder; nothing where there is none.
 fn pack(folder: &Path, options: &[&str]) -> Option<Vec<u8>> {
-    let output = Command::new("tar").args(options).arg("-cf-").arg("-C").arg(folder).arg(".").output();
+    let output =
+        Command::new("tar").args(options).arg("-cf-").arg("-C").arg(folder).arg(".").output();
     output.ok().filter(|output| output.status.success()).map(|output| output.stdout)
 }
 

@@ -20,7 +20,8 @@ pub fn writes_are_refused(driver: &str) {
     let Some(scratch) = open(driver) else { return };
     let layer = Layer::new().file("f", "1").folder("d").file("d/g", "2");
     for count in [1, 3] {
-        let tars: Vec<_> = (0..count).map(|n| layer.clone().file(format!("n{n}"), "").tar()).collect();
+        let tars: Vec<_> =
+            (0..count).map(|n| layer.clone().file(format!("n{n}"), "").tar()).collect();
         let view = scratch.view(scratch.add_tars(&tars).expect("it is taken")).expect("it mounts");
         let view = view.as_fd();
         let open = |name, flags| rustix::fs::openat(view, name, flags, Mode::from(0o600)).map(drop);
@@ -31,7 +32,10 @@ pub fn writes_are_refused(driver: &str) {
             ("remove", rustix::fs::unlinkat(view, "d/g", rustix::fs::AtFlags::empty())),
             ("mkdir", rustix::fs::mkdirat(view, "d/new", Mode::from(0o700))),
             ("rename", rustix::fs::renameat(view, "f", view, "g")),
-            ("chmod", rustix::fs::chmodat(view, "f", Mode::from(0o777), rustix::fs::AtFlags::empty())),
+            (
+                "chmod",
+                rustix::fs::chmodat(view, "f", Mode::from(0o777), rustix::fs::AtFlags::empty()),
+            ),
             ("symlink", rustix::fs::symlinkat("x", view, "new")),
         ];
         for (what, result) in refused {
@@ -127,7 +131,8 @@ pub fn many_processes(driver: &str) {
     let settings = scratch.settings();
     let role = format!("{}|{}|{driver}", settings.root.display(), settings.run.display());
     let name = format!("drivers::{driver}::many_processes");
-    let children: Vec<_> = (0..4).map(|_| child(&name, &role).spawn().expect("it starts")).collect();
+    let children: Vec<_> =
+        (0..4).map(|_| child(&name, &role).spawn().expect("it starts")).collect();
     for mut child in children {
         assert!(child.wait().expect("it ends").success(), "a child failed");
     }
@@ -157,8 +162,11 @@ pub fn removal_while_mounted(driver: &str) {
     let collected = scratch.store.collect().expect("it can be collected");
     assert_eq!(collected.layers.len(), layers.len());
     assert_eq!(scratch.store.present().expect("it can be listed"), Default::default());
-    let inner: Vec<_> =
-        scratch.mounts().into_iter().filter(|path| path.starts_with(&scratch.settings().run)).collect();
+    let inner: Vec<_> = scratch
+        .mounts()
+        .into_iter()
+        .filter(|path| path.starts_with(&scratch.settings().run))
+        .collect();
     assert!(inner.is_empty(), "still mounted: {inner:?}");
     scratch.must_be_clean();
     // A second image that shares its lower layers keeps them, and only them.
@@ -174,7 +182,7 @@ pub fn removal_while_mounted(driver: &str) {
 pub fn shared_mounts(driver: &str) {
     let Some(scratch) = open(driver) else { return };
     let tar = Layer::new().file("f", "shared").tar();
-    let top = scratch.add_tars(&[tar.clone()]).expect("it is taken");
+    let top = scratch.add_tars(std::slice::from_ref(&tar)).expect("it is taken");
     let identity = || {
         let view = scratch.view(top).expect("it mounts");
         let stat = sys::fs::stat(&view, "f").expect("it is there");
@@ -191,7 +199,7 @@ pub fn shared_mounts(driver: &str) {
         scratch.view(top).expect("it mounts");
     }
     assert!(scratch.mounts().len() <= before + 2);
-    let missing = scratch.store.tables().map_err(StoreError::from).and_then(|tables| {
+    let missing = scratch.store.tables().and_then(|tables| {
         scratch.store.stacked(Some(ChainId(spec::Digest::of(b"nothing"))), &tables.layers)
     });
     assert!(matches!(missing, Err(StoreError::NoLayer(_))));

@@ -30,13 +30,18 @@ pub fn kinds_of_entries(driver: &str) {
     for (one, below) in makers {
         check(&scratch, one, &[below(Layer::new())]);
         for (two, above) in makers {
-            check(&scratch, &format!("{two} over {one}"), &[below(Layer::new()), above(Layer::new())]);
+            check(
+                &scratch,
+                &format!("{two} over {one}"),
+                &[below(Layer::new()), above(Layer::new())],
+            );
         }
     }
     let linked = Layer::new().folder("a").file("a/1", "same").hard_link("b", "a/1").link("l", "a");
     check(&scratch, "links to links", &[linked.clone().hard_link("l2", "l").hard_link("p", "a/1")]);
     check(&scratch, "a name of three goes", &[linked, Layer::new().whiteout("b")]);
-    let fifos = Layer::new().fifo("f").hard_link("g", "f").char_device("c", 1, 3).hard_link("d", "c");
+    let fifos =
+        Layer::new().fifo("f").hard_link("g", "f").char_device("c", 1, 3).hard_link("d", "c");
     check(&scratch, "hard links of nodes", &[fifos]);
 }
 
@@ -57,12 +62,14 @@ pub fn long_and_odd_names(driver: &str) {
     for length in [1, 59, 60, 61, 447, 448, 449, 511, 512, 513, 1023, 1024, 4094, 4095] {
         layer = layer.link(format!("link-{length}"), vec![b't'; length]);
     }
-    let names = ["...", "..a", "a..", " ", "\t", "\n", "-", "~", "wh.x", ".wh", "a.wh.b", "é", "e\u{301}"];
+    let names =
+        ["...", "..a", "a..", " ", "\t", "\n", "-", "~", "wh.x", ".wh", "a.wh.b", "é", "e\u{301}"];
     for name in names {
         layer = layer.file(format!("odd/{name}"), name);
     }
     check(&scratch, "names", &[layer.clone()]);
-    let hides = names.iter().fold(Layer::new(), |layer, name| layer.whiteout(format!("odd/{name}")));
+    let hides =
+        names.iter().fold(Layer::new(), |layer, name| layer.whiteout(format!("odd/{name}")));
     check(&scratch, "odd names hidden", &[layer, hides.whiteout(vec![b'n'; 251])]);
 }
 
@@ -86,31 +93,45 @@ pub fn implied_folders(driver: &str) {
         .link("to-a", "a");
     let new = |layer: Layer| layer.file("a/b/c/new", "3");
     check(&scratch, "inherited", &[base.clone(), new(Layer::new())]);
-    check(&scratch, "through a layer between", &[
-        base.clone(),
-        Layer::new().file("other", ""),
-        new(Layer::new()),
-    ]);
-    check(&scratch, "changed between", &[
-        base.clone(),
-        Layer::new().folder("a/b").mode(0o750),
-        new(Layer::new()),
-        Layer::new().file("a/b/c/newer", ""),
-    ]);
-    check(&scratch, "hidden between", &[base.clone(), Layer::new().whiteout("a"), new(Layer::new())]);
+    check(
+        &scratch,
+        "through a layer between",
+        &[base.clone(), Layer::new().file("other", ""), new(Layer::new())],
+    );
+    check(
+        &scratch,
+        "changed between",
+        &[
+            base.clone(),
+            Layer::new().folder("a/b").mode(0o750),
+            new(Layer::new()),
+            Layer::new().file("a/b/c/newer", ""),
+        ],
+    );
+    check(
+        &scratch,
+        "hidden between",
+        &[base.clone(), Layer::new().whiteout("a"), new(Layer::new())],
+    );
     check(&scratch, "opaque between", &[base.clone(), Layer::new().opaque("a"), new(Layer::new())]);
     check(&scratch, "opaque in the layer itself", &[base.clone(), new(Layer::new().opaque("a"))]);
-    check(&scratch, "replaced in the layer itself", &[
-        base.clone(),
-        new(Layer::new().whiteout("a").folder("a")),
-    ]);
+    check(
+        &scratch,
+        "replaced in the layer itself",
+        &[base.clone(), new(Layer::new().whiteout("a").folder("a"))],
+    );
     check(&scratch, "over a file", &[base.clone(), Layer::new().file("plain/x", "")]);
     check(&scratch, "over a link", &[base.clone(), Layer::new().file("to-a/x", "")]);
-    check(&scratch, "listed after its content", &[
-        base.clone(),
-        new(Layer::new()).folder("a/b").mode(0o711).folder("a").mode(0o733),
-    ]);
-    check(&scratch, "implied by a whiteout", &[base, Layer::new().whiteout("a/b/old").whiteout("n/x")]);
+    check(
+        &scratch,
+        "listed after its content",
+        &[base.clone(), new(Layer::new()).folder("a/b").mode(0o711).folder("a").mode(0o733)],
+    );
+    check(
+        &scratch,
+        "implied by a whiteout",
+        &[base, Layer::new().whiteout("a/b/old").whiteout("n/x")],
+    );
 }
 
 /// Opaque folders at every place, the root included.
@@ -125,7 +146,10 @@ pub fn opaque_folders(driver: &str) {
         ("inner", Layer::new().opaque("d/s")),
         ("root", Layer::new().opaque("").file("only", "")),
         ("root, with folders", Layer::new().file("d/new", "").folder("top").opaque("")),
-        ("root, with marks", Layer::new().opaque("").whiteout("d").whiteout("none").whiteout("top")),
+        (
+            "root, with marks",
+            Layer::new().opaque("").whiteout("d").whiteout("none").whiteout("top"),
+        ),
         ("over a file", Layer::new().opaque("top")),
     ];
     for (what, layer) in cases {
@@ -194,7 +218,10 @@ pub fn attributes_that_disagree(driver: &str) {
         .xattr("system.posix_acl_access", acl(&[(1, 6, !0), (4, 4, !0), (32, 0, !0)]))
         .file("real", "")
         .mode(0o777)
-        .xattr("system.posix_acl_access", acl(&[(1, 6, !0), (2, 7, 5), (4, 4, !0), (16, 5, !0), (32, 0, !0)]));
+        .xattr(
+            "system.posix_acl_access",
+            acl(&[(1, 6, !0), (2, 7, 5), (4, 4, !0), (16, 5, !0), (32, 0, !0)]),
+        );
     let tree = loaded(&scratch, &[acl]);
     let (plain, real) = (tree.get("plain").expect("there"), tree.get("real").expect("there"));
     assert_eq!((plain.mode, plain.xattrs.len()), (0o640, 0));

@@ -46,10 +46,13 @@ pub fn compressed_forms(driver: &str) {
     let layer = crate::random::layer(5, 200);
     let tree = apply(std::slice::from_ref(&layer));
     let plain = spec::Digest::of(&layer.tar());
-    for (program, describable) in [("gzip", true), ("zstd", true), ("bzip2", false), ("xz", false)] {
+    for (program, describable) in [("gzip", true), ("zstd", true), ("bzip2", false), ("xz", false)]
+    {
         let Some(bytes) = layer.compressed(program) else { continue };
-        let scratch = Scratch::with_driver(scratch.store.driver().kind()).expect("it worked before");
-        let top = scratch.add_tars(&[bytes.clone()]).expect("a compressed layer is taken");
+        let scratch =
+            Scratch::with_driver(scratch.store.driver().kind()).expect("it worked before");
+        let top =
+            scratch.add_tars(std::slice::from_ref(&bytes)).expect("a compressed layer is taken");
         let record = scratch.record(top.expect("there is one layer"));
         assert_eq!(record.diff.0, plain, "{program}");
         let kept = record.blob.as_ref().map(|blob| (blob.digest, blob.bytes));

@@ -11,18 +11,44 @@ use crate::support::Mica;
 fn flags_come_before_the_environment_before_the_file() {
     let mica = Mica::new();
     let (home, place) = (mica.path(""), |name: &str| mica.path(name).display().to_string());
-    mica.file("settings.toml", format!("data-root = '{}'\nstorage-driver = 'overlay'\n", place("file-root")));
-    let root = |line: &str| mica.ok(&format!("{line} info -f '{{{{.DockerRootDir}}}} {{{{.Driver}}}}'"));
+    mica.file(
+        "settings.toml",
+        format!("data-root = '{}'\nstorage-driver = 'overlay'\n", place("file-root")),
+    );
+    let root =
+        |line: &str| mica.ok(&format!("{line} info -f '{{{{.DockerRootDir}}}} {{{{.Driver}}}}'"));
     // The environment names a root already; the file's driver is the only one.
     assert_eq!(root("--config settings.toml"), format!("{} overlay", mica.root().display()));
-    assert_eq!(root(&format!("--config {} --data-root flag-root", home.join("settings.toml").display())), format!("{} overlay", place("flag-root")));
-    let output = mica.command("--config settings.toml info -f '{{.DockerRootDir}}'").env_remove("MICA_ROOT").output().unwrap();
+    assert_eq!(
+        root(&format!("--config {} --data-root flag-root", home.join("settings.toml").display())),
+        format!("{} overlay", place("flag-root"))
+    );
+    let output = mica
+        .command("--config settings.toml info -f '{{.DockerRootDir}}'")
+        .env_remove("MICA_ROOT")
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{}\n", place("file-root")));
-    assert_eq!(root("--data-root other --storage-driver overlay"), format!("{} overlay", place("other")));
-    assert_eq!(mica.ok("--run-root here info -f '{{.RunRoot}}'").split("/work/").nth(1).unwrap().split('/').next(), Some("here"));
+    assert_eq!(
+        root("--data-root other --storage-driver overlay"),
+        format!("{} overlay", place("other"))
+    );
+    assert_eq!(
+        mica.ok("--run-root here info -f '{{.RunRoot}}'")
+            .split("/work/")
+            .nth(1)
+            .unwrap()
+            .split('/')
+            .next(),
+        Some("here")
+    );
     // A folder stands for the file in it.
     mica.file("folder/config.toml", format!("data-root = '{}'\n", place("folder-root")));
-    let output = mica.command("--config folder info -f '{{.DockerRootDir}}'").env_remove("MICA_ROOT").output().unwrap();
+    let output = mica
+        .command("--config folder info -f '{{.DockerRootDir}}'")
+        .env_remove("MICA_ROOT")
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{}\n", place("folder-root")));
     fs::create_dir(mica.path("empty")).unwrap();
     mica.ok("--config empty images");
@@ -96,10 +122,8 @@ fn a_driver_that_does_not_fit_says_why() {
 #[test]
 fn unknown_words() {
     let mica = Mica::new();
-    mica.run("nope").fails(
-        1,
-        "mica: unknown command: mica nope\n\nRun 'mica --help' for more information\n",
-    );
+    mica.run("nope")
+        .fails(1, "mica: unknown command: mica nope\n\nRun 'mica --help' for more information\n");
     let run = mica.run("imags");
     assert!(run.code == 1 && run.err.contains("Did you mean 'mica images'?"), "{run}");
     mica.run("image nope").complains(1, "mica: unknown command: mica image nope\n");
@@ -158,7 +182,10 @@ fn completion_in_a_real_shell() {
 fn a_closed_pipe_is_no_panic() {
     let mica = Mica::new();
     mica.import("base");
-    let script = format!("{} history --no-trunc base | true; echo ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_mica"));
+    let script = format!(
+        "{} history --no-trunc base | true; echo ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_mica")
+    );
     let output = mica.program("bash").args(["-c", &script]).output().unwrap();
     let code = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     assert!(code == "0" || code == "141", "{code}: {}", String::from_utf8_lossy(&output.stderr));
@@ -169,5 +196,7 @@ fn what_json_the_settings_show() {
     let mica = Mica::new();
     let info = mica.json("info --format json");
     assert_eq!(info["ServerVersion"], json!(env!("CARGO_PKG_VERSION")));
-    assert!(info["DriverStatus"].as_array().unwrap().iter().any(|pair| pair[0] == "Chosen because"));
+    assert!(
+        info["DriverStatus"].as_array().unwrap().iter().any(|pair| pair[0] == "Chosen because")
+    );
 }

@@ -41,8 +41,15 @@ const COMMANDS: &[(&str, &[&str])] = &[
 
 /// Commands that docker does not have.
 const OWN: &[&str] = &[
-    "image diff", "image export-layout", "image files", "image mount", "image tree", "image unmount",
-    "image why", "system check", "system sync",
+    "image diff",
+    "image export-layout",
+    "image files",
+    "image mount",
+    "image tree",
+    "image unmount",
+    "image why",
+    "system check",
+    "system sync",
 ];
 
 /// A flag as help shows it: its letter, its name, what it takes.
@@ -59,7 +66,8 @@ fn flags(help: &str) -> BTreeSet<Shown> {
     lines
         .map(|line| {
             let line = line.trim_start();
-            let letter = line.strip_prefix('-').and_then(|rest| rest.chars().next()).filter(|l| *l != '-');
+            let letter =
+                line.strip_prefix('-').and_then(|rest| rest.chars().next()).filter(|l| *l != '-');
             let long = &line[line.find("--").unwrap()..];
             let mut words = long.split_whitespace();
             let name = words.next().unwrap().to_owned();
@@ -102,7 +110,15 @@ fn dockers_flags_are_all_here_with_the_same_letters_and_values() {
             assert_eq!(line(&ours, "Usage:"), line(&theirs, "Usage:"), "{command}");
         }
         if theirs.contains("\nAliases:\n") {
-            let aliases = |help: &str| help.split("\nAliases:\n").nth(1).unwrap().lines().next().unwrap().replace("docker", "mica");
+            let aliases = |help: &str| {
+                help.split("\nAliases:\n")
+                    .nth(1)
+                    .unwrap()
+                    .lines()
+                    .next()
+                    .unwrap()
+                    .replace("docker", "mica")
+            };
             assert_eq!(aliases(&ours), aliases(&theirs), "{command}");
         }
     }
@@ -116,11 +132,18 @@ fn every_command_has_a_page() {
         assert!(page.starts_with(&format!("Usage:  mica {command}")), "{page}");
         assert_eq!(mica.ok(&format!("help {command}")), page);
         let run = mica.run(&format!("{command} -h"));
-        assert!(run.code == 0 && run.err.contains("Flag shorthand -h has been deprecated"), "{run}");
+        assert!(
+            run.code == 0 && run.err.contains("Flag shorthand -h has been deprecated"),
+            "{run}"
+        );
         assert!(page.lines().all(|line| line.chars().count() <= 100), "{page}");
     }
     // What is beyond docker, or has more than one way, comes with examples.
-    for command in OWN.iter().filter(|command| command.starts_with("image")).chain(&["import", "load", "save", "images"]) {
+    for command in OWN
+        .iter()
+        .filter(|command| command.starts_with("image"))
+        .chain(&["import", "load", "save", "images"])
+    {
         let page = mica.ok(&format!("{command} --help"));
         let simple = ["image files", "image tree", "image unmount"].contains(command);
         assert!(simple || page.contains("\nExamples:\n  "), "{page}");
@@ -131,8 +154,27 @@ fn every_command_has_a_page() {
 fn pages_name_every_command() {
     let mica = Mica::new();
     let page = mica.ok("--help");
-    for word in ["images", "image", "import", "inspect", "load", "rmi", "save", "tag", "history", "system", "manifest", "events", "info", "version", "completion"] {
-        assert!(page.lines().any(|line| line.trim_start().split(' ').next() == Some(word)), "{word}: {page}");
+    for word in [
+        "images",
+        "image",
+        "import",
+        "inspect",
+        "load",
+        "rmi",
+        "save",
+        "tag",
+        "history",
+        "system",
+        "manifest",
+        "events",
+        "info",
+        "version",
+        "completion",
+    ] {
+        assert!(
+            page.lines().any(|line| line.trim_start().split(' ').next() == Some(word)),
+            "{word}: {page}"
+        );
     }
     assert!(!page.contains("__complete"), "{page}");
     let page = mica.ok("image --help");

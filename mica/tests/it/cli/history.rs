@@ -7,7 +7,10 @@ use crate::support::{Image, Mica, short, small};
 
 fn app() -> Image {
     Image::new(&["app:1.0"])
-        .layer(small(), "/bin/sh -c #(nop) ADD file:0123456789abcdef0123456789abcdef0123456789abcdef in /")
+        .layer(
+            small(),
+            "/bin/sh -c #(nop) ADD file:0123456789abcdef0123456789abcdef0123456789abcdef in /",
+        )
         .step("ENV A=1")
         .layer(Layer::new().file("app", "app"), "COPY app / # <here>")
 }
@@ -100,7 +103,8 @@ fn an_image_without_a_history_still_has_layers() {
     for (number, layer) in layer.layers().iter().enumerate() {
         parts = parts.file(format!("{number}.tar"), layer.tar());
     }
-    let manifest = json!([{ "Config": "c.json", "RepoTags": ["bare:1"], "Layers": ["0.tar", "1.tar"] }]);
+    let manifest =
+        json!([{ "Config": "c.json", "RepoTags": ["bare:1"], "Layers": ["0.tar", "1.tar"] }]);
     mica.file("bare.tar", parts.file("manifest.json", manifest.to_string()).tar());
     mica.ok("load -i bare.tar");
     assert_eq!(mica.ok("history -q bare:1").lines().count(), 2);
@@ -111,12 +115,14 @@ fn an_image_without_a_history_still_has_layers() {
 fn mistakes_are_told_in_dockers_words() {
     let mica = Mica::new();
     mica.load(&app());
-    mica.run("history nothere").fails(1, "Error response from daemon: No such image: nothere:latest\n");
+    mica.run("history nothere")
+        .fails(1, "Error response from daemon: No such image: nothere:latest\n");
     mica.run("history").fails(
         1,
         "mica: 'mica history' requires 1 argument\n\n\
          Usage:  mica history [OPTIONS] IMAGE\n\n\
          Run 'mica history --help' for more information\n",
     );
-    mica.run("history --platform linux/s390x app:1.0").complains(1, "does not provide the specified platform");
+    mica.run("history --platform linux/s390x app:1.0")
+        .complains(1, "does not provide the specified platform");
 }

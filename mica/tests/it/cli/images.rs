@@ -48,7 +48,8 @@ impl Shelf {
 fn a_table_with_a_line_for_each_name() {
     let shelf = shelf();
     let Shelf { mica, base, app, bare } = &shelf;
-    let (age, small, large, tiny) = (shelf.age(), shelf.size(base), shelf.size(app), shelf.size(bare));
+    let (age, small, large, tiny) =
+        (shelf.age(), shelf.size(base), shelf.size(app), shelf.size(bare));
     let (base, app, bare) = (short(base), short(app), short(bare));
     let expected = format!(
         "REPOSITORY             TAG       IMAGE ID       CREATED       SIZE\n\
@@ -75,7 +76,8 @@ fn an_empty_store_has_a_header() {
     mica.run("images").prints("REPOSITORY   TAG       IMAGE ID   CREATED   SIZE\n");
     mica.run("images -q").prints("");
     mica.run("images --format json").prints("");
-    mica.run("images --digests").prints("REPOSITORY   TAG       DIGEST    IMAGE ID   CREATED   SIZE\n");
+    mica.run("images --digests")
+        .prints("REPOSITORY   TAG       DIGEST    IMAGE ID   CREATED   SIZE\n");
 }
 
 #[test]
@@ -89,7 +91,9 @@ fn ids_long_and_short() {
         mica.ok("images --digests --format '{{.Tag}} {{.Digest}}' base"),
         "latest <none>\ntwo <none>"
     );
-    assert!(mica.ok("images --digests base").starts_with("REPOSITORY   TAG       DIGEST    IMAGE ID"));
+    assert!(
+        mica.ok("images --digests base").starts_with("REPOSITORY   TAG       DIGEST    IMAGE ID")
+    );
 }
 
 const NAMES: &str = "--format '{{.Repository}}:{{.Tag}}'";
@@ -129,7 +133,8 @@ fn filters() {
         let found = mica.ok(&format!("images -q --no-trunc {arguments}"));
         let mut found: Vec<&str> = found.lines().collect();
         let mut expected = expected.to_vec();
-        (found.sort(), expected.sort());
+        found.sort();
+        expected.sort();
         found.dedup();
         assert_eq!(found, expected, "{arguments}");
     };
@@ -195,7 +200,10 @@ fn formats() {
             "UniqueSize": "N/A",
         })
     );
-    assert_eq!(mica.ok("images --format '{{json .}}' base:two"), mica.ok("images --format json base:two"));
+    assert_eq!(
+        mica.ok("images --format '{{json .}}' base:two"),
+        mica.ok("images --format json base:two")
+    );
     // As docker's own encoder has it.
     assert!(mica.ok("images --format json base:two").contains("\"Digest\":\"\\u003cnone\\u003e\""));
 }

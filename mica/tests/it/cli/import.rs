@@ -42,7 +42,8 @@ fn the_same_import_gives_the_same_image_everywhere() {
 #[test]
 fn standard_input_is_a_source() {
     let mica = Mica::new();
-    mica.run_with("import - piped", &small().tar()).prints(&format!("{}\n", mica.ok("images -q --no-trunc piped")));
+    mica.run_with("import - piped", &small().tar())
+        .prints(&format!("{}\n", mica.ok("images -q --no-trunc piped")));
     let file = mica.file("small.tar", small().tar());
     let mut command = mica.command("import - redirected");
     let output = command.stdin(Stdio::from(std::fs::File::open(file).unwrap())).output().unwrap();
@@ -83,7 +84,8 @@ fn a_url_is_a_source() {
     assert_eq!(image["Id"], json!(id));
     assert_eq!(image["Comment"], json!(format!("Imported from {url}/rootfs.tar")));
     // A server that does not say how much there is.
-    let (url, server) = serve([b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".as_slice(), &tar].concat());
+    let (url, server) =
+        serve([b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".as_slice(), &tar].concat());
     mica.ok(&format!("import {url}/ open-ended"));
     server.join().unwrap();
     assert_eq!(mica.json("inspect open-ended")[0]["RootFS"], image["RootFS"]);
@@ -100,7 +102,8 @@ fn a_url_that_fails_leaves_nothing() {
     let counted = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", tar.len());
     let (url, _) = serve([counted.as_bytes(), &tar[..700]].concat());
     mica.run(&format!("import {url}/short cut")).complains(1, "error: ");
-    mica.run("import http://127.0.0.1:1/x").complains(1, "error: cannot fetch http://127.0.0.1:1/x");
+    mica.run("import http://127.0.0.1:1/x")
+        .complains(1, "error: cannot fetch http://127.0.0.1:1/x");
     assert_eq!(mica.ok("images -aq"), "");
     mica.must_be_empty();
 }

@@ -44,8 +44,21 @@ fn an_array_with_dockers_fields() {
     assert_eq!(
         keys,
         [
-            "Id", "RepoTags", "RepoDigests", "Parent", "Comment", "Created", "DockerVersion",
-            "Author", "Architecture", "Os", "Size", "GraphDriver", "RootFS", "Metadata", "Config"
+            "Id",
+            "RepoTags",
+            "RepoDigests",
+            "Parent",
+            "Comment",
+            "Created",
+            "DockerVersion",
+            "Author",
+            "Architecture",
+            "Os",
+            "Size",
+            "GraphDriver",
+            "RootFS",
+            "Metadata",
+            "Config"
         ]
     );
     assert_eq!(mica.ok("inspect app:1.0"), text);
@@ -58,8 +71,15 @@ fn an_image_has_many_names() {
     let id = mica.load(&app());
     let hex = &id[7..];
     for name in [
-        "app:1.0", "docker.io/library/app:1.0", "me/app", "index.docker.io/me/app:latest", &id, hex,
-        &hex[..12], &hex[..4], &format!("sha256:{}", &hex[..5]),
+        "app:1.0",
+        "docker.io/library/app:1.0",
+        "me/app",
+        "index.docker.io/me/app:latest",
+        &id,
+        hex,
+        &hex[..12],
+        &hex[..4],
+        &format!("sha256:{}", &hex[..5]),
     ] {
         assert_eq!(mica.ok(&format!("inspect -f '{{{{.Id}}}}' {name}")), id, "{name}");
     }
@@ -74,7 +94,8 @@ fn a_prefix_of_several_ids_is_refused() {
         let image = Image::new(&[]).layer(small(), "base").step(&number.to_string());
         let digit = image.id()[7..8].to_owned();
         if let Some(other) = first.insert(digit.clone(), image.clone()) {
-            (mica.load(&other), mica.load(&image));
+            mica.load(&other);
+            mica.load(&image);
             let run = mica.run(&format!("image inspect {digit}"));
             let expected = format!("Error response from daemon: image {digit} is ambiguous: ");
             assert!(run.code == 1 && run.err.starts_with(&expected), "{run}");
@@ -105,9 +126,15 @@ fn templates() {
     check("{{json .Config.Volumes}}", "null");
     check("{{with .Config.Healthcheck}}{{.Test}}{{else}}none{{end}}", "none");
     check("{{.Config.Healthcheck}}", "<nil>");
-    check("{{.Variant}}{{.OsVersion}}{{.Config.StopSignal}}|", &format!("{}|", spec::Platform::host().variant.unwrap_or_default()));
+    check(
+        "{{.Variant}}{{.OsVersion}}{{.Config.StopSignal}}|",
+        &format!("{}|", spec::Platform::host().variant.unwrap_or_default()),
+    );
     check("{{.Os}}{{printf \"%5d|%-4s|\" 7 \"x\"}}", "linux    7|x   |");
-    check("{{upper .Os}} {{title .Os}} {{pad .Os 1 2}}| {{truncate .Os 3}}", "LINUX Linux  linux  | lin");
+    check(
+        "{{upper .Os}} {{title .Os}} {{pad .Os 1 2}}| {{truncate .Os 3}}",
+        "LINUX Linux  linux  | lin",
+    );
     check("{{eq .Os \"linux\"}} {{and true (gt (len .Config.Env) 1)}}", "true true");
     check("{{slice .Id 0 7}} {{(split .Os \"n\")}}", "sha256: [li ux]");
     check("{{- .Os -}}", "linux");
@@ -126,10 +153,8 @@ fn wrong_templates() {
         run.err,
         "template parsing error: template: :1:2: executing \"\" at <.Nope>: map has no entry for key \"Nope\"\n"
     );
-    mica.run("inspect -f '{{nope}}' app:1.0").fails(
-        64,
-        "template parsing error: template: :1: function \"nope\" not defined\n",
-    );
+    mica.run("inspect -f '{{nope}}' app:1.0")
+        .fails(64, "template parsing error: template: :1: function \"nope\" not defined\n");
 }
 
 #[test]
@@ -158,16 +183,23 @@ fn kinds_of_objects() {
     mica.load(&app());
     let run = mica.run("inspect --type container app:1.0");
     assert_eq!(run.out, "[]\n");
-    assert_eq!((run.err.as_str(), run.code), ("Error response from daemon: No such container: app:1.0\n", 1));
+    assert_eq!(
+        (run.err.as_str(), run.code),
+        ("Error response from daemon: No such container: app:1.0\n", 1)
+    );
     mica.run("inspect --type nope app:1.0").fails(
         1,
         "unknown type: \"nope\": must be one of \"config\", \"container\", \"image\", \"network\", \
          \"node\", \"plugin\", \"secret\", \"service\", \"task\", \"volume\"\n",
     );
     let run = mica.run("inspect -s -f '{{.Os}}' app:1.0");
-    assert_eq!((run.out.as_str(), run.err.as_str()), ("linux\n", "WARNING: --size ignored for image\n"));
+    assert_eq!(
+        (run.out.as_str(), run.err.as_str()),
+        ("linux\n", "WARNING: --size ignored for image\n")
+    );
     mica.run("inspect").complains(1, "mica: 'mica inspect' requires at least 1 argument");
-    mica.run("image inspect").complains(1, "mica: 'mica image inspect' requires at least 1 argument");
+    mica.run("image inspect")
+        .complains(1, "mica: 'mica image inspect' requires at least 1 argument");
     mica.run("image inspect --platform linux/s390x app:1.0").complains(
         1,
         "Error response from daemon: image with reference app:1.0 was found but does not provide \

@@ -49,17 +49,22 @@ fn verbs_that_write_images() {
 fn verbs_that_name_and_remove() {
     let mica = Mica::new();
     let id = mica.load(&app());
-    assert_eq!(mica.json("tag --format json app:1.0 other"), json!({ "ID": id, "Name": "other:latest" }));
+    assert_eq!(
+        mica.json("tag --format json app:1.0 other"),
+        json!({ "ID": id, "Name": "other:latest" })
+    );
     let removed = |line: &str| -> Vec<Value> {
         mica.ok(line).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    assert_eq!(removed("rmi --format json other me/app"), [
-        json!({ "Untagged": "other:latest" }), json!({ "Untagged": "me/app:latest" }),
-    ]);
+    assert_eq!(
+        removed("rmi --format json other me/app"),
+        [json!({ "Untagged": "other:latest" }), json!({ "Untagged": "me/app:latest" }),]
+    );
     let diff = app().diff_ids()[0].clone();
-    assert_eq!(removed("rmi --format json app:1.0"), [
-        json!({ "Untagged": "app:1.0" }), json!({ "Deleted": id }), json!({ "Deleted": diff }),
-    ]);
+    assert_eq!(
+        removed("rmi --format json app:1.0"),
+        [json!({ "Untagged": "app:1.0" }), json!({ "Deleted": id }), json!({ "Deleted": diff }),]
+    );
     mica.load(&app());
     let pruned = mica.json("image prune -a -f --format json");
     assert_eq!(
@@ -96,10 +101,17 @@ fn verbs_that_tell() {
     let mica = Mica::new();
     mica.load(&app());
     for line in [
-        "images --format json app:1.0", "history --format json me/app", "info --format json",
-        "version --format json", "system check --format json", "system df -v --format json",
-        "image tree --format json", "image diff --format json app:1.0 me/app", "inspect --format json app:1.0",
-        "image inspect --format json app:1.0", "manifest inspect app:1.0",
+        "images --format json app:1.0",
+        "history --format json me/app",
+        "info --format json",
+        "version --format json",
+        "system check --format json",
+        "system df -v --format json",
+        "image tree --format json",
+        "image diff --format json app:1.0 me/app",
+        "inspect --format json app:1.0",
+        "image inspect --format json app:1.0",
+        "manifest inspect app:1.0",
     ] {
         let out = mica.ok(line);
         let first = if line.starts_with("manifest") { &out } else { out.lines().next().unwrap() };

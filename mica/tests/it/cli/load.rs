@@ -79,7 +79,8 @@ fn several_images_and_one_without_a_name() {
     assert_eq!(mica.ok("images -q --no-trunc -f dangling=true"), bare().id());
     // The layer that both have is kept once.
     assert_eq!(mica.json("info -f json")["Layers"], json!(3));
-    mica.run("load --quiet --input both.tar").prints(&format!("{APP}Loaded image ID: {}\n", bare().id()));
+    mica.run("load --quiet --input both.tar")
+        .prints(&format!("{APP}Loaded image ID: {}\n", bare().id()));
     mica.must_be_whole();
 }
 

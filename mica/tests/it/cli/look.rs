@@ -12,7 +12,12 @@ fn app() -> Image {
         .layer(small(), "base")
         .step("ENV A=1")
         .layer(
-            Layer::new().file("etc/motd", "changed\n").mode(0o640).owner(5, 6).whiteout("bin/sh").file("app", "app"),
+            Layer::new()
+                .file("etc/motd", "changed\n")
+                .mode(0o640)
+                .owner(5, 6)
+                .whiteout("bin/sh")
+                .file("app", "app"),
             "COPY . /",
         )
         .config("Env", json!(["A=1"]))
@@ -63,7 +68,8 @@ fn several_mounts() {
     let rows = mica.ok("image mount --format '{{.ID}} {{.Count}}'");
     let mut rows: Vec<&str> = rows.lines().collect();
     let mut expected = [format!("{} 1", short(&one)), format!("{} 1", short(&two))];
-    (rows.sort(), expected.sort());
+    rows.sort();
+    expected.sort();
     assert_eq!(rows, expected);
     mica.ok("image mount base");
     mica.run("image unmount --force base").prints(&format!("{two}\n"));
@@ -71,7 +77,8 @@ fn several_mounts() {
     mica.run("image unmount --all").prints("");
     mica.run("image unmount").complains(1, "error: name an image, or use --all");
     mica.run("image unmount -a base").complains(1, "not both");
-    mica.run("image mount nothere").fails(1, "Error response from daemon: No such image: nothere:latest\n");
+    mica.run("image mount nothere")
+        .fails(1, "Error response from daemon: No such image: nothere:latest\n");
 }
 
 #[test]
@@ -109,7 +116,8 @@ fn why_names_layer_and_instruction() {
          2         changed   8B        COPY . /\n\
          1         added     6B        base\n",
     );
-    mica.run("image why --format '{{.Layer}} {{.Change}}' app:1.0 bin/sh").prints("2 deleted\n1 added\n");
+    mica.run("image why --format '{{.Layer}} {{.Change}}' app:1.0 bin/sh")
+        .prints("2 deleted\n1 added\n");
     let rows = mica.ok("image why --format json app:1.0 app");
     let row: Value = serde_json::from_str(&rows).unwrap();
     assert_eq!(
@@ -136,7 +144,8 @@ fn files_without_mounting() {
     );
     mica.run("image files -q app:1.0 /etc").prints("/etc\n/etc/link\n/etc/motd\n");
     mica.run("image files --quiet app:1.0 app").prints("/app\n");
-    mica.run("image files --format '{{.Path}} {{.Layer}} {{.Uid}}:{{.Gid}}' app:1.0 /etc/motd").prints("/etc/motd 2 5:6\n");
+    mica.run("image files --format '{{.Path}} {{.Layer}} {{.Uid}}:{{.Gid}}' app:1.0 /etc/motd")
+        .prints("/etc/motd 2 5:6\n");
     let row = mica.json("image files --format json app:1.0 /etc/link");
     assert_eq!((&row["Target"], &row["Layer"]), (&json!("motd"), &json!(1)));
     mica.run("image files app:1.0 /gone").fails(1, "error: /gone is not in the image\n");
@@ -169,8 +178,14 @@ fn a_tree_shows_what_is_shared() {
     let human = |bytes: u64| spec::human_size_3(bytes as f64);
     mica.run("image tree").prints(&format!(
         "{} {}  base:2, base:latest ({}, {} in all)\n  {} {}  app:1.0 ({}, {} in all)\n",
-        short(&diffs[0]), human(sizes[0]), short(&base), human(sizes[0]),
-        top.short(), human(sizes[1]), short(&id), human(sizes[0] + sizes[1]),
+        short(&diffs[0]),
+        human(sizes[0]),
+        short(&base),
+        human(sizes[0]),
+        top.short(),
+        human(sizes[1]),
+        short(&id),
+        human(sizes[0] + sizes[1]),
     ));
     Mica::new().run("image tree").prints("");
 }

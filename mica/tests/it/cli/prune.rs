@@ -14,8 +14,7 @@ fn image(names: &[&str], label: &str) -> Image {
 
 const DANGLING: &str = "WARNING! This will remove all dangling images.\n\
                         Are you sure you want to continue? [y/N] ";
-const ALL: &str =
-    "WARNING! This will remove all images without at least one container associated to them.\n\
+const ALL: &str = "WARNING! This will remove all images without at least one container associated to them.\n\
      Are you sure you want to continue? [y/N] ";
 const NOTHING: &str = "Total reclaimed space: 0B\n";
 
@@ -25,7 +24,8 @@ fn only_what_has_no_name() {
     mica.load(&image(&["kept"], "kept"));
     let (id, diff) = (mica.load(&image(&[], "loose")), image(&[], "loose").diff_ids()[0].clone());
     let run = mica.run("image prune --force");
-    let expected = format!("Deleted Images:\ndeleted: {id}\ndeleted: {diff}\n\nTotal reclaimed space: ");
+    let expected =
+        format!("Deleted Images:\ndeleted: {id}\ndeleted: {diff}\n\nTotal reclaimed space: ");
     assert!(run.out.starts_with(&expected) && run.code == 0, "{run}");
     assert!(!run.out.ends_with(" 0B\n"), "{run}");
     mica.run("image prune -f").prints(NOTHING);
@@ -40,7 +40,9 @@ fn everything_unused() {
     let run = mica.run("image prune --all -f");
     let id = image(&[], "one").id();
     assert!(
-        run.out.starts_with(&format!("Deleted Images:\nuntagged: a:latest\nuntagged: b:2\ndeleted: {id}\n")),
+        run.out.starts_with(&format!(
+            "Deleted Images:\nuntagged: a:latest\nuntagged: b:2\ndeleted: {id}\n"
+        )),
         "{run}"
     );
     assert_eq!(mica.ok("images -aq"), "");
@@ -81,7 +83,9 @@ fn filters() {
         mica.ok(&format!("image prune -f {line}"));
         let mut found: Vec<String> = Vec::new();
         for id in mica.ok("images -q --no-trunc").lines() {
-            found.push(mica.ok(&format!("inspect -f '{{{{index .Config.Labels \"which\"}}}}' {id}")));
+            found.push(
+                mica.ok(&format!("inspect -f '{{{{index .Config.Labels \"which\"}}}}' {id}")),
+            );
         }
         found.sort();
         found.join(" ").trim().replace("<no value>", "young")

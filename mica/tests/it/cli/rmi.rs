@@ -25,9 +25,8 @@ fn the_last_name_takes_the_image_and_its_layers_along() {
     mica.ok("tag app:1.0 me/app");
     mica.run("rmi me/app").prints("Untagged: me/app:latest\n");
     let [top, bottom] = chains();
-    mica.run("image rm app:1.0").prints(&format!(
-        "Untagged: app:1.0\nDeleted: {id}\nDeleted: {top}\nDeleted: {bottom}\n"
-    ));
+    mica.run("image rm app:1.0")
+        .prints(&format!("Untagged: app:1.0\nDeleted: {id}\nDeleted: {top}\nDeleted: {bottom}\n"));
     assert_eq!(mica.ok("images -aq"), "");
     mica.must_be_empty();
 }
@@ -37,10 +36,8 @@ fn layers_that_others_need_stay() {
     let mica = Mica::new();
     let id = mica.load(&app());
     mica.load(&Image::new(&["base"]).layer(small(), "base"));
-    mica.run("image remove app:1.0").prints(&format!(
-        "Untagged: app:1.0\nDeleted: {id}\nDeleted: {}\n",
-        chains()[0]
-    ));
+    mica.run("image remove app:1.0")
+        .prints(&format!("Untagged: app:1.0\nDeleted: {id}\nDeleted: {}\n", chains()[0]));
     mica.must_be_whole();
     assert_eq!(mica.json("info -f json")["Layers"], json!(1));
 }
@@ -48,7 +45,9 @@ fn layers_that_others_need_stay() {
 #[test]
 fn by_id_and_prefix() {
     let mica = Mica::new();
-    for pick in [|id: &str| id.to_owned(), |id: &str| id[7..].to_owned(), |id: &str| id[7..19].to_owned()] {
+    for pick in
+        [|id: &str| id.to_owned(), |id: &str| id[7..].to_owned(), |id: &str| id[7..19].to_owned()]
+    {
         let id = mica.load(&app());
         mica.ok("tag app:1.0 app:2.0");
         // All names of one repository go with the id.
@@ -135,7 +134,8 @@ fn a_mounted_image_is_a_conflict() {
 fn platforms_are_chosen_and_missed() {
     let mica = Mica::new();
     mica.load(&app());
-    mica.run("rmi --platform linux/s390x app:1.0").complains(1, "does not provide the specified platform");
+    mica.run("rmi --platform linux/s390x app:1.0")
+        .complains(1, "does not provide the specified platform");
     let host = spec::Platform::host().architecture;
     let run = mica.run(&format!("rmi --no-prune --platform linux/{host} app:1.0"));
     assert!(run.code == 0 && run.out.starts_with("Untagged: app:1.0\nDeleted: "), "{run}");

@@ -117,7 +117,10 @@ fn a_repository_is_all_its_tags() {
     // Images come in the order of their names.
     assert_eq!(saved("save app"), json!([["app:1.0", "app:latest"], ["app:old"]]));
     assert_eq!(saved("save app:latest"), json!([["app:latest"]]));
-    assert_eq!(saved("save app:old me/other:2 app:1.0"), json!([["app:old"], ["me/other:2", "app:1.0"]]));
+    assert_eq!(
+        saved("save app:old me/other:2 app:1.0"),
+        json!([["app:old"], ["me/other:2", "app:1.0"]])
+    );
     assert_eq!(saved(&format!("save {id}")), json!([null]));
     assert_eq!(saved(&format!("save {}", &other[7..15])), json!([null]));
     assert_eq!(saved("save docker.io/me/other"), json!([["me/other:2"]]));
@@ -128,14 +131,16 @@ fn what_is_saved_can_be_loaded() {
     let (mica, fresh) = (Mica::new(), Mica::new());
     let id = mica.load(&app());
     let bytes = mica.run("save app me/other").bytes;
-    fresh.run_with("load", &bytes).prints(
-        "Loaded image: app:1.0\nLoaded image: app:latest\nLoaded image: me/other:2\n",
-    );
+    fresh
+        .run_with("load", &bytes)
+        .prints("Loaded image: app:1.0\nLoaded image: app:latest\nLoaded image: me/other:2\n");
     assert_eq!(fresh.ok("images -q --no-trunc me/other"), id);
     assert_eq!(fresh.run("save app me/other").bytes, bytes);
     let empty = Image::new(&["nothing"]);
     mica.load(&empty);
-    fresh.run_with("load", &mica.run("save nothing").bytes).prints("Loaded image: nothing:latest\n");
+    fresh
+        .run_with("load", &mica.run("save nothing").bytes)
+        .prints("Loaded image: nothing:latest\n");
     assert_eq!(fresh.ok("images -q --no-trunc nothing"), empty.id());
     fresh.must_be_whole();
 }
@@ -163,11 +168,10 @@ fn mistakes_are_told_in_dockers_words() {
         "failed to save image: invalid output path: stat nope: no such file or directory\n",
     );
     mica.run("save -o . base").fails(1, "failed to save image: cannot write to a directory\n");
-    mica.run("save -o small.tar/x base").fails(
-        1,
-        "failed to save image: invalid output path: stat small.tar: not a directory\n",
-    );
-    mica.run("save -o x.tar nothere").fails(1, "Error response from daemon: No such image: nothere\n");
+    mica.run("save -o small.tar/x base")
+        .fails(1, "failed to save image: invalid output path: stat small.tar: not a directory\n");
+    mica.run("save -o x.tar nothere")
+        .fails(1, "Error response from daemon: No such image: nothere\n");
     mica.run("save nothere:1").fails(1, "Error response from daemon: reference does not exist\n");
     mica.run("save Upper").fails(
         1,
@@ -180,7 +184,8 @@ fn mistakes_are_told_in_dockers_words() {
          Usage:  mica save [OPTIONS] IMAGE [IMAGE...]\n\n\
          See 'mica save --help' for more information\n",
     );
-    let left: Vec<_> = fs::read_dir(mica.work()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(mica.work()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["small.tar"], "nothing is left of what failed");
 }
 

@@ -43,13 +43,17 @@ fn a_layout_grows_image_by_image() {
     assert_eq!(index(&mica, "layout"), [app1, pair("stable", "docker.io/library/app:stable")]);
     mica.run("save -o oci:layout:example.com/a/b:3 app:1.0").prints("");
     assert_eq!(index(&mica, "layout")[2], pair("example.com/a/b:3", "example.com/a/b:3"));
-    assert_eq!(fs::read(mica.path("layout/oci-layout")).unwrap(), br#"{"imageLayoutVersion":"1.0.0"}"#);
+    assert_eq!(
+        fs::read(mica.path("layout/oci-layout")).unwrap(),
+        br#"{"imageLayoutVersion":"1.0.0"}"#
+    );
     assert!(!mica.path("layout/manifest.json").exists());
     mica.run("load -i oci:layout").prints(
         "Loaded image: app:1.0\nLoaded image: app:stable\nLoaded image: example.com/a/b:3\n",
     );
     mica.run("load -i oci:layout:stable").prints("Loaded image: app:stable\n");
-    mica.run("load -i oci:layout:nope").complains(1, "has no image nope; it has app:1.0, app:stable");
+    mica.run("load -i oci:layout:nope")
+        .complains(1, "has no image nope; it has app:1.0, app:stable");
 }
 
 #[test]
@@ -90,8 +94,12 @@ fn one_image_in_a_flat_folder() {
         names.sort();
         names
     };
-    let mut expected =
-        vec![id[7..].to_owned(), app("").diff_ids()[0][7..].to_owned(), "manifest.json".into(), "version".into()];
+    let mut expected = vec![
+        id[7..].to_owned(),
+        app("").diff_ids()[0][7..].to_owned(),
+        "manifest.json".into(),
+        "version".into(),
+    ];
     expected.sort();
     assert_eq!(names("flat"), expected);
     assert_eq!(fs::read(mica.path("flat/version")).unwrap(), b"Directory Transport Version: 1.1\n");
@@ -105,10 +113,8 @@ fn one_image_in_a_flat_folder() {
     mica.run("load -i dir:flat").prints(&format!("Loaded image ID: {}\n", app("other").id()));
     // What is no such folder is left alone.
     mica.file("precious/thing", "x");
-    mica.run("save -o dir:precious app:1.0").fails(
-        1,
-        "error: precious is neither empty nor an image in the form dir:\n",
-    );
+    mica.run("save -o dir:precious app:1.0")
+        .fails(1, "error: precious is neither empty nor an image in the form dir:\n");
     assert_eq!(names("precious"), ["thing"]);
     mica.ok("tag app:1.0 app:2.0");
     mica.ok("import fixture.tar app:3.0");
@@ -127,7 +133,8 @@ fn a_folder_with_wrong_bytes_is_refused() {
         let right = fs::read(mica.path(&path)).unwrap();
         let wrong = String::from_utf8(right.clone()).unwrap().replace("linux", "Linux");
         mica.file(&path, wrong);
-        mica.run(&format!("load -i {folder}")).complains(1, &format!("{} in the archive is sha256:", &path[path.len() - 64..]));
+        mica.run(&format!("load -i {folder}"))
+            .complains(1, &format!("{} in the archive is sha256:", &path[path.len() - 64..]));
         mica.file(&path, right);
         let layer = format!("{part}{}", &app("").diff_ids()[0][7..]);
         let right = fs::read(mica.path(&layer)).unwrap();
@@ -155,7 +162,8 @@ fn export_layout() {
         index(&mica, "layout"),
         [pair("1.0", "docker.io/library/app:1.0"), pair("2", "docker.io/me/other:2")]
     );
-    mica.run("image export-layout --platform linux/s390x app:1.0 x").complains(1, "does not provide");
+    mica.run("image export-layout --platform linux/s390x app:1.0 x")
+        .complains(1, "does not provide");
     mica.run("image export-layout app:1.0").complains(1, "requires at least 2 arguments");
     mica.run("image export-layout nothere x").complains(1, "No such image: nothere");
     assert!(!mica.path("x").exists());

@@ -34,10 +34,18 @@ fn df_counts_a_shared_layer_once() {
     };
     assert_eq!(
         row("app"),
-        format!("app {} {} {} {} 0", short(&id), human(size), human(small_size), human(size - small_size))
+        format!(
+            "app {} {} {} {} 0",
+            short(&id),
+            human(size),
+            human(small_size),
+            human(size - small_size)
+        )
     );
     assert!(row("base").ends_with(&format!("{0} {0} 0B 0", human(small_size))));
-    let rows = mica.ok("system df --format '{{.Type}}|{{.TotalCount}}|{{.Active}}|{{.Size}}|{{.Reclaimable}}'");
+    let rows = mica.ok(
+        "system df --format '{{.Type}}|{{.TotalCount}}|{{.Active}}|{{.Size}}|{{.Reclaimable}}'",
+    );
     let total = spec::human_size(size as f64);
     assert_eq!(
         rows,
@@ -46,7 +54,8 @@ fn df_counts_a_shared_layer_once() {
              Build Cache|0|0|0B|0B"
         )
     );
-    let row: Value = serde_json::from_str(mica.ok("system df --format json").lines().next().unwrap()).unwrap();
+    let row: Value =
+        serde_json::from_str(mica.ok("system df --format json").lines().next().unwrap()).unwrap();
     assert_eq!(
         row,
         json!({
@@ -55,7 +64,10 @@ fn df_counts_a_shared_layer_once() {
         })
     );
     let out = mica.ok("system df --verbose");
-    assert!(out.starts_with("Images space usage:\n\nREPOSITORY   TAG       IMAGE ID       CREATED"), "{out}");
+    assert!(
+        out.starts_with("Images space usage:\n\nREPOSITORY   TAG       IMAGE ID       CREATED"),
+        "{out}"
+    );
     assert!(out.contains("SHARED SIZE   UNIQUE SIZE   CONTAINERS\n"), "{out}");
     mica.run("system df x").complains(1, "mica: 'mica system df' accepts no arguments");
 }
@@ -77,7 +89,10 @@ fn check_names_a_fault_and_repair_mends_it() {
     mica.load(&app());
     mica.must_be_whole();
     let report = mica.json("system check --format json");
-    assert_eq!((&report["Clean"], &report["Images"], &report["Faults"]), (&json!(true), &json!(1), &json!([])));
+    assert_eq!(
+        (&report["Clean"], &report["Images"], &report["Faults"]),
+        (&json!(true), &json!(1), &json!([]))
+    );
     // An index can be made again from its tar.
     let index = fs::read_dir(mica.root().join("index")).unwrap().next();
     let Some(index) = index else { return testkit::skip("this driver keeps no index") };
@@ -116,22 +131,30 @@ fn events_tell_what_happened() {
     let out = mica.ok(&format!("events --since 1h --until 0s -f event=tag {format}"));
     assert_eq!(out, format!("image tag {id} app:2.0"));
     let out = mica.ok("events --since 1h --until 0s --format '{{.Action}}'");
-    assert_eq!(out.lines().collect::<Vec<_>>(), ["load", "tag", "save", "untag", "untag", "delete"]);
+    assert_eq!(
+        out.lines().collect::<Vec<_>>(),
+        ["load", "tag", "save", "untag", "untag", "delete"]
+    );
     let first = mica.ok("system events --since 1h --until 0s --format json");
     let first: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
     assert_eq!(first["Actor"], json!({ "ID": id, "Attributes": { "name": "app:1.0" } }));
-    assert_eq!((&first["Type"], &first["Action"], &first["scope"]), (&json!("image"), &json!("load"), &json!("local")));
+    assert_eq!(
+        (&first["Type"], &first["Action"], &first["scope"]),
+        (&json!("image"), &json!("load"), &json!("local"))
+    );
     let out = mica.ok("events --since 1h --until 0s --filter event=load");
     let (time, rest) = out.split_once(' ').unwrap();
     assert!(time.ends_with('Z') && time.starts_with("20"), "{out}");
     assert_eq!(rest, format!("image load {id} (name=app:1.0)"));
-    let count = |filter: &str| mica.ok(&format!("events --since 1h --until 0s {filter}")).lines().count();
+    let count =
+        |filter: &str| mica.ok(&format!("events --since 1h --until 0s {filter}")).lines().count();
     assert_eq!(count("-f type=image"), 6);
     assert_eq!(count("-f type=container"), 0);
     assert_eq!(count("-f image=app:2.0"), 2);
     assert_eq!(count(&format!("-f image={}", short(&id))), 6);
     assert_eq!(count("--until 30m"), 0);
-    mica.run("events --until garbage").fails(1, "failed to parse value as time or duration: \"garbage\"\n");
+    mica.run("events --until garbage")
+        .fails(1, "failed to parse value as time or duration: \"garbage\"\n");
     mica.run("events --filter nope").complains(125, "bad format of filter (expected name=value)");
 }
 
@@ -174,14 +197,21 @@ fn info_tells_the_driver_and_why() {
     mica.load(&app());
     let out = mica.ok("info");
     for line in [
-        " Images: 1\n", " Layers: 2\n", " Storage Driver: overlay\n", "  Chosen because: ", " OSType: linux\n",
+        " Images: 1\n",
+        " Layers: 2\n",
+        " Storage Driver: overlay\n",
+        "  Chosen because: ",
+        " OSType: linux\n",
         &format!(" Docker Root Dir: {}\n", mica.root().display()),
     ] {
         assert!(out.contains(line), "{line} is missing in {out}");
     }
     assert_eq!(mica.ok("system info"), out);
     let info = mica.json("info --format json");
-    assert_eq!((&info["Driver"], &info["Images"], &info["Containers"]), (&json!("overlay"), &json!(1), &json!(0)));
+    assert_eq!(
+        (&info["Driver"], &info["Images"], &info["Containers"]),
+        (&json!("overlay"), &json!(1), &json!(0))
+    );
     assert_eq!(info["DockerRootDir"], json!(mica.root()));
     mica.run("info -f '{{.OSType}} {{.Driver}}'").prints("linux overlay\n");
     let run = mica.run("info -f '{{.Nope}}'");
@@ -197,7 +227,10 @@ fn version_of_both_sides() {
     assert!(out.contains("\nServer: "), "{out}");
     mica.run("version -f '{{.Client.Version}} {{.Server.Version}} {{.Server.Os}}'")
         .prints(&format!("{version} {version} linux\n"));
-    assert_eq!(mica.json("version --format json")["Server"]["Components"][0]["Name"], json!("Engine"));
+    assert_eq!(
+        mica.json("version --format json")["Server"]["Components"][0]["Name"],
+        json!("Engine")
+    );
     mica.run("--version").prints(&format!("mica version {version}\n"));
     mica.run("-v").prints(&format!("mica version {version}\n"));
     // Nothing of this needs a store.

@@ -9,7 +9,11 @@ fn one_id_under_many_names() {
     mica.run("image tag my-ubuntu:latest account/my-ubuntu:1.0").prints("");
     mica.run(&format!("tag {} localhost:5000/x/y", &id[7..19])).prints("");
     mica.run("tag my-ubuntu:latest registry.example.com/deep/er/name:v1").prints("");
-    for name in ["account/my-ubuntu:1.0", "localhost:5000/x/y:latest", "registry.example.com/deep/er/name:v1"] {
+    for name in [
+        "account/my-ubuntu:1.0",
+        "localhost:5000/x/y:latest",
+        "registry.example.com/deep/er/name:v1",
+    ] {
         assert_eq!(mica.ok(&format!("inspect -f '{{{{.Id}}}}' {name}")), id, "{name}");
     }
     mica.must_be_whole();
@@ -49,10 +53,7 @@ fn mistakes_are_told_in_dockers_words() {
          repository name (library/Upper) must be lowercase\n",
     );
     let digest = format!("sha256:{}", "a".repeat(64));
-    check(
-        &format!("tag alpine x@{digest}"),
-        "refusing to create a tag with a digest reference\n",
-    );
+    check(&format!("tag alpine x@{digest}"), "refusing to create a tag with a digest reference\n");
     check("tag nothere x", "Error response from daemon: No such image: nothere:latest\n");
     check("tag nothere:1 x", "Error response from daemon: No such image: nothere:1\n");
     assert_eq!(mica.ok("images --format '{{.Repository}}'"), "alpine");

@@ -22,7 +22,8 @@ fn a_terminal_is_no_archive() {
     let mica = Mica::new();
     // `script` hands a terminal to what it starts when it has one itself or not.
     let shell = format!("exec {program} load </dev/tty");
-    let output = mica.program("script").args(["-q", "-e", "-c", &shell, "/dev/null"]).output().unwrap();
+    let output =
+        mica.program("script").args(["-q", "-e", "-c", &shell, "/dev/null"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
     assert_eq!(text, "requested load from stdin, but stdin is empty\n");
     assert_eq!(output.status.code(), Some(1));
@@ -48,7 +49,12 @@ fn bars_are_drawn_for_long_work_unless_quiet() {
     let mica = Mica::new();
     mica.file("app.tar", Image::new(&["app"]).layer(small(), "base").archive());
     let (text, code) = mica.on_terminal(80, "load -i app.tar").unwrap();
-    assert!(code == 0 && text.contains(": Loading layer [=") && text.ends_with("Loaded image: app:latest\n"), "{text:?}");
+    assert!(
+        code == 0
+            && text.contains(": Loading layer [=")
+            && text.ends_with("Loaded image: app:latest\n"),
+        "{text:?}"
+    );
     mica.ok("rmi app");
     let (text, _) = mica.on_terminal(80, "load -q -i app.tar").unwrap();
     assert_eq!(text, "Loaded image: app:latest\n");

@@ -29,7 +29,12 @@ fn a_commit_on_top_of_micas_image() {
     }
     buildah.ok(&format!("umount {container}"));
     buildah.ok(&format!("config --env B=2 {container}"));
-    for form in ["oci-archive:commit.tar:localhost/child:1", "docker-archive:legacy.tar:localhost/child:2", "oci:commit:localhost/child:3", "dir:flat"] {
+    for form in [
+        "oci-archive:commit.tar:localhost/child:1",
+        "docker-archive:legacy.tar:localhost/child:2",
+        "oci:commit:localhost/child:3",
+        "dir:flat",
+    ] {
         buildah.ok(&format!("commit -q --signature-policy policy.json {container} {form}"));
     }
     for (load, said) in [
@@ -46,7 +51,10 @@ fn a_commit_on_top_of_micas_image() {
         assert!(!name.is_empty(), "{id}");
         let shown = &mica.json(&format!("inspect {name}"))[0];
         let layers = shown["RootFS"]["Layers"].as_array().unwrap();
-        assert_eq!(layers[..3], image.diff_ids().iter().map(|diff| json!(diff)).collect::<Vec<_>>());
+        assert_eq!(
+            layers[..3],
+            image.diff_ids().iter().map(|diff| json!(diff)).collect::<Vec<_>>()
+        );
         assert!(shown["Config"]["Env"].as_array().unwrap().contains(&json!("B=2")));
         let mounted = mica.ok(&format!("image mount {name}"));
         must_look_like_but_for_the_root(mounted.as_ref(), &expected, load);

@@ -23,7 +23,16 @@ impl<'a> Docker<'a> {
     fn start(mica: &'a Mica) -> Result<Docker<'a>, String> {
         let log = fs::File::create(mica.path("dockerd.log")).unwrap();
         let mut command = mica.program("unshare");
-        command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]);
+        command.args([
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "sh",
+            "-c",
+        ]);
         // A hybrid layout of control groups confuses it; it needs none of them here.
         command.arg(
             "ip link set lo up; umount /sys/fs/cgroup/unified 2>/dev/null; exec dockerd \
@@ -67,7 +76,9 @@ impl Drop for Docker<'_> {
         // The first process of its namespace takes all others with it.
         let _ = Command::new("kill").arg(self.daemon.id().to_string()).status();
         let start = Instant::now();
-        while matches!(self.daemon.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(10) {
+        while matches!(self.daemon.try_wait(), Ok(None))
+            && start.elapsed() < Duration::from_secs(10)
+        {
             std::thread::sleep(Duration::from_millis(50));
         }
         let _ = self.daemon.kill();
@@ -87,7 +98,10 @@ fn docker_and_mica_load_what_the_other_saves() {
     mica.load(&image);
     mica.ok("save -o saved.tar me/rich:1.0 rich");
     let out = docker.ok("load -i saved.tar");
-    assert!(out.contains("Loaded image: me/rich:1.0") && out.contains("Loaded image: rich:latest"), "{out}");
+    assert!(
+        out.contains("Loaded image: me/rich:1.0") && out.contains("Loaded image: rich:latest"),
+        "{out}"
+    );
     let shown: serde_json::Value = serde_json::from_str(&docker.ok("image inspect rich")).unwrap();
     assert_eq!(shown[0]["Id"], json!(image.id()));
     assert_eq!(shown[0]["RootFS"]["Layers"], json!(image.diff_ids()));
@@ -96,7 +110,10 @@ fn docker_and_mica_load_what_the_other_saves() {
     let export = format!("export -o export.tar {}", container.trim());
     docker.ok(&export);
     fs::create_dir(mica.path("exported")).unwrap();
-    let tar = mica.program("tar").args(["-C", "exported", "--xattrs", "--xattrs-include=*", "-xpf", "export.tar"]).status();
+    let tar = mica
+        .program("tar")
+        .args(["-C", "exported", "--xattrs", "--xattrs-include=*", "-xpf", "export.tar"])
+        .status();
     assert!(tar.unwrap().success());
     let expected = testkit::oracle::apply(image.layers());
     let found = Tree::read(&mica.path("exported")).unwrap();
@@ -106,7 +123,8 @@ fn docker_and_mica_load_what_the_other_saves() {
             continue;
         }
         let other = found.get(path).unwrap_or_else(|| panic!("/{} is gone", path.escape_ascii()));
-        let facts = |node: &testkit::Node| (node.kind.clone(), node.mode, node.uid, node.gid, node.mtime.0);
+        let facts =
+            |node: &testkit::Node| (node.kind.clone(), node.mode, node.uid, node.gid, node.mtime.0);
         assert_eq!(facts(other), facts(node), "/{}", path.escape_ascii());
     }
     // And back.
@@ -114,12 +132,18 @@ fn docker_and_mica_load_what_the_other_saves() {
     mica.ok("rmi me/rich:1.0 rich");
     mica.must_be_empty();
     let run = mica.run("load -i back.tar");
-    assert!(run.out.contains("Loaded image: me/rich:1.0\n") && run.out.contains("Loaded image: rich:latest\n"), "{run}");
+    assert!(
+        run.out.contains("Loaded image: me/rich:1.0\n")
+            && run.out.contains("Loaded image: rich:latest\n"),
+        "{run}"
+    );
     must_have(&mica, "rich", &image, "docker save");
     // A file system that both import is the same layer.
     mica.file("small.tar", crate::support::small().tar());
     mica.ok("import small.tar small");
     docker.ok("import small.tar small");
-    let layer = docker.ok("image inspect -f {{index.RootFS.Layers}} small".replace("{{index.RootFS.Layers}}", "{{.RootFS.Layers}}").as_str());
+    let layer = docker.ok("image inspect -f {{index.RootFS.Layers}} small"
+        .replace("{{index.RootFS.Layers}}", "{{.RootFS.Layers}}")
+        .as_str());
     assert_eq!(layer.trim(), mica.ok("image inspect -f '{{.RootFS.Layers}}' small"));
 }

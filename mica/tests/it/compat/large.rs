@@ -52,7 +52,8 @@ fn fifty_thousand_files() {
     for folder in 0..50 {
         layer = layer.folder(format!("d{folder:02}"));
         for file in 0..1000 {
-            layer = layer.file(format!("d{folder:02}/f{file:04}"), if file % 10 == 0 { "x" } else { "" });
+            layer = layer
+                .file(format!("d{folder:02}/f{file:04}"), if file % 10 == 0 { "x" } else { "" });
         }
     }
     let image = Image::new(&["localhost/files:latest"]).layer(layer, "many");
@@ -100,14 +101,24 @@ fn a_real_debian() {
     }
     need_programs!("mmdebstrap", "tar", "podman");
     let mica = Mica::on_disk();
-    let made = mica.program("mmdebstrap").args(["--variant=minbase", "stable", "debian.tar"]).output().unwrap();
+    let made = mica
+        .program("mmdebstrap")
+        .args(["--variant=minbase", "stable", "debian.tar"])
+        .output()
+        .unwrap();
     if !made.status.success() {
         let why = String::from_utf8_lossy(&made.stderr);
-        return testkit::skip(format!("mmdebstrap fails here: {}", why.lines().last().unwrap_or_default()));
+        return testkit::skip(format!(
+            "mmdebstrap fails here: {}",
+            why.lines().last().unwrap_or_default()
+        ));
     }
     mica.ok("import debian.tar localhost/debian:stable");
     fs::create_dir(mica.path("unpacked")).unwrap();
-    let tar = mica.program("tar").args(["-C", "unpacked", "--xattrs", "--xattrs-include=*", "-xpf", "debian.tar"]).status();
+    let tar = mica
+        .program("tar")
+        .args(["-C", "unpacked", "--xattrs", "--xattrs-include=*", "-xpf", "debian.tar"])
+        .status();
     assert!(tar.unwrap().success());
     let expected = Tree::read(&mica.path("unpacked")).unwrap();
     let path = mica.ok("image mount localhost/debian:stable");

@@ -135,7 +135,10 @@ pub(super) fn rich(names: &[&str]) -> Image {
         .folder("bin")
         .file("bin/ping", "#!ping")
         .mode(0o755)
-        .xattr("security.capability", [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        .xattr(
+            "security.capability",
+            [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        );
     let top = Layer::new()
         .folder("./")
         .mtime(1_600_000_002, 0)
@@ -190,5 +193,6 @@ pub(super) fn must_have(mica: &Mica, name: &str, image: &Image, what: &str) {
 /// The digest of the configuration and the documents that a manifest names, for a layout or a
 /// folder of blobs.
 pub(super) fn manifest_of(path: PathBuf) -> Value {
-    serde_json::from_slice(&fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))).unwrap()
+    serde_json::from_slice(&fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}")))
+        .unwrap()
 }

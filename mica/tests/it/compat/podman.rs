@@ -63,7 +63,8 @@ fn mica_loads_what_podman_saves() {
         // id must come in the form in which it goes.
         match format {
             "docker-archive" => podman.ok("load -q -i fixture.tar"),
-            _ => podman.ok(&format!("tag {} localhost/rich:1.0", podman.ok("pull -q oci:layout:1.0"))),
+            _ => podman
+                .ok(&format!("tag {} localhost/rich:1.0", podman.ok("pull -q oci:layout:1.0"))),
         };
         podman.ok(&format!("save -q --format {format} -o saved.tar localhost/rich:1.0"));
         mica.run("load -i saved.tar").prints("Loaded image: localhost/rich:1.0\n");
@@ -96,14 +97,17 @@ fn several_images_in_one_archive() {
     let two = Image::new(&["localhost/two:latest"]).layer(root, "base").step("x");
     mica.file("made.tar", archive(&[&one, &two]));
     podman.ok("load -q -i made.tar");
-    podman.ok("save -q --multi-image-archive -o saved.tar localhost/one:1 localhost/one:2 localhost/two");
+    podman.ok(
+        "save -q --multi-image-archive -o saved.tar localhost/one:1 localhost/one:2 localhost/two",
+    );
     let run = mica.run("load -i saved.tar");
     let mut lines: Vec<&str> = run.out.lines().collect();
     lines.sort();
     assert_eq!(
         lines,
         [
-            "Loaded image: localhost/one:1", "Loaded image: localhost/one:2",
+            "Loaded image: localhost/one:1",
+            "Loaded image: localhost/one:2",
             "Loaded image: localhost/two:latest"
         ],
         "{run}"

@@ -44,7 +44,8 @@ fn what_tar_packs_comes_back() {
     let mica = Mica::on_disk();
     let root = mica.path("rootfs");
     make(&root);
-    let note = mica.program("setfattr").args(["-n", "user.note", "-v", "kept", "rootfs/secret"]).status();
+    let note =
+        mica.program("setfattr").args(["-n", "user.note", "-v", "kept", "rootfs/secret"]).status();
     assert!(note.unwrap().success());
     let expected = Tree::read(&root).unwrap();
     for format in ["posix", "gnu"] {
@@ -73,7 +74,10 @@ fn what_tar_packs_comes_back() {
         mica.ok("image unmount --all");
     }
     let blobs = |path: &Path| -> u64 {
-        fs::read_dir(path).unwrap().map(|entry| entry.unwrap().metadata().unwrap().blocks() * 512).sum()
+        fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().blocks() * 512)
+            .sum()
     };
     assert!(blobs(&mica.root().join("blobs/sha256")) < 4 << 20, "holes are not kept as zeros");
     mica.must_be_whole();
@@ -86,7 +90,10 @@ fn sparse_files_survive_the_way_to_others() {
     let mica = Mica::on_disk();
     let root = mica.path("rootfs");
     make(&root);
-    let packed = mica.program("tar").args(["-C", "rootfs", "--format=posix", "--sparse", "-cf", "rootfs.tar", "."]).status();
+    let packed = mica
+        .program("tar")
+        .args(["-C", "rootfs", "--format=posix", "--sparse", "-cf", "rootfs.tar", "."])
+        .status();
     assert!(packed.unwrap().success());
     mica.ok("import rootfs.tar localhost/sparse");
     mica.ok("save -o saved.tar localhost/sparse");

@@ -38,7 +38,9 @@ fn skopeo_reads_every_form_that_mica_writes() {
     ] {
         mica.ok(&format!("save -o {form} me/rich:1.0"));
         let copy = format!("copy --quiet --policy policy.json {read} dir:out");
-        skopeo.ok(&copy.replace("copy --quiet --policy policy.json", "--policy policy.json copy --quiet"));
+        skopeo
+            .ok(&copy
+                .replace("copy --quiet --policy policy.json", "--policy policy.json copy --quiet"));
         dir_must_be(&mica, "out", &image, read);
         fs::remove_dir_all(mica.path("out")).unwrap();
     }
@@ -114,9 +116,11 @@ fn an_index_of_several_platforms() {
     });
     mica.file("layout/index.json", serde_json::to_vec(&outer).unwrap());
     skopeo.ok("--policy policy.json copy --quiet --all oci:layout:me/rich:multi dir:flat");
-    assert!(fs::read_dir(mica.path("flat")).unwrap().any(|entry| {
-        entry.unwrap().file_name().to_string_lossy().ends_with(".manifest.json")
-    }));
+    assert!(
+        fs::read_dir(mica.path("flat")).unwrap().any(|entry| {
+            entry.unwrap().file_name().to_string_lossy().ends_with(".manifest.json")
+        })
+    );
     mica.ok("rmi me/rich:1.0");
     mica.run("load -i dir:flat").prints(&format!("Loaded image ID: {}\n", image.id()));
     must_have(&mica, &image.id(), &image, "dir: with an index");

@@ -64,5 +64,9 @@ fn mica_loads_what_umoci_makes() {
     mica.must_be_whole();
     // All of a layout at once: none of its tags is a name.
     let run = mica.run("load -i made");
-    assert_eq!(run.out.lines().filter(|line| line.starts_with("Loaded image ID: ")).count(), 3, "{run}");
+    assert_eq!(
+        run.out.lines().filter(|line| line.starts_with("Loaded image ID: ")).count(),
+        3,
+        "{run}"
+    );
 }

@@ -29,10 +29,8 @@ pub(super) fn rmi(lab: &Lab) -> Vec<Contender> {
             lab.skopeo("load", &["delete", "containers-storage:localhost/files:1"]),
         )
         .before(lab.podman("load", &load)),
-        Contender::new("tar", Step::new("rm", &["-rf", &place])).before(Step::shell(
-            unpack,
-            &[&place, &lab.fixture("files-root.tar")],
-        )),
+        Contender::new("tar", Step::new("rm", &["-rf", &place]))
+            .before(Step::shell(unpack, &[&place, &lab.fixture("files-root.tar")])),
     ]
 }
 
@@ -41,12 +39,9 @@ pub(super) fn diff(lab: &Lab) -> Vec<Contender> {
     let load = ["load", "--quiet", "--input", archive.as_str()];
     let diff = ["image", "diff", "changed:2", "changed:1"];
     vec![
-        Contender::new(
-            "mica",
-            lab.mica("changed", &["image", "diff", "changed:1", "changed:2"]),
-        )
-        .once(lab.mica("changed", &load))
-        .last(lab.delete("mica-changed")),
+        Contender::new("mica", lab.mica("changed", &["image", "diff", "changed:1", "changed:2"]))
+            .once(lab.mica("changed", &load))
+            .last(lab.delete("mica-changed")),
         Contender::new("podman", lab.podman("changed", &diff))
             .once(lab.podman("changed", &load))
             .last(lab.empty_storage("changed")),
@@ -89,17 +84,11 @@ pub(super) fn images(lab: &Lab) -> Vec<Contender> {
 
 pub(super) fn inspect(lab: &Lab) -> Vec<Contender> {
     let mut contenders = among_many(lab, &["image", "inspect", "many500:1"]);
-    let load = lab.podman(
-        "many",
-        &["load", "--quiet", "--input", &lab.fixture("many.tar")],
-    );
+    let load = lab.podman("many", &["load", "--quiet", "--input", &lab.fixture("many.tar")]);
     contenders.push(
         Contender::new(
             "skopeo",
-            lab.skopeo(
-                "many",
-                &["inspect", "containers-storage:localhost/many500:1"],
-            ),
+            lab.skopeo("many", &["inspect", "containers-storage:localhost/many500:1"]),
         )
         .once(load),
     );

@@ -8,12 +8,9 @@ pub(super) fn load_gzip(lab: &Lab) -> Vec<Contender> {
     let layout = format!("{}:1", lab.fixture("big-oci"));
     let bundle = lab.path("umoci-bundle");
     contenders.push(
-        Contender::new(
-            "umoci",
-            Step::new("umoci", &["unpack", "--image", &layout, &bundle]),
-        )
-        .before(lab.delete("umoci-bundle"))
-        .after(lab.delete("umoci-bundle")),
+        Contender::new("umoci", Step::new("umoci", &["unpack", "--image", &layout, &bundle]))
+            .before(lab.delete("umoci-bundle"))
+            .after(lab.delete("umoci-bundle")),
     );
     let line = "mkdir -p \"$1\"; while read -r l || [ -n \"$l\" ]; do \
         tar --numeric-owner -xzpf \"$2/$l\" -C \"$1\"; done <\"$2.layers\"";
@@ -55,10 +52,7 @@ fn loads(lab: &Lab, archive: &str) -> Vec<Contender> {
             .after(lab.empty_storage("load")),
         Contender::new(
             "skopeo",
-            lab.skopeo(
-                "load",
-                &["copy", "--quiet", &from, "containers-storage:big:1"],
-            ),
+            lab.skopeo("load", &["copy", "--quiet", &from, "containers-storage:big:1"]),
         )
         .before(lab.empty_storage("load"))
         .after(lab.empty_storage("load")),
@@ -71,16 +65,11 @@ fn unpack_layers(lab: &Lab, archive: &str, form: &str) -> Contender {
         for l in \"$1\"/blobs/sha256/*; do \
         if [ \"$(head -c 1 \"$l\")\" != '{' ]; then \
         tar $3 --numeric-owner -xpf \"$l\" -C \"$1/root\"; fi; done";
-    tar(
-        lab,
-        Step::shell(line, &[&lab.path("tar-root"), &lab.fixture(archive), form]),
-    )
+    tar(lab, Step::shell(line, &[&lab.path("tar-root"), &lab.fixture(archive), form]))
 }
 
 fn tar(lab: &Lab, timed: Step) -> Contender {
-    Contender::new("tar", timed)
-        .before(lab.delete("tar-root"))
-        .after(lab.delete("tar-root"))
+    Contender::new("tar", timed).before(lab.delete("tar-root")).after(lab.delete("tar-root"))
 }
 
 pub(super) fn load_again(lab: &Lab) -> Vec<Contender> {
@@ -104,13 +93,10 @@ pub(super) fn save(lab: &Lab) -> Vec<Contender> {
     let root = lab.path("keep-root");
     let unpack = "mkdir -p \"$1\"; tar --numeric-owner -xpf \"$2\" -C \"$1\"";
     vec![
-        Contender::new(
-            "mica",
-            lab.mica("keep", &["save", "--output", &out, "big:1"]),
-        )
-        .once(lab.mica("keep", &load))
-        .after(drop_out())
-        .last(lab.delete("mica-keep")),
+        Contender::new("mica", lab.mica("keep", &["save", "--output", &out, "big:1"]))
+            .once(lab.mica("keep", &load))
+            .after(drop_out())
+            .last(lab.delete("mica-keep")),
         Contender::new(
             "podman",
             lab.podman("keep", &["save", "--quiet", "--output", &out, "big:1"]),
@@ -119,10 +105,7 @@ pub(super) fn save(lab: &Lab) -> Vec<Contender> {
         .after(drop_out()),
         Contender::new(
             "skopeo",
-            lab.skopeo(
-                "keep",
-                &["copy", "--quiet", "containers-storage:big:1", &to],
-            ),
+            lab.skopeo("keep", &["copy", "--quiet", "containers-storage:big:1", &to]),
         )
         .once(lab.podman("keep", &load))
         .after(drop_out())
@@ -142,12 +125,9 @@ pub(super) fn import(lab: &Lab) -> Vec<Contender> {
         Contender::new("mica", lab.mica("load", &["import", &root, "imported:1"]))
             .before(lab.delete("mica-load"))
             .after(lab.delete("mica-load")),
-        Contender::new(
-            "podman",
-            lab.podman("load", &["import", "--quiet", &root, "imported:1"]),
-        )
-        .before(lab.empty_storage("load"))
-        .after(lab.empty_storage("load")),
+        Contender::new("podman", lab.podman("load", &["import", "--quiet", &root, "imported:1"]))
+            .before(lab.empty_storage("load"))
+            .after(lab.empty_storage("load")),
         tar(lab, Step::shell(unpack, &[&place, &root])),
     ]
 }

@@ -24,19 +24,13 @@ fn answer(line: &str) -> Completion {
 #[track_caller]
 fn check(line: &str, expected: &str) {
     let candidates = answer(line).candidates;
-    let texts: Vec<_> = candidates
-        .iter()
-        .map(|candidate| candidate.text.as_str())
-        .collect();
+    let texts: Vec<_> = candidates.iter().map(|candidate| candidate.text.as_str()).collect();
     assert_eq!(texts.join(" "), expected, "{line}");
 }
 
 #[test]
 fn offers_commands() {
-    check(
-        "",
-        "run exec ps images image container cp rmi stop tag commit login help",
-    );
+    check("", "run exec ps images image container cp rmi stop tag commit login help");
     check("im", "images image");
     check("-D im", "images image");
     check("--log-level info im", "images image");
@@ -48,10 +42,7 @@ fn offers_commands() {
     check("help image ls ", "");
     check("image foo ", "");
     check("__s", "");
-    assert_eq!(
-        answer("rmi").candidates[0].about,
-        "Remove one or more images"
-    );
+    assert_eq!(answer("rmi").candidates[0].about, "Remove one or more images");
 }
 
 #[test]
@@ -109,10 +100,7 @@ fn offers_names() {
 fn offers_paths_in_containers_and_here() {
     check("cp w", "web:");
     let here_or_there = answer("cp w");
-    assert_eq!(
-        (here_or_there.files, here_or_there.no_space),
-        (FileNames::All, true)
-    );
+    assert_eq!((here_or_there.files, here_or_there.no_space), (FileNames::All, true));
     let inside = answer("cp web:/et");
     assert_eq!(inside, Completion::default());
     assert!(!answer("cp /tm").no_space);

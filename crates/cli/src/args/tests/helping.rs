@@ -146,14 +146,8 @@ fn moves_descriptions_left_on_a_narrow_terminal() {
 fn wraps_no_more_on_a_tiny_terminal() {
     for width in [0, 1, 30, 40] {
         let page = page("image ls", width);
-        assert!(
-            page.contains("(default hides intermediate images)\n"),
-            "{width}"
-        );
-        assert_eq!(
-            page.contains("\n                'table':            Print"),
-            width > 1
-        );
+        assert!(page.contains("(default hides intermediate images)\n"), "{width}");
+        assert_eq!(page.contains("\n                'table':            Print"), width > 1);
     }
 }
 
@@ -207,12 +201,7 @@ Examples:
         "Usage:  mica cp [OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\
          \tmica cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH\n\nCopy files"
     ));
-    let Ok(Parsed::Help { path, .. }) = read("help --help") else {
-        panic!("no help")
-    };
+    let Ok(Parsed::Help { path, .. }) = read("help --help") else { panic!("no help") };
     let own = render_help(&path, "mica", 80);
-    assert_eq!(
-        own,
-        "Usage:  mica help [command]\n\nHelp about the command\n"
-    );
+    assert_eq!(own, "Usage:  mica help [command]\n\nHelp about the command\n");
 }

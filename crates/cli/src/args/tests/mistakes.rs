@@ -12,17 +12,8 @@ fn error(args: &[&str]) -> UsageError {
 /// The whole answer to `line`.
 #[track_caller]
 fn check(line: &str, exit_code: u8, message: &str) {
-    let answer = error(
-        &line
-            .split(' ')
-            .filter(|word| !word.is_empty())
-            .collect::<Vec<_>>(),
-    );
-    assert_eq!(
-        (answer.to_string().as_str(), answer.exit_code),
-        (message, exit_code),
-        "{line}"
-    );
+    let answer = error(&line.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>());
+    assert_eq!((answer.to_string().as_str(), answer.exit_code), (message, exit_code), "{line}");
 }
 
 /// The first line of the answer to a wrong flag.
@@ -105,62 +96,27 @@ fn refuses_wrong_values() {
     let parse_bool = |text| format!("strconv.ParseBool: parsing \"{text}\": invalid syntax");
     let parse_int = |text| format!("strconv.ParseInt: parsing \"{text}\": invalid syntax");
     for (args, text, names, why) in [
-        (
-            &["run", "--rm=maybe"][..],
-            "maybe",
-            "--rm",
-            parse_bool("maybe"),
-        ),
+        (&["run", "--rm=maybe"][..], "maybe", "--rm", parse_bool("maybe")),
         (&["run", "--rm="], "", "--rm", parse_bool("")),
         (&["run", "--help=x"], "x", "--help", parse_bool("x")),
         (&["ps", "--help=x"], "x", "--help", parse_bool("x")),
-        (
-            &["images", "-q=maybe"],
-            "maybe",
-            "-q, --quiet",
-            parse_bool("maybe"),
-        ),
+        (&["images", "-q=maybe"], "maybe", "-q, --quiet", parse_bool("maybe")),
         (&["--debug=x", "ps"], "x", "-D, --debug", parse_bool("x")),
         (&["stop", "--time", "x", "a"], "x", "--time", parse_int("x")),
         (&["stop", "-t=x"], "x", "-t, --timeout", parse_int("x")),
         (&["ps", "-n="], "=", "-n, --last", parse_int("=")),
         (&["ps", "-aqnx"], "x", "-n, --last", parse_int("x")),
-        (
-            &["run", "-c", "-p"],
-            "-p",
-            "-c, --cpu-shares",
-            parse_int("-p"),
-        ),
-        (
-            &["run", "--add-host", "x"],
-            "x",
-            "--add-host",
-            "bad format for add-host: \"x\"".into(),
-        ),
-        (
-            &["run", "-m", "zz"],
-            "zz",
-            "-m, --memory",
-            "invalid size: 'zz'".into(),
-        ),
-        (
-            &["run", "--memory-swap=-2"],
-            "-2",
-            "--memory-swap",
-            "invalid size: '-2'".into(),
-        ),
+        (&["run", "-c", "-p"], "-p", "-c, --cpu-shares", parse_int("-p")),
+        (&["run", "--add-host", "x"], "x", "--add-host", "bad format for add-host: \"x\"".into()),
+        (&["run", "-m", "zz"], "zz", "-m, --memory", "invalid size: 'zz'".into()),
+        (&["run", "--memory-swap=-2"], "-2", "--memory-swap", "invalid size: '-2'".into()),
         (
             &["run", "--blkio-weight", "99999"],
             "99999",
             "--blkio-weight",
             "strconv.ParseUint: parsing \"99999\": value out of range".into(),
         ),
-        (
-            &["run", "--cpus", "x"],
-            "x",
-            "--cpus",
-            "failed to parse x as a rational number".into(),
-        ),
+        (&["run", "--cpus", "x"], "x", "--cpus", "failed to parse x as a rational number".into()),
         (
             &["run", "--health-interval", "5"],
             "5",
@@ -180,10 +136,7 @@ fn refuses_wrong_values() {
             "parse error on line 1, column 2: bare \" in non-quoted-field".into(),
         ),
     ] {
-        check_flag(
-            args,
-            &format!("invalid argument \"{text}\" for \"{names}\" flag: {why}"),
-        );
+        check_flag(args, &format!("invalid argument \"{text}\" for \"{names}\" flag: {why}"));
     }
 }
 
@@ -214,22 +167,10 @@ fn counts_positionals() {
     for (line, demand) in [
         ("exec a", "'mica exec' requires at least 2 arguments"),
         ("ps a", "'mica ps' accepts no arguments"),
-        (
-            "image ls a b",
-            "'mica image ls' requires at most 1 argument",
-        ),
-        (
-            "image list a b",
-            "'mica image ls' requires at most 1 argument",
-        ),
-        (
-            "images -- --foo x",
-            "'mica images' requires at most 1 argument",
-        ),
-        (
-            "commit",
-            "'mica commit' requires at least 1 and at most 2 arguments",
-        ),
+        ("image ls a b", "'mica image ls' requires at most 1 argument"),
+        ("image list a b", "'mica image ls' requires at most 1 argument"),
+        ("images -- --foo x", "'mica images' requires at most 1 argument"),
+        ("commit", "'mica commit' requires at least 1 and at most 2 arguments"),
         (
             "container port a b c",
             "'mica container port' requires at least 1 and at most 2 arguments",
@@ -246,11 +187,7 @@ fn counts_positionals() {
 
 #[test]
 fn refuses_unknown_commands() {
-    check(
-        "foo",
-        1,
-        "mica: unknown command: mica foo\n\nRun 'mica --help' for more information",
-    );
+    check("foo", 1, "mica: unknown command: mica foo\n\nRun 'mica --help' for more information");
     check(
         "-D image foo bar",
         1,
@@ -315,10 +252,6 @@ fn suggests_what_was_meant() {
 #[test]
 fn names_the_program_as_it_was_called() {
     let answer = parse(&ROOT, "docker", &words("tag a")).expect_err("a mistake");
-    assert!(
-        answer
-            .message
-            .starts_with("docker: 'docker tag' requires 2 arguments")
-    );
+    assert!(answer.message.starts_with("docker: 'docker tag' requires 2 arguments"));
     assert!(!answer.message.contains("mica"));
 }

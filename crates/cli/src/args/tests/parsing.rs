@@ -5,11 +5,7 @@ use super::*;
 /// The positionals of `line`, joined by blanks.
 #[track_caller]
 fn positionals(line: &str, expected: &str) {
-    assert_eq!(
-        run(line).matches.positionals().join(" "),
-        expected,
-        "{line}"
-    );
+    assert_eq!(run(line).matches.positionals().join(" "), expected, "{line}");
 }
 
 #[test]
@@ -32,12 +28,7 @@ fn finds_the_command() {
     ] {
         let invocation = run(line);
         assert_eq!(invocation.action, action, "{line}");
-        let names: Vec<_> = invocation
-            .path
-            .iter()
-            .skip(1)
-            .map(|command| command.name)
-            .collect();
+        let names: Vec<_> = invocation.path.iter().skip(1).map(|command| command.name).collect();
         assert_eq!(names.join(" "), path, "{line}");
     }
 }
@@ -118,11 +109,7 @@ fn reads_texts() {
 #[test]
 fn keeps_all_of_a_list() {
     for (line, name, expected) in [
-        (
-            "run -p80:80 -p 81:81 --publish=82 a",
-            "publish",
-            "80:80|81:81|82",
-        ),
+        ("run -p80:80 -p 81:81 --publish=82 a", "publish", "80:80|81:81|82"),
         ("run -e A=B,C -e D a", "env", "A=B,C|D"),
         ("run -e A a -e B", "env", "A"),
         ("run --network x --net y --network=z a", "network", "x|y|z"),
@@ -137,18 +124,13 @@ fn keeps_all_of_a_list() {
 
 #[test]
 fn reads_numbers() {
-    let given = run(
-        "run --blkio-weight 0x10 --cpus 1.5 -c 512 --health-interval 1m30s -m 512m \
-         --memory-swap -1 --ratio .5 --stop-count 18446744073709551615 a",
-    )
+    let given = run("run --blkio-weight 0x10 --cpus 1.5 -c 512 --health-interval 1m30s -m 512m \
+         --memory-swap -1 --ratio .5 --stop-count 18446744073709551615 a")
     .matches;
     assert_eq!(given.uint("blkio-weight"), Some(16));
     assert_eq!(given.billionths("cpus"), Some(1_500_000_000));
     assert_eq!(given.int("cpu-shares"), Some(512));
-    assert_eq!(
-        given.duration_nanos("health-interval"),
-        Some(90_000_000_000)
-    );
+    assert_eq!(given.duration_nanos("health-interval"), Some(90_000_000_000));
     assert_eq!(given.size_bytes("memory"), Some(512 << 20));
     assert_eq!(given.size_bytes("memory-swap"), Some(-1));
     assert_eq!(given.float("ratio"), Some(0.5));
@@ -170,9 +152,7 @@ fn tells_what_was_given() {
 
 #[test]
 fn keeps_global_flags_apart() {
-    let invocation = run("-H a -Hb --debug run -D=x --name n a"
-        .replace("-D=x ", "")
-        .as_str());
+    let invocation = run("-H a -Hb --debug run -D=x --name n a".replace("-D=x ", "").as_str());
     assert_eq!(invocation.globals.list("host"), ["a", "b"]);
     assert!(invocation.globals.flag("debug"));
     assert_eq!(invocation.globals.string("log-level"), Some("info"));
@@ -185,10 +165,7 @@ fn warns_of_flags_out_of_use() {
     let invocation = run("stop --time 5 a");
     assert_eq!(invocation.matches.int("timeout"), Some(5));
     assert!(invocation.matches.given("timeout"));
-    assert_eq!(
-        invocation.warnings,
-        ["Flag --time has been deprecated, use --timeout instead"]
-    );
+    assert_eq!(invocation.warnings, ["Flag --time has been deprecated, use --timeout instead"]);
     assert!(run("stop -t 5 a").warnings.is_empty());
 }
 
@@ -223,32 +200,18 @@ fn finds_the_help_page() {
         ("help image --help", "help", true),
         ("--help --version", "", true),
     ] {
-        let Ok(Parsed::Help {
-            path,
-            asked: was_asked,
-            ..
-        }) = read(line)
-        else {
+        let Ok(Parsed::Help { path, asked: was_asked, .. }) = read(line) else {
             panic!("{line}: {:?}", read(line));
         };
         let names: Vec<_> = path.iter().skip(1).map(|command| command.name).collect();
-        assert_eq!(
-            (names.join(" ").as_str(), was_asked),
-            (page, asked),
-            "{line}"
-        );
+        assert_eq!((names.join(" ").as_str(), was_asked), (page, asked), "{line}");
     }
 }
 
 #[test]
 fn warns_of_the_letter_of_help() {
-    let Ok(Parsed::Help { warnings, .. }) = read("ps -h") else {
-        panic!("no help")
-    };
-    assert_eq!(
-        warnings,
-        ["Flag shorthand -h has been deprecated, use --help"]
-    );
+    let Ok(Parsed::Help { warnings, .. }) = read("ps -h") else { panic!("no help") };
+    assert_eq!(warnings, ["Flag shorthand -h has been deprecated, use --help"]);
 }
 
 #[test]

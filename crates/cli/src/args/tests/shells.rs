@@ -23,31 +23,14 @@ fn stand_in(answer: &str) -> tempfile::TempDir {
 
 /// Runs `script` in a shell, or not at all where the shell is not installed.
 fn in_shell(shell: &str, folder: &Path, script: &str) -> Option<String> {
-    let path = format!(
-        "{}:{}",
-        folder.display(),
-        env::var("PATH").unwrap_or_default()
-    );
-    let process = Process::new(shell)
-        .arg("-c")
-        .arg(script)
-        .env("PATH", path)
-        .current_dir(folder)
-        .output();
-    let Ok(Output {
-        stdout,
-        stderr,
-        status,
-    }) = process
-    else {
+    let path = format!("{}:{}", folder.display(), env::var("PATH").unwrap_or_default());
+    let process =
+        Process::new(shell).arg("-c").arg(script).env("PATH", path).current_dir(folder).output();
+    let Ok(Output { stdout, stderr, status }) = process else {
         println!("skipped: no {shell} here");
         return None;
     };
-    assert!(
-        status.success() && stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&stderr)
-    );
+    assert!(status.success() && stderr.is_empty(), "{}", String::from_utf8_lossy(&stderr));
     Some(String::from_utf8(stdout).expect("text"))
 }
 
@@ -70,23 +53,13 @@ fn check_bash(line: &str, cut: &[&str], answer: &str, asked: &str, expected: &st
         return;
     };
     let was_asked = fs::read_to_string(folder.path().join("asked")).expect("a question");
-    assert_eq!(
-        (was_asked.as_str(), reply.as_str()),
-        (asked, expected),
-        "{line}"
-    );
+    assert_eq!((was_asked.as_str(), reply.as_str()), (asked, expected), "{line}");
 }
 
 #[test]
 fn bash_offers_words() {
     let images = answer_to(&["im"]);
-    check_bash(
-        "mica im",
-        &["mica", "im"],
-        &images,
-        "<__complete><--><im>",
-        "[images][image]",
-    );
+    check_bash("mica im", &["mica", "im"], &images, "<__complete><--><im>", "[images][image]");
     check_bash(
         "mica  image\tls  ",
         &["mica", "image", "ls", ""],
@@ -172,31 +145,11 @@ fn answer_to(words: &[&str]) -> String {
 #[test]
 fn fish_offers_words_and_files() {
     for (line, answer, asked, expected) in [
-        (
-            "mica im",
-            answer_to(&["im"]),
-            "<im>",
-            "image\tManage images\nimages\tList images\n",
-        ),
-        (
-            "mica rmi alpine:",
-            "alpine:3\t\n:\n".to_owned(),
-            "<rmi><alpine:>",
-            "alpine:3\n",
-        ),
+        ("mica im", answer_to(&["im"]), "<im>", "image\tManage images\nimages\tList images\n"),
+        ("mica rmi alpine:", "alpine:3\t\n:\n".to_owned(), "<rmi><alpine:>", "alpine:3\n"),
         ("mica run ", ":\n".to_owned(), "<run><>", ""),
-        (
-            "mica run --cidfile fi",
-            ":files\n".to_owned(),
-            "<run><--cidfile><fi>",
-            "file=1\n",
-        ),
-        (
-            "mica --config=fo",
-            ":folders\n".to_owned(),
-            "<--config=fo>",
-            "--config=folder 2/\n",
-        ),
+        ("mica run --cidfile fi", ":files\n".to_owned(), "<run><--cidfile><fi>", "file=1\n"),
+        ("mica --config=fo", ":folders\n".to_owned(), "<--config=fo>", "--config=folder 2/\n"),
     ] {
         let folder = stand_in(&answer);
         let script = completion_script(Shell::Fish, "mica");
@@ -214,11 +167,7 @@ fn fish_offers_words_and_files() {
 fn zsh_reads_its_script() {
     let folder = stand_in(":\n");
     let script = completion_script(Shell::Zsh, "mica");
-    in_shell(
-        "zsh",
-        folder.path(),
-        &format!("compdef() {{ print $* }}\n{script}"),
-    );
+    in_shell("zsh", folder.path(), &format!("compdef() {{ print $* }}\n{script}"));
 }
 
 #[test]

@@ -13,17 +13,8 @@ fn finds_nothing_wrong_in_a_sound_tree() {
 fn finds_every_mistake_in_a_tree() {
     static WRONG: Command<()> = Command {
         sub: &[
-            &Command {
-                name: "a",
-                about: "A",
-                ..Command::BLANK
-            },
-            &Command {
-                name: "b",
-                aliases: &["a"],
-                action: Some(()),
-                ..Command::BLANK
-            },
+            &Command { name: "a", about: "A", ..Command::BLANK },
+            &Command { name: "b", aliases: &["a"], action: Some(()), ..Command::BLANK },
             &Command {
                 name: "c",
                 about: "C",
@@ -68,10 +59,7 @@ fn finds_every_mistake_in_a_tree() {
         "… c d: --a=b: cannot be written",
         "… c d: --a=b: no letter",
     ] {
-        assert!(
-            found.lines().any(|line| line == mistake),
-            "{mistake}\n{found}"
-        );
+        assert!(found.lines().any(|line| line == mistake), "{mistake}\n{found}");
     }
     assert_eq!(found.lines().count(), 14, "{found}");
 }

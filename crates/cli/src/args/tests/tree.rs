@@ -26,9 +26,7 @@ const GLOBAL: &[Flag] = &[
     )
     .short('l')
     .default_value("info")
-    .complete(Complete::Words(&[
-        "debug", "info", "warn", "error", "fatal",
-    ])),
+    .complete(Complete::Words(&["debug", "info", "warn", "error", "fatal"])),
     Flag::bool("tls", "Use TLS; implied by --tlsverify"),
     Flag::bool("version", "Print version information and quit").short('v'),
 ];
@@ -40,11 +38,7 @@ const CREATE: &[Flag] = &[
     Flag::new(Kind::Decimal, "cpus", "Number of CPUs"),
     Flag::int("cpu-shares", "CPU shares (relative weight)").short('c'),
     Flag::list("env", "Set environment variables").short('e'),
-    Flag::new(
-        Kind::Duration,
-        "health-interval",
-        "Time between running the check",
-    ),
+    Flag::new(Kind::Duration, "health-interval", "Time between running the check"),
     Flag::string("hostname", "Container host name").short('h'),
     Flag::bool("interactive", "Keep STDIN open even if not attached").short('i'),
     Flag::new(Kind::Size, "memory", "Memory limit").short('m'),
@@ -54,39 +48,25 @@ const CREATE: &[Flag] = &[
     Flag::list("network", "Connect a container to a network")
         .value("network")
         .complete(Complete::Networks),
-    Flag::list("net", "Connect a container to a network")
-        .value("network")
-        .same_as("network"),
+    Flag::list("net", "Connect a container to a network").value("network").same_as("network"),
     Flag::list("publish", "Publish a container's port(s) to the host").short('p'),
     Flag::string("pull", "Pull image before running")
         .default_value("missing")
         .complete(Complete::Words(&["always", "missing", "never"])),
-    Flag::list("sysctl", "Sysctl options")
-        .value("map")
-        .default_value("map[]"),
+    Flag::list("sysctl", "Sysctl options").value("map").default_value("map[]"),
     Flag::new(Kind::Float, "ratio", "A number for tests").hidden(),
     Flag::new(Kind::Uint, "stop-count", "A number for tests").hidden(),
     Flag::bool("tty", "Allocate a pseudo-TTY").short('t'),
-    Flag::list("volume", "Bind mount a volume")
-        .short('v')
-        .complete(Complete::Volumes),
+    Flag::list("volume", "Bind mount a volume").short('v').complete(Complete::Volumes),
     Flag::string("trace", "Trace, perhaps into a file").no_value("all"),
 ];
 
 fn check_host(text: &str) -> Result<(), String> {
-    if text.contains(':') {
-        Ok(())
-    } else {
-        Err(format!("bad format for add-host: \"{text}\""))
-    }
+    if text.contains(':') { Ok(()) } else { Err(format!("bad format for add-host: \"{text}\"")) }
 }
 
 const RUN_ONLY: &[Flag] = &[
-    Flag::bool(
-        "detach",
-        "Run container in background and print container ID",
-    )
-    .short('d'),
+    Flag::bool("detach", "Run container in background and print container ID").short('d'),
     Flag::bool("rm", "Automatically remove the container when it exits"),
     Flag::bool("sig-proxy", "Proxy received signals to the process").default_value("true"),
 ];
@@ -113,20 +93,13 @@ const EXEC: Row = Command {
     args: Arity::AtLeast(2),
     flags: &[&[
         Flag::bool("detach", "Detached mode: run command in the background").short('d'),
-        Flag::string(
-            "detach-keys",
-            "Override the key sequence for detaching a container",
-        ),
+        Flag::string("detach-keys", "Override the key sequence for detaching a container"),
         Flag::list("env", "Set environment variables").short('e'),
         Flag::list("env-file", "Read in a file of environment variables").complete(Complete::Files),
         Flag::bool("interactive", "Keep STDIN open even if not attached").short('i'),
         Flag::bool("privileged", "Give extended privileges to the command"),
         Flag::bool("tty", "Allocate a pseudo-TTY").short('t'),
-        Flag::string(
-            "user",
-            "Username or UID (format: \"<name|uid>[:<group|gid>]\")",
-        )
-        .short('u'),
+        Flag::string("user", "Username or UID (format: \"<name|uid>[:<group|gid>]\")").short('u'),
         Flag::string("workdir", "Working directory inside the container").short('w'),
     ]],
     interspersed: false,
@@ -145,12 +118,9 @@ const PS: Row = Command {
         Flag::bool("all", "Show all containers (default shows just running)").short('a'),
         FILTER,
         FORMAT,
-        Flag::int(
-            "last",
-            "Show n last created containers (includes all states)",
-        )
-        .short('n')
-        .default_value("-1"),
+        Flag::int("last", "Show n last created containers (includes all states)")
+            .short('n')
+            .default_value("-1"),
         Flag::bool("quiet", "Only display container IDs").short('q'),
     ]],
     common: true,
@@ -158,9 +128,8 @@ const PS: Row = Command {
     ..Command::BLANK
 };
 
-const FILTER: Flag = Flag::list("filter", "Filter output based on conditions provided")
-    .short('f')
-    .value("filter");
+const FILTER: Flag =
+    Flag::list("filter", "Filter output based on conditions provided").short('f').value("filter");
 
 const FORMAT: Flag = Flag::string(
     "format",
@@ -186,10 +155,7 @@ const IMAGES: Row = Command {
         FORMAT,
         Flag::bool("no-trunc", "Don't truncate output"),
         Flag::bool("quiet", "Only show image IDs").short('q'),
-        Flag::bool(
-            "tree",
-            "List multi-platform images as a tree (EXPERIMENTAL)",
-        ),
+        Flag::bool("tree", "List multi-platform images as a tree (EXPERIMENTAL)"),
     ]],
     common: true,
     complete: &[Complete::Images],
@@ -202,17 +168,8 @@ const IMAGE: Row = Command {
     about: "Manage images",
     sub: &[
         &TAG,
-        &Command {
-            name: "ls",
-            aliases: &["list"],
-            common: false,
-            ..IMAGES
-        },
-        &Command {
-            name: "rm",
-            aliases: &["remove"],
-            ..RMI
-        },
+        &Command { name: "ls", aliases: &["list"], common: false, ..IMAGES },
+        &Command { name: "rm", aliases: &["remove"], ..RMI },
     ],
     ..Command::BLANK
 };
@@ -221,16 +178,8 @@ const CONTAINER: Row = Command {
     name: "container",
     about: "Manage containers",
     sub: &[
-        &Command {
-            common: false,
-            ..RUN
-        },
-        &Command {
-            name: "ls",
-            aliases: &["ps", "list"],
-            common: false,
-            ..PS
-        },
+        &Command { common: false, ..RUN },
+        &Command { name: "ls", aliases: &["ps", "list"], common: false, ..PS },
         &CP,
         &Command {
             name: "port",
@@ -275,12 +224,8 @@ const RMI: Row = Command {
     flags: &[&[
         Flag::bool("force", "Force removal of the image").short('f'),
         Flag::bool("no-prune", "Do not delete untagged parents"),
-        Flag::new(
-            Kind::Strings,
-            "platform",
-            "Remove only the given platform variant",
-        )
-        .default_value("[]"),
+        Flag::new(Kind::Strings, "platform", "Remove only the given platform variant")
+            .default_value("[]"),
     ]],
     complete: &[Complete::Images],
     action: Some("rmi"),
@@ -294,9 +239,7 @@ const STOP: Row = Command {
     args: Arity::AtLeast(1),
     flags: &[&[
         Flag::string("signal", "Signal to send to the container").short('s'),
-        Flag::int("time", "")
-            .deprecated("use --timeout instead")
-            .same_as("timeout"),
+        Flag::int("time", "").deprecated("use --timeout instead").same_as("timeout"),
         Flag::int("timeout", "Seconds to wait before killing the container").short('t'),
     ]],
     complete: &[Complete::Running],

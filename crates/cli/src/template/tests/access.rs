@@ -21,17 +21,11 @@ fn prints() {
     check("{{$x := 1}}{{if true}}{{$x = 5}}{{end}}{{$x}}", "5");
     check("{{$x := 1}}{{if true}}{{$x := 5}}{{$x}}{{end}}{{$x}}", "51");
     check("{{$x := .Nothing}}[{{$x.Any}}]", "[<no value>]");
-    check(
-        "{{.Up}} {{.Size}} {{.Ratio}} {{.Huge}} {{.Minus}}",
-        "true 1536 0.25 1e+21 -7",
-    );
+    check("{{.Up}} {{.Size}} {{.Ratio}} {{.Huge}} {{.Minus}}", "true 1536 0.25 1e+21 -7");
     check("{{.Labels}}", "map[a:one b:two]");
     check("{{.NoLabels}} {{.NoList}}", "map[] []");
     check("{{.Mixed}}", "[1 x <nil> true 2.5 [y]]");
-    check(
-        "{{.Ports}}",
-        "map[443/tcp:<nil> 80/tcp:[map[HostIp:0.0.0.0 HostPort:8080]]]",
-    );
+    check("{{.Ports}}", "map[443/tcp:<nil> 80/tcp:[map[HostIp:0.0.0.0 HostPort:8080]]]");
     check("{{.Names}}", "[web db/web]");
     check("{{.Name | print}}", "web");
     check("{{.Name|printf \"%s-%s\" \"x\"}}", "x-web");
@@ -85,10 +79,7 @@ fn refuses() {
         "{{$ 1}}",
         "template: :1:2: executing \"\" at <$>: can't give argument to non-function $",
     );
-    check_error(
-        "{{nil}}",
-        "template: :1:2: executing \"\" at <nil>: nil is not a command",
-    );
+    check_error("{{nil}}", "template: :1:2: executing \"\" at <nil>: nil is not a command");
     check_error(
         "{{\"a\" | .Name}}",
         "template: :1:8: executing \"\" at <.Name>: Name is not a method but has arguments",
@@ -101,18 +92,12 @@ fn refuses() {
         "line\n  {{.Name.X}}",
         "template: :2:9: executing \"\" at <.Name.X>: can't evaluate field X in type interface {}",
     );
-    check_error(
-        "{{$x = 3}}",
-        "template: :1:7: executing \"\" at <3>: undefined variable: $x",
-    );
+    check_error("{{$x = 3}}", "template: :1:7: executing \"\" at <3>: undefined variable: $x");
     check_error(
         "{{9223372036854775808}}",
         "template: :1:2: executing \"\" at <9223372036854775808>: 9223372036854775808 overflows int",
     );
-    check_error(
-        "{{(nil)}}",
-        "template: :1:3: executing \"\" at <nil>: nil is not a command",
-    );
+    check_error("{{(nil)}}", "template: :1:3: executing \"\" at <nil>: nil is not a command");
     check_error(
         "é{{.Name.X}}",
         "template: :1:9: executing \"\" at <.Name.X>: can't evaluate field X in type interface {}",

@@ -17,10 +17,7 @@ fn prints() {
         "{{json .Labels}}{{json .NoList}}{{json .Mixed}}",
         "{\"a\":\"one\",\"b\":\"two\"}[][1,\"x\",null,true,2.5,[\"y\"]]",
     );
-    check(
-        "{{json \"<>&\\u2028\\x01\\x7f\\b\\f\"}}",
-        "\"<>&\\u2028\\u0001\u{7f}\\b\\f\"",
-    );
+    check("{{json \"<>&\\u2028\\x01\\x7f\\b\\f\"}}", "\"<>&\\u2028\\u0001\u{7f}\\b\\f\"");
     check(
         "{{json .Huge}} {{json 1e20}} {{json 1e-7}} {{json 0.000001}} {{json 1.0}}",
         "1e+21 100000000000000000000 1e-7 0.000001 1",
@@ -33,38 +30,20 @@ fn prints() {
         "{{split \"a,b,c\" \",\"}} {{len (split \"a,b\" \",\")}} {{split \"héy\" \"\"}} {{split \"\" \",\"}}",
         "[a b c] 2 [h é y] []",
     );
-    check(
-        "{{join .Names \", \"}} {{join .NoList \",\"}}| {{join nil \",\"}}|",
-        "web, db/web | |",
-    );
+    check("{{join .Names \", \"}} {{join .NoList \",\"}}| {{join nil \",\"}}|", "web, db/web | |");
     check("{{join (split \"a-b-c\" \"-\") \"+\"}}", "a+b+c");
     check("{{\",\" | join .Names}}", "web,db/web");
-    check(
-        "{{title \"hello wORLD foo-bar a_b it's ßx\"}}",
-        "Hello WORLD Foo-Bar A_b It'S ßx",
-    );
-    check(
-        "{{upper \"héßx\"}} {{lower \"HÉLLO\"}} {{.Name | upper}}",
-        "HÉßX héllo WEB",
-    );
-    check(
-        "{{title \"ǆa აა\"}} {{upper \"ǆა\"}} {{lower \"İΣ\"}}",
-        "ǅa აა ǄᲐ iσ",
-    );
-    check(
-        "[{{pad \"x\" 2 3}}] [{{pad \"\" 2 3}}] [{{pad .Name 0 1}}]",
-        "[  x   ] [] [web ]",
-    );
+    check("{{title \"hello wORLD foo-bar a_b it's ßx\"}}", "Hello WORLD Foo-Bar A_b It'S ßx");
+    check("{{upper \"héßx\"}} {{lower \"HÉLLO\"}} {{.Name | upper}}", "HÉßX héllo WEB");
+    check("{{title \"ǆa აა\"}} {{upper \"ǆა\"}} {{lower \"İΣ\"}}", "ǅa აა ǄᲐ iσ");
+    check("[{{pad \"x\" 2 3}}] [{{pad \"\" 2 3}}] [{{pad .Name 0 1}}]", "[  x   ] [] [web ]");
     check("{{pad \"x\" 1.0 0}}|{{pad \"x\" '\\x01' 0}}", " x| x");
     check(
         "{{truncate \"abcdef\" 2}} {{truncate \"ab\" 5}} {{truncate \"ab\" 2}} [{{truncate \"ab\" 0}}]",
         "ab ab ab []",
     );
     check("{{range split \"x y\" \" \"}}<{{.}}>{{end}}", "<x><y>");
-    check(
-        "{{range $k, $v := .Labels}}{{upper $k}}={{json $v}};{{end}}",
-        "A=\"one\";B=\"two\";",
-    );
+    check("{{range $k, $v := .Labels}}{{upper $k}}={{json $v}};{{end}}", "A=\"one\";B=\"two\";");
 }
 
 #[test]

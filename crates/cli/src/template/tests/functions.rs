@@ -4,33 +4,18 @@ use super::{check, check_error};
 
 #[test]
 fn prints() {
-    check(
-        "{{and 1 2 3}} {{and 1 0 3}} {{and .Up .Missing}}",
-        "3 0 <no value>",
-    );
-    check(
-        "{{or 0 \"\" \"x\"}} {{or 0 \"\"}}| {{or .Missing .Name}}",
-        "x | web",
-    );
+    check("{{and 1 2 3}} {{and 1 0 3}} {{and .Up .Missing}}", "3 0 <no value>");
+    check("{{or 0 \"\" \"x\"}} {{or 0 \"\"}}| {{or .Missing .Name}}", "x | web");
     check("{{and .Nothing .Nothing.X.Y}}", "<no value>");
     check("{{or 1 (index .Names 99)}}", "1");
     check("{{and 1 2 | print}} {{3 | and 1 2}} {{3 | or 0}}", "2 3 3");
-    check(
-        "{{not 0}} {{not \"x\"}} {{not .Missing}} {{not .Labels}}",
-        "true false true false",
-    );
+    check("{{not 0}} {{not \"x\"}} {{not .Missing}} {{not .Labels}}", "true false true false");
     check(
         "{{len .Name}} {{len .Names}} {{len .Labels}} {{len \"é\"}} {{len .NoList}}",
         "3 2 2 2 0",
     );
-    check(
-        "{{index .Names 1}} {{index .Labels \"a\"}} {{index \"abc\" 1}}",
-        "db/web one 98",
-    );
-    check(
-        "{{index .State \"Pid\"}} {{index .State \"Log\" 1 \"Code\"}}",
-        "41 1",
-    );
+    check("{{index .Names 1}} {{index .Labels \"a\"}} {{index \"abc\" 1}}", "db/web one 98");
+    check("{{index .State \"Pid\"}} {{index .State \"Log\" 1 \"Code\"}}", "41 1");
     check(
         "[{{index .Labels \"zzz\"}}] [{{index .State \"zzz\"}}] [{{index .NoLabels \"x\"}}]",
         "[] [<no value>] []",
@@ -41,19 +26,13 @@ fn prints() {
         "{{slice .Name 1}} {{slice .Name 1 2}} {{slice .Names 1}} {{slice \"abc\"}}",
         "eb e [db/web] abc",
     );
-    check(
-        "{{slice .Mixed 1 3}} {{slice .Names 0 1 2}} {{slice .Names 2}}",
-        "[x <nil>] [web] []",
-    );
+    check("{{slice .Mixed 1 3}} {{slice .Names 0 1 2}} {{slice .Names 2}}", "[x <nil>] [web] []");
     check(
         "{{print 1 2 \"x\" 3 4}} {{print \"a\" \"b\"}} {{print}}{{print nil .Up}}",
         "1 2x3 4 ab <nil> true",
     );
     check("{{println 1 \"x\"}}|{{println}}|", "1 x\n|\n|");
-    check(
-        "{{html .Text}}",
-        "a&lt;b&gt; &amp; &#34;c&#34; &#39;d&#39; \\ é\n",
-    );
+    check("{{html .Text}}", "a&lt;b&gt; &amp; &#34;c&#34; &#39;d&#39; \\ é\n");
     check(
         "{{js .Text}} {{js \"=\\x01\\u2028\"}}",
         "a\\u003Cb\\u003E \\u0026 \\\"c\\\" \\'d\\' \\\\ é\\u000A \\u003D\\u0001\\u2028",
@@ -221,10 +200,7 @@ fn refuses() {
         "{{printf}}",
         "template: :1:2: executing \"\" at <printf>: wrong number of args for printf: want at least 1 got 0",
     );
-    check_error(
-        "{{printf 3}}",
-        "template: :1:9: executing \"\" at <3>: expected string; found 3",
-    );
+    check_error("{{printf 3}}", "template: :1:9: executing \"\" at <3>: expected string; found 3");
     check_error(
         "{{printf .Size}}",
         "template: :1:9: executing \"\" at <.Size>: wrong type for value; expected string; got int",

@@ -24,9 +24,7 @@ const DOCUMENT: &str = r#"{
 }"#;
 
 fn document() -> Value {
-    serde_json::from_str::<serde_json::Value>(DOCUMENT)
-        .unwrap()
-        .into()
+    serde_json::from_str::<serde_json::Value>(DOCUMENT).unwrap().into()
 }
 
 /// What the template prints over `data`, or its error.

@@ -41,9 +41,7 @@ impl Object for Row {
 }
 
 fn row() -> (Rc<Row>, Value) {
-    let row = Rc::new(Row {
-        computed: RefCell::default(),
-    });
+    let row = Rc::new(Row { computed: RefCell::default() });
     (Rc::clone(&row), Value::Object(row))
 }
 
@@ -58,10 +56,7 @@ fn reads_objects() {
     check("{{.ID}} {{.Size}}", Ok("4f0a 1536"));
     check("{{json .}}", Ok(r#"{"ID":"4f0a","Size":1536}"#));
     check("{{.}}", Ok("{1536 4f0a}"));
-    check(
-        r#"{{.Label "x"}} {{"y" | .Label}} {{$.Label "z"}}"#,
-        Ok("label x label y label z"),
-    );
+    check(r#"{{.Label "x"}} {{"y" | .Label}} {{$.Label "z"}}"#, Ok("label x label y label z"));
     check("{{.Unset}}", Ok("<nil>"));
     check("{{with .Label \"x\"}}{{.}}{{end}}", Ok("label x"));
     check("{{if .}}1{{end}}{{eq . .}}", Ok("1true"));
@@ -148,14 +143,8 @@ fn calls_added_functions() {
             .and_then(|template| template.render(&Value::Nil, MissingKey::NoValue))
             .map_err(|error| error.to_string())
     };
-    assert_eq!(
-        outcome("{{sum 1 2 3}} {{sum}} {{1 | sum 2}}").unwrap(),
-        "6 0 3"
-    );
-    assert_eq!(
-        outcome("{{twice `x`}} {{nothing}} {{len `x`}}").unwrap(),
-        "[x x] <no value> 42"
-    );
+    assert_eq!(outcome("{{sum 1 2 3}} {{sum}} {{1 | sum 2}}").unwrap(), "6 0 3");
+    assert_eq!(outcome("{{twice `x`}} {{nothing}} {{len `x`}}").unwrap(), "[x x] <no value> 42");
     assert_eq!(outcome("{{.}} {{.X.Y}}").unwrap(), "<no value> <no value>");
     assert_eq!(
         outcome("{{sum `x`}}").unwrap_err(),
@@ -176,23 +165,11 @@ fn says_which_fields_it_reads() {
         assert_eq!(template.reads_everything(), whole);
     };
     check("{{.ID}}\t{{.Names}} {{.ID}}", &["ID", "Names"], false);
-    check(
-        "{{if .A.B}}{{.C | upper}}{{else}}{{json (.D).E}}{{end}}",
-        &["A", "C", "D"],
-        false,
-    );
-    check(
-        "{{range .A}}{{.B}}{{$.C}}{{else}}{{.D}}{{end}}",
-        &["A", "C", "D"],
-        false,
-    );
+    check("{{if .A.B}}{{.C | upper}}{{else}}{{json (.D).E}}{{end}}", &["A", "C", "D"], false);
+    check("{{range .A}}{{.B}}{{$.C}}{{else}}{{.D}}{{end}}", &["A", "C", "D"], false);
     check("{{with .A}}{{.}}{{end}}", &["A"], false);
     check("{{json .}}", &[], true);
-    check(
-        "{{template \"t\" .}}{{define \"t\"}}{{.X}}{{end}}",
-        &[],
-        true,
-    );
+    check("{{template \"t\" .}}{{define \"t\"}}{{.X}}{{end}}", &[], true);
     check("{{$x := $}}{{$x.A}}", &[], true);
     check("{{index . \"A\"}}{{.Label \"x\"}}", &["Label"], true);
 }
