@@ -51,8 +51,8 @@ const GLOBALS: &[Flag] = &[
     .complete(Complete::Words(&["debug", "info", "warn", "error", "fatal"])),
     Flag::string("run-root", "Folder for mounts and what else ends with the boot")
         .complete(Complete::Folders),
-    Flag::string("storage-driver", "How layers are kept: erofs, overlay, btrfs or vfs")
-        .complete(Complete::Words(&["erofs", "overlay", "btrfs", "vfs"])),
+    Flag::string("storage-driver", "How layers are kept: erofs or overlay")
+        .complete(Complete::Words(&["erofs", "overlay"])),
     Flag::bool("version", "Print version information and quit").short('v'),
 ];
 

@@ -106,7 +106,7 @@ impl StoreError {
             ),
             E::NewerFormat { .. } => Some("use the newer mica, or another --data-root".to_owned()),
             E::OtherDriver { asked, kept, .. } => Some(format!(
-                "leave --storage-driver out to go on with {kept}, or convert the store with `mica system migrate --to {asked}`"
+                "leave --storage-driver out to go on with {kept}, or use {asked} in another --data-root"
             )),
             E::DriverUnfit { .. } => {
                 Some("leave --storage-driver out, and mica takes the best that works".to_owned())
