@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use image::archive::{ArchiveContent, ArchiveImage, ArchivePlan, plan_archive};
+use image::codec::Codec;
 use image::tar::{Entry, EntryKind, encode_header, padding};
 use spec::{Descriptor, Document, ImageConfig, ImageId, Manifest, MediaType, Platform, Reference};
 use store::{ImageRecord, LayerRecord, Lease, Tables};
@@ -135,28 +136,25 @@ impl Engine {
         Ok(ArchiveImage { names, tag: None, manifest, config, layers, platform })
     }
 
-    /// A layer as it is kept: its compressed blob where there is one, else its plain tar.
+    /// A layer as it is kept: its compressed blob, if that is of a kind that images have, else its
+    /// plain tar.
     fn layer_descriptor(&self, layer: &LayerRecord) -> Descriptor {
-        match &layer.blob {
-            Some(blob) if self.store.has_blob(&blob.digest) => {
-                let media_type = self.blob_type(&blob.digest);
-                Descriptor::new(media_type, blob.digest, blob.bytes)
-            }
-            _ => Descriptor::new(MediaType::OciLayer, layer.diff.0, layer.bytes),
+        let blob = layer.blob.as_ref().filter(|blob| self.store.has_blob(&blob.digest));
+        let typed = blob.and_then(|blob| Some((blob, self.blob_type(&blob.digest)?)));
+        match typed {
+            Some((blob, media_type)) => Descriptor::new(media_type, blob.digest, blob.bytes),
+            None => Descriptor::new(MediaType::OciLayer, layer.diff.0, layer.bytes),
         }
     }
 
-    fn blob_type(&self, digest: &spec::Digest) -> MediaType {
+    fn blob_type(&self, digest: &spec::Digest) -> Option<MediaType> {
         let mut head = [0; 16];
-        let read = self
-            .store
-            .open_blob(digest)
-            .ok()
-            .and_then(|mut file| io::Read::read(&mut file, &mut head).ok());
-        match image::codec::Codec::detect(&head[..read.unwrap_or(0)]) {
-            image::codec::Codec::Zstd => MediaType::OciLayerZstd,
-            image::codec::Codec::Gzip => MediaType::OciLayerGzip,
-            _ => MediaType::OciLayer,
+        let mut file = self.store.open_blob(digest).ok()?;
+        let read = io::Read::read(&mut file, &mut head).ok()?;
+        match Codec::detect(&head[..read]) {
+            Codec::Zstd => Some(MediaType::OciLayerZstd),
+            Codec::Gzip => Some(MediaType::OciLayerGzip),
+            _ => None,
         }
     }
 
@@ -333,6 +331,7 @@ pub(crate) fn aside_of(path: &Path) -> Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| {
         EngineError::Input(format!("invalid output path: {:?} is a directory", path))
     })?;
-    let name = format!(".{}.{}", name.to_string_lossy(), std::process::id());
-    Ok(path.with_file_name(name))
+    // Process ids come again, soon in a container: what a crash has left must be in nobody's way.
+    let id = sys::host::random_id().map_err(EngineError::io("read", "/proc"))?;
+    Ok(path.with_file_name(format!(".{}.{}", name.to_string_lossy(), &id[..8])))
 }

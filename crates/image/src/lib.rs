@@ -5,6 +5,7 @@
 //! - [`layer`] reads a layer once, hashing, keeping and placing its bytes as they pass;
 //! - [`pack`] writes a folder as a layer;
 //! - [`folder`] puts its files into a folder, [`erofs`] into an index over the tar;
+//! - [`copy`] copies a tree of files;
 //! - [`merged`] looks through a stack of layers without mounting it;
 //! - [`archive`] is what `save` writes and `load` reads.
 

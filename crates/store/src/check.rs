@@ -1,21 +1,19 @@
 //! `system check`: is everything what it says it is, and can it be mended?
 //!
-//! Every digest is computed again, every record followed, every index built anew in the mind of
-//! its tar. A fault names the thing and what is wrong with it. Repair uses only what is there: one
-//! form of a layer from another; what nothing needs is swept away.
+//! Every digest is computed again, every record followed, every layer read once more and compared
+//! with its index and its folder. A fault names the thing and what is wrong with it. Repair uses
+//! only what is there: one form of a layer from another; what nothing needs is swept away.
 
-use std::fs::File;
-use std::path::PathBuf;
+mod layer;
+mod repair;
 
-use image::erofs::IndexReader;
-use spec::{ChainId, Digest, Document, ImageConfig, ImageId};
+use spec::{ChainId, Document, ImageConfig, ImageId};
 
 use crate::Store;
-use crate::blobs::hash_file;
-use crate::driver::Stacked;
 use crate::error::{Result, StoreError};
-use crate::index;
-use crate::tables::{LayerRecord, Tables};
+use crate::lease::Lease;
+use crate::tables::Tables;
+use repair::with_any_blob;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +38,8 @@ enum Cure {
     ForgetBlob(ChainId),
     /// Forget the manifest; the image stays under its id.
     ForgetManifest(ImageId),
+    /// Forget the index of several platforms that a name came with.
+    ForgetIndex(String),
     /// Remove what nothing needs.
     Sweep,
 }
@@ -73,6 +73,7 @@ impl Fault {
             Cure::Rebuild(_) => Some("make it again from the layer's other form".to_owned()),
             Cure::ForgetBlob(_) => Some("forget it; the plain tar is good".to_owned()),
             Cure::ForgetManifest(_) => Some("forget it; the image itself is good".to_owned()),
+            Cure::ForgetIndex(_) => Some("forget it; the images themselves are good".to_owned()),
             Cure::Sweep => Some("remove it".to_owned()),
         };
         Fault { what: what.into(), why: why.into(), remedy, mended: false, cure }
@@ -82,7 +83,18 @@ impl Fault {
 impl Store {
     /// Looks at everything; with `repair`, mends what can be mended.
     pub fn check(&self, repair: bool) -> Result<CheckReport> {
-        let tables = self.tables()?;
+        let tables = match self.tables() {
+            // Without its documents nothing can be said of the rest, and nothing may be swept.
+            Err(StoreError::Damaged { what, why }) => {
+                let faults = vec![Fault::new(what, why, Cure::None)];
+                return Ok(CheckReport { faults, ..CheckReport::default() });
+            }
+            other => other?,
+        };
+        // Nobody takes away what is being looked at. A full disk has no room for a lease; looking
+        // is all the more needed then.
+        let protect = |lease: Lease| lease.protect_all(&tables).map(|()| lease);
+        let lease = self.lease().and_then(protect).ok();
         let mut report = CheckReport {
             images: tables.images.images.len(),
             layers: tables.layers.layers.len(),
@@ -96,10 +108,11 @@ impl Store {
                 report.faults.push(Fault::new(format!("layer {chain}"), why, Cure::None));
             }
             let record = with_any_blob(record, &tables);
-            report.faults.extend(self.layer_faults(chain, &record)?);
+            report.faults.extend(self.layer_faults(chain, &record, &tables.layers)?);
         }
         self.check_images(&tables, &mut report)?;
-        self.check_strays(&tables, &mut report)?;
+        self.check_strays(lease.as_ref(), &mut report)?;
+        drop(lease);
         if repair && !report.faults.is_empty() {
             self.repair(&mut report)?;
             // Mended is what is well when it is looked at again: one cure may heal several faults,
@@ -110,76 +123,6 @@ impl Store {
             }
         }
         Ok(report)
-    }
-
-    /// What is wrong with one layer's forms.
-    pub(crate) fn layer_faults(&self, chain: &ChainId, record: &LayerRecord) -> Result<Vec<Fault>> {
-        let mut faults = Vec::new();
-        let what = format!("layer {}", chain.0.short());
-        let blob_fault = match &record.blob {
-            Some(blob) => self.blob_fault(&blob.digest)?,
-            None => None,
-        };
-        let tar_needed = self.driver().keeps_tar() || record.blob.is_none();
-        let tar_here = self.has_blob(&record.diff.0);
-        let tar_fault = match tar_here || tar_needed {
-            true => self.blob_fault(&record.diff.0)?,
-            false => None,
-        };
-        let can_rebuild = match (&record.blob, &blob_fault, &tar_fault) {
-            (_, _, None) => tar_here || record.blob.is_some(),
-            (Some(_), None, _) => true,
-            _ => false,
-        };
-        let rebuild = if can_rebuild { Cure::Rebuild(*chain) } else { Cure::None };
-        if let Some(why) = tar_fault.clone() {
-            faults.push(Fault::new(format!("the tar of {what}"), why, rebuild.clone()));
-        }
-        if let Some(why) = blob_fault {
-            let cure = match tar_here && tar_fault.is_none() {
-                true => Cure::ForgetBlob(*chain),
-                false => Cure::None,
-            };
-            faults.push(Fault::new(format!("the compressed blob of {what}"), why, cure));
-        }
-        if let Some(why) = self.index_fault(chain, record) {
-            faults.push(Fault::new(format!("the index of {what}"), why, rebuild.clone()));
-        }
-        let stacked = Stacked { chain: *chain, diff: record.diff };
-        if tar_fault.is_none() && !self.driver().has(&stacked) {
-            let why = format!("the {} driver has nothing of it", self.driver().kind());
-            faults.push(Fault::new(what, why, rebuild));
-        }
-        Ok(faults)
-    }
-
-    /// Why a blob is not what its name says, if it is not.
-    fn blob_fault(&self, digest: &Digest) -> Result<Option<String>> {
-        match hash_file(&self.paths().blob(digest), digest.algorithm()) {
-            Ok(arrived) if arrived.digest == *digest => Ok(None),
-            Ok(arrived) => Ok(Some(format!("its bytes are {}", arrived.digest))),
-            Err(StoreError::Io { source, .. }) => Ok(Some(match source.kind() {
-                std::io::ErrorKind::NotFound => "it is missing".to_owned(),
-                _ => format!("it cannot be read: {source}"),
-            })),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn index_fault(&self, chain: &ChainId, record: &LayerRecord) -> Option<String> {
-        let path = self.paths().index(chain);
-        let open = || File::open(&path).map_err(StoreError::io("open", &path));
-        let digest = |file: File| {
-            let digest = index::digest(&file, record.index.algorithm());
-            digest.map(|digest| (digest, file)).map_err(StoreError::io("read", &path))
-        };
-        match open().and_then(digest) {
-            Ok((digest, file)) if digest == record.index => {
-                IndexReader::open(file).err().map(|error| error.to_string())
-            }
-            Ok(_) => Some("its bytes have changed".to_owned()),
-            Err(error) => Some(reason(error)),
-        }
     }
 
     fn check_images(&self, tables: &Tables, report: &mut CheckReport) -> Result<()> {
@@ -217,6 +160,15 @@ impl Store {
             }
         }
         for (name, record) in &tables.images.names {
+            let index = record.index.as_ref().map(|index| self.read_document(&index.digest));
+            let why = index.and_then(|index| match index {
+                Ok(bytes) => Document::parse(&bytes).err().map(|error| error.to_string()),
+                Err(error) => Some(reason(error)),
+            });
+            if let Some(why) = why {
+                let what = format!("the index of {name}");
+                report.faults.push(Fault::new(what, why, Cure::ForgetIndex(name.clone())));
+            }
             for id in record.images().filter(|id| !tables.images.images.contains_key(id)) {
                 let why = format!("it stands for {}, which is not here", id.0.short());
                 report.faults.push(Fault::new(format!("name {name}"), why, Cure::None));
@@ -226,11 +178,13 @@ impl Store {
     }
 
     /// What lies here and nothing needs: left by those who died on the way.
-    fn check_strays(&self, tables: &Tables, report: &mut CheckReport) -> Result<()> {
+    fn check_strays(&self, lease: Option<&Lease>, report: &mut CheckReport) -> Result<()> {
         let _alone = crate::lease::hold(self.paths(), sys::lock::Mode::Exclusive)?;
+        // Others may have come and gone since the documents were read.
+        let tables = &self.tables()?;
         let views = self.views()?;
         let in_use = views.iter().filter_map(|view| view.top).collect();
-        let protected = crate::lease::protected(self.paths())?;
+        let protected = crate::lease::protected(self.paths(), lease)?;
         let plan = crate::plan(tables, &in_use, &protected, &self.present()?);
         let mut stray = |what: String| {
             report.faults.push(Fault::new(what, "nothing needs it", Cure::Sweep));
@@ -245,84 +199,6 @@ impl Store {
         plan.strangers.iter().for_each(|path| stray(path.display().to_string()));
         Ok(())
     }
-
-    fn repair(&self, report: &mut CheckReport) -> Result<()> {
-        let mut swept = false;
-        let mut rebuilt: Vec<(ChainId, bool)> = Vec::new();
-        for fault in &mut report.faults {
-            fault.mended = match &fault.cure {
-                Cure::None => false,
-                Cure::Sweep => {
-                    if !swept {
-                        self.collect()?;
-                        swept = true;
-                    }
-                    true
-                }
-                Cure::Rebuild(chain) => match rebuilt.iter().find(|(done, _)| done == chain) {
-                    Some((_, well)) => *well,
-                    None => {
-                        let well = self.rebuild(chain).is_ok();
-                        rebuilt.push((*chain, well));
-                        well
-                    }
-                },
-                Cure::ForgetBlob(chain) => self.change::<_, StoreError>(|tables| {
-                    if let Some(record) = tables.layers.layers.get_mut(chain) {
-                        record.blob = None;
-                    }
-                    Ok(true)
-                })?,
-                Cure::ForgetManifest(id) => self.change_images::<_, StoreError>(|images| {
-                    if let Some(record) = images.images.get_mut(id) {
-                        record.manifest = None;
-                    }
-                    Ok(true)
-                })?,
-            };
-        }
-        Ok(())
-    }
-
-    /// Makes a layer's forms again from whichever one is good.
-    fn rebuild(&self, chain: &ChainId) -> Result<()> {
-        let tables = self.tables()?;
-        let layers = &tables.layers;
-        let record = layers.layers.get(chain).ok_or(StoreError::NoLayer(*chain))?;
-        let record = with_any_blob(record, &tables);
-        let lease = self.lease()?;
-        let tar_good = self.has_blob(&record.diff.0) && self.blob_fault(&record.diff.0)?.is_none();
-        let mut source = record.clone();
-        if !tar_good {
-            // Out of the way, so that the blob is what the layer is read from.
-            let tar: PathBuf = self.paths().blob(&record.diff.0);
-            if tar.exists() {
-                std::fs::remove_file(&tar).map_err(StoreError::io("remove", &tar))?;
-            }
-        } else {
-            source.blob = None;
-        }
-        for victim in self.driver().remove(chain)? {
-            let _ = std::fs::remove_dir_all(victim);
-        }
-        let (made, mut renewed) = self.reuse_layer(&lease, &source, record.parent, layers)?;
-        debug_assert_eq!(made, *chain);
-        renewed.blob = record.blob;
-        self.change::<_, StoreError>(|tables| {
-            tables.layers.layers.insert(*chain, renewed);
-            Ok(())
-        })
-    }
-}
-
-/// A layer's record with the compressed blob that any record of the same tar has.
-fn with_any_blob(record: &LayerRecord, tables: &Tables) -> LayerRecord {
-    let mut record = record.clone();
-    if record.blob.is_none() {
-        let same = tables.layers.layers.values().filter(|other| other.diff == record.diff);
-        record.blob = same.filter_map(|other| other.blob.clone()).next();
-    }
-    record
 }
 
 /// A fault in the words of its cause.

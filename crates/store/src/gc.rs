@@ -182,7 +182,7 @@ impl Store {
             };
             let views = self.views()?;
             let in_use = views.iter().filter_map(|view| view.top).collect();
-            let protected = lease::protected(&self.paths)?;
+            let protected = lease::protected(&self.paths, None)?;
             let plan = plan(&before, &in_use, &protected, &present);
             let mut after = before.clone();
             for chain in &plan.records {

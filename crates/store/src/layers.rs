@@ -16,9 +16,10 @@ use crate::below::Stack;
 use crate::blobs::{Aside, Durability, Ingest};
 use crate::driver::{Made, Stacked};
 use crate::error::{Result, StoreError};
-use crate::index;
 use crate::lease::Lease;
 use crate::tables::{LayerBlob, LayerRecord, Layers};
+use crate::{gc, index, lease};
+use sys::lock::Mode;
 
 impl Store {
     /// Gives a layer its place on the stack `parent`, which is in `layers`, and its record.
@@ -41,6 +42,9 @@ impl Store {
             lease.protect_blob(&blob.digest)?;
         }
         tree.settle(&mut Stack::new(self, parent, layers)?)?;
+        if folder.is_some() {
+            self.clear_stale(lease, &Stacked { chain, diff })?;
+        }
         let index = self.write_index(lease, &tree, chain, diff, bytes, tar.as_ref())?;
         for kept in [tar, blob].into_iter().flatten() {
             kept.commit(&self.paths, Durability::Lazy)?;
@@ -49,6 +53,24 @@ impl Store {
         let unsynced = Some(sys::host::boot_id().map_err(StoreError::io("read", "/proc"))?);
         let entries = tree.entries();
         Ok((chain, LayerRecord { parent, diff, bytes, entries, index, blob: kept_blob, unsynced }))
+    }
+
+    /// Removes what somebody left who died between placing this layer and recording it: nothing
+    /// says that its bytes ever reached the disk.
+    fn clear_stale(&self, lease: &Lease, layer: &Stacked) -> Result<()> {
+        if !self.driver.has(layer) {
+            return Ok(());
+        }
+        let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
+        let recorded = self.tables()?.layers.layers.contains_key(&layer.chain);
+        if recorded || lease::protected(&self.paths, Some(lease))?.chains.contains(&layer.chain) {
+            // Or it belongs to one who is well and was quicker.
+            return Ok(());
+        }
+        for victim in self.driver.remove(&layer.chain)? {
+            gc::remove_all(&victim)?;
+        }
+        Ok(())
     }
 
     /// Puts a layer that is here already on another stack, from what is kept of it.
@@ -74,18 +96,23 @@ impl Store {
 
     /// The form of a layer that is quickest to read: its tar, or else its blob.
     pub(crate) fn best_form(&self, record: &LayerRecord) -> Result<(File, Expected)> {
-        let diff = Some(record.diff);
-        match (self.open_blob(&record.diff.0), &record.blob) {
-            (Ok(file), _) => {
-                let blob = Some(record.diff.0);
-                Ok((file, Expected { blob, blob_bytes: Some(record.bytes), diff }))
+        match self.open_blob(&record.diff.0) {
+            Ok(file) => {
+                let (blob, blob_bytes) = (Some(record.diff.0), Some(record.bytes));
+                Ok((file, Expected { blob, blob_bytes, diff: Some(record.diff) }))
             }
-            (Err(_), Some(LayerBlob { digest, bytes })) => {
-                let file = self.open_blob(digest)?;
-                Ok((file, Expected { blob: Some(*digest), blob_bytes: Some(*bytes), diff }))
-            }
-            (Err(error), None) => Err(error),
+            Err(_) if record.blob.is_some() => self.blob_form(record),
+            Err(error) => Err(error),
         }
+    }
+
+    /// A layer's compressed form.
+    pub(crate) fn blob_form(&self, record: &LayerRecord) -> Result<(File, Expected)> {
+        let Some(LayerBlob { digest, bytes }) = &record.blob else {
+            return Err(StoreError::NoBlob(record.diff.0));
+        };
+        let (blob, blob_bytes) = (Some(*digest), Some(*bytes));
+        Ok((self.open_blob(digest)?, Expected { blob, blob_bytes, diff: Some(record.diff) }))
     }
 
     /// Opens a layer's index.
@@ -125,7 +152,7 @@ impl Store {
         let mut list = Vec::new();
         for (chain, record) in layers.stack(top)? {
             if record.unsynced.as_ref().is_some_and(|written| *written != boot) {
-                self.verify_layer(&chain, record)?;
+                self.verify_layer(&chain, record, layers)?;
             }
             list.push(Stacked { chain, diff: record.diff });
         }
@@ -133,8 +160,8 @@ impl Store {
     }
 
     /// Checks a layer's forms against its digests, as after a power cut, and remembers the result.
-    fn verify_layer(&self, chain: &ChainId, record: &LayerRecord) -> Result<()> {
-        if let Some(fault) = self.layer_faults(chain, record)?.into_iter().next() {
+    fn verify_layer(&self, chain: &ChainId, record: &LayerRecord, layers: &Layers) -> Result<()> {
+        if let Some(fault) = self.layer_faults(chain, record, layers)?.into_iter().next() {
             let why = format!("{} since the machine stopped before it was on disk", fault.why);
             return Err(StoreError::Damaged { what: fault.what, why });
         }

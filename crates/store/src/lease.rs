@@ -15,6 +15,7 @@ use sys::lock::{Mode, lock, try_lock};
 
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
+use crate::tables::Tables;
 
 /// What nobody may collect now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +57,19 @@ impl Lease {
     /// Protects a blob, whether it is there already or not yet, and says whether it is.
     pub fn protect_blob(&self, digest: &Digest) -> Result<bool> {
         self.protect(&format!("blob {digest}\n"), || self.paths.blob(digest).exists())
+    }
+
+    /// Protects everything that the documents name, at once.
+    pub(crate) fn protect_all(&self, tables: &Tables) -> Result<()> {
+        let Tables { images, layers } = tables;
+        let mut lines: Vec<String> =
+            layers.layers.keys().map(|chain| format!("chain {chain}\n")).collect();
+        let manifests = images.images.values().filter_map(|image| image.manifest.as_ref());
+        let indexes = images.names.values().filter_map(|name| name.index.as_ref());
+        let documents = manifests.chain(indexes).map(|document| document.digest);
+        let documents = documents.chain(images.images.keys().map(|id| id.0));
+        lines.extend(documents.map(|digest| format!("blob {digest}\n")));
+        self.protect(&lines.concat(), || ())
     }
 
     /// Protects a stack.
@@ -100,8 +114,9 @@ pub(crate) fn hold(paths: &Paths, mode: Mode) -> Result<File> {
     Ok(file)
 }
 
-/// All that living leases protect. The caller holds the store's lock alone. Dead leases go.
-pub(crate) fn protected(paths: &Paths) -> Result<Protected> {
+/// All that living leases protect, one's own perhaps left out. The caller holds the store's lock
+/// alone. Dead leases go.
+pub(crate) fn protected(paths: &Paths, own: Option<&Lease>) -> Result<Protected> {
     let folder = paths.leases();
     let mut protected = Protected::default();
     for entry in fs::read_dir(&folder).map_err(StoreError::io("list", &folder))? {
@@ -115,9 +130,14 @@ pub(crate) fn protected(paths: &Paths) -> Result<Protected> {
             let _ = fs::remove_file(&path);
             continue;
         }
+        let id = entry.file_name().to_string_lossy().into_owned();
+        let is_own = own.is_some_and(|own| own.id == id);
+        protected.leases.insert(id);
+        if is_own {
+            continue;
+        }
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(StoreError::io("read", &path))?;
-        protected.leases.insert(entry.file_name().to_string_lossy().into_owned());
         protected.take_lines(&text);
     }
     Ok(protected)

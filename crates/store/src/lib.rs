@@ -36,7 +36,7 @@ pub use blobs::{Arrived, DOCUMENT_BYTES, Durability, Ingest};
 pub use check::{CheckReport, Fault};
 pub use driver::{Choice, Driver, DriverKind, Stacked, choose};
 pub use error::{ErrorKind, Result, StoreError};
-pub use events::{Event, EventFilter, Events};
+pub use events::{Actor, Event, EventFilter, Events};
 pub use gc::{Collected, Plan, Present, plan};
 pub use lease::{Lease, Protected};
 pub use paths::Paths;
@@ -78,6 +78,7 @@ pub struct Store {
     paths: Paths,
     format: Format,
     driver: Box<dyn Driver>,
+    owners: Ownership,
     limits: LayerLimits,
 }
 
@@ -110,7 +111,8 @@ impl Store {
         };
         let paths = Paths::new(settings.root, settings.run.join(named));
         let driver = driver::open(format.driver, &paths, &settings.owners);
-        Ok(Store { paths, format, driver, limits: settings.limits })
+        let Settings { owners, limits, .. } = settings;
+        Ok(Store { paths, format, driver, owners, limits })
     }
 
     /// Where things lie.
@@ -136,6 +138,11 @@ impl Store {
     /// What a layer may be.
     pub fn limits(&self) -> &LayerLimits {
         &self.limits
+    }
+
+    /// What ids files get on disk.
+    pub fn owners(&self) -> &Ownership {
+        &self.owners
     }
 
     /// Begins work that makes something.

@@ -138,6 +138,7 @@ impl Store {
     /// Takes away every mount that this store has made, for a store that is to go or to be
     /// converted.
     pub fn unmount_all(&self) -> Result<()> {
+        let _alone = self.view_lock()?;
         for folder in [self.paths().views(), self.paths().run().join("layers")] {
             let entries = match fs::read_dir(&folder) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

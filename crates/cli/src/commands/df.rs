@@ -1,12 +1,13 @@
 //! `mica system df`.
 
 use engine::{DiskUsage, ImageRow, ImageUsage};
+use serde_json::json;
 use spec::{Timestamp, human_size, human_size_3};
 
 use super::images::ShownImage;
 use crate::context::Context;
 use crate::failure::Outcome;
-use crate::show::{Column, Row, rows};
+use crate::show::{self, Column, Row, rows};
 use crate::template::Value;
 
 const COLUMNS: &[Column] = &[
@@ -83,8 +84,11 @@ fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
             Shown { image: shown(image, now), usage }
         })
         .collect();
-    if let Some(format) = context.matches().string("format") {
-        rows(&context.ui, Some(format), IMAGES, IMAGES, shown)?;
+    let format = context.matches().string("format").filter(|text| !matches!(*text, "" | "table"));
+    if let Some(format) = format {
+        let images: Vec<_> = shown.iter().map(document).collect();
+        let whole = json!({ "Images": images, "Containers": [], "Volumes": [], "BuildCache": [] });
+        show::document(&context.ui, Some(format), &whole)?;
         return Ok(0);
     }
     context.ui.print("Images space usage:\n\n");
@@ -98,6 +102,15 @@ fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
         size(all.evictable),
     ));
     Ok(0)
+}
+
+/// A row as an element of docker's document over everything.
+fn document(row: &Shown) -> serde_json::Value {
+    let text = |name: &&str| match row.field(name) {
+        Some(Value::Str(text)) => ((*name).to_owned(), json!(text)),
+        _ => ((*name).to_owned(), json!(null)),
+    };
+    Shown::FIELDS.iter().map(text).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn shown(image: ImageRow, now: Timestamp) -> ShownImage {

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use super::{Marks, Ownership};
-use crate::erofs::{IndexInode, Nid};
+use crate::erofs::Nid;
 use crate::layer::FileSink;
 use crate::merged::{Merge, Merged, Origin};
 use crate::tar::Entry;
@@ -160,18 +160,16 @@ impl Verify<'_> {
         if sys::fs::xattrs(sys::fs::open_path(folder, name)?)? != self.xattrs(origin)? {
             return wrong("list of extended attributes");
         }
-        Ok(self
-            .names_agree(origin, inode, stat.st_ino)
-            .then_some(())
-            .map_or_else(|| Some("it is another file under the same name".to_owned()), |()| None))
+        // Files with one name need no remembering.
+        let several = !inode.is_folder() && (inode.links > 1 || stat.st_nlink > 1);
+        if several && !self.names_agree((origin.layer, inode.nid()), stat.st_ino) {
+            return wrong("set of names");
+        }
+        Ok(None)
     }
 
     /// Whether the names of one file are still names of one file.
-    fn names_agree(&mut self, origin: &Origin, inode: &IndexInode, number: u64) -> bool {
-        if inode.is_folder() {
-            return true;
-        }
-        let file = (origin.layer, inode.nid());
+    fn names_agree(&mut self, file: (usize, Nid), number: u64) -> bool {
         *self.files.entry(file).or_insert(number) == number
             && *self.numbers.entry(number).or_insert(file) == file
     }

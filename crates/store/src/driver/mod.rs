@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use image::folder::{FolderSink, Marks, Ownership};
+use image::folder::{FolderSink, Holds, Marks, Ownership};
 use image::tree::LayerTree;
 use serde::{Deserialize, Serialize};
 use spec::{ChainId, DiffId};
@@ -171,6 +171,12 @@ pub trait Driver: Send + Sync {
 
     /// The stacks that the driver has something of, for finding what nobody needs.
     fn kept(&self) -> Result<Vec<ChainId>>;
+
+    /// The folder in which the driver keeps a layer's files and what of them it holds, if it keeps
+    /// them in one: a check compares it with the layer.
+    fn folder(&self, _chain: &ChainId) -> Option<(PathBuf, Holds)> {
+        None
+    }
 }
 
 /// Opens the driver of a store.

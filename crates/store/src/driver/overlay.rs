@@ -5,7 +5,7 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use image::folder::{Marks, Ownership};
+use image::folder::{Holds, Marks, Ownership};
 use spec::ChainId;
 
 use super::{Driver, DriverKind, Made, Stacked, UnpackedFolder, chains_in};
@@ -99,5 +99,9 @@ impl Driver for Overlay {
 
     fn kept(&self) -> Result<Vec<ChainId>> {
         chains_in(&self.paths.folders(DriverKind::Overlay.as_str()))
+    }
+
+    fn folder(&self, chain: &ChainId) -> Option<(PathBuf, Holds)> {
+        Some((Overlay::folder(self, chain), Holds::Layer(self.marks)))
     }
 }

@@ -3,4 +3,13 @@
 // A test that unwraps what is not there fails, as it should.
 #![allow(clippy::unwrap_used)]
 
+mod blobs;
+mod check;
+mod crashes;
+mod documents;
 mod drivers;
+mod events;
+mod full_disk;
+mod leases;
+mod reboot;
+mod usage;

@@ -61,6 +61,34 @@ fn compressed_archives() {
     }
 }
 
+#[test]
+fn compressed_layers_within_an_archive() {
+    need_programs!("gzip", "bzip2", "xz", "zstd");
+    for program in ["gzip", "bzip2", "xz", "zstd"] {
+        let mica = Mica::new();
+        let (image, mut parts) = (app(), Layer::new());
+        for (path, data) in self::parts(&image) {
+            let data = if path.ends_with(".tar") { compress(&data, program) } else { data };
+            parts = parts.file(path, data);
+        }
+        mica.file("packed.tar", parts.tar());
+        mica.run("load -i packed.tar").prints(APP);
+        assert_eq!(mica.ok("images -q --no-trunc app"), image.id(), "{program}");
+        // What is saved is of a kind that others know: as it came, or plain.
+        let manifest = mica.json("manifest inspect app:1.0");
+        let layer = &manifest["layers"][0];
+        let plain = layer["digest"] == json!(image.diff_ids()[0]);
+        let ending = match program {
+            _ if plain => ".tar",
+            "gzip" => ".tar+gzip",
+            "zstd" => ".tar+zstd",
+            _ => panic!("{layer}"),
+        };
+        assert!(layer["mediaType"].as_str().unwrap().ends_with(ending), "{program}: {layer}");
+        mica.must_be_whole();
+    }
+}
+
 /// Bytes through `program -c`.
 fn compress(bytes: &[u8], program: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();

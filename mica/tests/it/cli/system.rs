@@ -29,7 +29,7 @@ fn df_counts_a_shared_layer_once() {
     let size = mica.json("inspect app:1.0")[0]["Size"].as_u64().unwrap();
     let human = |bytes: u64| spec::human_size_3(bytes as f64);
     let row = |name: &str| {
-        let rows = mica.ok("system df -v --format '{{.Repository}} {{.ID}} {{.Size}} {{.SharedSize}} {{.UniqueSize}} {{.Containers}}'");
+        let rows = mica.ok("system df -v --format '{{range .Images}}{{println .Repository .ID .Size .SharedSize .UniqueSize .Containers}}{{end}}'");
         rows.lines().find(|row| row.starts_with(name)).unwrap().to_owned()
     };
     assert_eq!(

@@ -30,6 +30,7 @@ fn opens(how: &[u8]) -> bool {
 
 /// Whether a call is one that a full disk can refuse.
 pub(super) fn takes_space(call: &Call) -> bool {
+    #[rustfmt::skip]
     const GIVING: [&str; 13] = [
         "unlink", "unlinkat", "rmdir", "flock", "umount2", "open_tree", "fsconfig", "fsmount",
         "move_mount", "mount_setattr", "utimensat", "fchmodat", "fchownat",

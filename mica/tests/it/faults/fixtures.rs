@@ -14,8 +14,10 @@ use crate::support::{Image, archive};
 
 /// Writes everything that commands read into a folder.
 pub(super) fn write(folder: &Path) {
-    fs::create_dir_all(folder).unwrap();
-    let put = |name: &str, bytes: Vec<u8>| fs::write(folder.join(name), bytes).unwrap();
+    fs::create_dir_all(folder).expect("the scratch folder can be written");
+    let put = |name: &str, bytes: Vec<u8>| {
+        fs::write(folder.join(name), bytes).expect("the scratch folder can be written");
+    };
     let base = Image::new(&["base:1"]).layer(bottom(), "bottom");
     let app = Image::new(&["app:1"])
         .layer(bottom(), "bottom")
@@ -76,9 +78,9 @@ fn root(word: &str) -> Layer {
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut writer = encoder(Codec::Gzip, Some(1), Vec::new()).unwrap();
-    writer.write_all(bytes).unwrap();
-    writer.finish().unwrap()
+    let mut writer = encoder(Codec::Gzip, Some(1), Vec::new()).expect("gzip has a level 1");
+    writer.write_all(bytes).expect("memory takes everything");
+    writer.finish().expect("memory takes everything")
 }
 
 /// An archive of an OCI layout whose layers are compressed, all but the topmost.
@@ -104,12 +106,12 @@ fn layout(image: &Image, name: &str) -> Vec<u8> {
         "config": config, "layers": layers,
     });
     let kind = "application/vnd.oci.image.manifest.v1+json";
-    let mut named = put(serde_json::to_vec(&manifest).unwrap(), kind);
+    let mut named = put(manifest.to_string().into_bytes(), kind);
     named["annotations"] =
         json!({ "io.containerd.image.name": format!("docker.io/library/{name}") });
     let index = json!({ "schemaVersion": 2, "manifests": [named] });
     parts
-        .file("index.json", serde_json::to_vec(&index).unwrap())
+        .file("index.json", index.to_string())
         .file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)
         .tar()
 }

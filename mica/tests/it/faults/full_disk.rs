@@ -15,11 +15,8 @@ use super::victim::Deed;
 
 /// Room for the store, for a second copy of it, and for what commands bring.
 const BYTES: u64 = 48 << 20;
-/// Bytes that are free when a command begins.
-const SPARE: [u64; 14] = [
-    0, 4 << 10, 8 << 10, 12 << 10, 20 << 10, 40 << 10, 80 << 10, 160 << 10, 320 << 10, 640 << 10,
-    1280 << 10, 1800 << 10, 2560 << 10, 3840 << 10,
-];
+/// KiB that are free when a command begins.
+const SPARE: [u64; 14] = [0, 4, 8, 12, 20, 40, 80, 160, 320, 640, 1280, 1800, 2560, 3840];
 /// Commands that need room.
 const COMMANDS: [&str; 6] = ["import", "import gz", "load", "load gz", "load layout pipe", "load pair"];
 
@@ -38,10 +35,9 @@ fn a_full_disk_refuses_and_keeps_what_it_has() {
         let copy = |name: &str| Ground::copy(&start, place.folder.join(name), &folder).unwrap();
         let golden = Golden::run(&copy("golden"), scenario, None).unwrap();
         for spare in SPARE {
-            let told = squeeze(&copy("trial"), scenario, &golden, spare);
-            let fits = told.unwrap_or_else(|why| {
-                panic!("{} with {spare} bytes to spare: {why}", scenario.name)
-            });
+            let told = squeeze(&copy("trial"), scenario, &golden, spare << 10);
+            let fits = told
+                .unwrap_or_else(|why| panic!("{} with {spare} KiB to spare: {why}", scenario.name));
             *(if fits { &mut done } else { &mut refused }) += 1;
         }
     }

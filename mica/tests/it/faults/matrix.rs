@@ -1,7 +1,7 @@
 //! Every command, every kind of blow, at as many calls as there is time for.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,7 +41,7 @@ struct Job<'a> {
 const SHOWN: usize = 4;
 
 /// Strikes all blows of these rounds in these places.
-pub(super) fn run(places: &[Place], inputs: &PathBuf, rounds: &[Round]) -> Tally {
+pub(super) fn run(places: &[Place], inputs: &Path, rounds: &[Round]) -> Tally {
     let mut tally = Tally::default();
     for place in places {
         for start in [Start::Nothing, Start::Images, Start::Littered, Start::Damaged] {
@@ -67,7 +67,7 @@ fn start_of(place: &Place, start: Start) -> PathBuf {
     place.folder.join(format!("start-{start:?}"))
 }
 
-fn run_round(place: &Place, inputs: &PathBuf, round: &Round, tally: &mut Tally) {
+fn run_round(place: &Place, inputs: &Path, round: &Round, tally: &mut Tally) {
     let fresh = |scenario: &Scenario, name: String| {
         Ground::copy(&start_of(place, scenario.start), place.folder.join(name), inputs)
     };
@@ -146,16 +146,17 @@ fn in_parallel<T: Sync, R: Send>(
                     && let Some(one) = list.get(at)
                 {
                     let result = work(at, one);
-                    done.lock().unwrap().insert(at, result);
+                    done.lock().expect("no worker panics while it holds this").insert(at, result);
                 }
             });
         }
     });
-    done.into_inner().unwrap().into_values().collect()
+    done.into_inner().expect("no worker panics while it holds this").into_values().collect()
 }
 
 impl Tally {
     /// Prints what was done, and fails if anything was wrong.
+    #[allow(clippy::print_stdout)] // The runner keeps a test's output.
     #[track_caller]
     pub(super) fn judge(&self, what: &str) {
         for ((place, scenario), (calls, struck)) in &self.lines {

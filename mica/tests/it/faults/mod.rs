@@ -66,11 +66,12 @@ fn others_at_work_lose_nothing() {
     const APP: Deed = Deed::Meanwhile(&["rmi", "-f", "app:1"]);
     let loads = |one: &Scenario| one.name.starts_with("load");
     let makes = |one: &Scenario| ["import", "load pair", "load pipe", "save"].contains(&one.name);
+    let reuses = |one: &Scenario| ["load turned", "load pair"].contains(&one.name);
     let rounds = [
         Round { deed: Deed::KillBeside, points: 8, wants: loads },
         Round { deed: PRUNE, points: 12, wants: makes },
         Round { deed: OTHER, points: 40, wants: |one| one.name == "import known" },
-        Round { deed: APP, points: 24, wants: |one| ["load turned", "load pair"].contains(&one.name) },
+        Round { deed: APP, points: 24, wants: reuses },
     ];
     if let Some(tally) = run(&rounds) {
         tally.judge("meetings");

@@ -113,8 +113,10 @@ impl<'a> Scene<'a> {
                 continue;
             }
             let here = blow.filter(|blow| blow.at == self.calls.len());
-            let in_words = calm || here.is_some();
-            let text = in_words.then(|| describe(&call, &self.ground.folder)).unwrap_or_default();
+            let text = match calm || here.is_some() {
+                true => describe(&call, &self.ground.folder),
+                false => String::new(),
+            };
             self.calls.push(Step { text, takes_space: takes_space(&call) });
             match here {
                 None => self.watch.allow(&call).map_err(failed)?,

@@ -1,0 +1,233 @@
+//! One layer looked at: is each of its forms what its record says?
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{Read, Seek};
+
+use image::codec::Codec;
+use image::erofs::IndexReader;
+use image::folder::{ContentCheck, Holds};
+use image::layer::{FileSink, Taps, read_layer};
+use image::merged::Merged;
+use image::tree::LayerTree;
+use spec::{ChainId, DiffId, Digest};
+
+use super::{Cure, Fault, reason};
+use crate::Store;
+use crate::below::Stack;
+use crate::blobs::{Ingest, hash_file};
+use crate::driver::Stacked;
+use crate::error::{Result, StoreError};
+use crate::index;
+use crate::tables::{LayerRecord, Layers};
+
+/// What is wrong with the forms from which the others can be made.
+#[derive(Default)]
+struct Sources {
+    tar_fault: Option<String>,
+    blob_fault: Option<String>,
+    /// The layer as one of them has it.
+    tree: Option<LayerTree>,
+}
+
+impl Store {
+    /// What is wrong with one layer's forms.
+    pub(crate) fn layer_faults(
+        &self,
+        chain: &ChainId,
+        record: &LayerRecord,
+        layers: &Layers,
+    ) -> Result<Vec<Fault>> {
+        let mut faults = Vec::new();
+        let what = format!("layer {}", chain.0.short());
+        let kept = self.driver().folder(chain);
+        let mut content = kept
+            .as_ref()
+            .and_then(|(path, _)| sys::fs::open_folder(path).ok().map(ContentCheck::new));
+        let tar_here = self.has_blob(&record.diff.0);
+        let sources = self.read_sources(record, content.as_mut().map(|check| check as _))?;
+        let Sources { tar_fault, blob_fault, mut tree } = sources;
+        let can_rebuild = match (&record.blob, &blob_fault, &tar_fault) {
+            (_, _, None) => tar_here || record.blob.is_some(),
+            (Some(_), None, _) => true,
+            _ => false,
+        };
+        let rebuild = if can_rebuild { Cure::Rebuild(*chain) } else { Cure::None };
+        let tar_is_well = tar_fault.is_none();
+        if let Some(why) = tar_fault {
+            faults.push(Fault::new(format!("the tar of {what}"), why, rebuild.clone()));
+        }
+        if let Some(why) = blob_fault {
+            let cure = match tar_here && tar_is_well {
+                true => Cure::ForgetBlob(*chain),
+                false => Cure::None,
+            };
+            faults.push(Fault::new(format!("the compressed blob of {what}"), why, cure));
+        }
+        let counted =
+            tree.as_ref().map(LayerTree::entries).filter(|count| *count != record.entries);
+        if let Some(count) = counted {
+            let why = format!("it says that there are {} entries, not {count}", record.entries);
+            faults.push(Fault::new(format!("the record of {what}"), why, rebuild.clone()));
+        }
+        let settled = match &mut tree {
+            // If a layer below is damaged, that is told of that layer.
+            Some(tree) => self.settle_on(tree, record.parent, layers).is_ok(),
+            None => false,
+        };
+        if let Some(why) = self.index_fault(chain, record, tree.as_ref().filter(|_| settled)) {
+            faults.push(Fault::new(format!("the index of {what}"), why, rebuild));
+            return Ok(faults);
+        }
+        let stacked = Stacked { chain: *chain, diff: record.diff };
+        let why = match kept {
+            _ if !tar_is_well => None,
+            _ if !self.driver().has(&stacked) => {
+                Some(format!("the {} driver has nothing of it", self.driver().kind()))
+            }
+            Some((path, holds)) => {
+                let changed = content.zip(tree).and_then(|(content, tree)| content.finish(&tree));
+                let differs = || self.folder_fault(chain, &path, holds, layers);
+                changed.map_or_else(differs, |why| Ok(Some(why)))?
+            }
+            None => None,
+        };
+        faults.extend(why.map(|why| Fault::new(what, why, rebuild)));
+        Ok(faults)
+    }
+
+    /// Reads the layer from its tar, or else from its blob, and hashes what is not read.
+    fn read_sources(
+        &self,
+        record: &LayerRecord,
+        files: Option<&mut dyn FileSink>,
+    ) -> Result<Sources> {
+        let mut sources = Sources::default();
+        if self.has_blob(&record.diff.0) {
+            match self.read_whole(&record.diff.0, record.diff, files) {
+                Ok(tree) => sources.tree = Some(tree),
+                Err(why) => sources.tar_fault = Some(why),
+            }
+            if let Some(blob) = &record.blob {
+                sources.blob_fault = self.blob_fault(&blob.digest)?;
+            }
+            return Ok(sources);
+        }
+        if self.driver().keeps_tar() || record.blob.is_none() {
+            sources.tar_fault = Some("it is missing".to_owned());
+        }
+        if let Some(blob) = &record.blob {
+            match self.read_whole(&blob.digest, record.diff, files) {
+                Ok(tree) => sources.tree = Some(tree),
+                Err(why) => sources.blob_fault = Some(why),
+            }
+        }
+        Ok(sources)
+    }
+
+    /// Reads a layer out of a blob and checks both of its digests; else says what is wrong.
+    fn read_whole(
+        &self,
+        blob: &Digest,
+        diff: DiffId,
+        files: Option<&mut dyn FileSink>,
+    ) -> Result<LayerTree, String> {
+        let mut file = self.open_blob(blob).map_err(reason)?;
+        let mut head = Vec::new();
+        let peeked = (&file).take(16).read_to_end(&mut head).and_then(|_| file.rewind());
+        peeked.map_err(|error| format!("it cannot be read: {error}"))?;
+        let codec = Codec::detect(&head);
+        let (mut stored, mut plain) =
+            (Ingest::nowhere(blob.algorithm()), Ingest::nowhere(diff.0.algorithm()));
+        let taps = Taps { stored: &mut stored, plain: &mut plain };
+        let read = read_layer(&mut file, codec, taps, files, self.limits());
+        let plain = if codec == Codec::None { &stored } else { &plain };
+        match read {
+            Ok(_) if stored.arrived().digest != *blob => {
+                Err(format!("its bytes are {}", stored.arrived().digest))
+            }
+            Ok(_) if plain.arrived().digest != diff.0 => {
+                Err(format!("its plain bytes are {}", plain.arrived().digest))
+            }
+            Ok(tree) => Ok(tree),
+            // Changed bytes explain the rest, if they are changed.
+            Err(error) => match self.blob_fault(blob).map_err(reason)? {
+                Some(why) => Err(why),
+                None => Err(causes(&error)),
+            },
+        }
+    }
+
+    /// Why a blob is not what its name says, if it is not.
+    pub(super) fn blob_fault(&self, digest: &Digest) -> Result<Option<String>> {
+        match hash_file(&self.paths().blob(digest), digest.algorithm()) {
+            Ok(arrived) if arrived.digest == *digest => Ok(None),
+            Ok(arrived) => Ok(Some(format!("its bytes are {}", arrived.digest))),
+            Err(error @ StoreError::Io { .. }) => Ok(Some(reason(error))),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn settle_on(
+        &self,
+        tree: &mut LayerTree,
+        parent: Option<ChainId>,
+        layers: &Layers,
+    ) -> Result<()> {
+        tree.settle(&mut Stack::new(self, parent, layers)?)
+    }
+
+    fn index_fault(
+        &self,
+        chain: &ChainId,
+        record: &LayerRecord,
+        tree: Option<&LayerTree>,
+    ) -> Option<String> {
+        let path = self.paths().index(chain);
+        let read = || -> Result<Option<String>> {
+            let file = File::open(&path).map_err(StoreError::io("open", &path))?;
+            let digest = index::digest(&file, record.index.algorithm());
+            if digest.map_err(StoreError::io("read", &path))? != record.index {
+                return Ok(Some("its bytes have changed".to_owned()));
+            }
+            let said = IndexReader::open(file).and_then(|index| match tree {
+                Some(tree) => image::erofs::difference(&index, tree),
+                None => Ok(None),
+            });
+            Ok(said.unwrap_or_else(|error| Some(causes(&error))))
+        };
+        read().unwrap_or_else(|error| Some(reason(error)))
+    }
+
+    /// The first thing in a driver's folder that is not as the indexes say.
+    fn folder_fault(
+        &self,
+        chain: &ChainId,
+        path: &std::path::Path,
+        holds: Holds,
+        layers: &Layers,
+    ) -> Result<Option<String>> {
+        let chains: Vec<ChainId> = match holds {
+            Holds::Layer(_) => vec![*chain],
+            Holds::Stack => layers.stack(Some(*chain))?.iter().map(|(chain, _)| *chain).collect(),
+        };
+        let indexes = chains.iter().map(|chain| self.open_index(chain)).collect::<Result<_>>();
+        // A damaged index below is told of its own layer.
+        let Ok(indexes) = indexes else { return Ok(None) };
+        let compared = sys::fs::open_folder(path).and_then(|folder| {
+            image::folder::difference(&folder, &Merged::new(indexes), holds, self.owners())
+        });
+        Ok(compared.unwrap_or_else(|error| Some(format!("it cannot be read: {error}"))))
+    }
+}
+
+/// An error with all that led to it, in one line.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,69 @@
+//! How much space what takes.
+
+use std::os::unix::fs::MetadataExt;
+
+use testkit::{Layer, Scratch};
+
+#[test]
+fn numbers_are_exact() {
+    let scratch = Scratch::new();
+    let empty = scratch.store.usage(&scratch.store.tables().unwrap()).unwrap();
+    assert_eq!((empty.layers, empty.blobs, empty.indexes), (0, 0, 0));
+    let shared = Layer::new().file("shared", vec![1; 50_000]).tar();
+    let [one, two] = ["one", "two"].map(|name| Layer::new().file(name, vec![2; 9000]).tar());
+    let (first, _) = scratch.add_image("first", &[shared.clone(), one.clone()]).unwrap();
+    let (second, _) = scratch.add_image("second", &[shared.clone(), two.clone()]).unwrap();
+    let (third, _) = scratch.add_image("third", &[]).unwrap();
+    let usage = scratch.store.usage(&scratch.store.tables().unwrap()).unwrap();
+    let bytes = |tar: &Vec<u8>| tar.len() as u64;
+    let sizes = |id| {
+        let one = usage.images[&id];
+        (one.size, one.shared, one.unique)
+    };
+    assert_eq!(sizes(first), (bytes(&shared) + bytes(&one), bytes(&shared), bytes(&one)));
+    assert_eq!(sizes(second), (bytes(&shared) + bytes(&two), bytes(&shared), bytes(&two)));
+    assert_eq!(sizes(third), (0, 0, 0));
+    assert_eq!(usage.layers, bytes(&shared) + bytes(&one) + bytes(&two));
+    let on_disk = |folder: &str| -> u64 {
+        let files = scratch.files().unwrap().into_iter();
+        let inside =
+            files.filter(|(path, _)| path.starts_with(scratch.settings().root.join(folder)));
+        inside.map(|(path, bytes)| bytes.min(std::fs::metadata(path).unwrap().blocks() * 512)).sum()
+    };
+    assert_eq!((usage.blobs, usage.indexes), (on_disk("blobs"), on_disk("index")));
+    let collected = scratch.remove_image(second).unwrap();
+    let config = usage.blobs - scratch.store.usage(&scratch.store.tables().unwrap()).unwrap().blobs;
+    assert_eq!(collected.bytes, config, "what was freed is what is gone");
+    let usage = scratch.store.usage(&scratch.store.tables().unwrap()).unwrap();
+    assert_eq!((usage.images[&first].shared, usage.layers), (0, bytes(&shared) + bytes(&one)));
+}
+
+#[test]
+fn compressed_blobs_beside_their_tars_could_go() {
+    let scratch = Scratch::new();
+    let layer = Layer::new().file("f", vec![3; 100_000]);
+    let Some(gzip) = layer.compressed("gzip") else {
+        return testkit::skip("there is no gzip program");
+    };
+    scratch.add_image("image", std::slice::from_ref(&gzip)).unwrap();
+    let usage = scratch.store.usage(&scratch.store.tables().unwrap()).unwrap();
+    let evictable = if scratch.store.driver().keeps_tar() { gzip.len() as u64 } else { 0 };
+    assert_eq!(usage.evictable, evictable);
+}
+
+#[test]
+fn a_sparse_file_counts_what_it_holds() {
+    let scratch = Scratch::new();
+    let place = testkit::Mounted::folder();
+    let file = std::fs::File::create(place.path().join("f")).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let packed = std::process::Command::new("tar")
+        .args(["--sparse", "--format=posix", "-cf-", "-C"])
+        .arg(place.path())
+        .arg("f")
+        .output();
+    let Ok(packed) = packed else { return testkit::skip("there is no tar program") };
+    scratch.add_tars(&[packed.stdout]).unwrap();
+    let usage = scratch.store.usage(&scratch.store.tables().unwrap()).unwrap();
+    assert!(usage.indexes < 1 << 20, "{}", usage.indexes);
+}
