@@ -4,6 +4,7 @@
 //! grow with the tree: a walk holds one open folder on each side, and hard links are found again
 //! through a folder of spare names instead of a table.
 
+mod merge;
 mod place;
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 use sys::fs::{FileType, Stat};
 
+pub use merge::merge;
 pub use place::{Place, remove};
 
 /// Copies everything in one folder into another, which must be empty, and its attributes too.

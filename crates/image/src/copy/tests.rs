@@ -5,6 +5,7 @@ use std::path::Path;
 use testkit::{Mounted, Tree};
 
 use super::*;
+use crate::folder::Marks;
 
 fn open(path: &Path) -> OwnedFd {
     sys::fs::open_folder(path).unwrap()
@@ -189,4 +190,55 @@ fn attributes_are_taken_over_whole() {
     assert_eq!((found.mode, found.uid, found.gid), (0o3711, 1, 101));
     assert_eq!((&found.xattrs, found.mtime), (&wanted.xattrs, wanted.mtime));
     assert_eq!(found.xattrs.len(), 2);
+}
+
+#[test]
+fn a_layer_is_merged_as_overlay_would_show_it() {
+    testkit::need_root!();
+    for place in [Mounted::folder(), Mounted::on_disk()] {
+        let (layer, tree) = two(&place);
+        for (name, data) in
+            [("gone/deep/file", "1"), ("opaque/old", "2"), ("kept/file", "3"), ("to-folder", "4")]
+        {
+            fs::create_dir_all(tree.join(name).parent().unwrap()).unwrap();
+            fs::write(tree.join(name), data).unwrap();
+        }
+        fs::create_dir_all(tree.join("to-file/full")).unwrap();
+        fs::write(tree.join("changed"), "before").unwrap();
+        fs::hard_link(tree.join("changed"), tree.join("other-name")).unwrap();
+        fs::create_dir_all(layer.join("opaque/inner")).unwrap();
+        fs::create_dir_all(layer.join("to-folder")).unwrap();
+        fs::create_dir_all(layer.join("kept")).unwrap();
+        fs::write(layer.join("changed"), "after").unwrap();
+        fs::write(layer.join("to-file"), "x").unwrap();
+        fs::hard_link(layer.join("to-file"), layer.join("to-folder/same")).unwrap();
+        let folder = open(&layer);
+        for name in ["gone", "opaque/inner/stray", "never-there"] {
+            sys::fs::make_node(&folder, name, 0o020_000, (0, 0)).unwrap();
+        }
+        let opaque = sys::fs::open_path(&folder, "opaque").unwrap();
+        sys::fs::set_xattr(&opaque, Marks::Trusted.opaque(), b"y").unwrap();
+        sys::fs::set_mode(&folder, "kept", 0o2750).unwrap();
+        sys::fs::set_mtime(&folder, "kept", 77, 7).unwrap();
+        merge(&folder, open(&tree), Marks::Trusted).unwrap();
+        let merged = Tree::read(&tree).unwrap();
+        let expected = [
+            "changed",
+            "kept",
+            "kept/file",
+            "opaque",
+            "opaque/inner",
+            "other-name",
+            "to-file",
+            "to-folder",
+            "to-folder/same",
+        ];
+        assert_eq!(merged.paths(), expected);
+        assert_eq!(fs::read(tree.join("changed")).unwrap(), b"after");
+        assert_eq!(fs::read(tree.join("other-name")).unwrap(), b"before", "it was written to");
+        assert_eq!(merged.get("to-file").unwrap().file, merged.get("to-folder/same").unwrap().file);
+        let kept = merged.get("kept").unwrap();
+        assert_eq!((kept.mode, kept.mtime), (0o2750, (77, 7)));
+        assert!(merged.get("opaque").unwrap().xattrs.is_empty(), "the mark was copied");
+    }
 }
