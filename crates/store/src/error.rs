@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use image::erofs::IndexError;
 use image::layer::LayerError;
 use image::tree::TreeError;
+use image::upper::UpperError;
 use spec::{ChainId, Digest};
 
 use crate::driver::DriverKind;
@@ -26,6 +27,10 @@ pub enum StoreError {
     NoBlob(Digest),
     #[error("layer {0} is not here")]
     NoLayer(ChainId),
+    #[error("snapshot {0} is not here")]
+    NoSnapshot(String),
+    #[error("cannot tell what was changed in {}", folder.display())]
+    Changes { folder: PathBuf, source: UpperError },
     #[error("{what} is damaged: {why}")]
     Damaged { what: String, why: String },
     #[error("cannot unpack the layer")]
@@ -80,7 +85,7 @@ impl StoreError {
     pub fn kind(&self) -> ErrorKind {
         use StoreError as E;
         match self {
-            E::NoBlob(_) | E::NoLayer(_) => ErrorKind::NotFound,
+            E::NoBlob(_) | E::NoLayer(_) | E::NoSnapshot(_) => ErrorKind::NotFound,
             E::WrongBytes { .. } | E::WrongSize { .. } | E::WrongDiffId { .. } => {
                 ErrorKind::Corrupt
             }
@@ -91,7 +96,7 @@ impl StoreError {
             E::NewerFormat { .. } | E::DriverUnfit { .. } | E::NoDriver(_) => {
                 ErrorKind::Unsupported
             }
-            E::Io { .. } | E::Mount { .. } => ErrorKind::Other,
+            E::Io { .. } | E::Mount { .. } | E::Changes { .. } => ErrorKind::Other,
         }
     }
 

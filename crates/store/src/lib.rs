@@ -17,6 +17,7 @@ mod index;
 mod layers;
 mod lease;
 mod paths;
+mod snapshot;
 mod tables;
 mod usage;
 mod views;
@@ -34,12 +35,13 @@ use sys::lock::Mode;
 pub use arrive::{Expected, Unpacked};
 pub use blobs::{Arrived, DOCUMENT_BYTES, Durability, Ingest};
 pub use check::{CheckReport, Fault};
-pub use driver::{Choice, Driver, DriverKind, Stacked, choose};
+pub use driver::{Choice, Driver, DriverKind, Lasting, Stacked, Top, choose};
 pub use error::{ErrorKind, Result, StoreError};
 pub use events::{Actor, Event, EventFilter, Events};
 pub use gc::{Collected, Plan, Present, plan};
 pub use lease::{Lease, Protected};
 pub use paths::Paths;
+pub use snapshot::{Snapshot, TopUsage};
 pub use tables::{
     ImageRecord, Images, LayerBlob, LayerRecord, Layers, ManifestRef, NameRecord, Tables,
 };

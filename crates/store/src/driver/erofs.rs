@@ -9,10 +9,11 @@ use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use image::folder::Marks;
 use spec::ChainId;
 use sys::lock::Mode;
 
-use super::{Driver, DriverKind, Made, Stacked, UnpackedFolder, chains_in};
+use super::{Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, top};
 use crate::error::{Result, StoreError};
 use crate::paths::{Paths, create_private};
 
@@ -98,6 +99,20 @@ impl Driver for Erofs {
         let layers = stack.iter().map(|layer| self.layer(layer)).collect::<Result<Vec<_>>>()?;
         let lower: Vec<_> = layers.iter().rev().map(|layer| layer.as_fd()).collect();
         sys::mount::overlay(&lower, None, &[]).map_err(mount)
+    }
+
+    fn branch(&self, stack: &[Stacked], folder: &Path) -> Result<()> {
+        let below = stack.last().map(|layer| self.layer(layer)).transpose()?;
+        top::branch(below.as_ref().map(AsFd::as_fd), folder)
+    }
+
+    fn writable(&self, stack: &[Stacked], folder: &Path, lasting: Lasting) -> Result<OwnedFd> {
+        let layers = stack.iter().map(|layer| self.layer(layer)).collect::<Result<Vec<_>>>()?;
+        top::mount(&self.paths, &layers, folder, Marks::Trusted, lasting)
+    }
+
+    fn top(&self, folder: &Path) -> Top {
+        Top::Changes { folder: top::upper(folder), marks: Marks::Trusted }
     }
 
     fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>> {
