@@ -49,6 +49,13 @@ pub(crate) fn find(images: &Images, text: &str) -> Result<Found> {
     }
 }
 
+impl crate::Engine {
+    /// The image that is meant.
+    pub fn find_image(&self, text: &str) -> Result<Found> {
+        find(&self.store().images()?, text)
+    }
+}
+
 fn by_name(images: &Images, reference: &Reference) -> Option<Found> {
     if let Some(digest) = reference.digest() {
         let wanted = format!("{}@{digest}", reference.name());

@@ -3,6 +3,7 @@
 //! Nothing here knows a terminal or a wire. A verb takes a request with named fields and returns
 //! what happened; long work reports to a [`Progress`].
 
+mod container;
 mod error;
 mod find;
 mod folder;
@@ -20,7 +21,9 @@ mod settings;
 mod spool;
 mod system;
 mod tag;
+mod volume;
 
+pub use container::{ContainerRecord, Containers, CreateContainer, Created, Pull};
 pub use error::{EngineError, Kind, Result};
 pub use find::Found;
 pub use history::HistoryRow;
@@ -38,6 +41,7 @@ pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Usage, View,
 };
 pub use system::{DiskUsage, Info, VERSION, fetch, kernel_release};
+pub use volume::{ANONYMOUS_LABEL, CreateVolume, Volume};
 
 use std::path::Path;
 

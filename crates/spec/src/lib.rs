@@ -5,6 +5,7 @@
 
 mod change;
 mod config;
+mod container_id;
 mod digest;
 mod duration;
 mod host;
@@ -14,6 +15,7 @@ mod manifest;
 mod media;
 mod pattern;
 mod platform;
+mod port;
 mod reference;
 mod signal;
 mod time;
@@ -24,6 +26,7 @@ mod word;
 
 pub use change::*;
 pub use config::*;
+pub use container_id::*;
 pub use digest::*;
 pub use duration::*;
 pub use host::*;
@@ -32,6 +35,7 @@ pub use manifest::*;
 pub use media::*;
 pub use pattern::*;
 pub use platform::*;
+pub use port::*;
 pub use reference::*;
 pub use signal::*;
 pub use time::*;
