@@ -87,16 +87,6 @@ impl From<fmt::Error> for Failure {
     }
 }
 
-/// What went wrong with a file, in the words of C and Go.
-pub(crate) fn io_words(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        std::io::ErrorKind::IsADirectory => "is a directory".to_owned(),
-        _ => error.to_string(),
-    }
-}
-
 /// An error and its causes, each on a line.
 fn chain(error: &dyn Error) -> Vec<String> {
     let mut lines = vec![format!("error: {error}")];

@@ -1,5 +1,8 @@
 //! The tree of commands: docker's, and what is beyond it.
 
+mod create;
+mod volumes;
+
 use crate::args::{Arity, Command, Complete, Flag};
 use crate::commands as run;
 use crate::context::Action;
@@ -66,10 +69,13 @@ pub(crate) static ROOT: Cmd = Command {
         &IMAGES,
         &VERSION,
         &INFO,
+        &CONTAINER,
         &IMAGE,
         &MANIFEST,
         &SYSTEM,
+        &volumes::VOLUME,
         &COMPLETION,
+        &CREATE,
         &EVENTS,
         &HISTORY,
         &IMPORT,
@@ -82,6 +88,30 @@ pub(crate) static ROOT: Cmd = Command {
     ],
     ..Command::BLANK
 };
+
+static CONTAINER: Cmd = Command {
+    name: "container",
+    usage: "COMMAND",
+    about: "Manage containers",
+    sub: &[&CONTAINER_CREATE],
+    ..Command::BLANK
+};
+
+const DO_CREATE: Cmd = Command {
+    name: "create",
+    also: &["container create", "create"],
+    usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    about: "Create a new container",
+    examples: "  mica create --name web -p 8080:80 -v data:/srv app:1.0\n  mica start -a web",
+    args: Arity::AtLeast(1),
+    flags: &[create::CREATE],
+    interspersed: false,
+    complete: &[Complete::Images],
+    action: Some(run::create::run),
+    ..Command::BLANK
+};
+static CREATE: Cmd = DO_CREATE;
+static CONTAINER_CREATE: Cmd = DO_CREATE;
 
 static IMAGE: Cmd = Command {
     name: "image",

@@ -58,7 +58,7 @@ pub(crate) fn any(context: &Context) -> Outcome {
 }
 
 /// Shows all that is found, then says what is not.
-fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Failure>) -> Outcome {
+pub(super) fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Failure>) -> Outcome {
     let format = context.matches().string("format").filter(|format| !format.is_empty());
     if let Some(format) = format.filter(|format| *format != "json") {
         let parsed = Template::parse(format, &Functions::docker());

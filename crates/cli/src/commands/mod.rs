@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod completion;
+pub(crate) mod create;
 pub(crate) mod df;
 pub(crate) mod events;
 pub(crate) mod history;
@@ -19,7 +20,9 @@ pub(crate) mod rmi;
 pub(crate) mod save;
 pub(crate) mod tag;
 pub(crate) mod version;
+pub(crate) mod volume;
 
+use std::collections::BTreeMap;
 use std::io;
 
 use engine::ImageFilter;
@@ -58,6 +61,15 @@ fn formatted(
         show::document(&context.ui, Some(format), &document)?;
     }
     Ok(true)
+}
+
+/// `name=value` pairs; a name alone has an empty value.
+fn pairs(values: &[String]) -> BTreeMap<String, String> {
+    let split = |text: &String| match text.split_once('=') {
+        Some((name, value)) => (name.to_owned(), value.to_owned()),
+        None => (text.clone(), String::new()),
+    };
+    values.iter().map(split).collect()
 }
 
 /// Names as people write them.

@@ -41,9 +41,9 @@ pub(crate) fn system(context: &Context) -> Outcome {
 }
 
 /// Asks, unless told not to. Where standard output is for documents, the question stays out of it.
-fn sure(context: &Context, question: &str) -> bool {
+pub(super) fn sure(context: &Context, question: &str) -> bool {
     let matches = context.matches();
-    let aside = matches.string("format").is_some_and(|text| !text.is_empty());
+    let aside = matches.has("format") && matches.string("format").is_some_and(|t| !t.is_empty());
     matches.flag("force") || context.ui.confirm(question, aside)
 }
 

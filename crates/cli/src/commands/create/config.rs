@@ -14,9 +14,8 @@ pub(super) fn read(
 ) -> Parsed<ContainerConfig> {
     let text = |name: &str| matches.string(name).unwrap_or_default().to_owned();
     let words = matches.positionals();
-    let (image, command) = words.split_first().map_or((String::new(), &[][..]), |(image, rest)| {
-        (image.clone(), rest)
-    });
+    let (image, command) =
+        words.split_first().map_or((String::new(), &[][..]), |(image, rest)| (image.clone(), rest));
     let mut config = ContainerConfig {
         image,
         hostname: text("hostname"),

@@ -125,9 +125,10 @@ fn security(matches: &Matches) -> Parsed<(Option<Vec<String>>, bool)> {
 
 /// A profile as one line of JSON.
 fn profile(file: &str) -> Parsed<String> {
-    let failed = |why: String| Failure::new(format!("opening seccomp profile ({file}) failed: {why}"));
+    let failed =
+        |why: String| Failure::new(format!("opening seccomp profile ({file}) failed: {why}"));
     let bytes = std::fs::read(file)
-        .map_err(|error| failed(format!("open {file}: {}", crate::failure::io_words(&error))))?;
+        .map_err(|error| failed(format!("open {file}: {}", super::reason(&error))))?;
     let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
         Failure::new(format!("compacting json for seccomp profile ({file}) failed: {error}"))
     })?;
@@ -194,9 +195,7 @@ fn devices(matches: &Matches) -> Parsed<(Vec<DeviceMapping>, Vec<DeviceRequest>)
     for text in matches.list("device") {
         match text.contains('=') && !text.starts_with('/') {
             true => named.push(text.clone()),
-            false => devices.push(
-                text.parse().map_err(|why: String| wrong("device", text, why))?,
-            ),
+            false => devices.push(text.parse().map_err(|why: String| wrong("device", text, why))?),
         }
     }
     let request = DeviceRequest {

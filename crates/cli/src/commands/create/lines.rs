@@ -53,9 +53,8 @@ pub(super) fn labels(
 
 /// The lines of a file that say something.
 fn read(file: &str) -> Result<Vec<String>, Failure> {
-    let bytes = std::fs::read(file).map_err(|error| {
-        Failure::new(format!("open {file}: {}", crate::failure::io_words(&error)))
-    })?;
+    let bytes = std::fs::read(file)
+        .map_err(|error| Failure::new(format!("open {file}: {}", super::reason(&error))))?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut lines = Vec::new();
     for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {

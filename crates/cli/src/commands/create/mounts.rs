@@ -48,7 +48,8 @@ fn absolute(text: &str) -> Parsed<String> {
         Some((source, rest)) => (source, rest),
         None => return Ok(text.to_owned()),
     };
-    let relative = source == "." || source == ".." || ["./", "../"].iter().any(|p| source.starts_with(p));
+    let relative =
+        source == "." || source == ".." || ["./", "../"].iter().any(|p| source.starts_with(p));
     match relative {
         true => Ok(format!("{}:{rest}", absolute_path(source)?)),
         false => Ok(text.to_owned()),

@@ -78,23 +78,33 @@ fn published(text: &str) -> Parsed<Vec<PortMapping>> {
 }
 
 fn short_form(text: &str) -> Parsed<String> {
-    let (mut target, mut published, mut protocol) = (String::new(), String::new(), "tcp".to_owned());
+    let (mut target, mut published, mut protocol) =
+        (String::new(), String::new(), "tcp".to_owned());
     for field in split_values(text).map_err(Failure::new)? {
-        let Some((key, value)) = field.split_once('=').filter(|(_, value)| !value.is_empty()) else {
+        let Some((key, value)) = field.split_once('=').filter(|(_, value)| !value.is_empty())
+        else {
             return Err(Failure::new(format!("invalid field: {field}")));
         };
         match key {
             "target" => value.clone_into(&mut target),
             "published" => value.clone_into(&mut published),
-            "protocol" if ["tcp", "udp", "sctp"].contains(&value) => value.clone_into(&mut protocol),
+            "protocol" if ["tcp", "udp", "sctp"].contains(&value) => {
+                value.clone_into(&mut protocol)
+            }
             "protocol" => return Err(Failure::new(format!("invalid protocol value '{value}'"))),
             "mode" if ["host", "ingress"].contains(&value) => {}
-            "mode" => return Err(Failure::new(format!("invalid publish mode value ({value}): must be either 'ingress' or 'host'"))),
+            "mode" => {
+                return Err(Failure::new(format!(
+                    "invalid publish mode value ({value}): must be either 'ingress' or 'host'"
+                )));
+            }
             _ => return Err(Failure::new(format!("invalid field key: {key}"))),
         }
     }
     match (target.is_empty(), published.is_empty()) {
-        (true, _) => Err(Failure::new(format!("missing mandatory field '--publish target' in {text:?}"))),
+        (true, _) => {
+            Err(Failure::new(format!("missing mandatory field '--publish target' in {text:?}")))
+        }
         (false, true) => Ok(format!("{target}/{protocol}")),
         (false, false) => Ok(format!("{published}:{target}/{protocol}")),
     }
@@ -102,7 +112,10 @@ fn short_form(text: &str) -> Parsed<String> {
 
 /// Each network that is named, with what is asked for in it. Flags beside `--network` are the
 /// first one's.
-fn networks(matches: &Matches, host: &mut HostConfig) -> Parsed<BTreeMap<String, EndpointSettings>> {
+fn networks(
+    matches: &Matches,
+    host: &mut HostConfig,
+) -> Parsed<BTreeMap<String, EndpointSettings>> {
     let mut all = BTreeMap::new();
     let mut first = None;
     for text in matches.list("network") {
@@ -110,7 +123,9 @@ fn networks(matches: &Matches, host: &mut HostConfig) -> Parsed<BTreeMap<String,
         let mode = NetworkMode::parse(&name);
         let alone = !matches!(mode, NetworkMode::Named(_));
         if (alone && first.is_some()) || (first.is_some() && alone_in(&all)) {
-            return Err(Failure::new("conflicting options: cannot attach both user-defined and non-user-defined network-modes"));
+            return Err(Failure::new(
+                "conflicting options: cannot attach both user-defined and non-user-defined network-modes",
+            ));
         }
         if all.insert(name.clone(), settings).is_some() {
             return Err(Failure::new(format!("network {name:?} is specified multiple times")));
@@ -139,7 +154,8 @@ fn flagged(matches: &Matches) -> Parsed<EndpointSettings> {
         ipv6_address: text("ip6"),
         link_local_ips: matches.list("link-local-ip").to_vec(),
     };
-    for address in [&ipam.ipv4_address, &ipam.ipv6_address].into_iter().chain(&ipam.link_local_ips) {
+    for address in [&ipam.ipv4_address, &ipam.ipv6_address].into_iter().chain(&ipam.link_local_ips)
+    {
         if !address.is_empty() && address.parse::<IpAddr>().is_err() {
             return Err(Failure::new(format!("{address} is not an ip address")));
         }
@@ -197,7 +213,9 @@ fn one(text: &str) -> Parsed<(String, EndpointSettings)> {
             "ip6" => ipam.ipv6_address = value,
             "link-local-ip" => ipam.link_local_ips.push(value),
             "mac-address" if is_mac_address(&value) => settings.mac_address = value,
-            "mac-address" => return Err(Failure::new(format!("{value} is not a valid mac address"))),
+            "mac-address" => {
+                return Err(Failure::new(format!("{value} is not a valid mac address")));
+            }
             "gw-priority" => {
                 settings.gw_priority = value.parse().map_err(|_| {
                     Failure::new(format!("invalid gw-priority ({value}): value must be an integer"))
@@ -205,7 +223,9 @@ fn one(text: &str) -> Parsed<(String, EndpointSettings)> {
             }
             "driver-opt" => {
                 let Some((key, value)) = value.split_once('=') else {
-                    return Err(Failure::new(format!("invalid key value pair format in driver options: {value}")));
+                    return Err(Failure::new(format!(
+                        "invalid key value pair format in driver options: {value}"
+                    )));
                 };
                 let options = settings.driver_opts.get_or_insert_default();
                 options.insert(key.trim().to_owned(), value.trim().to_owned());
