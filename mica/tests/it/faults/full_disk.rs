@@ -18,7 +18,8 @@ const BYTES: u64 = 48 << 20;
 /// KiB that are free when a command begins.
 const SPARE: [u64; 14] = [0, 4, 8, 12, 20, 40, 80, 160, 320, 640, 1280, 1800, 2560, 3840];
 /// Commands that need room.
-const COMMANDS: [&str; 6] = ["import", "import gz", "load", "load gz", "load layout pipe", "load pair"];
+const COMMANDS: [&str; 6] =
+    ["import", "import gz", "load", "load gz", "load layout pipe", "load pair"];
 
 #[test]
 fn a_full_disk_refuses_and_keeps_what_it_has() {

@@ -164,7 +164,8 @@ impl Ground {
         let targets = table.lines().filter_map(|line| line.split(' ').nth(4));
         let below = targets.filter_map(|target| Path::new(target).strip_prefix(&self.run).ok());
         let inner = |path: &Path| path.iter().skip(1).collect::<PathBuf>().display().to_string();
-        below.map(inner).collect()
+        // The run root is a mount of its own.
+        below.map(inner).filter(|inner| !inner.is_empty()).collect()
     }
 
     /// Takes away everything that is mounted below the folder.

@@ -58,7 +58,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("import", &["import", "-c", "CMD sh", "@root.tar", "new:1"]),
     Scenario { input: Some("root.tar.gz"), ..scenario("import gz", &["import", "-", "other:1"]) },
     scenario("import known", &["import", "@other.tar", "again:1"]),
-    Scenario { start: Start::Nothing, ..scenario("first load", &["load", "-i", "@app-layout.tar"]) },
+    Scenario {
+        start: Start::Nothing,
+        ..scenario("first load", &["load", "-i", "@app-layout.tar"])
+    },
     scenario("load", &["load", "-i", "@big.tar"]),
     scenario("load gz", &["load", "-i", "@big.tar.gz"]),
     scenario("load layout", &["load", "-i", "@big-layout.tar"]),
@@ -86,14 +89,22 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { start: Start::Littered, ..scenario("system prune", &["system", "prune", "-f"]) },
     scenario("sync", &["system", "sync"]),
     Scenario { users: 1, ..scenario("mount", &["image", "mount", "app:1"]) },
-    Scenario { users: 1, prepare: MOUNTED, ..scenario("mount again", &["image", "mount", "app:1"]) },
+    Scenario {
+        users: 1,
+        prepare: MOUNTED,
+        ..scenario("mount again", &["image", "mount", "app:1"])
+    },
     Scenario {
         users: -1,
         prepare: MOUNTED,
         done: Some("is not mounted"),
         ..scenario("unmount", &["image", "unmount", "app:1"])
     },
-    Scenario { prepare: TWICE, in_steps: true, ..scenario("unmount all", &["image", "unmount", "-a"]) },
+    Scenario {
+        prepare: TWICE,
+        in_steps: true,
+        ..scenario("unmount all", &["image", "unmount", "-a"])
+    },
     Scenario {
         output: Some("saved.tar"),
         ..scenario("save", &["save", "-o", "saved.tar", "app:1", "base:1"])

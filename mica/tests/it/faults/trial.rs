@@ -86,7 +86,8 @@ fn clear(ground: &Ground) -> Result<Whole, String> {
         }
     }
     // Layers may stay mounted for whoever comes next; what people look into may not.
-    let views: Vec<_> = ground.mounts().into_iter().filter(|at| !at.starts_with("layers")).collect();
+    let views: Vec<_> =
+        ground.mounts().into_iter().filter(|at| !at.starts_with("layers")).collect();
     if !views.is_empty() {
         return Err(format!("still mounted: {views:?}"));
     }
@@ -130,8 +131,8 @@ pub(super) fn judge_words(said: &Said, deed: Option<Deed>) -> Result<(), String>
     let explained = said.error.lines().any(|line| line.starts_with("  because: "))
         || said.error.contains("(os error ");
     // Where a command's words go is not the store's disk.
-    let hinted = said.error.contains("hint: ")
-        || said.error.contains("cannot write to standard output");
+    let hinted =
+        said.error.contains("hint: ") || said.error.contains("cannot write to standard output");
     match deed {
         Some(Deed::NoSpace) if !hinted => Err(format!("no advice: it {}", said.told())),
         _ if !explained && !hinted => Err(format!("no reason: it {}", said.told())),
@@ -206,9 +207,10 @@ fn wholly_there_or_gone(
         (false, true) => named.is_between(&golden.before, &golden.after),
         (false, false) => *named == golden.before || *named == golden.after,
     };
-    let stand = named.names.values().all(|name| {
-        name["image"].as_str().is_some_and(|image| named.images.contains_key(image))
-    });
+    let stand = named
+        .names
+        .values()
+        .all(|name| name["image"].as_str().is_some_and(|image| named.images.contains_key(image)));
     match fits && stand {
         true => Ok(()),
         false => Err(format!(

@@ -58,7 +58,11 @@ const HEADSTART: Duration = Duration::from_millis(60);
 
 /// Runs a scenario's command on a ground, with a blow or undisturbed. Every call is put into words
 /// only where nothing happens, else the one that the blow comes before.
-pub(super) fn run(ground: &Ground, scenario: &Scenario, blow: Option<Blow>) -> Result<Ended, String> {
+pub(super) fn run(
+    ground: &Ground,
+    scenario: &Scenario,
+    blow: Option<Blow>,
+) -> Result<Ended, String> {
     let mut scene = Scene::begin(ground, scenario).map_err(|error| format!("spawn: {error}"))?;
     let told = scene.play(scenario, blow);
     if told.is_err() {
