@@ -1,9 +1,9 @@
 //! Images mounted for people to look into: read-only, shared, counted.
 //!
 //! The mount decides: an image is mounted from the moment in which its mount is in place to the one
-//! in which it is taken away, and a record whose mount is gone is none. The record is written before
-//! the mount is made and removed after it is gone, so that a crash leaves a record too many and
-//! never a mount too many. Both lie below the run root and end with the boot.
+//! in which it is taken away. A record whose mount is gone is none, and a mount without a record has
+//! one user. The record is written before the mount is made and removed after it is gone, so that a
+//! crash leaves a record too many. Both lie below the run root and end with the boot.
 
 use std::fs;
 use std::io;
@@ -141,7 +141,23 @@ impl Store {
     }
 
     fn read_views(&self) -> Result<Views> {
-        tables::read(&self.paths().run().join("views.json"))
+        let read: Result<Views> = tables::read(&self.paths().run().join("views.json"));
+        let mut views = match read {
+            Err(StoreError::Damaged { .. }) => Views::default(),
+            other => other?,
+        };
+        // A mount that lost its record was asked for at least once.
+        for path in entries(&self.paths().views())? {
+            if views.views.iter().any(|view| view.path == path) || !is_mounted(&path)? {
+                continue;
+            }
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if let Ok(image) = format!("sha256:{name}").parse::<spec::Digest>().map(ImageId) {
+                let top = self.images()?.images.get(&image).and_then(|record| record.top);
+                views.views.push(View { image, top, path, count: 1 });
+            }
+        }
+        Ok(views)
     }
 
     fn write_views(&self, views: &Views) -> Result<()> {

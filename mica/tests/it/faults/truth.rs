@@ -192,7 +192,7 @@ pub(super) fn trees(ground: &Ground) -> Result<BTreeMap<String, Tree>, String> {
         let tree = Tree::read(Path::new(path)).map_err(|error| format!("{id}: {error}"))?;
         trees.insert((*id).to_owned(), tree);
     }
-    ground.must(&["image", "unmount", "-a"])?;
+    ground.unmount();
     match trees.len() == ids.len() {
         true => Ok(trees),
         false => Err(format!("not all images were mounted: {told}")),
