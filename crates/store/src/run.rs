@@ -1,6 +1,7 @@
 //! The run root: the locks in it, and the mount that keeps to itself what is mounted below.
 
 use std::fs::File;
+use std::io;
 
 use sys::lock::Mode;
 
@@ -37,7 +38,9 @@ pub(crate) fn seclude(paths: &Paths) -> Result<()> {
     if sys::mount::make_private(run).is_ok() {
         return Ok(());
     }
-    sys::mount::bind(run, run)
-        .and_then(|()| sys::mount::make_private(run))
-        .map_err(StoreError::mount("make a mount of", run))
+    match sys::mount::bind(run, run).and_then(|()| sys::mount::make_private(run)) {
+        // Who may not do this may not mount at all, and is told so then.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other.map_err(StoreError::mount("make a mount of", run)),
+    }
 }
