@@ -17,6 +17,7 @@ mod index;
 mod layers;
 mod lease;
 mod paths;
+mod run;
 mod tables;
 mod usage;
 mod views;

@@ -93,7 +93,13 @@ fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Failure>) -> 
     match failures.is_empty() {
         true => Ok(0),
         false => {
-            failures.iter().for_each(|failure| context.ui.warn(failure.first_line()));
+            for failure in &failures {
+                // What docker says too is said as docker says it; our own errors say why.
+                match failure.first_line().starts_with("error: ") {
+                    true => _ = failure.tell(&context.ui),
+                    false => context.ui.warn(failure.first_line()),
+                }
+            }
             Err(Failure::silent(1))
         }
     }

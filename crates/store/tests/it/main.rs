@@ -13,3 +13,4 @@ mod full_disk;
 mod leases;
 mod reboot;
 mod usage;
+mod views;
