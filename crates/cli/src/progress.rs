@@ -144,7 +144,7 @@ impl Line {
     /// What a log hears of it now: how far it is if that takes long, and then how it ended.
     fn entry(&mut self, now: Instant) -> Option<String> {
         let due = now.saturating_duration_since(self.heard) >= PATIENCE;
-        if !due && !(self.finished && self.told) {
+        if !(due || self.finished && self.told) {
             return None;
         }
         (self.heard, self.told) = (now, true);
