@@ -4,6 +4,8 @@
 //! what happened; long work reports to a [`Progress`].
 
 mod error;
+mod family;
+mod filter;
 mod find;
 mod folder;
 mod history;
@@ -22,11 +24,13 @@ mod system;
 mod tag;
 
 pub use error::{EngineError, Kind, Result};
+pub use family::{Family, Member};
+pub use filter::ImageFilter;
 pub use find::Found;
 pub use history::HistoryRow;
 pub use import::{Import, ImportSource};
 pub use inspect::inspect_image;
-pub use list::{ImageFilter, ImageRow, ListImages};
+pub use list::{ImageList, ImageRow, ListImages};
 pub use load::{Load, LoadSource, Loaded};
 pub use look::{DiffEntry, FileRow, ImageDiff, TreeRow, WhyRow};
 pub use manifest::ManifestDocument;
@@ -54,6 +58,11 @@ impl Engine {
     pub fn open(settings: Settings) -> Result<Engine> {
         let store = Store::open(settings.store())?;
         Ok(Engine { store, settings })
+    }
+
+    /// Whether the store that the settings name was made already. Opening would make it.
+    pub fn is_made(settings: &Settings) -> bool {
+        Store::is_made(&settings.data_root)
     }
 
     /// The settings it was opened with.
