@@ -85,6 +85,7 @@ pub(crate) static ROOT: Cmd = Command {
         &SAVE,
         &TAG,
         &COMPLETE,
+        &COMPLETE_TERSELY,
     ],
     ..Command::BLANK
 };
@@ -518,6 +519,7 @@ static SYSTEM_PRUNE: Cmd = Command {
             .check(name_and_value),
         FORCE,
         FORMAT_JSON,
+        Flag::bool("volumes", "Prune anonymous volumes"),
     ]],
     action: Some(run::prune::system),
     ..Command::BLANK
@@ -547,30 +549,34 @@ static COMPLETION: Cmd = Command {
     sub: &[&BASH, &FISH, &ZSH],
     ..Command::BLANK
 };
+const NO_DESCRIPTIONS: Flag = Flag::bool("no-descriptions", "disable completion descriptions");
 static BASH: Cmd = Command {
     name: "bash",
-    usage: "",
+    usage: "[OPTIONS]",
     about: "For bash",
     examples: "  source <(mica completion bash)",
     args: Arity::None,
+    flags: &[&[NO_DESCRIPTIONS]],
     action: Some(run::completion::bash),
     ..Command::BLANK
 };
 static FISH: Cmd = Command {
     name: "fish",
-    usage: "",
+    usage: "[OPTIONS]",
     about: "For fish",
     examples: "  mica completion fish | source",
     args: Arity::None,
+    flags: &[&[NO_DESCRIPTIONS]],
     action: Some(run::completion::fish),
     ..Command::BLANK
 };
 static ZSH: Cmd = Command {
     name: "zsh",
-    usage: "",
+    usage: "[OPTIONS]",
     about: "For zsh",
     examples: "  source <(mica completion zsh)",
     args: Arity::None,
+    flags: &[&[NO_DESCRIPTIONS]],
     action: Some(run::completion::zsh),
     ..Command::BLANK
 };
@@ -584,3 +590,5 @@ static COMPLETE: Cmd = Command {
     action: Some(run::completion::callback),
     ..Command::BLANK
 };
+static COMPLETE_TERSELY: Cmd =
+    Command { name: "__completeNoDesc", action: Some(run::completion::terse_callback), ..COMPLETE };

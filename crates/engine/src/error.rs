@@ -30,7 +30,7 @@ pub enum EngineError {
         "conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories"
     )]
     ManyNames { id: String },
-    #[error("conflict: unable to delete {id} (cannot be forced) - image is mounted at {}", path.display())]
+    #[error("conflict: unable to delete {id} (must be forced) - image is mounted at {}", path.display())]
     Mounted { id: String, path: PathBuf },
     #[error(
         "conflict: unable to delete {id} (cannot be forced) - image has dependent child images"
@@ -166,7 +166,9 @@ impl EngineError {
                     .to_owned(),
             ),
             E::Ambiguous { .. } => Some("give more digits, or a name".to_owned()),
-            E::Mounted { .. } => Some("`mica image unmount` it first, or use --force".to_owned()),
+            E::Mounted { id, .. } => {
+                Some(format!("`mica image unmount {id}` first, or use --force to do both"))
+            }
             E::Archive(ArchiveError::NoImages) => {
                 Some("a plain file system becomes an image with `mica import`".to_owned())
             }

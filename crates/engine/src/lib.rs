@@ -5,6 +5,8 @@
 
 mod container;
 mod error;
+mod family;
+mod filter;
 mod find;
 mod folder;
 mod history;
@@ -25,11 +27,13 @@ mod volume;
 
 pub use container::{ContainerRecord, Containers, CreateContainer, Created, Pull};
 pub use error::{EngineError, Kind, Result};
+pub use family::{Family, Member};
+pub use filter::ImageFilter;
 pub use find::Found;
 pub use history::HistoryRow;
 pub use import::{Import, ImportSource};
 pub use inspect::inspect_image;
-pub use list::{ImageFilter, ImageRow, ListImages};
+pub use list::{ImageList, ImageRow, ListImages};
 pub use load::{Load, LoadSource, Loaded};
 pub use look::{DiffEntry, FileRow, ImageDiff, TreeRow, WhyRow};
 pub use manifest::ManifestDocument;
@@ -58,6 +62,11 @@ impl Engine {
     pub fn open(settings: Settings) -> Result<Engine> {
         let store = Store::open(settings.store())?;
         Ok(Engine { store, settings })
+    }
+
+    /// Whether the store that the settings name was made already. Opening would make it.
+    pub fn is_made(settings: &Settings) -> bool {
+        Store::is_made(&settings.data_root)
     }
 
     /// The settings it was opened with.

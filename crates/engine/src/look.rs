@@ -93,7 +93,11 @@ impl Engine {
     pub fn mount_image(&self, name: &str) -> Result<PathBuf> {
         let lease = self.store.lease()?;
         let id = find(&self.store.images()?, name)?.id;
-        Ok(self.store.mount_view(&lease, id)?)
+        self.store.mount_view(&lease, id).map_err(|error| {
+            // Somebody may have removed it in between: then that is what is wrong.
+            let gone = self.store.images().ok().and_then(|images| find(&images, name).err());
+            gone.unwrap_or_else(|| error.into())
+        })
     }
 
     /// Takes one user of an image's mount away, or all of them.

@@ -131,6 +131,7 @@ impl Store {
 
     /// Collects everything that nothing needs, and what others left behind.
     pub fn collect(&self) -> Result<Collected> {
+        self.sweep_views()?;
         self.collect_from(None)
     }
 

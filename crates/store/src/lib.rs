@@ -17,6 +17,7 @@ mod index;
 mod layers;
 mod lease;
 mod paths;
+mod run;
 mod snapshot;
 mod tables;
 mod usage;
@@ -24,7 +25,7 @@ mod views;
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::folder::Ownership;
 use image::layer::LayerLimits;
@@ -84,10 +85,18 @@ pub struct Store {
     limits: LayerLimits,
 }
 
+/// The file that makes a folder a store.
+const FORMAT_FILE: &str = "format.json";
+
 impl Store {
+    /// Whether there is a store in a folder.
+    pub fn is_made(root: &Path) -> bool {
+        root.join(FORMAT_FILE).exists()
+    }
+
     /// Opens a store, and makes it first if there is none.
     pub fn open(settings: Settings) -> Result<Store> {
-        let path = settings.root.join("format.json");
+        let path = settings.root.join(FORMAT_FILE);
         let format: Format = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged {
                 what: path.display().to_string(),

@@ -5,6 +5,7 @@ pub(crate) mod completion;
 pub(crate) mod create;
 pub(crate) mod df;
 pub(crate) mod events;
+mod families;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod import;
@@ -41,6 +42,11 @@ fn platform(context: &Context) -> Result<Option<Platform>, Failure> {
 
 fn parse_platform(text: &str) -> Result<Platform, Failure> {
     Platform::parse(text).map_err(|error| Failure::new(format!("invalid platform: {error}")))
+}
+
+/// The same where docker's client does not say what it is about.
+fn bare_platform(text: &str) -> Result<Platform, Failure> {
+    Platform::parse(text).map_err(|error| Failure::new(error.to_string()))
 }
 
 /// The conditions that `--filter` gives.

@@ -5,17 +5,17 @@
 //! overlay.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use image::folder::Marks;
 use spec::ChainId;
-use sys::lock::Mode;
 
 use super::{Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, top};
 use crate::error::{Result, StoreError};
 use crate::paths::{Paths, create_private};
+use crate::run::{self, MOUNTING};
 
 pub(super) struct Erofs {
     paths: Paths,
@@ -36,7 +36,8 @@ impl Erofs {
     }
 
     fn mount_layer(&self, layer: &Stacked, target: &Path) -> Result<()> {
-        let _alone = self.mounting()?;
+        run::seclude(&self.paths)?;
+        let _alone = run::hold(&self.paths, MOUNTING)?;
         if sys::mount::is_mounted(target).unwrap_or(false) {
             return Ok(());
         }
@@ -48,22 +49,7 @@ impl Erofs {
                 std::io::ErrorKind::NotFound => StoreError::NoLayer(layer.chain),
                 _ => StoreError::Mount { driver: DriverKind::Erofs, source },
             })?;
-        sys::mount::attach(&mount, target).map_err(StoreError::io("mount on", target))
-    }
-
-    /// Only one process mounts or unmounts layers at a time.
-    fn mounting(&self) -> Result<File> {
-        let run = self.paths.run();
-        create_private(run)?;
-        let path = run.join("mounting");
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(StoreError::io("open", &path))?;
-        sys::lock::lock(&file, Mode::Exclusive).map_err(StoreError::io("lock", &path))?;
-        Ok(file)
+        sys::mount::attach(&mount, target).map_err(StoreError::mount("mount on", target))
     }
 }
 
@@ -118,9 +104,9 @@ impl Driver for Erofs {
     fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>> {
         let target = self.paths.layer_mount(chain);
         if target.exists() {
-            let _alone = self.mounting()?;
+            let _alone = run::hold(&self.paths, MOUNTING)?;
             while sys::mount::is_mounted(&target).unwrap_or(false) {
-                sys::mount::detach(&target).map_err(StoreError::io("unmount", &target))?;
+                sys::mount::detach(&target).map_err(StoreError::mount("unmount", &target))?;
             }
             let _ = fs::remove_dir(&target);
         }

@@ -14,3 +14,4 @@ mod leases;
 mod reboot;
 mod snapshots;
 mod usage;
+mod views;
