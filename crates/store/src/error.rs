@@ -107,11 +107,9 @@ impl StoreError {
             E::NewerFormat { .. } | E::DriverUnfit { .. } | E::NoDriver(_) => {
                 ErrorKind::Unsupported
             }
-<<<<<<< HEAD
-            E::Io { .. } | E::Mount { .. } | E::Changes { .. } => ErrorKind::Other,
-=======
-            E::Io { .. } | E::Mount { .. } | E::MountAt { .. } => ErrorKind::Other,
->>>>>>> main
+            E::Io { .. } | E::Mount { .. } | E::MountAt { .. } | E::Changes { .. } => {
+                ErrorKind::Other
+            }
         }
     }
 
