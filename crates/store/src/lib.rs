@@ -76,6 +76,12 @@ struct Format {
     why: String,
 }
 
+/// The part of `format.json` that every version has.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
 /// A store, opened.
 pub struct Store {
     paths: Paths,
@@ -98,17 +104,10 @@ impl Store {
     pub fn open(settings: Settings) -> Result<Store> {
         let path = settings.root.join(FORMAT_FILE);
         let format: Format = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged {
-                what: path.display().to_string(),
-                why: error.to_string(),
-            })?,
+            Ok(bytes) => parse_format(&settings, &bytes)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&settings)?,
             Err(error) => return Err(StoreError::io("read", &path)(error)),
         };
-        if format.version > FORMAT_VERSION {
-            let (root, found) = (settings.root, format.version);
-            return Err(StoreError::NewerFormat { root, found, known: FORMAT_VERSION });
-        }
         if let Some(asked) = settings.driver.filter(|asked| *asked != format.driver) {
             let (root, kept) = (settings.root, format.driver);
             return Err(StoreError::OtherDriver { root, kept, asked });
@@ -266,6 +265,20 @@ impl Store {
     }
 }
 
+/// Reads `format.json`. The version comes first: what else a newer mica wrote there may be nothing
+/// that this one knows, and that is no damage.
+fn parse_format(settings: &Settings, bytes: &[u8]) -> Result<Format> {
+    let what = || settings.root.join("format.json").display().to_string();
+    let damaged =
+        |error: serde_json::Error| StoreError::Damaged { what: what(), why: error.to_string() };
+    let Version { version: found } = serde_json::from_slice(bytes).map_err(damaged)?;
+    if found > FORMAT_VERSION {
+        let root = settings.root.clone();
+        return Err(StoreError::NewerFormat { root, found, known: FORMAT_VERSION });
+    }
+    serde_json::from_slice(bytes).map_err(damaged)
+}
+
 /// Makes a store's folders and chooses its driver. Two processes that meet here agree.
 fn create(settings: &Settings) -> Result<Format> {
     let paths = Paths::new(settings.root.clone(), settings.run.clone());
@@ -281,10 +294,11 @@ fn create(settings: &Settings) -> Result<Format> {
         paths::create_private(&folder)?;
     }
     let _alone = lease::hold(&paths, Mode::Exclusive)?;
-    if let Ok(bytes) = fs::read(paths.format())
-        && let Ok(format) = serde_json::from_slice(&bytes)
-    {
-        return Ok(format);
+    match fs::read(paths.format()) {
+        // Somebody else was quicker; perhaps a newer mica, whose store must not be written over.
+        Ok(bytes) => return parse_format(settings, &bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(StoreError::io("read", paths.format())(error)),
     }
     tables::begin(&paths)?;
     let choice = driver::choose(settings.driver, &paths.ingest())?;
