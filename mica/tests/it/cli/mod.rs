@@ -13,6 +13,7 @@ mod prune;
 mod rmi;
 mod save;
 mod shipping;
+mod stream;
 mod system;
 mod tag;
 mod terminal;
