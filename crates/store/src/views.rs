@@ -16,7 +16,7 @@ use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::paths::create_private;
-use crate::tables;
+use crate::tables::{self, LayerRecord};
 
 /// An image that is mounted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,9 +105,20 @@ impl Store {
                 sys::mount::detach(&view.path).map_err(StoreError::io("unmount", &view.path))?;
             }
             let _ = fs::remove_dir(&view.path);
+            self.rest(view.top);
         }
         self.write_views(&views)?;
         Ok(Some(left))
+    }
+
+    /// Lets go of what memory holds twice of a stack that was in use.
+    fn rest(&self, top: Option<ChainId>) {
+        // A stack that is no longer known has nothing that anybody will read again.
+        let Ok(tables) = self.tables() else { return };
+        let Ok(stack) = tables.layers.stack(top) else { return };
+        let stacked =
+            |(chain, record): (ChainId, &LayerRecord)| crate::Stacked { chain, diff: record.diff };
+        self.driver().rest(&stack.into_iter().map(stacked).collect::<Vec<_>>());
     }
 
     /// All images that are mounted. A record whose mount is gone, as after a crash, is none.

@@ -100,6 +100,15 @@ impl Driver for Erofs {
         sys::mount::overlay(&lower, None, &[]).map_err(mount)
     }
 
+    fn rest(&self, stack: &[Stacked]) {
+        for layer in stack {
+            // What was read stays in memory as the mount's; the tar's own pages are a second copy.
+            // They are a cache: if they cannot go, nothing is lost.
+            let _ = File::open(self.paths.blob(&layer.diff.0))
+                .and_then(|tar| sys::fs::drop_cache(&tar));
+        }
+    }
+
     fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>> {
         let target = self.paths.layer_mount(chain);
         if target.exists() {

@@ -1,5 +1,6 @@
 //! Every command and flag: what it prints, where, and how it ends.
 
+mod cache;
 mod global;
 mod help;
 mod history;
