@@ -129,6 +129,17 @@ impl Lab {
         Step::new(&own, &["hashed-copy", from, to])
     }
 
+    /// The program that writes an index and does nothing else, and how it is built.
+    pub(crate) fn index_writer(&self) -> (String, Step) {
+        let target = crate::build::target_folder().unwrap_or_else(|_| self.folder.clone());
+        let cargo = crate::cargo().to_string_lossy().into_owned();
+        let manifest = text(&crate::workspace().join("Cargo.toml"));
+        let build = ["build", "--quiet", "--release", "--package", "image", "--example", "index"];
+        let place = ["--manifest-path", &manifest, "--target-dir", &text(&target)];
+        let program = text(&target.join("release/examples/index"));
+        (program, Step::new(&cargo, &[&build[..], &place[..]].concat()))
+    }
+
     /// Empties podman's and skopeo's store of that name.
     pub(crate) fn empty_storage(&self, store: &str) -> Step {
         self.podman(store, &["rmi", "--all", "--force"]).or_not()

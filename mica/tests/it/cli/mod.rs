@@ -14,6 +14,7 @@ mod prune;
 mod rmi;
 mod save;
 mod shipping;
+mod sparse;
 mod stream;
 mod system;
 mod tag;

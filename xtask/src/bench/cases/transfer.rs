@@ -161,3 +161,10 @@ pub(super) fn import(lab: &Lab) -> Vec<Contender> {
         copy(lab, "big-root.tar"),
     ]
 }
+
+pub(super) fn index(lab: &Lab) -> Vec<Contender> {
+    let (program, build) = lab.index_writer();
+    let out = lab.path("index");
+    let timed = Step::new(&program, &[&lab.fixture("big-root.tar"), &out]);
+    vec![Contender::new("mica", timed).once(build).after(lab.delete("index"))]
+}
