@@ -20,7 +20,7 @@ mod progress;
 mod remove;
 mod save;
 mod settings;
-mod spool;
+mod stream;
 mod system;
 mod tag;
 mod volume;

@@ -230,14 +230,13 @@ impl Store {
         ingest.commit(&self.paths, Durability::Synced).map(|arrived| arrived.digest)
     }
 
-    /// Keeps a blob of which nothing is known yet.
-    pub fn spool_blob(&self, lease: &Lease, source: &mut dyn Read) -> Result<Arrived> {
-        let mut ingest = Ingest::create(lease.aside(), spec::Algorithm::Sha256)?;
-        ingest
-            .take_all(source, u64::MAX)
-            .map_err(StoreError::io("write a blob into", self.paths.root()))?;
-        lease.protect_blob(&ingest.arrived().digest)?;
-        ingest.commit(&self.paths, Durability::Lazy)
+    /// A file for what need not be kept; it has no name and goes with the process.
+    pub fn scratch(&self, lease: &Lease) -> Result<File> {
+        let path = lease.aside();
+        let file = File::options().read(true).append(true).create_new(true).open(&path);
+        let file = file.map_err(StoreError::io("create", &path))?;
+        fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+        Ok(file)
     }
 
     /// Keeps a blob that must have this digest and size.

@@ -17,7 +17,7 @@ use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::paths::create_private;
 use crate::run::{self, VIEWING};
-use crate::tables;
+use crate::tables::{self, LayerRecord};
 
 /// An image that is mounted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,10 +108,21 @@ impl Store {
             return Ok(Some(left));
         }
         take_away(&path)?;
-        views.views.remove(at);
+        let view = views.views.remove(at);
+        self.rest(view.top);
         // What cannot be removed now means nothing any more, and goes with the next prune.
         let _ = self.write_views(&views);
         Ok(mounted.then_some(0))
+    }
+
+    /// Lets go of what memory holds twice of a stack that was in use.
+    fn rest(&self, top: Option<ChainId>) {
+        // A stack that is no longer known has nothing that anybody will read again.
+        let Ok(tables) = self.tables() else { return };
+        let Ok(stack) = tables.layers.stack(top) else { return };
+        let stacked =
+            |(chain, record): (ChainId, &LayerRecord)| crate::Stacked { chain, diff: record.diff };
+        self.driver().rest(&stack.into_iter().map(stacked).collect::<Vec<_>>());
     }
 
     /// All images that are mounted. A record whose mount is gone, as after a crash, is none.

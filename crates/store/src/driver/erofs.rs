@@ -5,7 +5,7 @@
 //! overlay.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -99,6 +99,15 @@ impl Driver for Erofs {
 
     fn top(&self, folder: &Path) -> Top {
         Top::Changes { folder: top::upper(folder), marks: Marks::Trusted }
+    }
+
+    fn rest(&self, stack: &[Stacked]) {
+        for layer in stack {
+            // What was read stays in memory as the mount's; the tar's own pages are a second copy.
+            // They are a cache: if they cannot go, nothing is lost.
+            let _ = File::open(self.paths.blob(&layer.diff.0))
+                .and_then(|tar| sys::fs::drop_cache(&tar));
+        }
     }
 
     fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>> {

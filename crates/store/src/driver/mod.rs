@@ -202,6 +202,9 @@ pub trait Driver: Send + Sync {
     /// What a top holds.
     fn top(&self, folder: &Path) -> Top;
 
+    /// A view of these layers has gone; what memory holds of them twice may go too.
+    fn rest(&self, _stack: &[Stacked]) {}
+
     /// What belongs to a layer and must go with it; `remove` has already let go of it.
     fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>>;
 
