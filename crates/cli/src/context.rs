@@ -39,6 +39,11 @@ impl Context {
         self.invocation.matches.positionals()
     }
 
+    /// All variables of the environment.
+    pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
     /// A variable of the environment.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str)

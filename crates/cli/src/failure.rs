@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use engine::{EngineError, SettingsError};
+use engine::{EngineError, Kind, SettingsError};
 
 use crate::template::TemplateError;
 use crate::ui::Ui;
@@ -56,16 +56,27 @@ impl Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Failure {
-        let hint = error.hint();
-        if error.is_clients() {
-            return Failure { lines: vec![error.to_string()], hint, code: 1 };
-        }
-        if error.is_dockers() {
+        let lines = if error.is_clients() {
+            vec![error.to_string()]
+        } else if error.is_dockers() {
             // Scripts match docker's first line.
-            let first = format!("Error response from daemon: {error}");
-            return Failure { lines: vec![first], hint, code: 1 };
-        }
-        Failure { lines: chain(&error), hint, code: 1 }
+            vec![format!("Error response from daemon: {error}")]
+        } else {
+            chain(&error)
+        };
+        Failure { lines, hint: error.hint(), code: exit_code(error.kind()) }
+    }
+}
+
+/// The exit code that says what kind of error it was. Docker's client makes one of all of them.
+fn exit_code(kind: Kind) -> u8 {
+    match kind {
+        Kind::NotFound
+        | Kind::Conflict
+        | Kind::InvalidInput
+        | Kind::Corrupt
+        | Kind::Unsupported
+        | Kind::Other => 1,
     }
 }
 

@@ -1,5 +1,5 @@
-//! Progress on a terminal: a line for each thing that is being worked on. Elsewhere nothing, so
-//! that logs hold results and not moments.
+//! Progress on a terminal: a bar for each thing that is being worked on. Elsewhere a plain line now
+//! and then for what takes long, so that logs hold results and not moments.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,6 +12,9 @@ use crate::ui::Ui;
 /// How often the picture changes.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a thing may take before a log hears of it, and how often after that.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Bars on standard error.
 pub(crate) struct Bars {
     shared: Arc<Mutex<Picture>>,
@@ -19,7 +22,7 @@ pub(crate) struct Bars {
 
 struct Picture {
     ui: Ui,
-    shown: bool,
+    style: Style,
     lines: Vec<Line>,
     /// Lines that will not change any more.
     settled: usize,
@@ -28,20 +31,36 @@ struct Picture {
     last: Option<Instant>,
 }
 
+/// How progress is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Bars,
+    Log,
+    Quiet,
+}
+
 struct Line {
     name: String,
     doing: String,
     done: u64,
     total: Option<u64>,
     finished: bool,
+    /// When it began, or a log last heard of it.
+    heard: Instant,
+    /// Whether a log heard of it at all.
+    told: bool,
 }
 
 impl Bars {
-    /// Bars, if a person watches and did not ask for quiet.
+    /// Bars if a person watches, else lines; neither if quiet is wanted.
     pub(crate) fn new(ui: &Ui, quiet: bool) -> Bars {
-        let shown = ui.error_is_terminal() && !quiet;
+        let style = match (quiet, ui.error_is_terminal()) {
+            (true, _) => Style::Quiet,
+            (false, true) => Style::Bars,
+            (false, false) => Style::Log,
+        };
         let picture =
-            Picture { ui: ui.clone(), shown, lines: Vec::new(), settled: 0, drawn: 0, last: None };
+            Picture { ui: ui.clone(), style, lines: Vec::new(), settled: 0, drawn: 0, last: None };
         Bars { shared: Arc::new(Mutex::new(picture)) }
     }
 }
@@ -50,7 +69,7 @@ impl Progress for Bars {
     fn begin(&self, name: &str, doing: &str, bytes: Option<u64>) -> Box<dyn Item + '_> {
         let (name, doing) = (name.to_owned(), doing.to_owned());
         let mut picture = lock(&self.shared);
-        picture.lines.push(Line { name, doing, done: 0, total: bytes, finished: false });
+        picture.lines.push(Line::new(name, doing, bytes));
         let line = picture.lines.len() - 1;
         drop(picture);
         Box::new(Bar { shared: Arc::clone(&self.shared), line })
@@ -71,20 +90,31 @@ impl Item for Bar {
     fn advance(&mut self, bytes: u64) {
         let mut picture = lock(&self.shared);
         picture.lines[self.line].done += bytes;
-        picture.draw(false);
+        picture.changed(self.line, false);
     }
 
     fn done(&mut self) {
         let mut picture = lock(&self.shared);
         picture.lines[self.line].finished = true;
-        picture.draw(true);
+        picture.changed(self.line, true);
     }
 }
 
 impl Picture {
+    fn changed(&mut self, line: usize, finished: bool) {
+        match self.style {
+            Style::Quiet => {}
+            Style::Bars => self.draw(finished),
+            Style::Log => {
+                let told = self.lines[line].entry(Instant::now());
+                told.into_iter().for_each(|entry| self.ui.warn(&entry));
+            }
+        }
+    }
+
     fn draw(&mut self, now: bool) {
         let due = self.last.is_none_or(|last| last.elapsed() >= PAUSE);
-        if !self.shown || !(due || now) {
+        if !(due || now) {
             return;
         }
         self.last = Some(Instant::now());
@@ -106,6 +136,28 @@ impl Picture {
 }
 
 impl Line {
+    fn new(name: String, doing: String, total: Option<u64>) -> Line {
+        let heard = Instant::now();
+        Line { name, doing, done: 0, total, finished: false, heard, told: false }
+    }
+
+    /// What a log hears of it now: how far it is if that takes long, and then how it ended.
+    fn entry(&mut self, now: Instant) -> Option<String> {
+        let due = now.saturating_duration_since(self.heard) >= PATIENCE;
+        if !(due || self.finished && self.told) {
+            return None;
+        }
+        (self.heard, self.told) = (now, true);
+        let (done, total) = (human_size(self.done as f64), self.total.unwrap_or(0));
+        Some(match (self.finished, total) {
+            (true, _) => format!("{}: {}: done, {done}", self.name, self.doing),
+            (false, 0) => format!("{}: {} {done}", self.name, self.doing),
+            (false, total) => {
+                format!("{}: {} {done}/{}", self.name, self.doing, human_size(total as f64))
+            }
+        })
+    }
+
     fn text(&self, width: usize) -> String {
         let done = human_size(self.done as f64);
         let Some(total) = self.total.filter(|total| *total > 0) else {
@@ -124,4 +176,31 @@ impl Line {
 
 fn lock(shared: &Mutex<Picture>) -> std::sync::MutexGuard<'_, Picture> {
     shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_hears_of_what_takes_long() {
+        let mut line = Line::new("abc".to_owned(), "Loading layer".to_owned(), Some(4_000_000));
+        let start = line.heard;
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(line.entry(after(9)), None);
+        line.done = 1_000_000;
+        assert_eq!(line.entry(after(10)).as_deref(), Some("abc: Loading layer 1MB/4MB"));
+        assert_eq!(line.entry(after(19)), None);
+        line.total = None;
+        assert_eq!(line.entry(after(20)).as_deref(), Some("abc: Loading layer 1MB"));
+        line.finished = true;
+        assert_eq!(line.entry(after(21)).as_deref(), Some("abc: Loading layer: done, 1MB"));
+    }
+
+    #[test]
+    fn a_log_hears_nothing_of_what_is_quick() {
+        let mut line = Line::new("abc".to_owned(), "Loading layer".to_owned(), None);
+        line.finished = true;
+        assert_eq!(line.entry(line.heard + Duration::from_secs(9)), None);
+    }
 }

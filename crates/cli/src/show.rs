@@ -16,6 +16,16 @@ pub(crate) trait Row {
 
     /// A field's value; `None` if there is no such field.
     fn field(&self, name: &str) -> Option<Value>;
+
+    /// Appends a field as a table shows it. A list that may be long does without the value.
+    fn write(&self, name: &str, out: &mut String) {
+        match self.field(name) {
+            Some(Value::Str(text)) => out.push_str(&text),
+            Some(Value::Int(number)) => out.push_str(&number.to_string()),
+            Some(other) => out.push_str(&format!("{other:?}")),
+            None => {}
+        }
+    }
 }
 
 struct RowObject<R>(R);
@@ -49,7 +59,7 @@ pub(crate) fn rows<R: Row + 'static>(
     if matches!(format, "table" | "") {
         let mut table = Table::new(columns.iter().map(|(_, words)| words));
         for row in &rows {
-            table.row(columns.iter().map(|(field, _)| one_line(row.field(field))));
+            columns.iter().for_each(|(field, _)| table.cell(|out| row.write(field, out)));
         }
         ui.print(&table.render());
         return Ok(());
@@ -60,18 +70,8 @@ pub(crate) fn rows<R: Row + 'static>(
     Ok(())
 }
 
-fn one_line(value: Option<Value>) -> String {
-    let text = match value {
-        Some(Value::Str(text)) => text,
-        Some(Value::Int(number)) => number.to_string(),
-        Some(other) => format!("{other:?}"),
-        None => String::new(),
-    };
-    match text.contains(['\t', '\n']) {
-        true => text.replace(['\t', '\n'], " "),
-        false => text,
-    }
-}
+/// The exit code for a template that is none, where docker checks it before anything else.
+pub(crate) const NO_TEMPLATE: u8 = 64;
 
 /// Prints one document: by a template, as JSON on one line, or as indented JSON.
 pub(crate) fn document(
@@ -89,7 +89,8 @@ pub(crate) fn document(
 
 /// A document through a template, as docker's `inspect` does it.
 pub(crate) fn templated(format: &str, document: &serde_json::Value) -> Result<String, Failure> {
-    let template = Template::parse(format, &Functions::docker())?;
+    let template = Template::parse(format, &Functions::docker())
+        .map_err(|error| Failure::from(error).code(NO_TEMPLATE))?;
     let value = Value::from(document.clone());
     template
         .render(&value, MissingKey::Error)

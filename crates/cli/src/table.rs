@@ -91,10 +91,14 @@ impl TabWriter {
     }
 }
 
-/// A table of known columns; its cells must have no tabs or line ends in them.
+/// A table of known columns, every row with a cell in each: what [`TabWriter::DOCKER`] makes of it,
+/// without looking for the cells in the text again.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
+    columns: usize,
     text: String,
+    /// Where each cell ends in the text, row by row.
+    ends: Vec<usize>,
 }
 
 impl Table {
@@ -102,23 +106,63 @@ impl Table {
     pub fn new<S: AsRef<str>>(headers: impl IntoIterator<Item = S>) -> Table {
         let mut table = Table::default();
         table.row(headers);
+        table.columns = table.ends.len();
         table
     }
 
     /// Adds a row.
     pub fn row<S: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = S>) {
-        for (place, cell) in cells.into_iter().enumerate() {
-            if place > 0 {
-                self.text.push('\t');
-            }
-            self.text.push_str(cell.as_ref());
+        cells.into_iter().for_each(|cell| self.cell(|text| text.push_str(cell.as_ref())));
+    }
+
+    /// Adds the next cell: what `write` appends. Tabs and line ends in it become blanks.
+    pub fn cell(&mut self, write: impl FnOnce(&mut String)) {
+        let start = self.text.len();
+        write(&mut self.text);
+        if self.text[start..].bytes().any(|byte| matches!(byte, b'\t' | b'\n')) {
+            let cell = self.text.split_off(start);
+            self.text.push_str(&cell.replace(['\t', '\n'], " "));
         }
-        self.text.push('\n');
+        self.ends.push(self.text.len());
     }
 
     /// The table as docker lays it out.
     pub fn render(&self) -> String {
-        TabWriter::DOCKER.lay_out(&self.text)
+        let columns = self.columns.max(1);
+        let mut widths = vec![TabWriter::DOCKER.min_width; columns];
+        let mut letters = Vec::with_capacity(self.ends.len());
+        for (place, cell) in self.cells().enumerate() {
+            let count = cell.chars().count();
+            let width = &mut widths[place % columns];
+            *width = (*width).max(count + TabWriter::DOCKER.padding);
+            letters.push(count);
+        }
+        let rows = self.ends.len() / columns;
+        let mut out = String::with_capacity((widths.iter().sum::<usize>() + 1) * rows);
+        for (place, (cell, letters)) in self.cells().zip(letters).enumerate() {
+            out.push_str(cell);
+            // What follows the last column is never padded.
+            match place % columns + 1 == columns {
+                true => out.push('\n'),
+                false => blanks(&mut out, widths[place % columns] - letters),
+            }
+        }
+        out
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.text[start..*end])
+    }
+}
+
+fn blanks(out: &mut String, count: usize) {
+    const SOME: &str = "                                                                ";
+    let mut left = count;
+    while left > 0 {
+        let now = left.min(SOME.len());
+        out.push_str(&SOME[..now]);
+        left -= now;
     }
 }
 
@@ -272,6 +316,19 @@ mod tests {
             empty.render(),
             "CONTAINER ID   IMAGE     COMMAND   CREATED   STATUS    PORTS     NAMES\n"
         );
+    }
+
+    #[test]
+    fn a_table_is_what_the_tab_writer_makes_of_it() {
+        let rows = [["ä☃", "", "x"], ["a\tb", "a rather long cell", "y\nz"], ["", "b", ""]];
+        let mut table = Table::new(["ONE", "TWO", "THREE"]);
+        let mut text = "ONE\tTWO\tTHREE\n".to_owned();
+        for row in rows {
+            table.row(row);
+            text += &row.map(|cell| cell.replace(['\t', '\n'], " ")).join("\t");
+            text.push('\n');
+        }
+        assert_eq!(table.render(), TabWriter::DOCKER.lay_out(&text));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The tree of commands: docker's, and what is beyond it.
 
+mod create;
+mod volumes;
+
 use crate::args::{Arity, Command, Complete, Flag};
 use crate::commands as run;
 use crate::context::Action;
@@ -66,10 +69,13 @@ pub(crate) static ROOT: Cmd = Command {
         &IMAGES,
         &VERSION,
         &INFO,
+        &CONTAINER,
         &IMAGE,
         &MANIFEST,
         &SYSTEM,
+        &volumes::VOLUME,
         &COMPLETION,
+        &CREATE,
         &EVENTS,
         &HISTORY,
         &IMPORT,
@@ -79,9 +85,34 @@ pub(crate) static ROOT: Cmd = Command {
         &SAVE,
         &TAG,
         &COMPLETE,
+        &COMPLETE_TERSELY,
     ],
     ..Command::BLANK
 };
+
+static CONTAINER: Cmd = Command {
+    name: "container",
+    usage: "COMMAND",
+    about: "Manage containers",
+    sub: &[&CONTAINER_CREATE],
+    ..Command::BLANK
+};
+
+const DO_CREATE: Cmd = Command {
+    name: "create",
+    also: &["container create", "create"],
+    usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    about: "Create a new container",
+    examples: "  mica create --name web -p 8080:80 -v data:/srv app:1.0\n  mica start -a web",
+    args: Arity::AtLeast(1),
+    flags: &[create::CREATE],
+    interspersed: false,
+    complete: &[Complete::Images],
+    action: Some(run::create::run),
+    ..Command::BLANK
+};
+static CREATE: Cmd = DO_CREATE;
+static CONTAINER_CREATE: Cmd = DO_CREATE;
 
 static IMAGE: Cmd = Command {
     name: "image",
@@ -488,6 +519,7 @@ static SYSTEM_PRUNE: Cmd = Command {
             .check(name_and_value),
         FORCE,
         FORMAT_JSON,
+        Flag::bool("volumes", "Prune anonymous volumes"),
     ]],
     action: Some(run::prune::system),
     ..Command::BLANK
@@ -517,30 +549,34 @@ static COMPLETION: Cmd = Command {
     sub: &[&BASH, &FISH, &ZSH],
     ..Command::BLANK
 };
+const NO_DESCRIPTIONS: Flag = Flag::bool("no-descriptions", "disable completion descriptions");
 static BASH: Cmd = Command {
     name: "bash",
-    usage: "",
+    usage: "[OPTIONS]",
     about: "For bash",
     examples: "  source <(mica completion bash)",
     args: Arity::None,
+    flags: &[&[NO_DESCRIPTIONS]],
     action: Some(run::completion::bash),
     ..Command::BLANK
 };
 static FISH: Cmd = Command {
     name: "fish",
-    usage: "",
+    usage: "[OPTIONS]",
     about: "For fish",
     examples: "  mica completion fish | source",
     args: Arity::None,
+    flags: &[&[NO_DESCRIPTIONS]],
     action: Some(run::completion::fish),
     ..Command::BLANK
 };
 static ZSH: Cmd = Command {
     name: "zsh",
-    usage: "",
+    usage: "[OPTIONS]",
     about: "For zsh",
     examples: "  source <(mica completion zsh)",
     args: Arity::None,
+    flags: &[&[NO_DESCRIPTIONS]],
     action: Some(run::completion::zsh),
     ..Command::BLANK
 };
@@ -554,3 +590,5 @@ static COMPLETE: Cmd = Command {
     action: Some(run::completion::callback),
     ..Command::BLANK
 };
+static COMPLETE_TERSELY: Cmd =
+    Command { name: "__completeNoDesc", action: Some(run::completion::terse_callback), ..COMPLETE };

@@ -84,6 +84,21 @@ impl Ui {
         }
     }
 
+    /// A line of pieces in their colours, cut to the window where there is one.
+    pub(crate) fn fitted(&self, pieces: &[(Option<Colour>, String)]) -> String {
+        let mut left = if self.is_terminal() { self.width() } else { usize::MAX };
+        let (mut line, mut rest) = (String::new(), pieces.iter().peekable());
+        while let Some((colour, text)) = rest.next().filter(|_| left > 0) {
+            let letters = text.chars().count();
+            // What follows a piece that just fits is cut off too, and that must be seen.
+            let room = if letters == left && rest.peek().is_some() { left - 1 } else { left };
+            let shown = cut(text, room);
+            line.push_str(&colour.map_or(shown.clone(), |colour| self.paint(colour, &shown)));
+            left = if shown == *text { left - letters } else { 0 };
+        }
+        line
+    }
+
     /// Asks a question whose answer is yes or no; no answer is no. `aside` keeps the question out
     /// of standard output.
     pub(crate) fn confirm(&self, question: &str, aside: bool) -> bool {
@@ -96,6 +111,16 @@ impl Ui {
         let read = io::stdin().lock().read_line(&mut answer);
         read.is_ok() && matches!(answer.trim(), "y" | "Y")
     }
+}
+
+/// A text cut to so many letters, the last of which then says that it was cut.
+pub(crate) fn cut(text: &str, letters: usize) -> String {
+    if text.chars().count() <= letters {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(letters.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
 }
 
 /// Colours that mean something here.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use image::archive::ArchiveError;
 use registry::FetchError;
-use spec::{ChangeError, ConfigError, ReferenceError};
+use spec::{ChangeError, ConfigError, ContainerId, ReferenceError};
 use store::{ErrorKind, StoreError};
 
 /// An error of the engine.
@@ -30,7 +30,7 @@ pub enum EngineError {
         "conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories"
     )]
     ManyNames { id: String },
-    #[error("conflict: unable to delete {id} (cannot be forced) - image is mounted at {}", path.display())]
+    #[error("conflict: unable to delete {id} (must be forced) - image is mounted at {}", path.display())]
     Mounted { id: String, path: PathBuf },
     #[error(
         "conflict: unable to delete {id} (cannot be forced) - image has dependent child images"
@@ -46,6 +46,26 @@ pub enum EngineError {
     NoPlatform { name: String, wanted: String },
     #[error("the archive has no image {name}; it has {known}")]
     NotInArchive { name: String, known: String },
+    #[error("No such container: {0}")]
+    NoSuchContainer(String),
+    #[error("multiple IDs found with provided prefix: {0}")]
+    AmbiguousContainer(String),
+    #[error("Invalid container name ({0}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
+    ContainerName(String),
+    #[error(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have to remove (or rename) that container to be able to reuse that name."
+    )]
+    NameTaken { name: String, holder: ContainerId },
+    #[error("Renaming a container with the same name as its current name")]
+    SameName,
+    #[error("the record of container {id} is damaged: {why}")]
+    DamagedContainer { id: ContainerId, why: String },
+    #[error("the document of volume {name} is damaged: {why}")]
+    DamagedVolume { name: String, why: String },
+    #[error("get {0}: no such volume")]
+    NoSuchVolume(String),
+    #[error("remove {name}: volume is in use - [{users}]")]
+    VolumeInUse { name: String, users: String },
     #[error("image {0} is not mounted")]
     NotMounted(String),
     #[error("{path} is not in the image")]
@@ -83,6 +103,10 @@ impl EngineError {
         use EngineError as E;
         match self {
             E::NoSuchImage(_) | E::NoReference(_) | E::NoPath { .. } => Kind::NotFound,
+            E::NoSuchContainer(_) | E::NoSuchVolume(_) => Kind::NotFound,
+            E::NameTaken { .. } | E::VolumeInUse { .. } => Kind::Conflict,
+            E::AmbiguousContainer(_) | E::ContainerName(_) | E::SameName => Kind::InvalidInput,
+            E::DamagedContainer { .. } | E::DamagedVolume { .. } => Kind::Corrupt,
             E::OtherPlatform { .. } | E::NoPlatform { .. } | E::NotInArchive { .. } => {
                 Kind::NotFound
             }
@@ -111,6 +135,13 @@ impl EngineError {
         matches!(
             self,
             E::NoSuchImage(_)
+                | E::NoSuchContainer(_)
+                | E::NoSuchVolume(_)
+                | E::AmbiguousContainer(_)
+                | E::ContainerName(_)
+                | E::NameTaken { .. }
+                | E::SameName
+                | E::VolumeInUse { .. }
                 | E::NoReference(_)
                 | E::Reference { .. }
                 | E::Ambiguous { .. }
@@ -135,7 +166,9 @@ impl EngineError {
                     .to_owned(),
             ),
             E::Ambiguous { .. } => Some("give more digits, or a name".to_owned()),
-            E::Mounted { .. } => Some("`mica image unmount` it first, or use --force".to_owned()),
+            E::Mounted { id, .. } => {
+                Some(format!("`mica image unmount {id}` first, or use --force to do both"))
+            }
             E::Archive(ArchiveError::NoImages) => {
                 Some("a plain file system becomes an image with `mica import`".to_owned())
             }

@@ -36,8 +36,7 @@ pub(crate) fn find(images: &Images, text: &str) -> Result<Found> {
     if !is_prefix(bare) {
         return Err(missing());
     }
-    let prefix = format!("sha256:{bare}");
-    let mut matches = images.images.keys().filter(|id| id.to_string().starts_with(&prefix));
+    let mut matches = starting_with(images, bare);
     let Some(first) = matches.next() else { return Err(missing()) };
     let others: Vec<String> = matches.map(|id| id.0.short()).collect();
     match others.is_empty() {
@@ -47,6 +46,21 @@ pub(crate) fn find(images: &Images, text: &str) -> Result<Found> {
             Err(EngineError::Ambiguous { prefix: text.to_owned(), candidates })
         }
     }
+}
+
+impl crate::Engine {
+    /// The image that is meant.
+    pub fn find_image(&self, text: &str) -> Result<Found> {
+        find(&self.store().images()?, text)
+    }
+}
+
+/// The images whose ids begin so; `prefix` is hexadecimal. Ids are in order, so only those are met.
+fn starting_with<'a>(images: &'a Images, prefix: &'a str) -> impl Iterator<Item = &'a ImageId> {
+    let first = format!("sha256:{prefix:0<64}").parse();
+    let first = ImageId(first.expect("hexadecimal digits filled up are a digest"));
+    let from_there = images.images.range(first..).map(|(id, _)| id);
+    from_there.take_while(move |id| id.0.hex().starts_with(prefix))
 }
 
 fn by_name(images: &Images, reference: &Reference) -> Option<Found> {

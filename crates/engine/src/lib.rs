@@ -3,7 +3,10 @@
 //! Nothing here knows a terminal or a wire. A verb takes a request with named fields and returns
 //! what happened; long work reports to a [`Progress`].
 
+mod container;
 mod error;
+mod family;
+mod filter;
 mod find;
 mod folder;
 mod history;
@@ -17,16 +20,20 @@ mod progress;
 mod remove;
 mod save;
 mod settings;
-mod spool;
+mod stream;
 mod system;
 mod tag;
+mod volume;
 
+pub use container::{ContainerRecord, Containers, CreateContainer, Created, Pull};
 pub use error::{EngineError, Kind, Result};
+pub use family::{Family, Member};
+pub use filter::ImageFilter;
 pub use find::Found;
 pub use history::HistoryRow;
 pub use import::{Import, ImportSource};
 pub use inspect::inspect_image;
-pub use list::{ImageFilter, ImageRow, ListImages};
+pub use list::{ImageList, ImageRow, ListImages};
 pub use load::{Load, LoadSource, Loaded};
 pub use look::{DiffEntry, FileRow, ImageDiff, TreeRow, WhyRow};
 pub use manifest::ManifestDocument;
@@ -38,6 +45,7 @@ pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Usage, View,
 };
 pub use system::{DiskUsage, Info, VERSION, fetch, kernel_release};
+pub use volume::{ANONYMOUS_LABEL, CreateVolume, Volume};
 
 use std::path::Path;
 
@@ -54,6 +62,11 @@ impl Engine {
     pub fn open(settings: Settings) -> Result<Engine> {
         let store = Store::open(settings.store())?;
         Ok(Engine { store, settings })
+    }
+
+    /// Whether the store that the settings name was made already. Opening would make it.
+    pub fn is_made(settings: &Settings) -> bool {
+        Store::is_made(&settings.data_root)
     }
 
     /// The settings it was opened with.

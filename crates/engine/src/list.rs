@@ -1,13 +1,14 @@
 //! The images there are, filtered as docker filters them.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use spec::{ImageConfig, ImageId, Platform, Reference, Timestamp};
-use store::{ImageRecord, Images};
+use spec::{FullName, ImageConfig, ImageId, Platform, Timestamp};
+use store::{ImageRecord, Images, NameRecord};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
-use crate::find::find;
+use crate::filter::{ImageFilter, Patterns};
 
 /// A request for a list.
 #[derive(Clone, Debug, Default)]
@@ -20,178 +21,130 @@ pub struct ListImages {
     pub filters: Vec<ImageFilter>,
 }
 
-/// One condition.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ImageFilter {
-    /// Made before this image.
-    Before(String),
-    /// Made after this image.
-    Since(String),
-    /// With names, or without.
-    Dangling(bool),
-    /// With this label, or with this label and value.
-    Label(String, Option<String>),
-    /// Without it; only pruning knows this one.
-    NotLabel(String, Option<String>),
-    /// With a name that matches.
-    Reference(String),
-    /// Made before this time.
-    Until(Timestamp),
+/// Images and their names as they were when they were listed, and which of them to show.
+#[derive(Clone, Debug, Default)]
+pub struct ImageList {
+    images: Vec<(ImageId, ImageRecord)>,
+    names: Vec<(String, NameRecord)>,
+    rows: Vec<Place>,
 }
 
-impl ImageFilter {
-    /// Parses `key=value` as `--filter` takes it.
-    pub fn parse(text: &str) -> Result<ImageFilter> {
-        let missing = || EngineError::Filter(text.to_owned());
-        let (key, value) = text.split_once('=').ok_or_else(missing)?;
-        let value = value.trim().to_owned();
-        Ok(match key.trim().to_lowercase().as_str() {
-            "before" => ImageFilter::Before(value),
-            "since" => ImageFilter::Since(value),
-            "reference" => ImageFilter::Reference(value),
-            "dangling" => match value.as_str() {
-                "true" | "1" | "t" | "T" | "TRUE" | "True" => ImageFilter::Dangling(true),
-                "false" | "0" | "f" | "F" | "FALSE" | "False" => ImageFilter::Dangling(false),
-                _ => return Err(EngineError::Filter(format!("dangling=[{value}]"))),
-            },
-            "label" => {
-                let (label, value) = split_label(&value);
-                ImageFilter::Label(label, value)
-            }
-            "label!" => {
-                let (label, value) = split_label(&value);
-                ImageFilter::NotLabel(label, value)
-            }
-            "until" => {
-                let time = Timestamp::parse_docker(&value, Timestamp::now());
-                ImageFilter::Until(time.map_err(|error| EngineError::Refused(error.to_string()))?)
-            }
-            key => return Err(EngineError::Filter(key.to_owned())),
-        })
+/// Where a row's image and name stand.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    image: usize,
+    name: Option<usize>,
+}
+
+impl ImageList {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// A row by its place, counted from the newest image's.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    pub fn row(&self, at: usize) -> ImageRow<'_> {
+        let place = self.rows[at];
+        let (id, record) = &self.images[place.image];
+        let name = place.name.map(|name| FullName::of(&self.names[name].0));
+        ImageRow { id: *id, name, record }
+    }
+
+    /// What the name of a row stands for.
+    pub(crate) fn name_record(&self, at: usize) -> Option<&NameRecord> {
+        Some(&self.names[self.rows[at].name?].1)
+    }
+
+    /// All rows, the newest image first.
+    pub fn rows(&self) -> impl Iterator<Item = ImageRow<'_>> {
+        (0..self.len()).map(|at| self.row(at))
     }
 }
 
 /// One image under one name.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ImageRow {
+#[derive(Clone, Copy, Debug)]
+pub struct ImageRow<'a> {
     /// Its id.
     pub id: ImageId,
     /// The name; none for an image without.
-    pub name: Option<Reference>,
-    /// The digest that a registry knows it by.
-    pub digest: Option<String>,
+    pub name: Option<FullName<'a>>,
+    record: &'a ImageRecord,
+}
+
+impl<'a> ImageRow<'a> {
+    /// The digest that a registry knows it by under this name.
+    pub fn digest(&self) -> Option<&'a str> {
+        let name = self.name?.name();
+        let of_name = |full: &'a String| full.strip_prefix(name)?.strip_prefix('@');
+        self.record.repo_digests.iter().find_map(of_name)
+    }
+
     /// When it was made.
-    pub created: Option<Timestamp>,
+    pub fn created(&self) -> Option<Timestamp> {
+        self.record.created
+    }
+
     /// Its size.
-    pub size: u64,
+    pub fn size(&self) -> u64 {
+        self.record.size()
+    }
+
     /// What it runs on.
-    pub platform: Platform,
+    pub fn platform(&self) -> &'a Platform {
+        &self.record.platform
+    }
 }
 
 impl Engine {
     /// Lists images, the newest first, one row for each name.
-    pub fn list(&self, list: &ListImages) -> Result<Vec<ImageRow>> {
+    pub fn list(&self, list: &ListImages) -> Result<ImageList> {
         match list.filters.iter().any(|filter| matches!(filter, ImageFilter::NotLabel(..))) {
             true => Err(EngineError::Filter("label!".to_owned())),
-            false => self.rows(list),
+            false => self.listed(list),
         }
     }
 
     /// The same, with the filters that only pruning knows.
-    pub(crate) fn rows(&self, list: &ListImages) -> Result<Vec<ImageRow>> {
+    pub(crate) fn listed(&self, list: &ListImages) -> Result<ImageList> {
         let images = self.store.images()?;
-        // Names come in order, so their places can stand for them when rows are sorted.
-        let names: Vec<Option<Reference>> =
-            images.names.keys().map(|name| Reference::parse(name).ok()).collect();
-        let mut named: Vec<(ImageId, usize)> = Vec::with_capacity(names.len());
-        for (place, record) in images.names.values().enumerate() {
-            let of_name = record.images().filter(|_| names[place].is_some());
-            named.extend(of_name.map(|id| (id, place)));
-        }
-        named.sort_unstable();
-        let all_names = names;
+        let conditions = self.conditions(&images, &list.filters)?;
+        let patterns = Patterns::of(&list.filters, list.pattern.as_deref());
         let parents: BTreeSet<ImageId> =
             images.images.values().filter_map(|record| record.parent).collect();
-        let conditions = self.conditions(&images, &list.filters)?;
-        let patterns = list.filters.iter().filter_map(|filter| match filter {
-            ImageFilter::Reference(pattern) => Some(pattern.as_str()),
-            _ => None,
-        });
-        // The name after the command is one more of them.
-        let patterns: Vec<&str> = patterns.chain(list.pattern.as_deref()).collect();
-        let mut rows = Vec::new();
-        for (id, record) in &images.images {
-            let first = named.partition_point(|(other, _)| other < id);
-            let own = named[first..].iter().take_while(|(other, _)| other == id);
-            let (places, names): (Vec<usize>, Vec<&Reference>) =
-                own.filter_map(|(_, place)| Some((*place, all_names[*place].as_ref()?))).unzip();
-            let intermediate = names.is_empty() && parents.contains(id);
-            if intermediate && !list.all {
+        let Images { images, names } = images;
+        let (images, names) = (Vec::from_iter(images), Vec::from_iter(names));
+        let named = names_of_images(&images, &names);
+        let mut rows = Vec::with_capacity(named.len());
+        let mut next = named.as_slice();
+        for (image, (id, record)) in images.iter().enumerate() {
+            let own = next.partition_point(|(other, _)| *other == image);
+            let (own, rest) = next.split_at(own);
+            next = rest;
+            let intermediate = own.is_empty() && parents.contains(id);
+            if (intermediate && !list.all)
+                || !self.passes(id, record, !own.is_empty(), &conditions)?
+            {
                 continue;
             }
-            if !self.passes(id, record, !names.is_empty(), &conditions)? {
-                continue;
+            if own.is_empty() && patterns.is_empty() {
+                rows.push(Place { image, name: None });
             }
-            let key = std::cmp::Reverse(record.created);
-            for (at, row) in rows_of(*id, record, &names, &patterns) {
-                rows.push((key, at.map(|at| places[at]), row));
-            }
+            let wanted =
+                own.iter().filter(|(_, name)| patterns.allow(FullName::of(&names[*name].0)));
+            rows.extend(wanted.map(|(_, name)| Place { image, name: Some(*name) }));
         }
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        order.sort_by_key(|at| (rows[*at].0, rows[*at].1));
-        let mut rows: Vec<Option<ImageRow>> = rows.into_iter().map(|row| Some(row.2)).collect();
-        Ok(order.into_iter().filter_map(|at| rows[at].take()).collect())
-    }
-
-    /// Filters with the images that they name looked up.
-    fn conditions(&self, images: &Images, filters: &[ImageFilter]) -> Result<Vec<Condition>> {
-        let created = |name: &str| -> Result<Option<Timestamp>> {
-            Ok(images.images[&find(images, name)?.id].created)
-        };
-        let mut conditions = Vec::new();
-        for filter in filters {
-            conditions.push(match filter {
-                ImageFilter::Before(name) => Condition::Before(created(name)?),
-                ImageFilter::Since(name) => Condition::Since(created(name)?),
-                ImageFilter::Until(time) => Condition::Before(Some(*time)),
-                ImageFilter::Dangling(wanted) => Condition::Dangling(*wanted),
-                ImageFilter::Label(key, value) => Condition::Label(key.clone(), value.clone()),
-                ImageFilter::NotLabel(key, value) => {
-                    Condition::NotLabel(key.clone(), value.clone())
-                }
-                // Several patterns are alternatives; everything else must hold at once.
-                ImageFilter::Reference(_) => continue,
-            });
-        }
-        Ok(conditions)
-    }
-
-    fn passes(
-        &self,
-        id: &ImageId,
-        record: &ImageRecord,
-        named: bool,
-        conditions: &[Condition],
-    ) -> Result<bool> {
-        for condition in conditions {
-            let holds = match condition {
-                Condition::Before(time) => record.created < *time,
-                Condition::Since(time) => record.created > *time,
-                Condition::Dangling(wanted) => named != *wanted,
-                Condition::Label(key, value) => self.has_label(id, key, value.as_deref())?,
-                Condition::NotLabel(key, value) => !self.has_label(id, key, value.as_deref())?,
-            };
-            if !holds {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn has_label(&self, id: &ImageId, key: &str, value: Option<&str>) -> Result<bool> {
-        let config = self.config(*id)?;
-        let labels = config.config.map(|config| config.labels).unwrap_or_default();
-        Ok(labels.get(key).is_some_and(|found| value.is_none_or(|wanted| wanted == found)))
+        // Names are in order, so their places are too.
+        rows.sort_by_key(|row| (Reverse(images[row.image].1.created), row.name));
+        Ok(ImageList { images, names, rows })
     }
 
     /// An image's configuration.
@@ -201,73 +154,17 @@ impl Engine {
     }
 }
 
-enum Condition {
-    Before(Option<Timestamp>),
-    Since(Option<Timestamp>),
-    Dangling(bool),
-    Label(String, Option<String>),
-    NotLabel(String, Option<String>),
-}
-
-fn split_label(text: &str) -> (String, Option<String>) {
-    match text.split_once('=') {
-        Some((label, value)) => (label.to_owned(), Some(value.to_owned())),
-        None => (text.to_owned(), None),
+/// Each image that has names with each of them, by their places, image by image.
+fn names_of_images(
+    images: &[(ImageId, ImageRecord)],
+    names: &[(String, NameRecord)],
+) -> Vec<(usize, usize)> {
+    let mut named = Vec::with_capacity(names.len());
+    for (name, (_, record)) in names.iter().enumerate() {
+        let places =
+            record.images().filter_map(|id| images.binary_search_by_key(&id, |i| i.0).ok());
+        named.extend(places.map(|image| (image, name)));
     }
-}
-
-/// An image's rows: one for each name that was asked for, with its place among them, or one
-/// without a name.
-fn rows_of(
-    id: ImageId,
-    record: &ImageRecord,
-    names: &[&Reference],
-    patterns: &[&str],
-) -> Vec<(Option<usize>, ImageRow)> {
-    let row = |name: Option<&Reference>| {
-        let digest = name.filter(|_| !record.repo_digests.is_empty()).and_then(|name| {
-            let prefix = format!("{}@", name.name());
-            record
-                .repo_digests
-                .iter()
-                .find_map(|full| full.strip_prefix(&prefix))
-                .map(str::to_owned)
-        });
-        ImageRow {
-            id,
-            name: name.cloned(),
-            digest,
-            created: record.created,
-            size: record.size(),
-            platform: record.platform.clone(),
-        }
-    };
-    let wanted = |name: &Reference| {
-        patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, name))
-    };
-    match names.is_empty() {
-        true if patterns.is_empty() => vec![(None, row(None))],
-        true => Vec::new(),
-        false => {
-            let names = names.iter().enumerate().filter(|(_, name)| wanted(name));
-            names.map(|(at, name)| (Some(at), row(Some(name)))).collect()
-        }
-    }
-}
-
-/// Whether a name matches a pattern, as docker's `FamiliarMatch`: the whole familiar name or the
-/// name without its tag, with `*`, `?` and `[…]` that do not reach over a slash.
-fn matches(pattern: &str, name: &Reference) -> bool {
-    let familiar = name.familiar();
-    let glob = |text: &str| spec::path_match(pattern, text).unwrap_or(false);
-    if glob(&familiar) || glob(&name.familiar_name()) {
-        return true;
-    }
-    // `docker.io/library/busybox` asks for what is shown as `busybox`.
-    match Reference::parse(pattern) {
-        Ok(full) => {
-            full.name() == name.name() && full.tag().is_none_or(|tag| Some(tag) == name.tag())
-        }
-        Err(_) => false,
-    }
+    named.sort_unstable();
+    named
 }

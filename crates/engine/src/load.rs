@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
@@ -16,14 +16,14 @@ use image::archive::{
 use image::codec::{Codec, expand};
 use spec::{ChainId, DiffId, ImageId, MediaType, Platform, Reference, Timestamp};
 use store::{
-    Expected, ImageRecord, LayerRecord, Layers, Lease, ManifestRef, NameRecord, StoreError,
+    Expected, ImageRecord, LayerRecord, Layers, Lease, ManifestRef, NameRecord, Store, StoreError,
     Unpacked,
 };
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::progress::{Progress, Reported};
-use crate::spool::Spooled;
+use crate::stream::Streamed;
 
 /// A request to load.
 pub struct Load {
@@ -64,16 +64,12 @@ impl Engine {
     /// Loads all images of an archive.
     pub fn load(&self, load: Load, progress: &dyn Progress) -> Result<Vec<Loaded>> {
         let lease = self.store.lease()?;
-        let bundle: Box<dyn Bundle + '_> = match load.source {
-            LoadSource::Folder(path) => Box::new(FolderBundle::open(&path)?),
-            LoadSource::File(file) => self.open_archive(&lease, file)?,
-            LoadSource::Stream(stream) => {
-                let (_, plain) = expand(stream).map_err(EngineError::Read)?;
-                let plain = BufReader::with_capacity(256 << 10, plain);
-                Box::new(Spooled::read(&self.store, &lease, plain)?)
-            }
+        let archive = match load.source {
+            LoadSource::Folder(path) => Archive::Lying(Box::new(FolderBundle::open(&path)?)),
+            LoadSource::File(file) => self.open_archive(&lease, file, progress)?,
+            LoadSource::Stream(stream) => self.read_stream(&lease, stream, progress)?,
         };
-        let mut images = read_bundle(&*bundle)?;
+        let mut images = read_bundle(archive.bundle())?;
         if !load.platforms.is_empty() {
             images = select(images, &load.platforms)?;
         }
@@ -83,7 +79,7 @@ impl Engine {
         if let Some(word) = &load.called {
             images = called(images, word)?;
         }
-        let made = self.unpack_all(&lease, &*bundle, &images, progress)?;
+        let made = self.unpack_all(&lease, &archive, &images, progress)?;
         let loaded = self.publish(&lease, &images, made)?;
         for image in &loaded {
             let id = image.id.to_string();
@@ -93,8 +89,8 @@ impl Engine {
         Ok(loaded)
     }
 
-    /// A plain archive is read where it lies; a compressed one is set down first.
-    fn open_archive<'a>(&'a self, lease: &Lease, file: File) -> Result<Box<dyn Bundle + 'a>> {
+    /// A plain archive is read where it lies; a compressed one is a stream.
+    fn open_archive(&self, lease: &Lease, file: File, progress: &dyn Progress) -> Result<Archive> {
         let mut head = [0; 16];
         let is_file = file.metadata().map_err(EngineError::Read)?.is_file();
         let bytes = match is_file {
@@ -103,31 +99,36 @@ impl Engine {
             false => 0,
         };
         if is_file && Codec::detect(&head[..bytes]) == Codec::None {
-            return Ok(Box::new(TarBundle::open(file)?));
+            return Ok(Archive::Lying(Box::new(TarBundle::open(file)?)));
         }
-        let (_, plain) = expand(file).map_err(EngineError::Read)?;
-        let plain = BufReader::with_capacity(256 << 10, plain);
-        Ok(Box::new(Spooled::read(&self.store, lease, plain)?))
+        self.read_stream(lease, Box::new(file), progress)
+    }
+
+    fn read_stream(
+        &self,
+        lease: &Lease,
+        stream: Box<dyn Read + Send>,
+        progress: &dyn Progress,
+    ) -> Result<Archive> {
+        let (_, mut plain) = expand(stream).map_err(EngineError::Read)?;
+        Ok(Archive::Passed(Streamed::read(&self.store, lease, &mut plain, progress)?))
     }
 
     /// Brings every layer of these images into the store, each once.
     fn unpack_all(
         &self,
         lease: &Lease,
-        bundle: &dyn Bundle,
+        archive: &Archive,
         images: &[Bundled],
         progress: &dyn Progress,
     ) -> Result<Layers> {
         self.protect_all(lease, images)?;
         // Looked at only now: what is here and protected stays.
         let mut layers = self.store.tables()?.layers;
-        let usable = |layer: &LayerRecord| {
-            let blob = layer.blob.as_ref().is_some_and(|blob| self.store.has_blob(&blob.digest));
-            blob || self.store.has_blob(&layer.diff.0)
-        };
         let mut wanted: Vec<&BundledLayer> = Vec::new();
         for layer in images.iter().flat_map(|image| &image.layers) {
-            let known = layers.by_diff(layer.diff).is_some_and(usable);
+            let known =
+                layers.by_diff(layer.diff).is_some_and(|layer| is_usable(&self.store, layer));
             if !known && !wanted.iter().any(|other| other.diff == layer.diff) {
                 wanted.push(layer);
             }
@@ -142,7 +143,7 @@ impl Engine {
                         let next =
                             queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
                         let Some(layer) = next else { return };
-                        let unpacked = self.unpack(lease, bundle, layer, progress);
+                        let unpacked = self.unpack(lease, archive, layer, progress);
                         if send.send((layer.diff, unpacked)).is_err() {
                             return;
                         }
@@ -179,16 +180,21 @@ impl Engine {
     fn unpack(
         &self,
         lease: &Lease,
-        bundle: &dyn Bundle,
+        archive: &Archive,
         layer: &BundledLayer,
         progress: &dyn Progress,
     ) -> Result<Unpacked> {
-        let missing = || ArchiveError::Missing { name: layer.part.clone() };
-        let part = bundle.open(&layer.part)?.ok_or_else(missing)?;
-        let item = progress.begin(&layer.diff.0.short(), "Loading layer", Some(part.bytes));
-        let mut reader = Reported { inner: part.reader, item };
         let expected =
             Expected { blob: layer.blob, blob_bytes: layer.bytes, diff: Some(layer.diff) };
+        if let Archive::Passed(archive) = archive
+            && let Some(unpacked) = archive.take(&layer.part)
+        {
+            return Ok(self.store.confirm_layer(lease, unpacked?, expected)?);
+        }
+        let missing = || ArchiveError::Missing { name: layer.part.clone() };
+        let part = archive.bundle().open(&layer.part)?.ok_or_else(missing)?;
+        let item = progress.begin(&layer.diff.0.short(), "Loading layer", Some(part.bytes));
+        let mut reader = Reported { inner: part.reader, item };
         let unpacked = self.store.unpack_layer(lease, &mut reader, expected)?;
         reader.item.done();
         Ok(unpacked)
@@ -279,6 +285,29 @@ impl Engine {
         let media_type: MediaType = original.media_type.clone();
         Ok(Some(ManifestRef { digest, media_type, size: original.bytes.len() as u64 }))
     }
+}
+
+/// An archive, opened.
+enum Archive {
+    /// It can be read at any place.
+    Lying(Box<dyn Bundle>),
+    /// It was read from front to back, and its layers are unpacked.
+    Passed(Streamed),
+}
+
+impl Archive {
+    fn bundle(&self) -> &dyn Bundle {
+        match self {
+            Archive::Lying(bundle) => &**bundle,
+            Archive::Passed(streamed) => streamed,
+        }
+    }
+}
+
+/// Whether a layer can go on another stack: one of its forms is here.
+pub(crate) fn is_usable(store: &Store, layer: &LayerRecord) -> bool {
+    let blob = layer.blob.as_ref().is_some_and(|blob| store.has_blob(&blob.digest));
+    blob || store.has_blob(&layer.diff.0)
 }
 
 /// Layers on their way, which come in no order.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use image::erofs::{IndexError, IndexInode};
+use image::erofs::{IndexError, IndexInode, IndexReader};
 use image::merged::{Change, Merged, Origin, diff};
 use image::tree::clean;
 use serde_json::Value;
@@ -93,7 +93,11 @@ impl Engine {
     pub fn mount_image(&self, name: &str) -> Result<PathBuf> {
         let lease = self.store.lease()?;
         let id = find(&self.store.images()?, name)?.id;
-        Ok(self.store.mount_view(&lease, id)?)
+        self.store.mount_view(&lease, id).map_err(|error| {
+            // Somebody may have removed it in between: then that is what is wrong.
+            let gone = self.store.images().ok().and_then(|images| find(&images, name).err());
+            gone.unwrap_or_else(|| error.into())
+        })
     }
 
     /// Takes one user of an image's mount away, or all of them.
@@ -173,7 +177,13 @@ impl Engine {
         };
         let (left_tars, right_tars) = (tars(&left), tars(&right));
         let mut same = |a: &Origin, b: &Origin| {
-            same_bytes((&left_tars[a.layer], &a.inode), (&right_tars[b.layer], &b.inode))
+            let one = Bytes::of(left_tars[a.layer].as_ref(), before.layer(a.layer), &a.inode);
+            let two = Bytes::of(right_tars[b.layer].as_ref(), after.layer(b.layer), &b.inode);
+            match (one, two) {
+                (Some(one), Some(two)) => same_bytes(&one, &two, a.inode.size),
+                // Where a tar is not kept, the same size and time count as the same content.
+                _ => a.inode.mtime == b.inode.mtime,
+            }
         };
         let size = |origin: &Option<Origin>| {
             let inode = &origin.as_ref()?.inode;
@@ -299,26 +309,61 @@ fn trace(merged: &Merged, layer: usize, parts: &[&[u8]]) -> Result<Trace, IndexE
     Ok(Trace::File(if at.is_folder() { 0 } else { at.size }))
 }
 
-/// Whether two files of the same size hold the same bytes. Where the tar is not kept, the same size
-/// and time count as the same content.
-fn same_bytes(one: (&Option<File>, &IndexInode), two: (&Option<File>, &IndexInode)) -> bool {
-    let (Some(left), Some(right)) = (one.0, two.0) else { return one.1.mtime == two.1.mtime };
-    let (Some(from), Some(other)) = (one.1.tar_offset, two.1.tar_offset) else {
-        return one.1.mtime == two.1.mtime;
-    };
-    let mut buffers = (vec![0; 64 << 10], vec![0; 64 << 10]);
-    let mut done = 0;
-    while done < one.1.size {
-        let bytes = (one.1.size - done).min(64 << 10) as usize;
-        let (a, b) = (&mut buffers.0[..bytes], &mut buffers.1[..bytes]);
-        let read = left.read_exact_at(a, from + done).and(right.read_exact_at(b, other + done));
-        if read.is_err() || a != b {
+/// Where a file's bytes can be read.
+enum Bytes<'a> {
+    /// In the tar, from this byte on.
+    Tar(&'a File, u64),
+    /// In the index, with its holes.
+    Sparse(&'a IndexReader, &'a IndexInode),
+}
+
+impl<'a> Bytes<'a> {
+    /// Nowhere, if the tar is not kept.
+    fn of(tar: Option<&'a File>, index: &'a IndexReader, inode: &'a IndexInode) -> Option<Self> {
+        let tar = tar?;
+        Some(match inode.tar_offset {
+            Some(offset) => Bytes::Tar(tar, offset),
+            None => Bytes::Sparse(index, inode),
+        })
+    }
+
+    fn read(&self, at: u64, buffer: &mut [u8]) -> bool {
+        match self {
+            Bytes::Tar(tar, offset) => tar.read_exact_at(buffer, offset + at).is_ok(),
+            Bytes::Sparse(index, inode) => index.read_sparse(inode, at, buffer).is_ok(),
+        }
+    }
+
+    /// Where something else than a hole begins, at or behind a place.
+    fn next_data(&self, at: u64) -> u64 {
+        match self {
+            Bytes::Tar(..) => at,
+            Bytes::Sparse(index, inode) => index.next_data(inode, at).unwrap_or(at),
+        }
+    }
+}
+
+/// Whether two files hold the same bytes, so many. What is a hole in both is passed over.
+fn same_bytes(one: &Bytes<'_>, two: &Bytes<'_>, size: u64) -> bool {
+    let room = size.min(COMPARE_BYTES as u64) as usize;
+    let mut buffers = (vec![0; room], vec![0; room]);
+    let mut at = 0;
+    loop {
+        at = one.next_data(at).min(two.next_data(at));
+        let bytes = size.saturating_sub(at).min(COMPARE_BYTES as u64);
+        if bytes == 0 {
+            return true;
+        }
+        let (a, b) = (&mut buffers.0[..bytes as usize], &mut buffers.1[..bytes as usize]);
+        if !one.read(at, a) || !two.read(at, b) || a != b {
             return false;
         }
-        done += bytes as u64;
+        at += bytes;
     }
-    true
 }
+
+/// How much of two files is compared at once.
+const COMPARE_BYTES: usize = 64 << 10;
 
 /// The fields of two configurations that differ, history and layers left out.
 fn diff_config(one: spec::ImageConfig, two: spec::ImageConfig) -> Vec<(String, Value, Value)> {

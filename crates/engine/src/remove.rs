@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use spec::{ChainId, ImageId, Platform, Reference};
+use spec::{ChainId, FullName, ImageId, Platform};
 use store::{Collected, Images, Tables};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
+use crate::filter::ImageFilter;
 use crate::find::{Found, find_for};
-use crate::list::ImageFilter;
 
 /// A request to remove one image or one of its names.
 #[derive(Clone, Debug, Default)]
@@ -61,8 +61,7 @@ impl Engine {
             let found = find_for(images, &request.name, request.platform.as_ref())?;
             image = Some(found.id);
             let removed = untag(images, &found, request)?;
-            let named = images.names_of(found.id).next().is_some();
-            if named {
+            if is_referenced(images, found.id) {
                 return Ok::<_, EngineError>(((removed, Vec::new()), Vec::new()));
             }
             if let Some((_, path)) = views.iter().find(|(id, _)| *id == found.id) {
@@ -101,7 +100,7 @@ impl Engine {
             self.store.views()?.into_iter().map(|view| view.image).collect();
         let (filters, all) = prune_filters(request)?;
         let list = crate::ListImages { all: true, filters, pattern: None };
-        let matching: BTreeSet<ImageId> = self.rows(&list)?.into_iter().map(|row| row.id).collect();
+        let matching: BTreeSet<ImageId> = self.listed(&list)?.rows().map(|row| row.id).collect();
         let ((mut removed, gone), collected) = self.store.remove_images(|images| {
             let mut removed = Vec::new();
             let mut gone = Vec::new();
@@ -164,16 +163,18 @@ fn untag(images: &mut Images, found: &Found, request: &RemoveImages) -> Result<V
         Some(name) => {
             let mut removed = vec![Removed::Untagged(familiar(name))];
             drop_name(images, name, found.id, request.platform.is_some());
-            if images.names_of(found.id).next().is_none() {
-                removed.extend(drop_digests(images, found.id));
+            // With a repository's last tag, the digests that it is known by there go too.
+            let repository = FullName::of(name).name();
+            let is_its = |name| FullName::of(name).name() == repository;
+            if !images.names_of(found.id).any(is_its) {
+                let of_it = |full: &str| digest_repository(full) == repository;
+                removed.extend(drop_digests(images, found.id, of_it));
             }
             Ok(removed)
         }
         None => {
             let names: Vec<String> = images.names_of(found.id).map(str::to_owned).collect();
-            let repository = |name: &String| Reference::parse(name).map(|name| name.name()).ok();
-            let repositories: BTreeSet<_> = names.iter().filter_map(repository).collect();
-            if repositories.len() > 1 && !request.force {
+            if !request.force && !is_single(images, found.id, &names) {
                 return Err(EngineError::ManyNames { id: found.id.0.short() });
             }
             let mut removed = Vec::new();
@@ -181,10 +182,26 @@ fn untag(images: &mut Images, found: &Found, request: &RemoveImages) -> Result<V
                 removed.push(Removed::Untagged(familiar(&name)));
                 drop_name(images, &name, found.id, true);
             }
-            removed.extend(drop_digests(images, found.id));
+            removed.extend(drop_digests(images, found.id, |_| true));
             Ok(removed)
         }
     }
+}
+
+/// Whether an image has at most one tag, and whatever else refers to it is of the same repository:
+/// only then an id says plainly enough that all of it shall go. That is docker's rule.
+fn is_single(images: &Images, id: ImageId, names: &[String]) -> bool {
+    let digests = images.images.get(&id).map(|record| &record.repo_digests);
+    let digests = digests.into_iter().flatten().map(|full| digest_repository(full));
+    let tags = names.iter().map(|name| FullName::of(name).name());
+    let repositories: BTreeSet<&str> = tags.chain(digests).collect();
+    names.len() <= 1 && repositories.len() <= 1
+}
+
+/// Whether a name or a digest still stands for an image.
+fn is_referenced(images: &Images, id: ImageId) -> bool {
+    let digests = images.images.get(&id).is_some_and(|record| !record.repo_digests.is_empty());
+    digests || images.names_of(id).next().is_some()
 }
 
 /// Takes an image from a name; with `only`, the name's images for other platforms stay.
@@ -199,10 +216,18 @@ fn drop_name(images: &mut Images, name: &str, id: ImageId, only: bool) {
     }
 }
 
-fn drop_digests(images: &mut Images, id: ImageId) -> Vec<Removed> {
+/// Takes away the digests that an image is known by, as far as they are `meant`.
+fn drop_digests(images: &mut Images, id: ImageId, meant: impl Fn(&str) -> bool) -> Vec<Removed> {
     let Some(record) = images.images.get_mut(&id) else { return Vec::new() };
-    let digests = std::mem::take(&mut record.repo_digests);
-    digests.iter().map(|full| Removed::Untagged(familiar_digest(full))).collect()
+    let digests = std::mem::take(&mut record.repo_digests).into_iter();
+    let (gone, kept) = digests.partition::<BTreeSet<String>, _>(|full| meant(full));
+    record.repo_digests = kept;
+    gone.iter().map(|full| Removed::Untagged(familiar_digest(full))).collect()
+}
+
+/// The repository of a name with a digest.
+fn digest_repository(full: &str) -> &str {
+    full.split_once('@').map_or(full, |(name, _)| name)
 }
 
 /// Takes an image away, and its nameless parents after it.
@@ -248,7 +273,7 @@ fn deleted_layers(before: &Tables, gone: &[ImageId], collected: &Collected) -> V
 }
 
 fn familiar(name: &str) -> String {
-    Reference::parse(name).map_or_else(|_| name.to_owned(), |name| name.familiar())
+    FullName::of(name).familiar().to_owned()
 }
 
 fn familiar_digest(full: &str) -> String {

@@ -9,6 +9,10 @@ use image::layer::LayerLimits;
 use serde::Deserialize;
 use store::DriverKind;
 
+mod file;
+
+use file::{LimitsTable, read_file};
+
 /// What the engine needs to know before it opens a store.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -18,7 +22,7 @@ pub struct Settings {
     pub run_root: PathBuf,
     /// `--storage-driver`, `MICA_STORAGE_DRIVER`, `storage-driver`.
     pub storage_driver: Option<DriverKind>,
-    /// `--log-level`, `--debug`, `log-level`.
+    /// `--log-level` or `--debug`, `MICA_LOG_LEVEL`, `log-level`.
     pub log_level: LogLevel,
     /// What a layer may be: `[limits]`.
     pub limits: LayerLimits,
@@ -68,25 +72,6 @@ pub enum SettingsError {
     Value(String),
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct SettingsFile {
-    data_root: Option<PathBuf>,
-    run_root: Option<PathBuf>,
-    storage_driver: Option<String>,
-    log_level: Option<String>,
-    limits: LimitsTable,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct LimitsTable {
-    layer_size: Option<String>,
-    layer_entries: Option<usize>,
-    layer_apparent_size: Option<String>,
-    path_depth: Option<usize>,
-}
-
 impl Settings {
     /// Puts flags, environment, file and defaults together.
     pub fn gather(
@@ -115,7 +100,11 @@ impl Settings {
             .or(file.storage_driver);
         let storage_driver =
             driver.map(|name| name.parse()).transpose().map_err(SettingsError::Value)?;
-        let level = flags.log_level.clone().or(file.log_level);
+        let level = flags
+            .log_level
+            .clone()
+            .or_else(|| variable("MICA_LOG_LEVEL").cloned())
+            .or(file.log_level);
         let log_level = level.map(|text| text.parse()).transpose()?.unwrap_or_default();
         let data_root = absolute(&data_root)?;
         let run_root = absolute(&run_root)?;
@@ -158,31 +147,6 @@ fn folder_of(environment: &BTreeMap<String, String>, variable: &str, fallback: &
         Some(folder) => PathBuf::from(folder),
         None => Path::new(environment.get("HOME").map_or("/", String::as_str)).join(fallback),
     }
-}
-
-/// The file that `--config` names must be there; the default one may be.
-fn read_file(
-    named: Option<&Path>,
-    environment: &BTreeMap<String, String>,
-) -> Result<SettingsFile, SettingsError> {
-    let path = match named {
-        Some(path) if path.is_dir() => path.join("config.toml"),
-        Some(path) => path.to_owned(),
-        None if sys_is_root() => PathBuf::from("/etc/mica/config.toml"),
-        None => folder_of(environment, "XDG_CONFIG_HOME", ".config").join("mica/config.toml"),
-    };
-    let text = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let required = named.is_some_and(|named| !named.is_dir());
-            return match required {
-                true => Err(SettingsError::Read { path, source: error }),
-                false => Ok(SettingsFile::default()),
-            };
-        }
-        other => other.map_err(|source| SettingsError::Read { path: path.clone(), source })?,
-    };
-    toml::from_str(&text)
-        .map_err(|error| SettingsError::Malformed { path, why: error.message().to_owned() })
 }
 
 impl std::str::FromStr for LogLevel {
@@ -237,12 +201,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");
         std::fs::write(&file, "data-root = '/from/file'\nrun-root = '/run/file'\n").unwrap();
-        let with_file = SettingFlags { config: Some(file), ..SettingFlags::default() };
+        let with_file = SettingFlags { config: Some(file.clone()), ..SettingFlags::default() };
         let all = gather(with_file.clone(), &[]);
         assert_eq!(all.data_root, Path::new("/from/file"));
         let all = gather(with_file.clone(), &[("MICA_ROOT", "/from/env")]);
         assert_eq!(all.data_root, Path::new("/from/env"));
         assert_eq!(all.run_root, Path::new("/run/file"));
+        std::fs::write(&file, "log-level = 'warn'\n").unwrap();
+        assert_eq!(gather(with_file.clone(), &[]).log_level, LogLevel::Warn);
+        let variable = [("MICA_LOG_LEVEL", "error")];
+        assert_eq!(gather(with_file.clone(), &variable).log_level, LogLevel::Error);
+        let flags = SettingFlags { log_level: Some("debug".to_owned()), ..with_file.clone() };
+        assert_eq!(gather(flags, &variable).log_level, LogLevel::Debug);
+        assert_eq!(gather(with_file.clone(), &[("MICA_LOG_LEVEL", "")]).log_level, LogLevel::Warn);
         let flags = SettingFlags { data_root: Some("/from/flag".into()), ..with_file };
         assert_eq!(gather(flags, &[("MICA_ROOT", "/from/env")]).data_root, Path::new("/from/flag"));
     }
@@ -256,7 +227,11 @@ mod tests {
             let flags = SettingFlags { config: Some(file.clone()), ..SettingFlags::default() };
             Settings::gather(&flags, &BTreeMap::new()).unwrap_err().to_string()
         };
-        assert!(attempt("dataroot = 'x'").contains("unknown field `dataroot`"));
+        let words = attempt("dataroot = 'x'");
+        assert!(words.contains("unknown field `dataroot`"), "{words}");
+        assert!(words.ends_with("; did you mean `data-root`?"), "{words}");
+        assert!(attempt("[limits]\nlayer-sise = 'x'").ends_with("did you mean `layer-size`?"));
+        assert!(!attempt("colour = 'red'").contains("did you mean"));
         assert!(attempt("storage-driver = 'zfs'").contains("unknown storage driver"));
         assert!(attempt("[limits]\nlayer-size = 'much'").contains("limits.layer-size"));
         assert!(attempt("log-level = 'loud'").contains("invalid logging level: loud"));

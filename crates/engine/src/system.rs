@@ -62,7 +62,7 @@ pub struct DiskUsage {
     /// The counts.
     pub usage: Usage,
     /// The images with their names.
-    pub images: Vec<crate::ImageRow>,
+    pub images: crate::ImageList,
 }
 
 impl Engine {

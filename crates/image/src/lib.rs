@@ -20,3 +20,4 @@ pub mod pack;
 pub mod stream;
 pub mod tar;
 pub mod tree;
+pub mod upper;

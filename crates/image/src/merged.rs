@@ -5,9 +5,9 @@
 //! share layers share those folders, and comparing them passes over everything that no other
 //! layer touches: it takes time in proportion to the difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet, btree_map};
 
-use crate::erofs::{IndexError, IndexInode, IndexReader};
+use crate::erofs::{IndexError, IndexInode, IndexReader, Nid};
 
 /// A stack of indexes, bottom first.
 pub struct Merged {
@@ -149,32 +149,44 @@ impl Merged {
         path: &mut Vec<u8>,
         each: &mut dyn FnMut(&[u8], &Merge) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
-        check_depth(path)?;
-        for (name, merge) in self.entries(folder)? {
-            let before = path.len();
+        let mut seen = Seen::default();
+        seen.enter(folder, path)?;
+        let mut above = vec![(path.len(), self.entries(folder)?.into_iter())];
+        while let Some((length, entries)) = above.last_mut() {
+            path.truncate(*length);
+            let Some((name, merge)) = entries.next() else {
+                above.pop();
+                continue;
+            };
             path.push(b'/');
             path.extend(&name);
             each(path, &merge)?;
             if merge.top().inode.is_folder() {
-                self.walk(&merge, path, each)?;
+                seen.enter(&merge, path)?;
+                above.push((path.len(), self.entries(&merge)?.into_iter()));
             }
-            path.truncate(before);
         }
         Ok(())
     }
 }
 
-/// No layer is taken whose folders are deeper than a path of this length can name; a damaged index
-/// may lead in a ring.
+/// No layer is taken whose folders are deeper than a path of this length can name.
 const MAX_PATH: usize = 1 << 19;
-const MAX_DEPTH: usize = 2048;
 
-fn check_depth(path: &[u8]) -> Result<(), IndexError> {
-    let deep =
-        path.len() > MAX_PATH || path.iter().filter(|byte| **byte == b'/').count() > MAX_DEPTH;
-    match deep {
-        true => Err(IndexError::Damaged("its folders have no end")),
-        false => Ok(()),
+/// The folders that a walk has been in. A damaged index may lead in a ring, or to one folder on so
+/// many ways that the walk would have no end; in a whole one there is one way to each.
+#[derive(Default)]
+struct Seen(HashSet<(usize, Nid)>);
+
+impl Seen {
+    fn enter(&mut self, folder: &Merge, path: &[u8]) -> Result<(), IndexError> {
+        if path.len() > MAX_PATH {
+            return Err(IndexError::Damaged("its folders have no end"));
+        }
+        match folder.parts.iter().all(|part| self.0.insert((part.layer, part.inode.nid()))) {
+            true => Ok(()),
+            false => Err(IndexError::Damaged("a folder of it is in several folders")),
+        }
     }
 }
 
@@ -213,12 +225,33 @@ pub fn diff(
     same_content: &mut SameContent<'_>,
     each: &mut dyn FnMut(Difference),
 ) -> Result<(), IndexError> {
-    let mut walk = Walk { before, after, common, same_content, each, path: Vec::new() };
-    match (before.root()?, after.root()?) {
-        (None, None) => Ok(()),
-        (one, two) => walk.folder(one.as_ref(), two.as_ref()),
+    let mut walk = Walk {
+        before,
+        after,
+        common,
+        same_content,
+        each,
+        path: Vec::new(),
+        above: Vec::new(),
+        seen: Default::default(),
+    };
+    walk.enter(before.root()?, after.root()?)?;
+    while let Some((length, pairs)) = walk.above.last_mut() {
+        walk.path.truncate(*length);
+        match pairs.next() {
+            Some((name, (one, two))) => {
+                walk.path.push(b'/');
+                walk.path.extend(&name);
+                walk.entry(one, two)?;
+            }
+            None => drop(walk.above.pop()),
+        }
     }
+    Ok(())
 }
+
+/// What two folders have under one name.
+type Pair = (Option<Merge>, Option<Merge>);
 
 struct Walk<'a, 'b> {
     before: &'a Merged,
@@ -227,36 +260,33 @@ struct Walk<'a, 'b> {
     same_content: &'a mut SameContent<'b>,
     each: &'a mut dyn FnMut(Difference),
     path: Vec<u8>,
+    /// The folders on the way to the path: how long each one's own path is, and what of it is still
+    /// to be compared.
+    above: Vec<(usize, btree_map::IntoIter<Vec<u8>, Pair>)>,
+    seen: [Seen; 2],
 }
 
 impl Walk<'_, '_> {
-    fn folder(&mut self, one: Option<&Merge>, two: Option<&Merge>) -> Result<(), IndexError> {
-        check_depth(&self.path)?;
-        if let (Some(one), Some(two)) = (one, two)
+    /// Goes into two folders, or one that the other tree does not have.
+    fn enter(&mut self, one: Option<Merge>, two: Option<Merge>) -> Result<(), IndexError> {
+        if let (Some(one), Some(two)) = (&one, &two)
             && self.is_shared(one, two)
         {
             return Ok(());
         }
-        let mut left = match one {
-            Some(folder) => self.before.entries(folder)?,
-            None => BTreeMap::new(),
-        };
-        let right = match two {
-            Some(folder) => self.after.entries(folder)?,
-            None => BTreeMap::new(),
-        };
-        let mut names: Vec<Vec<u8>> = left.keys().chain(right.keys()).cloned().collect();
-        names.sort();
-        names.dedup();
-        let mut right = right;
-        for name in names {
-            let (one, two) = (left.remove(&name), right.remove(&name));
-            let before = self.path.len();
-            self.path.push(b'/');
-            self.path.extend(&name);
-            self.entry(one, two)?;
-            self.path.truncate(before);
+        let mut pairs: BTreeMap<Vec<u8>, Pair> = BTreeMap::new();
+        if let Some(folder) = &one {
+            self.seen[0].enter(folder, &self.path)?;
+            let entries = self.before.entries(folder)?.into_iter();
+            pairs.extend(entries.map(|(name, merge)| (name, (Some(merge), None))));
         }
+        if let Some(folder) = &two {
+            self.seen[1].enter(folder, &self.path)?;
+            for (name, merge) in self.after.entries(folder)? {
+                pairs.entry(name).or_default().1 = Some(merge);
+            }
+        }
+        self.above.push((self.path.len(), pairs.into_iter()));
         Ok(())
     }
 
@@ -275,11 +305,10 @@ impl Walk<'_, '_> {
             let (before, after) = (origin(&one), origin(&two));
             (self.each)(Difference { path: self.path.clone(), change, before, after });
         }
-        let folder =
-            |merge: &Option<Merge>| merge.clone().filter(|merge| merge.top().inode.is_folder());
-        match (folder(&one), folder(&two)) {
+        let folder = |merge: Option<Merge>| merge.filter(|merge| merge.top().inode.is_folder());
+        match (folder(one), folder(two)) {
             (None, None) => Ok(()),
-            (one, two) => self.folder(one.as_ref(), two.as_ref()),
+            (one, two) => self.enter(one, two),
         }
     }
 

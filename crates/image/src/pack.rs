@@ -12,7 +12,9 @@ use std::os::fd::AsFd;
 use sys::fs::{FileType, Stat};
 
 use crate::folder::Marks;
+use crate::merged::Change;
 use crate::tar::{Entry, EntryKind, TarWriter, Time};
+use crate::upper::Altered;
 
 /// A layer on its way out.
 pub struct LayerWriter<W: Write> {
@@ -43,6 +45,26 @@ impl<W: Write> LayerWriter<W> {
             self.append(&entry, &mut io::empty())?;
         }
         self.add_children(folder, &mut Vec::new(), 0)
+    }
+
+    /// Adds what was changed in a whole tree: whatever is named, alone, and marks for what is gone.
+    pub fn add_altered(&mut self, folder: impl AsFd, altered: &[Altered]) -> io::Result<()> {
+        let folder = folder.as_fd();
+        for Altered { path, change } in altered {
+            let path = path.strip_prefix(b"/").unwrap_or(path).to_vec();
+            let start = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+            let name = path[start..].to_vec();
+            if *change == Change::Deleted {
+                self.hide(&path, name.len())?;
+                continue;
+            }
+            let parent = match start {
+                0 => sys::fs::folder_beneath(folder, ".")?,
+                _ => sys::fs::folder_beneath(folder, &path[..start - 1])?,
+            };
+            self.add_one(&parent, &name, &path)?;
+        }
+        Ok(())
     }
 
     /// Ends the layer and says how many entries it has.
@@ -79,6 +101,17 @@ impl<W: Write> LayerWriter<W> {
         depth: usize,
     ) -> io::Result<()> {
         let folder = folder.as_fd();
+        if !self.add_one(folder, name, path)? {
+            return Ok(());
+        }
+        path.push(b'/');
+        let inner = sys::fs::folder_beneath(folder, name)?;
+        self.add_children(&inner, path, depth + 1)
+    }
+
+    /// Adds one name without what is below it, and says whether it is a folder.
+    fn add_one(&mut self, folder: impl AsFd, name: &[u8], path: &[u8]) -> io::Result<bool> {
+        let folder = folder.as_fd();
         let stat = sys::fs::stat(folder, name)?;
         let file = sys::fs::open_path(folder, name)?;
         let (opaque, xattrs) = self.xattrs(sys::fs::xattrs(&file)?);
@@ -87,16 +120,17 @@ impl<W: Write> LayerWriter<W> {
             FileType::Directory => EntryKind::Directory,
             FileType::Symlink => EntryKind::Symlink(sys::fs::read_link(folder, name)?),
             FileType::CharacterDevice if (major, minor) == (0, 0) => {
-                return self.hide(path, name.len(), &stat);
+                self.hide(path, name.len())?;
+                return Ok(false);
             }
             FileType::CharacterDevice => EntryKind::Char { major, minor },
             FileType::BlockDevice => EntryKind::Block { major, minor },
             FileType::Fifo => EntryKind::Fifo,
             FileType::RegularFile => EntryKind::File,
-            _ => return Ok(()),
+            _ => return Ok(false),
         };
         if kind == EntryKind::Directory {
-            path.push(b'/');
+            let path = [path, b"/"].concat();
             let entry = self.entry(path.clone(), kind, &stat, xattrs);
             self.append(&entry, &mut io::empty())?;
             if opaque {
@@ -104,35 +138,36 @@ impl<W: Write> LayerWriter<W> {
                 let entry = self.entry(marker, EntryKind::File, &stat, Vec::new());
                 self.append(&Entry { size: 0, mode: 0, ..entry }, &mut io::empty())?;
             }
-            let inner = sys::fs::folder_beneath(folder, name)?;
-            return self.add_children(&inner, path, depth + 1);
+            return Ok(true);
         }
         if stat.st_nlink > 1 {
             let key = (stat.st_dev, stat.st_ino);
             if let Some(first) = self.names.get(&key) {
                 let kind = EntryKind::Hardlink(first.clone());
-                let entry = self.entry(path.clone(), kind, &stat, Vec::new());
-                return self.append(&Entry { size: 0, ..entry }, &mut io::empty());
+                let entry = self.entry(path.to_vec(), kind, &stat, Vec::new());
+                self.append(&Entry { size: 0, ..entry }, &mut io::empty())?;
+                return Ok(false);
             }
-            self.names.insert(key, path.clone());
+            self.names.insert(key, path.to_vec());
         }
         let is_file = kind == EntryKind::File;
-        let entry = self.entry(path.clone(), kind, &stat, xattrs);
+        let entry = self.entry(path.to_vec(), kind, &stat, xattrs);
         match is_file && entry.size > 0 {
             true => {
                 let mut file: File = sys::fs::file_beneath(folder, name)?;
-                self.append(&entry, &mut file)
+                self.append(&entry, &mut file)?;
             }
-            false => self.append(&entry, &mut io::empty()),
+            false => self.append(&entry, &mut io::empty())?,
         }
+        Ok(false)
     }
 
-    /// A name that the layers below have and this one has not.
-    fn hide(&mut self, path: &[u8], name_len: usize, stat: &Stat) -> io::Result<()> {
+    /// A name that the layers below have and this one has not. It has no owner and no time: when
+    /// something was deleted says nothing about what is left.
+    fn hide(&mut self, path: &[u8], name_len: usize) -> io::Result<()> {
         let (folder, name) = path.split_at(path.len() - name_len);
-        let marker = [folder, b".wh.", name].concat();
-        let entry = self.entry(marker, EntryKind::File, stat, Vec::new());
-        self.append(&Entry { size: 0, mode: 0, ..entry }, &mut io::empty())
+        let path = [folder, b".wh.", name].concat();
+        self.append(&Entry { path, kind: EntryKind::File, ..Entry::default() }, &mut io::empty())
     }
 
     fn entry(

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use sha2::Digest as _;
 use sha2::{Sha256, Sha512};
 
-use crate::json::string_on_the_wire;
+use crate::json::read_from_string;
 
 /// The address of a blob: the hash of its bytes. A malformed one cannot be written down.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,7 +70,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}:{}", self.algorithm(), self.hex()))
+        f.pad(Text::of(self).as_str())
     }
 }
 
@@ -84,6 +84,10 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Digest, DigestError> {
+        // Nearly all digests are of this kind, and documents are full of them.
+        if let Some(hex) = text.strip_prefix("sha256:").filter(|hex| !hex.is_empty()) {
+            return from_hex(hex).map(Digest::Sha256);
+        }
         let (algorithm, hex) = text.split_once(':').ok_or(DigestError::Format)?;
         if algorithm.is_empty() || hex.is_empty() {
             return Err(DigestError::Format);
@@ -95,7 +99,34 @@ impl FromStr for Digest {
     }
 }
 
-string_on_the_wire!(Digest);
+read_from_string!(Digest);
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(Text::of(self).as_str())
+    }
+}
+
+/// A digest's text, made in one place and not in pieces, because documents are mostly digests.
+struct Text {
+    bytes: [u8; "sha512:".len() + 2 * 64],
+    length: usize,
+}
+
+impl Text {
+    fn of(digest: &Digest) -> Text {
+        let (name, hash) = (digest.algorithm().as_str(), digest.bytes());
+        let mut bytes = [b':'; "sha512:".len() + 2 * 64];
+        let length = name.len() + 1 + 2 * hash.len();
+        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        write_hex(hash, &mut bytes[name.len() + 1..length]);
+        Text { bytes, length }
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.bytes[..self.length]).expect("hexadecimal digits are ASCII")
+    }
+}
 
 /// A hash function a digest can be made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -187,9 +218,18 @@ impl io::Write for Hasher {
 }
 
 fn to_hex(bytes: &[u8]) -> String {
+    let mut text = vec![0; 2 * bytes.len()];
+    write_hex(bytes, &mut text);
+    String::from_utf8(text).expect("hexadecimal digits are ASCII")
+}
+
+/// Writes two digits for each byte.
+fn write_hex(bytes: &[u8], text: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
 }
 
 fn from_hex<const N: usize>(hex: &str) -> Result<[u8; N], DigestError> {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::{Digest, DigestError};
-use crate::json::string_on_the_wire;
+use crate::json::read_from_string;
 
 /// The digest of a layer's plain, uncompressed tar.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,7 +42,13 @@ macro_rules! digest_with_meaning {
             }
         }
 
-        string_on_the_wire!($name);
+        read_from_string!($name);
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.0.serialize(serializer)
+            }
+        }
     };
 }
 

@@ -11,6 +11,14 @@ macro_rules! string_on_the_wire {
             }
         }
 
+        crate::json::read_from_string!($name);
+    };
+}
+pub(crate) use string_on_the_wire;
+
+/// Reads a type that is a string on the wire with its `FromStr`.
+macro_rules! read_from_string {
+    ($name:ty) => {
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct Text;
@@ -30,7 +38,7 @@ macro_rules! string_on_the_wire {
         }
     };
 }
-pub(crate) use string_on_the_wire;
+pub(crate) use read_from_string;
 
 /// Reads `null` as the empty value: Go writes a list or map that was never made as `null`.
 pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>

@@ -5,14 +5,17 @@
 
 mod change;
 mod config;
+mod container_id;
 mod digest;
 mod duration;
+mod host;
 mod ids;
 mod json;
 mod manifest;
 mod media;
 mod pattern;
 mod platform;
+mod port;
 mod reference;
 mod signal;
 mod time;
@@ -23,13 +26,16 @@ mod word;
 
 pub use change::*;
 pub use config::*;
+pub use container_id::*;
 pub use digest::*;
 pub use duration::*;
+pub use host::*;
 pub use ids::*;
 pub use manifest::*;
 pub use media::*;
 pub use pattern::*;
 pub use platform::*;
+pub use port::*;
 pub use reference::*;
 pub use signal::*;
 pub use time::*;

@@ -9,6 +9,10 @@ use std::str::FromStr;
 use crate::digest::{Digest, DigestError};
 use crate::json::string_on_the_wire;
 
+mod full;
+
+pub use full::FullName;
+
 const DOCKER_HUB: &str = "docker.io";
 const DOCKER_HUB_OLD: &str = "index.docker.io";
 const OFFICIAL: &str = "library/";

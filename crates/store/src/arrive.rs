@@ -1,7 +1,7 @@
 //! A layer on its way in: read once, hashed and kept as it passes, and checked against what was
 //! said of it.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 
 use image::codec::Codec;
 use image::layer::{Taps, read_layer};
@@ -62,6 +62,11 @@ impl Unpacked {
         self.compressed
     }
 
+    /// How much memory its tree takes, about, until it is adopted.
+    pub fn memory_bytes(&self) -> usize {
+        self.tree.memory_bytes()
+    }
+
     /// The compressed form that its record will name.
     pub(crate) fn kept_blob(&self) -> Option<LayerBlob> {
         let Arrived { digest, bytes } = self.stored;
@@ -93,6 +98,31 @@ impl Store {
         expected: Expected,
     ) -> Result<Unpacked> {
         self.read_layer(lease, source, expected, Keep::All)
+    }
+
+    /// Checks a layer against what was said of it only after it was read. It is read once more if
+    /// that takes another hash.
+    pub fn confirm_layer(
+        &self,
+        lease: &Lease,
+        unpacked: Unpacked,
+        expected: Expected,
+    ) -> Result<Unpacked> {
+        let plain = Arrived { digest: unpacked.diff.0, bytes: unpacked.bytes };
+        let other = |digest: Option<Digest>, known: Digest| {
+            digest.is_some_and(|digest| digest.algorithm() != known.algorithm())
+        };
+        let rehash = other(expected.diff.map(|diff| diff.0), plain.digest)
+            || other(expected.blob, unpacked.stored.digest);
+        let kept = unpacked.blob.as_ref().or(unpacked.tar.as_ref()).and_then(Ingest::file);
+        if let (true, Some(file)) = (rehash, kept) {
+            let root = self.paths().root();
+            let mut file = file.try_clone().map_err(StoreError::io("read a layer in", root))?;
+            file.rewind().map_err(StoreError::io("read a layer in", root))?;
+            return self.unpack_layer(lease, &mut file, expected);
+        }
+        check(&expected, unpacked.compressed, unpacked.stored, plain)?;
+        Ok(unpacked)
     }
 
     pub(crate) fn read_layer(

@@ -83,7 +83,11 @@ impl Fault {
 impl Store {
     /// Looks at everything; with `repair`, mends what can be mended.
     pub fn check(&self, repair: bool) -> Result<CheckReport> {
-        let tables = match self.tables() {
+        // Nobody takes away what is being looked at. A full disk has no room for a lease; looking
+        // is all the more needed then.
+        let lease = self.lease().ok();
+        let leased = lease.as_ref().and_then(|lease| lease.protect_all().ok());
+        let tables = match leased.map_or_else(|| self.tables(), Ok) {
             // Without its documents nothing can be said of the rest, and nothing may be swept.
             Err(StoreError::Damaged { what, why }) => {
                 let faults = vec![Fault::new(what, why, Cure::None)];
@@ -91,10 +95,6 @@ impl Store {
             }
             other => other?,
         };
-        // Nobody takes away what is being looked at. A full disk has no room for a lease; looking
-        // is all the more needed then.
-        let protect = |lease: Lease| lease.protect_all(&tables).map(|()| lease);
-        let lease = self.lease().and_then(protect).ok();
         let mut report = CheckReport {
             images: tables.images.images.len(),
             layers: tables.layers.layers.len(),

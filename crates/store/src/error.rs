@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use image::erofs::IndexError;
 use image::layer::LayerError;
 use image::tree::TreeError;
+use image::upper::UpperError;
 use spec::{ChainId, Digest};
 
 use crate::driver::DriverKind;
@@ -26,6 +27,10 @@ pub enum StoreError {
     NoBlob(Digest),
     #[error("layer {0} is not here")]
     NoLayer(ChainId),
+    #[error("snapshot {0} is not here")]
+    NoSnapshot(String),
+    #[error("cannot tell what was changed in {}", folder.display())]
+    Changes { folder: PathBuf, source: UpperError },
     #[error("{what} is damaged: {why}")]
     Damaged { what: String, why: String },
     #[error("cannot unpack the layer")]
@@ -42,6 +47,8 @@ pub enum StoreError {
     NoDriver(String),
     #[error("the {driver} driver cannot mount the layers")]
     Mount { driver: DriverKind, source: io::Error },
+    #[error("cannot {doing} {}", path.display())]
+    MountAt { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("a document of {bytes} bytes is larger than the limit of {limit}")]
     LargeDocument { bytes: u64, limit: u64 },
 }
@@ -76,11 +83,20 @@ impl StoreError {
         move |source| StoreError::Io { doing, path, source }
     }
 
+    /// An error of mounting or unmounting, with what was done and where.
+    pub(crate) fn mount(
+        doing: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(io::Error) -> StoreError {
+        let path = path.as_ref().to_owned();
+        move |source| StoreError::MountAt { doing, path, source }
+    }
+
     /// What kind it is.
     pub fn kind(&self) -> ErrorKind {
         use StoreError as E;
         match self {
-            E::NoBlob(_) | E::NoLayer(_) => ErrorKind::NotFound,
+            E::NoBlob(_) | E::NoLayer(_) | E::NoSnapshot(_) => ErrorKind::NotFound,
             E::WrongBytes { .. } | E::WrongSize { .. } | E::WrongDiffId { .. } => {
                 ErrorKind::Corrupt
             }
@@ -91,7 +107,9 @@ impl StoreError {
             E::NewerFormat { .. } | E::DriverUnfit { .. } | E::NoDriver(_) => {
                 ErrorKind::Unsupported
             }
-            E::Io { .. } | E::Mount { .. } => ErrorKind::Other,
+            E::Io { .. } | E::Mount { .. } | E::MountAt { .. } | E::Changes { .. } => {
+                ErrorKind::Other
+            }
         }
     }
 
@@ -100,6 +118,7 @@ impl StoreError {
         use StoreError as E;
         match self {
             E::Io { source, .. } | E::Layer(LayerError::Write(source)) => io_hint(source),
+            E::Mount { source, .. } | E::MountAt { source, .. } => mount_hint(source),
             E::Damaged { .. } | E::NoBlob(_) | E::NoLayer(_) | E::Index { .. } => Some(
                 "`mica system check` names every fault, `mica system check --repair` mends what it can"
                     .to_owned(),
@@ -126,6 +145,15 @@ fn io_hint(error: &io::Error) -> Option<String> {
         }
         io::ErrorKind::ReadOnlyFilesystem => Some("name a writable --data-root".to_owned()),
         _ => None,
+    }
+}
+
+fn mount_hint(error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Some(
+            "only root may mount; `mica image files` lists what is in an image without".to_owned(),
+        ),
+        _ => io_hint(error),
     }
 }
 

@@ -58,7 +58,8 @@ pub struct Collected {
     pub bytes: u64,
 }
 
-/// What must go: everything that neither an image, nor a mounted view, nor a lease needs.
+/// What must go: everything that neither an image, nor a mounted view or a snapshot, nor a lease
+/// needs.
 pub fn plan(
     tables: &Tables,
     in_use: &BTreeSet<ChainId>,
@@ -130,6 +131,7 @@ impl Store {
 
     /// Collects everything that nothing needs, and what others left behind.
     pub fn collect(&self) -> Result<Collected> {
+        self.sweep_views()?;
         self.collect_from(None)
     }
 
@@ -180,9 +182,11 @@ impl Store {
                 Some(candidates) => candidates,
                 None => self.present()?,
             };
-            let views = self.views()?;
-            let in_use = views.iter().filter_map(|view| view.top).collect();
+            // Leases first: who lets one go has made by then what is looked for here.
             let protected = lease::protected(&self.paths, None)?;
+            let mut in_use: BTreeSet<ChainId> =
+                self.views()?.iter().filter_map(|view| view.top).collect();
+            in_use.extend(self.snapshot_stacks()?);
             let plan = plan(&before, &in_use, &protected, &present);
             let mut after = before.clone();
             for chain in &plan.records {

@@ -59,9 +59,12 @@ impl Lease {
         self.protect(&format!("blob {digest}\n"), || self.paths.blob(digest).exists())
     }
 
-    /// Protects everything that the documents name, at once.
-    pub(crate) fn protect_all(&self, tables: &Tables) -> Result<()> {
-        let Tables { images, layers } = tables;
+    /// Reads the documents and protects everything that they name, in one hold of the store's
+    /// lock: read a moment earlier, they could name what is gone when it is protected.
+    pub(crate) fn protect_all(&self) -> Result<Tables> {
+        let _shared = hold(&self.paths, Mode::Shared)?;
+        let tables = Tables::read(&self.paths)?;
+        let Tables { images, layers } = &tables;
         let mut lines: Vec<String> =
             layers.layers.keys().map(|chain| format!("chain {chain}\n")).collect();
         let manifests = images.images.values().filter_map(|image| image.manifest.as_ref());
@@ -69,7 +72,8 @@ impl Lease {
         let documents = manifests.chain(indexes).map(|document| document.digest);
         let documents = documents.chain(images.images.keys().map(|id| id.0));
         lines.extend(documents.map(|digest| format!("blob {digest}\n")));
-        self.protect(&lines.concat(), || ())
+        self.write(&lines.concat())?;
+        Ok(tables)
     }
 
     /// Protects a stack.
@@ -87,9 +91,14 @@ impl Lease {
         // While a reader holds the lock the collector waits, so it either sees the line or has
         // already taken away what we then find missing.
         let _shared = hold(&self.paths, Mode::Shared)?;
-        let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        file.write_all(line.as_bytes()).map_err(StoreError::io("write", &self.path))?;
+        self.write(line)?;
         Ok(look())
+    }
+
+    /// The caller holds the store's lock.
+    fn write(&self, lines: &str) -> Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        file.write_all(lines.as_bytes()).map_err(StoreError::io("write", &self.path))
     }
 }
 

@@ -17,13 +17,15 @@ mod index;
 mod layers;
 mod lease;
 mod paths;
+mod run;
+mod snapshot;
 mod tables;
 mod usage;
 mod views;
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::folder::Ownership;
 use image::layer::LayerLimits;
@@ -34,12 +36,13 @@ use sys::lock::Mode;
 pub use arrive::{Expected, Unpacked};
 pub use blobs::{Arrived, DOCUMENT_BYTES, Durability, Ingest};
 pub use check::{CheckReport, Fault};
-pub use driver::{Choice, Driver, DriverKind, Stacked, choose};
+pub use driver::{Choice, Driver, DriverKind, Lasting, Stacked, Top, choose};
 pub use error::{ErrorKind, Result, StoreError};
 pub use events::{Actor, Event, EventFilter, Events};
 pub use gc::{Collected, Plan, Present, plan};
 pub use lease::{Lease, Protected};
 pub use paths::Paths;
+pub use snapshot::{Snapshot, TopUsage};
 pub use tables::{
     ImageRecord, Images, LayerBlob, LayerRecord, Layers, ManifestRef, NameRecord, Tables,
 };
@@ -73,6 +76,12 @@ struct Format {
     why: String,
 }
 
+/// The part of `format.json` that every version has.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
 /// A store, opened.
 pub struct Store {
     paths: Paths,
@@ -82,22 +91,23 @@ pub struct Store {
     limits: LayerLimits,
 }
 
+/// The file that makes a folder a store.
+const FORMAT_FILE: &str = "format.json";
+
 impl Store {
+    /// Whether there is a store in a folder.
+    pub fn is_made(root: &Path) -> bool {
+        root.join(FORMAT_FILE).exists()
+    }
+
     /// Opens a store, and makes it first if there is none.
     pub fn open(settings: Settings) -> Result<Store> {
-        let path = settings.root.join("format.json");
+        let path = settings.root.join(FORMAT_FILE);
         let format: Format = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged {
-                what: path.display().to_string(),
-                why: error.to_string(),
-            })?,
+            Ok(bytes) => parse_format(&settings, &bytes)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&settings)?,
             Err(error) => return Err(StoreError::io("read", &path)(error)),
         };
-        if format.version > FORMAT_VERSION {
-            let (root, found) = (settings.root, format.version);
-            return Err(StoreError::NewerFormat { root, found, known: FORMAT_VERSION });
-        }
         if let Some(asked) = settings.driver.filter(|asked| *asked != format.driver) {
             let (root, kept) = (settings.root, format.driver);
             return Err(StoreError::OtherDriver { root, kept, asked });
@@ -220,14 +230,13 @@ impl Store {
         ingest.commit(&self.paths, Durability::Synced).map(|arrived| arrived.digest)
     }
 
-    /// Keeps a blob of which nothing is known yet.
-    pub fn spool_blob(&self, lease: &Lease, source: &mut dyn Read) -> Result<Arrived> {
-        let mut ingest = Ingest::create(lease.aside(), spec::Algorithm::Sha256)?;
-        ingest
-            .take_all(source, u64::MAX)
-            .map_err(StoreError::io("write a blob into", self.paths.root()))?;
-        lease.protect_blob(&ingest.arrived().digest)?;
-        ingest.commit(&self.paths, Durability::Lazy)
+    /// A file for what need not be kept; it has no name and goes with the process.
+    pub fn scratch(&self, lease: &Lease) -> Result<File> {
+        let path = lease.aside();
+        let file = File::options().read(true).append(true).create_new(true).open(&path);
+        let file = file.map_err(StoreError::io("create", &path))?;
+        fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+        Ok(file)
     }
 
     /// Keeps a blob that must have this digest and size.
@@ -255,6 +264,20 @@ impl Store {
     }
 }
 
+/// Reads `format.json`. The version comes first: what else a newer mica wrote there may be nothing
+/// that this one knows, and that is no damage.
+fn parse_format(settings: &Settings, bytes: &[u8]) -> Result<Format> {
+    let what = || settings.root.join("format.json").display().to_string();
+    let damaged =
+        |error: serde_json::Error| StoreError::Damaged { what: what(), why: error.to_string() };
+    let Version { version: found } = serde_json::from_slice(bytes).map_err(damaged)?;
+    if found > FORMAT_VERSION {
+        let root = settings.root.clone();
+        return Err(StoreError::NewerFormat { root, found, known: FORMAT_VERSION });
+    }
+    serde_json::from_slice(bytes).map_err(damaged)
+}
+
 /// Makes a store's folders and chooses its driver. Two processes that meet here agree.
 fn create(settings: &Settings) -> Result<Format> {
     let paths = Paths::new(settings.root.clone(), settings.run.clone());
@@ -270,10 +293,11 @@ fn create(settings: &Settings) -> Result<Format> {
         paths::create_private(&folder)?;
     }
     let _alone = lease::hold(&paths, Mode::Exclusive)?;
-    if let Ok(bytes) = fs::read(paths.format())
-        && let Ok(format) = serde_json::from_slice(&bytes)
-    {
-        return Ok(format);
+    match fs::read(paths.format()) {
+        // Somebody else was quicker; perhaps a newer mica, whose store must not be written over.
+        Ok(bytes) => return parse_format(settings, &bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(StoreError::io("read", paths.format())(error)),
     }
     tables::begin(&paths)?;
     let choice = driver::choose(settings.driver, &paths.ingest())?;

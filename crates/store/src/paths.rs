@@ -68,6 +68,11 @@ impl Paths {
         self.root.join("leases")
     }
 
+    /// Stacks with a writable top.
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+
     /// The lock over the documents.
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")

@@ -1,22 +1,23 @@
 //! Images mounted for people to look into: read-only, shared, counted.
 //!
-//! A view's record is written before the mount is made and removed after it is gone, so that a
-//! crash leaves a record too many and never a mount too many. Both lie below the run root and end
-//! with the boot.
+//! The mount decides: an image is mounted from the moment in which its mount is in place to the one
+//! in which it is taken away. A record whose mount is gone is none, and a mount without a record has
+//! one user. The record is written before the mount is made and removed after it is gone, so that a
+//! crash leaves a record too many. Both lie below the run root and end with the boot.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use spec::{ChainId, ImageId};
-use sys::lock::Mode;
 
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::paths::create_private;
-use crate::tables;
+use crate::run::{self, VIEWING};
+use crate::tables::{self, LayerRecord};
 
 /// An image that is mounted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +40,7 @@ struct Views {
 impl Store {
     /// Mounts an image for reading, or counts one more user of the mount that is there.
     pub fn mount_view(&self, lease: &Lease, image: ImageId) -> Result<PathBuf> {
-        let _alone = self.view_lock()?;
+        let _alone = run::hold(self.paths(), VIEWING)?;
         let top = self.images()?.images.get(&image).and_then(|record| record.top);
         if let Some(top) = &top {
             lease.protect_chain(top)?;
@@ -52,28 +53,29 @@ impl Store {
         let stack = self.stacked(top, &tables.layers)?;
         let mut views = self.read_views()?;
         let path = self.paths().views().join(image.0.hex());
-        let is_mounted = sys::mount::is_mounted(&path).unwrap_or(false);
+        let mounted = is_mounted(&path)?;
         match views.views.iter_mut().find(|view| view.image == image) {
-            Some(view) if is_mounted => view.count += 1,
+            Some(view) if mounted => view.count = view.count.saturating_add(1),
             // Left by those who died before the mount was made, or after it was gone.
             Some(view) => view.count = 1,
             None => views.views.push(View { image, top, path: path.clone(), count: 1 }),
         }
         self.write_views(&views)?;
-        if is_mounted {
+        if mounted {
             return Ok(path);
         }
-        create_private(&path)?;
-        let mounted = self.view(&stack).and_then(|mount| {
-            sys::mount::attach(&mount, &path).map_err(StoreError::io("mount on", &path))
-        });
-        if let Err(error) = mounted {
-            views.views.retain(|view| view.image != image);
+        let made = self.mount_at(&stack, &path);
+        if made.is_err() {
             let _ = fs::remove_dir(&path);
-            self.write_views(&views)?;
-            return Err(error);
         }
-        Ok(path)
+        made.map(|()| path)
+    }
+
+    fn mount_at(&self, stack: &[crate::Stacked], path: &Path) -> Result<()> {
+        run::seclude(self.paths())?;
+        create_private(path)?;
+        let mount = self.view(stack)?;
+        sys::mount::attach(&mount, path).map_err(StoreError::mount("mount on", path))
     }
 
     /// A detached, read-only mount of a stack.
@@ -83,52 +85,90 @@ impl Store {
         }
         let empty = self.paths().run().join("empty");
         create_private(&empty)?;
-        let view = sys::mount::clone(&empty, false).map_err(StoreError::io("mount", &empty))?;
-        sys::mount::make_read_only(&view).map_err(StoreError::io("mount", &empty))?;
+        let view = sys::mount::clone(&empty, false).map_err(StoreError::mount("mount", &empty))?;
+        sys::mount::make_read_only(&view).map_err(StoreError::mount("mount", &empty))?;
         Ok(view)
     }
 
     /// Takes one user of a view away, or with `force` all of them, and says how many are left;
     /// `None` if it was not mounted.
     pub fn unmount_view(&self, image: ImageId, force: bool) -> Result<Option<u32>> {
-        let _alone = self.view_lock()?;
+        let _alone = run::hold(self.paths(), VIEWING)?;
         let mut views = self.read_views()?;
         let Some(at) = views.views.iter().position(|view| view.image == image) else {
             return Ok(None);
         };
         let view = &mut views.views[at];
+        let path = view.path.clone();
+        let mounted = is_mounted(&path)?;
         view.count = if force { 0 } else { view.count.saturating_sub(1) };
         let left = view.count;
-        if left == 0 {
-            let view = views.views.remove(at);
-            while sys::mount::is_mounted(&view.path).unwrap_or(false) {
-                sys::mount::detach(&view.path).map_err(StoreError::io("unmount", &view.path))?;
-            }
-            let _ = fs::remove_dir(&view.path);
+        if mounted && left > 0 {
+            self.write_views(&views)?;
+            return Ok(Some(left));
         }
-        self.write_views(&views)?;
-        Ok(Some(left))
+        take_away(&path)?;
+        let view = views.views.remove(at);
+        self.rest(view.top);
+        // What cannot be removed now means nothing any more, and goes with the next prune.
+        let _ = self.write_views(&views);
+        Ok(mounted.then_some(0))
+    }
+
+    /// Lets go of what memory holds twice of a stack that was in use.
+    fn rest(&self, top: Option<ChainId>) {
+        // A stack that is no longer known has nothing that anybody will read again.
+        let Ok(tables) = self.tables() else { return };
+        let Ok(stack) = tables.layers.stack(top) else { return };
+        let stacked =
+            |(chain, record): (ChainId, &LayerRecord)| crate::Stacked { chain, diff: record.diff };
+        self.driver().rest(&stack.into_iter().map(stacked).collect::<Vec<_>>());
     }
 
     /// All images that are mounted. A record whose mount is gone, as after a crash, is none.
     pub fn views(&self) -> Result<Vec<View>> {
-        let views = self.read_views()?.views;
-        let mounted = |view: &View| sys::mount::is_mounted(&view.path).unwrap_or(false);
-        Ok(views.into_iter().filter(mounted).collect())
+        living(self.read_views()?.views)
     }
 
-    fn view_lock(&self) -> Result<File> {
-        let run = self.paths().run();
-        create_private(run)?;
-        let path = run.join("viewing");
-        let open = File::options().write(true).create(true).truncate(false).open(&path);
-        let file = open.map_err(StoreError::io("open", &path))?;
-        sys::lock::lock(&file, Mode::Exclusive).map_err(StoreError::io("lock", &path))?;
-        Ok(file)
+    /// Removes what those left behind who died while they mounted or unmounted an image: records
+    /// without a mount, and folders on which nothing is mounted.
+    pub(crate) fn sweep_views(&self) -> Result<()> {
+        let folder = self.paths().views();
+        if !folder.exists() {
+            return Ok(());
+        }
+        let _alone = run::hold(self.paths(), VIEWING)?;
+        let before = self.read_views()?.views;
+        let views = living(before.clone())?;
+        if views != before {
+            self.write_views(&Views { views })?;
+        }
+        for path in entries(&folder)? {
+            if !is_mounted(&path)? {
+                fs::remove_dir(&path).map_err(StoreError::io("remove", &path))?;
+            }
+        }
+        Ok(())
     }
 
     fn read_views(&self) -> Result<Views> {
-        tables::read(&self.paths().run().join("views.json"))
+        let read: Result<Views> = tables::read(&self.paths().run().join("views.json"));
+        let mut views = match read {
+            Err(StoreError::Damaged { .. }) => Views::default(),
+            other => other?,
+        };
+        // A mount that lost its record was asked for at least once.
+        for path in entries(&self.paths().views())? {
+            if views.views.iter().any(|view| view.path == path) || !is_mounted(&path)? {
+                continue;
+            }
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if let Ok(image) = format!("sha256:{name}").parse::<spec::Digest>().map(ImageId) {
+                let top = self.images()?.images.get(&image).and_then(|record| record.top);
+                views.views.push(View { image, top, path, count: 1 });
+            }
+        }
+        Ok(views)
     }
 
     fn write_views(&self, views: &Views) -> Result<()> {
@@ -138,20 +178,55 @@ impl Store {
     /// Takes away every mount that this store has made, for a store that is to go or to be
     /// converted.
     pub fn unmount_all(&self) -> Result<()> {
-        let _alone = self.view_lock()?;
-        for folder in [self.paths().views(), self.paths().run().join("layers")] {
-            let entries = match fs::read_dir(&folder) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                other => other.map_err(StoreError::io("list", &folder))?,
-            };
-            for entry in entries {
-                let path = entry.map_err(StoreError::io("list", &folder))?.path();
-                while sys::mount::is_mounted(&path).unwrap_or(false) {
-                    sys::mount::detach(&path).map_err(StoreError::io("unmount", &path))?;
-                }
-                let _ = fs::remove_dir(&path);
-            }
+        let _alone = run::hold(self.paths(), VIEWING)?;
+        let run = self.paths().run();
+        for folder in [self.paths().views(), run.join("layers")] {
+            entries(&folder)?.iter().try_for_each(|path| take_away(path))?;
         }
+        unmount(run)?;
         self.write_views(&Views::default())
+    }
+}
+
+/// Records whose mount is there.
+fn living(views: Vec<View>) -> Result<Vec<View>> {
+    let mut living = Vec::new();
+    for view in views {
+        if is_mounted(&view.path)? {
+            living.push(view);
+        }
+    }
+    Ok(living)
+}
+
+/// Whether something is mounted here. What cannot be told is an error: for a collector, a mount
+/// that is taken for none would be garbage.
+fn is_mounted(path: &Path) -> Result<bool> {
+    match sys::mount::is_mounted(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => other.map_err(StoreError::io("look at", path)),
+    }
+}
+
+/// Takes the mounts at a path away, and the folder.
+fn take_away(path: &Path) -> Result<()> {
+    unmount(path)?;
+    let _ = fs::remove_dir(path);
+    Ok(())
+}
+
+fn unmount(path: &Path) -> Result<()> {
+    while is_mounted(path)? {
+        sys::mount::detach(path).map_err(StoreError::mount("unmount", path))?;
+    }
+    Ok(())
+}
+
+/// What is in a folder; nothing if it is not there.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let list = || fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect();
+    match list() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other.map_err(StoreError::io("list", folder)),
     }
 }

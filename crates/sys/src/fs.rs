@@ -233,6 +233,18 @@ pub fn clone_file(from: &File, to: &File) -> io::Result<()> {
     Ok(rustix::fs::ioctl_ficlone(to, from)?)
 }
 
+/// Where a file has data at or behind a place, if not only a hole follows. A file system that knows
+/// no holes has data everywhere.
+pub fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+    use rustix::io::Errno;
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+        Ok(data) => Ok(Some(data)),
+        Err(Errno::NXIO) => Ok(None),
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(Some(at)),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Starts writing a file's dirty pages out without waiting for them.
 pub fn start_writeback(file: &File) -> io::Result<()> {
     use std::os::fd::AsRawFd;

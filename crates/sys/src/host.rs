@@ -14,6 +14,16 @@ pub fn random_id() -> io::Result<String> {
     Ok(text.trim().replace('-', ""))
 }
 
+/// Bytes that nobody can guess.
+pub fn random_bytes<const COUNT: usize>() -> io::Result<[u8; COUNT]> {
+    let mut bytes = [0; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        at += rustix::rand::getrandom(&mut bytes[at..], rustix::rand::GetRandomFlags::empty())?;
+    }
+    Ok(bytes)
+}
+
 /// The kernel's release, as `uname -r` prints it.
 pub fn kernel_release() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()

@@ -38,18 +38,22 @@ pub enum Seen {
     Silence,
 }
 
+/// Calls by their names and numbers.
+pub type Table = &'static [(&'static str, libc::c_long)];
+
 /// The place where a program's calls arrive.
 pub struct Watch {
     listener: OwnedFd,
     process: OwnedFd,
+    tables: Vec<Table>,
 }
 
-/// Starts a program of which every call in [`CHANGING`] waits for an answer. The program must
+/// Starts a program of which every call in these tables waits for an answer. The program must
 /// exist: the news that it cannot be started would wait too.
-pub fn spawn(command: &mut Command) -> io::Result<(Child, Watch)> {
+pub fn spawn(command: &mut Command, tables: &[Table]) -> io::Result<(Child, Watch)> {
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    let mut filter = filter();
+    let mut filter = filter(tables);
     // SAFETY: between fork and exec the closure makes system calls alone: it allocates nothing,
     // takes no lock, and what it uses was made before the fork.
     unsafe {
@@ -65,10 +69,8 @@ pub fn spawn(command: &mut Command) -> io::Result<(Child, Watch)> {
     }
     let child = command.spawn()?;
     let listener = receive(&ours)?;
-    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let id = id.ok_or_else(|| io::Error::other("a child has a process id"))?;
-    let process = pidfd_open(id, PidfdFlags::empty())?;
-    Ok((child, Watch { listener, process }))
+    let process = open(&child)?;
+    Ok((child, Watch { listener, process, tables: tables.to_vec() }))
 }
 
 impl Watch {
@@ -105,7 +107,7 @@ impl Watch {
             return Err(io::Error::last_os_error());
         }
         let number = libc::c_long::from(notice.data.nr);
-        let known = CHANGING.iter().find(|(_, known)| *known == number);
+        let known = self.tables.iter().copied().flatten().find(|(_, known)| *known == number);
         let name = known.map_or("unknown", |(name, _)| name);
         Ok(Call { id: notice.id, thread: notice.pid, name, arguments: notice.data.args })
     }
@@ -135,9 +137,9 @@ impl Watch {
     }
 }
 
-/// A program for the kernel: calls in [`CHANGING`] are held, all others pass. It keeps nobody
+/// A program for the kernel: calls in these tables are held, all others pass. It keeps nobody
 /// from anything, so that calls by the numbers of another architecture may pass too.
-fn filter() -> Vec<libc::sock_filter> {
+fn filter(tables: &[Table]) -> Vec<libc::sock_filter> {
     let step = |code: u32, k: u32, jt: usize| libc::sock_filter {
         code: code as u16,
         jt: u8::try_from(jt).expect("the table has fewer than 255 calls"),
@@ -146,14 +148,34 @@ fn filter() -> Vec<libc::sock_filter> {
     };
     let number = std::mem::offset_of!(libc::seccomp_data, nr) as u32;
     let mut filter = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, number, 0)];
-    for (at, (_, number)) in CHANGING.iter().enumerate() {
+    let held: Vec<_> = tables.iter().copied().flatten().collect();
+    for (at, (_, number)) in held.iter().enumerate() {
         // On to the last instruction, over the other comparisons and the one that allows.
-        let distance = CHANGING.len() - at;
+        let distance = held.len() - at;
         filter.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, *number as u32, distance));
     }
     filter.push(step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0));
     filter.push(step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_USER_NOTIF, 0));
     filter
+}
+
+/// Waits until a child has ended, for at most so long, and says whether it has. It can still be
+/// waited for.
+pub fn has_ended(child: &Child, patience: Duration) -> io::Result<bool> {
+    let process = open(child)?;
+    let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
+    loop {
+        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience)) {
+            Err(rustix::io::Errno::INTR) => continue,
+            other => return Ok(other? > 0),
+        }
+    }
+}
+
+fn open(child: &Child) -> io::Result<OwnedFd> {
+    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let id = id.ok_or_else(|| io::Error::other("a child has a process id"))?;
+    Ok(pidfd_open(id, PidfdFlags::empty())?)
 }
 
 /// Puts this thread under a filter and gives the descriptor where held calls arrive.
@@ -195,7 +217,7 @@ fn receive(socket: &OwnedFd) -> io::Result<OwnedFd> {
 
 /// Calls that change files, mounts or locks; some can also be harmless, by their arguments.
 #[rustfmt::skip]
-pub const CHANGING: &[(&str, libc::c_long)] = &[
+pub const CHANGING: Table = &[
     ("openat", libc::SYS_openat),
     ("openat2", libc::SYS_openat2),
     ("write", libc::SYS_write),
@@ -268,6 +290,16 @@ pub const CHANGING: &[(&str, libc::c_long)] = &[
     ("lchown", libc::SYS_lchown),
 ];
 
+/// Calls that read files and folders; opening them is among [`CHANGING`].
+pub const READING: Table = &[
+    ("read", libc::SYS_read),
+    ("readv", libc::SYS_readv),
+    ("pread64", libc::SYS_pread64),
+    ("preadv", libc::SYS_preadv),
+    ("preadv2", libc::SYS_preadv2),
+    ("getdents64", libc::SYS_getdents64),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,7 +309,7 @@ mod tests {
     /// Runs `touch FILE`, answers its calls, and says which there were and how it ended.
     fn touch(file: &std::path::Path, deny: Option<i32>) -> Option<(Vec<&'static str>, bool)> {
         let mut command = Command::new("/usr/bin/touch");
-        let spawned = spawn(command.arg(file).stderr(std::process::Stdio::null()));
+        let spawned = spawn(command.arg(file).stderr(std::process::Stdio::null()), &[CHANGING]);
         let (mut child, watch) = match spawned {
             // In a box that forbids filters there is nothing to try.
             Err(error) if error.raw_os_error().is_some() => return None,

@@ -5,6 +5,7 @@
 
 mod cli;
 mod compat;
+mod faults;
 mod fuzzed;
 mod house;
 mod support;

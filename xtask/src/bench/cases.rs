@@ -61,7 +61,7 @@ const LONG: usize = 3;
 const SHORT: usize = 15;
 
 /// All jobs, in the order of the report.
-pub(crate) const CASES: [Case; 16] = [
+pub(crate) const CASES: [Case; 17] = [
     Case {
         name: "start",
         about: "start and say the version",
@@ -117,6 +117,14 @@ pub(crate) const CASES: [Case; 16] = [
         fixtures: &["big"],
         stores: &["load"],
         contenders: transfer::import,
+    },
+    Case {
+        name: "index",
+        about: "write the index of the large root's tar (mica's own code, without the program)",
+        rounds: LONG + 2,
+        fixtures: &["big"],
+        stores: &[],
+        contenders: transfer::index,
     },
     Case {
         name: "rmi",

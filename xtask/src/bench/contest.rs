@@ -2,14 +2,13 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::cases::{CASES, Case, Contender};
 use super::plan::Plan;
 use super::report::{self, Row};
 use super::tools::{self, Lab};
-use super::{measure, surroundings};
-use crate::{Result, process};
+use super::{goals, measure, surroundings};
+use crate::Result;
 
 /// A run in progress.
 pub(super) struct Contest {
@@ -40,7 +39,7 @@ impl Contest {
                 },
             })
             .collect();
-        let rounds = self.plan.rounds.unwrap_or(case.rounds);
+        let rounds = self.plan.rounds(case);
         // The first round warms up; jobs that are measured once are not worth two.
         let warm_up = usize::from(rounds > 1);
         for round in 0..rounds + warm_up {
@@ -95,12 +94,12 @@ impl Contest {
     pub(super) fn finish(&self, rows: &[Row]) -> Result {
         let out = match &self.plan.out {
             Some(out) => out.clone(),
-            None => default_report()?,
+            None => crate::workspace().join("bench/results/measured.md"),
         };
         let report = format!(
-            "# Measurements of {}\n\n{}\n{}\n{}\n{}",
-            today()?,
+            "# Measurements\n\n{}\n{}\n{}\n{}\n{}",
             surroundings::told(&self.lab, &self.plan)?,
+            goals::table(rows),
             report::table(rows),
             report::legend(rows),
             surroundings::sizes(&self.lab, &self.plan)
@@ -121,12 +120,4 @@ impl Contest {
             false => Ok(()),
         }
     }
-}
-
-fn default_report() -> Result<PathBuf> {
-    Ok(crate::workspace().join("bench/results").join(format!("{}.md", today()?)))
-}
-
-fn today() -> Result<String> {
-    Ok(process::capture(Command::new("date").args(["-u", "+%Y-%m-%d"]))?.trim().to_string())
 }

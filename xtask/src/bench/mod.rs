@@ -2,6 +2,8 @@
 
 mod cases;
 mod contest;
+mod copy;
+mod goals;
 mod measure;
 mod plan;
 mod report;
@@ -10,6 +12,8 @@ mod tools;
 
 use std::collections::HashSet;
 use std::process::Command;
+
+pub(crate) use self::copy::hashed_copy;
 
 use self::cases::CASES;
 use self::contest::Contest;

@@ -10,17 +10,19 @@ const USAGE: &str = "\
 Usage: cargo xtask bench [CASE…] [OPTION…]
 
   --list           say what the cases are
-  --tools A,B      let only these take part (mica, podman, skopeo, umoci, tar)
+  --tools A,B      let only these take part (mica, podman, skopeo, umoci, tar, copy)
   --rounds N       measure each N times instead of what the case says
+  --quick          measure long jobs once and short ones five times
   --mica PATH      measure this binary instead of building the release
   --dir DIR        keep fixtures and stores here (needs 10 GB; in memory unless told)
-  --out FILE       write the report here instead of bench/results/DATE.md";
+  --out FILE       write the report here instead of bench/results/measured.md";
 
 /// What the command line asked for.
 pub(super) struct Plan {
     pub(super) cases: Vec<String>,
     pub(super) tools: Vec<String>,
     pub(super) rounds: Option<usize>,
+    pub(super) quick: bool,
     pub(super) mica: Option<PathBuf>,
     pub(super) folder: PathBuf,
     pub(super) out: Option<PathBuf>,
@@ -32,6 +34,7 @@ impl Plan {
             cases: Vec::new(),
             tools: TOOLS.map(str::to_string).to_vec(),
             rounds: None,
+            quick: false,
             mica: None,
             folder: fixtures::default_folder(),
             out: None,
@@ -55,6 +58,7 @@ impl Plan {
                 }
                 "--tools" => plan.tools = value()?.split(',').map(str::to_string).collect(),
                 "--rounds" => plan.rounds = Some(value()?.parse()?),
+                "--quick" => plan.quick = true,
                 "--mica" => plan.mica = Some(std::path::absolute(value()?)?),
                 "--dir" => plan.folder = std::path::absolute(value()?)?,
                 "--out" => plan.out = Some(std::path::absolute(value()?)?),
@@ -69,6 +73,15 @@ impl Plan {
 
     pub(super) fn wants(&self, case: &Case) -> bool {
         self.cases.is_empty() || self.cases.iter().any(|name| name == case.name)
+    }
+
+    /// How often a case is measured.
+    pub(super) fn rounds(&self, case: &Case) -> usize {
+        match (self.rounds, self.quick) {
+            (Some(rounds), _) => rounds,
+            (None, true) => (case.rounds / 3).clamp(1, 5),
+            (None, false) => case.rounds,
+        }
     }
 
     pub(super) fn takes_part(&self, tool: &str) -> bool {

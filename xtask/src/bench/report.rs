@@ -14,12 +14,17 @@ pub(crate) struct Row {
 }
 
 /// The figures of one row.
-struct Figures {
-    cpu: Duration,
-    wall: Duration,
+pub(super) struct Figures {
+    pub(super) cpu: Duration,
+    pub(super) wall: Duration,
     least_wall: Duration,
-    peak_kib: u64,
+    pub(super) peak_kib: u64,
     runs: usize,
+}
+
+/// The figures of a row that has any.
+pub(super) fn figures_of(row: &Row) -> Option<Figures> {
+    row.outcome.as_ref().ok().and_then(|runs| figures(runs))
 }
 
 /// The rows as a table in markdown; a ratio says how many times mica's figure it is.
@@ -32,8 +37,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
         let mica = rows
             .iter()
             .find(|other| other.case == row.case && other.tool == "mica")
-            .and_then(|other| other.outcome.as_ref().ok())
-            .and_then(|runs| figures(runs));
+            .and_then(figures_of);
         let line = match &row.outcome {
             Ok(runs) => figures(runs).map(|own| filled(row, &own, mica.as_ref())),
             Err(why) => Some(format!("| {} | {} | {why} | | | | | | |", row.case, row.tool)),
@@ -90,12 +94,12 @@ fn median(values: impl Iterator<Item = Duration>) -> Option<Duration> {
     Some((upper + lower) / 2)
 }
 
-fn ratio(theirs: Duration, mine: Duration) -> String {
+pub(super) fn ratio(theirs: Duration, mine: Duration) -> String {
     let ratio = theirs.as_secs_f64() / mine.as_secs_f64().max(1e-6);
     if ratio < 10.0 { format!("{ratio:.1} x") } else { format!("{ratio:.0} x") }
 }
 
-fn time(time: Duration) -> String {
+pub(super) fn time(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
         long if long >= 1.0 => format!("{long:.2} s"),
@@ -104,7 +108,7 @@ fn time(time: Duration) -> String {
     }
 }
 
-fn memory(kib: u64) -> String {
+pub(super) fn memory(kib: u64) -> String {
     format!("{:.1} MiB", kib as f64 / 1024.0)
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::{Result, process};
 
 /// All that can take part.
-pub(crate) const TOOLS: [&str; 5] = ["mica", "podman", "skopeo", "umoci", "tar"];
+pub(crate) const TOOLS: [&str; 6] = ["mica", "podman", "skopeo", "umoci", "tar", "copy"];
 
 /// A command line that can be run again and again.
 #[derive(Clone, Debug)]
@@ -123,6 +123,23 @@ impl Lab {
         self.on_storage(store, Step::new("skopeo", &all))
     }
 
+    /// One hashed sequential copy of a file, by this program.
+    pub(crate) fn hashed_copy(&self, from: &str, to: &str) -> Step {
+        let own = std::env::current_exe().map_or_else(|_| "xtask".to_string(), |path| text(&path));
+        Step::new(&own, &["hashed-copy", from, to])
+    }
+
+    /// The program that writes an index and does nothing else, and how it is built.
+    pub(crate) fn index_writer(&self) -> (String, Step) {
+        let target = crate::build::target_folder().unwrap_or_else(|_| self.folder.clone());
+        let cargo = crate::cargo().to_string_lossy().into_owned();
+        let manifest = text(&crate::workspace().join("Cargo.toml"));
+        let build = ["build", "--quiet", "--release", "--package", "image", "--example", "index"];
+        let place = ["--manifest-path", &manifest, "--target-dir", &text(&target)];
+        let program = text(&target.join("release/examples/index"));
+        (program, Step::new(&cargo, &[&build[..], &place[..]].concat()))
+    }
+
     /// Empties podman's and skopeo's store of that name.
     pub(crate) fn empty_storage(&self, store: &str) -> Step {
         self.podman(store, &["rmi", "--all", "--force"]).or_not()
@@ -156,6 +173,7 @@ pub(crate) fn absent(tool: &str, lab: &Lab) -> Option<String> {
     match tool {
         "mica" if lab.mica_binary().is_some() => None,
         "mica" => Some("left out".to_string()),
+        "copy" => None,
         other if process::exists(other) => None,
         _ => Some("not installed".to_string()),
     }
@@ -163,6 +181,9 @@ pub(crate) fn absent(tool: &str, lab: &Lab) -> Option<String> {
 
 /// One line on a tool: its version, in its own words.
 pub(crate) fn version(tool: &str, lab: &Lab) -> String {
+    if tool == "copy" {
+        return "reads, hashes (SHA-256) and writes a file once, in order".to_string();
+    }
     let program = if tool == "mica" { lab.mica_binary() } else { Some(Path::new(tool)) };
     let said =
         program.and_then(|program| process::capture(Command::new(program).arg("--version")).ok());

@@ -3,7 +3,7 @@
 /// The values of the first line of `text` that is not blank.
 ///
 /// Errors are in docker's words and count lines and bytes from one.
-pub(super) fn split_values(text: &str) -> Result<Vec<String>, String> {
+pub(crate) fn split_values(text: &str) -> Result<Vec<String>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
     }

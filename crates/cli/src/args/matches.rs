@@ -52,6 +52,11 @@ impl Matches {
         self.positionals.push(word.to_owned());
     }
 
+    /// Whether the command declares a flag of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
     /// Whether the flag `name` was given, with whatever value.
     pub fn given(&self, name: &str) -> bool {
         let flag = self.find(name).filter(|flag| flag.same_as.is_none());

@@ -29,6 +29,7 @@ mod wrap;
 
 pub use command::{Arity, Command};
 pub use complete::{Candidate, Complete, Completion, FileNames, complete};
+pub(crate) use csv::split_values;
 pub use error::UsageError;
 pub use flag::{Check, Flag, Kind};
 pub use help::render_help;

@@ -1,8 +1,8 @@
 //! `mica system df`.
 
-use engine::{DiskUsage, ImageRow, ImageUsage};
+use engine::{DiskUsage, ImageUsage};
 use serde_json::json;
-use spec::{Timestamp, human_size, human_size_3};
+use spec::{human_size, human_size_3};
 
 use super::images::ShownImage;
 use crate::context::Context;
@@ -55,6 +55,7 @@ struct Line {
 }
 
 impl Row for Line {
+    const KIND: &'static str = "*formatter.diskUsageImagesContext";
     const FIELDS: &'static [&'static str] =
         &["Active", "Reclaimable", "Size", "TotalCount", "Type"];
 
@@ -75,13 +76,11 @@ impl Row for Line {
 }
 
 fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
-    let now = Timestamp::now();
-    let shown: Vec<Shown> = usage
-        .images
-        .into_iter()
+    let DiskUsage { usage: all, images } = usage;
+    let shown: Vec<Shown> = ShownImage::all(images, false)
         .map(|image| {
-            let usage = usage.usage.images.get(&image.id).copied().unwrap_or_default();
-            Shown { image: shown(image, now), usage }
+            let usage = all.images.get(&image.image().id).copied().unwrap_or_default();
+            Shown { image, usage }
         })
         .collect();
     let format = context.matches().string("format").filter(|text| !matches!(*text, "" | "table"));
@@ -93,7 +92,6 @@ fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
     }
     context.ui.print("Images space usage:\n\n");
     rows(&context.ui, None, IMAGES, IMAGES, shown)?;
-    let all = &usage.usage;
     let size = |bytes: u64| human_size(bytes as f64);
     context.ui.print(&format!(
         "\nOn disk:\n\nBlobs: {}\nIndexes: {}\nCompressed layers kept beside their plain form: {}\n",
@@ -111,10 +109,6 @@ fn document(row: &Shown) -> serde_json::Value {
         _ => ((*name).to_owned(), json!(null)),
     };
     Shown::FIELDS.iter().map(text).collect::<serde_json::Map<_, _>>().into()
-}
-
-fn shown(image: ImageRow, now: Timestamp) -> ShownImage {
-    ShownImage { image, full: false, now }
 }
 
 struct Shown {

@@ -8,7 +8,8 @@ use spec::Timestamp;
 
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
-use crate::show::templated;
+use crate::show::{NO_TEMPLATE, templated};
+use crate::template::{Functions, Template};
 
 /// How long to wait before looking for new events.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -26,6 +27,11 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let mut conditions = Vec::new();
     for text in matches.list("filter").iter().filter(|text| !text.is_empty()) {
         conditions.push(Condition::parse(text)?);
+    }
+    // A template that is none shall not be found out with the first event.
+    let format = matches.string("format").filter(|text| !matches!(*text, "" | "json"));
+    if let Some(Err(error)) = format.map(|text| Template::parse(text, &Functions::docker())) {
+        return Err(Failure::new(format!("Error parsing format: {error}")).code(NO_TEMPLATE));
     }
     // Without --since only what happens from now on is of interest.
     let mut events = context.engine()?.events(since.or(Some(now)), until)?;
@@ -53,7 +59,10 @@ impl Condition {
             Some((key, value)) if KEYS.contains(&key) => {
                 Ok(Condition { key: key.to_owned(), value: value.to_owned() })
             }
-            _ => Err(Failure::new(format!("Error response from daemon: invalid filter '{text}'"))),
+            known => {
+                let key = known.map_or(text, |(key, _)| key);
+                Err(Failure::new(format!("Error response from daemon: invalid filter '{key}'")))
+            }
         }
     }
 

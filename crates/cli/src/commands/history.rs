@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::failure::Outcome;
 use crate::show::{Column, Row, rows};
 use crate::template::Value;
+use crate::ui::cut;
 
 const COLUMNS: &[Column] = &[
     ("ID", "IMAGE"),
@@ -81,7 +82,7 @@ impl Row for Shown {
             "CreatedSince" => self.created_at(),
             "CreatedBy" => {
                 let text = self.row.created_by.replace('\t', " ");
-                if self.full { text } else { ellipsis(&text, INSTRUCTION_LETTERS) }
+                if self.full { text } else { cut(&text, INSTRUCTION_LETTERS) }
             }
             "Size" if self.human => human_size_3(self.row.size as f64),
             "Size" => self.row.size.to_string(),
@@ -89,14 +90,4 @@ impl Row for Shown {
             _ => return None,
         }))
     }
-}
-
-/// A text cut to so many letters, the last of which then says that it was cut.
-fn ellipsis(text: &str, letters: usize) -> String {
-    if text.chars().count() <= letters {
-        return text.to_owned();
-    }
-    let mut cut: String = text.chars().take(letters - 1).collect();
-    cut.push('…');
-    cut
 }

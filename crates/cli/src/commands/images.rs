@@ -1,6 +1,9 @@
 //! `mica images`, `mica image ls`.
 
-use engine::{ImageRow, ListImages};
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use engine::{ImageList, ImageRow, ListImages};
 use spec::{Timestamp, human_duration, human_size_3};
 
 use super::filters;
@@ -25,20 +28,23 @@ const HEADERS: &[Column] = &[
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
-    if matches.flag("tree") {
-        return super::look::image_tree(context);
-    }
     let list = ListImages {
         all: matches.flag("all"),
         pattern: context.names().first().cloned(),
         filters: filters(context)?,
     };
+    if matches.flag("tree") {
+        return super::families::tree(context, &list);
+    }
     let images = context.engine()?.list(&list)?;
-    let (full, now) = (matches.flag("no-trunc"), Timestamp::now());
-    let shown: Vec<ShownImage> =
-        images.into_iter().map(|image| ShownImage { image, full, now }).collect();
+    let shown: Vec<ShownImage> = ShownImage::all(images, matches.flag("no-trunc")).collect();
     if matches.flag("quiet") && !matches.given("format") {
-        shown.iter().for_each(|row| context.ui.line(&row.id()));
+        let mut ids = String::new();
+        shown.iter().for_each(|row| {
+            row.write("ID", &mut ids);
+            ids.push('\n');
+        });
+        context.ui.print(&ids);
         return Ok(0);
     }
     let mut columns: Vec<Column> = vec![
@@ -51,23 +57,59 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if matches.flag("digests") {
         columns.insert(2, ("Digest", "DIGEST"));
     }
-    rows(&context.ui, matches.string("format"), &columns, HEADERS, shown)?;
+    let format =
+        matches.string("format").map(|format| with_digest(format, matches.flag("digests")));
+    rows(&context.ui, format.as_deref(), &columns, HEADERS, shown)?;
     Ok(0)
 }
 
-/// An image as it is shown.
+/// With `--digests`, docker adds the column to a table of the user's own too.
+fn with_digest(format: &str, digests: bool) -> Cow<'_, str> {
+    let own = format.strip_prefix("table").is_some_and(|template| !template.trim().is_empty());
+    match digests && own && !format.contains("{{.Digest}}") {
+        true => format!("{format}\t{{{{.Digest}}}}").into(),
+        false => format.into(),
+    }
+}
+
+/// An image as it is shown: a row of a list.
 pub(super) struct ShownImage {
-    pub(super) image: ImageRow,
-    pub(super) full: bool,
-    pub(super) now: Timestamp,
+    list: Rc<ImageList>,
+    at: usize,
+    full: bool,
+    now: Timestamp,
 }
 
 impl ShownImage {
-    fn id(&self) -> String {
-        match self.full {
-            true => self.image.id.to_string(),
-            false => self.image.id.0.short(),
-        }
+    /// All rows of a list; `full` shows whole ids.
+    pub(super) fn all(list: ImageList, full: bool) -> impl Iterator<Item = ShownImage> {
+        let (list, now) = (Rc::new(list), Timestamp::now());
+        (0..list.len()).map(move |at| ShownImage { list: Rc::clone(&list), at, full, now })
+    }
+
+    /// The image that is shown.
+    pub(super) fn image(&self) -> ImageRow<'_> {
+        self.list.row(self.at)
+    }
+
+    fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+        const NONE: &str = "<none>";
+        let image = self.image();
+        Some(match name {
+            "ID" if self.full => image.id.to_string().into(),
+            "ID" => image.id.0.short().into(),
+            "Repository" => image.name.map_or(NONE, |name| name.familiar_name()).into(),
+            "Tag" => image.name.and_then(|name| name.tag()).unwrap_or(NONE).into(),
+            "Digest" => image.digest().unwrap_or(NONE).into(),
+            "CreatedSince" => since(image.created(), self.now).into(),
+            "CreatedAt" => {
+                image.created().map_or_else(|| "N/A".into(), |time| time.docker_local().into())
+            }
+            "Size" => human_size_3(image.size() as f64).into(),
+            "Platform" => image.platform().short().into(),
+            "Containers" | "SharedSize" | "UniqueSize" => "N/A".into(),
+            _ => return None,
+        })
     }
 }
 
@@ -88,23 +130,11 @@ impl Row for ShownImage {
     ];
 
     fn field(&self, name: &str) -> Option<Value> {
-        let none = || "<none>".to_owned();
-        let image = &self.image;
-        Some(Value::Str(match name {
-            "ID" => self.id(),
-            "Repository" => image.name.as_ref().map_or_else(none, |name| name.familiar_name()),
-            "Tag" => {
-                let tag = image.name.as_ref().and_then(|name| name.tag());
-                tag.map_or_else(none, str::to_owned)
-            }
-            "Digest" => image.digest.clone().unwrap_or_else(none),
-            "CreatedSince" => since(image.created, self.now),
-            "CreatedAt" => image.created.map_or_else(|| "N/A".to_owned(), |t| t.docker_local()),
-            "Size" => human_size_3(image.size as f64),
-            "Platform" => image.platform.short(),
-            "Containers" | "SharedSize" | "UniqueSize" => "N/A".to_owned(),
-            _ => return None,
-        }))
+        self.text(name).map(|text| Value::Str(text.into_owned()))
+    }
+
+    fn write(&self, name: &str, out: &mut String) {
+        out.push_str(&self.text(name).unwrap_or_default());
     }
 }
 

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use engine::{Engine, EngineError};
 use serde_json::Value;
 
-use super::platform;
+use super::bare_platform;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
-use crate::show::{indented, templated};
+use crate::show::{self, indented, templated};
 use crate::template::{self, Functions, MissingKey, Object, Template, Unset};
 
 /// The kinds of things that docker can inspect.
@@ -24,11 +24,10 @@ const TYPES: [&str; 10] = [
     "task",
     "volume",
 ];
-/// The exit code for a template that is none.
-const NO_TEMPLATE: u8 = 64;
 
 pub(crate) fn image(context: &Context) -> Outcome {
-    let platform = platform(context)?;
+    let text = context.matches().string("platform").filter(|text| !text.is_empty());
+    let platform = text.map(bare_platform).transpose()?;
     let engine = context.engine()?;
     show(context, &|name| Ok(engine.inspect(name, platform.as_ref())?))
 }
@@ -58,11 +57,11 @@ pub(crate) fn any(context: &Context) -> Outcome {
 }
 
 /// Shows all that is found, then says what is not.
-fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Failure>) -> Outcome {
+pub(super) fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Failure>) -> Outcome {
     let format = context.matches().string("format").filter(|format| !format.is_empty());
     if let Some(format) = format.filter(|format| *format != "json") {
         let parsed = Template::parse(format, &Functions::docker());
-        parsed.map_err(|error| Failure::from(error).code(NO_TEMPLATE))?;
+        parsed.map_err(|error| Failure::from(error).code(show::NO_TEMPLATE))?;
     }
     let mut found = Vec::new();
     let mut failures = Vec::new();
@@ -93,7 +92,13 @@ fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Failure>) -> 
     match failures.is_empty() {
         true => Ok(0),
         false => {
-            failures.iter().for_each(|failure| context.ui.warn(failure.first_line()));
+            for failure in &failures {
+                // What docker says too is said as docker says it; our own errors say why.
+                match failure.first_line().starts_with("error: ") {
+                    true => _ = failure.tell(&context.ui),
+                    false => context.ui.warn(failure.first_line()),
+                }
+            }
             Err(Failure::silent(1))
         }
     }

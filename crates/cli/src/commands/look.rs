@@ -4,6 +4,7 @@ use engine::{DiffEntry, FileRow, TreeRow, WhyRow};
 use serde_json::json;
 use spec::{Timestamp, human_size, human_size_3};
 
+use super::formatted;
 use crate::context::Context;
 use crate::failure::Outcome;
 use crate::show::{Column, Row, rows};
@@ -161,31 +162,26 @@ fn mode_text(mode: u32) -> String {
     text
 }
 
-pub(crate) fn tree(context: &Context) -> Outcome {
-    image_tree(context)
-}
-
 /// Layers and the images on them, drawn as a tree.
-pub(super) fn image_tree(context: &Context) -> Outcome {
+pub(crate) fn tree(context: &Context) -> Outcome {
     let found = context.engine()?.layer_tree()?;
-    if context.matches().string("format") == Some("json") {
-        for row in &found {
-            context.ui.line(&tree_json(row).to_string());
-        }
+    if formatted(context, found.iter().map(tree_json))? {
         return Ok(0);
     }
     for row in &found {
-        let indent = "  ".repeat(row.depth);
-        let size = human_size_3(row.size as f64);
-        let chain = context.ui.paint(Colour::Faint, &row.chain.0.short());
-        let mut line = format!("{indent}{chain} {size}");
+        let mut pieces = vec![
+            (None, "  ".repeat(row.depth)),
+            (Some(Colour::Faint), row.chain.0.short()),
+            (None, format!(" {}", human_size_3(row.size as f64))),
+        ];
         for (id, names) in &row.images {
             let names = if names.is_empty() { "<none>".to_owned() } else { names.join(", ") };
             let total = human_size_3(row.total as f64);
-            let names = context.ui.paint(Colour::Green, &names);
-            line.push_str(&format!("  {names} ({}, {total} in all)", id.0.short()));
+            pieces.push((None, "  ".to_owned()));
+            pieces.push((Some(Colour::Green), names));
+            pieces.push((None, format!(" ({}, {total} in all)", id.0.short())));
         }
-        context.ui.line(&line);
+        context.ui.line(&context.ui.fitted(&pieces));
     }
     Ok(0)
 }

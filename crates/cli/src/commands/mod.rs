@@ -2,8 +2,10 @@
 
 pub(crate) mod check;
 pub(crate) mod completion;
+pub(crate) mod create;
 pub(crate) mod df;
 pub(crate) mod events;
+mod families;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod import;
@@ -19,7 +21,9 @@ pub(crate) mod rmi;
 pub(crate) mod save;
 pub(crate) mod tag;
 pub(crate) mod version;
+pub(crate) mod volume;
 
+use std::collections::BTreeMap;
 use std::io;
 
 use engine::ImageFilter;
@@ -40,6 +44,11 @@ fn parse_platform(text: &str) -> Result<Platform, Failure> {
     Platform::parse(text).map_err(|error| Failure::new(format!("invalid platform: {error}")))
 }
 
+/// The same where docker's client does not say what it is about.
+fn bare_platform(text: &str) -> Result<Platform, Failure> {
+    Platform::parse(text).map_err(|error| Failure::new(error.to_string()))
+}
+
 /// The conditions that `--filter` gives.
 fn filters(context: &Context) -> Result<Vec<ImageFilter>, Failure> {
     let list = context.matches().list("filter").iter().filter(|text| !text.is_empty());
@@ -58,6 +67,15 @@ fn formatted(
         show::document(&context.ui, Some(format), &document)?;
     }
     Ok(true)
+}
+
+/// `name=value` pairs; a name alone has an empty value.
+fn pairs(values: &[String]) -> BTreeMap<String, String> {
+    let split = |text: &String| match text.split_once('=') {
+        Some((name, value)) => (name.to_owned(), value.to_owned()),
+        None => (text.clone(), String::new()),
+    };
+    values.iter().map(split).collect()
 }
 
 /// Names as people write them.

@@ -1,13 +1,13 @@
 //! `mica image prune`, `mica system prune`.
 
-use engine::{PruneImages, Pruned, Removed};
+use engine::{ImageFilter, PruneImages, Pruned, Removed};
 use serde_json::json;
 use spec::human_size;
 
 use super::rmi::document;
 use super::{filters, formatted};
 use crate::context::Context;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 
 const DANGLING: &str = "WARNING! This will remove all dangling images.";
 const ALL: &str =
@@ -31,8 +31,18 @@ pub(crate) fn system(context: &Context) -> Outcome {
         true => "all images without at least one container associated to them",
         false => "all dangling images",
     };
+    // There are no volumes yet, so there is none to remove; the filter is refused all the same.
+    let until = |filter: &ImageFilter| matches!(filter, ImageFilter::Until(_));
+    if matches.flag("volumes") && request.filters.iter().any(until) {
+        let words = "ERROR: The \"until\" filter is not supported with \"--volumes\"";
+        return Err(Failure::new(words));
+    }
+    let volumes = match matches.flag("volumes") {
+        true => "  - all anonymous volumes not used by at least one container\n",
+        false => "",
+    };
     let warning = format!(
-        "WARNING! This will remove:\n  - {images}\n  - whatever unfinished work has left behind\n\n{SURE}"
+        "WARNING! This will remove:\n{volumes}  - {images}\n  - whatever unfinished work has left behind\n\n{SURE}"
     );
     if !sure(context, &warning) {
         return Ok(0);
@@ -41,9 +51,9 @@ pub(crate) fn system(context: &Context) -> Outcome {
 }
 
 /// Asks, unless told not to. Where standard output is for documents, the question stays out of it.
-fn sure(context: &Context, question: &str) -> bool {
+pub(super) fn sure(context: &Context, question: &str) -> bool {
     let matches = context.matches();
-    let aside = matches.string("format").is_some_and(|text| !text.is_empty());
+    let aside = matches.has("format") && matches.string("format").is_some_and(|t| !t.is_empty());
     matches.flag("force") || context.ui.confirm(question, aside)
 }
 

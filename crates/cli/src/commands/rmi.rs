@@ -3,7 +3,7 @@
 use engine::{Kind, RemoveImages, Removed};
 use serde_json::{Value, json};
 
-use super::{formatted, parse_platform};
+use super::{bare_platform, formatted};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -12,7 +12,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let force = matches.flag("force");
     let mut platforms = Vec::new();
     for text in matches.list("platform") {
-        platforms.push(Some(parse_platform(text)?));
+        platforms.push(Some(bare_platform(text)?));
     }
     if platforms.is_empty() {
         platforms.push(None);

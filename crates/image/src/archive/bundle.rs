@@ -1,15 +1,15 @@
 //! Parts by name: in a tar file that can be read anywhere, or in a folder.
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::{ArchiveError, DOCUMENT_BYTES};
+use super::{ArchiveError, DOCUMENT_BYTES, Parts};
 use crate::tar::{EntryKind, Limits, TarReader};
-use crate::tree::clean;
 
 /// A part, opened.
 pub struct Part {
@@ -42,19 +42,9 @@ pub trait Bundle: Sync {
 /// The members of a tar file that can be read at any place.
 pub struct TarBundle {
     file: File,
-    members: BTreeMap<Vec<u8>, Member>,
+    members: Parts<Range<u64>>,
 }
 
-#[derive(Clone, Debug)]
-enum Member {
-    At { offset: u64, bytes: u64 },
-    Link(Vec<u8>),
-}
-
-/// Links among members lead somewhere within so many steps.
-const MAX_LINKS: usize = 8;
-/// An archive of images has few members; one of files has many.
-const MAX_MEMBERS: u64 = 1 << 20;
 /// A header, and perhaps a long name before it.
 const HEADER_BUFFER: usize = 4 << 10;
 
@@ -62,31 +52,22 @@ impl TarBundle {
     /// Finds the members of a plain tar file without reading their data.
     pub fn open(file: File) -> Result<TarBundle, ArchiveError> {
         let end = file.metadata().map_err(ArchiveError::Source)?.len();
-        let mut members = BTreeMap::new();
+        let mut members = Parts::default();
         let mut at = 0;
-        for _ in 0..MAX_MEMBERS {
-            let slice = Slice { file: file.try_clone().map_err(ArchiveError::Source)?, at, end };
+        loop {
+            let slice = Slice { file: &file, at, end };
             // A reader for each header: what lies between two of them is leapt over, not read.
             let mut tar =
                 TarReader::new(BufReader::with_capacity(HEADER_BUFFER, slice), Limits::default());
             let Some(entry) = tar.next().map_err(ArchiveError::Tar)? else { break };
             let data = at + entry.data_offset;
             at = (data + entry.stored_size).next_multiple_of(512);
-            let name = clean(&entry.path).join(&b'/');
-            let member = match entry.kind {
+            match entry.kind {
                 EntryKind::File if entry.sparse.is_none() => {
-                    Member::At { offset: data, bytes: entry.size }
+                    members.add(&entry, data..data + entry.size)?;
                 }
-                // Old archives point from one image's folder to another's layer.
-                EntryKind::Symlink(target) => {
-                    let folder = name.rsplitn(2, |byte| *byte == b'/').nth(1).unwrap_or(b"");
-                    let path = [folder, b"/", target.as_slice()].concat();
-                    Member::Link(clean(&path).join(&b'/'))
-                }
-                EntryKind::Hardlink(target) => Member::Link(clean(&target).join(&b'/')),
-                _ => continue,
-            };
-            members.insert(name, member);
+                _ => members.add_link(&entry)?,
+            }
         }
         Ok(TarBundle { file, members })
     }
@@ -99,34 +80,31 @@ impl TarBundle {
 
 impl Bundle for TarBundle {
     fn open(&self, name: &str) -> Result<Option<Part>, ArchiveError> {
-        let mut name = clean(name.as_bytes()).join(&b'/');
-        for _ in 0..MAX_LINKS {
-            match self.members.get(&name) {
-                None => return Ok(None),
-                Some(Member::Link(target)) => name = target.clone(),
-                Some(Member::At { offset, bytes }) => {
-                    let file = self.file.try_clone().map_err(ArchiveError::Source)?;
-                    let reader = Box::new(Slice { file, at: *offset, end: offset + bytes });
-                    return Ok(Some(Part { reader, bytes: *bytes }));
-                }
-            }
-        }
-        Ok(None)
+        self.members.get(name).map(|place| Part::of_file(&self.file, place.clone())).transpose()
+    }
+}
+
+impl Part {
+    /// A piece of a file; its reader leaves the file's own position alone.
+    pub fn of_file(file: &File, place: Range<u64>) -> Result<Part, ArchiveError> {
+        let file = file.try_clone().map_err(ArchiveError::Source)?;
+        let reader = Box::new(Slice { file, at: place.start, end: place.end });
+        Ok(Part { reader, bytes: place.end - place.start })
     }
 }
 
 /// A piece of a file, read without touching the file's own position.
-struct Slice {
-    file: File,
+struct Slice<F> {
+    file: F,
     at: u64,
     end: u64,
 }
 
-impl Read for Slice {
+impl<F: Borrow<File>> Read for Slice<F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
-        let bytes = self.file.read_at(&mut buffer[..wanted], self.at)?;
+        let bytes = self.file.borrow().read_at(&mut buffer[..wanted], self.at)?;
         if bytes == 0 && wanted > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -1,15 +1,17 @@
 //! Archives that carry images: docker's own form, OCI layouts, both in one, and skopeo's `dir:`.
 //!
 //! A [`Bundle`] is a set of named parts: the members of a tar file, the files of a folder, or what
-//! was set down of a stream. [`read_bundle`] says which images the parts make up.
+//! became of a stream. [`read_bundle`] says which images the parts make up.
 
 mod bundle;
 mod dir;
+mod parts;
 mod plan;
 mod write;
 
 pub use bundle::{Bundle, FolderBundle, Part, TarBundle};
 pub use dir::plan_dir;
+pub use parts::Parts;
 pub use plan::{ArchiveError, Bundled, BundledLayer, Original, read_bundle};
 pub use write::{ArchiveContent, ArchiveImage, ArchivePlan, Member, merge_index, plan_archive};
 

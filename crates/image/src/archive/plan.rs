@@ -34,6 +34,8 @@ pub enum ArchiveError {
     Missing { name: String },
     #[error("{name} in the archive is {got}")]
     WrongBytes { name: String, got: Digest },
+    #[error("the archive has more than {limit} parts, or too long names: no archive of images has")]
+    TooManyParts { limit: usize },
     #[error(
         "the archive is neither a docker archive (no manifest.json) nor an OCI layout (no index.json)"
     )]

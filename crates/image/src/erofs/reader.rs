@@ -235,6 +235,36 @@ impl IndexReader {
         self.own_data(link)
     }
 
+    /// Whether a file's bytes lie here and not in the tar: a sparse file's.
+    fn is_sparse(&self, file: &IndexInode) -> bool {
+        file.is_file() && file.size > 0 && file.tar_offset.is_none()
+    }
+
+    /// Reads bytes of a sparse file, holes as zeros; they are here if the tar was kept when the
+    /// index was written.
+    pub fn read_sparse(
+        &self,
+        file: &IndexInode,
+        at: u64,
+        buffer: &mut [u8],
+    ) -> Result<(), IndexError> {
+        let end = at.checked_add(buffer.len() as u64);
+        if !self.is_sparse(file) || end.is_none_or(|end| end > file.size) {
+            return Err(IndexError::Damaged("a sparse file was expected"));
+        }
+        self.file.read_exact_at(buffer, file.start + at).map_err(IndexError::Read)
+    }
+
+    /// Where a sparse file has data at or behind an offset; its size if only a hole follows.
+    pub fn next_data(&self, file: &IndexInode, at: u64) -> Result<u64, IndexError> {
+        if !self.is_sparse(file) {
+            return Err(IndexError::Damaged("a sparse file was expected"));
+        }
+        let data = sys::fs::next_data(&self.file, file.start.saturating_add(at));
+        let data = data.map_err(IndexError::Read)?.map(|data| data.saturating_sub(file.start));
+        Ok(data.unwrap_or(file.size).min(file.size))
+    }
+
     /// A file's extended attributes, overlay's mark of an opaque folder among them.
     pub fn xattrs(&self, inode: &IndexInode) -> Result<Vec<(Vec<u8>, Vec<u8>)>, IndexError> {
         let start = inode.nid.0 * NID_UNIT + INODE_BYTES;

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use super::{Marks, Ownership};
-use crate::erofs::Nid;
+use crate::erofs::{IndexInode, Nid};
 use crate::layer::FileSink;
 use crate::merged::{Merge, Merged, Origin};
 use crate::tar::Entry;
@@ -58,6 +58,11 @@ struct Verify<'a> {
     numbers: HashMap<u64, (usize, Nid)>,
 }
 
+fn has_other_time(stat: &rustix::fs::Stat, inode: &IndexInode) -> bool {
+    let time = (stat.st_mtime, stat.st_mtime_nsec as u32);
+    TIMES.contains(&inode.mtime.0) && time != inode.mtime
+}
+
 /// As deep as layers may be.
 const MAX_DEPTH: usize = 2048;
 
@@ -94,8 +99,12 @@ impl Verify<'_> {
                 }
             }
         }
-        let stranger = there.next();
-        Ok(stranger.map(|name| format!("{} is not of the layer", name.escape_ascii())))
+        if let Some(stranger) = there.next() {
+            return Ok(Some(format!("{} is not of the layer", stranger.escape_ascii())));
+        }
+        let stat = sys::fs::stat(folder, b".".as_slice())?;
+        let is_other = has_other_time(&stat, &merge.top().inode);
+        Ok(is_other.then(|| "its time has changed".to_owned()))
     }
 
     fn entries(&self, folder: &Merge) -> io::Result<Vec<(Vec<u8>, Merge)>> {
@@ -130,7 +139,6 @@ impl Verify<'_> {
             return if is_mark { Ok(None) } else { wrong("kind") };
         }
         let (uid, gid) = self.owners.on_disk(inode.uid, inode.gid)?;
-        let (seconds, nanos) = inode.mtime;
         if stat.st_mode & S_IFMT != inode.mode & S_IFMT {
             return wrong("kind");
         }
@@ -140,8 +148,8 @@ impl Verify<'_> {
         if (stat.st_uid, stat.st_gid) != (uid, gid) {
             return wrong("owner");
         }
-        let time = (stat.st_mtime, stat.st_mtime_nsec as u32);
-        if TIMES.contains(&seconds) && time != (seconds, nanos) {
+        // A folder's time says only that something in it changed: first comes what that is.
+        if !inode.is_folder() && has_other_time(&stat, inode) {
             return wrong("time");
         }
         if inode.is_file() && stat.st_size as u64 != inode.size {

@@ -249,6 +249,11 @@ impl LayerTree {
         self.apparent_bytes
     }
 
+    /// How much memory it takes, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory
+    }
+
     /// The number of files ever made; some may be gone again.
     pub fn inode_count(&self) -> usize {
         self.inodes.len()

@@ -1,5 +1,8 @@
 //! A stack looked through without mounting it: what is where, and what differs.
 
+use std::os::unix::fs::FileExt;
+
+use image::erofs::{IndexError, IndexReader};
 use image::merged::{Change, Merge, Merged, Origin, diff};
 use testkit::oracle::apply;
 use testkit::{Kind, Layer, Tree, random};
@@ -209,4 +212,55 @@ fn nothing_is_in_no_layers() {
     assert!(nothing.find(&[b"a"]).unwrap().is_none());
     let mut never = |_: &Origin, _: &Origin| unreachable!();
     diff(&nothing, &Merged::new(Vec::new()), 0, &mut never, &mut |_| unreachable!()).unwrap();
+}
+
+/// The stack of one layer in whose index one file's number stands for another's.
+fn damaged(layer: &Layer, put: &[&[u8]], instead_of: &[&[u8]]) -> Merged {
+    let tar = layer.tar();
+    let tree = crate::tree_of(layer);
+    let file = crate::index_file(&tree, &tar);
+    let mut bytes = vec![0; file.metadata().unwrap().len() as usize];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    let index = IndexReader::open(file.try_clone().unwrap()).unwrap();
+    let number = |path: &[&[u8]]| -> [u8; 8] {
+        let nid = format!("{:?}", index.find(path).unwrap().unwrap().nid());
+        let digits: String = nid.chars().filter(char::is_ascii_digit).collect();
+        digits.parse::<u64>().unwrap().to_le_bytes()
+    };
+    let (new, old) = (number(put), number(instead_of));
+    for at in 0..bytes.len() - 8 {
+        if bytes[at..at + 8] == old {
+            bytes[at..at + 8].copy_from_slice(&new);
+        }
+    }
+    file.write_all_at(&bytes, 0).unwrap();
+    Merged::new(vec![IndexReader::open(file).unwrap()])
+}
+
+#[test]
+fn a_damaged_index_is_never_walked_for_ever() {
+    let layer = Layer::new().file("a/b/c/d/file", "x").file("a/z/file", "y");
+    let whole = merged(std::slice::from_ref(&layer));
+    let ways: [(&[&[u8]], &[&[u8]]); 3] = [
+        // A ring of all folders, a folder in itself, and one folder in two.
+        (&[], &[b"a", b"b", b"c"]),
+        (&[b"a", b"b"], &[b"a", b"b", b"c"]),
+        (&[b"a", b"b"], &[b"a", b"z"]),
+    ];
+    for (put, instead_of) in ways {
+        let ring = damaged(&layer, put, instead_of);
+        let root = ring.root().unwrap().unwrap();
+        let mut shown = 0;
+        let walked = ring.walk(&root, &mut Vec::new(), &mut |_, _| {
+            shown += 1;
+            Ok(())
+        });
+        assert!(matches!(walked, Err(IndexError::Damaged(_))), "{walked:?}");
+        assert!(shown < 20, "{shown}");
+        let mut never = |_: &Origin, _: &Origin| true;
+        for (one, two) in [(&whole, &ring), (&ring, &whole), (&ring, &ring)] {
+            let found = diff(one, two, 0, &mut never, &mut |_| {});
+            assert!(matches!(found, Err(IndexError::Damaged(_))), "{found:?}");
+        }
+    }
 }

@@ -87,8 +87,8 @@ impl Store {
             }
             Some((path, holds)) => {
                 let changed = content.zip(tree).and_then(|(content, tree)| content.finish(&tree));
-                let differs = || self.folder_fault(chain, &path, holds, layers);
-                changed.map_or_else(differs, |why| Ok(Some(why)))?
+                // A missing or shortened file has other content too: the nearer cause comes first.
+                self.folder_fault(chain, &path, holds, layers)?.or(changed)
             }
             None => None,
         };

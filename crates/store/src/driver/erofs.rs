@@ -9,12 +9,13 @@ use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use image::folder::Marks;
 use spec::ChainId;
-use sys::lock::Mode;
 
-use super::{Driver, DriverKind, Made, Stacked, UnpackedFolder, chains_in};
+use super::{Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, top};
 use crate::error::{Result, StoreError};
 use crate::paths::{Paths, create_private};
+use crate::run::{self, MOUNTING};
 
 pub(super) struct Erofs {
     paths: Paths,
@@ -35,7 +36,8 @@ impl Erofs {
     }
 
     fn mount_layer(&self, layer: &Stacked, target: &Path) -> Result<()> {
-        let _alone = self.mounting()?;
+        run::seclude(&self.paths)?;
+        let _alone = run::hold(&self.paths, MOUNTING)?;
         if sys::mount::is_mounted(target).unwrap_or(false) {
             return Ok(());
         }
@@ -47,22 +49,7 @@ impl Erofs {
                 std::io::ErrorKind::NotFound => StoreError::NoLayer(layer.chain),
                 _ => StoreError::Mount { driver: DriverKind::Erofs, source },
             })?;
-        sys::mount::attach(&mount, target).map_err(StoreError::io("mount on", target))
-    }
-
-    /// Only one process mounts or unmounts layers at a time.
-    fn mounting(&self) -> Result<File> {
-        let run = self.paths.run();
-        create_private(run)?;
-        let path = run.join("mounting");
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(StoreError::io("open", &path))?;
-        sys::lock::lock(&file, Mode::Exclusive).map_err(StoreError::io("lock", &path))?;
-        Ok(file)
+        sys::mount::attach(&mount, target).map_err(StoreError::mount("mount on", target))
     }
 }
 
@@ -100,12 +87,35 @@ impl Driver for Erofs {
         sys::mount::overlay(&lower, None, &[]).map_err(mount)
     }
 
+    fn branch(&self, stack: &[Stacked], folder: &Path) -> Result<()> {
+        let below = stack.last().map(|layer| self.layer(layer)).transpose()?;
+        top::branch(below.as_ref().map(AsFd::as_fd), folder)
+    }
+
+    fn writable(&self, stack: &[Stacked], folder: &Path, lasting: Lasting) -> Result<OwnedFd> {
+        let layers = stack.iter().map(|layer| self.layer(layer)).collect::<Result<Vec<_>>>()?;
+        top::mount(&self.paths, &layers, folder, Marks::Trusted, lasting)
+    }
+
+    fn top(&self, folder: &Path) -> Top {
+        Top::Changes { folder: top::upper(folder), marks: Marks::Trusted }
+    }
+
+    fn rest(&self, stack: &[Stacked]) {
+        for layer in stack {
+            // What was read stays in memory as the mount's; the tar's own pages are a second copy.
+            // They are a cache: if they cannot go, nothing is lost.
+            let _ = File::open(self.paths.blob(&layer.diff.0))
+                .and_then(|tar| sys::fs::drop_cache(&tar));
+        }
+    }
+
     fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>> {
         let target = self.paths.layer_mount(chain);
         if target.exists() {
-            let _alone = self.mounting()?;
+            let _alone = run::hold(&self.paths, MOUNTING)?;
             while sys::mount::is_mounted(&target).unwrap_or(false) {
-                sys::mount::detach(&target).map_err(StoreError::io("unmount", &target))?;
+                sys::mount::detach(&target).map_err(StoreError::mount("unmount", &target))?;
             }
             let _ = fs::remove_dir(&target);
         }

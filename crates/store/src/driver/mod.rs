@@ -3,6 +3,7 @@
 mod erofs;
 mod overlay;
 mod probe;
+mod top;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -129,6 +130,32 @@ pub struct Stacked {
     pub diff: DiffId,
 }
 
+/// Whether what is written to the top of a stack is to be kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lasting {
+    /// It is a container's.
+    Kept,
+    /// It goes with the process that wrote it, so nothing needs to be synced.
+    ThrownAway,
+}
+
+/// What a driver has of the top of a stack.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Top {
+    /// A folder of changes, with marks for what they hide.
+    Changes {
+        /// Where it is.
+        folder: PathBuf,
+        /// How the marks are written.
+        marks: Marks,
+    },
+    /// A whole tree, changed.
+    Whole {
+        /// Where it is.
+        folder: PathBuf,
+    },
+}
+
 /// One way to keep snapshots.
 ///
 /// The life of a layer with a driver:
@@ -139,7 +166,9 @@ pub struct Stacked {
 ///    what is there already changes nothing.
 /// 3. `view`, any number of times and from any number of processes at once. A layer's mounts are
 ///    shared: the same file of the same layer is in the page cache once.
-/// 4. `remove`, when no view or snapshot uses it and nothing stands on it. Removing what is not
+/// 4. `branch` once and `writable` any number of times, one after another, for a snapshot with a
+///    writable top; what is written goes to the top alone.
+/// 5. `remove`, when no view or snapshot uses it and nothing stands on it. Removing what is not
 ///    there is no error, so that a crash in the middle can be repeated.
 ///
 /// The store calls the methods in this order and holds leases and locks; a driver keeps no state
@@ -162,6 +191,19 @@ pub trait Driver: Send + Sync {
 
     /// A detached, read-only mount of a stack, bottom first.
     fn view(&self, stack: &[Stacked]) -> Result<OwnedFd>;
+
+    /// Prepares the writable top of a stack in `folder`, which is new and empty.
+    fn branch(&self, stack: &[Stacked], folder: &Path) -> Result<()>;
+
+    /// A detached, writable mount of a stack under the top that `branch` prepared. A top is mounted
+    /// by one at a time.
+    fn writable(&self, stack: &[Stacked], folder: &Path, lasting: Lasting) -> Result<OwnedFd>;
+
+    /// What a top holds.
+    fn top(&self, folder: &Path) -> Top;
+
+    /// A view of these layers has gone; what memory holds of them twice may go too.
+    fn rest(&self, _stack: &[Stacked]) {}
 
     /// What belongs to a layer and must go with it; `remove` has already let go of it.
     fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>>;

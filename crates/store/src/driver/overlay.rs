@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use image::folder::{Holds, Marks, Ownership};
 use spec::ChainId;
 
-use super::{Driver, DriverKind, Made, Stacked, UnpackedFolder, chains_in};
+use super::{Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, top};
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
 
@@ -26,6 +26,11 @@ impl Overlay {
 
     fn folder(&self, chain: &ChainId) -> PathBuf {
         self.paths.folder(DriverKind::Overlay.as_str(), chain)
+    }
+
+    fn open(&self, layer: &Stacked) -> Result<OwnedFd> {
+        let folder = self.folder(&layer.chain);
+        sys::fs::open_folder(&folder).map_err(StoreError::io("open", &folder))
     }
 }
 
@@ -69,15 +74,25 @@ impl Driver for Overlay {
             sys::mount::make_read_only(&view).map_err(mount)?;
             return Ok(view);
         }
-        let open = |layer: &Stacked| {
-            let folder = self.folder(&layer.chain);
-            sys::fs::open_folder(&folder).map_err(StoreError::io("open", &folder))
-        };
-        let layers = stack.iter().map(open).collect::<Result<Vec<_>>>()?;
+        let layers = stack.iter().map(|layer| self.open(layer)).collect::<Result<Vec<_>>>()?;
         let lower: Vec<_> = layers.iter().rev().map(|layer| layer.as_fd()).collect();
         let options: &[(&str, &str)] =
             if self.marks == Marks::User { &[("userxattr", "")] } else { &[] };
         sys::mount::overlay(&lower, None, options).map_err(mount)
+    }
+
+    fn branch(&self, stack: &[Stacked], folder: &Path) -> Result<()> {
+        let below = stack.last().map(|layer| self.open(layer)).transpose()?;
+        top::branch(below.as_ref().map(AsFd::as_fd), folder)
+    }
+
+    fn writable(&self, stack: &[Stacked], folder: &Path, lasting: Lasting) -> Result<OwnedFd> {
+        let layers = stack.iter().map(|layer| self.open(layer)).collect::<Result<Vec<_>>>()?;
+        top::mount(&self.paths, &layers, folder, self.marks, lasting)
+    }
+
+    fn top(&self, folder: &Path) -> Top {
+        Top::Changes { folder: top::upper(folder), marks: self.marks }
     }
 
     fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>> {

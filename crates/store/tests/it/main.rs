@@ -12,4 +12,6 @@ mod events;
 mod full_disk;
 mod leases;
 mod reboot;
+mod snapshots;
 mod usage;
+mod views;

@@ -63,7 +63,7 @@ fn a_settings_file_with_mistakes_names_them() {
         run.complains(125, part);
         assert!(run.out.is_empty() && run.err.starts_with("error: "), "{run}");
     };
-    check("data_root = '/x'", "unknown field `data_root`");
+    check("data_root = '/x'", "did you mean `data-root`?");
     check("data-root = 7", "is not a settings file: invalid type");
     check("data-root = ", "is not a settings file: ");
     check("storage-driver = 'zfs'", "unknown storage driver");
@@ -100,6 +100,15 @@ fn logging() {
     let run = mica.run("--config settings.toml images -q");
     assert!(run.err.contains("debug: run root "), "{run}");
     mica.run("-l warn images -q").prints("");
+    // The environment comes before the file, and flags before both.
+    let mica = mica.with("MICA_LOG_LEVEL", "warn");
+    mica.run("--config settings.toml images -q").prints("");
+    assert!(mica.run("-l debug images -q").err.contains("debug: run root "));
+    let mica = mica.with("MICA_LOG_LEVEL", "debug");
+    assert!(mica.run("images -q").err.contains("debug: run root "));
+    mica.run("-l info images -q").prints("");
+    let mica = mica.with("MICA_LOG_LEVEL", "loud");
+    mica.run("images -q").complains(125, "invalid logging level: loud");
 }
 
 #[test]
@@ -132,6 +141,40 @@ fn unknown_words() {
     mica.run("help nope").complains(1, "unknown help topic: nope");
     let run = mica.run("");
     assert!(run.code == 0 && run.out.is_empty() && run.err.contains("Usage:  mica"), "{run}");
+}
+
+#[test]
+fn looking_makes_no_store() {
+    let mica = Mica::new();
+    for line in [
+        "--help",
+        "images --help",
+        "--version",
+        "version",
+        "version --format json",
+        "completion bash",
+        "__complete ''",
+        "__complete image inspect ''",
+        "__completeNoDesc rmi b",
+    ] {
+        mica.ok(line);
+    }
+    mica.run("images --nope");
+    mica.run("images --tree -q");
+    assert!(!mica.root().exists(), "{:?}", mica.root());
+    mica.ok("images");
+    assert!(mica.root().exists());
+}
+
+#[test]
+fn completion_without_descriptions() {
+    let mica = Mica::new();
+    assert!(mica.ok("__complete image insp").starts_with("inspect\tDisplay"));
+    assert!(mica.ok("__completeNoDesc image insp").starts_with("inspect\t\n"));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = mica.ok(&format!("completion {shell} --no-descriptions"));
+        assert!(script.contains(" __completeNoDesc ") && !script.contains(" __complete "));
+    }
 }
 
 #[test]

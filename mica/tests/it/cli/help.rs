@@ -32,11 +32,10 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("system events", &[]),
     ("system df", &[]),
-    // Volumes come with containers.
-    ("system prune", &["--volumes"]),
-    ("completion bash", &["--no-descriptions"]),
-    ("completion fish", &["--no-descriptions"]),
-    ("completion zsh", &["--no-descriptions"]),
+    ("system prune", &[]),
+    ("completion bash", &[]),
+    ("completion fish", &[]),
+    ("completion zsh", &[]),
 ];
 
 /// Commands that docker does not have.

@@ -118,3 +118,93 @@ fn verbs_that_tell() {
         assert!(serde_json::from_str::<Value>(first).is_ok(), "{line}: {out}");
     }
 }
+
+/// The fields that the document promises in a section, with their types; rows of several fields
+/// stand for each of them, and parts of fields (`Files[].Kind`) are left to others.
+fn documented(section: &str) -> Vec<(String, String)> {
+    let document = include_str!("../../../../docs/json.md");
+    let start = document.find(&format!("\n## {section}\n")).unwrap_or_else(|| panic!("{section}"));
+    let text = &document[start + 1..];
+    let text = &text[..text.find("\n## ").unwrap_or(text.len())];
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    rows.flat_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let kind = cells[2].split(':').next().unwrap().to_owned();
+        let names = cells[1].split('`').skip(1).step_by(2).map(str::to_owned);
+        names.map(|name| (name, kind.clone())).collect::<Vec<_>>()
+    })
+    .filter(|(name, _)| !name.contains("[]"))
+    .collect()
+}
+
+fn is_of(kind: &str, value: &Value) -> bool {
+    match kind {
+        "string" => value.is_string(),
+        "number" => value.is_u64(),
+        "object" => value.is_object(),
+        "true or false" => value.is_boolean(),
+        "list of strings" => value.as_array().is_some_and(|l| l.iter().all(Value::is_string)),
+        "list of objects" => value.as_array().is_some_and(|l| l.iter().all(Value::is_object)),
+        "list of pairs of strings" => value.as_array().is_some_and(|list| {
+            list.iter().all(|pair| pair.as_array().is_some_and(|pair| pair.len() == 2))
+        }),
+        kind => panic!("{kind} is no type that the document explains"),
+    }
+}
+
+/// Every line of a command has the fields of a section, of the types it says, and no others.
+#[track_caller]
+fn keeps_its_word(mica: &Mica, line: &str, section: &str) {
+    let (promised, out) = (documented(section), mica.ok(line));
+    assert!(!promised.is_empty() && !out.is_empty(), "{section}: {promised:?}");
+    for text in out.lines() {
+        let row: Value = serde_json::from_str(text).unwrap();
+        let row = row.as_object().unwrap();
+        for (name, kind) in &promised {
+            let value = row.get(name).unwrap_or_else(|| panic!("{line}: no {name} in {text}"));
+            assert!(is_of(kind, value), "{line}: {name} is no {kind}: {value}");
+        }
+        for name in row.keys() {
+            assert!(promised.iter().any(|(known, _)| known == name), "{line}: {name} in {text}");
+        }
+    }
+}
+
+#[test]
+fn fields_and_their_types_are_as_documented() {
+    let mica = Mica::new();
+    mica.load(&app());
+    let base = Image::new(&["base"]).layer(testkit::Layer::new().file("x", "x"), "COPY x");
+    mica.load(&base);
+    for (line, section) in [
+        ("images --format json", "images, image ls"),
+        ("image tree --format json", "image tree"),
+        ("history --format json app:1.0", "history, image history"),
+        ("history --format json -H=false app:1.0", "history, image history"),
+        ("info --format json", "info, system info"),
+        ("image diff --format json base app:1.0", "image diff"),
+        ("image files --format json app:1.0", "image files"),
+        ("image why --format json app:1.0 /etc/motd", "image why"),
+        ("load --format json -i fixture.tar", "load"),
+        ("save --format json -o x.tar app:1.0 base", "save, image export-layout"),
+        ("import --format json fixture.tar other", "import"),
+        ("system check --format json", "system check"),
+        ("events --format json --since 10m --until 0s", "events, system events"),
+        ("image prune -f --format json", "image prune, system prune"),
+    ] {
+        if line.starts_with("events") {
+            // Docker counts this end in whole seconds.
+            std::thread::sleep(std::time::Duration::from_millis(1100));
+        }
+        keeps_its_word(&mica, line, section);
+    }
+}
+
+#[test]
+fn fields_of_mounts_are_as_documented() {
+    need_root!();
+    let mica = Mica::new();
+    mica.load(&app());
+    mica.ok("image mount app:1.0");
+    keeps_its_word(&mica, "image mount --format json", "image mount");
+}

@@ -1,5 +1,6 @@
 //! Every command and flag: what it prints, where, and how it ends.
 
+mod cache;
 mod global;
 mod help;
 mod history;
@@ -13,6 +14,8 @@ mod prune;
 mod rmi;
 mod save;
 mod shipping;
+mod sparse;
+mod stream;
 mod system;
 mod tag;
 mod terminal;

@@ -49,15 +49,28 @@ fn by_id_and_prefix() {
         [|id: &str| id.to_owned(), |id: &str| id[7..].to_owned(), |id: &str| id[7..19].to_owned()]
     {
         let id = mica.load(&app());
-        mica.ok("tag app:1.0 app:2.0");
-        // All names of one repository go with the id.
+        // The only name goes with the id.
         let run = mica.run(&format!("rmi {}", pick(&id)));
         assert!(
-            run.out.starts_with(&format!("Untagged: app:1.0\nUntagged: app:2.0\nDeleted: {id}\n")),
+            run.out.starts_with(&format!("Untagged: app:1.0\nDeleted: {id}\n")) && run.code == 0,
             "{run}"
         );
         assert_eq!(mica.ok("images -aq"), "");
     }
+}
+
+#[test]
+fn several_tags_of_one_repository_are_a_conflict_too() {
+    // So says the daemon, whatever its words about repositories.
+    let mica = Mica::new();
+    let id = mica.load(&app());
+    mica.ok("tag app:1.0 app:2.0");
+    mica.run(&format!("rmi {id}")).complains(1, "(must be forced) - image is referenced in");
+    assert_eq!(mica.ok("images -q").lines().count(), 2, "nothing happened");
+    let run = mica.run(&format!("rmi -f {}", short(&id)));
+    let expected = format!("Untagged: app:1.0\nUntagged: app:2.0\nDeleted: {id}\n");
+    assert!(run.out.starts_with(&expected) && run.code == 0, "{run}");
+    mica.must_be_empty();
 }
 
 #[test]
@@ -116,10 +129,15 @@ fn a_mounted_image_is_a_conflict() {
     mica.run("rmi app:1.0").fails(
         1,
         &format!(
-            "Error response from daemon: conflict: unable to delete {id} (cannot be forced) - image \
+            "Error response from daemon: conflict: unable to delete {id} (must be forced) - image \
              is mounted at {path}\n"
         ),
     );
+    // The advice works, and so does what the error says.
+    let advice = format!("hint: `mica image unmount {id}` first, or use --force to do both\n");
+    mica.run("rmi app:1.0").complains(1, &advice);
+    mica.ok(&format!("image unmount {id}"));
+    mica.ok("image mount app:1.0");
     assert_eq!(mica.ok("images -q app:1.0"), id, "nothing happened");
     // Another name may go.
     mica.ok("tag app:1.0 app:2.0");

@@ -68,6 +68,26 @@ fn bars_are_drawn_for_long_work_unless_quiet() {
 }
 
 #[test]
+fn trees_are_cut_to_the_window() {
+    need_programs!("script", "stty");
+    let mica = Mica::new().with("NO_COLOR", "1");
+    mica.import("registry.example.com/a-rather-long-name/that-does-not-fit:nightly");
+    for columns in [40, 60, 100] {
+        for line in ["images --tree", "image tree"] {
+            let (text, code) = mica.on_terminal(columns, line).unwrap();
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(code == 0 && widest <= columns as usize, "{columns}: {text}");
+        }
+    }
+    let (text, _) = mica.on_terminal(60, "images --tree").unwrap();
+    assert!(text.contains("registry.example…") && !text.contains("EXTRA"), "{text}");
+    let (text, _) = mica.on_terminal(40, "image tree").unwrap();
+    assert!(text.contains('…'), "{text}");
+    // Nobody cuts what goes into a file.
+    assert!(mica.ok("image tree").contains("in all)"));
+}
+
+#[test]
 fn tables_and_help_at_any_width() {
     need_programs!("script", "stty");
     let mica = Mica::new();

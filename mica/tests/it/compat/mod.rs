@@ -8,4 +8,5 @@ mod peers;
 mod podman;
 mod real;
 mod skopeo;
+mod templates;
 mod umoci;

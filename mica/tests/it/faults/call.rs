@@ -1,10 +1,11 @@
-//! What a held system call is about to do: whether it changes anything, and how to say so.
+//! What a held system call is about to do: whether it changes or reads anything of the store, and
+//! how to say so.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use sys::trace::Call;
+use sys::trace::{Call, READING};
 
 /// Flags of `open`: writing, reading and writing, making, emptying.
 const OPENS_TO_CHANGE: u64 = 0o1 | 0o2 | 0o100 | 0o1000;
@@ -19,13 +20,26 @@ pub(super) fn changes(call: &Call) -> bool {
         "openat2" => return memory(call, call.arguments[2], 8).is_none_or(|how| opens(&how)),
         "ioctl" => return CLONES.contains(&call.arguments[1]),
         "write" | "writev" => return call.arguments[0] != 2,
-        _ => return true,
+        name => return READING.iter().all(|(known, _)| *known != name),
     };
     flags & OPENS_TO_CHANGE != 0
 }
 
 fn opens(how: &[u8]) -> bool {
     how.try_into().is_ok_and(|flags| u64::from_ne_bytes(flags) & OPENS_TO_CHANGE != 0)
+}
+
+/// Whether a call opens something below a folder for reading, or reads from it.
+pub(super) fn reads(call: &Call, below: &Path) -> bool {
+    let about = match call.name {
+        "openat" | "openat2" => at(call, call.arguments[0], call.arguments[1]),
+        "open" => path(call, call.arguments[0]),
+        name if READING.iter().any(|(known, _)| *known == name) => {
+            descriptor(call, call.arguments[0])
+        }
+        _ => return false,
+    };
+    Path::new(&about).starts_with(below)
 }
 
 /// Whether a call is one that a full disk can refuse.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use testkit::Mounted;
 
@@ -108,13 +108,23 @@ impl Ground {
         Ok((file("out")?, file("error")?))
     }
 
+    /// Lets what commands say go to another folder: it is not the store's disk that words need.
+    pub(super) fn speak_into(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        fs::remove_dir_all(self.folder.join("said"))?;
+        std::os::unix::fs::symlink(folder, self.folder.join("said"))
+    }
+
     /// What a command that has ended has said.
     pub(super) fn heard(&self, who: &str, status: ExitStatus) -> io::Result<Said> {
         let text = |kind| -> io::Result<String> {
             let bytes = fs::read(self.folder.join("said").join(format!("{who}-{kind}")))?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
-        Ok(Said { out: text("out")?, error: text("error")?, status })
+        // What is said of a store is the same wherever it lies.
+        let below = format!("{}/", self.folder.display());
+        let error = text("error")?.replace(&below, "");
+        Ok(Said { out: text("out")?, error, status })
     }
 
     /// Runs mica to its end, with an input through a pipe if it is to have one.
@@ -164,7 +174,20 @@ impl Ground {
         let targets = table.lines().filter_map(|line| line.split(' ').nth(4));
         let below = targets.filter_map(|target| Path::new(target).strip_prefix(&self.run).ok());
         let inner = |path: &Path| path.iter().skip(1).collect::<PathBuf>().display().to_string();
-        below.map(inner).collect()
+        // The run root is a mount of its own.
+        below.map(inner).filter(|inner| !inner.is_empty()).collect()
+    }
+
+    /// Lets nobody write to the data root until it is thawed.
+    pub(super) fn freeze(&self) -> io::Result<()> {
+        let mount = sys::mount::clone(&self.root, false)?;
+        sys::mount::make_read_only(&mount)?;
+        sys::mount::attach(&mount, &self.root)
+    }
+
+    /// Takes that back.
+    pub(super) fn thaw(&self) -> io::Result<()> {
+        sys::mount::detach(&self.root)
     }
 
     /// Takes away everything that is mounted below the folder.
@@ -194,26 +217,10 @@ impl Said {
 
 /// Waits for a program; one that takes too long is killed.
 pub(super) fn wait(child: &mut std::process::Child) -> io::Result<ExitStatus> {
-    wait_until(child, Instant::now() + PATIENCE)?.map_or_else(
-        || {
-            child.kill()?;
-            child.wait()?;
-            Err(io::Error::new(io::ErrorKind::TimedOut, "it does not end"))
-        },
-        Ok,
-    )
-}
-
-/// Waits for a program until then.
-pub(super) fn wait_until(
-    child: &mut std::process::Child,
-    then: Instant,
-) -> io::Result<Option<ExitStatus>> {
-    loop {
-        let ended = child.try_wait()?;
-        if ended.is_some() || Instant::now() >= then {
-            return Ok(ended);
-        }
-        std::thread::sleep(Duration::from_micros(300));
+    if sys::trace::has_ended(child, PATIENCE)? {
+        return child.wait();
     }
+    child.kill()?;
+    child.wait()?;
+    Err(io::Error::new(io::ErrorKind::TimedOut, "it does not end"))
 }

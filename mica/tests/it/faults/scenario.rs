@@ -39,14 +39,21 @@ pub(super) struct Scenario {
     pub output: Option<&'static str>,
     /// Whether it takes several steps, each of which can be seen.
     pub in_steps: bool,
+    /// Whether it changes nothing at all.
+    pub only_looks: bool,
     /// How many users more or less the mounts of all images have afterwards.
     pub users: i64,
 }
 
 const fn scenario(name: &'static str, command: &'static [&'static str]) -> Scenario {
     let (start, prepare): (_, &[&[&str]]) = (Start::Images, &[]);
-    let (input, done, output, in_steps, users) = (None, None, None, false, 0);
-    Scenario { name, start, prepare, command, input, done, output, in_steps, users }
+    let (input, done, output, in_steps, only_looks, users) = (None, None, None, false, false, 0);
+    Scenario { name, start, prepare, command, input, done, output, in_steps, only_looks, users }
+}
+
+/// A command that only looks.
+const fn looking(name: &'static str, command: &'static [&'static str]) -> Scenario {
+    Scenario { only_looks: true, ..scenario(name, command) }
 }
 
 const MOUNTED: &[&[&str]] = &[&["image", "mount", "app:1"]];
@@ -58,7 +65,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("import", &["import", "-c", "CMD sh", "@root.tar", "new:1"]),
     Scenario { input: Some("root.tar.gz"), ..scenario("import gz", &["import", "-", "other:1"]) },
     scenario("import known", &["import", "@other.tar", "again:1"]),
-    Scenario { start: Start::Nothing, ..scenario("first load", &["load", "-i", "@app-layout.tar"]) },
+    Scenario {
+        start: Start::Nothing,
+        ..scenario("first load", &["load", "-i", "@app-layout.tar"])
+    },
     scenario("load", &["load", "-i", "@big.tar"]),
     scenario("load gz", &["load", "-i", "@big.tar.gz"]),
     scenario("load layout", &["load", "-i", "@big-layout.tar"]),
@@ -86,14 +96,22 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { start: Start::Littered, ..scenario("system prune", &["system", "prune", "-f"]) },
     scenario("sync", &["system", "sync"]),
     Scenario { users: 1, ..scenario("mount", &["image", "mount", "app:1"]) },
-    Scenario { users: 1, prepare: MOUNTED, ..scenario("mount again", &["image", "mount", "app:1"]) },
+    Scenario {
+        users: 1,
+        prepare: MOUNTED,
+        ..scenario("mount again", &["image", "mount", "app:1"])
+    },
     Scenario {
         users: -1,
         prepare: MOUNTED,
         done: Some("is not mounted"),
         ..scenario("unmount", &["image", "unmount", "app:1"])
     },
-    Scenario { prepare: TWICE, in_steps: true, ..scenario("unmount all", &["image", "unmount", "-a"]) },
+    Scenario {
+        prepare: TWICE,
+        in_steps: true,
+        ..scenario("unmount all", &["image", "unmount", "-a"])
+    },
     Scenario {
         output: Some("saved.tar"),
         ..scenario("save", &["save", "-o", "saved.tar", "app:1", "base:1"])
@@ -108,6 +126,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         in_steps: true,
         ..scenario("repair", &["system", "check", "--repair"])
     },
+    looking("list", &["images", "-a", "--digests"]),
+    looking("inspect", &["image", "inspect", "app:1", "other:1"]),
+    looking("history", &["history", "app:1"]),
+    looking("files", &["image", "files", "app:1"]),
+    looking("df", &["system", "df", "-v"]),
+    looking("check", &["system", "check"]),
 ];
 
 /// Makes a store for commands to work on.

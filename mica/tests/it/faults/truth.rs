@@ -55,9 +55,12 @@ impl Named {
     /// Whether every part of this is either as before or as after, and nothing is missing that is
     /// there in both.
     pub(super) fn is_between(&self, before: &Named, after: &Named) -> bool {
-        let between = |here: &BTreeMap<String, Value>, one: &BTreeMap<_, _>, two: &BTreeMap<_, _>| {
+        let between = |here: &BTreeMap<String, Value>,
+                       one: &BTreeMap<_, _>,
+                       two: &BTreeMap<_, _>| {
             let keys: BTreeSet<&String> = here.keys().chain(one.keys()).chain(two.keys()).collect();
-            keys.iter().all(|key| here.get(*key) == one.get(*key) || here.get(*key) == two.get(*key))
+            keys.iter()
+                .all(|key| here.get(*key) == one.get(*key) || here.get(*key) == two.get(*key))
         };
         between(&self.images, &before.images, &after.images)
             && between(&self.names, &before.names, &after.names)
@@ -160,7 +163,8 @@ pub(super) fn read_archive(path: &Path) -> Result<BTreeMap<String, Vec<String>>,
         let mut diffs = Vec::new();
         for layer in image["Layers"].as_array().into_iter().flatten() {
             let mut plain = Vec::new();
-            let (_, mut reader) = expand(part(layer)?.as_slice()).map_err(|e| bad(&e.to_string()))?;
+            let (_, mut reader) =
+                expand(part(layer)?.as_slice()).map_err(|e| bad(&e.to_string()))?;
             reader.read_to_end(&mut plain).map_err(|error| bad(&error.to_string()))?;
             diffs.push(Digest::of(&plain).to_string());
         }
@@ -188,7 +192,7 @@ pub(super) fn trees(ground: &Ground) -> Result<BTreeMap<String, Tree>, String> {
         let tree = Tree::read(Path::new(path)).map_err(|error| format!("{id}: {error}"))?;
         trees.insert((*id).to_owned(), tree);
     }
-    ground.must(&["image", "unmount", "-a"])?;
+    ground.unmount();
     match trees.len() == ids.len() {
         true => Ok(trees),
         false => Err(format!("not all images were mounted: {told}")),

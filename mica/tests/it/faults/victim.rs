@@ -2,12 +2,12 @@
 //! there while another command works on the same store.
 
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sys::trace::{Call, Seen, Watch};
+use sys::trace::{CHANGING, Call, READING, Seen, Watch};
 
-use super::call::{changes, describe, takes_space};
-use super::ground::{Ground, PATIENCE, Said, wait, wait_until};
+use super::call::{changes, describe, reads, takes_space};
+use super::ground::{Ground, PATIENCE, Said, wait};
 use super::scenario::Scenario;
 
 /// What happens before the call.
@@ -19,13 +19,42 @@ pub(super) enum Deed {
     BadDevice,
     /// The call fails: there is no space.
     NoSpace,
+    /// The call, which reads, fails: the device cannot do it.
+    Unreadable,
     /// Another process does the same; in its midst the first one is killed.
     KillBeside,
     /// Another command works on the same store; then the first one goes on.
     Meanwhile(&'static [&'static str]),
 }
 
-/// A call to come before, counted from 0 among those that change something.
+impl Deed {
+    /// Whether it befalls calls that read, not those that change something.
+    pub(super) fn is_about_reading(self) -> bool {
+        self == Deed::Unreadable
+    }
+
+    /// The command that works beside the first one, and after it.
+    pub(super) fn beside(self) -> Option<&'static [&'static str]> {
+        match self {
+            Deed::Meanwhile(words) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// What the report calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Deed::Kill => "kill",
+            Deed::BadDevice => "EIO",
+            Deed::NoSpace => "ENOSPC",
+            Deed::Unreadable => "EIO reading",
+            Deed::KillBeside => "kill beside",
+            Deed::Meanwhile(_) => "meeting",
+        }
+    }
+}
+
+/// A call to come before, counted from 0 among those that change something, or that read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Blow {
     /// Which call.
@@ -42,6 +71,8 @@ pub(super) struct Ended {
     pub struck: bool,
     /// What it said.
     pub said: Said,
+    /// What the other command said, if there was one.
+    pub other: Option<Said>,
 }
 
 /// A call that was made.
@@ -51,6 +82,8 @@ pub(super) struct Step {
     pub text: String,
     /// Whether a full disk could have refused it.
     pub takes_space: bool,
+    /// Whether it reads, and changes nothing.
+    pub reads: bool,
 }
 
 /// How long a second command may work before the first goes on: it may wait for the first.
@@ -58,8 +91,13 @@ const HEADSTART: Duration = Duration::from_millis(60);
 
 /// Runs a scenario's command on a ground, with a blow or undisturbed. Every call is put into words
 /// only where nothing happens, else the one that the blow comes before.
-pub(super) fn run(ground: &Ground, scenario: &Scenario, blow: Option<Blow>) -> Result<Ended, String> {
-    let mut scene = Scene::begin(ground, scenario).map_err(|error| format!("spawn: {error}"))?;
+pub(super) fn run(
+    ground: &Ground,
+    scenario: &Scenario,
+    blow: Option<Blow>,
+) -> Result<Ended, String> {
+    let mut scene =
+        Scene::begin(ground, scenario, blow).map_err(|error| format!("spawn: {error}"))?;
     let told = scene.play(scenario, blow);
     if told.is_err() {
         // Whatever went wrong, nothing must be left behind that still runs.
@@ -69,9 +107,9 @@ pub(super) fn run(ground: &Ground, scenario: &Scenario, blow: Option<Blow>) -> R
     drop(scene.feeder.take().map(std::thread::JoinHandle::join));
     let other = scene.finish_other();
     told?;
-    other?;
+    let other = other?;
     let said = ground.heard("victim", status?).map_err(|error| error.to_string())?;
-    Ok(Ended { calls: scene.calls, struck: scene.struck, said })
+    Ok(Ended { calls: scene.calls, struck: scene.struck, said, other })
 }
 
 struct Scene<'a> {
@@ -85,14 +123,22 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn begin(ground: &'a Ground, scenario: &Scenario) -> std::io::Result<Scene<'a>> {
+    fn begin(
+        ground: &'a Ground,
+        scenario: &Scenario,
+        blow: Option<Blow>,
+    ) -> std::io::Result<Scene<'a>> {
         let (out, error) = ground.scribe("victim")?;
         let mut command = ground.mica(scenario.command);
         command.stdout(out).stderr(error);
         if scenario.input.is_some() {
             command.stdin(Stdio::piped());
         }
-        let (mut child, watch) = sys::trace::spawn(&mut command)?;
+        let tables = match blow.is_none_or(|blow| blow.deed.is_about_reading()) {
+            true => &[CHANGING, READING][..],
+            false => &[CHANGING],
+        };
+        let (mut child, watch) = sys::trace::spawn(&mut command, tables)?;
         let feeder = scenario.input.map(|name| ground.feed(&mut child, name)).transpose()?;
         let (other, calls) = (None, Vec::new());
         Ok(Scene { ground, child, watch, feeder, other, calls, struck: false })
@@ -108,7 +154,12 @@ impl<'a> Scene<'a> {
                 Seen::Silence => return Err("it hangs".to_owned()),
                 Seen::Call(call) => call,
             };
-            if !changes(&call) {
+            let reads = !changes(&call);
+            let counts = match blow {
+                Some(blow) if blow.deed.is_about_reading() != reads => false,
+                _ => !reads || self::reads(&call, &self.ground.root),
+            };
+            if !counts {
                 self.watch.allow(&call).map_err(failed)?;
                 continue;
             }
@@ -117,7 +168,7 @@ impl<'a> Scene<'a> {
                 true => describe(&call, &self.ground.folder),
                 false => String::new(),
             };
-            self.calls.push(Step { text, takes_space: takes_space(&call) });
+            self.calls.push(Step { text, takes_space: takes_space(&call), reads });
             match here {
                 None => self.watch.allow(&call).map_err(failed)?,
                 Some(blow) => {
@@ -137,7 +188,7 @@ impl<'a> Scene<'a> {
         const ENOSPC: i32 = 28;
         match deed {
             Deed::Kill => self.child.kill(),
-            Deed::BadDevice => self.watch.fail(call, EIO),
+            Deed::BadDevice | Deed::Unreadable => self.watch.fail(call, EIO),
             Deed::NoSpace => self.watch.fail(call, ENOSPC),
             Deed::KillBeside => {
                 self.begin_other(scenario.command, scenario.input)?;
@@ -160,20 +211,15 @@ impl<'a> Scene<'a> {
         }
         let mut child = command.spawn()?;
         let feeder = input.map(|name| self.ground.feed(&mut child, name)).transpose()?;
-        wait_until(&mut child, Instant::now() + HEADSTART)?;
+        sys::trace::has_ended(&child, HEADSTART)?;
         self.other = Some((child, feeder));
         Ok(())
     }
 
-    /// The other command must work, whatever happened to the first.
-    fn finish_other(&mut self) -> Result<(), String> {
-        let Some((mut child, feeder)) = self.other.take() else { return Ok(()) };
+    fn finish_other(&mut self) -> Result<Option<Said>, String> {
+        let Some((mut child, feeder)) = self.other.take() else { return Ok(None) };
         let status = wait(&mut child).map_err(|error| format!("the other: {error}"))?;
         drop(feeder.map(std::thread::JoinHandle::join));
-        let said = self.ground.heard("other", status).map_err(|error| error.to_string())?;
-        match said.status.success() {
-            true => Ok(()),
-            false => Err(format!("the other {}", said.told())),
-        }
+        self.ground.heard("other", status).map(Some).map_err(|error| error.to_string())
     }
 }

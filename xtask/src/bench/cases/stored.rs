@@ -55,7 +55,9 @@ pub(super) fn mount(lab: &Lab) -> Vec<Contender> {
     vec![
         Contender::new("mica", lab.mica("deep", &mount))
             .once(lab.mica("deep", &load))
-            .after(lab.mica("deep", &unmount)),
+            .after(lab.mica("deep", &unmount))
+            // A layer's mount stays until the layer goes.
+            .last(lab.mica("deep", &["rmi", "deep:1"])),
         Contender::new("podman", lab.podman("deep", &mount))
             .once(lab.podman("deep", &load))
             .after(lab.podman("deep", &unmount)),
@@ -70,6 +72,8 @@ pub(super) fn unmount(lab: &Lab) -> Vec<Contender> {
         Contender::new("mica", lab.mica("deep", &unmount))
             .once(lab.mica("deep", &load))
             .before(lab.mica("deep", &mount))
+            // A layer's mount stays until the layer goes.
+            .last(lab.mica("deep", &["rmi", "deep:1"]))
             .last(lab.delete("mica-deep")),
         Contender::new("podman", lab.podman("deep", &unmount))
             .once(lab.podman("deep", &load))

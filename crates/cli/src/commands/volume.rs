@@ -1,0 +1,212 @@
+//! `mica volume`.
+
+use std::collections::BTreeMap;
+
+use engine::{CreateVolume, Engine, Volume};
+use spec::human_size;
+
+use super::inspect::show as show_documents;
+use super::prune::sure;
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+use crate::show::{Column, Row, rows};
+use crate::template::Value;
+
+pub(crate) fn create(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let flag = matches.string("name").filter(|name| !name.is_empty());
+    let name = match (context.names().first(), flag) {
+        (Some(_), Some(_)) => {
+            return Err(Failure::new(
+                "conflicting options: cannot specify a volume-name through both --name and as a positional arg",
+            ));
+        }
+        (name, flag) => name.cloned().or(flag.map(str::to_owned)),
+    };
+    let request = CreateVolume {
+        name,
+        driver: matches.string("driver").unwrap_or_default().to_owned(),
+        options: super::pairs(matches.list("opt")),
+        labels: super::pairs(matches.list("label")),
+    };
+    let volume = context.engine()?.create_volume(request)?;
+    context.ui.line(&volume.name);
+    Ok(0)
+}
+
+pub(crate) fn inspect(context: &Context) -> Outcome {
+    let engine = context.engine()?;
+    show_documents(context, &|name| {
+        let volume = engine.volume(name)?;
+        serde_json::to_value(&volume).map_err(|error| Failure::new(error.to_string()))
+    })
+}
+
+const COLUMNS: &[Column] = &[("Driver", "DRIVER"), ("Name", "VOLUME NAME")];
+const HEADERS: &[Column] = &[
+    ("Driver", "DRIVER"),
+    ("Name", "VOLUME NAME"),
+    ("Scope", "SCOPE"),
+    ("Mountpoint", "MOUNTPOINT"),
+    ("Labels", "LABELS"),
+    ("Links", "LINKS"),
+    ("Size", "SIZE"),
+    ("Group", "GROUP"),
+    ("Availability", "AVAILABILITY"),
+    ("Status", "STATUS"),
+];
+
+pub(crate) fn list(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let engine = context.engine()?;
+    let filter = Filter::parse(matches.list("filter"))?;
+    let used = if filter.dangling.is_some() { Some(engine.used_volumes()?) } else { None };
+    let wanted = |volume: &Volume| {
+        let dangling = used.as_ref().map(|used| !used.contains(&volume.name));
+        filter.takes(volume) && (filter.dangling.is_none() || filter.dangling == dangling)
+    };
+    let volumes: Vec<Volume> = engine.volumes()?.into_iter().filter(wanted).collect();
+    if matches.flag("quiet") && !matches.given("format") {
+        volumes.iter().for_each(|volume| context.ui.line(&volume.name));
+        return Ok(0);
+    }
+    let shown = volumes.into_iter().map(Shown).collect();
+    rows(&context.ui, matches.string("format"), COLUMNS, HEADERS, shown)?;
+    Ok(0)
+}
+
+struct Shown(Volume);
+
+impl Row for Shown {
+    const KIND: &'static str = "*formatter.volumeContext";
+    const FIELDS: &'static [&'static str] = &[
+        "Availability",
+        "Driver",
+        "Group",
+        "Labels",
+        "Links",
+        "Mountpoint",
+        "Name",
+        "Scope",
+        "Size",
+        "Status",
+    ];
+
+    fn field(&self, name: &str) -> Option<Value> {
+        let volume = &self.0;
+        Some(Value::Str(match name {
+            "Name" => volume.name.clone(),
+            "Driver" => volume.driver.clone(),
+            "Scope" => volume.scope.clone(),
+            "Mountpoint" => volume.mountpoint.display().to_string(),
+            "Labels" => {
+                let label = |(name, value): (&String, &String)| format!("{name}={value}");
+                let labels: Vec<_> = volume.labels.iter().flatten().map(label).collect();
+                labels.join(",")
+            }
+            "Links" | "Size" | "Group" | "Availability" | "Status" => "N/A".to_owned(),
+            _ => return None,
+        }))
+    }
+}
+
+pub(crate) fn remove(context: &Context) -> Outcome {
+    let engine = context.engine()?;
+    let force = context.matches().flag("force");
+    let mut code = 0;
+    for name in context.names() {
+        match engine.remove_volume(name, force) {
+            Ok(()) => context.ui.line(name),
+            Err(error) => code = Failure::from(error).tell(&context.ui),
+        }
+    }
+    if code == 0 { Ok(0) } else { Err(Failure::silent(code)) }
+}
+
+const ANONYMOUS: &str =
+    "WARNING! This will remove anonymous local volumes not used by at least one container.";
+const ALL: &str = "WARNING! This will remove all local volumes not used by at least one container.";
+const SURE: &str = "Are you sure you want to continue? [y/N] ";
+
+pub(crate) fn prune(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let filter = Filter::parse(matches.list("filter"))?;
+    let all = matches.flag("all") || filter.all == Some(true);
+    let warning = if all { ALL } else { ANONYMOUS };
+    if !sure(context, &format!("{warning}\n{SURE}")) {
+        return Ok(0);
+    }
+    let engine: Engine = context.engine()?;
+    let wanted = |volume: &Volume| (all || volume.is_anonymous()) && filter.takes(volume);
+    let (removed, bytes) = engine.prune_volumes(wanted)?;
+    if !removed.is_empty() {
+        context.ui.line("Deleted Volumes:");
+        removed.iter().for_each(|name| context.ui.line(name));
+        context.ui.line("");
+    }
+    context.ui.line(&format!("Total reclaimed space: {}", human_size(bytes as f64)));
+    Ok(0)
+}
+
+/// Which volumes are meant.
+#[derive(Default)]
+struct Filter {
+    dangling: Option<bool>,
+    all: Option<bool>,
+    drivers: Vec<String>,
+    names: Vec<String>,
+    labels: Vec<(String, Option<String>)>,
+    not_labels: Vec<(String, Option<String>)>,
+}
+
+impl Filter {
+    fn parse(texts: &[String]) -> Result<Filter, Failure> {
+        let mut filter = Filter::default();
+        for text in texts.iter().filter(|text| !text.is_empty()) {
+            let (key, value) = text.split_once('=').unwrap_or((text, ""));
+            match key.trim().to_lowercase().as_str() {
+                "dangling" => filter.dangling = Some(truth("dangling", value)?),
+                "all" => filter.all = Some(truth("all", value)?),
+                "driver" => filter.drivers.push(value.to_owned()),
+                "name" => filter.names.push(value.to_owned()),
+                "label" => filter.labels.push(label(value)),
+                "label!" => filter.not_labels.push(label(value)),
+                other => {
+                    return Err(Failure::new(format!(
+                        "Error response from daemon: invalid filter '{other}'"
+                    )));
+                }
+            }
+        }
+        Ok(filter)
+    }
+
+    fn takes(&self, volume: &Volume) -> bool {
+        let empty = BTreeMap::new();
+        let labels = volume.labels.as_ref().unwrap_or(&empty);
+        let has = |(name, value): &(String, Option<String>)| {
+            labels.get(name).is_some_and(|own| value.as_ref().is_none_or(|value| value == own))
+        };
+        (self.drivers.is_empty() || self.drivers.contains(&volume.driver))
+            && (self.names.is_empty() || self.names.iter().any(|part| volume.name.contains(part)))
+            && self.labels.iter().all(has)
+            && !self.not_labels.iter().any(has)
+    }
+}
+
+fn label(text: &str) -> (String, Option<String>) {
+    match text.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
+fn truth(name: &str, value: &str) -> Result<bool, Failure> {
+    match value {
+        "1" | "true" | "True" | "TRUE" | "t" | "T" => Ok(true),
+        "0" | "false" | "False" | "FALSE" | "f" | "F" => Ok(false),
+        _ => Err(Failure::new(format!(
+            "Error response from daemon: invalid filter '{name}=[{value:?}]'"
+        ))),
+    }
+}

@@ -1,0 +1,78 @@
+//! `volume` and what is below it.
+
+use super::{Cmd, FILTER, FORCE, FORMAT_DOCUMENT, FORMAT_ROWS};
+use crate::args::{Arity, Command, Flag};
+use crate::commands as run;
+
+pub(super) static VOLUME: Cmd = Command {
+    name: "volume",
+    usage: "COMMAND",
+    about: "Manage volumes",
+    sub: &[&CREATE, &INSPECT, &LS, &PRUNE, &RM],
+    ..Command::BLANK
+};
+
+static CREATE: Cmd = Command {
+    name: "create",
+    usage: "[OPTIONS] [VOLUME]",
+    about: "Create a volume",
+    examples: "  mica volume create cache\n  mica volume create -o type=tmpfs -o device=tmpfs -o o=size=64m scratch",
+    args: Arity::AtMost(1),
+    flags: &[&[
+        Flag::string("driver", "Specify volume driver name").short('d').default_value("local"),
+        Flag::list("label", "Set metadata for a volume"),
+        Flag::string("name", "Specify volume name").hidden(),
+        Flag::list("opt", "Set driver specific options")
+            .short('o')
+            .value("map")
+            .default_value("map[]"),
+    ]],
+    action: Some(run::volume::create),
+    ..Command::BLANK
+};
+
+static INSPECT: Cmd = Command {
+    name: "inspect",
+    usage: "[OPTIONS] VOLUME [VOLUME...]",
+    about: "Display detailed information on one or more volumes",
+    args: Arity::AtLeast(1),
+    flags: &[&[FORMAT_DOCUMENT]],
+    action: Some(run::volume::inspect),
+    ..Command::BLANK
+};
+
+static LS: Cmd = Command {
+    name: "ls",
+    aliases: &["list"],
+    usage: "[OPTIONS]",
+    about: "List volumes",
+    args: Arity::None,
+    flags: &[&[FILTER, FORMAT_ROWS, Flag::bool("quiet", "Only display volume names").short('q')]],
+    action: Some(run::volume::list),
+    ..Command::BLANK
+};
+
+static PRUNE: Cmd = Command {
+    name: "prune",
+    usage: "[OPTIONS]",
+    about: "Remove unused local volumes",
+    args: Arity::None,
+    flags: &[&[
+        Flag::bool("all", "Remove all unused volumes, not just anonymous ones").short('a'),
+        Flag::list("filter", "Provide filter values (e.g. \"label=<label>\")").value("filter"),
+        FORCE,
+    ]],
+    action: Some(run::volume::prune),
+    ..Command::BLANK
+};
+
+static RM: Cmd = Command {
+    name: "rm",
+    aliases: &["remove"],
+    usage: "[OPTIONS] VOLUME [VOLUME...]",
+    about: "Remove one or more volumes",
+    args: Arity::AtLeast(1),
+    flags: &[&[Flag::bool("force", "Force the removal of one or more volumes").short('f')]],
+    action: Some(run::volume::remove),
+    ..Command::BLANK
+};

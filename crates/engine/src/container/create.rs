@@ -1,0 +1,180 @@
+//! A container is made: from an image, what was asked for, and what is left to us.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+
+use spec::{
+    ContainerConfig, ContainerId, EndpointSettings, HostConfig, ImageConfig, Platform, Timestamp,
+};
+use store::{Lasting, Lease};
+
+use super::record::{ContainerRecord, Containers};
+use super::{host, merge, name};
+use crate::Engine;
+use crate::error::{EngineError, Result};
+use crate::find::find_for;
+
+/// Whether an image is fetched before it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pull {
+    /// Always.
+    Always,
+    /// If it is not here.
+    #[default]
+    Missing,
+    /// Never.
+    Never,
+}
+
+/// What `create` is asked for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CreateContainer {
+    /// The container's name, if it is to have a certain one.
+    pub name: Option<String>,
+    /// The image's platform, if it is to be a certain one.
+    pub platform: Option<Platform>,
+    /// Whether the image is fetched.
+    pub pull: Pull,
+    /// How its process runs; `image` names the image.
+    pub config: ContainerConfig,
+    /// How the host runs it.
+    pub host: HostConfig,
+    /// The networks it is to stand in.
+    pub networks: BTreeMap<String, EndpointSettings>,
+}
+
+/// A container that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Its id.
+    pub id: ContainerId,
+    /// What its user should know.
+    pub warnings: Vec<String>,
+}
+
+/// As often another name is invented when one is taken.
+const NAME_ATTEMPTS: u32 = 6;
+
+impl Engine {
+    /// The containers of this store.
+    pub fn containers(&self) -> Containers {
+        Containers::new(self.store.paths().root().join("containers"))
+    }
+
+    /// Makes a container. It exists whole or not at all.
+    pub fn create_container(&self, request: CreateContainer) -> Result<Created> {
+        if let Some(name) = &request.name {
+            name::check(name)?;
+        }
+        let mut warnings = Vec::new();
+        let lease = self.store.lease()?;
+        let found = {
+            let images = self.store.images()?;
+            let found = find_for(&images, &request.config.image, request.platform.as_ref())?;
+            let record = &images.images[&found.id];
+            if let Some(top) = &record.top {
+                lease.protect_chain(top)?;
+            }
+            (found.id, record.top, record.platform.clone())
+        };
+        let (image, top, platform) = found;
+        if request.platform.is_none() && platform.rank(&Platform::host()).is_none() {
+            warnings.push(format!(
+                "The requested image's platform ({platform}) does not match the detected host platform ({}) and no specific platform was requested",
+                Platform::host()
+            ));
+        }
+        let document = self.store.read_document(&image.0)?;
+        let of_image = ImageConfig::parse(&document).map_err(EngineError::Config)?;
+        let mut config = merge::with_image(request.config, of_image.config.unwrap_or_default());
+        let mut host_config = request.host;
+        warnings.extend(host::complete(&mut host_config)?);
+        let id = ContainerId::of(sys::host::random_bytes().map_err(random)?);
+        if config.hostname.is_empty() && host_config.uts_mode != "host" {
+            config.hostname = id.short();
+        }
+        if config.entrypoint.is_none() && config.cmd.is_none() {
+            return Err(EngineError::Refused("no command specified".to_owned()));
+        }
+        let mounts = self.plan_mounts(&mut host_config, &config)?;
+        let record = ContainerRecord {
+            id,
+            name: String::new(),
+            created: Timestamp::now(),
+            image,
+            platform: platform.os.clone(),
+            driver: self.store.driver().kind().to_string(),
+            config,
+            host_config,
+            networks: request.networks,
+            mounts,
+        };
+        self.keep(&lease, record, request.name, top)?;
+        Ok(Created { id, warnings })
+    }
+
+    /// Puts a new container where it will be found, its record last.
+    fn keep(
+        &self,
+        lease: &Lease,
+        mut record: ContainerRecord,
+        name: Option<String>,
+        top: Option<spec::ChainId>,
+    ) -> Result<()> {
+        let lasting = match record.host_config.auto_remove {
+            true => Lasting::ThrownAway,
+            false => Lasting::Kept,
+        };
+        let containers = self.containers();
+        let folder = containers.folder(&record.id);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(EngineError::io("create", &folder))?;
+        let id = record.id.to_string();
+        let kept = self
+            .store
+            .create_snapshot(lease, &id, top, lasting)
+            .map_err(EngineError::from)
+            .and_then(|_| self.name_and_add(&containers, &mut record, name, lasting));
+        if kept.is_err() {
+            // What cannot be removed now goes with the next clean-up.
+            let _ = self.store.remove_snapshot(&id);
+            let _ = fs::remove_dir_all(&folder);
+            return kept;
+        }
+        let (image, name) = (record.config.image.as_str(), record.name.as_str());
+        let attributes = [("image", image), ("name", name)];
+        self.store.record_event("container", "create", &id, &attributes);
+        Ok(())
+    }
+
+    fn name_and_add(
+        &self,
+        containers: &Containers,
+        record: &mut ContainerRecord,
+        name: Option<String>,
+        lasting: Lasting,
+    ) -> Result<()> {
+        let durable = lasting == Lasting::Kept;
+        if let Some(name) = name {
+            name.strip_prefix('/').unwrap_or(&name).clone_into(&mut record.name);
+            return containers.add(record, durable);
+        }
+        for attempt in 0.. {
+            let random: [u8; 32] = sys::host::random_bytes().map_err(random)?;
+            record.name = name::invent([random[0], random[1], random[2], random[3]], attempt);
+            match containers.add(record, durable) {
+                Err(EngineError::NameTaken { .. }) if attempt < NAME_ATTEMPTS => {}
+                other => return other,
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+}
+
+fn random(source: std::io::Error) -> EngineError {
+    EngineError::io("read", "/dev/urandom")(source)
+}

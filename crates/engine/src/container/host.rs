@@ -1,0 +1,166 @@
+//! How the host runs a container, checked and completed as docker's engine does.
+
+use spec::{HostConfig, Resources};
+
+use crate::error::{EngineError, Result};
+
+/// The least memory that a container can be limited to.
+const LEAST_MEMORY: i64 = 6 << 20;
+/// `/dev/shm`, unless asked otherwise.
+const SHM_BYTES: i64 = 64 << 20;
+
+/// What of `/proc` and `/sys` a container does not see.
+pub(super) const MASKED: [&str; 11] = [
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+];
+
+/// What of `/proc` it does not write.
+pub(super) const READ_ONLY: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Fills in what was left open and refuses what cannot be; returns what the user should know.
+pub(super) fn complete(host: &mut HostConfig) -> Result<Vec<String>> {
+    if host.network_mode.is_empty() || host.network_mode == "default" {
+        host.network_mode = "bridge".to_owned();
+    }
+    if host.ipc_mode.is_empty() {
+        host.ipc_mode = "private".to_owned();
+    }
+    if host.shm_size == 0 {
+        host.shm_size = SHM_BYTES;
+    }
+    if host.shm_size < 0 {
+        return Err(refused("SHM size can not be less than 0"));
+    }
+    if host.log_config.kind.is_empty() {
+        host.log_config.kind = "json-file".to_owned();
+    }
+    if host.runtime.is_empty() {
+        host.runtime = "mica".to_owned();
+    }
+    let paths = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let all = host.privileged;
+    host.masked_paths.get_or_insert_with(|| if all { Vec::new() } else { paths(&MASKED) });
+    host.readonly_paths.get_or_insert_with(|| if all { Vec::new() } else { paths(&READ_ONLY) });
+    limits(&mut host.resources)
+}
+
+fn limits(resources: &mut Resources) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let memory = resources.memory;
+    if memory != 0 && memory < LEAST_MEMORY {
+        return Err(refused("Minimum memory limit allowed is 6MB"));
+    }
+    match resources.memory_swap {
+        swap if swap > 0 && memory == 0 => {
+            return Err(refused(
+                "You should always set the Memory limit when using Memoryswap limit, see usage",
+            ));
+        }
+        swap if swap > 0 && swap < memory => {
+            return Err(refused(
+                "Minimum memoryswap limit should be larger than memory limit, see usage",
+            ));
+        }
+        0 if memory > 0 => resources.memory_swap = memory * 2,
+        _ => {}
+    }
+    let reservation = resources.memory_reservation;
+    if reservation != 0 && reservation < LEAST_MEMORY {
+        return Err(refused("Minimum memory reservation allowed is 6MB"));
+    }
+    if memory > 0 && reservation > memory {
+        return Err(refused(
+            "Minimum memory limit can not be less than memory reservation limit, see usage",
+        ));
+    }
+    processors(resources)?;
+    if resources.oom_kill_disable == Some(true) && memory == 0 {
+        warnings.push(
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
+                .to_owned(),
+        );
+    }
+    if resources.blkio_weight != 0 && !(10..=1000).contains(&resources.blkio_weight) {
+        return Err(refused("Range of blkio weight is from 10 to 1000"));
+    }
+    Ok(warnings)
+}
+
+fn processors(resources: &Resources) -> Result<()> {
+    let nanos = resources.nano_cpus;
+    if nanos != 0 && resources.cpu_period != 0 {
+        return Err(refused("Conflicting options: Nano CPUs and CPU Period cannot both be set."));
+    }
+    if nanos != 0 && resources.cpu_quota != 0 {
+        return Err(refused("Conflicting options: Nano CPUs and CPU Quota cannot both be set."));
+    }
+    let there = std::thread::available_parallelism().map_or(1, |count| count.get() as i64);
+    if nanos < 0 || nanos > there * 1_000_000_000 {
+        return Err(EngineError::Refused(format!(
+            "range of CPUs is from 0.01 to {there}.00, as there are only {there} CPUs available"
+        )));
+    }
+    let period = resources.cpu_period;
+    if period != 0 && !(1_000..=1_000_000).contains(&period) {
+        return Err(refused(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+        ));
+    }
+    if resources.cpu_quota > 0 && resources.cpu_quota < 1_000 {
+        return Err(refused("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
+    }
+    Ok(())
+}
+
+fn refused(words: &str) -> EngineError {
+    EngineError::Refused(words.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(change: impl Fn(&mut Resources), words: &str) {
+        let mut host = HostConfig::default();
+        change(&mut host.resources);
+        let said = complete(&mut host).map_err(|error| error.to_string());
+        match words {
+            "" => assert!(said.is_ok(), "{said:?}"),
+            words => assert!(said.as_ref().is_err_and(|said| said.contains(words)), "{said:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_left_open_is_filled_in() {
+        let mut host = HostConfig::default();
+        host.resources.memory = 64 << 20;
+        complete(&mut host).unwrap();
+        assert_eq!(host.network_mode, "bridge");
+        assert_eq!(host.shm_size, 64 << 20);
+        assert_eq!(host.resources.memory_swap, 128 << 20);
+        assert_eq!(host.masked_paths.unwrap().len(), MASKED.len());
+    }
+
+    #[test]
+    fn limits_that_cannot_be_are_refused_in_dockers_words() {
+        check(|r| r.memory = 1 << 20, "Minimum memory limit allowed is 6MB");
+        check(|r| r.memory_swap = 1 << 30, "always set the Memory limit");
+        check(|r| (r.memory, r.memory_swap) = (8 << 20, 7 << 20), "should be larger than memory");
+        check(|r| (r.memory, r.memory_swap) = (8 << 20, -1), "");
+        check(|r| (r.nano_cpus, r.cpu_period) = (1, 1), "Conflicting options: Nano CPUs");
+        check(|r| r.nano_cpus = i64::MAX, "range of CPUs is from 0.01");
+        check(|r| r.cpu_period = 5, "CPU cfs period");
+    }
+}

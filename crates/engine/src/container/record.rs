@@ -1,0 +1,263 @@
+//! What is kept of containers: a folder each, with a record that is replaced whole.
+//!
+//! `containers/ID/container.json` says what a container was asked to be and is written by the
+//! engine; what becomes of it is its monitor's to write. `containers/names/NAME` holds the id of
+//! whoever has the name. Names are given and taken under one lock; a name whose container has no
+//! record was left by somebody who died and is free.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use spec::{
+    ContainerConfig, ContainerId, EndpointSettings, HostConfig, ImageId, MountPoint, Timestamp,
+};
+use sys::lock::Mode;
+
+use crate::error::{EngineError, Result};
+
+/// What a container was asked to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ContainerRecord {
+    /// Its id.
+    #[serde(rename = "ID")]
+    pub id: ContainerId,
+    /// Its name, without a slash.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The image it was made from.
+    pub image: ImageId,
+    /// What the image runs on.
+    pub platform: String,
+    /// The storage driver that keeps it.
+    pub driver: String,
+    /// How its process runs, with what the image says.
+    pub config: ContainerConfig,
+    /// How the host runs it.
+    pub host_config: HostConfig,
+    /// The networks it is to stand in.
+    pub networks: BTreeMap<String, EndpointSettings>,
+    /// What is mounted into it.
+    pub mounts: Vec<MountPoint>,
+}
+
+/// The containers of a store.
+pub struct Containers {
+    folder: PathBuf,
+}
+
+const RECORD: &str = "container.json";
+
+impl Containers {
+    /// Those kept in this folder.
+    pub fn new(folder: PathBuf) -> Containers {
+        Containers { folder }
+    }
+
+    /// A container's own folder.
+    pub fn folder(&self, id: &ContainerId) -> PathBuf {
+        self.folder.join(id.to_string())
+    }
+
+    /// Gives a container its name and its record: from then on it exists. Its folder is there.
+    /// With `durable` it will be there after a power cut too.
+    pub fn add(&self, record: &ContainerRecord, durable: bool) -> Result<()> {
+        let _alone = self.lock()?;
+        self.claim(&record.name, &record.id)?;
+        write(&self.folder(&record.id).join(RECORD), record, durable)
+    }
+
+    /// Replaces a container's record.
+    pub fn replace(&self, record: &ContainerRecord) -> Result<()> {
+        let durable = !record.host_config.auto_remove;
+        write(&self.folder(&record.id).join(RECORD), record, durable)
+    }
+
+    /// Gives a container another name.
+    pub fn rename(&self, id: &ContainerId, name: &str) -> Result<ContainerRecord> {
+        super::name::check(name)?;
+        let name = name.strip_prefix('/').unwrap_or(name);
+        let _alone = self.lock()?;
+        let mut record = self.read(id)?;
+        if record.name == name {
+            return Err(EngineError::SameName);
+        }
+        self.claim(name, id)?;
+        let before = std::mem::replace(&mut record.name, name.to_owned());
+        self.replace(&record)?;
+        self.release(&before)?;
+        Ok(record)
+    }
+
+    /// Takes a container's name and record away; its folder goes to whoever asked.
+    pub fn remove(&self, id: &ContainerId) -> Result<()> {
+        let _alone = self.lock()?;
+        let folder = self.folder(id);
+        let name = self.read(id).map(|record| record.name);
+        let path = folder.join(RECORD);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(EngineError::io("remove", &path))?,
+        }
+        if let Ok(name) = name {
+            self.release(&name)?;
+        }
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.map_err(EngineError::io("remove", &folder)),
+        }
+    }
+
+    /// A container's record.
+    pub fn read(&self, id: &ContainerId) -> Result<ContainerRecord> {
+        read(&self.folder(id).join(RECORD), id)
+    }
+
+    /// The ids of all containers, in no order.
+    pub fn ids(&self) -> Result<Vec<ContainerId>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(EngineError::io("list", &self.folder))?,
+        };
+        let mut ids = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(EngineError::io("list", &self.folder))?;
+            ids.extend(
+                entry.file_name().to_str().and_then(|name| name.parse::<ContainerId>().ok()),
+            );
+        }
+        Ok(ids)
+    }
+
+    /// All records, youngest first. One that is being removed is left out.
+    pub fn list(&self) -> Result<Vec<ContainerRecord>> {
+        let mut records = Vec::new();
+        for id in self.ids()? {
+            match self.read(&id) {
+                Ok(record) => records.push(record),
+                Err(EngineError::NoSuchContainer(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        records.sort_by(|one, two| two.created.cmp(&one.created).then(one.id.cmp(&two.id)));
+        Ok(records)
+    }
+
+    /// The container that is meant: by its id, its name, or the beginning of its id, in this order.
+    pub fn find(&self, text: &str) -> Result<ContainerId> {
+        let missing = || EngineError::NoSuchContainer(text.to_owned());
+        if text.is_empty() {
+            return Err(EngineError::Input("No container name or ID supplied".to_owned()));
+        }
+        if let Ok(id) = text.parse::<ContainerId>()
+            && self.exists(&id)
+        {
+            return Ok(id);
+        }
+        let name = text.strip_prefix('/').unwrap_or(text);
+        if let Some(id) = self.holder(name)? {
+            return Ok(id);
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(missing());
+        }
+        let ids = self.ids()?;
+        let mut meant = ids.iter().filter(|id| id.to_string().starts_with(text) && self.exists(id));
+        match (meant.next(), meant.next()) {
+            (None, _) => Err(missing()),
+            (Some(id), None) => Ok(*id),
+            (Some(_), Some(_)) => Err(EngineError::AmbiguousContainer(text.to_owned())),
+        }
+    }
+
+    fn exists(&self, id: &ContainerId) -> bool {
+        self.folder(id).join(RECORD).exists()
+    }
+
+    /// Who has a name. A holder without a record died before it existed.
+    fn holder(&self, name: &str) -> Result<Option<ContainerId>> {
+        if super::name::check(name).is_err() {
+            return Ok(None);
+        }
+        let path = self.names().join(name);
+        let id = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(EngineError::io("read", &path))?.parse::<ContainerId>().ok(),
+        };
+        Ok(id.filter(|id| self.exists(id)))
+    }
+
+    /// Writes a name down for a container, under the lock.
+    fn claim(&self, name: &str, id: &ContainerId) -> Result<()> {
+        if let Some(holder) = self.holder(name)?.filter(|holder| holder != id) {
+            return Err(EngineError::NameTaken { name: name.to_owned(), holder });
+        }
+        let names = self.names();
+        let path = names.join(name);
+        let written = match fs::write(&path, id.to_string()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&names).and_then(|()| fs::write(&path, id.to_string()))
+            }
+            other => other,
+        };
+        written.map_err(EngineError::io("write", &path))
+    }
+
+    fn release(&self, name: &str) -> Result<()> {
+        let path = self.names().join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.map_err(EngineError::io("remove", &path)),
+        }
+    }
+
+    fn names(&self) -> PathBuf {
+        self.folder.join("names")
+    }
+
+    /// Names are given and taken by one at a time.
+    fn lock(&self) -> Result<File> {
+        let path = self.folder.join("lock");
+        let open = || File::options().write(true).create(true).truncate(false).open(&path);
+        let file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.folder).and_then(|()| open())
+            }
+            other => other,
+        };
+        let file = file.map_err(EngineError::io("open", &path))?;
+        sys::lock::lock(&file, Mode::Exclusive).map_err(EngineError::io("lock", &path))?;
+        Ok(file)
+    }
+}
+
+fn read(path: &Path, id: &ContainerId) -> Result<ContainerRecord> {
+    let bytes = fs::read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => EngineError::NoSuchContainer(id.to_string()),
+        _ => EngineError::io("read", path)(source),
+    })?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| EngineError::DamagedContainer { id: *id, why: error.to_string() })
+}
+
+fn write(path: &Path, record: &ContainerRecord, durable: bool) -> Result<()> {
+    let bytes = serde_json::to_vec(record).expect("a record has only string keys");
+    let aside = path.with_extension("json.new");
+    let done = || -> io::Result<()> {
+        let mut file = File::create(&aside)?;
+        file.write_all(&bytes)?;
+        if durable {
+            file.sync_data()?;
+        }
+        fs::rename(&aside, path)?;
+        match path.parent().filter(|_| durable) {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    done().map_err(EngineError::io("write", path))
+}

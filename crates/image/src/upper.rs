@@ -1,0 +1,276 @@
+//! What has been changed in the writable top of a stack, told by the top alone.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::os::fd::AsFd;
+
+use sys::fs::{FileType, Stat};
+
+use crate::erofs::{IndexError, IndexInode};
+use crate::folder::Marks;
+use crate::merged::{Change, Merge, Merged};
+
+/// A path that was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Altered {
+    /// The path from the root, with a slash in front.
+    pub path: Vec<u8>,
+    /// How.
+    pub change: Change,
+}
+
+/// Why changes cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum UpperError {
+    /// The top cannot be read.
+    #[error("cannot read {}", String::from_utf8_lossy(path))]
+    Read {
+        /// The path in it.
+        path: Vec<u8>,
+        /// Why.
+        source: io::Error,
+    },
+    /// An index of the stack below cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+/// Folders in folders are followed so deep.
+const MAX_DEPTH: usize = 1024;
+
+/// What is in a folder of changes, against the stack below it: parents before children, names in
+/// order. Takes as long as there are changes, however large the stack is.
+pub fn changes(
+    folder: impl AsFd,
+    marks: Marks,
+    below: &Merged,
+) -> Result<Vec<Altered>, UpperError> {
+    let mut walk = Walk { marks, below, path: Vec::new(), found: Vec::new() };
+    walk.folder(folder, below.root()?.as_ref(), false, 0)?;
+    Ok(walk.found)
+}
+
+struct Walk<'a> {
+    marks: Marks,
+    below: &'a Merged,
+    path: Vec<u8>,
+    found: Vec<Altered>,
+}
+
+impl Walk<'_> {
+    /// `hidden`: the folder covers what is below it, so what it does not have is gone.
+    fn folder(
+        &mut self,
+        folder: impl AsFd,
+        below: Option<&Merge>,
+        hidden: bool,
+        depth: usize,
+    ) -> Result<(), UpperError> {
+        let folder = folder.as_fd();
+        if depth > MAX_DEPTH {
+            let text = format!("more than {MAX_DEPTH} folders deep");
+            return Err(self.read_error(io::Error::other(text)));
+        }
+        let names = sys::fs::names(folder).map_err(|error| self.read_error(error))?;
+        let mut names: BTreeMap<Vec<u8>, bool> =
+            names.into_iter().map(|(name, _)| (name, true)).collect();
+        if let Some(below) = below.filter(|_| hidden) {
+            for name in self.below.entries(below)?.into_keys() {
+                names.entry(name).or_insert(false);
+            }
+        }
+        for (name, is_here) in names {
+            let before = self.path.len();
+            self.path.push(b'/');
+            self.path.extend(&name);
+            match is_here {
+                true => self.entry(folder, &name, below, depth)?,
+                false => self.note(Change::Deleted),
+            }
+            self.path.truncate(before);
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        folder: impl AsFd,
+        name: &[u8],
+        below: Option<&Merge>,
+        depth: usize,
+    ) -> Result<(), UpperError> {
+        let folder = folder.as_fd();
+        let stat = sys::fs::stat(folder, name).map_err(|error| self.read_error(error))?;
+        let old = match below {
+            Some(below) => self.below.child(below, name)?,
+            None => None,
+        };
+        if is_whiteout(&stat) {
+            if old.is_some() {
+                self.note(Change::Deleted);
+            }
+            return Ok(());
+        }
+        self.note(if old.is_some() { Change::Changed } else { Change::Added });
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Ok(());
+        }
+        let inner =
+            sys::fs::folder_beneath(folder, name).map_err(|error| self.read_error(error))?;
+        let xattrs = sys::fs::xattrs(&inner).map_err(|error| self.read_error(error))?;
+        let opaque = xattrs.iter().any(|(key, value)| key == self.marks.opaque() && value == b"y");
+        let old = old.filter(|old| old.top().inode.is_folder());
+        self.folder(&inner, old.as_ref(), opaque, depth + 1)
+    }
+
+    fn note(&mut self, change: Change) {
+        self.found.push(Altered { path: self.path.clone(), change });
+    }
+
+    fn read_error(&self, source: io::Error) -> UpperError {
+        let path = if self.path.is_empty() { b"/".to_vec() } else { self.path.clone() };
+        UpperError::Read { path, source }
+    }
+}
+
+fn is_whiteout(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+/// What was changed in a whole tree that began as what a stack shows.
+///
+/// A file counts as changed when its kind, permissions, owner, size, time or device differ, as with
+/// docker's drivers of this sort; contents are not read.
+pub fn changes_of_whole(folder: impl AsFd, below: &Merged) -> Result<Vec<Altered>, UpperError> {
+    let mut walk = Whole { below, path: Vec::new(), found: Vec::new() };
+    walk.folder(folder, below.root()?.as_ref(), 0)?;
+    Ok(walk.found)
+}
+
+struct Whole<'a> {
+    below: &'a Merged,
+    path: Vec<u8>,
+    found: Vec<Altered>,
+}
+
+impl Whole<'_> {
+    fn folder(
+        &mut self,
+        folder: impl AsFd,
+        below: Option<&Merge>,
+        depth: usize,
+    ) -> Result<(), UpperError> {
+        let folder = folder.as_fd();
+        if depth > MAX_DEPTH {
+            let text = format!("more than {MAX_DEPTH} folders deep");
+            return Err(self.read_error(io::Error::other(text)));
+        }
+        let mut old = match below {
+            Some(below) => self.below.entries(below)?,
+            None => BTreeMap::new(),
+        };
+        let names = sys::fs::names(folder).map_err(|error| self.read_error(error))?;
+        let mut all: BTreeMap<Vec<u8>, Option<Option<Merge>>> = BTreeMap::new();
+        for (name, _) in names {
+            let before = old.remove(&name);
+            all.insert(name, Some(before));
+        }
+        all.extend(old.into_keys().map(|name| (name, None)));
+        for (name, state) in all {
+            let length = self.path.len();
+            self.path.push(b'/');
+            self.path.extend(&name);
+            match state {
+                Some(before) => self.entry(folder, &name, before.as_ref(), depth)?,
+                None => self.note(Change::Deleted),
+            }
+            self.path.truncate(length);
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        folder: impl AsFd,
+        name: &[u8],
+        old: Option<&Merge>,
+        depth: usize,
+    ) -> Result<(), UpperError> {
+        let folder = folder.as_fd();
+        let stat = sys::fs::stat(folder, name).map_err(|error| self.read_error(error))?;
+        let place = self.found.len();
+        match old.map(|old| differs(&stat, &old.top().inode)) {
+            None => self.note(Change::Added),
+            Some(true) => self.note(Change::Changed),
+            Some(false) => {}
+        }
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Ok(());
+        }
+        let noted = self.found.len();
+        let inner =
+            sys::fs::folder_beneath(folder, name).map_err(|error| self.read_error(error))?;
+        let old = old.filter(|old| old.top().inode.is_folder());
+        self.folder(&inner, old, depth + 1)?;
+        if noted == place && self.found.len() > place {
+            // A folder in which something changed counts as changed.
+            let altered = Altered { path: self.path.clone(), change: Change::Changed };
+            self.found.insert(place, altered);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, change: Change) {
+        self.found.push(Altered { path: self.path.clone(), change });
+    }
+
+    fn read_error(&self, source: io::Error) -> UpperError {
+        let path = if self.path.is_empty() { b"/".to_vec() } else { self.path.clone() };
+        UpperError::Read { path, source }
+    }
+}
+
+fn differs(now: &Stat, before: &IndexInode) -> bool {
+    let device = (rustix::fs::major(now.st_rdev), rustix::fs::minor(now.st_rdev));
+    let is_device = before.device.is_some();
+    now.st_mode != before.mode
+        || (now.st_uid, now.st_gid) != (before.uid, before.gid)
+        || (now.st_mtime, now.st_mtime_nsec as u32) != before.mtime
+        || (is_device && before.device != Some(device))
+        || (!before.is_folder() && !is_device && now.st_size as u64 != before.size)
+}
+
+/// Bytes and entries of a tree; a file with several names counts its bytes once.
+pub fn usage(folder: impl AsFd) -> io::Result<(u64, u64)> {
+    let mut usage = (0, 0);
+    add_usage(folder, &mut usage, &mut HashSet::new(), 0)?;
+    Ok(usage)
+}
+
+fn add_usage(
+    folder: impl AsFd,
+    usage: &mut (u64, u64),
+    seen: &mut HashSet<(u64, u64)>,
+    depth: usize,
+) -> io::Result<()> {
+    let folder = folder.as_fd();
+    if depth > MAX_DEPTH {
+        return Err(io::Error::other(format!("more than {MAX_DEPTH} folders deep")));
+    }
+    for (name, _) in sys::fs::names(folder)? {
+        let stat = sys::fs::stat(folder, &name)?;
+        usage.1 += 1;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                let inner = sys::fs::folder_beneath(folder, &name)?;
+                add_usage(&inner, usage, seen, depth + 1)?;
+            }
+            FileType::RegularFile => {
+                let first = stat.st_nlink < 2 || seen.insert((stat.st_dev, stat.st_ino));
+                usage.0 += if first { stat.st_size as u64 } else { 0 };
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

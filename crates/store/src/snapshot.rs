@@ -1,0 +1,241 @@
+//! Snapshots: a stack of layers with a writable top, which is what a container or a build step
+//! works in.
+//!
+//! The top lies in a folder of its own below `snapshots/`, beside a small document that names the
+//! stack; the collector keeps every stack that such a document names. What has been written becomes
+//! a layer by one mechanism for all: the changes are written as a tar and read as any other layer.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use image::folder::Marks;
+use image::merged::Merged;
+use image::pack::LayerWriter;
+use image::upper::{self, Altered};
+use serde::{Deserialize, Serialize};
+use spec::ChainId;
+
+use crate::arrive::{Expected, Unpacked};
+use crate::driver::{Lasting, Stacked, Top};
+use crate::error::{Result, StoreError};
+use crate::lease::Lease;
+use crate::paths::create_private;
+use crate::{Store, gc, tables};
+
+/// A stack with a writable top.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Where the top is kept.
+    pub folder: PathBuf,
+    /// The stack below it; none starts from nothing.
+    pub below: Option<ChainId>,
+}
+
+/// What lies beside a top.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Document {
+    /// The stack below it.
+    below: Option<ChainId>,
+}
+
+/// What is on disk of a snapshot's changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TopUsage {
+    /// Bytes of its files, a file with several names once.
+    pub bytes: u64,
+    /// Files, folders and all else.
+    pub entries: u64,
+}
+
+const DOCUMENT: &str = "snapshot.json";
+
+impl Store {
+    /// Makes a snapshot of a stack under a name that nobody has. It exists whole or not at all.
+    pub fn create_snapshot(
+        &self,
+        lease: &Lease,
+        name: &str,
+        below: Option<ChainId>,
+        lasting: Lasting,
+    ) -> Result<Snapshot> {
+        let aside = lease.aside();
+        self.branch(lease, &aside, below, lasting)?;
+        let folder = self.snapshot_folder(name);
+        create_private(&self.paths.snapshots())?;
+        fs::rename(&aside, &folder).map_err(StoreError::io("rename", &aside))?;
+        if lasting == Lasting::Kept {
+            let parent = self.paths.snapshots();
+            sys::fs::sync_folder(&parent).map_err(StoreError::io("sync", &parent))?;
+        }
+        Ok(Snapshot { folder, below })
+    }
+
+    /// Makes a snapshot that ends with its lease.
+    pub fn scratch_snapshot(&self, lease: &Lease, below: Option<ChainId>) -> Result<Snapshot> {
+        let folder = lease.aside();
+        self.branch(lease, &folder, below, Lasting::ThrownAway)?;
+        Ok(Snapshot { folder, below })
+    }
+
+    fn branch(
+        &self,
+        lease: &Lease,
+        folder: &Path,
+        below: Option<ChainId>,
+        lasting: Lasting,
+    ) -> Result<()> {
+        if let Some(chain) = &below {
+            lease.protect_chain(chain)?;
+        }
+        let stack = self.stacked(below, &self.tables()?.layers)?;
+        fs::create_dir(folder).map_err(StoreError::io("create", folder))?;
+        self.driver.branch(&stack, folder)?;
+        let path = folder.join(DOCUMENT);
+        let document = Document { below };
+        match lasting {
+            Lasting::Kept => tables::write(&path, &document),
+            Lasting::ThrownAway => fs::write(&path, tables::to_bytes(&document))
+                .map_err(StoreError::io("write", &path)),
+        }
+    }
+
+    /// A snapshot that is there.
+    pub fn snapshot(&self, name: &str) -> Result<Snapshot> {
+        let folder = self.snapshot_folder(name);
+        let path = folder.join(DOCUMENT);
+        if !path.exists() {
+            return Err(StoreError::NoSnapshot(name.to_owned()));
+        }
+        let Document { below } = tables::read(&path)?;
+        Ok(Snapshot { folder, below })
+    }
+
+    /// The names of all snapshots.
+    pub fn snapshots(&self) -> Result<Vec<String>> {
+        let folder = self.paths.snapshots();
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(StoreError::io("list", &folder))?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(StoreError::io("list", &folder))?;
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The stacks that snapshots stand on.
+    pub(crate) fn snapshot_stacks(&self) -> Result<Vec<ChainId>> {
+        let mut stacks = Vec::new();
+        for name in self.snapshots()? {
+            match self.snapshot(&name) {
+                Ok(snapshot) => stacks.extend(snapshot.below),
+                // Removed a moment ago.
+                Err(StoreError::NoSnapshot(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(stacks)
+    }
+
+    /// A detached, writable mount of a snapshot. Only one may be mounted at a time.
+    pub fn mount_snapshot(&self, snapshot: &Snapshot, lasting: Lasting) -> Result<OwnedFd> {
+        self.driver.writable(&self.below(snapshot)?, &snapshot.folder, lasting)
+    }
+
+    /// What has been written to a snapshot, as paths that were added, changed or deleted.
+    pub fn snapshot_changes(&self, snapshot: &Snapshot) -> Result<Vec<Altered>> {
+        let below = self.merged(snapshot.below)?;
+        let top = self.driver.top(&snapshot.folder);
+        let (Top::Changes { folder, .. } | Top::Whole { folder }) = &top;
+        let open = sys::fs::open_folder(folder).map_err(StoreError::io("open", folder))?;
+        let altered = match &top {
+            Top::Changes { marks, .. } => upper::changes(&open, *marks, &below),
+            Top::Whole { .. } => upper::changes_of_whole(&open, &below),
+        };
+        altered.map_err(|source| StoreError::Changes { folder: folder.clone(), source })
+    }
+
+    /// How much has been written to a snapshot.
+    pub fn snapshot_usage(&self, snapshot: &Snapshot) -> Result<TopUsage> {
+        let (Top::Changes { folder, .. } | Top::Whole { folder }) =
+            self.driver.top(&snapshot.folder);
+        let open = sys::fs::open_folder(&folder).map_err(StoreError::io("open", &folder))?;
+        let (bytes, entries) = upper::usage(&open).map_err(StoreError::io("read", &folder))?;
+        Ok(TopUsage { bytes, entries })
+    }
+
+    /// Reads what has been written to a snapshot as a layer, which then may be adopted on the stack
+    /// below. No time in it is later than `clamp` seconds.
+    pub fn unpack_snapshot(
+        &self,
+        lease: &Lease,
+        snapshot: &Snapshot,
+        clamp: Option<i64>,
+    ) -> Result<Unpacked> {
+        let top = self.driver.top(&snapshot.folder);
+        let (Top::Changes { folder, .. } | Top::Whole { folder }) = &top;
+        let open = sys::fs::open_folder(folder).map_err(StoreError::io("open", folder))?;
+        let altered = match &top {
+            Top::Changes { .. } => Vec::new(),
+            Top::Whole { .. } => self.snapshot_changes(snapshot)?,
+        };
+        let (mut reader, writer) = io::pipe().map_err(StoreError::io("make a pipe for", folder))?;
+        std::thread::scope(|scope| {
+            let (top, altered) = (&top, &altered);
+            let packer = scope.spawn(move || -> io::Result<()> {
+                let out = io::BufWriter::with_capacity(256 << 10, writer);
+                let marks =
+                    if let Top::Changes { marks, .. } = top { *marks } else { Marks::Trusted };
+                let mut layer = LayerWriter::new(out, marks, clamp);
+                match top {
+                    Top::Changes { .. } => layer.add_folder(&open, false)?,
+                    Top::Whole { .. } => layer.add_altered(&open, altered)?,
+                }
+                let (out, _) = layer.finish()?;
+                out.into_inner().map_err(io::IntoInnerError::into_error).map(drop)
+            });
+            let unpacked = self.unpack_layer(lease, &mut reader, Expected::default());
+            // The packer must not wait for a reader that gave up.
+            drop(reader);
+            let packed = packer.join().expect("the packer does not panic");
+            match unpacked {
+                // What stopped the reader is why the packer could not go on.
+                Err(error) => Err(error),
+                Ok(unpacked) => packed.map_err(StoreError::io("read", folder)).map(|()| unpacked),
+            }
+        })
+    }
+
+    /// Removes a snapshot. One that is not there is no error.
+    pub fn remove_snapshot(&self, name: &str) -> Result<()> {
+        let folder = self.snapshot_folder(name);
+        let random = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
+        let bin = self.paths.trash().join(random);
+        match fs::rename(&folder, &bin) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(StoreError::io("remove", &folder))?,
+        }
+        gc::remove_all(&bin)
+    }
+
+    fn below(&self, snapshot: &Snapshot) -> Result<Vec<Stacked>> {
+        self.stacked(snapshot.below, &self.tables()?.layers)
+    }
+
+    /// The merged tree of a stack, out of its layers' indexes.
+    pub fn merged(&self, top: Option<ChainId>) -> Result<Merged> {
+        let layers = self.tables()?.layers;
+        let stack = layers.stack(top)?;
+        let indexes = stack.iter().map(|(chain, _)| self.open_index(chain));
+        Ok(Merged::new(indexes.collect::<Result<_>>()?))
+    }
+
+    fn snapshot_folder(&self, name: &str) -> PathBuf {
+        self.paths.snapshots().join(name)
+    }
+}

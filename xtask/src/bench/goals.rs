@@ -1,0 +1,131 @@
+//! What mica must reach, beside what it reached in the same run.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::report::{Figures, Row, figures_of, memory, ratio, time};
+
+/// One requirement.
+struct Goal {
+    case: &'static str,
+    need: Need,
+}
+
+enum Need {
+    /// So many times less CPU time than a tool at the same job.
+    LessCpu(&'static str, f64),
+    /// So many times less wall time.
+    Faster(&'static str, f64),
+    /// Less CPU time than this.
+    Cpu(Duration),
+}
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+const fn goal(case: &'static str, need: Need) -> Goal {
+    Goal { case, need }
+}
+
+fn goals() -> Vec<Goal> {
+    use Need::{Cpu, Faster, LessCpu};
+    let mut goals = vec![
+        goal("load-gzip", LessCpu("podman", 4.0)),
+        goal("load-gzip", LessCpu("skopeo", 4.0)),
+        goal("load-gzip", LessCpu("tar", 1.0)),
+        goal("load-gzip", Faster("tar", 1.0)),
+        // Reading the tar and writing its index comes on top of the copy.
+        goal("load-plain", LessCpu("copy", 0.75)),
+        goal("index", Cpu(MS(400))),
+        goal("save", LessCpu("podman", 5.0)),
+        goal("save", Faster("podman", 5.0)),
+        goal("rmi", Cpu(MS(10))),
+    ];
+    for case in ["images", "inspect", "tag", "history"] {
+        goals.push(goal(case, Cpu(MS(3))));
+        goals.push(goal(case, LessCpu("podman", 8.0)));
+        goals.push(goal(case, Faster("podman", 8.0)));
+    }
+    goals
+}
+
+/// The most memory that any job may take.
+const PEAK_KIB: u64 = 64 << 10;
+
+/// The requirements as a table in markdown.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let mut table = String::from("| required of mica | measured | reached |\n|---|---:|---|\n");
+    for goal in goals() {
+        let (words, verdict) = judged(&goal, rows);
+        line(&mut table, &words, verdict);
+    }
+    let peaks = rows.iter().filter(|row| row.tool == "mica");
+    let peak = peaks.filter_map(figures_of).map(|figures| figures.peak_kib).max();
+    let words = format!("peak memory of every job below {}", memory(PEAK_KIB));
+    line(&mut table, &words, peak.map(|peak| (memory(peak), peak < PEAK_KIB)));
+    table
+}
+
+fn line(table: &mut String, words: &str, verdict: Option<(String, bool)>) {
+    let (measured, reached) = match verdict {
+        Some((measured, true)) => (measured, "yes"),
+        Some((measured, false)) => (measured, "**no**"),
+        None => ("not measured".to_owned(), ""),
+    };
+    let _ = writeln!(table, "| {words} | {measured} | {reached} |");
+}
+
+/// A requirement in words, and what was measured and whether that is enough.
+fn judged(goal: &Goal, rows: &[Row]) -> (String, Option<(String, bool)>) {
+    let of = |tool: &str| -> Option<Figures> {
+        figures_of(rows.iter().find(|row| row.case == goal.case && row.tool == tool)?)
+    };
+    let against = |tool: &str, least: f64, pick: fn(&Figures) -> Duration| {
+        let (mine, theirs) = (pick(&of("mica")?), pick(&of(tool)?));
+        let times = theirs.as_secs_f64() / mine.as_secs_f64().max(1e-6);
+        Some((ratio(theirs, mine), times >= least))
+    };
+    let case = goal.case;
+    match goal.need {
+        Need::LessCpu(tool, least) => (
+            format!("{case}: {tool}'s CPU time ÷ mica's at least {least}"),
+            against(tool, least, |figures| figures.cpu),
+        ),
+        Need::Faster(tool, least) => (
+            format!("{case}: {tool}'s wall time ÷ mica's at least {least}"),
+            against(tool, least, |figures| figures.wall),
+        ),
+        Need::Cpu(most) => (
+            format!("{case}: CPU time below {}", time(most)),
+            of("mica").map(|mica| (time(mica.cpu), mica.cpu < most)),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::measure::Usage;
+    use super::*;
+
+    #[test]
+    fn says_what_is_reached_and_what_is_not() {
+        let row = |case, tool, millis| {
+            let time = MS(millis);
+            let run = Usage { wall: time, cpu: time, peak_kib: 2048 };
+            Row { case, about: "", tool, outcome: Ok(vec![run]) }
+        };
+        let rows = [
+            row("images", "mica", 2),
+            row("images", "podman", 40),
+            row("tag", "mica", 4),
+            row("tag", "podman", 20),
+        ];
+        let table = table(&rows);
+        let has = |line: &str| assert!(table.contains(line), "{line}\n{table}");
+        has("| images: CPU time below 3.00 ms | 2.00 ms | yes |");
+        has("| images: podman's CPU time ÷ mica's at least 8 | 20 x | yes |");
+        has("| tag: CPU time below 3.00 ms | 4.00 ms | **no** |");
+        has("| tag: podman's wall time ÷ mica's at least 8 | 5.0 x | **no** |");
+        has("| save: podman's CPU time ÷ mica's at least 5 | not measured |  |");
+        has("| peak memory of every job below 64.0 MiB | 2.0 MiB | yes |");
+    }
+}
