@@ -15,7 +15,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 use sys::fs::{FileType, Stat};
 
-pub use merge::merge;
+pub use merge::{hide, merge};
 pub use place::{Place, remove};
 
 /// Copies everything in one folder into another, which must be empty, and its attributes too.
@@ -239,7 +239,7 @@ pub fn dress(from: impl AsFd, stat: &Stat, folder: impl AsFd, name: &[u8]) -> io
 
 /// Removes an extended attribute of the file that a descriptor names; one that is not there is no
 /// error.
-pub fn remove_xattr(file: impl AsFd, name: &[u8]) -> io::Result<()> {
+fn remove_xattr(file: impl AsFd, name: &[u8]) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     // An O_PATH descriptor has no attribute calls of its own; its path in /proc has.
     let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());

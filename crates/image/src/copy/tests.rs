@@ -1,11 +1,16 @@
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use testkit::{Mounted, Tree};
+use testkit::{Layer, Mounted, Tree};
 
 use super::*;
-use crate::folder::Marks;
+use crate::codec::Codec;
+use crate::folder::{FolderSink, Ownership};
+use crate::layer::{LayerLimits, Taps, read_layer};
+use crate::stream::Tap;
+use crate::tree::{Attributes, Below, LayerTree, Shown, TreeError};
 
 fn open(path: &Path) -> OwnedFd {
     sys::fs::open_folder(path).unwrap()
@@ -192,53 +197,95 @@ fn attributes_are_taken_over_whole() {
     assert_eq!(found.xattrs.len(), 2);
 }
 
-#[test]
-fn a_layer_is_merged_as_overlay_would_show_it() {
-    testkit::need_root!();
-    for place in [Mounted::folder(), Mounted::on_disk()] {
-        let (layer, tree) = two(&place);
-        for (name, data) in
-            [("gone/deep/file", "1"), ("opaque/old", "2"), ("kept/file", "3"), ("to-folder", "4")]
-        {
-            fs::create_dir_all(tree.join(name).parent().unwrap()).unwrap();
-            fs::write(tree.join(name), data).unwrap();
-        }
-        fs::create_dir_all(tree.join("to-file/full")).unwrap();
-        fs::write(tree.join("changed"), "before").unwrap();
-        fs::hard_link(tree.join("changed"), tree.join("other-name")).unwrap();
-        fs::create_dir_all(layer.join("opaque/inner")).unwrap();
-        fs::create_dir_all(layer.join("to-folder")).unwrap();
-        fs::create_dir_all(layer.join("kept")).unwrap();
-        fs::write(layer.join("changed"), "after").unwrap();
-        fs::write(layer.join("to-file"), "x").unwrap();
-        fs::hard_link(layer.join("to-file"), layer.join("to-folder/same")).unwrap();
-        let folder = open(&layer);
-        for name in ["gone", "opaque/inner/stray", "never-there"] {
-            sys::fs::make_node(&folder, name, 0o020_000, (0, 0)).unwrap();
-        }
-        let opaque = sys::fs::open_path(&folder, "opaque").unwrap();
-        sys::fs::set_xattr(&opaque, Marks::Trusted.opaque(), b"y").unwrap();
-        sys::fs::set_mode(&folder, "kept", 0o2750).unwrap();
-        sys::fs::set_mtime(&folder, "kept", 77, 7).unwrap();
-        merge(&folder, open(&tree), Marks::Trusted).unwrap();
-        let merged = Tree::read(&tree).unwrap();
-        let expected = [
-            "changed",
-            "kept",
-            "kept/file",
-            "opaque",
-            "opaque/inner",
-            "other-name",
-            "to-file",
-            "to-folder",
-            "to-folder/same",
-        ];
-        assert_eq!(merged.paths(), expected);
-        assert_eq!(fs::read(tree.join("changed")).unwrap(), b"after");
-        assert_eq!(fs::read(tree.join("other-name")).unwrap(), b"before", "it was written to");
-        assert_eq!(merged.get("to-file").unwrap().file, merged.get("to-folder/same").unwrap().file);
-        let kept = merged.get("kept").unwrap();
-        assert_eq!((kept.mode, kept.mtime), (0o2750, (77, 7)));
-        assert!(merged.get("opaque").unwrap().xattrs.is_empty(), "the mark was copied");
+/// A tree of files that a layer is put on.
+struct OnDisk<'a>(&'a Path);
+
+impl Below for OnDisk<'_> {
+    type Error = TreeError;
+
+    fn at(&mut self, path: &[&[u8]]) -> Result<Shown, TreeError> {
+        let path = self.0.join(std::ffi::OsStr::from_bytes(&path.join(&b'/')));
+        Ok(match fs::symlink_metadata(&path) {
+            Err(_) => Shown::Nothing,
+            Ok(meta) if meta.is_dir() => Shown::Folder(Attributes {
+                mode: meta.mode(),
+                uid: meta.uid(),
+                gid: meta.gid(),
+                mtime: meta.mtime(),
+                mtime_nanos: meta.mtime_nsec() as u32,
+                xattrs: sys::fs::xattrs(open(&path)).unwrap(),
+            }),
+            Ok(_) => Shown::File,
+        })
     }
+
+    fn root_names(&mut self) -> Result<Vec<Vec<u8>>, TreeError> {
+        Ok(sys::fs::names(open(self.0)).unwrap().into_iter().map(|(name, _)| name).collect())
+    }
+}
+
+/// Unpacks a layer into a folder that holds no marks, and gives its tree.
+fn unpack(layer: &Layer, folder: &Path, below: &Path) -> LayerTree {
+    let mut sink = FolderSink::new(open(folder), None, Ownership::Same);
+    let taps = Taps { stored: &mut Nobody, plain: &mut Nobody };
+    let (tar, limits) = (layer.tar(), LayerLimits::default());
+    let mut tree =
+        read_layer(&mut tar.as_slice(), Codec::None, taps, Some(&mut sink), &limits).unwrap();
+    tree.settle(&mut OnDisk(below)).unwrap();
+    sink.finish(&tree).unwrap();
+    tree
+}
+
+struct Nobody;
+
+impl Tap for Nobody {
+    fn pass(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn merged_layers_are_as_overlay_would_show_them() {
+    testkit::need_root!();
+    for (number, place) in [Mounted::folder(), Mounted::on_disk()].iter().enumerate() {
+        let (aside, tree) = two(place);
+        fs::remove_dir(&aside).unwrap();
+        sys::fs::set_mtime(open(&tree), ".", 0, 0).unwrap();
+        let layers = testkit::random::stack(40 + number as u64, 6, 80);
+        for layer in &layers {
+            fs::create_dir(&aside).unwrap();
+            let unpacked = unpack(layer, &aside, &tree);
+            hide(&unpacked, open(&tree)).unwrap();
+            merge(open(&aside), open(&tree)).unwrap();
+            remove(open(place.path()), b"from").unwrap();
+        }
+        let merged = Tree::read(&tree).unwrap();
+        merged.must_equal(&testkit::oracle::apply(&layers), "merged");
+    }
+}
+
+#[test]
+fn what_lies_below_keeps_its_data_and_its_other_names() {
+    let place = Mounted::folder();
+    let (layer, tree) = two(&place);
+    fs::write(tree.join("changed"), "before").unwrap();
+    fs::hard_link(tree.join("changed"), tree.join("other-name")).unwrap();
+    symlink("/nowhere", tree.join("link")).unwrap();
+    fs::create_dir_all(tree.join("kept/inner")).unwrap();
+    fs::write(layer.join("changed"), "after").unwrap();
+    fs::create_dir_all(layer.join("link")).unwrap();
+    fs::hard_link(layer.join("changed"), layer.join("link/same")).unwrap();
+    fs::create_dir(layer.join("kept")).unwrap();
+    fs::set_permissions(layer.join("kept"), fs::Permissions::from_mode(0o2750)).unwrap();
+    sys::fs::set_mtime(open(&layer), "kept", 77, 7).unwrap();
+    merge(open(&layer), open(&tree)).unwrap();
+    let merged = Tree::read(&tree).unwrap();
+    let expected =
+        ["changed", "kept", "kept/inner", "link", "link/same", "other-name"].map(str::to_owned);
+    assert_eq!(merged.paths(), expected);
+    assert_eq!(fs::read(tree.join("changed")).unwrap(), b"after");
+    assert_eq!(fs::read(tree.join("other-name")).unwrap(), b"before", "it was written to");
+    assert_eq!(merged.get("changed").unwrap().file, merged.get("link/same").unwrap().file);
+    let kept = merged.get("kept").unwrap();
+    assert_eq!((kept.mode, kept.mtime), (0o2750, (77, 7)));
 }
