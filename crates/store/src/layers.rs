@@ -125,7 +125,7 @@ impl Store {
         IndexReader::open(file).map_err(|source| StoreError::Index { chain: *chain, source })
     }
 
-    fn write_index(
+    pub(crate) fn write_index(
         &self,
         lease: &Lease,
         tree: &LayerTree,

@@ -16,6 +16,7 @@ mod gc;
 mod index;
 mod layers;
 mod lease;
+mod migrate;
 mod paths;
 mod run;
 mod snapshot;
@@ -41,6 +42,7 @@ pub use error::{ErrorKind, Result, StoreError};
 pub use events::{Actor, Event, EventFilter, Events};
 pub use gc::{Collected, Plan, Present, plan};
 pub use lease::{Lease, Protected};
+pub use migrate::{Busy, MigrateStep, Migrated};
 pub use paths::Paths;
 pub use snapshot::{Snapshot, TopUsage};
 pub use tables::{
@@ -104,7 +106,7 @@ impl Store {
     pub fn open(settings: Settings) -> Result<Store> {
         let path = settings.root.join(FORMAT_FILE);
         let format: Format = match fs::read(&path) {
-            Ok(bytes) => parse_format(&settings, &bytes)?,
+            Ok(bytes) => parse_format(&settings.root, &bytes)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&settings)?,
             Err(error) => return Err(StoreError::io("read", &path)(error)),
         };
@@ -135,7 +137,7 @@ impl Store {
         &*self.driver
     }
 
-    /// Why this driver was chosen when the store was made.
+    /// Why this driver was chosen.
     pub fn driver_reason(&self) -> &str {
         &self.format.why
     }
@@ -157,7 +159,10 @@ impl Store {
 
     /// Begins work that makes something.
     pub fn lease(&self) -> Result<Lease> {
-        Lease::take(&self.paths)
+        let lease = Lease::take(&self.paths)?;
+        // From now on nobody changes the driver; somebody may have done so before.
+        self.must_be_current()?;
+        Ok(lease)
     }
 
     /// Images and names as they are now.
@@ -266,13 +271,13 @@ impl Store {
 
 /// Reads `format.json`. The version comes first: what else a newer mica wrote there may be nothing
 /// that this one knows, and that is no damage.
-fn parse_format(settings: &Settings, bytes: &[u8]) -> Result<Format> {
-    let what = || settings.root.join("format.json").display().to_string();
+fn parse_format(root: &Path, bytes: &[u8]) -> Result<Format> {
+    let what = || root.join(FORMAT_FILE).display().to_string();
     let damaged =
         |error: serde_json::Error| StoreError::Damaged { what: what(), why: error.to_string() };
     let Version { version: found } = serde_json::from_slice(bytes).map_err(damaged)?;
     if found > FORMAT_VERSION {
-        let root = settings.root.clone();
+        let root = root.to_owned();
         return Err(StoreError::NewerFormat { root, found, known: FORMAT_VERSION });
     }
     serde_json::from_slice(bytes).map_err(damaged)
@@ -295,7 +300,7 @@ fn create(settings: &Settings) -> Result<Format> {
     let _alone = lease::hold(&paths, Mode::Exclusive)?;
     match fs::read(paths.format()) {
         // Somebody else was quicker; perhaps a newer mica, whose store must not be written over.
-        Ok(bytes) => return parse_format(settings, &bytes),
+        Ok(bytes) => return parse_format(&settings.root, &bytes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(StoreError::io("read", paths.format())(error)),
     }
