@@ -11,6 +11,7 @@ mod drivers;
 mod events;
 mod full_disk;
 mod leases;
+mod migrate;
 mod reboot;
 mod snapshots;
 mod usage;
