@@ -322,6 +322,15 @@ pub fn user_id() -> u32 {
     sys::host::user_id()
 }
 
+/// What ids files get on disk if this process writes them: as root those of the layer, else its
+/// own.
+pub fn own_files() -> Ownership {
+    match is_root() {
+        true => Ownership::Same,
+        false => Ownership::Single { uid: user_id(), gid: sys::host::group_id() },
+    }
+}
+
 /// Copies a blob to where a file stands, by reference or within the kernel where that can be.
 pub fn send(blob: &File, target: &mut File, bytes: u64, regular: bool) -> std::io::Result<u64> {
     use std::io::{Seek, SeekFrom};

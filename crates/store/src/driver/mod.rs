@@ -216,8 +216,8 @@ pub trait Driver: Send + Sync {
     /// What belongs to a layer and must go with it; `remove` has already let go of it.
     fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>>;
 
-    /// What `inspect` shows of a stack as `GraphDriver.Data`.
-    fn data(&self, stack: &[Stacked]) -> BTreeMap<String, String>;
+    /// What `inspect` shows of a stack as `GraphDriver.Data`, if the driver tells anything.
+    fn data(&self, stack: &[Stacked]) -> Option<BTreeMap<String, String>>;
 
     /// The stacks that the driver has something of, for finding what nobody needs.
     fn kept(&self) -> Result<Vec<ChainId>>;
