@@ -95,6 +95,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("image prune all", &["image", "prune", "-a", "-f"]),
     Scenario { start: Start::Littered, ..scenario("system prune", &["system", "prune", "-f"]) },
     scenario("sync", &["system", "sync"]),
+    scenario("migrate", &["system", "migrate", "--to", "vfs"]),
+    Scenario {
+        start: Start::Littered,
+        ..scenario("migrate overlay", &["system", "migrate", "--to", "overlay"])
+    },
     Scenario { users: 1, ..scenario("mount", &["image", "mount", "app:1"]) },
     Scenario {
         users: 1,
