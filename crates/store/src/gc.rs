@@ -6,14 +6,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use spec::{ChainId, Digest, ImageId};
 use sys::lock::Mode;
 
 use crate::error::{Result, StoreError};
 use crate::lease::{self, Protected};
+use crate::remove::remove_all;
 use crate::tables::Tables;
 use crate::{DriverKind, Store, blobs, driver, tables};
 
@@ -202,6 +202,7 @@ impl Store {
                 self.views()?.iter().filter_map(|view| view.top).collect();
             in_use.extend(self.snapshot_stacks()?);
             let keeps_tar = self.driver.keeps_tar();
+            let nobody_works = protected.leases.is_empty();
             let plan = plan(&before, keeps_tar, &in_use, &protected, &present);
             let mut after = before.clone();
             for chain in &plan.records {
@@ -209,7 +210,11 @@ impl Store {
             }
             after.write(&before, &self.paths)?;
             collected.layers = plan.records.clone();
-            self.carry_out(&plan, &mut collected)?
+            let bin = self.carry_out(&plan, &mut collected)?;
+            if everything && nobody_works {
+                self.remove_other_drivers();
+            }
+            bin
         };
         if let Some(bin) = bin {
             remove_all(&bin)?;
@@ -254,6 +259,14 @@ impl Store {
         Ok(Some(bin))
     }
 
+    /// Removes the folders of other drivers, if there is nothing in them any more.
+    fn remove_other_drivers(&self) {
+        for kind in DriverKind::ALL.into_iter().filter(|kind| *kind != self.driver.kind()) {
+            // It is not there, or something is in it.
+            let _ = fs::remove_dir(self.paths.folders(kind.as_str()));
+        }
+    }
+
     /// Deletes what earlier collectors did not get to.
     fn empty_trash(&self) -> Result<()> {
         let trash = self.paths.trash();
@@ -262,64 +275,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// Deletes a tree; somebody else may be at it too.
-pub(crate) fn remove_all(path: &Path) -> Result<()> {
-    // It saves time, not more: what is left is removed as anything else.
-    let _ = drop_subvolumes(path, SUBVOLUME_DEPTH);
-    let removed = match fs::remove_dir_all(path) {
-        // Without root, a folder that its layer closed must be opened before it can be emptied.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path).and_then(|()| fs::remove_dir_all(path))
-        }
-        other => other,
-    };
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(StoreError::io("remove", path)),
-    }
-}
-
-/// As deep are the btrfs driver's subvolumes in a folder: in that of a trash, in that of a snapshot
-/// that was on its way in, as its tree.
-const SUBVOLUME_DEPTH: usize = 2;
-
-/// Drops the subvolumes in a folder, or the folder itself if it is one, as a whole.
-fn drop_subvolumes(path: &Path, depth: usize) -> io::Result<()> {
-    if !sys::btrfs::is_btrfs(path)? {
-        return Ok(());
-    }
-    let folder = sys::fs::open_folder(path)?;
-    if sys::btrfs::is_subvolume(&folder)? {
-        return match (path.parent(), path.file_name()) {
-            (Some(above), Some(name)) => {
-                sys::btrfs::delete_subvolume(sys::fs::open_folder(above)?, name)
-            }
-            _ => Ok(()),
-        };
-    }
-    if depth > 0 {
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                drop_subvolumes(&entry.path(), depth - 1)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Gives its owner all rights on every folder of a tree.
-fn open_up(folder: &Path) -> io::Result<()> {
-    fs::set_permissions(folder, PermissionsExt::from_mode(0o700))?;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

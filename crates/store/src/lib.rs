@@ -18,6 +18,7 @@ mod layers;
 mod lease;
 mod migrate;
 mod paths;
+mod remove;
 mod run;
 mod snapshot;
 mod tables;

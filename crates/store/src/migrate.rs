@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::time::{Duration, Instant};
 
 use spec::{ChainId, ImageId};
 use sys::lock::Mode;
@@ -17,8 +18,9 @@ use crate::blobs::Durability;
 use crate::driver::{DriverKind, Made};
 use crate::error::{Result, StoreError};
 use crate::lease::{self, Lease};
+use crate::remove::remove_all;
 use crate::tables::{LayerRecord, Layers, Tables};
-use crate::{Format, Store, driver, gc, tables};
+use crate::{Format, Store, driver, tables};
 
 /// Why a store cannot change its driver now: somebody uses what the old one keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,11 @@ pub enum MigrateStep {
     /// It is finished.
     Done(u64),
 }
+
+/// All layers are made: whoever is at work then has so long to end before it was for nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often is asked.
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Store {
     /// Makes this a store of another driver. Nobody else may use it meanwhile; if it cannot be
@@ -101,7 +108,7 @@ impl Store {
                 left.extend(target.driver.remove(&chain)?);
             }
         }
-        left.iter().try_for_each(|path| gc::remove_all(path))
+        left.iter().try_for_each(|path| remove_all(path))
     }
 
     /// Makes all layers' forms and changes the driver, or neither.
@@ -125,14 +132,28 @@ impl Store {
             let root = self.paths.root();
             let file = File::open(root).map_err(StoreError::io("open", root))?;
             sys::fs::sync_file_system(&file).map_err(StoreError::io("sync", root))?;
-            let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
-            self.must_be_idle(Some(&lease))?;
+            let _alone = self.hold_idle(&lease)?;
             // Others may have brought something in meanwhile.
             if missing(&self.tables()?, &done).is_empty() {
                 tables::write(&self.paths.format(), &target.format)?;
                 let (from, to) = (self.format.driver, target.format.driver);
                 return Ok(Migrated { from, to, layers: done.len(), bytes });
             }
+        }
+    }
+
+    /// Holds the store's lock alone, when nobody else is at work or has something of the driver in
+    /// use.
+    fn hold_idle(&self, lease: &Lease) -> Result<File> {
+        let since = Instant::now();
+        loop {
+            let alone = lease::hold(&self.paths, Mode::Exclusive)?;
+            match self.must_be_idle(Some(lease)) {
+                Err(StoreError::Busy(Busy::Work)) if since.elapsed() < PATIENCE => {}
+                other => return other.map(|()| alone),
+            }
+            drop(alone);
+            std::thread::sleep(PAUSE);
         }
     }
 

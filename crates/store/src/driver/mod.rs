@@ -21,6 +21,7 @@ use spec::{ChainId, DiffId};
 
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
+use crate::remove::remove_all;
 
 pub use probe::{Choice, choose};
 pub(crate) use top::is_given;
@@ -107,7 +108,7 @@ impl AsRef<Path> for AsideFolder {
 impl Drop for AsideFolder {
     fn drop(&mut self) {
         // The collector deletes what cannot be removed now.
-        let _ = crate::gc::remove_all(&self.0);
+        let _ = remove_all(&self.0);
     }
 }
 

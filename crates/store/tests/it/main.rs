@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod blobs;
+mod btrfs;
 mod check;
 mod crashes;
 mod documents;
