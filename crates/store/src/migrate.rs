@@ -56,7 +56,7 @@ pub enum MigrateStep {
 }
 
 /// All layers are made: whoever is at work then has so long to end before it was for nothing.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often is asked.
 const PAUSE: Duration = Duration::from_millis(20);
 

@@ -194,8 +194,9 @@ fn who_is_at_work_at_the_end_is_waited_for_but_not_forever() {
         });
         let mut sender = Some(sender);
         open(&scratch).migrate(Vfs, &mut |_| {
-            let first = sender.take();
-            first.map(|sender| sender.send(scratch.store.lease().ok()).unwrap());
+            if let Some(sender) = sender.take() {
+                sender.send(scratch.store.lease().ok()).unwrap();
+            }
         })
     });
     assert_eq!(migrated.unwrap().to, Vfs);
