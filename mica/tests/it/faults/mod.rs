@@ -81,7 +81,7 @@ fn two_at_once_end_like_one_after_the_other() {
         round(MOUNT, 16, |one| {
             is(one, &["migrate", "rmi", "rmi mounted", "unmount", "image prune all"])
         }),
-        round(BIG, 16, |one| is(one, &["load", "migrate", "image prune all", "system prune"])),
+        round(BIG, 16, |one| is(one, &["load", "image prune all", "system prune"])),
     ];
     if let Some(tally) = run(&rounds) {
         tally.judge("meetings");
