@@ -34,11 +34,15 @@ pub enum Holds {
 
 /// The first thing that differs between a folder and what `merged` says of it: the index of its
 /// layer alone, or those of its stack.
+///
+/// In the folder of a stack, the contents of files that the topmost layer did not bring are
+/// compared with those in `below`, the folder of the stack below it, if it is there.
 pub fn difference(
     folder: impl AsFd,
     merged: &Merged,
     holds: Holds,
     owners: &Ownership,
+    below: Option<OwnedFd>,
 ) -> io::Result<Option<String>> {
     let Some(root) = merged.root().map_err(io::Error::other)? else { return Ok(None) };
     let mut verify =
@@ -46,7 +50,7 @@ pub fn difference(
     if let Some(why) = verify.entry(folder.as_fd(), b".", root.top())? {
         return Ok(Some(why));
     }
-    verify.folder(folder.as_fd(), &root, 0)
+    verify.folder(folder.as_fd(), below, &root, 0)
 }
 
 struct Verify<'a> {
@@ -70,6 +74,7 @@ impl Verify<'_> {
     fn folder(
         &mut self,
         folder: BorrowedFd<'_>,
+        below: Option<OwnedFd>,
         merge: &Merge,
         depth: usize,
     ) -> io::Result<Option<String>> {
@@ -92,9 +97,19 @@ impl Verify<'_> {
             if let Some(why) = self.entry(folder, name, inner.top())? {
                 return Ok(inside(why));
             }
+            let is_of_top = inner.top().layer + 1 == self.merged.len();
+            if let Some(below) = below.as_ref().filter(|_| inner.top().inode.is_file())
+                && !is_of_top
+                && !is_as_below(folder, below.as_fd(), name)?
+            {
+                return Ok(inside("its content has changed".to_owned()));
+            }
             if inner.top().inode.is_folder() {
                 let opened = sys::fs::folder_beneath(folder, name.as_slice())?;
-                if let Some(why) = self.folder(opened.as_fd(), inner, depth + 1)? {
+                // What is damaged there is told of that stack.
+                let below = below.as_ref();
+                let below = below.and_then(|it| sys::fs::folder_beneath(it, name.as_slice()).ok());
+                if let Some(why) = self.folder(opened.as_fd(), below, inner, depth + 1)? {
                     return Ok(inside(why));
                 }
             }
@@ -204,6 +219,39 @@ impl Verify<'_> {
         list.sort();
         Ok(list)
     }
+}
+
+/// Whether a file has the same bytes as the one of this name in another folder, if that has one as
+/// long.
+fn is_as_below(folder: BorrowedFd<'_>, below: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
+    let mine = sys::fs::file_beneath(folder, name)?;
+    let Ok(theirs) = sys::fs::file_beneath(below, name) else { return Ok(true) };
+    let size = mine.metadata()?.len();
+    if theirs.metadata()?.len() != size {
+        return Ok(true);
+    }
+    let buffer = || vec![0; BUFFER_BYTES.min(usize::try_from(size).unwrap_or(usize::MAX))];
+    let (mut one, mut two) = (buffer(), buffer());
+    let mut at = 0;
+    // Where both have holes, both have zeros.
+    while let Some(start) = [&mine, &theirs]
+        .into_iter()
+        .map(|file| sys::fs::next_data(file, at))
+        .collect::<io::Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .min()
+        .filter(|start| *start < size)
+    {
+        let length = usize::try_from(size - start).unwrap_or(usize::MAX).min(one.len());
+        mine.read_exact_at(&mut one[..length], start)?;
+        theirs.read_exact_at(&mut two[..length], start)?;
+        if one[..length] != two[..length] {
+            return Ok(false);
+        }
+        at = start + length as u64;
+    }
+    Ok(true)
 }
 
 /// Compares the contents of a folder's files with a layer that is being read.

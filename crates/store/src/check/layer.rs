@@ -214,8 +214,14 @@ impl Store {
         let indexes = chains.iter().map(|chain| self.open_index(chain)).collect::<Result<_>>();
         // A damaged index below is told of its own layer.
         let Ok(indexes) = indexes else { return Ok(None) };
+        // Files of the layers below are copies of those in the stack below.
+        let parent = layers.layers.get(chain).and_then(|record| record.parent);
+        let below = parent.filter(|_| holds == Holds::Stack);
+        let below = below.and_then(|parent| self.driver().folder(&parent));
+        let below = below.and_then(|(path, _)| sys::fs::open_folder(&path).ok());
         let compared = sys::fs::open_folder(path).and_then(|folder| {
-            image::folder::difference(&folder, &Merged::new(indexes), holds, self.owners())
+            let merged = Merged::new(indexes);
+            image::folder::difference(&folder, &merged, holds, self.owners(), below)
         });
         Ok(compared.unwrap_or_else(|error| Some(format!("it cannot be read: {error}"))))
     }

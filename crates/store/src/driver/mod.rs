@@ -198,7 +198,7 @@ pub trait Driver: Send + Sync {
     /// Whether a layer has its place.
     fn has(&self, layer: &Stacked) -> bool;
 
-    /// A detached, read-only mount of a stack, bottom first.
+    /// A detached, read-only mount of a stack, bottom first, which has a layer at least.
     fn view(&self, stack: &[Stacked]) -> Result<OwnedFd>;
 
     /// Prepares the writable top of a stack in `folder`, which is new and empty.

@@ -68,9 +68,8 @@ impl Whole {
         // It begins as the layer's own, so it is the same lease's.
         let mut path = unpacked.as_os_str().to_owned();
         path.push("-tree");
-        let path = PathBuf::from(path);
-        self.copy(parent, &path)?;
-        let made = AsideFolder(path);
+        let made = AsideFolder(PathBuf::from(path));
+        self.copy(parent, &made)?;
         let merge = || {
             let (from, to) = (sys::fs::open_folder(unpacked)?, sys::fs::open_folder(&made)?);
             copy::hide(layer.tree, &to)?;

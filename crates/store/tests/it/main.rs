@@ -17,3 +17,4 @@ mod reboot;
 mod snapshots;
 mod usage;
 mod views;
+mod whole;
