@@ -46,6 +46,8 @@ pub enum EngineError {
     NoPlatform { name: String, wanted: String },
     #[error("the archive has no image {name}; it has {known}")]
     NotInArchive { name: String, known: String },
+    #[error("{0}")]
+    Start(String),
     #[error("No such container: {0}")]
     NoSuchContainer(String),
     #[error("multiple IDs found with provided prefix: {0}")]
@@ -103,6 +105,7 @@ impl EngineError {
         use EngineError as E;
         match self {
             E::NoSuchImage(_) | E::NoReference(_) | E::NoPath { .. } => Kind::NotFound,
+            E::Start(_) => Kind::Other,
             E::NoSuchContainer(_) | E::NoSuchVolume(_) => Kind::NotFound,
             E::NameTaken { .. } | E::VolumeInUse { .. } => Kind::Conflict,
             E::AmbiguousContainer(_) | E::ContainerName(_) | E::SameName => Kind::InvalidInput,
@@ -137,6 +140,7 @@ impl EngineError {
             E::NoSuchImage(_)
                 | E::NoSuchContainer(_)
                 | E::NoSuchVolume(_)
+                | E::Start(_)
                 | E::AmbiguousContainer(_)
                 | E::ContainerName(_)
                 | E::NameTaken { .. }

@@ -1,5 +1,6 @@
 //! Containers: what they are asked to be, what is kept of them, what is done with them.
 
+mod bundle;
 mod create;
 mod host;
 mod merge;
