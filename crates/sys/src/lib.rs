@@ -4,10 +4,15 @@
 //! for once, in [`support`].
 
 pub mod btrfs;
+pub mod event;
 pub mod fs;
+pub mod hold;
 pub mod host;
 pub mod lock;
 pub mod mount;
 pub mod process;
+pub mod socket;
 pub mod support;
+pub mod terminal;
 pub mod trace;
+pub mod watched;
