@@ -8,6 +8,8 @@ pub mod fs;
 pub mod host;
 pub mod lock;
 pub mod mount;
+pub mod netlink;
+pub mod netns;
 pub mod process;
 pub mod support;
 pub mod trace;
