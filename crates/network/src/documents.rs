@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -114,6 +115,16 @@ impl Documents {
             all.extend(self.endpoints(&network)?);
         }
         Ok(all)
+    }
+
+    /// Every network that somebody is or was in, and when somebody last came or went.
+    pub(crate) fn endpoint_folders(&self) -> Result<Vec<(String, SystemTime)>> {
+        let networks = names(&self.run)?.into_iter();
+        let dated = networks.filter_map(|network| {
+            let data = fs::metadata(self.endpoint_folder(&network)).ok()?;
+            Some((network, data.modified().ok()?))
+        });
+        Ok(dated.collect())
     }
 
     fn endpoint_folder(&self, network: &str) -> PathBuf {

@@ -18,6 +18,8 @@ pub enum NetworkError {
     Damaged { path: PathBuf, source: serde_json::Error },
     #[error("cannot make or enter a network namespace")]
     Namespace(#[source] io::Error),
+    #[error("cannot serve names to the container")]
+    Names(#[source] io::Error),
     #[error(transparent)]
     Kernel(#[from] NetlinkError),
     #[error("network {0} not found")]

@@ -10,6 +10,7 @@ mod bridge;
 mod child;
 mod create;
 mod definition;
+pub mod dns;
 mod documents;
 mod endpoint;
 mod error;
@@ -19,6 +20,7 @@ mod netns;
 mod nft;
 mod pools;
 mod ports;
+mod resolver;
 mod subnet;
 
 use std::collections::BTreeSet;
@@ -33,6 +35,7 @@ pub use error::{ErrorKind, NetworkError, Result};
 pub use netlink::NetlinkError;
 pub use netns::NetNs;
 pub use pools::{SubnetPool, default_pools};
+pub use resolver::{ExtraHost, Resolver, ResolverRequest, hostname_file, hosts};
 pub use subnet::{Mac, MacError, Subnet, SubnetError};
 
 use documents::Documents;

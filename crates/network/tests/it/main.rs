@@ -8,5 +8,6 @@ mod crowd;
 mod definitions;
 mod host;
 mod leftovers;
+mod names;
 mod packets;
 mod published;
