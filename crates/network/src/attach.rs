@@ -106,7 +106,9 @@ impl Networks {
         let mut outside = Connection::route()?;
         match network.driver {
             Driver::Bridge => {
-                let switch = bridge::up(&self.documents, network, &mut outside, notices)?;
+                let firewall = self.firewall();
+                let switch =
+                    bridge::up(&self.documents, network, &mut outside, &*firewall, notices)?;
                 let mtu = network.mtu().unwrap_or(switch.mtu);
                 plug_in(namespace, endpoint, &switch, mtu, &mut outside)?;
             }

@@ -9,6 +9,7 @@ use crate::definition::{Driver, Network};
 use crate::documents::Documents;
 use crate::endpoint::{Endpoint, Notice};
 use crate::error::{NetworkError, Result};
+use crate::firewall::Firewall;
 use crate::netlink::{Address, Connection, Link, LinkInfo, LinkKind, Links, Requests};
 use crate::nft::{self, Port, Rules, Switch};
 use crate::subnet::Mac;
@@ -22,6 +23,7 @@ pub(crate) fn up(
     documents: &Documents,
     network: &Network,
     route: &mut Connection,
+    firewall: &dyn Firewall,
     notices: &mut Vec<Notice>,
 ) -> Result<LinkInfo> {
     let name = network.bridge();
@@ -52,7 +54,7 @@ pub(crate) fn up(
     let link = route.link(&name)?.ok_or_else(gone)?;
     configure(network, &link, route)?;
     forward(documents, network, notices)?;
-    pass_barriers(&name, notices)?;
+    notices.extend(firewall.open(&name)?);
     Ok(link)
 }
 
@@ -135,23 +137,6 @@ fn keep_router_advertisements(documents: &Documents) -> Result<()> {
     Ok(())
 }
 
-/// Lets the bridge through chains of others that drop what is forwarded.
-pub(crate) fn pass_barriers(bridge: &str, notices: &mut Vec<Notice>) -> Result<()> {
-    let barriers = match nft::barriers() {
-        Ok(barriers) => barriers,
-        // Without nf_tables there are none that could be seen.
-        Err(error) if error.is(Errno::OPNOTSUPP) || error.is(Errno::PROTONOSUPPORT) => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
-    for barrier in barriers {
-        if nft::raise(&barrier, bridge)? {
-            let chain = barrier.to_string();
-            notices.push(Notice::Allowed { bridge: bridge.to_owned(), chain });
-        }
-    }
-    Ok(())
-}
-
 /// Takes a network's bridge away, if we made it.
 pub(crate) fn down(documents: &Documents, network: &Network) -> Result<()> {
     let Some(name) = documents.own_bridge(&network.id) else { return Ok(()) };
@@ -171,6 +156,7 @@ pub(crate) fn down(documents: &Documents, network: &Network) -> Result<()> {
 pub(crate) fn switch(network: &Network) -> Option<Switch> {
     (network.driver == Driver::Bridge).then(|| Switch {
         bridge: network.bridge(),
+        subnets: network.pools.iter().map(|pool| pool.subnet).collect(),
         talking: network.is_talking(),
         outward: !network.internal,
         masquerading: network.is_masquerading(),

@@ -134,6 +134,7 @@ impl NetworkError {
             E::PortRefused { source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable => {
                 "the host has no such address: `ip address` shows which it has"
             }
+            E::Program { .. } => "is it installed, and may you run it?",
             E::NoUserNetwork => {
                 "install the package `passt` or `slirp4netns`, or use --network none"
             }

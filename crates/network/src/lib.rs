@@ -15,6 +15,7 @@ mod documents;
 mod endpoint;
 mod error;
 mod firewall;
+mod iptables;
 mod netlink;
 mod netns;
 mod nft;
@@ -26,12 +27,14 @@ mod subnet;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::OnceLock;
 
 pub use attach::Cable;
 pub use create::{NetworkFilter, NetworkRequest};
 pub use definition::{AddressPool, Driver, Network};
 pub use endpoint::{Attached, Endpoint, EndpointRequest, Notice, PublishedPort};
 pub use error::{ErrorKind, NetworkError, Result};
+pub use firewall::FirewallKind;
 pub use netlink::NetlinkError;
 pub use netns::NetNs;
 pub use pools::{SubnetPool, default_pools};
@@ -52,6 +55,8 @@ pub struct Settings {
     pub pools: Vec<SubnetPool>,
     /// The host's address at which ports are published unless one is named; all if none.
     pub host_address: Option<IpAddr>,
+    /// Which packet filter is used.
+    pub firewall: FirewallKind,
 }
 
 impl Default for Settings {
@@ -61,6 +66,7 @@ impl Default for Settings {
             bridge: "mica0".to_owned(),
             pools: default_pools(),
             host_address: None,
+            firewall: FirewallKind::Auto,
         }
     }
 }
@@ -69,13 +75,16 @@ impl Default for Settings {
 pub struct Networks {
     documents: Documents,
     settings: Settings,
+    /// Whether the kernel has nf_tables, asked once.
+    nf_tables: OnceLock<bool>,
 }
 
 impl Networks {
     /// Opens the networks whose definitions are below `data` and whose endpoints are below `run`,
     /// a folder that ends with the boot.
     pub fn open(data: &Path, run: &Path, settings: Settings) -> Result<Networks> {
-        Ok(Networks { documents: Documents::open(data, run)?, settings })
+        let documents = Documents::open(data, run)?;
+        Ok(Networks { documents, settings, nf_tables: OnceLock::new() })
     }
 
     /// All networks: those that are there by nature, and the others by name.
@@ -144,7 +153,7 @@ impl Networks {
         let mut notices = Vec::new();
         for network in self.all()? {
             if let Some(bridge) = self.documents.own_bridge(&network.id) {
-                bridge::pass_barriers(&bridge, &mut notices)?;
+                notices.extend(self.firewall().open(&bridge)?);
             }
         }
         Ok(notices)
@@ -199,7 +208,16 @@ impl Networks {
     }
 
     fn firewall(&self) -> Box<dyn Firewall> {
-        Box::new(nft::Nft { table: self.settings.table.clone() })
+        let nf_tables = match self.settings.firewall {
+            FirewallKind::Auto => *self.nf_tables.get_or_init(nft::is_here),
+            FirewallKind::NfTables => true,
+            FirewallKind::IpTables => false,
+        };
+        let name = self.settings.table.clone();
+        match nf_tables {
+            true => Box::new(nft::Nft { table: name }),
+            false => Box::new(iptables::IpTables { prefix: name }),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Other people's firewalls. A chain that drops what is forwarded by default (docker's and ufw's
 //! do) drops our containers' packets too, whatever our own table says: then two rules of ours for
-//! each bridge go to its head, or into the chain that docker keeps for such rules. They carry our
-//! name and are all that we ever change or remove there.
+//! each bridge go to its end, where only that default would come. What the chain's own rules decide
+//! stays decided. Ours carry our name and are all that we ever change or remove there.
 
 use super::expression::{Meta, Register, Steps, Verdict};
 use super::{
-    ACK, CREATE, DELETE_RULE, DUMP, GET_CHAIN, GET_RULE, INET, IPV4, IPV6, NEW_RULE, Transaction,
+    ACK, APPEND, CREATE, DELETE_RULE, DUMP, GET_CHAIN, GET_RULE, INET, IPV4, IPV6, NEW_RULE,
+    Transaction,
 };
 use crate::netlink::{Connection, NetlinkError, Requests, attributes, text};
 
@@ -14,7 +15,6 @@ use crate::netlink::{Connection, NetlinkError, Requests, attributes, text};
 pub(crate) struct Barrier {
     family: u8,
     table: String,
-    /// Where rules belong that allow something.
     chain: String,
 }
 
@@ -29,14 +29,11 @@ impl std::fmt::Display for Barrier {
     }
 }
 
-/// docker never touches what is in this chain of its own.
-const FOR_USERS: &str = "DOCKER-USER";
-
 /// The chains that would drop what a bridge forwards.
 pub(crate) fn barriers() -> Result<Vec<Barrier>, NetlinkError> {
     const FORWARD: u32 = 2;
     const DROP: u32 = 0;
-    let (mut dropping, mut for_users) = (Vec::new(), Vec::new());
+    let mut dropping = Vec::new();
     let mut requests = Requests::default();
     requests.add("list the packet filter's chains", GET_CHAIN, DUMP, &[0; 4], |_| {});
     Connection::netfilter()?.list(requests, |reply| {
@@ -52,18 +49,12 @@ pub(crate) fn barriers() -> Result<Vec<Barrier>, NetlinkError> {
                 _ => {}
             }
         }
-        let ours = [INET, IPV4, IPV6].contains(&family);
-        if ours && hook == Some(FORWARD) && policy == Some(DROP) {
+        let routed = [INET, IPV4, IPV6].contains(&family);
+        if routed && hook == Some(FORWARD) && policy == Some(DROP) {
             dropping.push(barrier);
-        } else if barrier.chain == FOR_USERS {
-            for_users.push(barrier);
         }
     })?;
-    let better = |barrier: Barrier| {
-        let same = |it: &&Barrier| it.family == barrier.family && it.table == barrier.table;
-        for_users.iter().find(same).cloned().unwrap_or(barrier)
-    };
-    Ok(dropping.into_iter().map(better).collect())
+    Ok(dropping)
 }
 
 /// Lets a bridge's packets pass, unless that was done before, and says whether it was not.
@@ -74,7 +65,7 @@ pub(crate) fn raise(barrier: &Barrier, bridge: &str) -> Result<bool, NetlinkErro
     let mut transaction = Transaction::new();
     for link in [Meta::OutLink, Meta::InLink] {
         let name = format!("allow {bridge} in the chain {barrier}");
-        transaction.add(name, NEW_RULE, CREATE, barrier.family, |at| {
+        transaction.add(name, NEW_RULE, CREATE | APPEND, barrier.family, |at| {
             at.text(1, &barrier.table);
             at.text(2, &barrier.chain);
             at.nest(4, |at| {

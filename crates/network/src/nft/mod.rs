@@ -4,9 +4,11 @@ mod expression;
 mod foreign;
 mod rules;
 
+use rustix::io::Errno;
+
 use crate::netlink::{Connection, NetlinkError, Requests};
 
-pub(crate) use foreign::{barriers, lower, raise};
+pub(crate) use foreign::{barriers, lower};
 pub(crate) use rules::{Nft, Port, Rules, Switch};
 
 /// The kernel's number for this part of netfilter, in the upper byte of a message's kind.
@@ -34,6 +36,17 @@ const APPEND: u16 = 0x800;
 const INET: u8 = 1;
 const IPV4: u8 = 2;
 const IPV6: u8 = 10;
+
+/// Whether the kernel has nf_tables. A refusal for lack of privilege is no lack of nf_tables.
+pub(crate) fn is_here() -> bool {
+    const GET_GENERATION: u16 = SUBSYSTEM | 16;
+    let mut requests = Requests::default();
+    requests.add("look for nf_tables", GET_GENERATION, ACK, &[0; 4], |_| {});
+    let answer = Connection::netfilter().and_then(|mut it| it.list(requests, |_| {}));
+    !answer.is_err_and(|error| {
+        [Errno::INVAL, Errno::OPNOTSUPP, Errno::PROTONOSUPPORT].into_iter().any(|it| error.is(it))
+    })
+}
 
 /// Changes that happen together.
 struct Transaction {

@@ -18,10 +18,14 @@ use rustix::io::Errno;
 use spec::ContainerPort;
 
 use super::expression::{Base, Meta, Register, Steps, Tracked, Verdict};
+use super::foreign::{barriers, raise};
 use super::{
     APPEND, CREATE, DELETE_ELEMENT, DELETE_TABLE, INET, IPV4, IPV6, NEW_CHAIN, NEW_ELEMENT,
     NEW_RULE, NEW_SET, NEW_TABLE, Transaction,
 };
+use crate::Subnet;
+use crate::endpoint::Notice;
+use crate::error::Result;
 use crate::firewall::Firewall;
 use crate::netlink::{Attributes, NetlinkError, octets};
 
@@ -30,6 +34,8 @@ use crate::netlink::{Attributes, NetlinkError, octets};
 pub(crate) struct Switch {
     /// Its name.
     pub(crate) bridge: String,
+    /// The subnets behind it.
+    pub(crate) subnets: Vec<Subnet>,
     /// Whether its containers may talk to each other.
     pub(crate) talking: bool,
     /// Whether they may talk to anybody else.
@@ -111,16 +117,16 @@ const SETS: [(&str, u32, u32, Option<(u32, u32)>); 11] = [
 ];
 
 impl Firewall for Nft {
-    fn add(&self, rules: &Rules) -> Result<bool, NetlinkError> {
+    fn add(&self, rules: &Rules) -> Result<bool> {
         let mut transaction = Transaction::new();
         self.elements(&mut transaction, NEW_ELEMENT, CREATE, rules);
         match transaction.is_empty() {
             true => Ok(true),
-            false => or_gone(transaction.commit()),
+            false => Ok(or_gone(transaction.commit())?),
         }
     }
 
-    fn remove(&self, rules: &Rules) -> Result<(), NetlinkError> {
+    fn remove(&self, rules: &Rules) -> Result<()> {
         // One element that is missing would undo the removal of the others, so after such a
         // failure each goes by itself.
         let mut transaction = Transaction::new();
@@ -136,7 +142,7 @@ impl Firewall for Nft {
         Ok(())
     }
 
-    fn rebuild(&self, rules: &Rules) -> Result<(), NetlinkError> {
+    fn rebuild(&self, rules: &Rules) -> Result<()> {
         let mut transaction = Transaction::new();
         // A table has to be there to be removed.
         self.table(&mut transaction, NEW_TABLE);
@@ -145,14 +151,25 @@ impl Firewall for Nft {
         self.sets(&mut transaction);
         self.chains(&mut transaction);
         self.elements(&mut transaction, NEW_ELEMENT, CREATE, rules);
-        transaction.commit()
+        Ok(transaction.commit()?)
     }
 
-    fn clear(&self) -> Result<(), NetlinkError> {
+    fn open(&self, bridge: &str) -> Result<Vec<Notice>> {
+        let mut notices = Vec::new();
+        for barrier in barriers()? {
+            if raise(&barrier, bridge)? {
+                let chain = barrier.to_string();
+                notices.push(Notice::Allowed { bridge: bridge.to_owned(), chain });
+            }
+        }
+        Ok(notices)
+    }
+
+    fn clear(&self) -> Result<()> {
         let mut transaction = Transaction::new();
         self.table(&mut transaction, NEW_TABLE);
         self.table(&mut transaction, DELETE_TABLE);
-        transaction.commit()
+        Ok(transaction.commit()?)
     }
 }
 

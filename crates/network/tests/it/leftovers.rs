@@ -94,17 +94,19 @@ fn a_closed_firewall_is_passed_by_rules_of_ours_alone() {
     run("nft add chain ip filter FORWARD { type filter hook forward priority 0 ; policy drop ; }");
     run("nft add chain ip filter DOCKER-USER");
     run("nft add rule ip filter FORWARD jump DOCKER-USER");
+    run("nft add rule ip filter DOCKER-USER tcp dport 81 drop");
     let before = state();
     let one = host.container("one", "bridge");
     assert!(one.attached.notices.iter().any(|notice| {
-        notice
-            .to_string()
-            .starts_with("allowed the bridge mica0 in the chain ip filter DOCKER-USER")
+        notice.to_string().starts_with("allowed the bridge mica0 in the chain ip filter FORWARD")
     }));
     crate::host::serve(&host.internet, 80);
     assert!(one.call(crate::host::INTERNET, 80).is_some());
+    // What its owner forbids stays forbidden.
+    crate::host::serve(&host.internet, 81);
+    assert!(crate::host::no_call(&one.namespace, crate::host::INTERNET, 81));
     host.networks.ensure().unwrap();
-    let rules = run("nft list chain ip filter DOCKER-USER");
+    let rules = run("nft list chain ip filter FORWARD");
     assert_eq!(rules.matches("mica mica0").count(), 2, "{rules}");
     host.networks.detach(&one.attached.endpoint, Cable::Remove).unwrap();
     host.networks.shut_down().unwrap();

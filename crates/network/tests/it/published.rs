@@ -1,6 +1,6 @@
 //! Ports of the host that lead to containers.
 
-use network::{Cable, NetNs, NetworkRequest};
+use network::{Cable, FirewallKind, NetNs, NetworkRequest, Networks, Settings};
 
 use crate::host::{HOST, HOST6, Host, INTERNET, call, echo, echoes, no_call, request};
 use crate::need_networks;
@@ -8,7 +8,34 @@ use crate::need_networks;
 #[test]
 fn a_published_port_is_reached_from_everywhere() {
     need_networks!();
-    let host = Host::new();
+    reached_from_everywhere(&Host::new());
+}
+
+#[test]
+fn the_same_where_a_host_has_only_iptables() {
+    need_networks!();
+    if !crate::host::has("iptables-restore") {
+        return testkit::skip("needs the programs of iptables");
+    }
+    let mut host = Host::new();
+    crate::host::run("iptables -P FORWARD DROP");
+    let before = crate::host::run("iptables-save");
+    let settings = Settings {
+        firewall: FirewallKind::IpTables,
+        table: "mica-test".into(),
+        ..Default::default()
+    };
+    let folder = host.folder.path();
+    host.networks = Networks::open(&folder.join("data"), &folder.join("run"), settings).unwrap();
+    reached_from_everywhere(&host);
+    assert_ne!(crate::host::run("iptables-save"), before);
+    host.networks.reconcile(&|_| false).unwrap();
+    host.networks.shut_down().unwrap();
+    let left = crate::host::run("iptables-save");
+    assert!(!left.contains("MICA"), "{left}");
+}
+
+fn reached_from_everywhere(host: &Host) {
     let web = host.publishing("web", "bridge", &["8080:80", "5353:53/udp"]);
     let other = host.container("other", "bridge");
     host.networks
@@ -35,8 +62,11 @@ fn a_published_port_is_reached_from_everywhere() {
     let echoing = echo(&web.namespace, 53);
     assert!(echoes(&here, "127.0.0.1", 5353));
     echoing.join().unwrap();
-    // No other port is open.
+    // No other port is open; the internet is.
     assert!(no_call(&host.internet, HOST, 80));
+    crate::host::serve(&host.internet, 80);
+    assert_eq!(far.call(INTERNET, 80), Some(HOST.to_owned()));
+    assert!(no_call(&far.namespace, web.address(), 80), "{}", crate::host::run("iptables-save -c"));
 }
 
 #[test]
