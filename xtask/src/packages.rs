@@ -37,6 +37,9 @@ const GROUPS: [Group; 3] = [
             "iproute2",
             "iptables",
             "nftables",
+            // Networks without privilege.
+            "passt",
+            "slirp4netns",
             "acl",
             "attr",
             "strace",

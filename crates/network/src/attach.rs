@@ -28,17 +28,19 @@ impl Networks {
             let endpoint = blank(&network, request)?;
             return Ok(Attached { endpoint, reserved: Vec::new(), notices: Vec::new() });
         }
-        self.check_names(&network, request)?;
+        self.check_first(&network, request)?;
         let mut endpoint = blank(&network, request)?;
         choose_addresses(&self.documents, &network, request, &mut endpoint)?;
         let mut reserved = Vec::new();
         if network.driver == Driver::Bridge {
+            endpoint.host_link = Some(format!("veth{}", &endpoint.id[..7]));
+        }
+        if network.driver == Driver::Bridge && !request.ports.is_empty() {
             let addresses: Vec<IpAddr> = endpoint.addresses().collect();
             let default = network.host_address().or(self.settings.host_address);
             let mut held = self.documents.held_ports()?;
             (endpoint.ports, reserved) =
                 ports::publish(&request.ports, &addresses, default, &mut held)?;
-            endpoint.host_link = Some(format!("veth{}", &endpoint.id[..7]));
         }
         let mut inside = namespace.within(Connection::route)??;
         endpoint.link = free_name(&mut inside, &endpoint)?;
@@ -64,8 +66,12 @@ impl Networks {
     }
 
     /// Removes what is known of an endpoint: from the packet filter, from the host, from the
-    /// documents, in this order.
+    /// documents, in this order. What is gone already, and may be somebody else's by now, is let be.
     pub(crate) fn undo(&self, endpoint: &Endpoint, cable: Cable) -> Result<()> {
+        let now = self.documents.endpoint(&endpoint.network, &endpoint.container)?;
+        if now.is_none_or(|now| now.id != endpoint.id) {
+            return Ok(());
+        }
         let rules = Rules { switches: Vec::new(), ports: bridge::ports(endpoint) };
         self.firewall().remove(&rules)?;
         if let (Cable::Remove, Some(link)) = (cable, &endpoint.host_link) {
@@ -79,16 +85,12 @@ impl Networks {
         self.documents.forget_endpoint(endpoint)
     }
 
-    /// Refuses a second endpoint of one container, or of one name.
-    fn check_names(&self, network: &Network, request: &EndpointRequest) -> Result<()> {
-        let endpoints = self.documents.endpoints(&network.id)?;
-        let same = |other: &&Endpoint| {
-            other.container == request.container || other.container_name == request.container_name
-        };
-        match endpoints.iter().find(same) {
+    /// Refuses a second endpoint of one container.
+    fn check_first(&self, network: &Network, request: &EndpointRequest) -> Result<()> {
+        match self.documents.endpoint(&network.id, &request.container)? {
             None => Ok(()),
             Some(other) => Err(NetworkError::Attached {
-                endpoint: other.container_name.clone(),
+                endpoint: other.container_name,
                 network: network.name.clone(),
             }),
         }

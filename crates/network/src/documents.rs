@@ -131,21 +131,38 @@ impl Documents {
         self.run.join(network).join("endpoints")
     }
 
+    /// A container has one endpoint in a network, so that is what its document is called after.
+    fn endpoint_file(&self, network: &str, container: &str) -> PathBuf {
+        self.endpoint_folder(network).join(format!("{container}.json"))
+    }
+
     pub(crate) fn save_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
         let folder = self.endpoint_folder(&endpoint.network);
         fs::create_dir_all(&folder).map_err(NetworkError::io("make", &folder))?;
-        replace(&folder.join(format!("{}.json", endpoint.id)), endpoint, false)
+        replace(&self.endpoint_file(&endpoint.network, &endpoint.container), endpoint, false)
     }
 
-    /// Forgets an endpoint with all its leases.
+    /// The endpoint of a container in a network.
+    pub(crate) fn endpoint(&self, network: &str, container: &str) -> Result<Option<Endpoint>> {
+        read(self.endpoint_file(network, container))
+    }
+
+    /// Forgets an endpoint with all its leases; those that somebody else has by now stay.
     pub(crate) fn forget_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
-        for port in held(endpoint) {
-            remove(&self.run.join("ports").join(port.name()))?;
+        for path in self.leases(endpoint) {
+            if fs::read_to_string(&path).is_ok_and(|owner| owner == endpoint.id) {
+                remove(&path)?;
+            }
         }
-        for address in endpoint.addresses() {
-            remove(&self.address_folder(&endpoint.network).join(address.to_string()))?;
-        }
-        remove(&self.endpoint_folder(&endpoint.network).join(format!("{}.json", endpoint.id)))
+        remove(&self.endpoint_file(&endpoint.network, &endpoint.container))
+    }
+
+    /// The files of what an endpoint has.
+    fn leases(&self, endpoint: &Endpoint) -> Vec<PathBuf> {
+        let folder = self.address_folder(&endpoint.network);
+        let addresses = endpoint.addresses().map(|address| folder.join(address.to_string()));
+        let ports = held(endpoint).into_iter().map(|port| self.run.join("ports").join(port.name()));
+        addresses.chain(ports).collect()
     }
 
     fn address_folder(&self, network: &str) -> PathBuf {
@@ -168,10 +185,7 @@ impl Documents {
     pub(crate) fn lease(&self, endpoint: &Endpoint) -> Result<()> {
         let folder = self.address_folder(&endpoint.network);
         fs::create_dir_all(&folder).map_err(NetworkError::io("make", &folder))?;
-        let addresses = endpoint.addresses().map(|address| folder.join(address.to_string()));
-        let ports = held(endpoint);
-        let ports = ports.iter().map(|port| self.run.join("ports").join(port.name()));
-        for path in addresses.chain(ports) {
+        for path in self.leases(endpoint) {
             fs::write(&path, &endpoint.id).map_err(NetworkError::io("write", &path))?;
         }
         Ok(())
@@ -251,17 +265,19 @@ fn names(folder: &Path) -> Result<Vec<String>> {
 pub(crate) fn documents<T: DeserializeOwned>(folder: &Path) -> Result<Vec<T>> {
     let mut all = Vec::new();
     for name in names(folder)?.into_iter().filter(|name| name.ends_with(".json")) {
-        let path = folder.join(name);
-        match fs::read(&path) {
-            Ok(bytes) => all.push(
-                serde_json::from_slice(&bytes)
-                    .map_err(|source| NetworkError::Damaged { path, source })?,
-            ),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(NetworkError::io("read", path)(error)),
-        }
+        all.extend(read(folder.join(name))?);
     }
     Ok(all)
+}
+
+fn read<T: DeserializeOwned>(path: PathBuf) -> Result<Option<T>> {
+    match fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| NetworkError::Damaged { path, source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(NetworkError::io("read", path)(error)),
+    }
 }
 
 /// Replaces a document whole.

@@ -23,6 +23,7 @@ mod pools;
 mod ports;
 mod resolver;
 mod subnet;
+mod user;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -40,6 +41,7 @@ pub use netns::NetNs;
 pub use pools::{SubnetPool, default_pools};
 pub use resolver::{ExtraHost, Resolver, ResolverRequest, hostname_file, hosts};
 pub use subnet::{Mac, MacError, Subnet, SubnetError};
+pub use user::{Carrier, UserNetwork, UserRequest};
 
 use documents::Documents;
 use firewall::Firewall;
@@ -124,7 +126,7 @@ impl Networks {
             network = self.complete(&lock, network)?;
         }
         let mut endpoints = self.documents.endpoints(&network.id)?;
-        endpoints.sort_by(|a, b| a.created.cmp(&b.created));
+        endpoints.sort_by_key(|endpoint| endpoint.created);
         Ok((network, endpoints))
     }
 
@@ -189,14 +191,14 @@ impl Networks {
     fn settle(&self) -> Result<()> {
         let rules = bridge::all_rules(&self.documents, &self.all()?)?;
         match rules.switches.is_empty() {
-            true => Ok(self.firewall().clear()?),
-            false => Ok(self.firewall().rebuild(&rules)?),
+            true => self.firewall().clear(),
+            false => self.firewall().rebuild(&rules),
         }
     }
 
     fn rebuild(&self) -> Result<()> {
         let rules = bridge::all_rules(&self.documents, &self.all()?)?;
-        Ok(self.firewall().rebuild(&rules)?)
+        self.firewall().rebuild(&rules)
     }
 
     fn take_down(&self, network: &Network) -> Result<()> {

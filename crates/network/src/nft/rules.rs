@@ -122,7 +122,11 @@ impl Firewall for Nft {
         self.elements(&mut transaction, NEW_ELEMENT, CREATE, rules);
         match transaction.is_empty() {
             true => Ok(true),
-            false => Ok(or_gone(transaction.commit())?),
+            false => match transaction.commit() {
+                // A port that leads elsewhere was left by a crash.
+                Err(error) if error.is(Errno::BUSY) || error.is(Errno::EXIST) => Ok(false),
+                other => Ok(or_gone(other)?),
+            },
         }
     }
 

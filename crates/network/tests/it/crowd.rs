@@ -46,6 +46,7 @@ fn fifty_join_and_leave_at_once() {
     assert_eq!(state(), before);
 }
 
+#[allow(clippy::print_stdout)] // The parent reads what each got.
 fn join_and_leave(role: &str) {
     let (number, folder) = role.split_once(':').unwrap();
     let networks = open(folder.as_ref());

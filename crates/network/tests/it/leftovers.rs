@@ -84,6 +84,31 @@ fn what_the_dead_leave_is_cleared_away() {
 }
 
 #[test]
+fn who_has_left_takes_nothing_from_who_came() {
+    need_networks!();
+    let host = Host::new();
+    let old = host.publishing("old", "bridge", &["8080:80"]);
+    host.networks.detach(&old.attached.endpoint, Cable::Remove).unwrap();
+    let left = old.attached.endpoint.clone();
+    drop(old);
+    let new = host.publishing("new", "bridge", &["8080:80"]);
+    new.serve(80);
+    let before = state();
+    host.networks.detach(&left, Cable::Remove).unwrap();
+    assert_eq!(state(), before);
+    assert!(call(&host.internet, HOST, 8080).is_some());
+    // A rule that a crash left behind does not stand in the way.
+    if has("nft") {
+        host.networks.detach(&new.attached.endpoint, Cable::Remove).unwrap();
+        drop(new);
+        run("nft add element inet mica ports4 { tcp . 8080 : 172.17.0.9 . 81 }");
+        let third = host.publishing("third", "bridge", &["8080:80"]);
+        third.serve(80);
+        assert!(call(&host.internet, HOST, 8080).is_some());
+    }
+}
+
+#[test]
 fn a_closed_firewall_is_passed_by_rules_of_ours_alone() {
     need_networks!();
     if !has("nft") {

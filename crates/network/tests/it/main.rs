@@ -11,3 +11,4 @@ mod leftovers;
 mod names;
 mod packets;
 mod published;
+mod user;
