@@ -10,6 +10,8 @@ pub mod hold;
 pub mod host;
 pub mod lock;
 pub mod mount;
+pub mod netlink;
+pub mod netns;
 pub mod process;
 pub mod socket;
 pub mod support;

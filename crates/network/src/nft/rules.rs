@@ -1,0 +1,501 @@
+//! The table of ours: a fixed handful of rules over sets. A network is an element of some sets and
+//! a published port an element of a map, so that nothing gets slower with their number.
+//!
+//! ```text
+//! prerouting, raw    drop what a container sends to the host's 127.0.0.0/8
+//! prerouting, nat    to this host: look the port up in the maps, send it to its container
+//! output, nat        the same for the host's own packets, 127.0.0.1 included
+//! forward            within a network, out of one that is not internal, and to published ports:
+//!                    yes; into a network otherwise, and out of an internal one: no
+//! postrouting, nat   out of a network, back into the same one, and from the host's loopback:
+//!                    under the host's address
+//! ```
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv6Addr};
+
+use rustix::io::Errno;
+use spec::ContainerPort;
+
+use super::expression::{Base, Meta, Register, Steps, Tracked, Verdict};
+use super::foreign::{barriers, raise};
+use super::{
+    APPEND, CREATE, DELETE_ELEMENT, DELETE_TABLE, INET, IPV4, IPV6, NEW_CHAIN, NEW_ELEMENT,
+    NEW_RULE, NEW_SET, NEW_TABLE, Transaction,
+};
+use crate::Subnet;
+use crate::endpoint::Notice;
+use crate::error::Result;
+use crate::firewall::Firewall;
+use crate::netlink::{Attributes, NetlinkError, octets};
+
+/// What the packet filter has to know about one bridge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Switch {
+    /// Its name.
+    pub(crate) bridge: String,
+    /// The subnets behind it.
+    pub(crate) subnets: Vec<Subnet>,
+    /// Whether its containers may talk to each other.
+    pub(crate) talking: bool,
+    /// Whether they may talk to anybody else.
+    pub(crate) outward: bool,
+    /// Whether they leave the host under its address.
+    pub(crate) masquerading: bool,
+}
+
+/// One published port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Port {
+    /// The host's address; unspecified for all.
+    pub(crate) host_address: IpAddr,
+    /// The host's port.
+    pub(crate) host_port: u16,
+    /// Where it leads.
+    pub(crate) address: IpAddr,
+    /// The port there.
+    pub(crate) port: ContainerPort,
+}
+
+/// What is to be known, or to be forgotten.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) switches: Vec<Switch>,
+    pub(crate) ports: Vec<Port>,
+}
+
+/// The table of this name.
+pub(crate) struct Nft {
+    pub(crate) table: String,
+}
+
+const ACCEPT: u32 = 1;
+const TYPE_NAME: u32 = 41;
+const TYPE_IPV4: u32 = 7;
+const TYPE_IPV6: u32 = 8;
+const TYPE_PROTOCOL: u32 = 12;
+const TYPE_PORT: u32 = 13;
+const NAME_BYTES: u32 = 16;
+
+/// So many elements at most in a message, whose lists have 16 bits for their length.
+const ELEMENTS: usize = 400;
+
+/// Tells `nft` not to turn names round: the bytes of a key are in the machine's order.
+const NAMES_AS_THEY_ARE: [u8; 6] = {
+    let [a, b, c, d] = 1_u32.to_ne_bytes();
+    [0, 4, a, b, c, d]
+};
+
+/// The kernel does not know what a key is; `nft` reads it from these numbers.
+const fn pair(first: u32, second: u32) -> u32 {
+    first << 6 | second
+}
+
+/// Sets and maps: name, type and length of the key, type and length of what it stands for.
+const SETS: [(&str, u32, u32, Option<(u32, u32)>); 11] = [
+    ("bridges", TYPE_NAME, NAME_BYTES, None),
+    ("outward", TYPE_NAME, NAME_BYTES, None),
+    ("hidden", TYPE_NAME, NAME_BYTES, None),
+    ("within", pair(TYPE_NAME, TYPE_NAME), 2 * NAME_BYTES, None),
+    ("talking", pair(TYPE_NAME, TYPE_NAME), 2 * NAME_BYTES, None),
+    ("selves4", pair(TYPE_IPV4, TYPE_IPV4), 8, None),
+    ("selves6", pair(TYPE_IPV6, TYPE_IPV6), 32, None),
+    ("ports4", pair(TYPE_PROTOCOL, TYPE_PORT), 8, Some((pair(TYPE_IPV4, TYPE_PORT), 8))),
+    ("ports6", pair(TYPE_PROTOCOL, TYPE_PORT), 8, Some((pair(TYPE_IPV6, TYPE_PORT), 20))),
+    (
+        "ports4_at",
+        pair(pair(TYPE_IPV4, TYPE_PROTOCOL), TYPE_PORT),
+        12,
+        Some((pair(TYPE_IPV4, TYPE_PORT), 8)),
+    ),
+    (
+        "ports6_at",
+        pair(pair(TYPE_IPV6, TYPE_PROTOCOL), TYPE_PORT),
+        24,
+        Some((pair(TYPE_IPV6, TYPE_PORT), 20)),
+    ),
+];
+
+impl Firewall for Nft {
+    fn add(&self, rules: &Rules) -> Result<bool> {
+        let mut transaction = Transaction::new();
+        self.elements(&mut transaction, NEW_ELEMENT, CREATE, rules);
+        match transaction.is_empty() {
+            true => Ok(true),
+            false => match transaction.commit() {
+                // A port that leads elsewhere was left by a crash.
+                Err(error) if error.is(Errno::BUSY) || error.is(Errno::EXIST) => Ok(false),
+                other => Ok(or_gone(other)?),
+            },
+        }
+    }
+
+    fn remove(&self, rules: &Rules) -> Result<()> {
+        // One element that is missing would undo the removal of the others, so after such a
+        // failure each goes by itself.
+        let mut transaction = Transaction::new();
+        self.elements(&mut transaction, DELETE_ELEMENT, 0, rules);
+        if transaction.is_empty() || or_gone(transaction.commit())? {
+            return Ok(());
+        }
+        for (set, key, data) in elements(rules) {
+            let mut transaction = Transaction::new();
+            self.one_set(&mut transaction, DELETE_ELEMENT, 0, set, &[(key, data)]);
+            or_gone(transaction.commit())?;
+        }
+        Ok(())
+    }
+
+    fn rebuild(&self, rules: &Rules) -> Result<()> {
+        let mut transaction = Transaction::new();
+        // A table has to be there to be removed.
+        self.table(&mut transaction, NEW_TABLE);
+        self.table(&mut transaction, DELETE_TABLE);
+        self.table(&mut transaction, NEW_TABLE);
+        self.sets(&mut transaction);
+        self.chains(&mut transaction);
+        self.elements(&mut transaction, NEW_ELEMENT, CREATE, rules);
+        Ok(transaction.commit()?)
+    }
+
+    fn open(&self, bridge: &str) -> Result<Vec<Notice>> {
+        let mut notices = Vec::new();
+        for barrier in barriers()? {
+            if raise(&barrier, bridge)? {
+                let chain = barrier.to_string();
+                notices.push(Notice::Allowed { bridge: bridge.to_owned(), chain });
+            }
+        }
+        Ok(notices)
+    }
+
+    fn clear(&self) -> Result<()> {
+        let mut transaction = Transaction::new();
+        self.table(&mut transaction, NEW_TABLE);
+        self.table(&mut transaction, DELETE_TABLE);
+        Ok(transaction.commit()?)
+    }
+}
+
+/// False if a table, set or element was not there.
+fn or_gone(result: Result<(), NetlinkError>) -> Result<bool, NetlinkError> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.is(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+impl Nft {
+    fn table(&self, transaction: &mut Transaction, kind: u16) {
+        let flags = if kind == NEW_TABLE { CREATE } else { 0 };
+        let name = format!("change the packet filter's table {}", self.table);
+        transaction.add(name, kind, flags, INET, |at| at.text(1, &self.table));
+    }
+
+    fn sets(&self, transaction: &mut Transaction) {
+        const MAP: u32 = 8;
+        for (number, (name, key, bytes, data)) in SETS.iter().enumerate() {
+            let id = u32::try_from(number).unwrap_or(0) + 1;
+            transaction.add(format!("make the set {name}"), NEW_SET, CREATE, INET, |at| {
+                at.text(1, &self.table);
+                at.text(2, name);
+                at.big(3, if data.is_some() { MAP } else { 0 });
+                at.big(4, *key);
+                at.big(5, *bytes);
+                if let Some((kind, bytes)) = data {
+                    at.big(6, *kind);
+                    at.big(7, *bytes);
+                }
+                at.big(10, id);
+                if *key == TYPE_NAME {
+                    at.put(13, &NAMES_AS_THEY_ARE);
+                }
+            });
+        }
+    }
+
+    fn elements(&self, transaction: &mut Transaction, kind: u16, flags: u16, rules: &Rules) {
+        let all = elements(rules);
+        for (set, ..) in SETS.iter() {
+            let of_set: Vec<_> = all
+                .iter()
+                .filter(|(name, ..)| name == set)
+                .map(|(_, key, data)| (key.clone(), data.clone()))
+                .collect();
+            for chunk in of_set.chunks(ELEMENTS) {
+                self.one_set(transaction, kind, flags, set, chunk);
+            }
+        }
+    }
+
+    fn one_set(
+        &self,
+        transaction: &mut Transaction,
+        kind: u16,
+        flags: u16,
+        set: &str,
+        elements: &[(Vec<u8>, Option<Vec<u8>>)],
+    ) {
+        let name = format!("change the set {set}");
+        transaction.add(name, kind, flags, INET, |at| {
+            at.text(1, &self.table);
+            at.text(2, set);
+            at.nest(3, |at| {
+                for (key, data) in elements {
+                    at.nest(1, |at| {
+                        at.nest(1, |at| at.put(1, key));
+                        if let Some(data) = data.as_ref().filter(|_| kind == NEW_ELEMENT) {
+                            at.nest(2, |at| at.put(1, data));
+                        }
+                    });
+                }
+            });
+        });
+    }
+
+    fn chains(&self, transaction: &mut Transaction) {
+        // (name, type, hook, priority); the numbers of hooks are the kernel's.
+        self.base_chain(transaction, ("loopback", "filter", 0, -300));
+        self.base_chain(transaction, ("prerouting", "nat", 0, -100));
+        self.base_chain(transaction, ("output", "nat", 3, -100));
+        self.base_chain(transaction, ("forward", "filter", 2, 0));
+        self.base_chain(transaction, ("postrouting", "nat", 4, 100));
+        let chain = |at: &mut Attributes<'_>, name: &str| {
+            at.text(1, &self.table);
+            at.text(3, name);
+        };
+        for name in ["redirect", "inward"] {
+            transaction.add(format!("make the chain {name}"), NEW_CHAIN, CREATE, INET, |at| {
+                chain(at, name);
+            });
+        }
+        self.loopback_rules(transaction);
+        self.redirect_rules(transaction);
+        self.forward_rules(transaction);
+        self.postrouting_rules(transaction);
+    }
+
+    fn base_chain(&self, transaction: &mut Transaction, chain: (&str, &str, u32, i32)) {
+        let (name, kind, hook, priority) = chain;
+        transaction.add(format!("make the chain {name}"), NEW_CHAIN, CREATE, INET, |at| {
+            at.text(1, &self.table);
+            at.text(3, name);
+            at.nest(4, |at| {
+                at.big(1, hook);
+                at.put(2, &priority.to_be_bytes());
+            });
+            at.big(5, ACCEPT);
+            at.text(7, kind);
+        });
+    }
+
+    fn rule(
+        &self,
+        transaction: &mut Transaction,
+        chain: &str,
+        steps: impl FnOnce(&mut Steps<'_, '_>),
+    ) {
+        let name = format!("make a rule of the chain {chain}");
+        transaction.add(name, NEW_RULE, CREATE | APPEND, INET, |at| {
+            at.text(1, &self.table);
+            at.text(2, chain);
+            at.nest(4, |at| steps(&mut Steps(at)));
+        });
+    }
+
+    /// Bridges route 127.0.0.0/8, or else the host could not reach published ports there. That
+    /// must not open the host's own services there to containers, nor to who pretends to be local.
+    fn loopback_rules(&self, transaction: &mut Transaction) {
+        for offset in [SOURCE4, DESTINATION4] {
+            self.rule(transaction, "loopback", |steps| {
+                from_bridge(steps);
+                loopback_at(steps, offset).decide(Verdict::Drop);
+            });
+        }
+    }
+
+    fn redirect_rules(&self, transaction: &mut Transaction) {
+        // What comes over a cable for 127.0.0.1 is no business of whoever published a port there.
+        self.rule(transaction, "prerouting", |steps| {
+            loopback_at(steps, DESTINATION4).decide(Verdict::Return);
+        });
+        // The kernel delivers nothing from ::1 to another link. An answer that nobody listens there
+        // comes at once, and clients go on to 127.0.0.1.
+        self.rule(transaction, "output", |steps| {
+            own_ipv6_at(steps, DESTINATION6).decide(Verdict::Return);
+        });
+        for chain in ["prerouting", "output"] {
+            self.rule(transaction, chain, |steps| {
+                steps.for_this_host().decide(Verdict::Jump("redirect"));
+            });
+        }
+        for (family, address, bytes, map) in
+            [(IPV4, DESTINATION4, 4, "ports4"), (IPV6, DESTINATION6, 16, "ports6")]
+        {
+            let target = Register::word(8);
+            let target_port = Register::word(8 + bytes / 4);
+            self.rule(transaction, "redirect", |steps| {
+                let words = bytes / 4;
+                of_family(steps, family)
+                    .payload(Base::Network, address, bytes, Register::word(0))
+                    .meta(Meta::Protocol, Register::word(words))
+                    .payload(Base::Transport, 2, 2, Register::word(words + 1))
+                    .look_up(&format!("{map}_at"), Register::word(0), target)
+                    .redirect(family, target, target_port);
+            });
+            self.rule(transaction, "redirect", |steps| {
+                of_family(steps, family)
+                    .meta(Meta::Protocol, Register::word(0))
+                    .payload(Base::Transport, 2, 2, Register::word(1))
+                    .look_up(map, Register::word(0), target)
+                    .redirect(family, target, target_port);
+            });
+        }
+    }
+
+    fn forward_rules(&self, transaction: &mut Transaction) {
+        const ESTABLISHED_OR_RELATED: u32 = 2 | 4;
+        const REDIRECTED: u32 = 1 << 5;
+        self.rule(transaction, "forward", |steps| {
+            steps.tracked(Tracked::State, ESTABLISHED_OR_RELATED).decide(Verdict::Accept);
+        });
+        self.rule(transaction, "forward", |steps| {
+            both_links(steps).is_in("talking", PAIR, true).decide(Verdict::Accept);
+        });
+        self.rule(transaction, "forward", |steps| {
+            to_bridge(steps).decide(Verdict::Jump("inward"));
+        });
+        self.rule(transaction, "forward", |steps| {
+            from_bridge(steps).is_in("outward", PAIR, false).decide(Verdict::Drop);
+        });
+        // Where containers of one network may not talk, a published port is no way around.
+        self.rule(transaction, "inward", |steps| {
+            both_links(steps).is_in("within", PAIR, true).decide(Verdict::Drop);
+        });
+        self.rule(transaction, "inward", |steps| {
+            steps.meta(Meta::InLink, PAIR).is_in("bridges", PAIR, true);
+            steps.is_in("outward", PAIR, false).decide(Verdict::Drop);
+        });
+        self.rule(transaction, "inward", |steps| {
+            steps.tracked(Tracked::Status, REDIRECTED).decide(Verdict::Accept);
+        });
+        self.rule(transaction, "inward", |steps| {
+            steps.decide(Verdict::Drop);
+        });
+    }
+
+    fn postrouting_rules(&self, transaction: &mut Transaction) {
+        const REDIRECTED: u32 = 1 << 5;
+        // A container that meets another one at the host's address has to get its answers from
+        // there too.
+        self.rule(transaction, "postrouting", |steps| {
+            steps.tracked(Tracked::Status, REDIRECTED);
+            both_links(steps).is_in("within", PAIR, true).masquerade();
+        });
+        self.rule(transaction, "postrouting", |steps| {
+            both_links(steps).is_in("within", PAIR, true).decide(Verdict::Return);
+        });
+        // The same for one that meets itself. Its packet may never have left the bridge, which
+        // then does not say by which link it came.
+        for (family, source, bytes, set) in
+            [(IPV4, SOURCE4, 4, "selves4"), (IPV6, SOURCE6, 16, "selves6")]
+        {
+            self.rule(transaction, "postrouting", |steps| {
+                of_family(steps, family)
+                    .payload(Base::Network, source, bytes, PAIR)
+                    .payload(Base::Network, source + bytes, bytes, Register::word(bytes / 4))
+                    .is_in(set, PAIR, true)
+                    .masquerade();
+            });
+        }
+        self.rule(transaction, "postrouting", |steps| {
+            steps.meta(Meta::InLink, PAIR).is_in("hidden", PAIR, true).masquerade();
+        });
+        self.rule(transaction, "postrouting", |steps| {
+            loopback_at(to_bridge(steps), SOURCE4).masquerade();
+        });
+    }
+}
+
+const PAIR: Register = Register::word(0);
+const SOURCE4: u32 = 12;
+const DESTINATION4: u32 = 16;
+const SOURCE6: u32 = 8;
+const DESTINATION6: u32 = 24;
+
+fn of_family<'s, 'a, 'b>(steps: &'s mut Steps<'a, 'b>, family: u8) -> &'s mut Steps<'a, 'b> {
+    steps.meta(Meta::Family, PAIR).equals(PAIR, &[family])
+}
+
+fn from_bridge<'s, 'a, 'b>(steps: &'s mut Steps<'a, 'b>) -> &'s mut Steps<'a, 'b> {
+    steps.meta(Meta::InLink, PAIR).is_in("bridges", PAIR, true)
+}
+
+fn to_bridge<'s, 'a, 'b>(steps: &'s mut Steps<'a, 'b>) -> &'s mut Steps<'a, 'b> {
+    steps.meta(Meta::OutLink, PAIR).is_in("bridges", PAIR, true)
+}
+
+fn both_links<'s, 'a, 'b>(steps: &'s mut Steps<'a, 'b>) -> &'s mut Steps<'a, 'b> {
+    steps.meta(Meta::InLink, PAIR).meta(Meta::OutLink, Register::word(4))
+}
+
+/// Goes on only if the address at this place of an IPv4 header is one of 127.0.0.0/8.
+fn loopback_at<'s, 'a, 'b>(steps: &'s mut Steps<'a, 'b>, offset: u32) -> &'s mut Steps<'a, 'b> {
+    of_family(steps, IPV4).payload(Base::Network, offset, 1, PAIR).equals(PAIR, &[127])
+}
+
+/// Goes on only if the address at this place of an IPv6 header is ::1.
+fn own_ipv6_at<'s, 'a, 'b>(steps: &'s mut Steps<'a, 'b>, offset: u32) -> &'s mut Steps<'a, 'b> {
+    of_family(steps, IPV6)
+        .payload(Base::Network, offset, 16, PAIR)
+        .equals(PAIR, &Ipv6Addr::LOCALHOST.octets())
+}
+
+/// Every element that the rules need, with the set it belongs to.
+fn elements(rules: &Rules) -> Vec<(&'static str, Vec<u8>, Option<Vec<u8>>)> {
+    let mut all = Vec::new();
+    for switch in &rules.switches {
+        let name = padded(&switch.bridge);
+        let twice = [name.clone(), name.clone()].concat();
+        let sets = [
+            ("bridges", true, &name),
+            ("outward", switch.outward, &name),
+            ("hidden", switch.masquerading, &name),
+            ("within", true, &twice),
+            ("talking", switch.talking, &twice),
+        ];
+        let wanted = sets.into_iter().filter(|(_, wanted, _)| *wanted);
+        all.extend(wanted.map(|(set, _, key)| (set, key.clone(), None)));
+    }
+    all.extend(rules.ports.iter().map(port_element));
+    let selves: BTreeSet<IpAddr> = rules.ports.iter().map(|port| port.address).collect();
+    all.extend(selves.into_iter().map(|address| {
+        let set = if address.is_ipv4() { "selves4" } else { "selves6" };
+        (set, octets(address).repeat(2), None)
+    }));
+    all
+}
+
+fn port_element(port: &Port) -> (&'static str, Vec<u8>, Option<Vec<u8>>) {
+    let word = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        [high, low, 0, 0]
+    };
+    let key = [[port.port.protocol.number(), 0, 0, 0], word(port.host_port)].concat();
+    let data = [octets(port.address), word(port.port.number).to_vec()].concat();
+    let (any, ipv4) = (port.host_address.is_unspecified(), port.host_address.is_ipv4());
+    let at = || [octets(port.host_address), key.clone()].concat();
+    match (any, ipv4) {
+        (true, true) => ("ports4", key, Some(data)),
+        (true, false) => ("ports6", key, Some(data)),
+        (false, true) => ("ports4_at", at(), Some(data)),
+        (false, false) => ("ports6_at", at(), Some(data)),
+    }
+}
+
+fn padded(name: &str) -> Vec<u8> {
+    let mut bytes = name.as_bytes().to_vec();
+    bytes.resize(NAME_BYTES as usize, 0);
+    bytes
+}
