@@ -92,13 +92,18 @@ impl Log {
         self.outlet()?.wants_room()
     }
 
-    /// Does a little of the work that is left for quiet times, and says whether there is more.
-    pub fn idle(&mut self) -> bool {
-        let Some(file) = &mut self.file else { return false };
-        file.file.step().unwrap_or_else(|_| {
+    /// Whether there is work that is left for quiet times.
+    pub fn has_idle_work(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.file.has_work())
+    }
+
+    /// Does a little of that work.
+    pub fn idle(&mut self) {
+        if let Some(file) = &mut self.file
+            && file.file.step().is_err()
+        {
             self.failures += 1;
-            false
-        })
+        }
     }
 
     /// Puts the file aside and begins a new one.
