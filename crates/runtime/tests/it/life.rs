@@ -244,13 +244,10 @@ fn a_monitor_is_small() {
         let line = text.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
-    // A file's pages are shared with every other mica; a test's are larger than a release's.
-    let (anonymous, shared) = (kib("RssAnon:"), kib("RssFile:"));
-    assert!(anonymous < 1024, "{anonymous} KiB of its own, {shared} KiB of files");
+    // Without optimisation the program's own pages are twice as many.
+    let most = if cfg!(debug_assertions) { 5 * 1024 } else { 3 * 1024 };
+    assert!(kib("VmRSS:") < most && kib("RssAnon:") < 512, "{text}");
     assert_eq!(kib("Threads:"), 1, "{text}");
-    if !cfg!(debug_assertions) {
-        assert!(kib("VmRSS:") < 3 * 1024, "{text}");
-    }
 }
 
 pub(crate) fn wait_for_log(stand: &Stand, text: &str) {
