@@ -96,14 +96,15 @@ impl fmt::Display for RestartPolicy {
 }
 
 impl RestartPolicy {
-    /// Whether a container that ran when the machine went down, or was stopped by `stopped`, is
-    /// started when it comes up again.
-    pub fn at_boot(self, was_running: bool, stopped: bool) -> bool {
+    /// Whether a container that has run is started when the machine comes up: by the exit code of
+    /// its last run, which is [`LOST_CODE`](crate::state::LOST_CODE) if the machine's end was its
+    /// own, and by whether somebody had asked for that run's end.
+    pub fn at_boot(self, exit_code: i32, stopped: bool) -> bool {
         match self {
             RestartPolicy::No => false,
-            RestartPolicy::Always => was_running || stopped,
-            RestartPolicy::UnlessStopped => !stopped && was_running,
-            RestartPolicy::OnFailure(_) => was_running,
+            RestartPolicy::Always => true,
+            RestartPolicy::UnlessStopped => !stopped,
+            RestartPolicy::OnFailure(_) => !stopped && exit_code != 0,
         }
     }
 }
@@ -221,9 +222,9 @@ mod tests {
 
     #[test]
     fn a_boot_starts_what_its_policy_asks_for() {
-        assert!(Always.at_boot(false, true) && Always.at_boot(true, false));
-        assert!(!Always.at_boot(false, false), "it was only created");
-        assert!(UnlessStopped.at_boot(true, false) && !UnlessStopped.at_boot(true, true));
-        assert!(!No.at_boot(true, false) && OnFailure(None).at_boot(true, false));
+        assert!(Always.at_boot(0, true) && Always.at_boot(255, false));
+        assert!(UnlessStopped.at_boot(0, false) && !UnlessStopped.at_boot(255, true));
+        assert!(OnFailure(None).at_boot(255, false) && !OnFailure(None).at_boot(0, false));
+        assert!(!No.at_boot(255, false));
     }
 }

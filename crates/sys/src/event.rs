@@ -199,6 +199,22 @@ impl Drop for Signals {
     }
 }
 
+/// Does something with no signal blocked, as starting a program that must not inherit what this
+/// thread has blocked.
+pub fn unblocked<T>(work: impl FnOnce() -> T) -> T {
+    let mut empty = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigemptyset` fills the set that the next call reads, and that call fills `before`.
+    let before = unsafe {
+        libc::sigemptyset(empty.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, empty.as_ptr(), before.as_mut_ptr());
+        before.assume_init()
+    };
+    let result = work();
+    restore(&before);
+    result
+}
+
 fn restore(mask: &libc::sigset_t) {
     // SAFETY: the mask is one that the kernel gave; nothing is written.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };

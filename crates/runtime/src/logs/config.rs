@@ -160,7 +160,7 @@ impl LogConfig {
         for name in &self.env {
             let has_name = |(key, _): &(&str, &str)| key == name;
             let variables = facts.env.iter().filter_map(|line| line.split_once('='));
-            if let Some((_, value)) = variables.filter(has_name).last() {
+            if let Some((_, value)) = variables.rev().find(has_name) {
                 found.insert(name.clone(), value.to_owned());
             }
         }

@@ -89,6 +89,11 @@ impl RotatedFile {
         Ok(())
     }
 
+    /// Whether something is left to compress.
+    pub(super) fn has_work(&self) -> bool {
+        self.compression.is_some()
+    }
+
     /// Does a little of what is left to compress, and says whether there is more.
     pub(super) fn step(&mut self) -> io::Result<bool> {
         let Some(work) = &mut self.compression else { return Ok(false) };

@@ -21,6 +21,7 @@ pub struct Log {
     daemon: Option<Daemon>,
     /// Writes that failed. A full disk must not end a container; its monitor tells of it.
     failures: u64,
+    last: Timestamp,
 }
 
 enum Daemon {
@@ -53,11 +54,12 @@ impl Log {
             (Some(format), Some(limits)) => Some(LogFile::open(config, facts, format, limits)?),
             _ => None,
         };
-        Ok(Log { file, daemon, failures: 0 })
+        Ok(Log { file, daemon, failures: 0, last: Timestamp::ZERO })
     }
 
     /// Takes a piece. It may stay in memory until [`Log::flush`].
     pub fn push(&mut self, stream: Stream, time: Timestamp, piece: Piece<'_>) {
+        let time = self.later(time);
         match &mut self.daemon {
             Some(Daemon::Syslog(syslog)) => syslog.push(stream, time, piece),
             Some(Daemon::Journal(journal)) => journal.push(stream, time, piece),
@@ -68,6 +70,18 @@ impl Log {
         {
             self.failures += 1;
         }
+    }
+
+    /// A time of its own for every piece, by which a reader finds its place again. Only a clock
+    /// that was set back makes times go back.
+    fn later(&mut self, time: Timestamp) -> Timestamp {
+        let is_set_back = self.last.seconds_since(time) > 0;
+        if time <= self.last && !is_set_back {
+            self.last = self.last.plus_nanos(1);
+        } else {
+            self.last = time;
+        }
+        self.last
     }
 
     /// Writes what was collected.
@@ -92,13 +106,18 @@ impl Log {
         self.outlet()?.wants_room()
     }
 
-    /// Does a little of the work that is left for quiet times, and says whether there is more.
-    pub fn idle(&mut self) -> bool {
-        let Some(file) = &mut self.file else { return false };
-        file.file.step().unwrap_or_else(|_| {
+    /// Whether there is work that is left for quiet times.
+    pub fn has_idle_work(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.file.has_work())
+    }
+
+    /// Does a little of that work.
+    pub fn idle(&mut self) {
+        if let Some(file) = &mut self.file
+            && file.file.step().is_err()
+        {
             self.failures += 1;
-            false
-        })
+        }
     }
 
     /// Puts the file aside and begins a new one.
