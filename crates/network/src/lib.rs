@@ -8,6 +8,7 @@
 mod attach;
 mod bridge;
 mod child;
+mod choose;
 mod create;
 mod definition;
 pub mod dns;

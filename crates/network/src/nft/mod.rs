@@ -3,13 +3,15 @@
 mod expression;
 mod foreign;
 mod rules;
+mod sets;
 
 use rustix::io::Errno;
 
 use crate::netlink::{Connection, NetlinkError, Requests};
 
 pub(crate) use foreign::{barriers, lower};
-pub(crate) use rules::{Nft, Port, Rules, Switch};
+pub(crate) use rules::Nft;
+pub(crate) use sets::{Port, Rules, Switch};
 
 /// The kernel's number for this part of netfilter, in the upper byte of a message's kind.
 const SUBSYSTEM: u16 = 10 << 8;
