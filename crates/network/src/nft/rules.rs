@@ -13,6 +13,8 @@
 
 use std::net::Ipv6Addr;
 
+use rustix::io::Errno;
+
 use super::expression::{Base, Meta, Register, Steps, Tracked, Verdict};
 use super::foreign::{barriers, raise};
 use super::sets::elements;
@@ -24,7 +26,6 @@ use crate::endpoint::Notice;
 use crate::error::Result;
 use crate::firewall::Firewall;
 use crate::netlink::{Attributes, NetlinkError};
-use rustix::io::Errno;
 
 /// The table of this name.
 pub(crate) struct Nft {
@@ -32,6 +33,7 @@ pub(crate) struct Nft {
 }
 
 const ACCEPT: u32 = 1;
+
 impl Firewall for Nft {
     fn add(&self, rules: &Rules) -> Result<bool> {
         let mut transaction = Transaction::new();

@@ -156,3 +156,30 @@ fn a_pinned_namespace_outlives_its_maker() {
     NetNs::unpin(&path).unwrap();
     assert!(!path.exists());
 }
+
+#[test]
+fn without_privilege_it_says_so_and_does_not_wait() {
+    need_networks!();
+    if !has("setpriv") {
+        return testkit::skip("needs the program setpriv");
+    }
+    if let testkit::Child::Role(folder) = testkit::Child::this() {
+        let networks = open(folder.as_ref());
+        let error = networks.ensure().unwrap_err();
+        assert!(error.hint().unwrap().starts_with("networks need root"), "{error:?}");
+        let error = NetNs::create().unwrap_err();
+        assert!(error.hint().unwrap().starts_with("networks need root"), "{error:?}");
+        return;
+    }
+    let host = Host::new();
+    let name = "leftovers::without_privilege_it_says_so_and_does_not_wait";
+    let child = testkit::child(name, host.folder.path().to_str().unwrap());
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(child.get_program());
+    command.args(child.get_args());
+    for (key, value) in child.get_envs() {
+        command.env(key, value.unwrap());
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
