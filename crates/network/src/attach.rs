@@ -22,9 +22,14 @@ impl Networks {
     pub fn attach(&self, namespace: &NetNs, request: &EndpointRequest) -> Result<Attached> {
         let lock = self.documents.lock()?;
         let network = self.ready(&lock, &request.network)?;
+        let mut notices = Vec::new();
+        let publishing = network.driver == Driver::Bridge && !network.internal;
+        if !publishing && !request.ports.is_empty() {
+            notices.push(Notice::Discarded { network: network.name.clone() });
+        }
         if matches!(network.driver, Driver::Host | Driver::None) {
             let endpoint = blank(&network, request)?;
-            return Ok(Attached { endpoint, reserved: Vec::new(), notices: Vec::new() });
+            return Ok(Attached { endpoint, reserved: Vec::new(), notices });
         }
         self.check_first(&network, request)?;
         let mut endpoint = blank(&network, request)?;
@@ -33,7 +38,7 @@ impl Networks {
         if network.driver == Driver::Bridge {
             endpoint.host_link = Some(format!("veth{}", &endpoint.id[..7]));
         }
-        if network.driver == Driver::Bridge && !request.ports.is_empty() {
+        if publishing && !request.ports.is_empty() {
             let addresses: Vec<IpAddr> = endpoint.addresses().collect();
             let default = network.host_address().or(self.settings.host_address);
             let mut held = self.documents.held_ports()?;
@@ -44,7 +49,6 @@ impl Networks {
         endpoint.link = free_name(&mut inside, &endpoint)?;
         // The document comes first: what a crash leaves in the kernel can be told from it.
         self.documents.save_endpoint(&endpoint)?;
-        let mut notices = Vec::new();
         let made = self
             .documents
             .lease(&endpoint)

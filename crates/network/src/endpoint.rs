@@ -119,6 +119,11 @@ impl Endpoint {
 pub enum Notice {
     /// This kernel setting was off and was switched on.
     SwitchedOn(&'static str),
+    /// Ports were to be published where none can be.
+    Discarded {
+        /// The network.
+        network: String,
+    },
     /// Somebody's chain drops what is forwarded, so a bridge was allowed in this chain.
     Allowed {
         /// The bridge.
@@ -132,6 +137,9 @@ impl std::fmt::Display for Notice {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Notice::SwitchedOn(key) => write!(to, "switched {key} on, which bridges need"),
+            Notice::Discarded { network } => {
+                write!(to, "Published ports are discarded when using {network} network mode")
+            }
             Notice::Allowed { bridge, chain } => write!(
                 to,
                 "allowed the bridge {bridge} in the chain {chain}, since the host's firewall drops what it forwards"

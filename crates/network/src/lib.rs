@@ -80,6 +80,7 @@ pub struct Networks {
     settings: Settings,
     /// Whether the kernel has nf_tables, asked once.
     nf_tables: OnceLock<bool>,
+    line: nft::Line,
 }
 
 impl Networks {
@@ -87,7 +88,7 @@ impl Networks {
     /// a folder that ends with the boot.
     pub fn open(data: &Path, run: &Path, settings: Settings) -> Result<Networks> {
         let documents = Documents::open(data, run)?;
-        Ok(Networks { documents, settings, nf_tables: OnceLock::new() })
+        Ok(Networks { documents, settings, nf_tables: OnceLock::new(), line: nft::Line::default() })
     }
 
     /// All networks: those that are there by nature, and the others by name.
@@ -218,7 +219,7 @@ impl Networks {
         };
         let name = self.settings.table.clone();
         match nf_tables {
-            true => Box::new(nft::Nft { table: name }),
+            true => Box::new(nft::Nft { table: name, line: self.line.clone() }),
             false => Box::new(iptables::IpTables { prefix: name }),
         }
     }

@@ -19,7 +19,7 @@ use super::expression::{Base, Meta, Register, Steps, Tracked, Verdict};
 use super::foreign::{barriers, raise};
 use super::sets::elements;
 use super::{
-    APPEND, CREATE, DELETE_ELEMENT, DELETE_TABLE, INET, IPV4, IPV6, NEW_CHAIN, NEW_ELEMENT,
+    APPEND, CREATE, DELETE_ELEMENT, DELETE_TABLE, INET, IPV4, IPV6, Line, NEW_CHAIN, NEW_ELEMENT,
     NEW_RULE, NEW_TABLE, Rules, Transaction,
 };
 use crate::endpoint::Notice;
@@ -30,6 +30,7 @@ use crate::netlink::{Attributes, NetlinkError};
 /// The table of this name.
 pub(crate) struct Nft {
     pub(crate) table: String,
+    pub(crate) line: Line,
 }
 
 const ACCEPT: u32 = 1;
@@ -40,7 +41,7 @@ impl Firewall for Nft {
         self.elements(&mut transaction, NEW_ELEMENT, CREATE, rules);
         match transaction.is_empty() {
             true => Ok(true),
-            false => match transaction.commit() {
+            false => match transaction.commit(&self.line) {
                 // A port that leads elsewhere was left by a crash.
                 Err(error) if error.is(Errno::BUSY) || error.is(Errno::EXIST) => Ok(false),
                 other => Ok(or_gone(other)?),
@@ -53,13 +54,13 @@ impl Firewall for Nft {
         // failure each goes by itself.
         let mut transaction = Transaction::new();
         self.elements(&mut transaction, DELETE_ELEMENT, 0, rules);
-        if transaction.is_empty() || or_gone(transaction.commit())? {
+        if transaction.is_empty() || or_gone(transaction.commit(&self.line))? {
             return Ok(());
         }
         for (set, key, data) in elements(rules) {
             let mut transaction = Transaction::new();
             self.one_set(&mut transaction, DELETE_ELEMENT, 0, set, &[(key, data)]);
-            or_gone(transaction.commit())?;
+            or_gone(transaction.commit(&self.line))?;
         }
         Ok(())
     }
@@ -73,7 +74,7 @@ impl Firewall for Nft {
         self.sets(&mut transaction);
         self.chains(&mut transaction);
         self.elements(&mut transaction, NEW_ELEMENT, CREATE, rules);
-        Ok(transaction.commit()?)
+        Ok(transaction.commit(&self.line)?)
     }
 
     fn open(&self, bridge: &str) -> Result<Vec<Notice>> {
@@ -91,7 +92,7 @@ impl Firewall for Nft {
         let mut transaction = Transaction::new();
         self.table(&mut transaction, NEW_TABLE);
         self.table(&mut transaction, DELETE_TABLE);
-        Ok(transaction.commit()?)
+        Ok(transaction.commit(&self.line)?)
     }
 }
 

@@ -61,9 +61,14 @@ fn internal_networks_lead_nowhere() {
     need_networks!();
     let host = Host::new();
     host.networks.create(NetworkRequest { internal: true, ..named("inner") }).unwrap();
-    let (one, two) = (host.container("one", "inner"), host.container("two", "inner"));
+    let one = host.container("one", "inner");
+    let two = host.publishing("two", "inner", &["8080:80"]);
+    assert!(two.attached.endpoint.ports.is_empty());
+    let words = "Published ports are discarded when using inner network mode";
+    assert_eq!(two.attached.notices.last().unwrap().to_string(), words);
     two.serve(80);
     serve(&host.internet, 80);
+    assert!(no_call(&host.internet, HOST, 8080));
     assert!(one.call(two.address(), 80).is_some());
     assert!(no_call(&one.namespace, INTERNET, 80));
     // Not even if the container makes itself a way out.
