@@ -121,6 +121,7 @@ impl Networks {
         if network.ipv6 {
             namespace.within(|| bridge::trust_addresses(&endpoint.link))??;
         }
+        namespace.within(|| apply_settings(endpoint))??;
         configure(network, endpoint, inside)?;
         let rules = Rules {
             switches: bridge::switch(network).into_iter().collect(),
@@ -170,11 +171,36 @@ fn blank(network: &Network, request: &EndpointRequest) -> Result<Endpoint> {
         ipv6: None,
         gateway6: None,
         ports: Vec::new(),
+        link_local: request.link_local.clone(),
         asked: asked.into_iter().flatten().collect(),
         gateway_priority: request.gateway_priority,
         options: request.options.clone(),
         created: Timestamp::now(),
     })
+}
+
+/// Writes the kernel settings that the endpoint's options name for its link.
+fn apply_settings(endpoint: &Endpoint) -> Result<()> {
+    let Some(list) = endpoint.options.get("com.docker.network.endpoint.sysctls") else {
+        return Ok(());
+    };
+    for pair in list.split(',') {
+        let wrong = || NetworkError::Invalid(format!("invalid sysctl for an endpoint: {pair}"));
+        let (key, value) = pair.split_once('=').ok_or_else(wrong)?;
+        // `net.ipv4.conf.IFNAME.log_martians`: nothing but the link's own settings.
+        let parts: Vec<&str> = key.split('.').collect();
+        let plain = |part: &str| part.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
+        let path = match parts.as_slice() {
+            ["net", family @ ("ipv4" | "ipv6" | "mpls"), kind, "IFNAME", name]
+                if plain(kind) && plain(name) =>
+            {
+                format!("/proc/sys/net/{family}/{kind}/{}/{name}", endpoint.link)
+            }
+            _ => return Err(wrong()),
+        };
+        std::fs::write(&path, value).map_err(NetworkError::io("set", &path))?;
+    }
+    Ok(())
 }
 
 /// Makes a cable whose far end is born in the container.
@@ -222,6 +248,10 @@ fn configure(network: &Network, endpoint: &Endpoint, inside: &mut Connection) ->
     for (address, prefix) in pairs.into_iter().flatten() {
         requests.new_address(&Address { link: link.index, address, prefix });
     }
+    for address in &endpoint.link_local {
+        let prefix = if address.is_ipv4() { 16 } else { 64 };
+        requests.new_address(&Address { link: link.index, address: *address, prefix });
+    }
     requests.link_up(&endpoint.link);
     let first = endpoint.gateway_priority > 0;
     if let Some(gateway) = endpoint.gateway4 {
@@ -242,9 +272,9 @@ impl Networks {
     /// The network of this name with all that it needs to be joined.
     fn ready(&self, lock: &Lock, name: &str) -> Result<Network> {
         let network = self.find(name)?;
-        match network.driver == Driver::Bridge && network.pools.is_empty() {
-            true => self.complete(lock, network),
-            false => Ok(network),
+        match network.is_complete() {
+            true => Ok(network),
+            false => self.complete(lock, network),
         }
     }
 }

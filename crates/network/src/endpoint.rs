@@ -25,6 +25,8 @@ pub struct EndpointRequest {
     pub ipv4: Option<Ipv4Addr>,
     /// `--ip6`.
     pub ipv6: Option<Ipv6Addr>,
+    /// `--link-local-ip`: further addresses, which nobody gives out.
+    pub link_local: Vec<IpAddr>,
     /// `--mac-address`.
     pub mac: Option<Mac>,
     /// `-p` and, for what the image exposes, `-P`.
@@ -85,6 +87,9 @@ pub struct Endpoint {
     /// Ports of the host that lead here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PublishedPort>,
+    /// Further addresses, as asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub link_local: Vec<IpAddr>,
     /// The addresses that were asked for, which inspection shows as its configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<IpAddr>,
