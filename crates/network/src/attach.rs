@@ -1,7 +1,6 @@
 //! A container joins a network and leaves it.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use rustix::io::Errno;
@@ -9,14 +8,13 @@ use spec::Timestamp;
 
 use crate::bridge;
 use crate::definition::{Driver, Network};
-use crate::documents::{Documents, Lock};
+use crate::documents::Lock;
 use crate::endpoint::{Attached, Endpoint, EndpointRequest, Notice};
 use crate::error::{NetworkError, Result};
 use crate::netlink::{Address, Connection, Link, LinkInfo, LinkKind, Links, Requests, Route};
 use crate::netns::NetNs;
 use crate::nft::Rules;
-use crate::subnet::Mac;
-use crate::{Networks, child, pools, ports};
+use crate::{Networks, child, choose, ports};
 
 impl Networks {
     /// Puts a container's namespace into a network. All that the network needs on the host is made
@@ -24,18 +22,23 @@ impl Networks {
     pub fn attach(&self, namespace: &NetNs, request: &EndpointRequest) -> Result<Attached> {
         let lock = self.documents.lock()?;
         let network = self.ready(&lock, &request.network)?;
+        let mut notices = Vec::new();
+        let publishing = network.driver == Driver::Bridge && !network.internal;
+        if !publishing && !request.ports.is_empty() {
+            notices.push(Notice::Discarded { network: network.name.clone() });
+        }
         if matches!(network.driver, Driver::Host | Driver::None) {
             let endpoint = blank(&network, request)?;
-            return Ok(Attached { endpoint, reserved: Vec::new(), notices: Vec::new() });
+            return Ok(Attached { endpoint, reserved: Vec::new(), notices });
         }
         self.check_first(&network, request)?;
         let mut endpoint = blank(&network, request)?;
-        choose_addresses(&self.documents, &network, request, &mut endpoint)?;
+        choose::addresses(&self.documents, &network, request, &mut endpoint)?;
         let mut reserved = Vec::new();
         if network.driver == Driver::Bridge {
             endpoint.host_link = Some(format!("veth{}", &endpoint.id[..7]));
         }
-        if network.driver == Driver::Bridge && !request.ports.is_empty() {
+        if publishing && !request.ports.is_empty() {
             let addresses: Vec<IpAddr> = endpoint.addresses().collect();
             let default = network.host_address().or(self.settings.host_address);
             let mut held = self.documents.held_ports()?;
@@ -46,7 +49,6 @@ impl Networks {
         endpoint.link = free_name(&mut inside, &endpoint)?;
         // The document comes first: what a crash leaves in the kernel can be told from it.
         self.documents.save_endpoint(&endpoint)?;
-        let mut notices = Vec::new();
         let made = self
             .documents
             .lease(&endpoint)
@@ -119,6 +121,7 @@ impl Networks {
         if network.ipv6 {
             namespace.within(|| bridge::trust_addresses(&endpoint.link))??;
         }
+        namespace.within(|| apply_settings(endpoint))??;
         configure(network, endpoint, inside)?;
         let rules = Rules {
             switches: bridge::switch(network).into_iter().collect(),
@@ -168,6 +171,7 @@ fn blank(network: &Network, request: &EndpointRequest) -> Result<Endpoint> {
         ipv6: None,
         gateway6: None,
         ports: Vec::new(),
+        link_local: request.link_local.clone(),
         asked: asked.into_iter().flatten().collect(),
         gateway_priority: request.gateway_priority,
         options: request.options.clone(),
@@ -175,97 +179,28 @@ fn blank(network: &Network, request: &EndpointRequest) -> Result<Endpoint> {
     })
 }
 
-fn choose_addresses(
-    documents: &Documents,
-    network: &Network,
-    request: &EndpointRequest,
-    endpoint: &mut Endpoint,
-) -> Result<()> {
-    check_asked(network, &endpoint.asked)?;
-    let taken = documents.taken(&network.id)?;
-    if network.ipv4 {
-        let wanted = request.ipv4.map(IpAddr::V4);
-        if let (IpAddr::V4(address), prefix) = choose(network, false, wanted, &taken)? {
-            endpoint.ipv4 = Some((address, prefix));
-        }
-        endpoint.gateway4 = gateway(network, false).and_then(ipv4_of);
-    }
-    if network.ipv6 {
-        let wanted = request.ipv6.map(IpAddr::V6);
-        if let (IpAddr::V6(address), prefix) = choose(network, true, wanted, &taken)? {
-            endpoint.ipv6 = Some((address, prefix));
-        }
-        endpoint.gateway6 = gateway(network, true).and_then(ipv6_of);
-    }
-    // An ipvlan link has the address of the link that it stands on.
-    if network.driver != Driver::Ipvlan {
-        let derived = endpoint.ipv4.map(|(address, _)| Mac::from_ipv4(address));
-        endpoint.mac = Some(match request.mac.or(derived) {
-            Some(mac) => mac,
-            None => crate::random_mac()?,
-        });
+/// Writes the kernel settings that the endpoint's options name for its link.
+fn apply_settings(endpoint: &Endpoint) -> Result<()> {
+    let Some(list) = endpoint.options.get("com.docker.network.endpoint.sysctls") else {
+        return Ok(());
+    };
+    for pair in list.split(',') {
+        let wrong = || NetworkError::Invalid(format!("invalid sysctl for an endpoint: {pair}"));
+        let (key, value) = pair.split_once('=').ok_or_else(wrong)?;
+        // `net.ipv4.conf.IFNAME.log_martians`: nothing but the link's own settings.
+        let parts: Vec<&str> = key.split('.').collect();
+        let plain = |part: &str| part.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
+        let path = match parts.as_slice() {
+            ["net", family @ ("ipv4" | "ipv6" | "mpls"), kind, "IFNAME", name]
+                if plain(kind) && plain(name) =>
+            {
+                format!("/proc/sys/net/{family}/{kind}/{}/{name}", endpoint.link)
+            }
+            _ => return Err(wrong()),
+        };
+        std::fs::write(&path, value).map_err(NetworkError::io("set", &path))?;
     }
     Ok(())
-}
-
-fn gateway(network: &Network, ipv6: bool) -> Option<IpAddr> {
-    network.pool(ipv6)?.gateway.filter(|_| !network.internal)
-}
-
-fn ipv4_of(address: IpAddr) -> Option<Ipv4Addr> {
-    if let IpAddr::V4(address) = address { Some(address) } else { None }
-}
-
-fn ipv6_of(address: IpAddr) -> Option<Ipv6Addr> {
-    if let IpAddr::V6(address) = address { Some(address) } else { None }
-}
-
-/// Addresses may be asked for where the user chose the subnet that they are in.
-fn check_asked(network: &Network, asked: &[IpAddr]) -> Result<()> {
-    let Some(first) = asked.first() else { return Ok(()) };
-    let invalid = |text: &str| Err(NetworkError::Invalid(text.to_owned()));
-    if network.is_predefined() {
-        return invalid("user specified IP address is supported on user defined networks only");
-    }
-    if !network.configured {
-        return invalid(
-            "user specified IP address is supported only when connecting to networks with user configured subnets",
-        );
-    }
-    match asked.iter().find(|address| network.pool_of(**address).is_none()) {
-        Some(address) => {
-            invalid(&format!("no configured subnet or ip-range contain the IP address {address}"))
-        }
-        None if first.is_unspecified() => invalid("invalid IP address: 0.0.0.0"),
-        None => Ok(()),
-    }
-}
-
-fn choose(
-    network: &Network,
-    ipv6: bool,
-    wanted: Option<IpAddr>,
-    taken: &BTreeSet<IpAddr>,
-) -> Result<(IpAddr, u8)> {
-    let full = || NetworkError::Full {
-        family: if ipv6 { 6 } else { 4 },
-        name: network.name.clone(),
-        id: network.id.clone(),
-    };
-    if let Some(wanted) = wanted {
-        let pool = network.pool_of(wanted).ok_or_else(full)?;
-        let spoken_for = pool.gateway == Some(wanted)
-            || taken.contains(&wanted)
-            || pool.reserved.values().any(|it| *it == wanted);
-        return match spoken_for {
-            true => Err(NetworkError::AddressTaken(wanted)),
-            false => Ok((wanted, pool.subnet.prefix())),
-        };
-    }
-    let of_family = network.pools.iter().filter(|pool| pool.subnet.is_ipv6() == ipv6);
-    let mut free = of_family
-        .filter_map(|pool| Some((pools::free_address(pool, taken)?, pool.subnet.prefix())));
-    free.next().ok_or_else(full)
 }
 
 /// Makes a cable whose far end is born in the container.
@@ -313,6 +248,10 @@ fn configure(network: &Network, endpoint: &Endpoint, inside: &mut Connection) ->
     for (address, prefix) in pairs.into_iter().flatten() {
         requests.new_address(&Address { link: link.index, address, prefix });
     }
+    for address in &endpoint.link_local {
+        let prefix = if address.is_ipv4() { 16 } else { 64 };
+        requests.new_address(&Address { link: link.index, address: *address, prefix });
+    }
     requests.link_up(&endpoint.link);
     let first = endpoint.gateway_priority > 0;
     if let Some(gateway) = endpoint.gateway4 {
@@ -333,9 +272,9 @@ impl Networks {
     /// The network of this name with all that it needs to be joined.
     fn ready(&self, lock: &Lock, name: &str) -> Result<Network> {
         let network = self.find(name)?;
-        match network.driver == Driver::Bridge && network.pools.is_empty() {
-            true => self.complete(lock, network),
-            false => Ok(network),
+        match network.is_complete() {
+            true => Ok(network),
+            false => self.complete(lock, network),
         }
     }
 }

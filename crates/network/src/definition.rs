@@ -165,6 +165,13 @@ impl Network {
         }
     }
 
+    /// Whether it has all the addresses that it needs.
+    pub(crate) fn is_complete(&self) -> bool {
+        let whole = |ipv6| self.pool(ipv6).is_some_and(|pool| pool.gateway.is_some());
+        matches!(self.driver, Driver::Host | Driver::None)
+            || (!self.ipv4 || whole(false)) && (!self.ipv6 || whole(true))
+    }
+
     /// The name of its bridge.
     pub fn bridge(&self) -> String {
         match self.options.get(NAME) {

@@ -25,6 +25,8 @@ pub struct EndpointRequest {
     pub ipv4: Option<Ipv4Addr>,
     /// `--ip6`.
     pub ipv6: Option<Ipv6Addr>,
+    /// `--link-local-ip`: further addresses, which nobody gives out.
+    pub link_local: Vec<IpAddr>,
     /// `--mac-address`.
     pub mac: Option<Mac>,
     /// `-p` and, for what the image exposes, `-P`.
@@ -85,6 +87,9 @@ pub struct Endpoint {
     /// Ports of the host that lead here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PublishedPort>,
+    /// Further addresses, as asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub link_local: Vec<IpAddr>,
     /// The addresses that were asked for, which inspection shows as its configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<IpAddr>,
@@ -119,6 +124,11 @@ impl Endpoint {
 pub enum Notice {
     /// This kernel setting was off and was switched on.
     SwitchedOn(&'static str),
+    /// Ports were to be published where none can be.
+    Discarded {
+        /// The network.
+        network: String,
+    },
     /// Somebody's chain drops what is forwarded, so a bridge was allowed in this chain.
     Allowed {
         /// The bridge.
@@ -132,6 +142,9 @@ impl std::fmt::Display for Notice {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Notice::SwitchedOn(key) => write!(to, "switched {key} on, which bridges need"),
+            Notice::Discarded { network } => {
+                write!(to, "Published ports are discarded when using {network} network mode")
+            }
             Notice::Allowed { bridge, chain } => write!(
                 to,
                 "allowed the bridge {bridge} in the chain {chain}, since the host's firewall drops what it forwards"

@@ -8,6 +8,7 @@
 mod attach;
 mod bridge;
 mod child;
+mod choose;
 mod create;
 mod definition;
 pub mod dns;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub table: String,
     /// The name of the default network's bridge.
     pub bridge: String,
+    /// The addresses of the default network, for when it is first used; of `pools` if none.
+    pub bridge_pools: Vec<AddressPool>,
     /// Where subnets come from.
     pub pools: Vec<SubnetPool>,
     /// The host's address at which ports are published unless one is named; all if none.
@@ -66,6 +69,7 @@ impl Default for Settings {
         Settings {
             table: "mica".to_owned(),
             bridge: "mica0".to_owned(),
+            bridge_pools: Vec::new(),
             pools: default_pools(),
             host_address: None,
             firewall: FirewallKind::Auto,
@@ -79,6 +83,7 @@ pub struct Networks {
     settings: Settings,
     /// Whether the kernel has nf_tables, asked once.
     nf_tables: OnceLock<bool>,
+    line: nft::Line,
 }
 
 impl Networks {
@@ -86,7 +91,7 @@ impl Networks {
     /// a folder that ends with the boot.
     pub fn open(data: &Path, run: &Path, settings: Settings) -> Result<Networks> {
         let documents = Documents::open(data, run)?;
-        Ok(Networks { documents, settings, nf_tables: OnceLock::new() })
+        Ok(Networks { documents, settings, nf_tables: OnceLock::new(), line: nft::Line::default() })
     }
 
     /// All networks: those that are there by nature, and the others by name.
@@ -96,7 +101,12 @@ impl Networks {
             [("bridge", Driver::Bridge), ("host", Driver::Host), ("none", Driver::None)];
         for (name, driver) in predefined {
             if !all.iter().any(|network| network.name == name) {
-                all.push(Network::predefined(name, driver, &self.settings.bridge));
+                let mut network = Network::predefined(name, driver, &self.settings.bridge);
+                if driver == Driver::Bridge {
+                    network.pools.clone_from(&self.settings.bridge_pools);
+                    network.ipv6 = network.pool(true).is_some();
+                }
+                all.push(network);
             }
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -121,7 +131,7 @@ impl Networks {
     /// A network as it is shown: with the addresses it has or, the default one, would get.
     pub fn inspect(&self, name: &str) -> Result<(Network, Vec<Endpoint>)> {
         let mut network = self.find(name)?;
-        if network.driver == Driver::Bridge && network.pools.is_empty() {
+        if !network.is_complete() {
             let lock = self.documents.lock()?;
             network = self.complete(&lock, network)?;
         }
@@ -217,7 +227,7 @@ impl Networks {
         };
         let name = self.settings.table.clone();
         match nf_tables {
-            true => Box::new(nft::Nft { table: name }),
+            true => Box::new(nft::Nft { table: name, line: self.line.clone() }),
             false => Box::new(iptables::IpTables { prefix: name }),
         }
     }

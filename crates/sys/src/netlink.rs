@@ -61,10 +61,12 @@ impl Socket {
         }
     }
 
-    /// Receives one datagram and says its length; one that does not fit is an error.
+    /// Receives one datagram and says its length; one that does not fit is an error. It does not
+    /// wait: the kernel has answered when [`Socket::send`] returns, and goes on with a list when it
+    /// is asked for the next piece.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match rustix::net::recv(&self.0, &mut *buffer, RecvFlags::TRUNC) {
+            match rustix::net::recv(&self.0, &mut *buffer, RecvFlags::TRUNC | RecvFlags::DONTWAIT) {
                 Ok((_, bytes)) if bytes > buffer.len() => {
                     return Err(io::Error::other(format!("the kernel's answer has {bytes} bytes")));
                 }

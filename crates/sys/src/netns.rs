@@ -14,7 +14,7 @@ pub fn current() -> io::Result<OwnedFd> {
 /// Makes a namespace with nothing but a loopback device, which is down. The calling thread goes in
 /// and comes back, which is cheaper than a child.
 pub fn create() -> io::Result<OwnedFd> {
-    let home = Home(current()?);
+    let home = Home::remember()?;
     leave_for_a_new_one()?;
     let made = current();
     drop(home);
@@ -30,7 +30,7 @@ pub fn leave_for_a_new_one() -> io::Result<()> {
 
 /// Does something inside a namespace: what it opens there, sockets above all, stays of there.
 pub fn within<T>(namespace: impl AsFd, work: impl FnOnce() -> T) -> io::Result<T> {
-    let home = Home(current()?);
+    let home = Home::remember()?;
     enter(namespace.as_fd())?;
     let result = work();
     drop(home);
@@ -44,8 +44,18 @@ fn enter(namespace: BorrowedFd<'_>) -> io::Result<()> {
 /// Brings the thread back, also when the work in between panics.
 struct Home(OwnedFd);
 
+impl Home {
+    /// Notes where the thread is, and makes sure that it may come back: somebody who may enter a
+    /// namespace of his own need not have that right over the host's.
+    fn remember() -> io::Result<Home> {
+        let here = current()?;
+        enter(here.as_fd())?;
+        Ok(Home(here))
+    }
+}
+
 impl Drop for Home {
     fn drop(&mut self) {
-        enter(self.0.as_fd()).expect("a thread may go back to where it was a moment ago");
+        enter(self.0.as_fd()).expect("it was tried before the thread left");
     }
 }

@@ -3,6 +3,7 @@
 
 mod names;
 mod server;
+mod stream;
 mod wire;
 
 pub use server::{ADDRESS, Server, ServerSettings, Upstream};

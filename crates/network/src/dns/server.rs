@@ -2,8 +2,8 @@
 //! descriptor more, and calls [`Server::ready`] when it is readable.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use rustix::time::{
 };
 
 use super::names::{Known, Names};
+use super::stream::{MESSAGE_BYTES, Stream, framed};
 use super::wire::{
     self, FAILURE, NO_SUCH_NAME, Question, REFUSED, SUCCESS, answer, answers, refusal,
 };
@@ -32,8 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const SILENCE: Duration = Duration::from_secs(10);
 /// So many questions and connections at once; docker's limit.
 const MOST: usize = 1024;
-/// A message behind its two bytes of length has no more.
-const MESSAGE_BYTES: usize = 65_535;
 
 const DATAGRAMS: u64 = 0;
 const CALLS: u64 = 1;
@@ -94,15 +93,6 @@ enum Task {
     Relayed(Stream, Pending),
     /// A connection of an asker.
     Calling(Stream),
-}
-
-/// A connection with what came and what is to go.
-struct Stream {
-    socket: TcpStream,
-    input: Vec<u8>,
-    output: Vec<u8>,
-    /// Whether the other side has said all that it will.
-    ended: bool,
 }
 
 /// The name server of one container.
@@ -231,7 +221,7 @@ impl Server {
     fn accept(&mut self) {
         while let Ok((socket, _)) = self.calls.accept() {
             if self.tasks.len() < MOST && socket.set_nonblocking(true).is_ok() {
-                let stream = Stream { socket, input: Vec::new(), output: Vec::new(), ended: false };
+                let stream = Stream::new(socket, Vec::new());
                 self.start(SILENCE, Task::Calling(stream), EventFlags::IN);
             }
         }
@@ -327,8 +317,7 @@ impl Server {
                 }),
                 true => self.socket(upstream, SocketType::STREAM).map(|socket| {
                     let output = framed(&pending.message);
-                    let stream =
-                        Stream { socket: socket.into(), input: Vec::new(), output, ended: false };
+                    let stream = Stream::new(socket.into(), output);
                     Task::Relayed(stream, pending_again(&pending))
                 }),
             };
@@ -447,59 +436,4 @@ impl Server {
 
 fn pending_again(pending: &Pending) -> Pending {
     Pending { asker: pending.asker, message: pending.message.clone(), next: pending.next }
-}
-
-/// A message as it travels over a connection: behind its length.
-fn framed(message: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
-    let mut bytes = length.to_be_bytes().to_vec();
-    bytes.extend(&message[..usize::from(length)]);
-    bytes
-}
-
-impl Stream {
-    /// Reads what is there.
-    fn read(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 4096];
-        while self.input.len() <= MESSAGE_BYTES + 2 {
-            match self.socket.read(&mut buffer) {
-                Ok(0) => {
-                    self.ended = true;
-                    return Ok(());
-                }
-                Ok(bytes) => self.input.extend(&buffer[..bytes]),
-                Err(error) if is_pending(&error) => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        while !self.output.is_empty() {
-            match self.socket.write(&self.output) {
-                Ok(bytes) => drop(self.output.drain(..bytes)),
-                Err(error) if is_pending(&error) => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// The first whole message that has come.
-    fn message(&mut self) -> Option<Vec<u8>> {
-        let length = usize::from(u16::from_be_bytes(self.input.get(..2)?.try_into().ok()?));
-        let message = self.input.get(2..2 + length)?.to_vec();
-        self.input.drain(..2 + length);
-        Some(message)
-    }
-}
-
-/// Whether a socket only needs more time: also one that is still being connected.
-fn is_pending(error: &io::Error) -> bool {
-    let connecting = [rustix::io::Errno::NOTCONN, rustix::io::Errno::INPROGRESS];
-    let number = error.raw_os_error();
-    error.kind() == io::ErrorKind::WouldBlock
-        || error.kind() == io::ErrorKind::Interrupted
-        || connecting.iter().any(|it| number == Some(it.raw_os_error()))
 }

@@ -85,11 +85,15 @@ impl Connection {
         self.collect(first, &names, last)
     }
 
-    /// Reads answers until the one to the request `last`, or the first error of a transaction.
+    /// Reads answers until the one to the request `last`, and tells the first error.
     fn collect(&mut self, first: u32, names: &[String], last: usize) -> Result<(), NetlinkError> {
         let mut result = Ok(());
         loop {
-            let bytes = self.receive(&names[last])?;
+            let bytes = match self.receive(&names[last]) {
+                Ok(bytes) => bytes,
+                // A transaction that was refused as a whole leaves its last request unanswered.
+                Err(silence) => return result.and(Err(silence)),
+            };
             for reply in replies(&self.buffer[..bytes]) {
                 let place = reply.sequence.wrapping_sub(first) as usize;
                 let Some((code, said)) = reply.acknowledgement() else { continue };
@@ -106,10 +110,6 @@ impl Connection {
                 if place == last {
                     return result;
                 }
-            }
-            // A transaction that failed as a whole may leave its last request unanswered.
-            if result.as_ref().is_err_and(|error| error.is(rustix::io::Errno::PERM)) {
-                return result;
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use super::expression::{Meta, Register, Steps, Verdict};
 use super::{
-    ACK, APPEND, CREATE, DELETE_RULE, DUMP, GET_CHAIN, GET_RULE, INET, IPV4, IPV6, NEW_RULE,
+    ACK, APPEND, CREATE, DELETE_RULE, DUMP, GET_CHAIN, GET_RULE, INET, IPV4, IPV6, Line, NEW_RULE,
     Transaction,
 };
 use crate::netlink::{Connection, NetlinkError, Requests, attributes, text};
@@ -79,7 +79,7 @@ pub(crate) fn raise(barrier: &Barrier, bridge: &str) -> Result<bool, NetlinkErro
             at.put(7, &mark(bridge));
         });
     }
-    transaction.commit().map(|()| true)
+    transaction.commit(&Line::default()).map(|()| true)
 }
 
 /// Takes the rules for a bridge away again.
@@ -93,7 +93,7 @@ pub(crate) fn lower(barrier: &Barrier, bridge: &str) -> Result<(), NetlinkError>
             at.put(3, &handle);
         });
     }
-    if transaction.is_empty() { Ok(()) } else { transaction.commit() }
+    if transaction.is_empty() { Ok(()) } else { transaction.commit(&Line::default()) }
 }
 
 /// A comment, as `nft` shows it.

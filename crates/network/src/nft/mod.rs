@@ -3,13 +3,17 @@
 mod expression;
 mod foreign;
 mod rules;
+mod sets;
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
 
 use crate::netlink::{Connection, NetlinkError, Requests};
 
 pub(crate) use foreign::{barriers, lower};
-pub(crate) use rules::{Nft, Port, Rules, Switch};
+pub(crate) use rules::Nft;
+pub(crate) use sets::{Port, Rules, Switch};
 
 /// The kernel's number for this part of netfilter, in the upper byte of a message's kind.
 const SUBSYSTEM: u16 = 10 << 8;
@@ -48,6 +52,11 @@ pub(crate) fn is_here() -> bool {
     })
 }
 
+/// A connection that is kept. To close one waits until nobody can see what was removed last, which
+/// takes milliseconds; so that happens once, at the end, and not while others wait for our lock.
+#[derive(Clone, Default)]
+pub(crate) struct Line(Arc<Mutex<Option<Connection>>>);
+
 /// Changes that happen together.
 struct Transaction {
     requests: Requests,
@@ -75,9 +84,14 @@ impl Transaction {
         self.requests.count() == 1
     }
 
-    fn commit(mut self) -> Result<(), NetlinkError> {
+    fn commit(mut self, line: &Line) -> Result<(), NetlinkError> {
         let last = self.requests.count() - 1;
         self.requests.add("end the transaction", BATCH_END, 0, &[0, 0, 0, 10], |_| {});
-        Connection::netfilter()?.commit(self.requests, last)
+        let mut line = line.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = match &mut *line {
+            Some(connection) => connection,
+            none => none.insert(Connection::netfilter()?),
+        };
+        connection.commit(self.requests, last)
     }
 }

@@ -100,3 +100,17 @@ fn mistakes_are_told() {
     let unknown = "weave".parse::<Driver>().unwrap_err().to_string();
     assert!(unknown.contains("plugin not found"));
 }
+
+#[test]
+fn the_default_network_has_the_addresses_that_were_set() {
+    need_networks!();
+    let host = Host::new();
+    let pools = with_subnet("", "10.77.0.0/24").pools;
+    let settings = network::Settings { bridge_pools: pools, ..Default::default() };
+    let folder = host.folder.path();
+    let networks =
+        network::Networks::open(&folder.join("data"), &folder.join("run"), settings).unwrap();
+    let (bridge, _) = networks.inspect("bridge").unwrap();
+    assert_eq!(bridge.pools[0].gateway.unwrap().to_string(), "10.77.0.1");
+    assert_eq!(host.networks.inspect("bridge").unwrap().0, bridge, "from now on for everybody");
+}

@@ -14,9 +14,14 @@ fn removal_leaves_nothing() {
         .create(NetworkRequest { name: "net".into(), ipv6: true, ..NetworkRequest::default() })
         .unwrap();
     assert_eq!(state(), before, "a definition touches nothing");
-    let one = host.publishing("one", "net", &["8080:80", "127.0.0.1:9000-9010:90-100/udp"]);
+    let one = host.publishing(
+        "one",
+        "net",
+        &["8080:80", "7000:7000/sctp", "127.0.0.1:9000-9010:90-100/udp"],
+    );
     let two = host.container("two", "net");
-    assert_ne!(state(), before);
+    let made = state();
+    assert!(!has("nft") || made.contains("sctp . 7000") && made.contains("udp . 9010"), "{made}");
     host.networks.detach(&one.attached.endpoint, Cable::Remove).unwrap();
     let error = host.networks.remove("net").unwrap_err();
     assert!(error.to_string().starts_with("network net has active endpoints (name:\"two\" id:\""));
@@ -155,4 +160,31 @@ fn a_pinned_namespace_outlives_its_maker() {
     NetNs::unpin(&path).unwrap();
     NetNs::unpin(&path).unwrap();
     assert!(!path.exists());
+}
+
+#[test]
+fn without_privilege_it_says_so_and_does_not_wait() {
+    need_networks!();
+    if !has("setpriv") {
+        return testkit::skip("needs the program setpriv");
+    }
+    if let testkit::Child::Role(folder) = testkit::Child::this() {
+        let networks = open(folder.as_ref());
+        let error = networks.ensure().unwrap_err();
+        assert!(error.hint().unwrap().starts_with("networks need root"), "{error:?}");
+        let error = NetNs::create().unwrap_err();
+        assert!(error.hint().unwrap().starts_with("networks need root"), "{error:?}");
+        return;
+    }
+    let host = Host::new();
+    let name = "leftovers::without_privilege_it_says_so_and_does_not_wait";
+    let child = testkit::child(name, host.folder.path().to_str().unwrap());
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(child.get_program());
+    command.args(child.get_args());
+    for (key, value) in child.get_envs() {
+        command.env(key, value.unwrap());
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -61,9 +61,14 @@ fn internal_networks_lead_nowhere() {
     need_networks!();
     let host = Host::new();
     host.networks.create(NetworkRequest { internal: true, ..named("inner") }).unwrap();
-    let (one, two) = (host.container("one", "inner"), host.container("two", "inner"));
+    let one = host.container("one", "inner");
+    let two = host.publishing("two", "inner", &["8080:80"]);
+    assert!(two.attached.endpoint.ports.is_empty());
+    let words = "Published ports are discarded when using inner network mode";
+    assert_eq!(two.attached.notices.last().unwrap().to_string(), words);
     two.serve(80);
     serve(&host.internet, 80);
+    assert!(no_call(&host.internet, HOST, 8080));
     assert!(one.call(two.address(), 80).is_some());
     assert!(no_call(&one.namespace, INTERNET, 80));
     // Not even if the container makes itself a way out.
@@ -124,7 +129,16 @@ fn fixed_addresses_are_given_once() {
     let one = host.container_with("one", "fixed", |request| {
         request.ipv4 = Some("10.20.0.7".parse().unwrap());
         request.mac = Some(mac);
+        request.link_local = vec!["169.254.7.7".parse().unwrap()];
+        let settings = "com.docker.network.endpoint.sysctls".to_owned();
+        let value = "net.ipv4.conf.IFNAME.log_martians=1".to_owned();
+        request.options.insert(settings, value);
     });
+    let setting = "/proc/sys/net/ipv4/conf/eth0/log_martians";
+    let seen = one.namespace.within(|| std::fs::read_to_string(setting).unwrap()).unwrap();
+    assert_eq!(seen, "1\n");
+    let addresses = one.namespace.within(|| crate::host::run("ip address")).unwrap();
+    assert!(addresses.contains("169.254.7.7/16"), "{addresses}");
     assert_eq!(one.address().to_string(), "10.20.0.7");
     assert!(
         one.namespace.within(|| crate::host::run("ip link")).unwrap().contains(&mac.to_string())
@@ -172,4 +186,30 @@ fn macvlan_stands_on_a_link_of_the_host() {
     assert_eq!(one.call(INTERNET, 80), Some(one.address().to_string()));
     host.networks.detach(&one.attached.endpoint, network::Cable::EndsWithNamespace).unwrap();
     host.networks.remove("lan").unwrap();
+}
+
+#[test]
+fn what_the_kernel_lacks_is_named() {
+    need_networks!();
+    let host = Host::new();
+    let parent = ("parent".to_owned(), "outside".to_owned());
+    for (name, driver, options) in [
+        ("ip", network::Driver::Ipvlan, [parent].into()),
+        // Without a parent the network stands on a link to nowhere.
+        ("mac", network::Driver::Macvlan, Default::default()),
+    ] {
+        host.networks.create(NetworkRequest { driver, options, ..named(name) }).unwrap();
+        let namespace = network::NetNs::create().unwrap();
+        match host.networks.attach(&namespace, &crate::host::request("one", name)) {
+            Ok(attached) => {
+                assert!(attached.endpoint.ipv4.is_some());
+                host.networks.detach(&attached.endpoint, network::Cable::Remove).unwrap();
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), network::ErrorKind::Unsupported, "{error:?}");
+                assert!(error.hint().unwrap().contains("modprobe"), "{error:?}");
+            }
+        }
+        host.networks.remove(name).unwrap();
+    }
 }
