@@ -4,10 +4,13 @@
 //! for once, in [`support`].
 
 pub mod btrfs;
+pub mod clone;
 pub mod fs;
 pub mod host;
 pub mod lock;
 pub mod mount;
 pub mod process;
+pub mod seccomp;
 pub mod support;
+pub mod task;
 pub mod trace;
