@@ -18,6 +18,7 @@ pub(crate) mod manifest;
 pub(crate) mod mount;
 pub(crate) mod prune;
 pub(crate) mod rmi;
+pub(crate) mod runtime;
 pub(crate) mod save;
 pub(crate) mod tag;
 pub(crate) mod version;
