@@ -48,6 +48,14 @@ pub enum EngineError {
     NotInArchive { name: String, known: String },
     #[error("{0}")]
     Start(String),
+    #[error("container {0} is not running")]
+    NotRunning(String),
+    #[error("{message}")]
+    Monitor { message: String, failure: Box<runtime::failure::Failure> },
+    #[error(transparent)]
+    Network(#[from] network::NetworkError),
+    #[error(transparent)]
+    Runtime(#[from] runtime::RuntimeError),
     #[error("No such container: {0}")]
     NoSuchContainer(String),
     #[error("multiple IDs found with provided prefix: {0}")]
@@ -106,6 +114,8 @@ impl EngineError {
         match self {
             E::NoSuchImage(_) | E::NoReference(_) | E::NoPath { .. } => Kind::NotFound,
             E::Start(_) => Kind::Other,
+            E::NotRunning(_) => Kind::Conflict,
+            E::Monitor { .. } | E::Network(_) | E::Runtime(_) => Kind::Other,
             E::NoSuchContainer(_) | E::NoSuchVolume(_) => Kind::NotFound,
             E::NameTaken { .. } | E::VolumeInUse { .. } => Kind::Conflict,
             E::AmbiguousContainer(_) | E::ContainerName(_) | E::SameName => Kind::InvalidInput,
@@ -141,6 +151,8 @@ impl EngineError {
                 | E::NoSuchContainer(_)
                 | E::NoSuchVolume(_)
                 | E::Start(_)
+                | E::NotRunning(_)
+                | E::Monitor { .. }
                 | E::AmbiguousContainer(_)
                 | E::ContainerName(_)
                 | E::NameTaken { .. }

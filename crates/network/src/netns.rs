@@ -24,6 +24,12 @@ impl NetNs {
         Ok(NetNs(sys::netns::current().map_err(NetworkError::Namespace)?))
     }
 
+    /// Another handle of the same one.
+    pub fn try_clone(&self) -> Result<NetNs> {
+        let copy = self.0.try_clone().map_err(NetworkError::Namespace)?;
+        Ok(NetNs(copy))
+    }
+
     /// The one that a process is in.
     pub fn of_process(process: u32) -> Result<NetNs> {
         NetNs::open(Path::new(&format!("/proc/{process}/ns/net")))

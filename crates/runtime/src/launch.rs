@@ -136,6 +136,11 @@ pub fn create(request: Request<'_>) -> Result<Created> {
 }
 
 impl Created {
+    /// Ends a container that could not be started, and takes its process in.
+    pub fn end(self) {
+        end(self.pidfd.as_fd());
+    }
+
     /// Starts the program; fails when it cannot be run.
     pub fn start(&self) -> Result<()> {
         go(&self.channel)?;

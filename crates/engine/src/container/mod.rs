@@ -2,11 +2,16 @@
 
 mod bundle;
 mod create;
+mod exec;
 mod host;
 mod merge;
 mod mounts;
 mod name;
+mod network;
 mod record;
+mod start;
+mod watch;
 
 pub use create::{CreateContainer, Created, Pull};
+pub use exec::ExecProcess;
 pub use record::{ContainerRecord, Containers};

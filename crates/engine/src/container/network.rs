@@ -24,7 +24,7 @@ pub(super) struct Places {
 impl Places {
     /// Takes a container's places. `of` gives the first process of another container.
     pub(super) fn take(
-        networks: &Networks,
+        networks: Option<&Networks>,
         record: &ContainerRecord,
         of: impl Fn(&str) -> Result<i32>,
     ) -> Result<Places> {
@@ -38,6 +38,7 @@ impl Places {
             }
             NetworkMode::None => Ok(Places { namespace: Some(NetNs::create()?), ..none }),
             NetworkMode::Named(first) => {
+                let Some(networks) = networks else { return Ok(none) };
                 let mut places = Places { namespace: Some(NetNs::create()?), ..none };
                 let taken = places.take_all(networks, record, &first);
                 if taken.is_err() {
@@ -75,6 +76,16 @@ impl Places {
             PathBuf::from(format!("/proc/self/fd/{number}"))
         });
         own.or_else(|| self.shared.clone())
+    }
+
+    /// Whether none of them leads out.
+    pub(super) fn are_internal(&self, networks: &Networks) -> Result<bool> {
+        for endpoint in &self.endpoints {
+            if !networks.find(&endpoint.network)?.internal {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Gives the places back.

@@ -20,6 +20,11 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// The filter of a configuration, for a further process of its container.
+    pub fn of(spec: &Spec) -> Result<Option<Filter>> {
+        Filter::of_spec(spec, &mut Vec::new())
+    }
+
     /// The filter of a configuration.
     pub(crate) fn of_spec(spec: &Spec, warnings: &mut Vec<Warning>) -> Result<Option<Filter>> {
         let _ = (spec, warnings);

@@ -116,11 +116,6 @@ fn normal(list: Option<&[String]>) -> Result<Vec<String>> {
     list.unwrap_or_default().iter().map(one).collect()
 }
 
-/// Says what is wrong with the capabilities that were asked for.
-pub(in crate::container) fn check(host: &HostConfig) -> Result<()> {
-    names(host).map(drop)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

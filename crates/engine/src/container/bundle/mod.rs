@@ -14,6 +14,7 @@ use spec::bundle::{Linux, Namespace, NamespaceKind, OCI_VERSION, Process, Rlimit
 use spec::{CgroupnsMode, HostConfig, IpcMode, NamespaceMode};
 
 use super::ContainerRecord;
+use super::exec::ExecProcess;
 use crate::error::{EngineError, Result};
 
 pub(super) use user::Accounts;
@@ -38,6 +39,40 @@ pub(super) struct Facts {
     pub(super) opened: BTreeMap<String, PathBuf>,
 }
 
+/// Says what is wrong with the capabilities that are asked for.
+pub(super) fn check_capabilities(host: &HostConfig) -> Result<()> {
+    capability::names(host).map(drop)
+}
+
+/// Looks up the devices that a container is to have.
+pub(super) fn look_up_devices(host: &HostConfig) -> Result<Vec<devices::Found>> {
+    devices::look_up(host)
+}
+
+/// A further process in a container: as the first one, but for what is asked.
+pub(super) fn exec_process(
+    record: &ContainerRecord,
+    accounts: &Accounts,
+    asked: &ExecProcess,
+) -> Result<Process> {
+    let mut record = record.clone();
+    let (config, host) = (&mut record.config, &mut record.host_config);
+    if !asked.user.is_empty() {
+        config.user.clone_from(&asked.user);
+    }
+    if !asked.working_dir.is_empty() {
+        config.working_dir.clone_from(&asked.working_dir);
+    }
+    config.tty = asked.tty;
+    host.privileged |= asked.privileged;
+    config.entrypoint = None;
+    config.cmd = Some(asked.cmd.clone());
+    let facts = Facts { accounts: accounts.clone(), ..Facts::default() };
+    let mut process = process(&record, &facts)?;
+    process.env.extend(asked.env.iter().cloned());
+    Ok(process)
+}
+
 /// Plans a container's process. The root file system is handed over beside it.
 pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Spec> {
     let host = &record.host_config;
@@ -45,7 +80,7 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Spec> {
     let linux = Linux {
         sysctl: host.sysctls.clone(),
         resources: Some(resources::plan(host, &facts.devices)?),
-        cgroups_path: cgroup(record),
+        cgroups_path: cgroup_path(record),
         namespaces,
         devices: facts.devices.iter().map(devices::Found::device).collect(),
         masked_paths: host.masked_paths.clone().unwrap_or_default(),
@@ -173,7 +208,7 @@ fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
 }
 
 /// Everything of ours is below one group.
-fn cgroup(record: &ContainerRecord) -> String {
+pub(super) fn cgroup_path(record: &ContainerRecord) -> String {
     let parent = record.host_config.resources.cgroup_parent.trim_end_matches('/');
     match parent.is_empty() {
         true => format!("/mica/{}", record.id),

@@ -9,8 +9,8 @@ use std::path::Path;
 use network::{Endpoint, ExtraHost, Resolver, ResolverRequest, dns, hostname_file, hosts};
 use spec::NetworkMode;
 
-use super::super::bundle::Accounts;
 use super::super::ContainerRecord;
+use super::super::bundle::Accounts;
 use super::super::network::Places;
 use crate::error::{EngineError, Result};
 

@@ -90,7 +90,8 @@ fn setup(
         log_facts: log_facts(containers, record),
         tty: config.tty,
         stdin_once: config.stdin_once,
-        restart: restart.map_err(|error: runtime::restart::PolicyError| start(error.to_string()))?,
+        restart: restart
+            .map_err(|error: runtime::restart::PolicyError| start(error.to_string()))?,
         stop_signal: own_signal.unwrap_or(SIGTERM),
         own_stop_signal: own_signal.is_some(),
         // Less than nothing is for as long as it likes.
@@ -203,4 +204,21 @@ pub(super) fn failure(error: EngineError) -> Failure {
     };
     let hint = error.hint();
     Failure { hint, ..Failure::of(kind, &error) }
+}
+
+/// Ends whatever is left of a container whose monitor was killed: its processes, its places in
+/// networks, its group.
+pub(super) fn end_remains(engine: &Engine, record: &ContainerRecord) -> Result<()> {
+    let layout = runtime::cgroup::Layout::of_host()?;
+    let path = super::bundle::cgroup_path(record);
+    let cgroup = runtime::cgroup::Cgroup::at(layout, &path)?;
+    if cgroup.exists() {
+        cgroup.kill_all()?;
+        cgroup.remove()?;
+    }
+    let networks = engine.networks()?;
+    for endpoint in networks.of_container(&record.id.to_string())? {
+        networks.detach(&endpoint, network::Cable::EndsWithNamespace)?;
+    }
+    Ok(())
 }

@@ -200,8 +200,7 @@ impl Run for OneRun {
         let wrong = |error: serde_json::Error| {
             Failure::new(FailureKind::InvalidInput, format!("no process: {error}"))
         };
-        let asked: ExecProcess =
-            serde_json::from_value(request.process.clone()).map_err(wrong)?;
+        let asked: ExecProcess = serde_json::from_value(request.process.clone()).map_err(wrong)?;
         let mut process = self.process(&asked).map_err(failure)?;
         process.terminal = request.tty;
         let (theirs, ours) = match (request.tty, request.attach) {
@@ -220,8 +219,7 @@ impl Run for OneRun {
         let pidfd = self.first.as_ref().and_then(|fd| fd.try_clone().ok()).ok_or_else(gone)?;
         let id = self.record.id.to_string();
         let namespaces = self.namespaces();
-        let target =
-            Target { id: &id, pidfd, namespaces: &namespaces, cgroup: Some(&self.cgroup) };
+        let target = Target { id: &id, pidfd, namespaces: &namespaces, cgroup: Some(&self.cgroup) };
         let filter = match asked.privileged {
             true => None,
             false => runtime::seccomp::Filter::of(&self.spec).map_err(launched)?,
@@ -276,8 +274,10 @@ fn launched(error: RuntimeError) -> Failure {
         Kind::Failed => FailureKind::Other,
     };
     let hint = error.hint().map(str::to_owned);
-    if let (RuntimeError::Init(inner), FailureKind::CommandNotFound | FailureKind::CommandNotExecutable) =
-        (&error, kind)
+    if let (
+        RuntimeError::Init(inner),
+        FailureKind::CommandNotFound | FailureKind::CommandNotExecutable,
+    ) = (&error, kind)
     {
         let why = match inner.errno {
             _ if kind == FailureKind::CommandNotFound && !inner.argument.contains('/') => {
