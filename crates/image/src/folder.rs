@@ -18,6 +18,8 @@ use crate::tree::{Content, LayerTree, NodeId, Placed};
 
 const S_IFMT: u32 = 0o170_000;
 const S_IFCHR: u32 = 0o020_000;
+const S_IFDIR: u32 = 0o040_000;
+const S_IFBLK: u32 = 0o060_000;
 const S_IFLNK: u32 = 0o120_000;
 const S_IFREG: u32 = 0o100_000;
 
@@ -47,14 +49,15 @@ impl Marks {
 
 /// What ids a layer's files get on disk.
 ///
-/// As root a layer's ids are the disk's. Without root they are mapped into what the user may own;
-/// the type is here so that drivers take it from the first day.
+/// As root a layer's ids are the disk's. Without root they are mapped into what the user may own.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Ownership {
     /// As in the layer.
     #[default]
     Same,
-    /// Everything belongs to one user and group.
+    /// Everything belongs to one ordinary user and group, who may do no more with it than their
+    /// own: devices and attributes that take root are left out, and the user can always read and
+    /// write. What the layer says is still in its tar and its index.
     Single {
         /// The user.
         uid: u32,
@@ -89,20 +92,41 @@ impl Ownership {
             Ownership::Ranges { users, groups } => Ok((look(users, uid)?, look(groups, gid)?)),
         }
     }
+
+    /// The kind and permissions on disk of a file that has these in the layer.
+    pub fn mode_on_disk(&self, mode: u32) -> u32 {
+        match (self, mode & S_IFMT) {
+            (Ownership::Single { .. }, S_IFDIR) => mode | 0o700,
+            (Ownership::Single { .. }, S_IFREG) => mode | 0o600,
+            _ => mode,
+        }
+    }
+
+    /// Whether files of this kind can be on disk.
+    pub fn can_have(&self, mode: u32) -> bool {
+        let is_device = matches!(mode & S_IFMT, S_IFCHR | S_IFBLK);
+        !(is_device && matches!(self, Ownership::Single { .. }))
+    }
+
+    /// Whether an extended attribute can be on disk.
+    pub fn can_have_xattr(&self, name: &[u8]) -> bool {
+        name.starts_with(b"user.") || !matches!(self, Ownership::Single { .. })
+    }
 }
 
 /// A folder that a layer is unpacked into.
 pub struct FolderSink {
     root: OwnedFd,
-    marks: Marks,
+    marks: Option<Marks>,
     owners: Ownership,
     open: HashMap<u32, OwnedFd>,
     buffer: Vec<u8>,
 }
 
 impl FolderSink {
-    /// Unpacks into this folder, which must be empty.
-    pub fn new(root: OwnedFd, marks: Marks, owners: Ownership) -> FolderSink {
+    /// Unpacks into this folder, which must be empty; without marks, what the layer hides of
+    /// those below is left to the caller.
+    pub fn new(root: OwnedFd, marks: Option<Marks>, owners: Ownership) -> FolderSink {
         FolderSink { root, marks, owners, open: HashMap::new(), buffer: Vec::new() }
     }
 
@@ -113,6 +137,9 @@ impl FolderSink {
         let sorted = tree.sorted();
         for &node in &sorted {
             if tree.is_whiteout(node) {
+                if self.marks.is_none() {
+                    continue;
+                }
                 let folder = self.folder(tree, tree.parent(node))?;
                 sys::fs::make_node(folder, tree.name(node), S_IFCHR, (0, 0))?;
             } else if tree.is_implied(node) {
@@ -122,7 +149,7 @@ impl FolderSink {
         for &node in sorted.iter().rev().filter(|node| tree.is_folder(**node)) {
             let (marks, owners) = (self.marks, self.owners.clone());
             let parent = self.folder(tree, tree.parent(node))?;
-            if tree.is_opaque(node) {
+            if let Some(marks) = marks.filter(|_| tree.is_opaque(node)) {
                 let folder = sys::fs::open_path(parent, tree.name(node))?;
                 sys::fs::set_xattr(&folder, marks.opaque(), b"y")?;
             }
@@ -161,7 +188,7 @@ impl FolderSink {
         entry: &Entry,
         data: &mut dyn Read,
     ) -> io::Result<()> {
-        if node == NodeId::ROOT {
+        if node == NodeId::ROOT || !self.owners.can_have(tree.inode(node).mode) {
             return Ok(());
         }
         let (owners, mut buffer) = (self.owners.clone(), std::mem::take(&mut self.buffer));
@@ -189,6 +216,7 @@ impl FileSink for FolderSink {
             // Which marks are needed is known when the tree is settled.
             Placed::Skipped | Placed::Hidden(_) | Placed::Opaque(_) => Ok(()),
             Placed::At(node) => self.put_at(tree, node, entry, data),
+            Placed::Linked { to, .. } if !self.owners.can_have(tree.inode(to).mode) => Ok(()),
             Placed::Linked { at, to } => {
                 let from = self.folder(tree, tree.parent(to))?.try_clone()?;
                 let into = self.folder(tree, tree.parent(at))?;
@@ -292,9 +320,10 @@ fn attributes(
     let (uid, gid) = owners.on_disk(inode.uid, inode.gid)?;
     sys::fs::set_owner(folder, name, uid, gid)?;
     if inode.mode & S_IFMT != S_IFLNK {
-        sys::fs::set_mode(folder, name, inode.mode & 0o7777)?;
+        sys::fs::set_mode(folder, name, owners.mode_on_disk(inode.mode) & 0o7777)?;
     }
-    let xattrs = tree.xattrs(node);
+    let mut xattrs = tree.xattrs(node);
+    xattrs.retain(|(name, _)| owners.can_have_xattr(name));
     if !xattrs.is_empty() {
         let file = sys::fs::open_path(folder, name)?;
         for (name, value) in xattrs {

@@ -11,6 +11,7 @@
 
 pub mod archive;
 pub mod codec;
+pub mod copy;
 pub mod erofs;
 pub mod folder;
 pub mod layer;

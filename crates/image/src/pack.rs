@@ -14,7 +14,7 @@ use sys::fs::{FileType, Stat};
 use crate::folder::Marks;
 use crate::merged::Change;
 use crate::tar::{Entry, EntryKind, TarWriter, Time};
-use crate::upper::Altered;
+use crate::upper::{self, Altered};
 
 /// A layer on its way out.
 pub struct LayerWriter<W: Write> {
@@ -51,18 +51,14 @@ impl<W: Write> LayerWriter<W> {
     pub fn add_altered(&mut self, folder: impl AsFd, altered: &[Altered]) -> io::Result<()> {
         let folder = folder.as_fd();
         for Altered { path, change } in altered {
+            let (above, name) = upper::split(path);
             let path = path.strip_prefix(b"/").unwrap_or(path).to_vec();
-            let start = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-            let name = path[start..].to_vec();
             if *change == Change::Deleted {
                 self.hide(&path, name.len())?;
                 continue;
             }
-            let parent = match start {
-                0 => sys::fs::folder_beneath(folder, ".")?,
-                _ => sys::fs::folder_beneath(folder, &path[..start - 1])?,
-            };
-            self.add_one(&parent, &name, &path)?;
+            let parent = sys::fs::folder_beneath(folder, above)?;
+            self.add_one(&parent, name, &path)?;
         }
         Ok(())
     }

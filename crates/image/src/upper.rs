@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use sys::fs::{FileType, Stat};
 
 use crate::erofs::{IndexError, IndexInode};
-use crate::folder::Marks;
+use crate::folder::{Marks, Ownership};
 use crate::merged::{Change, Merge, Merged};
 
 /// A path that was changed.
@@ -140,15 +140,23 @@ fn is_whiteout(stat: &Stat) -> bool {
 /// What was changed in a whole tree that began as what a stack shows.
 ///
 /// A file counts as changed when its kind, permissions, owner, size, time or device differ, as with
-/// docker's drivers of this sort; contents are not read.
-pub fn changes_of_whole(folder: impl AsFd, below: &Merged) -> Result<Vec<Altered>, UpperError> {
-    let mut walk = Whole { below, path: Vec::new(), found: Vec::new() };
+/// docker's drivers of this sort; contents are not read. What is not of the stack and yet was there
+/// from the beginning is what `is_given` says of a path and what is found there.
+pub fn changes_of_whole(
+    folder: impl AsFd,
+    below: &Merged,
+    owners: &Ownership,
+    is_given: &dyn Fn(&[u8], &Stat) -> bool,
+) -> Result<Vec<Altered>, UpperError> {
+    let mut walk = Whole { below, owners, is_given, path: Vec::new(), found: Vec::new() };
     walk.folder(folder, below.root()?.as_ref(), 0)?;
     Ok(walk.found)
 }
 
 struct Whole<'a> {
     below: &'a Merged,
+    owners: &'a Ownership,
+    is_given: &'a dyn Fn(&[u8], &Stat) -> bool,
     path: Vec<u8>,
     found: Vec<Altered>,
 }
@@ -169,6 +177,7 @@ impl Whole<'_> {
             Some(below) => self.below.entries(below)?,
             None => BTreeMap::new(),
         };
+        old.retain(|_, merge| self.owners.can_have(merge.top().inode.mode));
         let names = sys::fs::names(folder).map_err(|error| self.read_error(error))?;
         let mut all: BTreeMap<Vec<u8>, Option<Option<Merge>>> = BTreeMap::new();
         for (name, _) in names {
@@ -198,26 +207,39 @@ impl Whole<'_> {
     ) -> Result<(), UpperError> {
         let folder = folder.as_fd();
         let stat = sys::fs::stat(folder, name).map_err(|error| self.read_error(error))?;
+        let here = if old.is_some() { Change::Changed } else { Change::Added };
+        let is_same = match old {
+            Some(old) => !self.differs(&stat, &old.top().inode)?,
+            None => (self.is_given)(&self.path, &stat),
+        };
         let place = self.found.len();
-        match old.map(|old| differs(&stat, &old.top().inode)) {
-            None => self.note(Change::Added),
-            Some(true) => self.note(Change::Changed),
-            Some(false) => {}
+        if !is_same {
+            self.note(here);
         }
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return Ok(());
         }
-        let noted = self.found.len();
         let inner =
             sys::fs::folder_beneath(folder, name).map_err(|error| self.read_error(error))?;
         let old = old.filter(|old| old.top().inode.is_folder());
         self.folder(&inner, old, depth + 1)?;
-        if noted == place && self.found.len() > place {
+        if is_same && self.found.len() > place {
             // A folder in which something changed counts as changed.
-            let altered = Altered { path: self.path.clone(), change: Change::Changed };
-            self.found.insert(place, altered);
+            self.found.insert(place, Altered { path: self.path.clone(), change: here });
         }
         Ok(())
+    }
+
+    fn differs(&self, now: &Stat, before: &IndexInode) -> Result<bool, UpperError> {
+        let owner = self.owners.on_disk(before.uid, before.gid);
+        let owner = owner.map_err(|error| self.read_error(error))?;
+        let device = (rustix::fs::major(now.st_rdev), rustix::fs::minor(now.st_rdev));
+        let is_device = before.device.is_some();
+        Ok(now.st_mode != self.owners.mode_on_disk(before.mode)
+            || (now.st_uid, now.st_gid) != owner
+            || (now.st_mtime, now.st_mtime_nsec as u32) != before.mtime
+            || (is_device && before.device != Some(device))
+            || (!before.is_folder() && !is_device && now.st_size as u64 != before.size))
     }
 
     fn note(&mut self, change: Change) {
@@ -230,21 +252,40 @@ impl Whole<'_> {
     }
 }
 
-fn differs(now: &Stat, before: &IndexInode) -> bool {
-    let device = (rustix::fs::major(now.st_rdev), rustix::fs::minor(now.st_rdev));
-    let is_device = before.device.is_some();
-    now.st_mode != before.mode
-        || (now.st_uid, now.st_gid) != (before.uid, before.gid)
-        || (now.st_mtime, now.st_mtime_nsec as u32) != before.mtime
-        || (is_device && before.device != Some(device))
-        || (!before.is_folder() && !is_device && now.st_size as u64 != before.size)
-}
-
 /// Bytes and entries of a tree; a file with several names counts its bytes once.
 pub fn usage(folder: impl AsFd) -> io::Result<(u64, u64)> {
     let mut usage = (0, 0);
     add_usage(folder, &mut usage, &mut HashSet::new(), 0)?;
     Ok(usage)
+}
+
+/// Bytes and entries of what was added or changed in a whole tree.
+pub fn usage_of_altered(folder: impl AsFd, altered: &[Altered]) -> io::Result<(u64, u64)> {
+    let folder = folder.as_fd();
+    let (mut usage, mut seen) = ((0, 0), HashSet::new());
+    for Altered { path, .. } in altered.iter().filter(|one| one.change != Change::Deleted) {
+        let (above, name) = split(path);
+        let stat = sys::fs::stat(sys::fs::folder_beneath(folder, above)?, name)?;
+        count(&stat, &mut usage, &mut seen);
+    }
+    Ok(usage)
+}
+
+/// A path from the root as a folder and a name in it.
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b".", path),
+    }
+}
+
+fn count(stat: &Stat, usage: &mut (u64, u64), seen: &mut HashSet<(u64, u64)>) {
+    usage.1 += 1;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+        let first = stat.st_nlink < 2 || seen.insert((stat.st_dev, stat.st_ino));
+        usage.0 += if first { stat.st_size as u64 } else { 0 };
+    }
 }
 
 fn add_usage(
@@ -259,17 +300,10 @@ fn add_usage(
     }
     for (name, _) in sys::fs::names(folder)? {
         let stat = sys::fs::stat(folder, &name)?;
-        usage.1 += 1;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => {
-                let inner = sys::fs::folder_beneath(folder, &name)?;
-                add_usage(&inner, usage, seen, depth + 1)?;
-            }
-            FileType::RegularFile => {
-                let first = stat.st_nlink < 2 || seen.insert((stat.st_dev, stat.st_ino));
-                usage.0 += if first { stat.st_size as u64 } else { 0 };
-            }
-            _ => {}
+        count(&stat, usage, seen);
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            let inner = sys::fs::folder_beneath(folder, &name)?;
+            add_usage(&inner, usage, seen, depth + 1)?;
         }
     }
     Ok(())

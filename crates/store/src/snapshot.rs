@@ -22,7 +22,7 @@ use crate::driver::{Lasting, Stacked, Top};
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::paths::create_private;
-use crate::{Store, gc, tables};
+use crate::{Store, driver, gc, tables};
 
 /// A stack with a writable top.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,17 +155,23 @@ impl Store {
         let open = sys::fs::open_folder(folder).map_err(StoreError::io("open", folder))?;
         let altered = match &top {
             Top::Changes { marks, .. } => upper::changes(&open, *marks, &below),
-            Top::Whole { .. } => upper::changes_of_whole(&open, &below),
+            Top::Whole { .. } => {
+                upper::changes_of_whole(&open, &below, &self.owners, &driver::is_given)
+            }
         };
         altered.map_err(|source| StoreError::Changes { folder: folder.clone(), source })
     }
 
     /// How much has been written to a snapshot.
     pub fn snapshot_usage(&self, snapshot: &Snapshot) -> Result<TopUsage> {
-        let (Top::Changes { folder, .. } | Top::Whole { folder }) =
-            self.driver.top(&snapshot.folder);
-        let open = sys::fs::open_folder(&folder).map_err(StoreError::io("open", &folder))?;
-        let (bytes, entries) = upper::usage(&open).map_err(StoreError::io("read", &folder))?;
+        let top = self.driver.top(&snapshot.folder);
+        let (Top::Changes { folder, .. } | Top::Whole { folder }) = &top;
+        let open = sys::fs::open_folder(folder).map_err(StoreError::io("open", folder))?;
+        let usage = match &top {
+            Top::Changes { .. } => upper::usage(&open),
+            Top::Whole { .. } => upper::usage_of_altered(&open, &self.snapshot_changes(snapshot)?),
+        };
+        let (bytes, entries) = usage.map_err(StoreError::io("read", folder))?;
         Ok(TopUsage { bytes, entries })
     }
 

@@ -108,8 +108,11 @@ impl Verify<'_> {
     }
 
     fn entries(&self, folder: &Merge) -> io::Result<Vec<(Vec<u8>, Merge)>> {
+        let can_have =
+            |origin: &Origin| origin.inode.is_whiteout() || self.owners.can_have(origin.inode.mode);
         if self.holds == Holds::Stack {
-            let entries = self.merged.entries(folder).map_err(io::Error::other)?;
+            let mut entries = self.merged.entries(folder).map_err(io::Error::other)?;
+            entries.retain(|_, merge| can_have(merge.top()));
             return Ok(entries.into_iter().collect());
         }
         // The layer alone, with its marks.
@@ -118,7 +121,10 @@ impl Verify<'_> {
         let mut list = Vec::new();
         for entry in index.entries(&top.inode).map_err(io::Error::other)? {
             let inode = index.inode(entry.nid).map_err(io::Error::other)?;
-            list.push((entry.name, Merge { parts: vec![Origin { layer: top.layer, inode }] }));
+            let origin = Origin { layer: top.layer, inode };
+            if can_have(&origin) {
+                list.push((entry.name, Merge { parts: vec![origin] }));
+            }
         }
         Ok(list)
     }
@@ -142,7 +148,7 @@ impl Verify<'_> {
         if stat.st_mode & S_IFMT != inode.mode & S_IFMT {
             return wrong("kind");
         }
-        if stat.st_mode != inode.mode {
+        if stat.st_mode != self.owners.mode_on_disk(inode.mode) {
             return wrong("mode");
         }
         if (stat.st_uid, stat.st_gid) != (uid, gid) {
@@ -185,6 +191,7 @@ impl Verify<'_> {
     fn xattrs(&self, origin: &Origin) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut list =
             self.merged.layer(origin.layer).xattrs(&origin.inode).map_err(io::Error::other)?;
+        list.retain(|(name, _)| self.owners.can_have_xattr(name));
         let trusted = Marks::Trusted.opaque();
         match self.holds {
             Holds::Stack => list.retain(|(name, _)| name != trusted),

@@ -87,7 +87,7 @@ fn a_broken_stream_and_a_full_disk_are_told_apart() {
             let read = |source: &mut (dyn Read + Send), room: [usize; 2], files: bool| {
                 let place = Mounted::folder();
                 let root = sys::fs::open_folder(place.path()).unwrap();
-                let mut sink = FolderSink::new(root, Marks::Trusted, Ownership::Same);
+                let mut sink = FolderSink::new(root, Some(Marks::Trusted), Ownership::Same);
                 let mut disks = room.map(|room| Disk { kept: Vec::new(), room });
                 let [stored, plain] = &mut disks;
                 let taps = Taps { stored, plain };
@@ -144,7 +144,7 @@ fn files_arrive_in_a_folder() {
         let layer = random::layer(seed, 60);
         let place = Mounted::folder();
         let root = sys::fs::open_folder(place.path()).unwrap();
-        let mut sink = FolderSink::new(root, Marks::Trusted, Ownership::Same);
+        let mut sink = FolderSink::new(root, Some(Marks::Trusted), Ownership::Same);
         let taps = Taps { stored: &mut Silent, plain: &mut Silent };
         let tar = layer.tar();
         let limits = LayerLimits::default();
@@ -163,7 +163,7 @@ fn owners_are_mapped_or_refused() {
     let unpack = |owners: Ownership| {
         let place = Mounted::folder();
         let root = sys::fs::open_folder(place.path()).unwrap();
-        let mut sink = FolderSink::new(root, Marks::User, owners);
+        let mut sink = FolderSink::new(root, Some(Marks::User), owners);
         let taps = Taps { stored: &mut Silent, plain: &mut Silent };
         let limits = LayerLimits::default();
         let tar = layer.tar();

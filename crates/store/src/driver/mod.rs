@@ -4,6 +4,7 @@ mod erofs;
 mod overlay;
 mod probe;
 mod top;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::error::{Result, StoreError};
 use crate::paths::Paths;
 
 pub use probe::{Choice, choose};
+pub(crate) use top::is_given;
 
 /// The drivers there are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -31,17 +33,24 @@ pub enum DriverKind {
     Erofs,
     /// Layers are folders, stacked by overlay.
     Overlay,
+    /// Stacks are subvolumes, each made from a snapshot of the one below.
+    Btrfs,
+    /// Stacks are folders, each made from a copy of the one below.
+    Vfs,
 }
 
 impl DriverKind {
     /// All of them, the best first.
-    pub const ALL: [DriverKind; 2] = [DriverKind::Erofs, DriverKind::Overlay];
+    pub const ALL: [DriverKind; 4] =
+        [DriverKind::Erofs, DriverKind::Overlay, DriverKind::Btrfs, DriverKind::Vfs];
 
     /// Its name on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             DriverKind::Erofs => "erofs",
             DriverKind::Overlay => "overlay",
+            DriverKind::Btrfs => "btrfs",
+            DriverKind::Vfs => "vfs",
         }
     }
 }
@@ -111,9 +120,8 @@ pub struct UnpackedFolder {
 }
 
 impl UnpackedFolder {
-    /// Begins one.
-    pub(crate) fn begin(path: &Path, marks: Marks, owners: &Ownership) -> Result<UnpackedFolder> {
-        fs::create_dir(path).map_err(StoreError::io("create", path))?;
+    /// Begins one in a folder that the driver has made just now.
+    fn begin(path: &Path, marks: Option<Marks>, owners: &Ownership) -> Result<UnpackedFolder> {
         let aside = AsideFolder(path.to_owned());
         let folder = sys::fs::open_folder(path).map_err(StoreError::io("open", path))?;
         let sink = FolderSink::new(folder, marks, owners.clone());
@@ -226,7 +234,28 @@ pub(crate) fn open(kind: DriverKind, paths: &Paths, owners: &Ownership) -> Box<d
     match kind {
         DriverKind::Erofs => Box::new(erofs::Erofs::new(paths.clone())),
         DriverKind::Overlay => Box::new(overlay::Overlay::new(paths.clone(), owners.clone())),
+        DriverKind::Btrfs | DriverKind::Vfs => {
+            Box::new(whole::Whole::new(kind, paths.clone(), owners.clone()))
+        }
     }
+}
+
+/// Gives a folder that was made aside its place among a driver's folders.
+fn place(made: &Path, folders: &Path, target: &Path) -> Result<()> {
+    fs::create_dir_all(folders).map_err(StoreError::io("create", folders))?;
+    match fs::rename(made, target) {
+        // Somebody else was quicker with the same layer; ours goes when it is dropped.
+        Err(_) if target.exists() => Ok(()),
+        other => other.map_err(StoreError::io("rename", made)),
+    }
+}
+
+/// A detached, read-only mount of a folder.
+fn read_only_clone(driver: DriverKind, folder: &Path) -> Result<OwnedFd> {
+    let mount = |source| StoreError::Mount { driver, source };
+    let view = sys::mount::clone(folder, false).map_err(mount)?;
+    sys::mount::make_read_only(&view).map_err(mount)?;
+    Ok(view)
 }
 
 /// The stacks named by the files in a folder.

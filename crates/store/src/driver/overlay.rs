@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use image::folder::{Holds, Marks, Ownership};
 use spec::ChainId;
 
-use super::{Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, top};
+use super::{
+    Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, place,
+    read_only_clone, top,
+};
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
 
@@ -44,7 +47,8 @@ impl Driver for Overlay {
     }
 
     fn begin(&self, aside: &Path) -> Result<Option<UnpackedFolder>> {
-        UnpackedFolder::begin(aside, self.marks, &self.owners).map(Some)
+        fs::create_dir(aside).map_err(StoreError::io("create", aside))?;
+        UnpackedFolder::begin(aside, Some(self.marks), &self.owners).map(Some)
     }
 
     fn adopt(&self, layer: Made<'_>) -> Result<()> {
@@ -52,14 +56,8 @@ impl Driver for Overlay {
             return Err(StoreError::NoLayer(layer.chain));
         };
         sink.finish(layer.tree).map_err(StoreError::io("finish", &path))?;
-        let target = self.folder(&layer.chain);
         let folders = self.paths.folders(DriverKind::Overlay.as_str());
-        fs::create_dir_all(&folders).map_err(StoreError::io("create", &folders))?;
-        match fs::rename(&path, &target) {
-            // Somebody else was quicker with the same layer; ours goes when it is dropped.
-            Err(_) if target.exists() => Ok(()),
-            other => other.map_err(StoreError::io("rename", &path)),
-        }
+        place(&path, &folders, &self.folder(&layer.chain))
     }
 
     fn has(&self, layer: &Stacked) -> bool {
@@ -69,10 +67,7 @@ impl Driver for Overlay {
     fn view(&self, stack: &[Stacked]) -> Result<OwnedFd> {
         let mount = |source| StoreError::Mount { driver: DriverKind::Overlay, source };
         if let [only] = stack {
-            let folder = self.folder(&only.chain);
-            let view = sys::mount::clone(&folder, false).map_err(mount)?;
-            sys::mount::make_read_only(&view).map_err(mount)?;
-            return Ok(view);
+            return read_only_clone(DriverKind::Overlay, &self.folder(&only.chain));
         }
         let layers = stack.iter().map(|layer| self.open(layer)).collect::<Result<Vec<_>>>()?;
         let lower: Vec<_> = layers.iter().rev().map(|layer| layer.as_fd()).collect();

@@ -1,5 +1,6 @@
 //! Which driver works here, found out by trying, and why.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -50,6 +51,9 @@ fn fit(kind: DriverKind, scratch: &Path) -> Result<Result<(), String>> {
     match kind {
         DriverKind::Erofs => fit_erofs(scratch),
         DriverKind::Overlay => fit_overlay(scratch),
+        DriverKind::Btrfs => fit_btrfs(scratch),
+        // Files can be copied anywhere.
+        DriverKind::Vfs => Ok(Ok(())),
     }
 }
 
@@ -96,4 +100,26 @@ fn fit_overlay(scratch: &Path) -> Result<Result<(), String>> {
     let mounted = sys::mount::overlay(&[folders[0].as_fd(), folders[1].as_fd()], None, options);
     let _ = (fs::remove_dir(&one), fs::remove_dir(&two));
     Ok(mounted.map(drop).map_err(|error| format!("overlay cannot be mounted here ({error})")))
+}
+
+fn fit_btrfs(scratch: &Path) -> Result<Result<(), String>> {
+    if !sys::host::is_root() {
+        return Ok(Err("only root may delete subvolumes with what is in them".to_owned()));
+    }
+    if !sys::btrfs::is_btrfs(scratch).map_err(StoreError::io("look at", scratch))? {
+        return Ok(Err(format!("{} is not on btrfs", scratch.display())));
+    }
+    let (one, two) = (OsStr::new("trial-1"), OsStr::new("trial-2"));
+    let folder = sys::fs::open_folder(scratch).map_err(StoreError::io("open", scratch))?;
+    let attempt = || -> io::Result<()> {
+        sys::btrfs::create_subvolume(&folder, one)?;
+        sys::btrfs::snapshot(sys::fs::open_folder(&scratch.join(one))?, &folder, two)
+    };
+    let made = attempt();
+    let clear = |name| match scratch.join(name).exists() {
+        true => sys::btrfs::delete_subvolume(&folder, name),
+        false => Ok(()),
+    };
+    let gone = clear(one).and(clear(two));
+    Ok(made.and(gone).map_err(|error| format!("subvolumes cannot be made here ({error})")))
 }

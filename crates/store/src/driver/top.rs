@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use image::folder::Marks;
+use sys::fs::Stat;
 use sys::mount::Upper;
 
 use super::Lasting;
@@ -74,21 +75,34 @@ fn forget_volatile(work: &Path) -> Result<()> {
     }
 }
 
+/// What stands in a place of the skeleton.
+#[derive(Clone, Copy)]
+enum Given {
+    Folder,
+    /// An empty file with these permissions.
+    File(u32),
+    Link(&'static str),
+}
+
 /// Where containers have their mounts although their images have nothing there: folders and empty
 /// files below every stack, so that they do not count as changes of the container.
-const SKELETON: [(&str, Option<u32>); 11] = [
-    ("dev", None),
-    ("dev/pts", None),
-    ("dev/shm", None),
-    ("dev/mqueue", None),
-    ("proc", None),
-    ("sys", None),
-    ("etc", None),
-    ("etc/hosts", Some(0o644)),
-    ("etc/hostname", Some(0o644)),
-    ("etc/resolv.conf", Some(0o644)),
-    (".dockerenv", Some(0o755)),
+const SKELETON: [(&str, Given); 12] = [
+    ("dev", Given::Folder),
+    ("dev/pts", Given::Folder),
+    ("dev/shm", Given::Folder),
+    ("dev/mqueue", Given::Folder),
+    ("proc", Given::Folder),
+    ("sys", Given::Folder),
+    ("etc", Given::Folder),
+    ("etc/hosts", Given::File(0o644)),
+    ("etc/hostname", Given::File(0o644)),
+    ("etc/resolv.conf", Given::File(0o644)),
+    ("etc/mtab", Given::Link("/proc/mounts")),
+    (".dockerenv", Given::File(0o755)),
 ];
+
+/// The time of everything in the skeleton; whatever is done to it leaves another.
+const GIVEN_TIME: (i64, u32) = (0, 0);
 
 /// The skeleton's folder, made now if this boot has none yet.
 pub(super) fn skeleton(paths: &Paths) -> Result<OwnedFd> {
@@ -109,16 +123,63 @@ pub(super) fn skeleton(paths: &Paths) -> Result<OwnedFd> {
 }
 
 fn fill_skeleton(folder: &Path) -> io::Result<()> {
-    let open = |mode| fs::Permissions::from_mode(mode);
     fs::create_dir(folder)?;
-    fs::set_permissions(folder, open(0o755))?;
-    for (name, file) in SKELETON {
-        let path = folder.join(name);
-        match file {
-            None => fs::create_dir(&path)?,
-            Some(_) => fs::write(&path, "")?,
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    add_skeleton(sys::fs::open_folder(folder)?.as_fd())
+}
+
+/// Adds what a tree has not got of the skeleton; the times of its folders stay.
+pub(super) fn add_skeleton(root: BorrowedFd<'_>) -> io::Result<()> {
+    for (path, given) in SKELETON {
+        let (above, name) = path.rsplit_once('/').unwrap_or((".", path));
+        let above = match sys::fs::folder_beneath(root, above) {
+            Ok(above) => above,
+            // The image has a file or a link where the folder would be, and that counts.
+            Err(error) if is_no_folder(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        match sys::fs::stat(&above, name) {
+            Ok(_) => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
-        fs::set_permissions(&path, open(file.unwrap_or(0o755)))?;
+        let before = sys::fs::stat(&above, ".")?;
+        match given {
+            Given::Folder => sys::fs::make_folder(&above, name, 0o755)?,
+            Given::File(mode) => drop(sys::fs::create_new(&above, name, mode)?),
+            Given::Link(target) => sys::fs::make_link(target, &above, name)?,
+        }
+        if let Given::Folder | Given::File(_) = given {
+            // Without what the process masks.
+            sys::fs::set_mode(&above, name, given.mode() & 0o7777)?;
+        }
+        sys::fs::set_mtime(&above, name, GIVEN_TIME.0, GIVEN_TIME.1)?;
+        sys::fs::set_mtime(&above, ".", before.st_mtime, before.st_mtime_nsec as u32)?;
     }
-    std::os::unix::fs::symlink("/proc/mounts", folder.join("etc/mtab"))
+    Ok(())
+}
+
+/// Whether what stands at a path of a tree is of the skeleton and as it was made.
+pub(crate) fn is_given(path: &[u8], stat: &Stat) -> bool {
+    let is_at = |name: &str| path.strip_prefix(b"/") == Some(name.as_bytes());
+    SKELETON.iter().any(|(name, given)| is_at(name) && given.mode() == stat.st_mode)
+        && (stat.st_mtime, stat.st_mtime_nsec as u32) == GIVEN_TIME
+        && stat.st_uid == sys::host::user_id()
+}
+
+impl Given {
+    /// Its kind and permissions.
+    fn mode(self) -> u32 {
+        match self {
+            Given::Folder => 0o040_755,
+            Given::File(mode) => 0o100_000 | mode,
+            Given::Link(_) => 0o120_777,
+        }
+    }
+}
+
+fn is_no_folder(error: &io::Error) -> bool {
+    use io::ErrorKind as E;
+    matches!(error.kind(), E::NotFound | E::NotADirectory)
+        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
