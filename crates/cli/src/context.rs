@@ -49,11 +49,6 @@ impl Context {
         self.invocation.matches.positionals()
     }
 
-    /// All variables of the environment.
-    pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
-        &self.environment
-    }
-
     /// A variable of the environment.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str)

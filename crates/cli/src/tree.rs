@@ -1,6 +1,7 @@
 //! The tree of commands: docker's, and what is beyond it.
 
 mod create;
+mod running;
 mod volumes;
 
 use crate::args::{Arity, Command, Complete, Flag};
@@ -77,6 +78,18 @@ pub(crate) static ROOT: Cmd = Command {
         &COMPLETION,
         &CREATE,
         &EVENTS,
+        &running::RUN,
+        &running::EXEC,
+        &running::ATTACH,
+        &running::KILL,
+        &running::LOGS,
+        &running::PAUSE,
+        &running::RESTART,
+        &running::START,
+        &running::STOP,
+        &running::UNPAUSE,
+        &running::WAIT,
+        &running::WATCH,
         &HISTORY,
         &IMPORT,
         &INSPECT,
@@ -94,7 +107,20 @@ static CONTAINER: Cmd = Command {
     name: "container",
     usage: "COMMAND",
     about: "Manage containers",
-    sub: &[&CONTAINER_CREATE],
+    sub: &[
+        &running::CONTAINER_ATTACH,
+        &CONTAINER_CREATE,
+        &running::CONTAINER_EXEC,
+        &running::CONTAINER_KILL,
+        &running::CONTAINER_LOGS,
+        &running::CONTAINER_PAUSE,
+        &running::CONTAINER_RESTART,
+        &running::CONTAINER_RUN,
+        &running::CONTAINER_START,
+        &running::CONTAINER_STOP,
+        &running::CONTAINER_UNPAUSE,
+        &running::CONTAINER_WAIT,
+    ],
     ..Command::BLANK
 };
 

@@ -3,6 +3,7 @@
 mod bundle;
 mod create;
 mod exec;
+mod fill;
 mod host;
 mod merge;
 mod mounts;
@@ -15,3 +16,4 @@ mod watch;
 pub use create::{CreateContainer, Created, Pull};
 pub use exec::ExecProcess;
 pub use record::{ContainerRecord, Containers};
+pub use start::{ContainerLog, Starting, WATCH_COMMAND, inherited_connection};

@@ -120,6 +120,7 @@ fn request(
         aliases: settings.aliases.unwrap_or_default(),
         ipv4: ipv4.map(|text| text.parse().map_err(|_| wrong(&text))).transpose()?,
         ipv6: ipv6.map(|text| text.parse().map_err(|_| wrong(&text))).transpose()?,
+        link_local: ipam.link_local_ips.iter().filter_map(|text| text.parse().ok()).collect(),
         mac,
         ports,
         gateway_priority: i32::try_from(settings.gw_priority).unwrap_or_default(),

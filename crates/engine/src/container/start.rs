@@ -82,10 +82,8 @@ impl Engine {
         let program = runtime::shelter::file()?;
         let path = format!("/proc/self/fd/{}", program.as_fd().as_raw_fd());
         let settings = self.settings();
-        let null = || File::open("/dev/null").map_err(EngineError::io("open", "/dev/null"));
         let out = || File::options().write(true).open("/dev/null");
         let out = || out().map_err(EngineError::io("open", "/dev/null"));
-        drop(null()?);
         let mut command = Command::new(path);
         command
             .arg0("mica")
@@ -203,4 +201,49 @@ impl Engine {
 /// What a monitor says, as an error of ours.
 pub(crate) fn monitor(failure: Failure) -> EngineError {
     EngineError::Monitor { message: failure.message.clone(), failure: Box::new(failure) }
+}
+
+/// A container's log, as it can be read.
+pub struct ContainerLog {
+    /// Its newest file.
+    pub path: std::path::PathBuf,
+    /// What its lines look like.
+    pub format: runtime::logs::Format,
+}
+
+impl Engine {
+    /// Freezes a container, or lets it go on.
+    pub fn freeze_container(&self, id: &ContainerId, frozen: bool) -> Result<()> {
+        let request = if frozen { Request::Pause } else { Request::Unpause };
+        self.ask_monitor(id, &request).map(drop)
+    }
+
+    /// Where a container's output is kept.
+    pub fn container_log(&self, id: &ContainerId) -> Result<ContainerLog> {
+        let containers = self.containers();
+        let record = containers.read(id)?;
+        let kind = &record.host_config.log_config;
+        let refused = |error: runtime::logs::LogError| EngineError::Refused(error.to_string());
+        let config = runtime::logs::LogConfig::parse(&kind.kind, &kind.config).map_err(refused)?;
+        let unread = || {
+            EngineError::Refused("configured logging driver does not support reading".to_owned())
+        };
+        let format = config.readable().ok_or_else(unread)?;
+        Ok(ContainerLog { path: containers.log_path(id), format })
+    }
+
+    /// An id for a further process.
+    pub fn invent_exec_id(&self) -> Result<String> {
+        let bytes: [u8; 32] =
+            sys::host::random_bytes().map_err(EngineError::io("read", "/dev/urandom"))?;
+        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// The connection that a monitor was given in the place of standard input.
+pub fn inherited_connection() -> Option<OwnedFd> {
+    let given = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
+    // Whoever reads standard input later must not take words out of the conversation.
+    sys::process::new_session().ok()?;
+    Some(given)
 }
