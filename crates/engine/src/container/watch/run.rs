@@ -279,13 +279,11 @@ fn launched(error: RuntimeError) -> Failure {
         FailureKind::CommandNotFound | FailureKind::CommandNotExecutable,
     ) = (&error, kind)
     {
-        let why = match inner.errno {
-            _ if kind == FailureKind::CommandNotFound && !inner.argument.contains('/') => {
-                "executable file not found in $PATH".to_owned()
-            }
-            errno => io_words(errno),
+        let (program, why) = match inner.argument.strip_suffix(" in $PATH") {
+            Some(program) => (program, "executable file not found in $PATH".to_owned()),
+            None => (inner.argument.as_str(), io_words(inner.errno)),
         };
-        let message = format!("exec: {:?}: {why}", inner.argument);
+        let message = format!("exec: {program:?}: {why}");
         return Failure { hint, ..Failure::new(kind, message) };
     }
     Failure { hint, ..Failure::of(kind, &error) }
