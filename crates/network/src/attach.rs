@@ -62,26 +62,29 @@ impl Networks {
     }
 
     /// Takes a container out of a network.
-    pub fn detach(&self, endpoint: &Endpoint, cable: Cable) -> Result<()> {
+    pub fn detach(&self, endpoint: &Endpoint, cable: Cable<'_>) -> Result<()> {
         let _lock = self.documents.lock()?;
         self.undo(endpoint, cable)
     }
 
     /// Removes what is known of an endpoint: from the packet filter, from the host, from the
     /// documents, in this order. What is gone already, and may be somebody else's by now, is let be.
-    pub(crate) fn undo(&self, endpoint: &Endpoint, cable: Cable) -> Result<()> {
+    pub(crate) fn undo(&self, endpoint: &Endpoint, cable: Cable<'_>) -> Result<()> {
         let now = self.documents.endpoint(&endpoint.network, &endpoint.container)?;
         if now.is_none_or(|now| now.id != endpoint.id) {
             return Ok(());
         }
         let rules = Rules { switches: Vec::new(), ports: bridge::ports(endpoint) };
         self.firewall().remove(&rules)?;
-        if let (Cable::Remove, Some(link)) = (cable, &endpoint.host_link) {
-            let mut requests = Requests::default();
-            requests.delete_link(link);
-            match Connection::route()?.carry_out(requests) {
-                Err(error) if error.is(Errno::NODEV) => {}
-                other => other?,
+        match cable {
+            Cable::EndsWithNamespace => {}
+            Cable::RemoveIn(namespace) => {
+                remove_link(namespace.within(Connection::route)??, &endpoint.link)?;
+            }
+            Cable::Remove => {
+                if let Some(link) = &endpoint.host_link {
+                    remove_link(Connection::route()?, link)?;
+                }
             }
         }
         self.documents.forget_endpoint(endpoint)
@@ -135,12 +138,24 @@ impl Networks {
 }
 
 /// What becomes of the link of a container that leaves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Cable {
-    /// It is removed, because the container goes on. The kernel takes its time over that.
+#[derive(Clone, Copy, Debug)]
+pub enum Cable<'a> {
+    /// The container goes on, and its link is removed from its namespace. The kernel takes its time
+    /// over that.
+    RemoveIn(&'a NetNs),
+    /// Nobody knows the namespace any more: the host's end is removed, if there is one.
     Remove,
-    /// Its namespace ends, and it with it.
+    /// The namespace ends, and the link with it.
     EndsWithNamespace,
+}
+
+fn remove_link(mut connection: Connection, name: &str) -> Result<()> {
+    let mut requests = Requests::default();
+    requests.delete_link(name);
+    match connection.carry_out(requests) {
+        Err(error) if error.is(Errno::NODEV) => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 /// The first name with a number that no link has: `eth0`.

@@ -28,6 +28,7 @@ mod user;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -146,6 +147,12 @@ impl Networks {
         all.retain(|endpoint| endpoint.container == container);
         all.sort_by(|a, b| a.network_name.cmp(&b.network_name));
         Ok(all)
+    }
+
+    /// Sockets that keep other programs from an endpoint's ports of the host, for whoever watches the
+    /// container from now on. Those of the attachment have to be closed before.
+    pub fn hold_ports(&self, endpoint: &Endpoint) -> Result<Vec<OwnedFd>> {
+        ports::hold(endpoint)
     }
 
     /// Writes a changed name into a container's endpoints.

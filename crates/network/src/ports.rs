@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use spec::{ContainerPort, HostPorts, PortMapping, Protocol};
 
 use crate::documents::HeldPort;
-use crate::endpoint::PublishedPort;
+use crate::endpoint::{Endpoint, PublishedPort};
 use crate::error::{NetworkError, Result};
 
 /// Takes a port of the host for each mapping, and the sockets that hold them. The addresses are
@@ -34,6 +34,27 @@ pub(crate) fn publish(
         sockets.extend(reserved);
     }
     Ok((published, sockets))
+}
+
+/// The sockets that hold ports which an endpoint has already.
+pub(crate) fn hold(endpoint: &Endpoint) -> Result<Vec<OwnedFd>> {
+    let mut sockets = Vec::new();
+    for port in &endpoint.ports {
+        let host = SocketAddr::new(port.host_address, port.host_port);
+        let container = port.container;
+        let socket = reserve(container.protocol, host)
+            .map_err(|source| unbound(source, host.to_string(), container.to_string()))?;
+        sockets.extend(socket);
+    }
+    Ok(sockets)
+}
+
+/// Why a port of the host cannot be bound.
+fn unbound(source: io::Error, host: String, container: String) -> NetworkError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => NetworkError::PortInUse { host, container },
+        _ => NetworkError::PortRefused { host, container, source },
+    }
 }
 
 /// One mapping: the same port at every address that it is for.
@@ -118,22 +139,12 @@ fn all_at(
         if held.iter().any(|other| other.collides(&mine)) {
             return Err(NetworkError::PortTaken { address: shown(*host_address), port });
         }
-        let names = || {
-            let host = SocketAddr::new(*host_address, port).to_string();
+        let host = SocketAddr::new(*host_address, port);
+        let socket = reserve(container.protocol, host).map_err(|source| {
             let target = SocketAddr::new(*address, container.number);
-            (host, format!("{target}/{}", container.protocol))
-        };
-        match reserve(container.protocol, SocketAddr::new(*host_address, port)) {
-            Ok(socket) => sockets.extend(socket),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                let (host, container) = names();
-                return Err(NetworkError::PortInUse { host, container });
-            }
-            Err(source) => {
-                let (host, container) = names();
-                return Err(NetworkError::PortRefused { host, container, source });
-            }
-        }
+            unbound(source, host.to_string(), format!("{target}/{}", container.protocol))
+        })?;
+        sockets.extend(socket);
         published.push(PublishedPort { container, host_address: *host_address, host_port: port });
     }
     Ok((published, sockets))

@@ -31,6 +31,8 @@ const PORT: u16 = 53;
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long a connection may be silent.
 const SILENCE: Duration = Duration::from_secs(10);
+/// Who asks over a connection and leaves more than this unread is left.
+const UNREAD_BYTES: usize = 1 << 20;
 /// So many questions and connections at once; docker's limit.
 const MOST: usize = 1024;
 
@@ -299,7 +301,11 @@ impl Server {
                 if let Some((end, Task::Calling(stream))) = self.tasks.get_mut(&token) {
                     *end = Instant::now() + SILENCE;
                     stream.output.extend(framed(reply));
-                    self.flush(token);
+                    let deaf = stream.output.len() > UNREAD_BYTES;
+                    match deaf {
+                        true => drop(self.tasks.remove(&token)),
+                        false => self.flush(token),
+                    }
                 }
             }
         }

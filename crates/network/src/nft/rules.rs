@@ -123,7 +123,8 @@ impl Nft {
             at.text(1, &self.table);
             at.text(3, name);
         };
-        for name in ["redirect", "inward"] {
+        // No name is a word of nft's language, or nobody could load what `nft list` prints.
+        for name in ["published", "inward"] {
             transaction.add(format!("make the chain {name}"), NEW_CHAIN, CREATE, INET, |at| {
                 chain(at, name);
             });
@@ -185,7 +186,7 @@ impl Nft {
         });
         for chain in ["prerouting", "output"] {
             self.rule(transaction, chain, |steps| {
-                steps.for_this_host().decide(Verdict::Jump("redirect"));
+                steps.for_this_host().decide(Verdict::Jump("published"));
             });
         }
         for (family, address, bytes, map) in
@@ -193,7 +194,7 @@ impl Nft {
         {
             let target = Register::word(8);
             let target_port = Register::word(8 + bytes / 4);
-            self.rule(transaction, "redirect", |steps| {
+            self.rule(transaction, "published", |steps| {
                 let words = bytes / 4;
                 of_family(steps, family)
                     .payload(Base::Network, address, bytes, Register::word(0))
@@ -202,7 +203,7 @@ impl Nft {
                     .look_up(&format!("{map}_at"), Register::word(0), target)
                     .redirect(family, target, target_port);
             });
-            self.rule(transaction, "redirect", |steps| {
+            self.rule(transaction, "published", |steps| {
                 of_family(steps, family)
                     .meta(Meta::Protocol, Register::word(0))
                     .payload(Base::Transport, 2, 2, Register::word(1))

@@ -73,3 +73,33 @@ fn join_and_leave(role: &str) {
         networks.detach(&attached.endpoint, Cable::EndsWithNamespace).unwrap();
     }
 }
+
+#[test]
+fn nothing_is_left_of_who_is_killed() {
+    need_networks!();
+    let name = "crowd::nothing_is_left_of_who_is_killed";
+    if let Child::Role(folder) = Child::this() {
+        let networks = open(folder.as_ref());
+        for number in 0.. {
+            let namespace = NetNs::create().unwrap();
+            let mut request = request(&format!("c{number}"), "bridge");
+            request.ports = spec::port_mappings("8000-9000:80").unwrap();
+            networks.attach(&namespace, &request).unwrap();
+        }
+    }
+    let host = Host::new();
+    let before = state();
+    for wait in [15, 30, 45, 60, 80, 100, 130, 160] {
+        let mut command = child(name, host.folder.path().to_str().unwrap());
+        let mut process = command.stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        host.networks.reconcile(&|_| false).unwrap();
+        host.networks.shut_down().unwrap();
+        assert_eq!(state(), before, "killed after {wait} ms");
+        let ports = host.folder.path().join("run/networks/ports");
+        assert_eq!(std::fs::read_dir(ports).unwrap().count(), 0);
+    }
+    assert_eq!(host.container("next", "bridge").address().to_string(), "172.17.0.2");
+}

@@ -62,6 +62,13 @@ fn flushed_rules_come_back() {
     host.networks.ensure().unwrap();
     assert_eq!(run("nft list ruleset"), rules);
     assert!(call(&host.internet, HOST, 8080).is_some());
+    // The host's own tools can keep and restore our rules: they are what those would write.
+    let kept = host.folder.path().join("rules");
+    std::fs::write(&kept, &rules).unwrap();
+    run("nft flush ruleset");
+    run(&format!("nft -f {}", kept.display()));
+    assert_eq!(run("nft list ruleset"), rules);
+    assert!(call(&host.internet, HOST, 8080).is_some());
     // Whoever joins next mends it too.
     run("nft flush ruleset");
     let _other = host.container("other", "bridge");

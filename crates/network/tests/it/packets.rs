@@ -51,7 +51,8 @@ fn networks_are_apart() {
     serve(&host.internet, 81);
     assert!(red.call(INTERNET, 81).is_some());
     // Without the first, the second leads out.
-    host.networks.detach(&red.attached.endpoint, network::Cable::Remove).unwrap();
+    let cable = network::Cable::RemoveIn(&red.namespace);
+    host.networks.detach(&red.attached.endpoint, cable).unwrap();
     assert!(red.call(INTERNET, 81).is_some());
     assert!(red.call(blue.address(), 80).is_some());
 }
@@ -184,7 +185,11 @@ fn macvlan_stands_on_a_link_of_the_host() {
     assert_eq!(one.address().to_string(), "198.51.100.64");
     serve(&host.internet, 80);
     assert_eq!(one.call(INTERNET, 80), Some(one.address().to_string()));
-    host.networks.detach(&one.attached.endpoint, network::Cable::EndsWithNamespace).unwrap();
+    let links = || one.namespace.within(|| crate::host::run("ip -o link")).unwrap();
+    assert!(links().contains("eth0"));
+    let cable = network::Cable::RemoveIn(&one.namespace);
+    host.networks.detach(&one.attached.endpoint, cable).unwrap();
+    assert!(!links().contains("eth0"));
     host.networks.remove("lan").unwrap();
 }
 
@@ -203,7 +208,8 @@ fn what_the_kernel_lacks_is_named() {
         match host.networks.attach(&namespace, &crate::host::request("one", name)) {
             Ok(attached) => {
                 assert!(attached.endpoint.ipv4.is_some());
-                host.networks.detach(&attached.endpoint, network::Cable::Remove).unwrap();
+                let cable = network::Cable::RemoveIn(&namespace);
+                host.networks.detach(&attached.endpoint, cable).unwrap();
             }
             Err(error) => {
                 assert_eq!(error.kind(), network::ErrorKind::Unsupported, "{error:?}");

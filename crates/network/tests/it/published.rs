@@ -138,7 +138,13 @@ fn ipv6_ports_are_published_too() {
 fn a_port_is_free_again_when_its_container_has_left() {
     need_networks!();
     let host = Host::new();
-    let web = host.publishing("web", "bridge", &["8080:80"]);
+    let mut web = host.publishing("web", "bridge", &["8080:80"]);
+    // Another process takes over to hold the port.
+    web.attached.reserved.clear();
+    web.attached.reserved = host.networks.hold_ports(&web.attached.endpoint).unwrap();
+    let error = host.networks.hold_ports(&web.attached.endpoint).unwrap_err();
+    let words = "failed to bind host port for 0.0.0.0:8080:80/tcp: address already in use";
+    assert_eq!(error.to_string(), words);
     let mut second = request("second", "bridge");
     second.ports = spec::port_mappings("8080:80").unwrap();
     let namespace = NetNs::create().unwrap();
