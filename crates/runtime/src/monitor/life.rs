@@ -121,9 +121,7 @@ impl Monitor<'_> {
     /// Ends the run when all that it printed was read, or nobody ends printing.
     pub(super) fn drain(&mut self, now: Instant) {
         let Phase::Draining { code, until } = self.phase else { return };
-        // A client for whom the container waits may still get the rest.
-        let late = now >= until && !self.streams.is_held();
-        if self.streams.is_drained() || late {
+        if self.streams.is_drained() || now >= until {
             self.end_run(code);
         }
     }

@@ -322,8 +322,7 @@ impl<'a> Monitor<'a> {
     /// When something is due next.
     fn patience(&self) -> Option<Duration> {
         let phase = match self.phase {
-            Phase::Draining { until, .. } if !self.streams.is_held() => Some(until),
-            Phase::BackingOff { until } => Some(until),
+            Phase::Draining { until, .. } | Phase::BackingOff { until } => Some(until),
             _ => None,
         };
         let stalled = self.clients.all.values().filter(|client| !client.patient);
@@ -339,8 +338,8 @@ impl<'a> Monitor<'a> {
     fn settle(&mut self) {
         self.log.flush();
         self.flush_clients();
-        let full = self.clients.all.values().any(Client::is_full) || self.log.is_full();
-        let _ = self.streams.hold(full, &self.poll);
+        let waits = self.has_to_wait();
+        let _ = self.streams.hold(waits, &self.poll);
         self.drain(Instant::now());
         if let Some(daemon) = self.log.wants_room() {
             let room = Interest { read: false, write: true };
@@ -358,6 +357,15 @@ impl<'a> Monitor<'a> {
                 client.stalled = Some(Instant::now());
             }
             let _ = client.watch(&self.poll, *number);
+        }
+    }
+
+    /// Whether output is left in its pipe for now, so that the container waits. What is left there
+    /// when it has ended is not much, and is read so that its end need not wait for a client.
+    fn has_to_wait(&mut self) -> bool {
+        match self.phase {
+            Phase::Draining { .. } => self.clients.all.values().any(Client::is_overfull),
+            _ => self.clients.all.values().any(Client::is_full) || self.log.is_full(),
         }
     }
 

@@ -42,6 +42,28 @@ fn what_cannot_be_started_says_why() {
 }
 
 #[test]
+fn what_is_removed_when_it_ends_says_so_last() {
+    let mut stand = Stand::make(Plan { auto_remove: true, ..shell("exit 2") });
+    let removed = stand.connection.ask(&Request::Wait(WaitFor::Removed)).unwrap();
+    stand.connection.call(&Request::Start).unwrap();
+    let Answer::Exited(exit) = stand.connection.answer(removed).unwrap() else { panic!() };
+    assert_eq!(exit.code, 2);
+    assert_eq!(stand.events().last().map(String::as_str), Some("leave 2 false"));
+    assert_eq!(stand.state().status, Status::Removing);
+    stand.end();
+}
+
+#[test]
+fn a_container_outlives_whoever_started_it() {
+    let mut stand = Stand::make(shell("sleep 0.2; echo late"));
+    stand.connection.ask(&Request::Start).unwrap();
+    let (other, _) = sys::socket::pair().unwrap();
+    stand.connection = runtime::attach::Connection::over(other).unwrap();
+    stand.end();
+    assert_eq!((stand.logged().as_str(), stand.state().exit_code), ("late\n", 0));
+}
+
+#[test]
 fn one_container_has_one_monitor() {
     let stand = Stand::start(shell("sleep 100"));
     let mut second = Stand::make(Plan { folder: stand.path().to_owned(), ..shell("true") });
