@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sys::event::{Interest, Poll, Ready, Signals};
@@ -18,7 +19,7 @@ use crate::attach::{Answer, FrameKind, Request, SOCKET_FILE, WaitFor};
 use crate::failure::{Failure, FailureKind};
 use crate::logs::{Log, Stream};
 use crate::restart::Backoff;
-use crate::state::{self, Hold, State};
+use crate::state::{self, Hold, Keeper, State};
 
 /// What is read at a time.
 const READ_BYTES: usize = 32 * 1024;
@@ -85,14 +86,26 @@ pub fn run(mut setup: Setup, around: &mut dyn Surroundings) -> i32 {
     let client = setup.client.take();
     // A copy to say so, if there will be no monitor that could.
     let spare = client.as_ref().and_then(|client| client.try_clone().ok());
+    let folder = setup.folder.clone();
     match Monitor::new(setup, client, around) {
         Ok(monitor) => monitor.watch(),
         Err(failure) => {
-            if let Some(spare) = spare {
-                refuse(spare, failure);
+            match spare {
+                Some(spare) => refuse(spare, failure),
+                None => leave_word(&folder, &failure),
             }
             1
         }
+    }
+}
+
+/// Writes down why a container could not be watched, where whoever looks finds it; unless it is
+/// somebody else's.
+fn leave_word(folder: &Path, failure: &Failure) {
+    let Ok(Some(hold)) = Hold::take(folder) else { return };
+    if let Ok(found) = hold.found() {
+        let state = State { error: failure.to_string(), ..found.state };
+        let _ = hold.write(&state);
     }
 }
 
@@ -130,12 +143,21 @@ impl<'a> Monitor<'a> {
         let hold = hold.ok_or_else(|| {
             Failure::new(FailureKind::Conflict, "the container is running already")
         })?;
+        let before = hold.found().map_err(failed)?;
+        if before.keeper == Keeper::Orphaned {
+            let mut failure = Failure::new(
+                FailureKind::Conflict,
+                "the container runs still, and its monitor was killed",
+            );
+            failure.hint = Some("stop it first: that ends what is left of it".to_owned());
+            return Err(failure);
+        }
+        let before = before.state;
         let log = Log::open(&setup.log, &setup.log_facts).map_err(|error| {
             let mut failure = Failure::of(error.kind(), &error);
             failure.hint = error.hint();
             failure
         })?;
-        let before = state::read(&setup.folder).unwrap_or_default();
         let state = State {
             boot: sys::host::boot_id().map_err(failed)?,
             status: if before.started.is_zero() { before.status } else { state::Status::Exited },

@@ -224,6 +224,10 @@ fn a_killed_monitor_leaves_what_the_next_command_puts_right() {
     stand.monitor.wait().unwrap();
     let found = state::observe(stand.path()).unwrap();
     assert_eq!((found.keeper, found.state.status), (Keeper::Orphaned, Status::Running));
+    let mut second = Stand::make(Plan { folder: stand.path().to_owned(), ..shell("true") });
+    let failure = second.connection.call(&Request::Start).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Conflict, "a second one beside it would be worse");
+    second.end();
     let done = state::recover(stand.path(), &mut |_| Ok(())).unwrap();
     assert_eq!((done.state.status, done.state.exit_code), (Status::Exited, 137));
     assert!(!pid.is_alive());
