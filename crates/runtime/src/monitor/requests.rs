@@ -196,7 +196,10 @@ impl Monitor<'_> {
     /// The machine goes down: the container ends in good order, and a boot may start it again.
     pub(super) fn shut_down(&mut self) {
         match self.phase {
-            Phase::Waiting => self.phase = Phase::Over,
+            Phase::Waiting => {
+                self.phase = Phase::Over;
+                self.close();
+            }
             Phase::Over => {}
             _ if self.stopping.is_some() => {}
             _ => {

@@ -15,9 +15,9 @@ use super::key::Key;
 use super::life::Phase;
 use super::streams::Streams;
 use super::{Extra, Numbered, Run, Setup, Surroundings};
-use crate::attach::{Answer, FrameKind, Request, SOCKET_FILE, WaitFor};
+use crate::attach::{Answer, Request, SOCKET_FILE, WaitFor};
 use crate::failure::{Failure, FailureKind};
-use crate::logs::{Log, Stream};
+use crate::logs::Log;
 use crate::restart::Backoff;
 use crate::state::{self, Hold, Keeper, State};
 
@@ -55,7 +55,7 @@ pub(super) struct Monitor<'a> {
     pub(super) around: &'a mut dyn Surroundings,
     pub(super) poll: Poll,
     signals: Signals,
-    listener: Option<OwnedFd>,
+    pub(super) listener: Option<OwnedFd>,
     hold: Option<Hold>,
     pub(super) state: State,
     pub(super) log: Log,
@@ -88,7 +88,11 @@ pub fn run(mut setup: Setup, around: &mut dyn Surroundings) -> i32 {
     let spare = client.as_ref().and_then(|client| client.try_clone().ok());
     let folder = setup.folder.clone();
     match Monitor::new(setup, client, around) {
-        Ok(monitor) => monitor.watch(),
+        Ok(monitor) => {
+            // Its end must be the client's end too.
+            drop(spare);
+            monitor.watch()
+        }
         Err(failure) => {
             match spare {
                 Some(spare) => refuse(spare, failure),
@@ -245,7 +249,13 @@ impl<'a> Monitor<'a> {
             Some(Key::First) => self.reap_first(),
             Some(Key::Output(stream)) => self.read_output(stream),
             Some(Key::Input) => drop(self.streams.write(&self.poll)),
-            Some(Key::LogDaemon) => self.log.flush(),
+            Some(Key::LogDaemon) => {
+                // Added again while something waits.
+                if let Some(daemon) = self.log.daemon() {
+                    let _ = self.poll.remove(daemon);
+                }
+                self.log.flush();
+            }
             Some(Key::Client(number)) => self.serve(number, ready),
             Some(Key::Exec(number)) => self.reap_exec(number),
             Some(Key::ExecOutput(number, stream)) => self.read_exec(number, stream),
@@ -256,69 +266,6 @@ impl<'a> Monitor<'a> {
                 }
             }
             None => {}
-        }
-    }
-
-    fn read_output(&mut self, stream: Stream) {
-        let count = self.streams.read(stream, &mut self.bytes, &mut self.log, &self.poll);
-        let kind = match stream {
-            Stream::Stdout => FrameKind::Stdout,
-            Stream::Stderr => FrameKind::Stderr,
-        };
-        if count > 0 {
-            for client in self.clients.all.values_mut() {
-                client.output(kind, &self.bytes[..count]);
-            }
-        }
-    }
-
-    fn accept(&mut self) {
-        let Some(listener) = &self.listener else { return };
-        while let Ok(Some(socket)) = sys::socket::accept(listener) {
-            if let Ok(client) = Client::new(socket) {
-                self.clients.add(client);
-            }
-        }
-    }
-
-    fn serve(&mut self, number: u32, ready: Ready) {
-        let Some(client) = self.clients.all.get_mut(&number) else { return };
-        let mut stays = !ready.write || client.flush().is_ok();
-        if stays && ready.read && !client.held {
-            stays = client.receive(&mut self.bytes);
-        }
-        stays &= self.frames(number);
-        if !stays {
-            self.drop_client(number);
-        }
-    }
-
-    /// Carries out what a client has sent, as far as it is not to wait.
-    fn frames(&mut self, number: u32) -> bool {
-        loop {
-            let Some(client) = self.clients.all.get_mut(&number) else { return true };
-            let types = client.attached.is_some_and(|(wants, _)| wants.stdin);
-            client.held = types && self.streams.is_full();
-            if client.held {
-                return true;
-            }
-            match client.frame() {
-                Ok(Some(frame)) => self.frame(number, frame),
-                Ok(None) => return true,
-                Err(_) => return false,
-            }
-        }
-    }
-
-    fn drop_client(&mut self, number: u32) {
-        self.end_typing(number);
-        self.clients.all.remove(&number);
-        self.asked.retain(|asked| asked.client != number);
-        self.leave_execs(number);
-        if matches!(self.phase, Phase::Waiting) && self.clients.all.is_empty() {
-            // Who wanted the start has gone before asking for it.
-            self.phase = Phase::Over;
-            self.close();
         }
     }
 
@@ -379,39 +326,6 @@ impl<'a> Monitor<'a> {
                 client.stalled = Some(Instant::now());
             }
             let _ = client.watch(&self.poll, *number);
-        }
-    }
-
-    /// Whether output is left in its pipe for now, so that the container waits. What is left there
-    /// when it has ended is not much, and is read so that its end need not wait for a client.
-    fn has_to_wait(&mut self) -> bool {
-        match self.phase {
-            Phase::Draining { .. } => self.clients.all.values().any(Client::is_overfull),
-            _ => self.clients.all.values().any(Client::is_full) || self.log.is_full(),
-        }
-    }
-
-    /// Sends clients what there is room for.
-    pub(super) fn flush_clients(&mut self) {
-        let gone: Vec<u32> = self
-            .clients
-            .all
-            .iter_mut()
-            .filter_map(|(number, client)| client.flush().is_err().then_some(*number))
-            .collect();
-        gone.into_iter().for_each(|number| self.drop_client(number));
-    }
-
-    /// Drops who makes the container wait for too long.
-    fn drop_slow(&mut self, now: Instant) {
-        let slow = self.clients.all.iter_mut().filter(|(_, client)| {
-            !client.patient
-                && client.is_full()
-                && client.stalled.is_some_and(|at| now.duration_since(at) >= PATIENCE)
-        });
-        let slow: Vec<u32> = slow.map(|(number, _)| *number).collect();
-        for number in slow {
-            self.drop_client(number);
         }
     }
 

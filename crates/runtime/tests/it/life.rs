@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use runtime::attach::{Answer, ExecRequest, Request, StopRequest, WaitFor};
+use runtime::attach::{Answer, AttachRequest, ExecRequest, Request, StopRequest, WaitFor};
 use runtime::failure::FailureKind;
 use runtime::health::Health;
 use runtime::state::{self, Keeper, Status};
@@ -274,6 +274,41 @@ fn a_monitor_is_small() {
     let most = if cfg!(debug_assertions) { 5 * 1024 } else { 3 * 1024 };
     assert!(kib("VmRSS:") < most && kib("RssAnon:") < 512, "{text}");
     assert_eq!(kib("Threads:"), 1, "{text}");
+}
+
+#[test]
+fn a_monitor_sleeps_while_nothing_happens() {
+    let mut stand = Stand::make(Plan { stdin: true, ..shell("cat") });
+    let wants = AttachRequest { stdin: true, stdout: true, ..AttachRequest::default() };
+    stand.connection.call(&Request::Attach(wants)).unwrap();
+    stand.connection.call(&Request::Start).unwrap();
+    stand.call(&Request::Exec(ExecRequest {
+        id: "tty".into(),
+        process: process(&["sh", "-c", "echo x"]),
+        tty: true,
+        stdin: false,
+        attach: false,
+    }));
+    stand.call(&Request::Wait(WaitFor::Exec("tty".into())));
+    // All who were connected have gone.
+    let (other, _) = sys::socket::pair().unwrap();
+    stand.connection = runtime::attach::Connection::over(other).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    let switches = || -> u64 {
+        let path = format!("/proc/{}/status", stand.monitor.id());
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text.lines().filter(|line| line.contains("ctxt_switches"));
+        lines.map(|line| line.rsplit('\t').next().unwrap().parse::<u64>().unwrap()).sum()
+    };
+    let ticks = || -> u64 {
+        let path = format!("/proc/{}/stat", stand.monitor.id());
+        let text = std::fs::read_to_string(path).unwrap();
+        let fields: Vec<_> = text.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let before = (switches(), ticks());
+    std::thread::sleep(Duration::from_millis(400));
+    assert_eq!((switches(), ticks()), before, "it works for nobody");
 }
 
 pub(crate) fn wait_for_log(stand: &Stand, text: &str) {
