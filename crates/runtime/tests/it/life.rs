@@ -277,6 +277,25 @@ fn a_monitor_is_small() {
 }
 
 #[test]
+fn work_beside_the_run_is_in_the_same_loop() {
+    let mut stand = Stand::start(shell("exec sleep 100"));
+    let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    socket.send_to(b"who?", stand.path().join("beside.sock")).unwrap();
+    let begin = Instant::now();
+    while !stand.events().contains(&"late".to_owned()) {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", stand.events());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(stand.events(), ["start", "asked who?", "late"]);
+    // It ends with the run, and there is another one for the next.
+    assert_eq!(stand.call(&Request::Restart(StopRequest::default())), Answer::Done);
+    socket.send_to(b"again", stand.path().join("beside.sock")).unwrap();
+    assert_eq!(stand.call(&Request::Stop(StopRequest::default())), Answer::Done);
+    stand.end();
+    assert!(stand.events().contains(&"asked again".to_owned()), "{:?}", stand.events());
+}
+
+#[test]
 fn a_monitor_sleeps_while_nothing_happens() {
     let mut stand = Stand::make(Plan { stdin: true, ..shell("cat") });
     let wants = AttachRequest { stdin: true, stdout: true, ..AttachRequest::default() };
