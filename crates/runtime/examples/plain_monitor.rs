@@ -8,10 +8,11 @@ mod plan;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runtime::attach::{ExecRequest, Exit};
 use runtime::failure::{Failure, FailureKind};
@@ -163,6 +164,51 @@ impl monitor::Run for PlainRun {
 
     fn ran_out_of_memory(&mut self) -> bool {
         false
+    }
+
+    fn extras(&mut self) -> Vec<Box<dyn monitor::Extra>> {
+        vec![Box::new(Beside::new(&self.plan))]
+    }
+}
+
+/// Answers questions beside the run, as names are answered on a container's network.
+struct Beside {
+    socket: UnixDatagram,
+    plan: Plan,
+    due: Option<Instant>,
+}
+
+impl Beside {
+    fn new(plan: &Plan) -> Beside {
+        let path = plan.folder.join("beside.sock");
+        let _ = std::fs::remove_file(&path);
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Beside { socket, plan: plan.clone(), due: None }
+    }
+}
+
+impl monitor::Extra for Beside {
+    fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.socket.as_fd()]
+    }
+
+    fn ready(&mut self, _: RawFd) {
+        let mut bytes = [0; 100];
+        while let Ok(count) = self.socket.recv(&mut bytes) {
+            let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
+            Plain { plan: self.plan.clone() }.note(&format!("asked {text}"));
+            self.due = Some(Instant::now() + Duration::from_millis(20));
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn expired(&mut self) {
+        self.due = None;
+        Plain { plan: self.plan.clone() }.note("late");
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use spec::Timestamp;
 
-use crate::health::HealthState;
+use crate::health::{Health, HealthState};
 
 /// The state's name in a container's folder.
 pub const STATE_FILE: &str = "state.json";
@@ -176,6 +176,9 @@ impl State {
         self.exit_code = code;
         self.error = error.to_owned();
         self.finished = Timestamp::now();
+        if let Some(health) = &mut self.health {
+            health.status = Health::Unhealthy;
+        }
         for exec in self.execs.iter_mut().filter(|exec| exec.exit_code.is_none()) {
             exec.exit_code = Some(code);
         }
@@ -215,6 +218,15 @@ impl Hold {
                 return Ok(None);
             }
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What whoever held the right before has left. A process that lives is an orphan.
+    pub fn found(&self) -> io::Result<Observed> {
+        let state = read(&self.folder)?;
+        match state.status.is_alive() {
+            true => Ok(without_monitor(state, &sys::host::boot_id()?)),
+            false => Ok(Observed { state, keeper: Keeper::Nobody }),
         }
     }
 
@@ -321,11 +333,10 @@ pub fn recover(
         return observe(folder);
     };
     // Whoever held it a moment ago may have done this work already.
-    let state = read(folder)?;
-    if !state.status.is_alive() {
-        return Ok(Observed { state, keeper: Keeper::Nobody });
+    let mut found = hold.found()?;
+    if found.keeper == Keeper::Nobody {
+        return Ok(found);
     }
-    let mut found = without_monitor(state, &sys::host::boot_id()?);
     kill_rest(&found)?;
     if found.keeper == Keeper::Orphaned {
         end_orphan(found.state.process)?;

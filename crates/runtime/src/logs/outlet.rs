@@ -76,6 +76,11 @@ impl Outlet {
         self.socket.as_ref().filter(|_| !self.waiting.is_empty()).map(AsFd::as_fd)
     }
 
+    /// The connection.
+    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(AsFd::as_fd)
+    }
+
     /// Sends what there is room for.
     pub(super) fn flush(&mut self) {
         while !self.waiting.is_empty() {

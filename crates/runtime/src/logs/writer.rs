@@ -106,6 +106,11 @@ impl Log {
         self.outlet()?.wants_room()
     }
 
+    /// The daemon's connection, while there is one.
+    pub fn daemon(&mut self) -> Option<BorrowedFd<'_>> {
+        self.outlet()?.socket()
+    }
+
     /// Whether there is work that is left for quiet times.
     pub fn has_idle_work(&self) -> bool {
         self.file.as_ref().is_some_and(|file| file.file.has_work())
@@ -129,6 +134,11 @@ impl Log {
             }
             None => Ok(()),
         }
+    }
+
+    /// The time of the last entry; year 1 if there was none.
+    pub fn last_time(&self) -> Timestamp {
+        self.last
     }
 
     /// How many lines or writes were lost.
@@ -182,5 +192,95 @@ impl LogFile {
         // A burst's memory goes back: a monitor is small while nothing happens.
         self.batch.shrink_to(BATCH_BYTES / 4);
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::os::unix::net::UnixDatagram;
+    use std::path::Path;
+
+    use super::super::{LogReader, Selection};
+    use super::*;
+
+    fn syslog(folder: &Path, mode: &[(&str, &str)]) -> (LogConfig, Result<Log, LogError>) {
+        let address = format!("unixgram://{}", folder.join("dev").display());
+        let mut options: BTreeMap<String, String> =
+            mode.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        options.insert("syslog-address".to_owned(), address);
+        let config = LogConfig::parse("syslog", &options).unwrap();
+        let path = folder.join("log");
+        let facts = LogFacts { path, tag: "box".to_owned(), ..LogFacts::default() };
+        let log = Log::open(&config, &facts);
+        (config, log)
+    }
+
+    fn push(log: &mut Log, line: &str) {
+        let piece = Piece { bytes: line.as_bytes(), ends: true };
+        log.push(Stream::Stdout, Timestamp::now(), piece);
+        log.flush();
+    }
+
+    #[test]
+    fn a_daemon_gets_every_line_and_a_copy_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(syslog(folder.path(), &[]).1, Err(LogError::Reach { .. })));
+        let daemon = UnixDatagram::bind(folder.path().join("dev")).unwrap();
+        let (config, log) = syslog(folder.path(), &[]);
+        let mut log = log.unwrap();
+        push(&mut log, "hello");
+        let mut bytes = [0; 1000];
+        let length = daemon.recv(&mut bytes).unwrap();
+        let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        assert!(text.starts_with("<30>") && text.ends_with("]: hello"), "{text}");
+        // It goes and comes back: the line in between is counted as lost.
+        drop(daemon);
+        std::fs::remove_file(folder.path().join("dev")).unwrap();
+        push(&mut log, "nobody listens");
+        assert_eq!(log.lost(), 1);
+        let path = folder.path().join("log");
+        let mut reader =
+            LogReader::open(&path, config.readable().unwrap(), Selection::default()).unwrap();
+        let mut lines = Vec::new();
+        while let Some(entry) = reader.next_ready().unwrap() {
+            lines.push(String::from_utf8(entry.line).unwrap());
+        }
+        assert_eq!(lines, ["hello\n", "nobody listens\n"]);
+    }
+
+    #[test]
+    fn a_slow_daemon_holds_the_container_or_loses_lines() {
+        let line = "x".repeat(16_000);
+        for (mode, waits) in [("blocking", true), ("non-blocking", false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let daemon = UnixDatagram::bind(folder.path().join("dev")).unwrap();
+            let mut log = syslog(folder.path(), &[("mode", mode)]).1.unwrap();
+            let mut count = 0;
+            while count < 300 && !log.is_full() {
+                push(&mut log, &line);
+                count += 1;
+            }
+            assert_eq!((log.is_full(), log.lost() > 0), (waits, !waits), "{mode} after {count}");
+            assert!(log.wants_room().is_some());
+            let mut bytes = vec![0; 20_000];
+            daemon.set_nonblocking(true).unwrap();
+            while log.wants_room().is_some() {
+                while daemon.recv(&mut bytes).is_ok() {}
+                log.flush();
+            }
+            assert!(!log.is_full());
+        }
+    }
+
+    #[test]
+    fn times_are_all_different() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = LogConfig::parse("json-file", &BTreeMap::new()).unwrap();
+        let path = folder.path().join("log");
+        let mut log = Log::open(&config, &LogFacts { path, ..LogFacts::default() }).unwrap();
+        let at = |seconds| Timestamp::from_unix(seconds, 0);
+        let times = [at(100), at(100), at(100), at(50)].map(|time| log.later(time));
+        assert_eq!(times, [at(100), at(100).plus_nanos(1), at(100).plus_nanos(2), at(50)]);
     }
 }

@@ -87,6 +87,11 @@ impl Client {
         self.attached.is_some() && self.out.len() - self.sent >= FULL_BYTES
     }
 
+    /// Whether even what was left in pipes at the end is too much.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.attached.is_some() && self.out.len() - self.sent >= 16 * FULL_BYTES
+    }
+
     pub(super) fn has_to_send(&self) -> bool {
         self.sent < self.out.len()
     }

@@ -9,6 +9,8 @@ mod execs;
 mod key;
 mod life;
 mod requests;
+mod serve;
+mod stop;
 mod streams;
 mod watch;
 

@@ -93,7 +93,8 @@ impl Monitor<'_> {
             return self.answer(client, number, Answer::Failed(not_running()));
         }
         self.log.flush();
-        let answer = Answer::Attached { tty: self.setup.tty, logged_until: Timestamp::now() };
+        let logged_until = Timestamp::now().max(self.log.last_time());
+        let answer = Answer::Attached { tty: self.setup.tty, logged_until };
         if let Some(client) = self.clients.all.get_mut(&client) {
             client.attached = Some((wants, number));
             client.patient = wants.patient;
@@ -195,7 +196,10 @@ impl Monitor<'_> {
     /// The machine goes down: the container ends in good order, and a boot may start it again.
     pub(super) fn shut_down(&mut self) {
         match self.phase {
-            Phase::Waiting => self.phase = Phase::Over,
+            Phase::Waiting => {
+                self.phase = Phase::Over;
+                self.close();
+            }
             Phase::Over => {}
             _ if self.stopping.is_some() => {}
             _ => {

@@ -77,11 +77,6 @@ impl Streams {
         self.stdout.is_none() && self.stderr.is_none()
     }
 
-    /// Whether output is not read now.
-    pub(super) fn is_held(&self) -> bool {
-        self.held
-    }
-
     /// Reads some output into `bytes` and logs it; says how much it was.
     pub(super) fn read(
         &mut self,

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sys::event::{Interest, Poll, Ready, Signals};
@@ -14,11 +15,11 @@ use super::key::Key;
 use super::life::Phase;
 use super::streams::Streams;
 use super::{Extra, Numbered, Run, Setup, Surroundings};
-use crate::attach::{Answer, FrameKind, Request, SOCKET_FILE, WaitFor};
+use crate::attach::{Answer, Request, SOCKET_FILE, WaitFor};
 use crate::failure::{Failure, FailureKind};
-use crate::logs::{Log, Stream};
+use crate::logs::Log;
 use crate::restart::Backoff;
-use crate::state::{self, Hold, State};
+use crate::state::{self, Hold, Keeper, State};
 
 /// What is read at a time.
 const READ_BYTES: usize = 32 * 1024;
@@ -54,7 +55,7 @@ pub(super) struct Monitor<'a> {
     pub(super) around: &'a mut dyn Surroundings,
     pub(super) poll: Poll,
     signals: Signals,
-    listener: Option<OwnedFd>,
+    pub(super) listener: Option<OwnedFd>,
     hold: Option<Hold>,
     pub(super) state: State,
     pub(super) log: Log,
@@ -85,14 +86,30 @@ pub fn run(mut setup: Setup, around: &mut dyn Surroundings) -> i32 {
     let client = setup.client.take();
     // A copy to say so, if there will be no monitor that could.
     let spare = client.as_ref().and_then(|client| client.try_clone().ok());
+    let folder = setup.folder.clone();
     match Monitor::new(setup, client, around) {
-        Ok(monitor) => monitor.watch(),
+        Ok(monitor) => {
+            // Its end must be the client's end too.
+            drop(spare);
+            monitor.watch()
+        }
         Err(failure) => {
-            if let Some(spare) = spare {
-                refuse(spare, failure);
+            match spare {
+                Some(spare) => refuse(spare, failure),
+                None => leave_word(&folder, &failure),
             }
             1
         }
+    }
+}
+
+/// Writes down why a container could not be watched, where whoever looks finds it; unless it is
+/// somebody else's.
+fn leave_word(folder: &Path, failure: &Failure) {
+    let Ok(Some(hold)) = Hold::take(folder) else { return };
+    if let Ok(found) = hold.found() {
+        let state = State { error: failure.to_string(), ..found.state };
+        let _ = hold.write(&state);
     }
 }
 
@@ -130,12 +147,21 @@ impl<'a> Monitor<'a> {
         let hold = hold.ok_or_else(|| {
             Failure::new(FailureKind::Conflict, "the container is running already")
         })?;
+        let before = hold.found().map_err(failed)?;
+        if before.keeper == Keeper::Orphaned {
+            let mut failure = Failure::new(
+                FailureKind::Conflict,
+                "the container runs still, and its monitor was killed",
+            );
+            failure.hint = Some("stop it first: that ends what is left of it".to_owned());
+            return Err(failure);
+        }
+        let before = before.state;
         let log = Log::open(&setup.log, &setup.log_facts).map_err(|error| {
             let mut failure = Failure::of(error.kind(), &error);
             failure.hint = error.hint();
             failure
         })?;
-        let before = state::read(&setup.folder).unwrap_or_default();
         let state = State {
             boot: sys::host::boot_id().map_err(failed)?,
             status: if before.started.is_zero() { before.status } else { state::Status::Exited },
@@ -223,7 +249,13 @@ impl<'a> Monitor<'a> {
             Some(Key::First) => self.reap_first(),
             Some(Key::Output(stream)) => self.read_output(stream),
             Some(Key::Input) => drop(self.streams.write(&self.poll)),
-            Some(Key::LogDaemon) => self.log.flush(),
+            Some(Key::LogDaemon) => {
+                // Added again while something waits.
+                if let Some(daemon) = self.log.daemon() {
+                    let _ = self.poll.remove(daemon);
+                }
+                self.log.flush();
+            }
             Some(Key::Client(number)) => self.serve(number, ready),
             Some(Key::Exec(number)) => self.reap_exec(number),
             Some(Key::ExecOutput(number, stream)) => self.read_exec(number, stream),
@@ -234,69 +266,6 @@ impl<'a> Monitor<'a> {
                 }
             }
             None => {}
-        }
-    }
-
-    fn read_output(&mut self, stream: Stream) {
-        let count = self.streams.read(stream, &mut self.bytes, &mut self.log, &self.poll);
-        let kind = match stream {
-            Stream::Stdout => FrameKind::Stdout,
-            Stream::Stderr => FrameKind::Stderr,
-        };
-        if count > 0 {
-            for client in self.clients.all.values_mut() {
-                client.output(kind, &self.bytes[..count]);
-            }
-        }
-    }
-
-    fn accept(&mut self) {
-        let Some(listener) = &self.listener else { return };
-        while let Ok(Some(socket)) = sys::socket::accept(listener) {
-            if let Ok(client) = Client::new(socket) {
-                self.clients.add(client);
-            }
-        }
-    }
-
-    fn serve(&mut self, number: u32, ready: Ready) {
-        let Some(client) = self.clients.all.get_mut(&number) else { return };
-        let mut stays = !ready.write || client.flush().is_ok();
-        if stays && ready.read && !client.held {
-            stays = client.receive(&mut self.bytes);
-        }
-        stays &= self.frames(number);
-        if !stays {
-            self.drop_client(number);
-        }
-    }
-
-    /// Carries out what a client has sent, as far as it is not to wait.
-    fn frames(&mut self, number: u32) -> bool {
-        loop {
-            let Some(client) = self.clients.all.get_mut(&number) else { return true };
-            let types = client.attached.is_some_and(|(wants, _)| wants.stdin);
-            client.held = types && self.streams.is_full();
-            if client.held {
-                return true;
-            }
-            match client.frame() {
-                Ok(Some(frame)) => self.frame(number, frame),
-                Ok(None) => return true,
-                Err(_) => return false,
-            }
-        }
-    }
-
-    fn drop_client(&mut self, number: u32) {
-        self.end_typing(number);
-        self.clients.all.remove(&number);
-        self.asked.retain(|asked| asked.client != number);
-        self.leave_execs(number);
-        if matches!(self.phase, Phase::Waiting) && self.clients.all.is_empty() {
-            // Who wanted the start has gone before asking for it.
-            self.phase = Phase::Over;
-            self.close();
         }
     }
 
@@ -322,8 +291,7 @@ impl<'a> Monitor<'a> {
     /// When something is due next.
     fn patience(&self) -> Option<Duration> {
         let phase = match self.phase {
-            Phase::Draining { until, .. } if !self.streams.is_held() => Some(until),
-            Phase::BackingOff { until } => Some(until),
+            Phase::Draining { until, .. } | Phase::BackingOff { until } => Some(until),
             _ => None,
         };
         let stalled = self.clients.all.values().filter(|client| !client.patient);
@@ -339,8 +307,8 @@ impl<'a> Monitor<'a> {
     fn settle(&mut self) {
         self.log.flush();
         self.flush_clients();
-        let full = self.clients.all.values().any(Client::is_full) || self.log.is_full();
-        let _ = self.streams.hold(full, &self.poll);
+        let waits = self.has_to_wait();
+        let _ = self.streams.hold(waits, &self.poll);
         self.drain(Instant::now());
         if let Some(daemon) = self.log.wants_room() {
             let room = Interest { read: false, write: true };
@@ -358,30 +326,6 @@ impl<'a> Monitor<'a> {
                 client.stalled = Some(Instant::now());
             }
             let _ = client.watch(&self.poll, *number);
-        }
-    }
-
-    /// Sends clients what there is room for.
-    pub(super) fn flush_clients(&mut self) {
-        let gone: Vec<u32> = self
-            .clients
-            .all
-            .iter_mut()
-            .filter_map(|(number, client)| client.flush().is_err().then_some(*number))
-            .collect();
-        gone.into_iter().for_each(|number| self.drop_client(number));
-    }
-
-    /// Drops who makes the container wait for too long.
-    fn drop_slow(&mut self, now: Instant) {
-        let slow = self.clients.all.iter_mut().filter(|(_, client)| {
-            !client.patient
-                && client.is_full()
-                && client.stalled.is_some_and(|at| now.duration_since(at) >= PATIENCE)
-        });
-        let slow: Vec<u32> = slow.map(|(number, _)| *number).collect();
-        for number in slow {
-            self.drop_client(number);
         }
     }
 

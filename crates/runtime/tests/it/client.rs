@@ -111,6 +111,44 @@ fn a_signal_ends_the_client_and_gives_the_terminal_back() {
     assert!(terminal::modes(&slave).unwrap().echoes());
 }
 
+/// A container in the foreground of this thread, which has a signal to deal with.
+fn foreground(line: &str, tty: bool, signal: i32) -> (Outcome, String) {
+    let (master, slave) = stand::terminal();
+    let mut stand = Stand::make(Plan { tty, ..shell(line) });
+    let wants = AttachRequest { stdin: false, stdout: true, stderr: true, patient: true };
+    stand.connection.ask(&Request::Attach(wants)).unwrap();
+    stand.connection.call(&Request::Start).unwrap();
+    wait_for_log(&stand, "ready");
+    let console = Console::take(!tty, Some(slave.as_fd())).unwrap();
+    terminal::set_size(&master, Size { rows: 12, columns: 34 }).unwrap();
+    sys::watched::signal_self(signal);
+    let (other, _) = sys::socket::pair().unwrap();
+    let other = runtime::attach::Connection::over(other).unwrap();
+    let connection = std::mem::replace(&mut stand.connection, other);
+    let outcome = run_foreground(Foreground {
+        connection,
+        run_folder: stand.path(),
+        stdin: None,
+        stdout: slave.as_fd(),
+        stderr: slave.as_fd(),
+        keys: DetachKeys::none(),
+        console,
+    });
+    (outcome.unwrap(), stand.logged())
+}
+
+#[test]
+fn signals_and_sizes_reach_the_container() {
+    let _alone = alone();
+    let line = "trap 'exit 42' USR1; echo ready; while :; do sleep 0.02; done";
+    let (outcome, _) = foreground(line, false, 10);
+    assert!(matches!(&outcome, Outcome::Exited(exit) if exit.code == 42), "{outcome:?}");
+    let line = "trap 'stty size; exit 7' WINCH; echo ready; while :; do sleep 0.02; done";
+    let (outcome, logged) = foreground(line, true, 28);
+    assert!(matches!(&outcome, Outcome::Exited(exit) if exit.code == 7), "{outcome:?}");
+    assert!(logged.contains("12 34"), "{logged}");
+}
+
 fn exec(stand: &Stand, args: &[&str], tty: bool, input: &[u8]) -> (ExecOutcome, String) {
     let (stdin, typed) = rustix::pipe::pipe().unwrap();
     let (shown, stdout) = rustix::pipe::pipe().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use runtime::attach::{Answer, ExecRequest, Request, StopRequest, WaitFor};
+use runtime::attach::{Answer, AttachRequest, ExecRequest, Request, StopRequest, WaitFor};
 use runtime::failure::FailureKind;
 use runtime::health::Health;
 use runtime::state::{self, Keeper, Status};
@@ -39,6 +39,28 @@ fn what_cannot_be_started_says_why() {
         assert_eq!((state.status, state.exit_code), (Status::Created, code));
         assert!(!state.error.is_empty());
     }
+}
+
+#[test]
+fn what_is_removed_when_it_ends_says_so_last() {
+    let mut stand = Stand::make(Plan { auto_remove: true, ..shell("exit 2") });
+    let removed = stand.connection.ask(&Request::Wait(WaitFor::Removed)).unwrap();
+    stand.connection.call(&Request::Start).unwrap();
+    let Answer::Exited(exit) = stand.connection.answer(removed).unwrap() else { panic!() };
+    assert_eq!(exit.code, 2);
+    assert_eq!(stand.events().last().map(String::as_str), Some("leave 2 false"));
+    assert_eq!(stand.state().status, Status::Removing);
+    stand.end();
+}
+
+#[test]
+fn a_container_outlives_whoever_started_it() {
+    let mut stand = Stand::make(shell("sleep 0.2; echo late"));
+    stand.connection.ask(&Request::Start).unwrap();
+    let (other, _) = sys::socket::pair().unwrap();
+    stand.connection = runtime::attach::Connection::over(other).unwrap();
+    stand.end();
+    assert_eq!((stand.logged().as_str(), stand.state().exit_code), ("late\n", 0));
 }
 
 #[test]
@@ -202,6 +224,10 @@ fn a_killed_monitor_leaves_what_the_next_command_puts_right() {
     stand.monitor.wait().unwrap();
     let found = state::observe(stand.path()).unwrap();
     assert_eq!((found.keeper, found.state.status), (Keeper::Orphaned, Status::Running));
+    let mut second = Stand::make(Plan { folder: stand.path().to_owned(), ..shell("true") });
+    let failure = second.connection.call(&Request::Start).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Conflict, "a second one beside it would be worse");
+    second.end();
     let done = state::recover(stand.path(), &mut |_| Ok(())).unwrap();
     assert_eq!((done.state.status, done.state.exit_code), (Status::Exited, 137));
     assert!(!pid.is_alive());
@@ -248,6 +274,60 @@ fn a_monitor_is_small() {
     let most = if cfg!(debug_assertions) { 5 * 1024 } else { 3 * 1024 };
     assert!(kib("VmRSS:") < most && kib("RssAnon:") < 512, "{text}");
     assert_eq!(kib("Threads:"), 1, "{text}");
+}
+
+#[test]
+fn work_beside_the_run_is_in_the_same_loop() {
+    let mut stand = Stand::start(shell("exec sleep 100"));
+    let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    socket.send_to(b"who?", stand.path().join("beside.sock")).unwrap();
+    let begin = Instant::now();
+    while !stand.events().contains(&"late".to_owned()) {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", stand.events());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(stand.events(), ["start", "asked who?", "late"]);
+    // It ends with the run, and there is another one for the next.
+    assert_eq!(stand.call(&Request::Restart(StopRequest::default())), Answer::Done);
+    socket.send_to(b"again", stand.path().join("beside.sock")).unwrap();
+    assert_eq!(stand.call(&Request::Stop(StopRequest::default())), Answer::Done);
+    stand.end();
+    assert!(stand.events().contains(&"asked again".to_owned()), "{:?}", stand.events());
+}
+
+#[test]
+fn a_monitor_sleeps_while_nothing_happens() {
+    let mut stand = Stand::make(Plan { stdin: true, ..shell("cat") });
+    let wants = AttachRequest { stdin: true, stdout: true, ..AttachRequest::default() };
+    stand.connection.call(&Request::Attach(wants)).unwrap();
+    stand.connection.call(&Request::Start).unwrap();
+    stand.call(&Request::Exec(ExecRequest {
+        id: "tty".into(),
+        process: process(&["sh", "-c", "echo x"]),
+        tty: true,
+        stdin: false,
+        attach: false,
+    }));
+    stand.call(&Request::Wait(WaitFor::Exec("tty".into())));
+    // All who were connected have gone.
+    let (other, _) = sys::socket::pair().unwrap();
+    stand.connection = runtime::attach::Connection::over(other).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    let switches = || -> u64 {
+        let path = format!("/proc/{}/status", stand.monitor.id());
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text.lines().filter(|line| line.contains("ctxt_switches"));
+        lines.map(|line| line.rsplit('\t').next().unwrap().parse::<u64>().unwrap()).sum()
+    };
+    let ticks = || -> u64 {
+        let path = format!("/proc/{}/stat", stand.monitor.id());
+        let text = std::fs::read_to_string(path).unwrap();
+        let fields: Vec<_> = text.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let before = (switches(), ticks());
+    std::thread::sleep(Duration::from_millis(400));
+    assert_eq!((switches(), ticks()), before, "it works for nobody");
 }
 
 pub(crate) fn wait_for_log(stand: &Stand, text: &str) {

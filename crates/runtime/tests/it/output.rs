@@ -121,6 +121,20 @@ fn a_patient_client_gets_everything_however_slow_it_is() {
 }
 
 #[test]
+fn the_end_is_told_though_a_patient_client_has_not_read_all() {
+    let mut stand = Stand::make(shell("head -c 250000 /dev/zero"));
+    stand.connection.ask(&Request::Attach(BOTH)).unwrap();
+    stand.connection.call(&Request::Start).unwrap();
+    stand.until("ended", |state| state.status == runtime::state::Status::Exited);
+    // Longer than a client without patience would be waited for.
+    std::thread::sleep(Duration::from_millis(5500));
+    assert!(stand.monitor.try_wait().unwrap().is_none(), "it still has what is the client's");
+    let (out, _, code) = collect(&mut stand.connection);
+    assert_eq!((out.len(), code), (250_000, Some(0)));
+    stand.end();
+}
+
+#[test]
 fn another_client_that_takes_nothing_is_dropped() {
     let mut stand = Stand::start(Plan {
         stdin: true,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use runtime::attach::{Answer, Connection, Request};
+use runtime::attach::{Answer, Connection, Request, StopRequest};
 use runtime::logs::{LogConfig, LogReader, Selection};
 use runtime::state::{self, State};
 use serde_json::{Value, json};
@@ -120,6 +120,10 @@ impl Stand {
 
 impl Drop for Stand {
     fn drop(&mut self) {
+        // A monitor that lives ends everything that it has started.
+        if let Ok(mut connection) = Connection::open(self.path()) {
+            let _ = connection.call(&Request::Stop(StopRequest { signal: Some(9), timeout: None }));
+        }
         let _ = self.monitor.kill();
         let _ = self.monitor.wait();
         let _ = state::recover(self.path(), &mut |_| Ok(()));
