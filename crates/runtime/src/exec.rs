@@ -200,7 +200,7 @@ fn become_program(joining: &Joining, host: init::Host) -> std::result::Result<In
         _ => return Err(refused("await", "a start").with_step("wait for the start")),
     }
     init::keep_descriptors(joining.preserve)?;
-    process::lock_down(&joining.plan, joining.filter.as_ref(), None)?;
+    process::lock_down(&joining.plan, joining.filter.as_ref(), None, None)?;
     process::execute(&joining.plan, &program)
 }
 

@@ -90,8 +90,8 @@ pub fn create(request: Request<'_>) -> Result<Created> {
             *source = request.bundle.join(&*source);
         }
     }
-    let mut warnings = std::mem::take(&mut plan.warnings);
-    let filter = Filter::of_spec(request.spec, &mut warnings)?;
+    let warnings = std::mem::take(&mut plan.warnings);
+    let filter = Filter::of_spec(request.spec)?;
     let state = state(&request);
     let hooks = &request.spec.hooks;
     let (ours, theirs) = Channel::pair().map_err(RuntimeError::step("make a channel"))?;
