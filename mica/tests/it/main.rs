@@ -7,4 +7,5 @@ mod cli;
 mod compat;
 mod fuzzed;
 mod house;
+mod runtime;
 mod support;

@@ -308,7 +308,7 @@ pub(super) const CALLS: &[(&str, [u32; 5])] = &[
     ("query_module", [178, 167, N, N, N]),
     ("quotactl", [179, 131, X + 179, 60, 131]),
     ("quotactl_fd", [443, 443, X + 443, 443, 443]),
-    ("read", [0, 3, X + 0, 63, 3]),
+    ("read", [0, 3, X, 63, 3]),
     ("readahead", [187, 225, X + 187, 213, 225]),
     ("readdir", [N, 89, N, N, N]),
     ("readlink", [89, 85, X + 89, N, 85]),
