@@ -91,7 +91,10 @@ pub fn exec(
             let message = ours.receive().map_err(step())?;
             wait(pidfd.as_fd())?;
             match message {
-                Message::Born(pid, pidfd) => (pid, pidfd),
+                Message::Born(pid, pidfd) => {
+                    ours.send(&Message::Go).map_err(step())?;
+                    (pid, pidfd)
+                }
                 Message::Failed(failure) => return Err(RuntimeError::Init(failure)),
                 _ => return Err(RuntimeError::InitGone),
             }
@@ -141,7 +144,11 @@ fn await_program(executed: &mut Executed, channel: &Channel) -> Result<()> {
 
 fn middle(joining: Joining) -> ! {
     let message = match enter(&joining) {
-        Ok(Half::Inner(host)) => run(joining, host),
+        // Both speak through one socket: the child is silent until the middle process was heard.
+        Ok(Half::Inner(host)) => match joining.channel.receive() {
+            Ok(Message::Go) => run(joining, host),
+            _ => sys::task::exit_now(1),
+        },
         Ok(Half::Outer(pid, pidfd)) => Message::Born(pid, pidfd),
         Err(failure) => Message::Failed(failure.with_step("enter the container")),
     };

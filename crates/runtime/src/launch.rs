@@ -263,7 +263,10 @@ fn spawn(prepared: Prepared, ours: &Channel) -> Result<(i32, OwnedFd)> {
             let message = ours.receive().map_err(step())?;
             let ended = wait(pidfd.as_fd());
             match message {
-                Message::Born(pid, pidfd) => Ok((pid, pidfd)),
+                Message::Born(pid, pidfd) => {
+                    ours.send(&Message::Go).map_err(step())?;
+                    Ok((pid, pidfd))
+                }
                 Message::Failed(failure) => Err(RuntimeError::Init(failure)),
                 _ => ended.and(Err(RuntimeError::InitGone)),
             }
@@ -298,7 +301,11 @@ fn middle(prepared: Prepared) -> ! {
         }
     });
     let message = match result {
-        Ok(None) => init::run(prepared),
+        // Both speak through one socket: the child is silent until the middle process was heard.
+        Ok(None) => match prepared.channel.receive() {
+            Ok(Message::Go) => init::run(prepared),
+            _ => sys::task::exit_now(1),
+        },
         Ok(Some((pid, pidfd))) => Message::Born(pid, pidfd),
         Err(failure) => Message::Failed(failure.with_step("enter namespaces")),
     };
