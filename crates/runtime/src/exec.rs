@@ -91,7 +91,10 @@ pub fn exec(
             let message = ours.receive().map_err(step())?;
             wait(pidfd.as_fd())?;
             match message {
-                Message::Born(pid, pidfd) => (pid, pidfd),
+                Message::Born(pid, pidfd) => {
+                    ours.send(&Message::Go).map_err(step())?;
+                    (pid, pidfd)
+                }
                 Message::Failed(failure) => return Err(RuntimeError::Init(failure)),
                 _ => return Err(RuntimeError::InitGone),
             }
@@ -141,7 +144,11 @@ fn await_program(executed: &mut Executed, channel: &Channel) -> Result<()> {
 
 fn middle(joining: Joining) -> ! {
     let message = match enter(&joining) {
-        Ok(Half::Inner(host)) => run(joining, host),
+        // Both speak through one socket: the child is silent until the middle process was heard.
+        Ok(Half::Inner(host)) => match joining.channel.receive() {
+            Ok(Message::Go) => run(joining, host),
+            _ => sys::task::exit_now(1),
+        },
         Ok(Half::Outer(pid, pidfd)) => Message::Born(pid, pidfd),
         Err(failure) => Message::Failed(failure.with_step("enter the container")),
     };
@@ -200,7 +207,7 @@ fn become_program(joining: &Joining, host: init::Host) -> std::result::Result<In
         _ => return Err(refused("await", "a start").with_step("wait for the start")),
     }
     init::keep_descriptors(joining.preserve)?;
-    process::lock_down(&joining.plan, joining.filter.as_ref(), None)?;
+    process::lock_down(&joining.plan, joining.filter.as_ref(), None, None)?;
     process::execute(&joining.plan, &program)
 }
 

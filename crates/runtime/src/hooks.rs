@@ -94,6 +94,6 @@ mod tests {
     fn hooks_get_their_state_and_environment_alone() {
         check("grep -q '\"id\":\"x\"' && test $A = 1 && test -z \"$HOME\"", None, None);
         check("exit 3", None, Some("hook /bin/sh failed: exit status: 3"));
-        check("sleep 9", Some(0), Some("hook /bin/sh failed: it took longer than 0 s"));
+        check("exec sleep 9", Some(0), Some("hook /bin/sh failed: it took longer than 0 s"));
     }
 }

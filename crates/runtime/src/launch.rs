@@ -90,8 +90,8 @@ pub fn create(request: Request<'_>) -> Result<Created> {
             *source = request.bundle.join(&*source);
         }
     }
-    let mut warnings = std::mem::take(&mut plan.warnings);
-    let filter = Filter::of_spec(request.spec, &mut warnings)?;
+    let warnings = std::mem::take(&mut plan.warnings);
+    let filter = Filter::of_spec(request.spec)?;
     let state = state(&request);
     let hooks = &request.spec.hooks;
     let (ours, theirs) = Channel::pair().map_err(RuntimeError::step("make a channel"))?;
@@ -268,7 +268,10 @@ fn spawn(prepared: Prepared, ours: &Channel) -> Result<(i32, OwnedFd)> {
             let message = ours.receive().map_err(step())?;
             let ended = wait(pidfd.as_fd());
             match message {
-                Message::Born(pid, pidfd) => Ok((pid, pidfd)),
+                Message::Born(pid, pidfd) => {
+                    ours.send(&Message::Go).map_err(step())?;
+                    Ok((pid, pidfd))
+                }
                 Message::Failed(failure) => Err(RuntimeError::Init(failure)),
                 _ => ended.and(Err(RuntimeError::InitGone)),
             }
@@ -303,7 +306,11 @@ fn middle(prepared: Prepared) -> ! {
         }
     });
     let message = match result {
-        Ok(None) => init::run(prepared),
+        // Both speak through one socket: the child is silent until the middle process was heard.
+        Ok(None) => match prepared.channel.receive() {
+            Ok(Message::Go) => init::run(prepared),
+            _ => sys::task::exit_now(1),
+        },
         Ok(Some((pid, pidfd))) => Message::Born(pid, pidfd),
         Err(failure) => Message::Failed(failure.with_step("enter namespaces")),
     };

@@ -35,7 +35,7 @@ fn watch(prepared: &Prepared, program: i32) -> i32 {
     let plan = &prepared.plan;
     // Under the same limits as the program: it lives as long and is as exposed.
     let filter = prepared.filter.as_ref();
-    if lock_down(&plan.process, filter, None).is_err() {
+    if lock_down(&plan.process, filter, None, None).is_err() {
         let _ = sys::task::kill(program, libc::SIGKILL);
         return 1;
     }

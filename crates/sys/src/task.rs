@@ -160,10 +160,11 @@ pub fn set_scheduling(scheduling: Scheduling) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Makes every signal do what it does to a new program, and blocks none.
+/// Makes every standard signal do what it does to a new program, and blocks none. Nobody leaves
+/// real-time signals ignored.
 pub fn reset_signals() -> io::Result<()> {
-    for signal in 1..=libc::SIGRTMAX() {
-        if matches!(signal, libc::SIGKILL | libc::SIGSTOP | 32 | 33) {
+    for signal in 1..32 {
+        if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
             continue;
         }
         // SAFETY: the default action needs no handler of ours.

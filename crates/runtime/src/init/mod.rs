@@ -135,9 +135,7 @@ fn await_start(gate: &Channel) -> Result<()> {
 }
 
 fn start(prepared: &Prepared, program: &std::ffi::CStr) -> Result<Infallible> {
-    let mut state = prepared.state.clone();
-    state.pid = 1;
-    hooks::run(&prepared.start_hooks, &state)
+    hooks::run(&prepared.start_hooks, &prepared.state)
         .map_err(|error| refused("hook", error))
         .during("run the hooks before the start")?;
     keep_descriptors(prepared.preserve)?;

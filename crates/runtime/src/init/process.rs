@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString};
 
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode};
 use rustix::process::Rlimit;
+use spec::bundle::State;
 
 use super::terminal::Terminal;
 use super::{Prepared, Result, identity};
@@ -168,7 +169,7 @@ pub(super) fn become_program(
     program: &CStr,
     prepared: &Prepared,
 ) -> Result<Infallible> {
-    lock_down(process, prepared.filter.as_ref(), prepared.plan.personality)?;
+    lock_down(process, prepared.filter.as_ref(), prepared.plan.personality, Some(&prepared.state))?;
     execute(process, program)
 }
 
@@ -177,6 +178,7 @@ pub(crate) fn lock_down(
     process: &ProcessPlan,
     filter: Option<&Filter>,
     personality: Option<u64>,
+    state: Option<&State>,
 ) -> Result<()> {
     rustix::process::umask(Mode::from_raw_mode(process.umask));
     if let Some(domain) = personality {
@@ -192,7 +194,7 @@ pub(crate) fn lock_down(
         if !process.no_new_privileges {
             identity::draw_reserve(process).during("filter system calls")?;
         }
-        filter.load().during("filter system calls")?;
+        filter.load(state).during("filter system calls")?;
     }
     identity::finish(process).during("give up capabilities")
 }

@@ -45,6 +45,12 @@ impl Host {
         }
     }
 
+    /// This process's number as the host sees it, for hooks and listeners.
+    fn own_number(&self) -> i32 {
+        let link = rustix::fs::readlinkat(&self.processes, "self", Vec::new());
+        link.ok().and_then(|link| link.to_str().ok()?.parse().ok()).unwrap_or(0)
+    }
+
     /// Writes a file in the host's `/proc`; no link is followed, no mount entered, but for `self`.
     pub(crate) fn write(&self, path: &str, text: &str) -> Result<()> {
         use rustix::fs::ResolveFlags;
@@ -61,6 +67,7 @@ impl Host {
 /// Builds the tree, enters it, and gives what the process must know of its terminal.
 pub(super) fn build(prepared: &mut Prepared) -> Result<Terminal> {
     let host = Host::open().during("look at the host")?;
+    prepared.state.pid = host.own_number();
     if prepared.plan.join.iter().any(|join| join.kind == NamespaceKind::Mount) {
         return join_root(prepared, &host);
     }

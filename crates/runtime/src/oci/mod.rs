@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags};
-use spec::bundle::{Capabilities, NamespaceKind, Process, Resources, Spec, State, Status};
+use spec::bundle::{
+    Capabilities, DeviceRule, NamespaceKind, Process, Resources, Spec, State, Status,
+};
 
 pub use features::features;
 pub use record::Record;
@@ -157,7 +159,7 @@ impl Containers {
         let cgroup = cgroup_of(id, &spec)?;
         let result = cgroup.create().and_then(|()| {
             let mut warnings = match spec.linux.as_ref().and_then(|l| l.resources.as_ref()) {
-                Some(resources) => cgroup.apply(resources, Missing::Fail)?,
+                Some(resources) => cgroup.apply(&with_usual_devices(resources), Missing::Fail)?,
                 None => Vec::new(),
             };
             let stdio = stdio(&spec, options.console_socket.is_some() || !gated)?;
@@ -288,7 +290,7 @@ impl Containers {
         let mut process = options.process.clone();
         complete(&mut process, &record.spec);
         let mut warnings = Vec::new();
-        let filter = Filter::of_spec(&record.spec, &mut warnings)?;
+        let filter = Filter::of_spec(&record.spec)?;
         let cgroup = record.cgroup()?;
         let kinds = record.namespaces();
         let target =
@@ -384,6 +386,34 @@ pub fn read_spec(bundle: &Path) -> Result<Spec> {
 fn cgroup_of(id: &str, spec: &Spec) -> Result<Cgroup> {
     let configured = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
     Cgroup::at(Layout::of_host()?, &Cgroup::path_for(id, configured))
+}
+
+/// What every container may use whatever its rules say: the devices that are made for it, its
+/// terminals, and making files of devices that it then may not open.
+fn with_usual_devices(resources: &Resources) -> Resources {
+    const USUAL: &[(&str, i64, i64, &str)] = &[
+        ("c", -1, -1, "m"),
+        ("b", -1, -1, "m"),
+        ("c", 1, 3, "rwm"),
+        ("c", 1, 5, "rwm"),
+        ("c", 1, 7, "rwm"),
+        ("c", 1, 8, "rwm"),
+        ("c", 1, 9, "rwm"),
+        ("c", 5, 0, "rwm"),
+        ("c", 5, 2, "rwm"),
+        ("c", 136, -1, "rwm"),
+    ];
+    let mut resources = resources.clone();
+    if !resources.devices.is_empty() {
+        resources.devices.extend(USUAL.iter().map(|(kind, major, minor, access)| DeviceRule {
+            allow: true,
+            kind: (*kind).to_owned(),
+            major: Some(*major),
+            minor: Some(*minor),
+            access: (*access).to_owned(),
+        }));
+    }
+    resources
 }
 
 fn stdio(spec: &Spec, someone: bool) -> Result<Stdio> {

@@ -209,7 +209,8 @@ impl Plan {
         if !own(NamespaceKind::Mount) {
             return Err(RuntimeError::invalid("a mount namespace is needed"));
         }
-        if !own(NamespaceKind::Uts) && !(self.hostname.is_empty() && self.domainname.is_empty()) {
+        let named = !self.hostname.is_empty() || !self.domainname.is_empty();
+        if named && !own(NamespaceKind::Uts) {
             return Err(RuntimeError::invalid("a host name needs a UTS namespace"));
         }
         if !self.uids.is_empty() && !self.new.contains(&NamespaceKind::User) {

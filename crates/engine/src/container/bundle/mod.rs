@@ -10,7 +10,10 @@ mod user;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use spec::bundle::{Linux, Namespace, NamespaceKind, OCI_VERSION, Process, Rlimit, Root, Spec};
+use runtime::seccomp::{Profile, Subject};
+use spec::bundle::{
+    Linux, Namespace, NamespaceKind, OCI_VERSION, Process, Rlimit, Root, Seccomp, Spec,
+};
 use spec::{CgroupnsMode, HostConfig, IpcMode, NamespaceMode};
 
 use super::ContainerRecord;
@@ -86,6 +89,7 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Spec> {
         masked_paths: host.masked_paths.clone().unwrap_or_default(),
         readonly_paths: host.readonly_paths.clone().unwrap_or_default(),
         rootfs_propagation: mounts::root_propagation(record),
+        seccomp: seccomp(host)?,
         ..Linux::default()
     };
     let on_host = host.uts_mode == "host";
@@ -100,6 +104,24 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Spec> {
         linux: Some(linux),
         ..Spec::default()
     })
+}
+
+/// The filter of system calls: docker's own, one of the user's, or none.
+fn seccomp(host: &HostConfig) -> Result<Option<Seccomp>> {
+    let asked = option(host, "seccomp");
+    if host.privileged && asked.is_none() {
+        return Ok(None);
+    }
+    let profile = match asked {
+        Some("unconfined") => return Ok(None),
+        None | Some("" | "builtin") => Profile::of_docker(),
+        Some(text) => Profile::parse(text.as_bytes())?,
+    };
+    let names = capability::names(host)?;
+    let sets = names.iter().filter_map(|name| runtime::capability::bit(name));
+    let capabilities = sets.fold(0, |all, bit| all | bit);
+    let subject = Subject { capabilities, kernel: sys::host::kernel_version() };
+    Ok(Some(profile.resolve(subject)?))
 }
 
 fn process(record: &ContainerRecord, facts: &Facts) -> Result<Process> {

@@ -222,7 +222,7 @@ impl Run for OneRun {
         let target = Target { id: &id, pidfd, namespaces: &namespaces, cgroup: Some(&self.cgroup) };
         let filter = match asked.privileged {
             true => None,
-            false => runtime::seccomp::Filter::of(&self.spec).map_err(launched)?,
+            false => runtime::seccomp::Filter::of_spec(&self.spec).map_err(launched)?,
         };
         let executed = exec::exec(target, &process, filter, theirs, 0).map_err(launched)?;
         let stdio = match (executed.terminal, ours) {
