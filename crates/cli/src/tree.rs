@@ -41,6 +41,9 @@ fn name_and_value(text: &str) -> Result<(), String> {
     }
 }
 
+/// The storage drivers, as a shell completes them.
+const DRIVERS: &[&str] = &["erofs", "overlay", "btrfs", "vfs"];
+
 const GLOBALS: &[Flag] = &[
     Flag::string("config", "Settings file (TOML), or the folder that holds config.toml")
         .complete(Complete::Files),
@@ -55,8 +58,8 @@ const GLOBALS: &[Flag] = &[
     .complete(Complete::Words(&["debug", "info", "warn", "error", "fatal"])),
     Flag::string("run-root", "Folder for mounts and what else ends with the boot")
         .complete(Complete::Folders),
-    Flag::string("storage-driver", "How layers are kept: erofs or overlay")
-        .complete(Complete::Words(&["erofs", "overlay"])),
+    Flag::string("storage-driver", "How layers are kept: erofs, overlay, btrfs or vfs")
+        .complete(Complete::Words(DRIVERS)),
     Flag::bool("version", "Print version information and quit").short('v'),
 ];
 
@@ -177,7 +180,7 @@ static SYSTEM: Cmd = Command {
     name: "system",
     usage: "COMMAND",
     about: "Manage Docker",
-    sub: &[&CHECK, &DF, &SYSTEM_EVENTS, &SYSTEM_INFO, &SYSTEM_PRUNE, &SYNC],
+    sub: &[&CHECK, &DF, &SYSTEM_EVENTS, &SYSTEM_INFO, &MIGRATE, &SYSTEM_PRUNE, &SYNC],
     ..Command::BLANK
 };
 
@@ -557,6 +560,22 @@ static CHECK: Cmd = Command {
     args: Arity::None,
     flags: &[&[FORMAT_JSON, Flag::bool("repair", "Mend what can be mended from what is there")]],
     action: Some(run::check::run),
+    ..Command::BLANK
+};
+static MIGRATE: Cmd = Command {
+    name: "migrate",
+    usage: "[OPTIONS] --to DRIVER",
+    about: "Keep all layers with another storage driver, without loading them again",
+    examples: "  mica system migrate --to overlay",
+    args: Arity::None,
+    flags: &[&[
+        FORMAT_JSON,
+        Flag::bool("quiet", "Show no progress").short('q'),
+        Flag::string("to", "The driver: erofs, overlay, btrfs or vfs")
+            .value("DRIVER")
+            .complete(Complete::Words(DRIVERS)),
+    ]],
+    action: Some(run::migrate::run),
     ..Command::BLANK
 };
 static SYNC: Cmd = Command {

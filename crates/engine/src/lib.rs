@@ -45,7 +45,7 @@ pub use remove::{PruneImages, Pruned, RemoveImages, Removed};
 pub use save::{Called, Save, SaveTarget, Saved};
 pub use settings::{LogLevel, SettingFlags, Settings, SettingsError};
 pub use store::{
-    CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Usage, View,
+    CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Migrated, Usage, View,
 };
 pub use system::{DiskUsage, Info, VERSION, fetch, kernel_release};
 pub use volume::{ANONYMOUS_LABEL, CreateVolume, Volume};

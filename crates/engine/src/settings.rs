@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use image::folder::Ownership;
 use image::layer::LayerLimits;
 use serde::Deserialize;
 use store::DriverKind;
@@ -122,7 +121,7 @@ impl Settings {
             root: self.data_root.clone(),
             run: self.run_root.clone(),
             driver: self.storage_driver,
-            owners: Ownership::default(),
+            owners: store::own_files(),
             limits: self.limits,
         }
     }

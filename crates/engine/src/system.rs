@@ -3,10 +3,11 @@
 use std::io::Read;
 
 use spec::Timestamp;
-use store::{CheckReport, EventFilter, Events, Usage};
+use store::{CheckReport, DriverKind, EventFilter, Events, MigrateStep, Migrated, Usage};
 
 use crate::Engine;
 use crate::error::Result;
+use crate::progress::{Item, Progress};
 use crate::remove::{PruneImages, Pruned};
 
 /// This mica's version.
@@ -111,6 +112,23 @@ impl Engine {
     /// Makes durable what was written lazily, and says how many layers that were.
     pub fn sync(&self) -> Result<usize> {
         Ok(self.store.settle()?)
+    }
+
+    /// Keeps all layers with another driver from now on.
+    pub fn migrate(&mut self, to: DriverKind, progress: &dyn Progress) -> Result<Migrated> {
+        let mut at_work: Option<Box<dyn Item + '_>> = None;
+        let migrated = self.store.migrate(to, &mut |step| match step {
+            MigrateStep::Begin(chain, bytes) => {
+                at_work = Some(progress.begin(&chain.0.short(), "converting", Some(bytes)));
+            }
+            MigrateStep::Done(bytes) => {
+                if let Some(mut item) = at_work.take() {
+                    item.advance(bytes);
+                    item.done();
+                }
+            }
+        })?;
+        Ok(migrated)
     }
 
     /// Events, from the oldest that is kept.

@@ -8,8 +8,10 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
+mod owners;
 mod verify;
 
+pub use owners::Ownership;
 pub use verify::{ContentCheck, Holds, difference};
 
 use crate::layer::FileSink;
@@ -18,8 +20,6 @@ use crate::tree::{Content, LayerTree, NodeId, Placed};
 
 const S_IFMT: u32 = 0o170_000;
 const S_IFCHR: u32 = 0o020_000;
-const S_IFDIR: u32 = 0o040_000;
-const S_IFBLK: u32 = 0o060_000;
 const S_IFLNK: u32 = 0o120_000;
 const S_IFREG: u32 = 0o100_000;
 
@@ -44,73 +44,6 @@ impl Marks {
             Marks::Trusted => b"trusted.overlay.opaque",
             Marks::User => b"user.overlay.opaque",
         }
-    }
-}
-
-/// What ids a layer's files get on disk.
-///
-/// As root a layer's ids are the disk's. Without root they are mapped into what the user may own.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub enum Ownership {
-    /// As in the layer.
-    #[default]
-    Same,
-    /// Everything belongs to one ordinary user and group, who may do no more with it than their
-    /// own: devices and attributes that take root are left out, and the user can always read and
-    /// write. What the layer says is still in its tar and its index.
-    Single {
-        /// The user.
-        uid: u32,
-        /// The group.
-        gid: u32,
-    },
-    /// Ranges: first inside, first outside, count; an id in no range is refused.
-    Ranges {
-        /// For users.
-        users: Vec<(u32, u32, u32)>,
-        /// For groups.
-        groups: Vec<(u32, u32, u32)>,
-    },
-}
-
-impl Ownership {
-    /// The ids on disk of a file that has these in the layer.
-    pub fn on_disk(&self, uid: u32, gid: u32) -> io::Result<(u32, u32)> {
-        let look = |ranges: &[(u32, u32, u32)], id: u32| {
-            ranges
-                .iter()
-                .find(|(inside, _, count)| id >= *inside && id - inside < *count)
-                .map(|(inside, outside, _)| outside + (id - inside))
-                .ok_or_else(|| {
-                    let text = format!("id {id} is outside the ids that this user may give");
-                    io::Error::new(io::ErrorKind::PermissionDenied, text)
-                })
-        };
-        match self {
-            Ownership::Same => Ok((uid, gid)),
-            Ownership::Single { uid, gid } => Ok((*uid, *gid)),
-            Ownership::Ranges { users, groups } => Ok((look(users, uid)?, look(groups, gid)?)),
-        }
-    }
-
-    /// The kind and permissions on disk of a file that has these in the layer.
-    pub fn mode_on_disk(&self, mode: u32) -> u32 {
-        match (self, mode & S_IFMT) {
-            (Ownership::Single { .. }, S_IFDIR) => mode | 0o700,
-            (Ownership::Single { .. }, S_IFREG) => mode | 0o600,
-            _ => mode,
-        }
-    }
-
-    /// Whether files of this kind can be on disk.
-    pub fn can_have(&self, mode: u32) -> bool {
-        let is_device = matches!(mode & S_IFMT, S_IFCHR | S_IFBLK);
-        !(is_device && matches!(self, Ownership::Single { .. }))
-    }
-
-    /// Whether an extended attribute can be on disk.
-    pub fn can_have_xattr(&self, name: &[u8]) -> bool {
-        name.starts_with(b"user.") || !matches!(self, Ownership::Single { .. })
     }
 }
 

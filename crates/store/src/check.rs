@@ -7,6 +7,8 @@
 mod layer;
 mod repair;
 
+use std::collections::BTreeSet;
+
 use spec::{ChainId, Document, ImageConfig, ImageId};
 
 use crate::Store;
@@ -183,9 +185,11 @@ impl Store {
         // Others may have come and gone since the documents were read.
         let tables = &self.tables()?;
         let views = self.views()?;
-        let in_use = views.iter().filter_map(|view| view.top).collect();
+        let mut in_use: BTreeSet<ChainId> = views.iter().filter_map(|view| view.top).collect();
+        in_use.extend(self.snapshot_stacks()?);
         let protected = crate::lease::protected(self.paths(), lease)?;
-        let plan = crate::plan(tables, &in_use, &protected, &self.present()?);
+        let keeps_tar = self.driver().keeps_tar();
+        let plan = crate::plan(tables, keeps_tar, &in_use, &protected, &self.present()?);
         let mut stray = |what: String| {
             report.faults.push(Fault::new(what, "nothing needs it", Cure::Sweep));
         };
@@ -195,6 +199,8 @@ impl Store {
         indexes.for_each(|chain| stray(format!("index {}", chain.0.short())));
         let forms = plan.forms.iter().filter(|chain| !plan.records.contains(chain));
         forms.for_each(|chain| stray(format!("folder or mount {}", chain.0.short())));
+        let foreign = plan.foreign.iter();
+        foreign.for_each(|(kind, chain)| stray(format!("{kind} form of {}", chain.0.short())));
         plan.asides.iter().for_each(|name| stray(format!("unfinished {name}")));
         plan.strangers.iter().for_each(|path| stray(path.display().to_string()));
         Ok(())

@@ -1,5 +1,6 @@
 //! What can go wrong in the store, and what the user can do about it.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use image::upper::UpperError;
 use spec::{ChainId, Digest};
 
 use crate::driver::DriverKind;
+use crate::migrate::Busy;
 
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,10 @@ pub enum StoreError {
     NewerFormat { root: PathBuf, found: u32, known: u32 },
     #[error("{} is kept by the {kept} driver, not {asked}", root.display())]
     OtherDriver { root: PathBuf, kept: DriverKind, asked: DriverKind },
+    #[error("the driver of {} was changed to {now} a moment ago", root.display())]
+    Migrated { root: PathBuf, now: DriverKind },
+    #[error("the storage driver cannot be changed now: {0}")]
+    Busy(Busy),
     #[error("the {driver} driver does not work here: {why}")]
     DriverUnfit { driver: DriverKind, why: String },
     #[error("no storage driver works here: {0}")]
@@ -56,6 +62,16 @@ pub enum StoreError {
 impl From<TreeError> for StoreError {
     fn from(error: TreeError) -> StoreError {
         StoreError::Layer(LayerError::Refused(error))
+    }
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Busy::Work => f.write_str("another command is at work"),
+            Busy::View(image) => write!(f, "image {} is mounted", image.0.short()),
+            Busy::Snapshot(name) => write!(f, "snapshot {name} stands on it"),
+        }
     }
 }
 
@@ -103,7 +119,7 @@ impl StoreError {
             E::Damaged { .. } | E::Index { .. } => ErrorKind::Corrupt,
             E::Layer(LayerError::Read(_) | LayerError::Write(_)) => ErrorKind::Other,
             E::Layer(_) | E::LargeDocument { .. } => ErrorKind::InvalidInput,
-            E::OtherDriver { .. } => ErrorKind::Conflict,
+            E::OtherDriver { .. } | E::Migrated { .. } | E::Busy(_) => ErrorKind::Conflict,
             E::NewerFormat { .. } | E::DriverUnfit { .. } | E::NoDriver(_) => {
                 ErrorKind::Unsupported
             }
@@ -125,8 +141,16 @@ impl StoreError {
             ),
             E::NewerFormat { .. } => Some("use the newer mica, or another --data-root".to_owned()),
             E::OtherDriver { asked, kept, .. } => Some(format!(
-                "leave --storage-driver out to go on with {kept}, or use {asked} in another --data-root"
+                "leave --storage-driver out to go on with {kept}; `mica system migrate --to {asked}` changes it"
             )),
+            E::Migrated { .. } => Some("run the command again".to_owned()),
+            E::Busy(Busy::Work) => Some("wait until other commands have ended".to_owned()),
+            E::Busy(Busy::View(image)) => {
+                Some(format!("`mica image unmount {}` first", image.0.short()))
+            }
+            E::Busy(Busy::Snapshot(_)) => {
+                Some("remove containers first, with `mica rm`; their images stay".to_owned())
+            }
             E::DriverUnfit { .. } => {
                 Some("leave --storage-driver out, and mica takes the best that works".to_owned())
             }

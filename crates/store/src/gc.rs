@@ -6,16 +6,16 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use spec::{ChainId, Digest, ImageId};
 use sys::lock::Mode;
 
 use crate::error::{Result, StoreError};
 use crate::lease::{self, Protected};
+use crate::remove::remove_all;
 use crate::tables::Tables;
-use crate::{Store, blobs, tables};
+use crate::{DriverKind, Store, blobs, driver, tables};
 
 /// What lies in the store's folders, or the part of it that a collection looks at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,9 @@ pub struct Present {
     pub indexes: Vec<ChainId>,
     /// Stacks that the driver keeps something of.
     pub forms: Vec<ChainId>,
+    /// Stacks that other drivers have something of: the store has changed its driver, or someone
+    /// died on the way.
+    pub foreign: Vec<(DriverKind, ChainId)>,
     /// What was on its way in: the name of each file.
     pub asides: Vec<String>,
     /// What has a name that nothing of the store has, and half-written documents.
@@ -43,6 +46,8 @@ pub struct Plan {
     pub indexes: Vec<ChainId>,
     /// What the driver keeps.
     pub forms: Vec<ChainId>,
+    /// What other drivers have.
+    pub foreign: Vec<(DriverKind, ChainId)>,
     /// Left-overs of those who died on the way.
     pub asides: Vec<String>,
     /// What does not belong to the store.
@@ -59,9 +64,10 @@ pub struct Collected {
 }
 
 /// What must go: everything that neither an image, nor a mounted view or a snapshot, nor a lease
-/// needs.
+/// needs. What another driver has is needed by the lease alone of who is changing the driver.
 pub fn plan(
     tables: &Tables,
+    keeps_tar: bool,
     in_use: &BTreeSet<ChainId>,
     protected: &Protected,
     present: &Present,
@@ -78,13 +84,14 @@ pub fn plan(
     blobs.extend(names.filter_map(|name| Some(name.index.as_ref()?.digest)));
     for (chain, record) in &tables.layers.layers {
         if needed.contains(chain) {
-            blobs.insert(record.diff.0);
+            blobs.extend((keeps_tar || record.blob.is_none()).then_some(record.diff.0));
             blobs.extend(record.blob.as_ref().map(|blob| blob.digest));
         }
     }
     let unneeded = |chains: &[ChainId]| -> Vec<ChainId> {
         chains.iter().filter(|chain| !needed.contains(chain)).copied().collect()
     };
+    let leased = tables.layers.closure(protected.chains.iter().copied());
     let of_lease = |name: &str| {
         protected.leases.iter().any(|lease| name.strip_prefix(lease.as_str()).is_some())
     };
@@ -93,6 +100,7 @@ pub fn plan(
         blobs: present.blobs.iter().filter(|(d, _)| !blobs.contains(d)).copied().collect(),
         indexes: unneeded(&present.indexes),
         forms: unneeded(&present.forms),
+        foreign: present.foreign.iter().filter(|(_, c)| !leased.contains(c)).copied().collect(),
         asides: present.asides.iter().filter(|name| !of_lease(name)).cloned().collect(),
         strangers: present.strangers.clone(),
     }
@@ -115,6 +123,10 @@ impl Store {
             asides: names(self.paths.ingest())?,
             ..Present::default()
         };
+        for kind in DriverKind::ALL.into_iter().filter(|kind| *kind != self.driver.kind()) {
+            let other = driver::open(kind, &self.paths, &self.owners);
+            present.foreign.extend(other.kept()?.into_iter().map(|chain| (kind, chain)));
+        }
         (present.blobs, present.strangers) = blobs::list(&self.paths)?;
         let index = self.paths.root().join("index");
         for name in names(index.clone())? {
@@ -177,6 +189,8 @@ impl Store {
         let mut collected = Collected::default();
         let bin = {
             let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
+            // To the wrong driver, what is needed is what others have left.
+            self.must_be_current()?;
             let before = self.tables()?;
             let present = match candidates {
                 Some(candidates) => candidates,
@@ -187,14 +201,20 @@ impl Store {
             let mut in_use: BTreeSet<ChainId> =
                 self.views()?.iter().filter_map(|view| view.top).collect();
             in_use.extend(self.snapshot_stacks()?);
-            let plan = plan(&before, &in_use, &protected, &present);
+            let keeps_tar = self.driver.keeps_tar();
+            let nobody_works = protected.leases.is_empty();
+            let plan = plan(&before, keeps_tar, &in_use, &protected, &present);
             let mut after = before.clone();
             for chain in &plan.records {
                 after.layers.layers.remove(chain);
             }
             after.write(&before, &self.paths)?;
             collected.layers = plan.records.clone();
-            self.carry_out(&plan, &mut collected)?
+            let bin = self.carry_out(&plan, &mut collected)?;
+            if everything && nobody_works {
+                self.remove_other_drivers();
+            }
+            bin
         };
         if let Some(bin) = bin {
             remove_all(&bin)?;
@@ -210,6 +230,9 @@ impl Store {
         let mut victims: Vec<PathBuf> = Vec::new();
         for chain in &plan.forms {
             victims.extend(self.driver.remove(chain)?);
+        }
+        for (kind, chain) in &plan.foreign {
+            victims.extend(driver::open(*kind, &self.paths, &self.owners).remove(chain)?);
         }
         victims.extend(plan.indexes.iter().map(|chain| self.paths.index(chain)));
         for (digest, bytes) in &plan.blobs {
@@ -236,6 +259,14 @@ impl Store {
         Ok(Some(bin))
     }
 
+    /// Removes the folders of other drivers, if there is nothing in them any more.
+    fn remove_other_drivers(&self) {
+        for kind in DriverKind::ALL.into_iter().filter(|kind| *kind != self.driver.kind()) {
+            // It is not there, or something is in it.
+            let _ = fs::remove_dir(self.paths.folders(kind.as_str()));
+        }
+    }
+
     /// Deletes what earlier collectors did not get to.
     fn empty_trash(&self) -> Result<()> {
         let trash = self.paths.trash();
@@ -246,64 +277,6 @@ impl Store {
     }
 }
 
-/// Deletes a tree; somebody else may be at it too.
-pub(crate) fn remove_all(path: &Path) -> Result<()> {
-    // It saves time, not more: what is left is removed as anything else.
-    let _ = drop_subvolumes(path, SUBVOLUME_DEPTH);
-    let removed = match fs::remove_dir_all(path) {
-        // Without root, a folder that its layer closed must be opened before it can be emptied.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path).and_then(|()| fs::remove_dir_all(path))
-        }
-        other => other,
-    };
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(StoreError::io("remove", path)),
-    }
-}
-
-/// As deep are the btrfs driver's subvolumes in a folder: in that of a trash, in that of a snapshot
-/// that was on its way in, as its tree.
-const SUBVOLUME_DEPTH: usize = 2;
-
-/// Drops the subvolumes in a folder, or the folder itself if it is one, as a whole.
-fn drop_subvolumes(path: &Path, depth: usize) -> io::Result<()> {
-    if !sys::btrfs::is_btrfs(path)? {
-        return Ok(());
-    }
-    let folder = sys::fs::open_folder(path)?;
-    if sys::btrfs::is_subvolume(&folder)? {
-        return match (path.parent(), path.file_name()) {
-            (Some(above), Some(name)) => {
-                sys::btrfs::delete_subvolume(sys::fs::open_folder(above)?, name)
-            }
-            _ => Ok(()),
-        };
-    }
-    if depth > 0 {
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                drop_subvolumes(&entry.path(), depth - 1)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Gives its owner all rights on every folder of a tree.
-fn open_up(folder: &Path) -> io::Result<()> {
-    fs::set_permissions(folder, PermissionsExt::from_mode(0o700))?;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -311,7 +284,7 @@ mod tests {
     use spec::{DiffId, Platform};
 
     use super::*;
-    use crate::tables::{ImageRecord, Images, LayerRecord, Layers};
+    use crate::tables::{ImageRecord, Images, LayerBlob, LayerRecord, Layers};
 
     fn digest(text: &str) -> Digest {
         Digest::of(text.as_bytes())
@@ -362,10 +335,31 @@ mod tests {
         let (tables, a, b, image) = tables();
         let protected =
             Protected { leases: BTreeSet::from(["living".to_owned()]), ..Protected::default() };
-        let plan = plan(&tables, &BTreeSet::new(), &protected, &present(a, b, image));
+        let plan = plan(&tables, true, &BTreeSet::new(), &protected, &present(a, b, image));
         assert_eq!(plan.blobs, [(digest("stray"), 5)]);
         assert_eq!(plan.asides, ["dead-0"]);
         assert!(plan.records.is_empty() && plan.indexes.is_empty() && plan.forms.is_empty());
+    }
+
+    #[test]
+    fn other_drivers_forms_go_unless_a_lease_has_them_and_so_do_tars_that_nobody_mounts() {
+        let (mut tables, a, b, image) = tables();
+        let digest_of = |record: &LayerRecord| record.diff.0;
+        let (tar_a, tar_b) =
+            (digest_of(&tables.layers.layers[&a]), digest_of(&tables.layers.layers[&b]));
+        let blob = LayerBlob { digest: digest("blob b"), bytes: 3 };
+        tables.layers.layers.get_mut(&b).unwrap().blob = Some(blob);
+        let foreign = vec![(DriverKind::Vfs, a), (DriverKind::Vfs, b), (DriverKind::Btrfs, a)];
+        let present = Present {
+            blobs: [tar_a, tar_b, digest("blob b")].map(|blob| (blob, 5)).to_vec(),
+            foreign: foreign.clone(),
+            ..present(a, b, image)
+        };
+        let free = plan(&tables, false, &BTreeSet::new(), &Protected::default(), &present);
+        assert_eq!((free.foreign, free.blobs), (foreign, vec![(tar_b, 5)]));
+        let leased = Protected { chains: BTreeSet::from([a]), ..Protected::default() };
+        let held = plan(&tables, true, &BTreeSet::new(), &leased, &present);
+        assert_eq!((held.foreign, held.blobs), (vec![(DriverKind::Vfs, b)], vec![]));
     }
 
     #[test]
@@ -373,12 +367,12 @@ mod tests {
         let (mut tables, a, b, image) = tables();
         tables.images = Images::default();
         let present = present(a, b, image);
-        let all = plan(&tables, &BTreeSet::new(), &Protected::default(), &present);
+        let all = plan(&tables, true, &BTreeSet::new(), &Protected::default(), &present);
         assert_eq!((all.records.len(), all.blobs.len(), all.indexes.len()), (2, 4, 2));
-        let viewed = plan(&tables, &BTreeSet::from([a]), &Protected::default(), &present);
+        let viewed = plan(&tables, true, &BTreeSet::from([a]), &Protected::default(), &present);
         assert_eq!(viewed.records, [b]);
         assert!(!viewed.blobs.contains(&(digest("tar a"), 5)));
         let leased = Protected { chains: BTreeSet::from([b]), ..Protected::default() };
-        assert!(plan(&tables, &BTreeSet::new(), &leased, &present).records.is_empty());
+        assert!(plan(&tables, true, &BTreeSet::new(), &leased, &present).records.is_empty());
     }
 }

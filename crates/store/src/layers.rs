@@ -17,8 +17,9 @@ use crate::blobs::{Aside, Durability, Ingest};
 use crate::driver::{Made, Stacked};
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
+use crate::remove::remove_all;
 use crate::tables::{LayerBlob, LayerRecord, Layers};
-use crate::{gc, index, lease};
+use crate::{index, lease};
 use sys::lock::Mode;
 
 impl Store {
@@ -68,7 +69,7 @@ impl Store {
             return Ok(());
         }
         for victim in self.driver.remove(&layer.chain)? {
-            gc::remove_all(&victim)?;
+            remove_all(&victim)?;
         }
         Ok(())
     }
@@ -125,7 +126,7 @@ impl Store {
         IndexReader::open(file).map_err(|source| StoreError::Index { chain: *chain, source })
     }
 
-    fn write_index(
+    pub(crate) fn write_index(
         &self,
         lease: &Lease,
         tree: &LayerTree,

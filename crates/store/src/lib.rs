@@ -16,7 +16,9 @@ mod gc;
 mod index;
 mod layers;
 mod lease;
+mod migrate;
 mod paths;
+mod remove;
 mod run;
 mod snapshot;
 mod tables;
@@ -41,6 +43,7 @@ pub use error::{ErrorKind, Result, StoreError};
 pub use events::{Actor, Event, EventFilter, Events};
 pub use gc::{Collected, Plan, Present, plan};
 pub use lease::{Lease, Protected};
+pub use migrate::{Busy, MigrateStep, Migrated};
 pub use paths::Paths;
 pub use snapshot::{Snapshot, TopUsage};
 pub use tables::{
@@ -104,7 +107,7 @@ impl Store {
     pub fn open(settings: Settings) -> Result<Store> {
         let path = settings.root.join(FORMAT_FILE);
         let format: Format = match fs::read(&path) {
-            Ok(bytes) => parse_format(&settings, &bytes)?,
+            Ok(bytes) => parse_format(&settings.root, &bytes)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&settings)?,
             Err(error) => return Err(StoreError::io("read", &path)(error)),
         };
@@ -135,7 +138,7 @@ impl Store {
         &*self.driver
     }
 
-    /// Why this driver was chosen when the store was made.
+    /// Why this driver was chosen.
     pub fn driver_reason(&self) -> &str {
         &self.format.why
     }
@@ -157,7 +160,10 @@ impl Store {
 
     /// Begins work that makes something.
     pub fn lease(&self) -> Result<Lease> {
-        Lease::take(&self.paths)
+        let lease = Lease::take(&self.paths)?;
+        // From now on nobody changes the driver; somebody may have done so before.
+        self.must_be_current()?;
+        Ok(lease)
     }
 
     /// Images and names as they are now.
@@ -266,13 +272,13 @@ impl Store {
 
 /// Reads `format.json`. The version comes first: what else a newer mica wrote there may be nothing
 /// that this one knows, and that is no damage.
-fn parse_format(settings: &Settings, bytes: &[u8]) -> Result<Format> {
-    let what = || settings.root.join("format.json").display().to_string();
+fn parse_format(root: &Path, bytes: &[u8]) -> Result<Format> {
+    let what = || root.join(FORMAT_FILE).display().to_string();
     let damaged =
         |error: serde_json::Error| StoreError::Damaged { what: what(), why: error.to_string() };
     let Version { version: found } = serde_json::from_slice(bytes).map_err(damaged)?;
     if found > FORMAT_VERSION {
-        let root = settings.root.clone();
+        let root = root.to_owned();
         return Err(StoreError::NewerFormat { root, found, known: FORMAT_VERSION });
     }
     serde_json::from_slice(bytes).map_err(damaged)
@@ -295,7 +301,7 @@ fn create(settings: &Settings) -> Result<Format> {
     let _alone = lease::hold(&paths, Mode::Exclusive)?;
     match fs::read(paths.format()) {
         // Somebody else was quicker; perhaps a newer mica, whose store must not be written over.
-        Ok(bytes) => return parse_format(settings, &bytes),
+        Ok(bytes) => return parse_format(&settings.root, &bytes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(StoreError::io("read", paths.format())(error)),
     }
@@ -315,6 +321,15 @@ pub fn is_root() -> bool {
 /// The user that this process acts as.
 pub fn user_id() -> u32 {
     sys::host::user_id()
+}
+
+/// What ids files get on disk if this process writes them: as root those of the layer, else its
+/// own.
+pub fn own_files() -> Ownership {
+    match is_root() {
+        true => Ownership::Same,
+        false => Ownership::Single { uid: user_id(), gid: sys::host::group_id() },
+    }
 }
 
 /// Copies a blob to where a file stands, by reference or within the kernel where that can be.

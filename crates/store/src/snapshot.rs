@@ -22,7 +22,8 @@ use crate::driver::{Lasting, Stacked, Top};
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::paths::create_private;
-use crate::{Store, driver, gc, tables};
+use crate::remove::remove_all;
+use crate::{Store, driver, tables};
 
 /// A stack with a writable top.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,7 +227,7 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other.map_err(StoreError::io("remove", &folder))?,
         }
-        gc::remove_all(&bin)
+        remove_all(&bin)
     }
 
     fn below(&self, snapshot: &Snapshot) -> Result<Vec<Stacked>> {

@@ -12,8 +12,6 @@ use rustix::ioctl::{Opcode, opcode};
 const MAGIC: u32 = 0x9123_683E;
 /// The inode number of a subvolume's root.
 const ROOT_INODE: u64 = 256;
-/// Nothing can be changed in a subvolume that has this flag.
-const READ_ONLY: u64 = 1 << 1;
 
 /// What the kernel takes to delete a subvolume.
 #[repr(C)]
@@ -35,8 +33,6 @@ struct ArgumentsV2 {
 const SNAP_DESTROY: Opcode = opcode::write::<Arguments>(0x94, 15);
 const SNAP_CREATE_V2: Opcode = opcode::write::<ArgumentsV2>(0x94, 23);
 const SUBVOL_CREATE_V2: Opcode = opcode::write::<ArgumentsV2>(0x94, 24);
-const SUBVOL_GETFLAGS: Opcode = opcode::read::<u64>(0x94, 25);
-const SUBVOL_SETFLAGS: Opcode = opcode::write::<u64>(0x94, 26);
 
 /// Whether a path lies on btrfs.
 pub fn is_btrfs(path: &Path) -> io::Result<bool> {
@@ -68,25 +64,9 @@ pub fn snapshot(subvolume: impl AsFd, folder: impl AsFd, name: &OsStr) -> io::Re
     call(folder, SNAP_CREATE_V2, &arguments)
 }
 
-/// Deletes a subvolume of a folder with everything in it, also one that is read-only.
+/// Deletes a subvolume of a folder with everything in it, but not if it has subvolumes in it.
 pub fn delete_subvolume(folder: impl AsFd, name: &OsStr) -> io::Result<()> {
     call(folder, SNAP_DESTROY, &Arguments { fd: 0, name: terminated(name)? })
-}
-
-/// Forbids or allows changes in a subvolume.
-pub fn set_read_only(subvolume: impl AsFd, read_only: bool) -> io::Result<()> {
-    let flags: u64 = if read_only { READ_ONLY } else { 0 };
-    call(subvolume, SUBVOL_SETFLAGS, &flags)
-}
-
-/// Whether changes in a subvolume are forbidden.
-pub fn is_read_only(subvolume: impl AsFd) -> io::Result<bool> {
-    let mut flags = 0_u64;
-    let fd = subvolume.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open for as long as it is borrowed; the kernel writes eight bytes
-    // to `flags`, which is as large and outlives the call.
-    let result = unsafe { libc::ioctl(fd, SUBVOL_GETFLAGS as libc::Ioctl, &raw mut flags) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(flags & READ_ONLY != 0) }
 }
 
 /// A name as the kernel wants it: without slashes, with zeros behind it.

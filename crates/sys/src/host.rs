@@ -55,6 +55,11 @@ pub fn user_id() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// The group that this process acts as.
+pub fn group_id() -> u32 {
+    rustix::process::getegid().as_raw()
+}
+
 /// Major and minor version out of a kernel release.
 pub fn kernel_version() -> (u32, u32) {
     let release = kernel_release();

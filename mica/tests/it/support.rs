@@ -1,8 +1,10 @@
 //! The real binary in a root of its own, images to give it, and what it said.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,7 +17,12 @@ use testkit::{Layer, Mounted};
 pub(crate) struct Mica {
     place: Mounted,
     variables: Vec<(String, String)>,
+    /// The program, where somebody runs it who may not look for it.
+    for_nobody: Option<File>,
 }
+
+/// The ids of an ordinary user and group.
+const NOBODY: u32 = 65534;
 
 impl Mica {
     /// One in memory, with the driver that it chooses there.
@@ -36,7 +43,18 @@ impl Mica {
         // What was made three days ago still was three days ago when the test ends.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let epoch = (now - 3 * 86400 - 3600).to_string();
-        Mica { place, variables: Vec::new() }.with("SOURCE_DATE_EPOCH", &epoch)
+        let mica = Mica { place, variables: Vec::new(), for_nobody: None };
+        mica.with("SOURCE_DATE_EPOCH", &epoch)
+    }
+
+    /// The same, run by an ordinary user to whom its folders belong. Takes root.
+    pub(crate) fn as_nobody(mut self) -> Mica {
+        let place = self.place.path();
+        for folder in [place, &place.join("work"), &place.join("home")] {
+            std::os::unix::fs::chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        self.for_nobody = Some(File::open(env!("CARGO_BIN_EXE_mica")).unwrap());
+        self
     }
 
     /// The same with a variable of the environment set.
@@ -91,7 +109,14 @@ impl Mica {
 
     /// mica, with the words of this line; single quotes keep blanks.
     pub(crate) fn command(&self, line: &str) -> Command {
-        let mut command = self.program(env!("CARGO_BIN_EXE_mica"));
+        let mut command = match &self.for_nobody {
+            None => self.program(env!("CARGO_BIN_EXE_mica")),
+            Some(program) => {
+                let mut command = self.program(format!("/proc/self/fd/{}", program.as_raw_fd()));
+                command.uid(NOBODY).gid(NOBODY);
+                command
+            }
+        };
         command.args(words(line));
         command
     }

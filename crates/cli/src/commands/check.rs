@@ -1,4 +1,4 @@
-//! `mica system check`, `mica system sync`, `mica system migrate`.
+//! `mica system check`, `mica system sync`.
 
 use serde_json::json;
 use spec::human_size;

@@ -18,6 +18,7 @@ pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod look;
 pub(crate) mod manifest;
+pub(crate) mod migrate;
 pub(crate) mod mount;
 pub(crate) mod prune;
 pub(crate) mod rmi;

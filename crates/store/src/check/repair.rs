@@ -8,7 +8,7 @@ use super::{CheckReport, Cure};
 use crate::Store;
 use crate::arrive::Keep;
 use crate::error::{Result, StoreError};
-use crate::gc::remove_all;
+use crate::remove::remove_all;
 use crate::tables::{LayerRecord, Tables};
 
 impl Store {

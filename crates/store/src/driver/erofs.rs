@@ -122,7 +122,7 @@ impl Driver for Erofs {
         Ok(Vec::new())
     }
 
-    fn data(&self, stack: &[Stacked]) -> BTreeMap<String, String> {
+    fn data(&self, stack: &[Stacked]) -> Option<BTreeMap<String, String>> {
         let path = |path: PathBuf| path.display().to_string();
         let mut data = BTreeMap::new();
         if let Some((top, below)) = stack.split_last() {
@@ -138,7 +138,7 @@ impl Driver for Erofs {
                 data.insert("LowerDir".to_owned(), lower.join(":"));
             }
         }
-        data
+        Some(data)
     }
 
     fn kept(&self) -> Result<Vec<ChainId>> {

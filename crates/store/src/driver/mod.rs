@@ -21,6 +21,7 @@ use spec::{ChainId, DiffId};
 
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
+use crate::remove::remove_all;
 
 pub use probe::{Choice, choose};
 pub(crate) use top::is_given;
@@ -107,7 +108,7 @@ impl AsRef<Path> for AsideFolder {
 impl Drop for AsideFolder {
     fn drop(&mut self) {
         // The collector deletes what cannot be removed now.
-        let _ = crate::gc::remove_all(&self.0);
+        let _ = remove_all(&self.0);
     }
 }
 
@@ -216,8 +217,8 @@ pub trait Driver: Send + Sync {
     /// What belongs to a layer and must go with it; `remove` has already let go of it.
     fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>>;
 
-    /// What `inspect` shows of a stack as `GraphDriver.Data`.
-    fn data(&self, stack: &[Stacked]) -> BTreeMap<String, String>;
+    /// What `inspect` shows of a stack as `GraphDriver.Data`, if the driver tells anything.
+    fn data(&self, stack: &[Stacked]) -> Option<BTreeMap<String, String>>;
 
     /// The stacks that the driver has something of, for finding what nobody needs.
     fn kept(&self) -> Result<Vec<ChainId>>;

@@ -94,7 +94,7 @@ impl Driver for Overlay {
         Ok(vec![self.folder(chain)])
     }
 
-    fn data(&self, stack: &[Stacked]) -> BTreeMap<String, String> {
+    fn data(&self, stack: &[Stacked]) -> Option<BTreeMap<String, String>> {
         let path = |chain: &ChainId| self.folder(chain).display().to_string();
         let mut data = BTreeMap::new();
         if let Some((top, below)) = stack.split_last() {
@@ -104,7 +104,7 @@ impl Driver for Overlay {
                 data.insert("LowerDir".to_owned(), lower.join(":"));
             }
         }
-        data
+        Some(data)
     }
 
     fn kept(&self) -> Result<Vec<ChainId>> {

@@ -12,8 +12,8 @@ use sys::mount::Upper;
 
 use super::Lasting;
 use crate::error::{Result, StoreError};
-use crate::gc;
 use crate::paths::Paths;
+use crate::remove::remove_all;
 
 /// Makes the folders of a top. The root of the merged tree has the attributes of the topmost
 /// folder, so that one gets those of the root below it.
@@ -71,7 +71,7 @@ fn forget_volatile(work: &Path) -> Result<()> {
     match fs::symlink_metadata(&mark) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(StoreError::io("read", &mark)(error)),
-        Ok(_) => gc::remove_all(&work.join("work")),
+        Ok(_) => remove_all(&work.join("work")),
     }
 }
 
@@ -116,7 +116,7 @@ pub(super) fn skeleton(paths: &Paths) -> Result<OwnedFd> {
     fill_skeleton(&aside).map_err(StoreError::io("create", &aside))?;
     match fs::rename(&aside, &folder) {
         // Somebody else was quicker with the same thing.
-        Err(_) if folder.exists() => gc::remove_all(&aside)?,
+        Err(_) if folder.exists() => remove_all(&aside)?,
         other => other.map_err(StoreError::io("rename", &aside))?,
     }
     sys::fs::open_folder(&folder).map_err(StoreError::io("open", &folder))

@@ -150,9 +150,9 @@ impl Driver for Whole {
         Ok(vec![self.tree(chain)])
     }
 
-    fn data(&self, _stack: &[Stacked]) -> BTreeMap<String, String> {
-        // As docker's drivers of these names, which tell nothing.
-        BTreeMap::new()
+    fn data(&self, _stack: &[Stacked]) -> Option<BTreeMap<String, String>> {
+        // As docker's drivers of these names.
+        None
     }
 
     fn kept(&self) -> Result<Vec<ChainId>> {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod blobs;
+mod btrfs;
 mod check;
 mod crashes;
 mod documents;
@@ -11,6 +12,7 @@ mod drivers;
 mod events;
 mod full_disk;
 mod leases;
+mod migrate;
 mod reboot;
 mod snapshots;
 mod usage;

@@ -170,3 +170,54 @@ fn nothing_at_all_is_a_stack_too() {
         scratch.must_be_clean();
     });
 }
+
+#[test]
+fn places_for_mounts_are_no_change_until_something_is_done_to_them() {
+    each(|scratch| {
+        let base = Layer::new().folder("dev").mode(0o700).mtime(5, 6).link("sys", "nowhere");
+        let top = scratch.add_tars(&[base.file("etc", "a file").tar()]).unwrap();
+        let snapshot = make(scratch, "work", top);
+        let mount = scratch.store.mount_snapshot(&snapshot, Lasting::Kept).unwrap();
+        let root = path(&mount);
+        // What the image has counts, whatever it is.
+        assert_eq!(fs::read_link(root.join("sys")).unwrap().as_os_str(), "nowhere");
+        assert_eq!(fs::read(root.join("etc")).unwrap(), b"a file");
+        assert!(root.join("dev/shm").is_dir() && root.join("proc").is_dir());
+        let meta = fs::metadata(root.join("dev")).unwrap();
+        assert_eq!(meta.permissions().mode() & 0o777, 0o700);
+        assert_eq!(altered(scratch, &snapshot), [""; 0]);
+        fs::remove_file(root.join(".dockerenv")).unwrap();
+        assert_eq!(altered(scratch, &snapshot), [""; 0], "nothing of the image is gone");
+        fs::write(root.join("dev/shm/file"), "x").unwrap();
+        fs::set_permissions(root.join("proc"), fs::Permissions::from_mode(0o711)).unwrap();
+        let expected = ["C /dev", "A /dev/shm", "A /dev/shm/file", "A /proc"];
+        assert_eq!(altered(scratch, &snapshot), expected);
+        drop(mount);
+        scratch.store.remove_snapshot("work").unwrap();
+        let empty = make(scratch, "empty", None);
+        let mount = scratch.store.mount_snapshot(&empty, Lasting::Kept).unwrap();
+        assert_eq!(fs::metadata(path(&mount)).unwrap().permissions().mode() & 0o7777, 0o755);
+        fs::write(path(&mount).join("etc/hosts"), "1.2.3.4 me").unwrap();
+        assert_eq!(altered(scratch, &empty), ["A /etc", "A /etc/hosts"]);
+        assert_eq!(
+            fs::read_link(path(&mount).join("etc/mtab")).unwrap().as_os_str(),
+            "/proc/mounts"
+        );
+        drop(mount);
+        scratch.store.remove_snapshot("empty").unwrap();
+        scratch.store.collect().unwrap();
+        scratch.must_be_clean();
+    });
+}
+
+#[test]
+fn a_stack_that_only_a_snapshot_stands_on_is_no_fault() {
+    each(|scratch| {
+        let (image, top) = scratch.add_image("base", &base()).unwrap();
+        make(scratch, "mine", top);
+        scratch.remove_image(image).unwrap();
+        scratch.must_be_clean();
+        scratch.store.remove_snapshot("mine").unwrap();
+        assert_eq!(scratch.store.collect().unwrap().layers.len(), 2);
+    });
+}

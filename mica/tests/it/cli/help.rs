@@ -48,6 +48,7 @@ const OWN: &[&str] = &[
     "image unmount",
     "image why",
     "system check",
+    "system migrate",
     "system sync",
 ];
 

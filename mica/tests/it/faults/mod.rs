@@ -72,12 +72,16 @@ fn two_at_once_end_like_one_after_the_other() {
     let round = |deed, points, wants| Round { deed, points, wants };
     let rounds = [
         round(Deed::KillBeside, 6, |one| one.name.starts_with("load")),
-        round(PRUNE, 10, |one| is(one, &["import", "load pair", "load pipe", "save", "mount"])),
+        round(PRUNE, 10, |one| {
+            is(one, &["import", "load pair", "load pipe", "migrate", "save", "mount"])
+        }),
         round(PRUNE_IMAGES, 10, |one| is(one, &["load turned", "mount", "tag"])),
         round(OTHER, 26, |one| is(one, &["import known"])),
         round(APP, 20, |one| is(one, &["load turned", "load pair", "mount", "unmount", "tag"])),
-        round(MOUNT, 16, |one| is(one, &["rmi", "rmi mounted", "unmount", "image prune all"])),
-        round(BIG, 16, |one| is(one, &["load", "image prune all", "system prune"])),
+        round(MOUNT, 16, |one| {
+            is(one, &["migrate", "rmi", "rmi mounted", "unmount", "image prune all"])
+        }),
+        round(BIG, 16, |one| is(one, &["load", "migrate", "image prune all", "system prune"])),
     ];
     if let Some(tally) = run(&rounds) {
         tally.judge("meetings");

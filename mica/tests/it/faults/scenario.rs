@@ -33,7 +33,7 @@ pub(super) struct Scenario {
     pub command: &'static [&'static str],
     /// The input that comes through a pipe.
     pub input: Option<&'static str>,
-    /// What a repetition says that finds everything done.
+    /// What a repetition says that finds everything done, or another that comes too late.
     pub done: Option<&'static str>,
     /// The file that it writes.
     pub output: Option<&'static str>,
@@ -95,6 +95,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("image prune all", &["image", "prune", "-a", "-f"]),
     Scenario { start: Start::Littered, ..scenario("system prune", &["system", "prune", "-f"]) },
     scenario("sync", &["system", "sync"]),
+    Scenario {
+        done: Some("was changed to vfs a moment ago"),
+        ..scenario("migrate", &["system", "migrate", "--to", "vfs"])
+    },
+    Scenario {
+        start: Start::Littered,
+        ..scenario("migrate overlay", &["system", "migrate", "--to", "overlay"])
+    },
     Scenario { users: 1, ..scenario("mount", &["image", "mount", "app:1"]) },
     Scenario {
         users: 1,
