@@ -62,7 +62,7 @@ impl Engine {
             image = Some(found.id);
             let removed = untag(images, &found, request)?;
             if is_referenced(images, found.id) {
-                return Ok::<_, EngineError>(((removed, Vec::new()), Vec::new()));
+                return Ok::<_, EngineError>((removed, Vec::new()));
             }
             if let Some((_, path)) = views.iter().find(|(id, _)| *id == found.id) {
                 if !request.force {
@@ -72,7 +72,7 @@ impl Engine {
                 unmount = Some(found.id);
             }
             let gone = delete(images, found.id, request)?;
-            Ok(((removed, gone.clone()), gone))
+            Ok((removed, gone))
         })?;
         if let Some(id) = unmount {
             self.store.unmount_view(id, true)?;
@@ -119,7 +119,7 @@ impl Engine {
                 images.images.remove(id);
                 gone.push(*id);
             }
-            Ok::<_, EngineError>(((removed, gone.clone()), gone))
+            Ok::<_, EngineError>((removed, gone))
         })?;
         for id in &gone {
             removed.push(Removed::Deleted(id.to_string()));

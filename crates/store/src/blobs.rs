@@ -133,10 +133,9 @@ impl Ingest {
         if durability == Durability::Synced {
             aside.file.sync_all().map_err(StoreError::io("sync", &aside.path))?;
         }
-        make_parent(&target)?;
+        let folder = make_parent(&target)?;
         aside.publish(&target)?;
         if durability == Durability::Synced {
-            let folder = target.parent().expect("a blob lies in a folder");
             sys::fs::sync_folder(folder).map_err(StoreError::io("sync", folder))?;
         }
         Ok(arrived)
@@ -228,7 +227,23 @@ pub(crate) fn list(paths: &Paths) -> Result<(Vec<(Digest, u64)>, Vec<PathBuf>)> 
     Ok((list, strangers))
 }
 
-fn make_parent(path: &Path) -> Result<()> {
-    let folder = path.parent().expect("every path of the store has a folder");
-    fs::create_dir_all(folder).map_err(StoreError::io("create", folder))
+/// Makes a blob durable that somebody wrote without caring.
+pub(crate) fn make_durable(paths: &Paths, digest: &Digest) -> Result<()> {
+    let path = paths.blob(digest);
+    open(paths, digest)?.sync_all().map_err(StoreError::io("sync", &path))?;
+    let folder = path.parent().expect("a blob lies in a folder");
+    sys::fs::sync_folder(folder).map_err(StoreError::io("sync", folder))
+}
+
+/// The folder of an algorithm's blobs, made now, durably, if this is its first.
+fn make_parent(path: &Path) -> Result<&Path> {
+    let folder = path.parent().expect("a blob lies in a folder");
+    let made = match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(folder),
+        other => other,
+    };
+    let above = folder.parent().expect("that folder lies in another");
+    made.and_then(|()| sys::fs::sync_folder(above))
+        .map_err(StoreError::io("create", folder))
+        .map(|()| folder)
 }

@@ -85,20 +85,7 @@ impl Store {
     }
 
     fn append(&self, event: &Event) -> io::Result<()> {
-        let path = self.paths().events();
-        let open = || File::options().read(true).append(true).create(true).open(&path);
-        let mut file = open()?;
-        // The one who finds a full journal puts it aside; the others then find a new one.
-        sys::lock::lock(&file, Mode::Exclusive)?;
-        let mut length = file.metadata()?.len();
-        if length > JOURNAL_BYTES {
-            if is_at(&file, &path) {
-                fs::rename(&path, self.old_journal())?;
-            }
-            file = open()?;
-            sys::lock::lock(&file, Mode::Exclusive)?;
-            length = file.metadata()?.len();
-        }
+        let (mut file, length) = self.journal()?;
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
         let mut last = [b'\n'];
@@ -107,6 +94,24 @@ impl Store {
             line.insert(0, b'\n');
         }
         file.write_all(&line)
+    }
+
+    /// The journal, locked, and its length. The one who finds it full puts it aside. Those who
+    /// waited for the lock meanwhile hold what is no longer the journal, and open it again.
+    fn journal(&self) -> io::Result<(File, u64)> {
+        let path = self.paths().events();
+        loop {
+            let file = File::options().read(true).append(true).create(true).open(&path)?;
+            sys::lock::lock(&file, Mode::Exclusive)?;
+            if !is_at(&file, &path) {
+                continue;
+            }
+            let length = file.metadata()?.len();
+            if length <= JOURNAL_BYTES {
+                return Ok((file, length));
+            }
+            fs::rename(&path, self.old_journal())?;
+        }
     }
 
     fn old_journal(&self) -> PathBuf {

@@ -3,18 +3,18 @@
 //! The collector holds the store's lock alone while it plans and renames into the trash, which
 //! takes milliseconds; what is in the trash is deleted afterwards, while others work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use spec::{ChainId, Digest, ImageId};
+use spec::{ChainId, Digest};
 use sys::lock::Mode;
 
 use crate::error::{Result, StoreError};
 use crate::lease::{self, Protected};
-use crate::tables::Tables;
+use crate::tables::{Layers, Tables};
 use crate::{Store, blobs, tables};
 
 /// What lies in the store's folders, or the part of it that a collection looks at.
@@ -30,6 +30,20 @@ pub struct Present {
     pub asides: Vec<String>,
     /// What has a name that nothing of the store has, and half-written documents.
     pub strangers: Vec<PathBuf>,
+}
+
+impl Present {
+    /// Adds all that these layers' records name.
+    fn add_layers(&mut self, layers: &Layers) {
+        for (&chain, record) in &layers.layers {
+            self.blobs.push((record.diff.0, record.bytes));
+            self.blobs.extend(record.blob.iter().map(|blob| (blob.digest, blob.bytes)));
+            self.indexes.push(chain);
+            self.forms.push(chain);
+        }
+        self.blobs.sort();
+        self.blobs.dedup();
+    }
 }
 
 /// What will go.
@@ -72,10 +86,7 @@ pub fn plan(
         .layers
         .closure(tops.chain(in_use.iter().copied()).chain(protected.chains.iter().copied()));
     let mut blobs: BTreeSet<Digest> = protected.blobs.clone();
-    blobs.extend(images.keys().map(|id| id.0));
-    blobs.extend(images.values().filter_map(|record| Some(record.manifest.as_ref()?.digest)));
-    let names = tables.images.names.values();
-    blobs.extend(names.filter_map(|name| Some(name.index.as_ref()?.digest)));
+    blobs.extend(tables.images.documents().into_keys());
     for (chain, record) in &tables.layers.layers {
         if needed.contains(chain) {
             blobs.insert(record.diff.0);
@@ -135,40 +146,30 @@ impl Store {
         self.collect_from(None)
     }
 
-    /// Removes images from the tables and collects what only they needed. `change` says which, and
-    /// may change its mind: nothing happens if it fails.
+    /// Changes images and names, and collects what was needed only by those that went. Nothing
+    /// happens if `change` fails.
     pub fn remove_images<T, E: From<StoreError>>(
         &self,
-        change: impl FnOnce(&mut crate::Images) -> Result<(T, Vec<ImageId>), E>,
+        change: impl FnOnce(&mut crate::Images) -> Result<T, E>,
     ) -> Result<(T, Collected), E> {
-        let mut present = Present::default();
-        let mut any = false;
-        let result = self.change::<_, E>(|tables| {
-            let before = tables.images.clone();
-            let (result, removed) = change(&mut tables.images)?;
-            let indexes = before.names.values().filter_map(|name| name.index.as_ref());
-            present.blobs.extend(indexes.map(|index| (index.digest, index.size)));
-            for id in &removed {
-                let Some(record) = before.images.get(id) else { continue };
-                let config = fs::metadata(self.paths.blob(&id.0)).map_or(0, |meta| meta.len());
-                present.blobs.push((id.0, config));
-                present.blobs.extend(record.manifest.iter().map(|m| (m.digest, m.size)));
-                any = true;
-            }
+        let mut gone = BTreeMap::new();
+        let result = self.change_images::<_, E>(|images| {
+            gone = images.documents();
+            let result = change(images)?;
+            let left = images.documents();
+            gone.retain(|digest, _| !left.contains_key(digest));
             Ok(result)
         })?;
-        if present.blobs.is_empty() && !any {
+        if gone.is_empty() {
             return Ok((result, Collected::default()));
         }
-        // Every record is a candidate: some may be left by a removal that was cut short.
-        for (&chain, record) in &self.tables()?.layers.layers {
-            present.blobs.push((record.diff.0, record.bytes));
-            present.blobs.extend(record.blob.iter().map(|blob| (blob.digest, blob.bytes)));
-            present.indexes.push(chain);
-            present.forms.push(chain);
+        let mut present = Present::default();
+        for (digest, bytes) in gone {
+            let size = || fs::metadata(self.paths.blob(&digest)).map_or(0, |meta| meta.len());
+            present.blobs.push((digest, bytes.unwrap_or_else(size)));
         }
-        present.blobs.sort();
-        present.blobs.dedup();
+        // Every layer is a candidate: some may be left by a removal that was cut short.
+        present.add_layers(&self.tables()?.layers);
         Ok((result, self.collect_from(Some(present))?))
     }
 
@@ -221,6 +222,12 @@ impl Store {
         }
         victims.extend(plan.asides.iter().map(|name| self.paths.ingest().join(name)));
         victims.extend(plan.strangers.iter().cloned());
+        self.throw_away(&victims)
+    }
+
+    /// Renames files and folders into a new folder in the trash, which the caller deletes; what is
+    /// not there is no error.
+    pub(crate) fn throw_away(&self, victims: &[PathBuf]) -> Result<Option<PathBuf>> {
         if victims.is_empty() {
             return Ok(None);
         }
@@ -275,12 +282,10 @@ fn open_up(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use spec::{DiffId, Platform};
+    use spec::{DiffId, ImageId, Platform};
 
     use super::*;
-    use crate::tables::{ImageRecord, Images, LayerRecord, Layers};
+    use crate::tables::{ImageRecord, Images, LayerRecord};
 
     fn digest(text: &str) -> Digest {
         Digest::of(text.as_bytes())

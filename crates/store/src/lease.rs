@@ -67,11 +67,7 @@ impl Lease {
         let Tables { images, layers } = &tables;
         let mut lines: Vec<String> =
             layers.layers.keys().map(|chain| format!("chain {chain}\n")).collect();
-        let manifests = images.images.values().filter_map(|image| image.manifest.as_ref());
-        let indexes = images.names.values().filter_map(|name| name.index.as_ref());
-        let documents = manifests.chain(indexes).map(|document| document.digest);
-        let documents = documents.chain(images.images.keys().map(|id| id.0));
-        lines.extend(documents.map(|digest| format!("blob {digest}\n")));
+        lines.extend(images.documents().keys().map(|digest| format!("blob {digest}\n")));
         self.write(&lines.concat())?;
         Ok(tables)
     }

@@ -222,7 +222,8 @@ impl Store {
         }
         let digest = Digest::of(bytes);
         if lease.protect_blob(&digest)? && self.read_document(&digest).is_ok() {
-            return Ok(digest);
+            // Whoever wrote it may not have synced it, or not yet.
+            return blobs::make_durable(&self.paths, &digest).map(|()| digest);
         }
         let mut ingest = Ingest::create(lease.aside(), digest.algorithm())?;
         let path = self.paths.blob(&digest);
@@ -299,6 +300,8 @@ fn create(settings: &Settings) -> Result<Format> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(StoreError::io("read", paths.format())(error)),
     }
+    let blobs = paths.blobs();
+    sys::fs::sync_folder(&blobs).map_err(StoreError::io("sync", blobs))?;
     tables::begin(&paths)?;
     let choice = driver::choose(settings.driver, &paths.ingest())?;
     let id = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
