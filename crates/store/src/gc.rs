@@ -3,7 +3,7 @@
 //! The collector holds the store's lock alone while it plans and renames into the trash, which
 //! takes milliseconds; what is in the trash is deleted afterwards, while others work.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -63,6 +63,19 @@ pub struct Plan {
     pub strangers: Vec<PathBuf>,
 }
 
+impl Plan {
+    /// What would go by both plans.
+    pub(crate) fn also_in(mut self, other: &Plan) -> Plan {
+        self.records.retain(|record| other.records.contains(record));
+        self.blobs.retain(|blob| other.blobs.contains(blob));
+        self.indexes.retain(|index| other.indexes.contains(index));
+        self.forms.retain(|form| other.forms.contains(form));
+        self.asides.retain(|name| other.asides.contains(name));
+        self.strangers.retain(|path| other.strangers.contains(path));
+        self
+    }
+}
+
 /// What went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
@@ -86,7 +99,7 @@ pub fn plan(
         .layers
         .closure(tops.chain(in_use.iter().copied()).chain(protected.chains.iter().copied()));
     let mut blobs: BTreeSet<Digest> = protected.blobs.clone();
-    blobs.extend(tables.images.documents().into_keys());
+    blobs.extend(tables.images.documents());
     for (chain, record) in &tables.layers.layers {
         if needed.contains(chain) {
             blobs.insert(record.diff.0);
@@ -152,25 +165,45 @@ impl Store {
         &self,
         change: impl FnOnce(&mut crate::Images) -> Result<T, E>,
     ) -> Result<(T, Collected), E> {
-        let mut gone = BTreeMap::new();
+        let mut gone = BTreeSet::new();
         let result = self.change_images::<_, E>(|images| {
             gone = images.documents();
             let result = change(images)?;
             let left = images.documents();
-            gone.retain(|digest, _| !left.contains_key(digest));
+            gone.retain(|digest| !left.contains(digest));
             Ok(result)
         })?;
         if gone.is_empty() {
             return Ok((result, Collected::default()));
         }
-        let mut present = Present::default();
-        for (digest, bytes) in gone {
-            let size = || fs::metadata(self.paths.blob(&digest)).map_or(0, |meta| meta.len());
-            present.blobs.push((digest, bytes.unwrap_or_else(size)));
-        }
+        let mut present = Present { blobs: self.sized(gone.into_iter()), ..Present::default() };
         // Every layer is a candidate: some may be left by a removal that was cut short.
         present.add_layers(&self.tables()?.layers);
         Ok((result, self.collect_from(Some(present))?))
+    }
+
+    /// The stacks that mounted views and snapshots stand on.
+    pub(crate) fn in_use(&self) -> Result<BTreeSet<ChainId>> {
+        let views = self.views()?.into_iter().filter_map(|view| view.top);
+        Ok(views.chain(self.snapshot_stacks()?).collect())
+    }
+
+    /// Collects what others removed while somebody who only looked held all of it back.
+    pub(crate) fn let_go(&self, held_back: &Tables) -> Result<()> {
+        if self.tables()? == *held_back {
+            return Ok(());
+        }
+        let documents = held_back.images.documents().into_iter();
+        let mut present = Present { blobs: self.sized(documents), ..Present::default() };
+        present.add_layers(&held_back.layers);
+        self.collect_from(Some(present)).map(drop)
+    }
+
+    /// Blobs with their sizes.
+    fn sized(&self, blobs: impl Iterator<Item = Digest>) -> Vec<(Digest, u64)> {
+        let bytes =
+            |digest: &Digest| fs::metadata(self.paths.blob(digest)).map_or(0, |meta| meta.len());
+        blobs.map(|digest| (digest, bytes(&digest))).collect()
     }
 
     fn collect_from(&self, candidates: Option<Present>) -> Result<Collected> {
@@ -185,10 +218,7 @@ impl Store {
             };
             // Leases first: who lets one go has made by then what is looked for here.
             let protected = lease::protected(&self.paths, None)?;
-            let mut in_use: BTreeSet<ChainId> =
-                self.views()?.iter().filter_map(|view| view.top).collect();
-            in_use.extend(self.snapshot_stacks()?);
-            let plan = plan(&before, &in_use, &protected, &present);
+            let plan = plan(&before, &self.in_use()?, &protected, &present);
             let mut after = before.clone();
             for chain in &plan.records {
                 after.layers.layers.remove(chain);
@@ -282,6 +312,8 @@ fn open_up(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use spec::{DiffId, ImageId, Platform};
 
     use super::*;

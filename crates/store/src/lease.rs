@@ -67,7 +67,7 @@ impl Lease {
         let Tables { images, layers } = &tables;
         let mut lines: Vec<String> =
             layers.layers.keys().map(|chain| format!("chain {chain}\n")).collect();
-        lines.extend(images.documents().keys().map(|digest| format!("blob {digest}\n")));
+        lines.extend(images.documents().iter().map(|digest| format!("blob {digest}\n")));
         self.write(&lines.concat())?;
         Ok(tables)
     }
@@ -108,15 +108,20 @@ impl Drop for Lease {
 /// Holds the store's lock until the file is dropped.
 pub(crate) fn hold(paths: &Paths, mode: Mode) -> Result<File> {
     let path = paths.lock();
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(StoreError::io("open", &path))?;
+    let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let file = match open {
+        // Who may only look can lock all the same.
+        Err(error) if is_refusal(&error) => File::open(&path).map_err(|_| error),
+        other => other,
+    };
+    let file = file.map_err(StoreError::io("open", &path))?;
     lock(&file, mode).map_err(StoreError::io("lock", &path))?;
     Ok(file)
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// All that living leases protect, one's own perhaps left out. The caller holds the store's lock

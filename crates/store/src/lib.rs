@@ -20,6 +20,7 @@ mod paths;
 mod run;
 mod snapshot;
 mod tables;
+mod trust;
 mod usage;
 mod views;
 

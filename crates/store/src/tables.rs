@@ -159,12 +159,12 @@ impl NameRecord {
 }
 
 impl Images {
-    /// Every document that images and names need, with its size where a record says it.
-    pub(crate) fn documents(&self) -> BTreeMap<Digest, Option<u64>> {
+    /// Every document that images and names need.
+    pub(crate) fn documents(&self) -> BTreeSet<Digest> {
         let manifests = self.images.values().filter_map(|record| record.manifest.as_ref());
         let indexes = self.names.values().filter_map(|name| name.index.as_ref());
-        let sized = manifests.chain(indexes).map(|kept| (kept.digest, Some(kept.size)));
-        self.images.keys().map(|id| (id.0, None)).chain(sized).collect()
+        let kept = manifests.chain(indexes).map(|kept| kept.digest);
+        self.images.keys().map(|id| id.0).chain(kept).collect()
     }
 
     /// The full names of an image, in order.
