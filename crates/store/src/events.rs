@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use spec::Timestamp;
 use sys::lock::Mode;
 
 use crate::Store;
+use crate::blobs::{identity, is_at};
 use crate::error::{Result, StoreError};
 
 /// When a journal is longer than this, it becomes the old one and a new one begins.
@@ -196,14 +197,4 @@ impl Events {
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     reader.take(LINE_BYTES).read_until(b'\n', line)?;
     Ok(line.last() == Some(&b'\n') || line.len() as u64 == LINE_BYTES)
-}
-
-/// Whether this is still the file at a path.
-fn is_at(file: &File, path: &Path) -> bool {
-    let there = fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
-    there.is_some() && identity(file) == there
-}
-
-fn identity(file: &File) -> Option<(u64, u64)> {
-    file.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
 }

@@ -110,7 +110,9 @@ pub fn plan(
         chains.iter().filter(|chain| !needed.contains(chain)).copied().collect()
     };
     let of_lease = |name: &str| {
-        protected.leases.iter().any(|lease| name.strip_prefix(lease.as_str()).is_some())
+        let awaited = crate::paths::parse_file_name(name);
+        awaited.is_some_and(|digest| protected.blobs.contains(&digest))
+            || protected.leases.iter().any(|lease| name.starts_with(lease.as_str()))
     };
     Plan {
         records: tables.layers.layers.keys().filter(|c| !needed.contains(c)).copied().collect(),

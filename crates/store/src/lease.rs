@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use spec::{ChainId, Digest};
 use sys::lock::{Mode, lock, try_lock};
@@ -32,9 +32,15 @@ pub struct Protected {
 pub struct Lease {
     id: String,
     path: PathBuf,
-    file: Mutex<File>,
+    lines: Mutex<Lines>,
     paths: Paths,
     made: AtomicU64,
+}
+
+/// A lease's file, and what it says already.
+struct Lines {
+    file: File,
+    known: BTreeSet<String>,
 }
 
 impl Lease {
@@ -50,8 +56,8 @@ impl Lease {
             .open(&path)
             .map_err(StoreError::io("create", &path))?;
         lock(&file, Mode::Exclusive).map_err(StoreError::io("lock", &path))?;
-        let file = Mutex::new(file);
-        Ok(Lease { id, path, file, paths: paths.clone(), made: AtomicU64::new(0) })
+        let lines = Mutex::new(Lines { file, known: BTreeSet::new() });
+        Ok(Lease { id, path, lines, paths: paths.clone(), made: AtomicU64::new(0) })
     }
 
     /// Protects a blob, whether it is there already or not yet, and says whether it is.
@@ -84,17 +90,29 @@ impl Lease {
     }
 
     fn protect<T>(&self, line: &str, look: impl FnOnce() -> T) -> Result<T> {
+        if self.lines().known.contains(line) {
+            return Ok(look());
+        }
         // While a reader holds the lock the collector waits, so it either sees the line or has
         // already taken away what we then find missing.
         let _shared = hold(&self.paths, Mode::Shared)?;
         self.write(line)?;
+        self.lines().known.insert(line.to_owned());
         Ok(look())
     }
 
     /// The caller holds the store's lock.
     fn write(&self, lines: &str) -> Result<()> {
-        let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        file.write_all(lines.as_bytes()).map_err(StoreError::io("write", &self.path))
+        let written = self.lines().file.write_all(lines.as_bytes());
+        written.map_err(StoreError::io("write", &self.path))
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub(crate) fn paths(&self) -> &Paths {
+        &self.paths
     }
 }
 

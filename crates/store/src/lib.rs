@@ -34,6 +34,8 @@ use serde::{Deserialize, Serialize};
 use spec::Digest;
 use sys::lock::Mode;
 
+use blobs::Awaited;
+
 pub use arrive::{Expected, Unpacked};
 pub use blobs::{Arrived, DOCUMENT_BYTES, Durability, Ingest};
 pub use check::{CheckReport, Fault};
@@ -241,7 +243,8 @@ impl Store {
         Ok(file)
     }
 
-    /// Keeps a blob that must have this digest and size.
+    /// Keeps a blob that must have this digest and size. If somebody else is writing the same one,
+    /// waits for that and leaves `source` unread.
     pub fn put_blob(
         &self,
         lease: &Lease,
@@ -249,16 +252,24 @@ impl Store {
         size: Option<u64>,
         source: &mut dyn Read,
     ) -> Result<Arrived> {
-        lease.protect_blob(wanted)?;
-        let mut ingest = Ingest::create(lease.aside(), wanted.algorithm())?;
+        let blob = self.paths.blob(wanted);
+        let right_size = |got: u64| match size {
+            Some(expected) if expected != got => {
+                Err(StoreError::WrongSize { wanted: *wanted, got, expected })
+            }
+            _ => Ok(()),
+        };
+        let Awaited::Ours(mut ingest) = Awaited::begin(lease, wanted)? else {
+            let bytes = fs::metadata(&blob).map_err(StoreError::io("read", &blob))?.len();
+            right_size(bytes)?;
+            blobs::make_durable(&self.paths, wanted)?;
+            return Ok(Arrived { digest: *wanted, bytes });
+        };
         // One byte too many is enough to know that it is wrong.
         let limit = size.map_or(u64::MAX, |size| size.saturating_add(1));
-        ingest.take_all(source, limit).map_err(StoreError::io("write", self.paths.blob(wanted)))?;
+        ingest.take_all(source, limit).map_err(StoreError::io("write", &blob))?;
         let arrived = ingest.arrived();
-        if size.is_some_and(|size| size != arrived.bytes) {
-            let (wanted, expected) = (*wanted, size.unwrap_or_default());
-            return Err(StoreError::WrongSize { wanted, got: arrived.bytes, expected });
-        }
+        right_size(arrived.bytes)?;
         if arrived.digest != *wanted {
             return Err(StoreError::WrongBytes { wanted: *wanted, got: arrived.digest });
         }
