@@ -220,12 +220,17 @@ impl Store {
             };
             // Leases first: who lets one go has made by then what is looked for here.
             let protected = lease::protected(&self.paths, None)?;
-            let plan = plan(&before, &self.in_use()?, &protected, &present);
+            let in_use = self.in_use()?;
+            let plan = plan(&before, &in_use, &protected, &present);
             let mut after = before.clone();
             for chain in &plan.records {
                 after.layers.layers.remove(chain);
             }
             after.write(&before, &self.paths)?;
+            if everything {
+                let needed = in_use.iter().chain(&protected.chains).copied();
+                self.unmount_idle(&before.layers.closure(needed))?;
+            }
             collected.layers = plan.records.clone();
             self.carry_out(&plan, &mut collected)?
         };

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -15,7 +15,10 @@ use sys::lock::{Mode, lock, try_lock};
 
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
-use crate::tables::Tables;
+use crate::tables::{Tables, read_limited};
+
+/// Room for a line about each of half a million layers.
+const LEASE_BYTES: u64 = 64 << 20;
 
 /// What nobody may collect now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,7 +153,7 @@ pub(crate) fn protected(paths: &Paths, own: Option<&Lease>) -> Result<Protected>
     for entry in fs::read_dir(&folder).map_err(StoreError::io("list", &folder))? {
         let entry = entry.map_err(StoreError::io("list", &folder))?;
         let path = entry.path();
-        let mut file = match File::open(&path) {
+        let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => other.map_err(StoreError::io("open", &path))?,
         };
@@ -164,9 +167,8 @@ pub(crate) fn protected(paths: &Paths, own: Option<&Lease>) -> Result<Protected>
         if is_own {
             continue;
         }
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(StoreError::io("read", &path))?;
-        protected.take_lines(&text);
+        let text = read_limited(&path, LEASE_BYTES)?.unwrap_or_default();
+        protected.take_lines(&String::from_utf8_lossy(&text));
     }
     Ok(protected)
 }

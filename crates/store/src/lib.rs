@@ -49,7 +49,7 @@ pub use snapshot::{Snapshot, TopUsage};
 pub use tables::{
     ImageRecord, Images, LayerBlob, LayerRecord, Layers, ManifestRef, NameRecord, Tables,
 };
-pub use usage::{ImageUsage, Usage};
+pub use usage::{ImageUsage, TopShare, Usage};
 pub use views::View;
 
 /// The version of the format on disk that this mica writes.
@@ -96,6 +96,8 @@ pub struct Store {
 
 /// The file that makes a folder a store.
 const FORMAT_FILE: &str = "format.json";
+/// Whatever a newer mica writes there, it is not more.
+const FORMAT_BYTES: u64 = 1 << 20;
 
 impl Store {
     /// Whether there is a store in a folder.
@@ -106,10 +108,9 @@ impl Store {
     /// Opens a store, and makes it first if there is none.
     pub fn open(settings: Settings) -> Result<Store> {
         let path = settings.root.join(FORMAT_FILE);
-        let format: Format = match fs::read(&path) {
-            Ok(bytes) => parse_format(&settings, &bytes)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&settings)?,
-            Err(error) => return Err(StoreError::io("read", &path)(error)),
+        let format: Format = match tables::read_limited(&path, FORMAT_BYTES)? {
+            Some(bytes) => parse_format(&settings, &bytes)?,
+            None => create(&settings)?,
         };
         if let Some(asked) = settings.driver.filter(|asked| *asked != format.driver) {
             let (root, kept) = (settings.root, format.driver);
@@ -306,11 +307,9 @@ fn create(settings: &Settings) -> Result<Format> {
         paths::create_private(&folder)?;
     }
     let _alone = lease::hold(&paths, Mode::Exclusive)?;
-    match fs::read(paths.format()) {
+    if let Some(bytes) = tables::read_limited(&paths.format(), FORMAT_BYTES)? {
         // Somebody else was quicker; perhaps a newer mica, whose store must not be written over.
-        Ok(bytes) => return parse_format(settings, &bytes),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(StoreError::io("read", paths.format())(error)),
+        return parse_format(settings, &bytes);
     }
     let blobs = paths.blobs();
     sys::fs::sync_folder(&blobs).map_err(StoreError::io("sync", blobs))?;

@@ -63,7 +63,7 @@ fn a_removal_leaves_nothing_for_a_full_collection() {
     };
     let gzip = Layer::new().file("packed", "content").compressed("gzip");
     let tars = [tar("a"), gzip.unwrap_or_else(|| tar("packed"))];
-    let (id, top) = scratch.add_image("image", &tars).unwrap();
+    let (id, _) = scratch.add_image("image", &tars).unwrap();
     let (other, _) = scratch.add_image("other", &[tar("a")]).unwrap();
     let (manifest, index, old) = (keep(b"manifest"), keep(b"index"), keep(b"an older index"));
     let named = |images: &mut store::Images, index: &store::ManifestRef| {
@@ -83,7 +83,6 @@ fn a_removal_leaves_nothing_for_a_full_collection() {
     scratch.store.remove_images::<_, store::StoreError>(change).unwrap();
     assert!(!scratch.store.has_blob(&old.1.digest), "the name has another index now");
     drop(index.0);
-    drop(scratch.view(top).unwrap());
     for id in [id, other] {
         scratch.remove_image(id).unwrap();
         let left = scratch.store.present().unwrap();
