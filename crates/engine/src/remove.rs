@@ -39,6 +39,8 @@ pub struct PruneImages {
     pub all: bool,
     /// Only images that match all of these.
     pub filters: Vec<ImageFilter>,
+    /// Also the compressed form of layers that are kept plain too.
+    pub compressed: bool,
 }
 
 /// What pruning did.
@@ -127,7 +129,10 @@ impl Engine {
         }
         removed.extend(deleted_layers(&tables, &gone, &collected));
         let rest = self.store.collect()?;
-        let bytes = collected.bytes + rest.bytes;
+        let mut bytes = collected.bytes + rest.bytes;
+        if request.compressed {
+            bytes += self.store.evict_blobs()?.bytes;
+        }
         self.store.record_event("image", "prune", "", &[("reclaimed", &bytes.to_string())]);
         Ok(Pruned { removed, bytes })
     }

@@ -184,6 +184,35 @@ impl Store {
         Ok((result, self.collect_from(Some(present))?))
     }
 
+    /// Lets go of the compressed blobs of layers that are kept plain too. Their images stay what they
+    /// are, but leave with layers of other digests, and so with another manifest than they came
+    /// with.
+    pub fn evict_blobs(&self) -> Result<Collected> {
+        if !self.driver.keeps_tar() {
+            return Ok(Collected::default());
+        }
+        // The tar is all that is left then, so it must be on disk, and known to be.
+        self.settle()?;
+        let mut present = Present::default();
+        self.change::<_, StoreError>(|tables| {
+            let layers = &mut tables.layers.layers;
+            let needed: BTreeSet<Digest> = layers
+                .values()
+                .filter(|record| record.unsynced.is_some() || !self.has_blob(&record.diff.0))
+                .filter_map(|record| Some(record.blob.as_ref()?.digest))
+                .collect();
+            for record in layers.values_mut() {
+                if let Some(blob) = record.blob.take_if(|blob| !needed.contains(&blob.digest)) {
+                    present.blobs.push((blob.digest, blob.bytes));
+                }
+            }
+            Ok(())
+        })?;
+        present.blobs.sort();
+        present.blobs.dedup();
+        self.collect_from(Some(present))
+    }
+
     /// The stacks that mounted views and snapshots stand on.
     pub(crate) fn in_use(&self) -> Result<BTreeSet<ChainId>> {
         let views = self.views()?.into_iter().filter_map(|view| view.top);
