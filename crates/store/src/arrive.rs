@@ -10,7 +10,7 @@ use image::tree::LayerTree;
 use spec::{Algorithm, DiffId, Digest};
 
 use crate::Store;
-use crate::blobs::{Arrived, Awaited, Durability, Ingest};
+use crate::blobs::{Arrived, Durability, Ingest};
 use crate::driver::UnpackedFolder;
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
@@ -219,11 +219,10 @@ impl Arriving {
         let (ingest, turn) = match known.filter(|known| known.algorithm() == algorithm) {
             _ if !wanted => (Ingest::nowhere(algorithm), false),
             None => (Ingest::create(lease.aside(), algorithm)?, false),
-            Some(digest) => match Awaited::begin(lease, &digest)? {
-                Awaited::Ours(ingest) => (ingest, true),
-                // The bytes are here; what is in them is read all the same.
-                Awaited::Here => (Ingest::nowhere(algorithm), true),
-            },
+            // If the bytes are here, what is in them is read all the same.
+            Some(digest) => {
+                (Ingest::awaited(lease, &digest)?.unwrap_or(Ingest::nowhere(algorithm)), true)
+            }
         };
         Ok(Arriving { ingest, turn })
     }

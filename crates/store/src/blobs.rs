@@ -102,53 +102,6 @@ pub enum Durability {
     Lazy,
 }
 
-/// A blob whose digest is known before it arrives.
-pub(crate) enum Awaited {
-    /// It is ours to write.
-    Ours(Ingest),
-    /// Somebody wrote it while we waited.
-    Here,
-}
-
-impl Awaited {
-    /// Protects the blob and takes its turn, or waits for the one who has it.
-    pub(crate) fn begin(lease: &Lease, digest: &Digest) -> Result<Awaited> {
-        lease.protect_blob(digest)?;
-        let mut aside = Aside::create(lease.aside())?;
-        let turn = lease.paths().turn(digest);
-        let failed = |error: io::Error| StoreError::io("wait for", &turn)(error);
-        // Nobody else knows this file yet: it is locked before it can be waited for.
-        lock(&aside.file, Mode::Exclusive).map_err(failed)?;
-        loop {
-            match renameat_with(CWD, &aside.path, CWD, &turn, RenameFlags::NOREPLACE) {
-                Ok(()) => {
-                    aside.path = turn;
-                    break;
-                }
-                Err(Errno::EXIST) => {}
-                // Not every file system can do this; then it is written twice.
-                Err(Errno::INVAL | Errno::NOSYS) => break,
-                Err(error) => return Err(failed(error.into())),
-            }
-            let other = match File::open(&turn) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                other => other.map_err(failed)?,
-            };
-            if !wait_for(&other).map_err(failed)? {
-                break;
-            }
-            if is_at(&other, &turn) {
-                // Its maker died.
-                fs::remove_file(&turn).map_err(failed)?;
-            } else if is_at(&other, &lease.paths().blob(digest)) {
-                return Ok(Awaited::Here);
-            }
-        }
-        let hasher = Hasher::new(digest.algorithm());
-        Ok(Awaited::Ours(Ingest { hasher, bytes: 0, aside: Some(aside) }))
-    }
-}
-
 /// Waits until a file's maker has finished or died; not for one that stands still.
 fn wait_for(file: &File) -> io::Result<bool> {
     let (mut length, mut since) = (0, Instant::now());
@@ -181,6 +134,44 @@ impl Ingest {
     pub(crate) fn create(path: PathBuf, algorithm: Algorithm) -> Result<Ingest> {
         let aside = Some(Aside::create(path)?);
         Ok(Ingest { hasher: Hasher::new(algorithm), bytes: 0, aside })
+    }
+
+    /// Starts a blob whose digest is known, protects it, and takes its turn; or waits for the one
+    /// who has it. Nothing if that one has written it.
+    pub(crate) fn awaited(lease: &Lease, digest: &Digest) -> Result<Option<Ingest>> {
+        lease.protect_blob(digest)?;
+        let mut aside = Aside::create(lease.aside())?;
+        let turn = lease.paths().turn(digest);
+        let failed = |error: io::Error| StoreError::io("wait for", &turn)(error);
+        // Nobody else knows this file yet: it is locked before it can be waited for.
+        lock(&aside.file, Mode::Exclusive).map_err(failed)?;
+        loop {
+            match renameat_with(CWD, &aside.path, CWD, &turn, RenameFlags::NOREPLACE) {
+                Ok(()) => {
+                    aside.path = turn;
+                    break;
+                }
+                Err(Errno::EXIST) => {}
+                // Not every file system can do this; then it is written twice.
+                Err(Errno::INVAL | Errno::NOSYS) => break,
+                Err(error) => return Err(failed(error.into())),
+            }
+            let other = match File::open(&turn) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other.map_err(failed)?,
+            };
+            if !wait_for(&other).map_err(failed)? {
+                break;
+            }
+            if is_at(&other, &turn) {
+                // Its maker died.
+                fs::remove_file(&turn).map_err(failed)?;
+            } else if is_at(&other, &lease.paths().blob(digest)) {
+                return Ok(None);
+            }
+        }
+        let hasher = Hasher::new(digest.algorithm());
+        Ok(Some(Ingest { hasher, bytes: 0, aside: Some(aside) }))
     }
 
     /// Hashes and counts without keeping.

@@ -34,8 +34,6 @@ use serde::{Deserialize, Serialize};
 use spec::Digest;
 use sys::lock::Mode;
 
-use blobs::Awaited;
-
 pub use arrive::{Expected, Unpacked};
 pub use blobs::{Arrived, DOCUMENT_BYTES, Durability, Ingest};
 pub use check::{CheckReport, Fault};
@@ -260,7 +258,7 @@ impl Store {
             }
             _ => Ok(()),
         };
-        let Awaited::Ours(mut ingest) = Awaited::begin(lease, wanted)? else {
+        let Some(mut ingest) = Ingest::awaited(lease, wanted)? else {
             let bytes = fs::metadata(&blob).map_err(StoreError::io("read", &blob))?.len();
             right_size(bytes)?;
             blobs::make_durable(&self.paths, wanted)?;
