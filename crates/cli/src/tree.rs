@@ -549,6 +549,7 @@ static SYSTEM_PRUNE: Cmd = Command {
         FORCE,
         FORMAT_JSON,
         Flag::bool("volumes", "Prune anonymous volumes"),
+        Flag::bool("compressed", "Also remove the compressed form of layers that are kept plain"),
     ]],
     action: Some(run::prune::system),
     ..Command::BLANK
