@@ -34,14 +34,19 @@ impl Context {
         &self.invocation.matches
     }
 
+    /// The flags before the command.
+    pub(crate) fn globals(&self) -> &Matches {
+        &self.invocation.globals
+    }
+
+    /// The whole environment.
+    pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
     /// The words after the flags.
     pub(crate) fn names(&self) -> &[String] {
         self.invocation.matches.positionals()
-    }
-
-    /// All variables of the environment.
-    pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
-        &self.environment
     }
 
     /// A variable of the environment.

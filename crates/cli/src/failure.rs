@@ -44,6 +44,11 @@ impl Failure {
         self.lines.first().map_or("", String::as_str)
     }
 
+    /// Its exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.code
+    }
+
     /// Prints it and gives the exit code.
     pub(crate) fn tell(&self, ui: &Ui) -> u8 {
         self.lines.iter().for_each(|line| ui.warn(line));

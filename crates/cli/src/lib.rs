@@ -27,7 +27,15 @@ const PROGRAM: &str = "mica";
 /// Runs the command line `arguments` (without the program's own name).
 pub fn run(arguments: &[String], environment: BTreeMap<String, String>) -> ExitCode {
     let ui = Ui::new(&environment);
-    let code = match parse(&ROOT, PROGRAM, arguments) {
+    // Callers put flags of their own between the runtime and its command, so it is a tree of its
+    // own.
+    let (root, program, arguments) = match arguments.split_first() {
+        Some((word, rest)) if word == commands::runtime::ROOT.name => {
+            (&commands::runtime::ROOT, commands::runtime::PROGRAM, rest)
+        }
+        _ => (&ROOT, PROGRAM, arguments),
+    };
+    let code = match parse(root, program, arguments) {
         Ok(Parsed::Run(invocation)) => {
             invocation.warnings.iter().for_each(|line| ui.warn(line));
             let action = invocation.action;
@@ -39,7 +47,7 @@ pub fn run(arguments: &[String], environment: BTreeMap<String, String>) -> ExitC
         }
         Ok(Parsed::Help { path, asked, warnings }) => {
             warnings.iter().for_each(|line| ui.warn(line));
-            let help = render_help(&path, PROGRAM, ui.width());
+            let help = render_help(&path, program, ui.width());
             if asked {
                 ui.print(&help)
             } else {
@@ -63,6 +71,8 @@ pub fn run(arguments: &[String], environment: BTreeMap<String, String>) -> ExitC
 mod tests {
     #[test]
     fn the_tree_of_commands_is_sound() {
-        assert_eq!(super::args::problems(&super::ROOT), Vec::<String>::new());
+        for root in [&super::ROOT, &super::commands::runtime::ROOT] {
+            assert_eq!(super::args::problems(root), Vec::<String>::new());
+        }
     }
 }

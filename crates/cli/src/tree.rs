@@ -1,6 +1,7 @@
 //! The tree of commands: docker's, and what is beyond it.
 
 mod create;
+mod running;
 mod volumes;
 
 use crate::args::{Arity, Command, Complete, Flag};
@@ -80,6 +81,18 @@ pub(crate) static ROOT: Cmd = Command {
         &COMPLETION,
         &CREATE,
         &EVENTS,
+        &running::RUN,
+        &running::EXEC,
+        &running::ATTACH,
+        &running::KILL,
+        &running::LOGS,
+        &running::PAUSE,
+        &running::RESTART,
+        &running::START,
+        &running::STOP,
+        &running::UNPAUSE,
+        &running::WAIT,
+        &running::WATCH,
         &HISTORY,
         &IMPORT,
         &INSPECT,
@@ -97,7 +110,20 @@ static CONTAINER: Cmd = Command {
     name: "container",
     usage: "COMMAND",
     about: "Manage containers",
-    sub: &[&CONTAINER_CREATE],
+    sub: &[
+        &running::CONTAINER_ATTACH,
+        &CONTAINER_CREATE,
+        &running::CONTAINER_EXEC,
+        &running::CONTAINER_KILL,
+        &running::CONTAINER_LOGS,
+        &running::CONTAINER_PAUSE,
+        &running::CONTAINER_RESTART,
+        &running::CONTAINER_RUN,
+        &running::CONTAINER_START,
+        &running::CONTAINER_STOP,
+        &running::CONTAINER_UNPAUSE,
+        &running::CONTAINER_WAIT,
+    ],
     ..Command::BLANK
 };
 
@@ -523,6 +549,7 @@ static SYSTEM_PRUNE: Cmd = Command {
         FORCE,
         FORMAT_JSON,
         Flag::bool("volumes", "Prune anonymous volumes"),
+        Flag::bool("compressed", "Also remove the compressed form of layers that are kept plain"),
     ]],
     action: Some(run::prune::system),
     ..Command::BLANK

@@ -46,6 +46,16 @@ pub enum EngineError {
     NoPlatform { name: String, wanted: String },
     #[error("the archive has no image {name}; it has {known}")]
     NotInArchive { name: String, known: String },
+    #[error("{0}")]
+    Start(String),
+    #[error("container {0} is not running")]
+    NotRunning(String),
+    #[error("{message}")]
+    Monitor { message: String, failure: Box<runtime::failure::Failure> },
+    #[error(transparent)]
+    Network(#[from] network::NetworkError),
+    #[error(transparent)]
+    Runtime(#[from] runtime::RuntimeError),
     #[error("No such container: {0}")]
     NoSuchContainer(String),
     #[error("multiple IDs found with provided prefix: {0}")]
@@ -103,6 +113,9 @@ impl EngineError {
         use EngineError as E;
         match self {
             E::NoSuchImage(_) | E::NoReference(_) | E::NoPath { .. } => Kind::NotFound,
+            E::Start(_) => Kind::Other,
+            E::NotRunning(_) => Kind::Conflict,
+            E::Monitor { .. } | E::Network(_) | E::Runtime(_) => Kind::Other,
             E::NoSuchContainer(_) | E::NoSuchVolume(_) => Kind::NotFound,
             E::NameTaken { .. } | E::VolumeInUse { .. } => Kind::Conflict,
             E::AmbiguousContainer(_) | E::ContainerName(_) | E::SameName => Kind::InvalidInput,
@@ -137,6 +150,9 @@ impl EngineError {
             E::NoSuchImage(_)
                 | E::NoSuchContainer(_)
                 | E::NoSuchVolume(_)
+                | E::Start(_)
+                | E::NotRunning(_)
+                | E::Monitor { .. }
                 | E::AmbiguousContainer(_)
                 | E::ContainerName(_)
                 | E::NameTaken { .. }

@@ -73,7 +73,8 @@ impl Engine {
         let chain = ChainId::extend(None, diff);
         // Protected first and looked for then: what is there now stays there.
         lease.protect_chain(&chain)?;
-        let layers = self.store.tables()?.layers;
+        let mut layers = self.store.tables()?.layers;
+        self.store.keep_fit(&mut layers, [diff])?;
         let layer = match layers.layers.get(&chain) {
             Some(_) => None,
             None => Some(self.store.adopt_layer(&lease, unpacked, None, &layers)?),

@@ -25,7 +25,10 @@ mod system;
 mod tag;
 mod volume;
 
-pub use container::{ContainerRecord, Containers, CreateContainer, Created, Pull};
+pub use container::{
+    ContainerLog, ContainerRecord, Containers, CreateContainer, Created, ExecProcess, Pull,
+    Starting, WATCH_COMMAND, inherited_connection,
+};
 pub use error::{EngineError, Kind, Result};
 pub use family::{Family, Member};
 pub use filter::ImageFilter;

@@ -125,6 +125,8 @@ impl Engine {
         self.protect_all(lease, images)?;
         // Looked at only now: what is here and protected stays.
         let mut layers = self.store.tables()?.layers;
+        let diffs = images.iter().flat_map(|image| &image.config.rootfs.diff_ids);
+        self.store.keep_fit(&mut layers, diffs.copied())?;
         let mut wanted: Vec<&BundledLayer> = Vec::new();
         for layer in images.iter().flat_map(|image| &image.layers) {
             let known =

@@ -270,7 +270,7 @@ impl Engine {
     /// An image's merged tree, with the stacks of its layers, bottom first.
     fn merged(&self, tables: &Tables, name: &str) -> Result<(ImageId, Merged, Vec<ChainId>)> {
         let id = find(&tables.images, name)?.id;
-        let stack = tables.layers.stack(tables.images.images[&id].top)?;
+        let stack = self.store.fit(tables.images.images[&id].top, &tables.layers)?;
         let chains: Vec<ChainId> = stack.iter().map(|(chain, _)| *chain).collect();
         let indexes = chains.iter().map(|chain| self.store.open_index(chain));
         let merged = Merged::new(indexes.collect::<Result<_, StoreError>>()?);

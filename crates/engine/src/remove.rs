@@ -39,6 +39,8 @@ pub struct PruneImages {
     pub all: bool,
     /// Only images that match all of these.
     pub filters: Vec<ImageFilter>,
+    /// Also the compressed form of layers that are kept plain too.
+    pub compressed: bool,
 }
 
 /// What pruning did.
@@ -62,7 +64,7 @@ impl Engine {
             image = Some(found.id);
             let removed = untag(images, &found, request)?;
             if is_referenced(images, found.id) {
-                return Ok::<_, EngineError>(((removed, Vec::new()), Vec::new()));
+                return Ok::<_, EngineError>((removed, Vec::new()));
             }
             if let Some((_, path)) = views.iter().find(|(id, _)| *id == found.id) {
                 if !request.force {
@@ -72,7 +74,7 @@ impl Engine {
                 unmount = Some(found.id);
             }
             let gone = delete(images, found.id, request)?;
-            Ok(((removed, gone.clone()), gone))
+            Ok((removed, gone))
         })?;
         if let Some(id) = unmount {
             self.store.unmount_view(id, true)?;
@@ -119,7 +121,7 @@ impl Engine {
                 images.images.remove(id);
                 gone.push(*id);
             }
-            Ok::<_, EngineError>(((removed, gone.clone()), gone))
+            Ok::<_, EngineError>((removed, gone))
         })?;
         for id in &gone {
             removed.push(Removed::Deleted(id.to_string()));
@@ -127,7 +129,10 @@ impl Engine {
         }
         removed.extend(deleted_layers(&tables, &gone, &collected));
         let rest = self.store.collect()?;
-        let bytes = collected.bytes + rest.bytes;
+        let mut bytes = collected.bytes + rest.bytes;
+        if request.compressed {
+            bytes += self.store.evict_blobs()?.bytes;
+        }
         self.store.record_event("image", "prune", "", &[("reclaimed", &bytes.to_string())]);
         Ok(Pruned { removed, bytes })
     }

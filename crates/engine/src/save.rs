@@ -116,7 +116,7 @@ impl Engine {
     ) -> Result<ArchiveImage> {
         let config_bytes = self.store.read_document(&id.0)?;
         let platform = ImageConfig::parse(&config_bytes).map_err(EngineError::Config)?.platform();
-        let stack = tables.layers.stack(record.top)?;
+        let stack = self.store.fit(record.top, &tables.layers)?;
         if let Some(manifest) = &record.manifest {
             let bytes = self.store.read_document(&manifest.digest)?;
             if let Ok(Document::Manifest(own)) = Document::parse(&bytes)

@@ -111,6 +111,11 @@ impl Settings {
         Ok(Settings { data_root, run_root, storage_driver, log_level, limits })
     }
 
+    /// Whether this is the store that everybody on the host uses.
+    pub(crate) fn is_default_root(&self) -> bool {
+        self.data_root == Path::new(SYSTEM_DATA_ROOT)
+    }
+
     pub(crate) fn store(&self) -> store::Settings {
         store::Settings {
             root: self.data_root.clone(),
@@ -122,13 +127,16 @@ impl Settings {
     }
 }
 
+/// The data root of the system's own store.
+const SYSTEM_DATA_ROOT: &str = "/var/lib/mica";
+
 fn sys_is_root() -> bool {
     store::is_root()
 }
 
 fn default_data_root(root: bool, environment: &BTreeMap<String, String>) -> PathBuf {
     if root {
-        return PathBuf::from("/var/lib/mica");
+        return PathBuf::from(SYSTEM_DATA_ROOT);
     }
     folder_of(environment, "XDG_DATA_HOME", ".local/share").join("mica")
 }

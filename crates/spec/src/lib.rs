@@ -3,6 +3,7 @@
 //! The ground of the house. Nothing here opens a file, a socket or a process: bytes and text come
 //! in, checked types go out. Each file holds one subject.
 
+pub mod bundle;
 mod change;
 mod config;
 mod container_id;

@@ -10,7 +10,7 @@ use image::tree::LayerTree;
 use spec::{Algorithm, DiffId, Digest};
 
 use crate::Store;
-use crate::blobs::{Arrived, Ingest};
+use crate::blobs::{Arrived, Durability, Ingest};
 use crate::driver::UnpackedFolder;
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
@@ -33,10 +33,12 @@ pub struct Unpacked {
     pub(crate) bytes: u64,
     stored: Arrived,
     compressed: bool,
+    /// Whether the compressed bytes are kept.
+    keeps_blob: bool,
     pub(crate) tree: LayerTree,
-    /// The plain tar, if it is to be kept.
+    /// What is kept and has no name yet: the plain tar.
     pub(crate) tar: Option<Ingest>,
-    /// The compressed bytes, if they are to be kept.
+    /// Likewise the compressed bytes.
     pub(crate) blob: Option<Ingest>,
     pub(crate) folder: Option<UnpackedFolder>,
 }
@@ -70,7 +72,7 @@ impl Unpacked {
     /// The compressed form that its record will name.
     pub(crate) fn kept_blob(&self) -> Option<LayerBlob> {
         let Arrived { digest, bytes } = self.stored;
-        self.blob.as_ref().map(|_| LayerBlob { digest, bytes })
+        self.keeps_blob.then_some(LayerBlob { digest, bytes })
     }
 }
 
@@ -114,10 +116,14 @@ impl Store {
         };
         let rehash = other(expected.diff.map(|diff| diff.0), plain.digest)
             || other(expected.blob, unpacked.stored.digest);
-        let kept = unpacked.blob.as_ref().or(unpacked.tar.as_ref()).and_then(Ingest::file);
-        if let (true, Some(file)) = (rehash, kept) {
+        if rehash {
             let root = self.paths().root();
-            let mut file = file.try_clone().map_err(StoreError::io("read a layer in", root))?;
+            let kept = unpacked.blob.as_ref().or(unpacked.tar.as_ref()).and_then(Ingest::file);
+            let mut file = match kept {
+                Some(file) => file.try_clone().map_err(StoreError::io("read a layer in", root))?,
+                None if unpacked.keeps_blob => self.open_blob(&unpacked.stored.digest)?,
+                None => self.open_blob(&unpacked.diff.0)?,
+            };
             file.rewind().map_err(StoreError::io("read a layer in", root))?;
             return self.unpack_layer(lease, &mut file, expected);
         }
@@ -138,10 +144,6 @@ impl Store {
         let mut peeked = peeked.map_err(StoreError::io("read a layer into", root))?;
         let codec = Codec::detect(peeked.head());
         let compressed = codec != Codec::None;
-        let begin = |wanted: bool, algorithm| match wanted {
-            true => Ingest::create(lease.aside(), algorithm),
-            false => Ok(Ingest::nowhere(algorithm)),
-        };
         // What no image can name is not worth keeping; then the plain tar is all there is.
         let keeps_blob = keep == Keep::All && matches!(codec, Codec::Gzip | Codec::Zstd);
         let keeps_tar = match keep {
@@ -151,19 +153,26 @@ impl Store {
         };
         let blob_algorithm = expected.blob.map_or(Algorithm::Sha256, |blob| blob.algorithm());
         let diff_algorithm = expected.diff.map_or(Algorithm::Sha256, |diff| diff.0.algorithm());
-        let mut stored = begin(keeps_blob, blob_algorithm)?;
-        let mut plain = begin(keeps_tar, diff_algorithm)?;
+        // Of plain bytes, one digest is as good as the other.
+        let plain_blob = expected.blob.filter(|_| !compressed);
+        let tar = expected.diff.map(|diff| diff.0).or(plain_blob);
+        // A form that is being mended must not appear before the others are ready.
+        let known = |digest: Option<Digest>| digest.filter(|_| keep == Keep::All);
+        // Compressed first and plain second, for all who take turns: nobody waits in a ring.
+        let mut stored = Arriving::begin(lease, keeps_blob, blob_algorithm, known(expected.blob))?;
+        let mut plain = Arriving::begin(lease, keeps_tar, diff_algorithm, known(tar))?;
         let mut folder = self.driver().begin(&lease.aside())?;
         let files = folder.as_mut().map(|folder| &mut folder.sink as _);
         let read = match compressed {
             true => {
-                let taps = Taps { stored: &mut stored, plain: &mut plain };
+                let taps = Taps { stored: &mut stored.ingest, plain: &mut plain.ingest };
                 read_layer(&mut peeked, codec, taps, files, self.limits())
             }
             false => {
                 // Plain bytes are both; they are hashed twice only if two hashes are asked for.
                 let twice = blob_algorithm != diff_algorithm;
-                let mut both = Both { one: &mut plain, two: twice.then_some(&mut stored) };
+                let two = twice.then_some(&mut stored.ingest);
+                let mut both = Both { one: &mut plain.ingest, two };
                 let taps = Taps { stored: &mut both, plain: &mut Ingest::nowhere(diff_algorithm) };
                 read_layer(&mut peeked, codec, taps, files, self.limits())
             }
@@ -171,25 +180,59 @@ impl Store {
         drop(peeked);
         source.check(&expected)?;
         let tree = read.map_err(StoreError::Layer)?;
-        let arrived = plain.arrived();
+        let arrived = plain.ingest.arrived();
         let came = match compressed || blob_algorithm != diff_algorithm {
-            true => stored.arrived(),
+            true => stored.ingest.arrived(),
             false => arrived,
         };
         check(&expected, compressed, came, arrived)?;
-        let kept = |ingest: Ingest| ingest.file().is_some().then_some(ingest);
         let Arrived { digest, bytes } = arrived;
-        let (tar, blob) = (kept(plain), kept(stored));
+        let (tar, blob) = (plain.kept(self)?, stored.kept(self)?);
         Ok(Unpacked {
             diff: DiffId(digest),
             bytes,
             stored: came,
             compressed,
+            keeps_blob,
             tree,
             tar,
             blob,
             folder,
         })
+    }
+}
+
+/// One form of a layer on its way in.
+struct Arriving {
+    ingest: Ingest,
+    /// Whether others wait for it.
+    turn: bool,
+}
+
+impl Arriving {
+    fn begin(
+        lease: &Lease,
+        wanted: bool,
+        algorithm: Algorithm,
+        known: Option<Digest>,
+    ) -> Result<Arriving> {
+        let (ingest, turn) = match known.filter(|known| known.algorithm() == algorithm) {
+            _ if !wanted => (Ingest::nowhere(algorithm), false),
+            None => (Ingest::create(lease.aside(), algorithm)?, false),
+            // If the bytes are here, what is in them is read all the same.
+            Some(digest) => {
+                (Ingest::awaited(lease, &digest)?.unwrap_or(Ingest::nowhere(algorithm)), true)
+            }
+        };
+        Ok(Arriving { ingest, turn })
+    }
+
+    /// What is kept and gets its name only with the layer. Who is waited for gives the name now.
+    fn kept(self, store: &Store) -> Result<Option<Ingest>> {
+        if !self.turn {
+            return Ok(self.ingest.file().is_some().then_some(self.ingest));
+        }
+        self.ingest.commit(store.paths(), Durability::Lazy).map(|_| None)
     }
 }
 

@@ -1,13 +1,24 @@
 //! Blobs under their digest, and blobs on their way in.
+//!
+//! A blob that arrives twice at once is written once, if its digest is known beforehand: the file
+//! of whoever is first stands in `ingest/` under the digest, locked for as long as its maker lives,
+//! and others wait for it. If the digest is known only when all bytes have passed, as of a tar that
+//! is imported, each writes its own file, and the last one to be whole stays.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use image::stream::Tap;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use spec::{Algorithm, Digest, Hasher};
+use sys::lock::{Mode, lock, try_lock};
 
 use crate::error::{Result, StoreError};
+use crate::lease::Lease;
 use crate::paths::Paths;
 
 /// A document (manifest, index, configuration) is read into memory whole; this is as much as we
@@ -16,6 +27,11 @@ pub const DOCUMENT_BYTES: u64 = 8 << 20;
 
 /// How much is copied at once.
 const COPY_BYTES: usize = 256 << 10;
+
+/// Who has written nothing for so long is not waited for: perhaps it waits for us.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a maker is looked at.
+const GLANCE: Duration = Duration::from_millis(10);
 
 /// A blob on its way in: hashed and counted as it is written, invisible until committed, gone when
 /// dropped.
@@ -29,6 +45,7 @@ pub struct Ingest {
 pub(crate) struct Aside {
     file: File,
     path: PathBuf,
+    published: bool,
 }
 
 impl Aside {
@@ -39,7 +56,7 @@ impl Aside {
             .create_new(true)
             .open(&path)
             .map_err(StoreError::io("create", &path))?;
-        Ok(Aside { file, path })
+        Ok(Aside { file, path, published: false })
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -51,15 +68,19 @@ impl Aside {
     }
 
     /// Gives it its name; what had that name before goes.
-    pub(crate) fn publish(self, target: &Path) -> Result<()> {
-        fs::rename(&self.path, target).map_err(StoreError::io("rename", &self.path))
+    pub(crate) fn publish(mut self, target: &Path) -> Result<()> {
+        fs::rename(&self.path, target).map_err(StoreError::io("rename", &self.path))?;
+        self.published = true;
+        Ok(())
     }
 }
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        // Once committed the name is gone already; else nobody will miss the file.
-        let _ = fs::remove_file(&self.path);
+        // Published, the name is another's by now; else nobody will miss the file.
+        if !self.published {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -81,11 +102,76 @@ pub enum Durability {
     Lazy,
 }
 
+/// Waits until a file's maker has finished or died; not for one that stands still.
+fn wait_for(file: &File) -> io::Result<bool> {
+    let (mut length, mut since) = (0, Instant::now());
+    while !try_lock(file, Mode::Exclusive)? {
+        let now = file.metadata()?.len();
+        if now != length {
+            (length, since) = (now, Instant::now());
+        }
+        if since.elapsed() > PATIENCE {
+            return Ok(false);
+        }
+        std::thread::sleep(GLANCE);
+    }
+    Ok(true)
+}
+
+/// Whether this is still the file at a path.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    let there = fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    there.is_some() && identity(file) == there
+}
+
+/// What tells a file from all others.
+pub(crate) fn identity(file: &File) -> Option<(u64, u64)> {
+    file.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
 impl Ingest {
     /// Starts a blob in a file of its own.
     pub(crate) fn create(path: PathBuf, algorithm: Algorithm) -> Result<Ingest> {
         let aside = Some(Aside::create(path)?);
         Ok(Ingest { hasher: Hasher::new(algorithm), bytes: 0, aside })
+    }
+
+    /// Starts a blob whose digest is known, protects it, and takes its turn; or waits for the one
+    /// who has it. Nothing if that one has written it.
+    pub(crate) fn awaited(lease: &Lease, digest: &Digest) -> Result<Option<Ingest>> {
+        lease.protect_blob(digest)?;
+        let mut aside = Aside::create(lease.aside())?;
+        let turn = lease.paths().turn(digest);
+        let failed = |error: io::Error| StoreError::io("wait for", &turn)(error);
+        // Nobody else knows this file yet: it is locked before it can be waited for.
+        lock(&aside.file, Mode::Exclusive).map_err(failed)?;
+        loop {
+            match renameat_with(CWD, &aside.path, CWD, &turn, RenameFlags::NOREPLACE) {
+                Ok(()) => {
+                    aside.path = turn;
+                    break;
+                }
+                Err(Errno::EXIST) => {}
+                // Not every file system can do this; then it is written twice.
+                Err(Errno::INVAL | Errno::NOSYS) => break,
+                Err(error) => return Err(failed(error.into())),
+            }
+            let other = match File::open(&turn) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other.map_err(failed)?,
+            };
+            if !wait_for(&other).map_err(failed)? {
+                break;
+            }
+            if is_at(&other, &turn) {
+                // Its maker died.
+                fs::remove_file(&turn).map_err(failed)?;
+            } else if is_at(&other, &lease.paths().blob(digest)) {
+                return Ok(None);
+            }
+        }
+        let hasher = Hasher::new(digest.algorithm());
+        Ok(Some(Ingest { hasher, bytes: 0, aside: Some(aside) }))
     }
 
     /// Hashes and counts without keeping.
@@ -133,10 +219,9 @@ impl Ingest {
         if durability == Durability::Synced {
             aside.file.sync_all().map_err(StoreError::io("sync", &aside.path))?;
         }
-        make_parent(&target)?;
+        let folder = make_parent(&target)?;
         aside.publish(&target)?;
         if durability == Durability::Synced {
-            let folder = target.parent().expect("a blob lies in a folder");
             sys::fs::sync_folder(folder).map_err(StoreError::io("sync", folder))?;
         }
         Ok(arrived)
@@ -228,7 +313,23 @@ pub(crate) fn list(paths: &Paths) -> Result<(Vec<(Digest, u64)>, Vec<PathBuf>)> 
     Ok((list, strangers))
 }
 
-fn make_parent(path: &Path) -> Result<()> {
-    let folder = path.parent().expect("every path of the store has a folder");
-    fs::create_dir_all(folder).map_err(StoreError::io("create", folder))
+/// Makes a blob durable that somebody wrote without caring.
+pub(crate) fn make_durable(paths: &Paths, digest: &Digest) -> Result<()> {
+    let path = paths.blob(digest);
+    open(paths, digest)?.sync_all().map_err(StoreError::io("sync", &path))?;
+    let folder = path.parent().expect("a blob lies in a folder");
+    sys::fs::sync_folder(folder).map_err(StoreError::io("sync", folder))
+}
+
+/// The folder of an algorithm's blobs, made now, durably, if this is its first.
+fn make_parent(path: &Path) -> Result<&Path> {
+    let folder = path.parent().expect("a blob lies in a folder");
+    let made = match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(folder),
+        other => other,
+    };
+    let above = folder.parent().expect("that folder lies in another");
+    made.and_then(|()| sys::fs::sync_folder(above))
+        .map_err(StoreError::io("create", folder))
+        .map(|()| folder)
 }

@@ -7,14 +7,13 @@
 mod layer;
 mod repair;
 
-use std::collections::BTreeSet;
+use spec::{ChainId, Digest, Document, ImageConfig, ImageId};
+use sys::lock::Mode;
 
-use spec::{ChainId, Document, ImageConfig, ImageId};
-
-use crate::Store;
 use crate::error::{Result, StoreError};
-use crate::lease::Lease;
-use crate::tables::Tables;
+use crate::lease::{self, Lease};
+use crate::tables::{LayerRecord, Tables};
+use crate::{EventFilter, Plan, Store};
 use repair::with_any_blob;
 
 /// Something that is not as it should be.
@@ -28,6 +27,8 @@ pub struct Fault {
     pub remedy: Option<String>,
     /// Whether it was mended.
     pub mended: bool,
+    /// Why a repair that was tried failed.
+    pub obstacle: Option<String>,
     cure: Cure,
 }
 
@@ -37,7 +38,7 @@ enum Cure {
     /// Make the layer's tar, index and folder again from its blob or its tar.
     Rebuild(ChainId),
     /// Forget the compressed blob; the plain tar is good.
-    ForgetBlob(ChainId),
+    ForgetBlob(Digest),
     /// Forget the manifest; the image stays under its id.
     ForgetManifest(ImageId),
     /// Forget the index of several platforms that a name came with.
@@ -78,18 +79,30 @@ impl Fault {
             Cure::ForgetIndex(_) => Some("forget it; the images themselves are good".to_owned()),
             Cure::Sweep => Some("remove it".to_owned()),
         };
-        Fault { what: what.into(), why: why.into(), remedy, mended: false, cure }
+        Fault { what: what.into(), why: why.into(), remedy, mended: false, obstacle: None, cure }
     }
 }
 
 impl Store {
     /// Looks at everything; with `repair`, mends what can be mended.
     pub fn check(&self, repair: bool) -> Result<CheckReport> {
-        // Nobody takes away what is being looked at. A full disk has no room for a lease; looking
-        // is all the more needed then.
-        let lease = self.lease().ok();
-        let leased = lease.as_ref().and_then(|lease| lease.protect_all().ok());
-        let tables = match leased.map_or_else(|| self.tables(), Ok) {
+        let mut report = self.look_at_all()?;
+        if repair && report.faults.iter().any(|fault| fault.cure != Cure::None) {
+            self.repair(&mut report)?;
+            // Mended is what is well when it is looked at again: one cure may heal several faults,
+            // and one that was tried may have failed.
+            let left = self.look_at_all()?.faults;
+            for fault in &mut report.faults {
+                fault.mended = !left.iter().any(|other| other.what == fault.what);
+            }
+        }
+        Ok(report)
+    }
+
+    fn look_at_all(&self) -> Result<CheckReport> {
+        let (guard, tables) = Guard::take(self)?;
+        let seen = tables.and_then(|tables| Ok((tables, self.unneeded(&guard)?)));
+        let (tables, before) = match seen {
             // Without its documents nothing can be said of the rest, and nothing may be swept.
             Err(StoreError::Damaged { what, why }) => {
                 let faults = vec![Fault::new(what, why, Cure::None)];
@@ -105,25 +118,19 @@ impl Store {
         for (chain, record) in &tables.layers.layers {
             report.blobs += 1 + usize::from(record.blob.is_some());
             report.bytes += record.bytes + record.blob.as_ref().map_or(0, |blob| blob.bytes);
-            if let Some(parent) = record.parent.filter(|p| !tables.layers.layers.contains_key(p)) {
-                let why = format!("it stands on {parent}, which is not here");
-                report.faults.push(Fault::new(format!("layer {chain}"), why, Cure::None));
-            }
-            let record = with_any_blob(record, &tables);
+            report.faults.extend(record_fault(chain, record, &tables));
+            let record = with_any_blob(record, &tables.layers);
             report.faults.extend(self.layer_faults(chain, &record, &tables.layers)?);
         }
         self.check_images(&tables, &mut report)?;
-        self.check_strays(lease.as_ref(), &mut report)?;
-        drop(lease);
-        if repair && !report.faults.is_empty() {
-            self.repair(&mut report)?;
-            // Mended is what is well when it is looked at again: one cure may heal several faults,
-            // and one that was tried may have failed.
-            let left = self.check(false)?.faults;
-            for fault in &mut report.faults {
-                fault.mended = !left.iter().any(|other| other.what == fault.what);
-            }
-        }
+        self.check_snapshots(&mut report)?;
+        self.check_events(&mut report);
+        // What came or went while we looked is the business of those who work here.
+        let after = self.unneeded(&guard)?;
+        drop(guard);
+        // If it cannot be done now, as on a read-only disk, the next full collection does it.
+        let _ = self.let_go(&tables);
+        report_strays(&before.also_in(&after), &mut report);
         Ok(report)
     }
 
@@ -179,32 +186,107 @@ impl Store {
         Ok(())
     }
 
-    /// What lies here and nothing needs: left by those who died on the way.
-    fn check_strays(&self, lease: Option<&Lease>, report: &mut CheckReport) -> Result<()> {
-        let _alone = crate::lease::hold(self.paths(), sys::lock::Mode::Exclusive)?;
-        // Others may have come and gone since the documents were read.
-        let tables = &self.tables()?;
-        let views = self.views()?;
-        let mut in_use: BTreeSet<ChainId> = views.iter().filter_map(|view| view.top).collect();
-        in_use.extend(self.snapshot_stacks()?);
-        let protected = crate::lease::protected(self.paths(), lease)?;
-        let keeps_tar = self.driver().keeps_tar();
-        let plan = crate::plan(tables, keeps_tar, &in_use, &protected, &self.present()?);
-        let mut stray = |what: String| {
-            report.faults.push(Fault::new(what, "nothing needs it", Cure::Sweep));
-        };
-        plan.records.iter().for_each(|chain| stray(format!("layer {}", chain.0.short())));
-        plan.blobs.iter().for_each(|(digest, _)| stray(format!("blob {digest}")));
-        let indexes = plan.indexes.iter().filter(|chain| !plan.records.contains(chain));
-        indexes.for_each(|chain| stray(format!("index {}", chain.0.short())));
-        let forms = plan.forms.iter().filter(|chain| !plan.records.contains(chain));
-        forms.for_each(|chain| stray(format!("folder or mount {}", chain.0.short())));
-        let foreign = plan.foreign.iter();
-        foreign.for_each(|(kind, chain)| stray(format!("{kind} form of {}", chain.0.short())));
-        plan.asides.iter().for_each(|name| stray(format!("unfinished {name}")));
-        plan.strangers.iter().for_each(|path| stray(path.display().to_string()));
+    fn check_snapshots(&self, report: &mut CheckReport) -> Result<()> {
+        for name in self.snapshots()? {
+            let read = self.snapshot(&name);
+            let why = match read {
+                // The layers are read after the snapshot, which came after them.
+                Ok(snapshot) => {
+                    let layers = self.tables()?.layers.layers;
+                    let missing = snapshot.below.filter(|below| !layers.contains_key(below));
+                    missing.map(|below| format!("it stands on {below}, which is not here"))
+                }
+                Err(StoreError::NoSnapshot(_)) => {
+                    let is_there = self.paths().snapshots().join(&name).exists();
+                    is_there.then(|| "its document is missing".to_owned())
+                }
+                Err(error) => Some(reason(error)),
+            };
+            let fault = |why| Fault::new(format!("snapshot {name}"), why, Cure::None);
+            report.faults.extend(why.map(fault));
+        }
         Ok(())
     }
+
+    fn check_events(&self, report: &mut CheckReport) {
+        let read = || -> Result<()> {
+            let mut events = self.events(EventFilter::default())?;
+            while events.next_ready()?.is_some() {}
+            Ok(())
+        };
+        if let Err(error) = read() {
+            report.faults.push(Fault::new("the journal of events", reason(error), Cure::None));
+        }
+    }
+
+    /// What nothing needs at this moment.
+    fn unneeded(&self, guard: &Guard) -> Result<Plan> {
+        let _alone = match guard {
+            Guard::Lease(_) => Some(lease::hold(self.paths(), Mode::Exclusive)?),
+            Guard::Alone(_) => None,
+        };
+        let own = match guard {
+            Guard::Lease(lease) => Some(lease),
+            Guard::Alone(_) => None,
+        };
+        let protected = lease::protected(self.paths(), own)?;
+        let keeps_tar = self.driver().keeps_tar();
+        let (tables, in_use) = (self.tables()?, self.in_use()?);
+        Ok(crate::plan(&tables, keeps_tar, &in_use, &protected, &self.present()?))
+    }
+}
+
+/// What keeps everything in its place while it is looked at.
+enum Guard {
+    /// A lease on all that there is.
+    Lease(Lease),
+    /// The store's lock itself, where no lease can be written: on a full or a read-only disk. Who
+    /// wants to change something waits.
+    Alone(#[expect(dead_code, reason = "it is held, not read")] std::fs::File),
+}
+
+impl Guard {
+    /// Protects everything, and reads the documents that name it.
+    fn take(store: &Store) -> Result<(Guard, Result<Tables>)> {
+        let leased = store.lease().and_then(|lease| match lease.protect_all() {
+            Err(error @ StoreError::Io { .. }) => Err(error),
+            tables => Ok((Guard::Lease(lease), tables)),
+        });
+        leased.or_else(|_| {
+            let alone = lease::hold(store.paths(), Mode::Exclusive)?;
+            Ok((Guard::Alone(alone), store.tables()))
+        })
+    }
+}
+
+/// What is wrong with a layer's place among the others.
+fn record_fault(chain: &ChainId, record: &LayerRecord, tables: &Tables) -> Option<Fault> {
+    let layers = &tables.layers.layers;
+    let why = match record.parent.filter(|parent| !layers.contains_key(parent)) {
+        Some(parent) => format!("it stands on {parent}, which is not here"),
+        None => {
+            let said = ChainId::extend(record.parent, record.diff);
+            (said != *chain).then(|| format!("what its record says is layer {said}"))?
+        }
+    };
+    Some(Fault::new(format!("layer {chain}"), why, Cure::None))
+}
+
+/// What lies here and nothing needs: left by those who died on the way.
+fn report_strays(plan: &Plan, report: &mut CheckReport) {
+    let mut stray = |what: String| {
+        report.faults.push(Fault::new(what, "nothing needs it", Cure::Sweep));
+    };
+    plan.records.iter().for_each(|chain| stray(format!("layer {}", chain.0.short())));
+    plan.blobs.iter().for_each(|(digest, _)| stray(format!("blob {digest}")));
+    let indexes = plan.indexes.iter().filter(|chain| !plan.records.contains(chain));
+    indexes.for_each(|chain| stray(format!("index {}", chain.0.short())));
+    let forms = plan.forms.iter().filter(|chain| !plan.records.contains(chain));
+    forms.for_each(|chain| stray(format!("folder or mount {}", chain.0.short())));
+    let foreign = plan.foreign.iter();
+    foreign.for_each(|(kind, chain)| stray(format!("{kind} form of {}", chain.0.short())));
+    plan.asides.iter().for_each(|name| stray(format!("unfinished {name}")));
+    plan.strangers.iter().for_each(|path| stray(path.display().to_string()));
 }
 
 /// A fault in the words of its cause.

@@ -31,6 +31,8 @@ pub enum StoreError {
     NoLayer(ChainId),
     #[error("snapshot {0} is not here")]
     NoSnapshot(String),
+    #[error("layer {} cannot be replaced while it is in use by {user}", chain.0.short())]
+    InUse { chain: ChainId, user: String },
     #[error("cannot tell what was changed in {}", folder.display())]
     Changes { folder: PathBuf, source: UpperError },
     #[error("{what} is damaged: {why}")]
@@ -119,7 +121,9 @@ impl StoreError {
             E::Damaged { .. } | E::Index { .. } => ErrorKind::Corrupt,
             E::Layer(LayerError::Read(_) | LayerError::Write(_)) => ErrorKind::Other,
             E::Layer(_) | E::LargeDocument { .. } => ErrorKind::InvalidInput,
-            E::OtherDriver { .. } | E::Migrated { .. } | E::Busy(_) => ErrorKind::Conflict,
+            E::OtherDriver { .. } | E::Migrated { .. } | E::Busy(_) | E::InUse { .. } => {
+                ErrorKind::Conflict
+            }
             E::NewerFormat { .. } | E::DriverUnfit { .. } | E::NoDriver(_) => {
                 ErrorKind::Unsupported
             }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use spec::Timestamp;
 use sys::lock::Mode;
 
 use crate::Store;
+use crate::blobs::{identity, is_at};
 use crate::error::{Result, StoreError};
 
 /// When a journal is longer than this, it becomes the old one and a new one begins.
@@ -85,20 +86,7 @@ impl Store {
     }
 
     fn append(&self, event: &Event) -> io::Result<()> {
-        let path = self.paths().events();
-        let open = || File::options().read(true).append(true).create(true).open(&path);
-        let mut file = open()?;
-        // The one who finds a full journal puts it aside; the others then find a new one.
-        sys::lock::lock(&file, Mode::Exclusive)?;
-        let mut length = file.metadata()?.len();
-        if length > JOURNAL_BYTES {
-            if is_at(&file, &path) {
-                fs::rename(&path, self.old_journal())?;
-            }
-            file = open()?;
-            sys::lock::lock(&file, Mode::Exclusive)?;
-            length = file.metadata()?.len();
-        }
+        let (mut file, length) = self.journal()?;
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
         let mut last = [b'\n'];
@@ -107,6 +95,24 @@ impl Store {
             line.insert(0, b'\n');
         }
         file.write_all(&line)
+    }
+
+    /// The journal, locked, and its length. The one who finds it full puts it aside. Those who
+    /// waited for the lock meanwhile hold what is no longer the journal, and open it again.
+    fn journal(&self) -> io::Result<(File, u64)> {
+        let path = self.paths().events();
+        loop {
+            let file = File::options().read(true).append(true).create(true).open(&path)?;
+            sys::lock::lock(&file, Mode::Exclusive)?;
+            if !is_at(&file, &path) {
+                continue;
+            }
+            let length = file.metadata()?.len();
+            if length <= JOURNAL_BYTES {
+                return Ok((file, length));
+            }
+            fs::rename(&path, self.old_journal())?;
+        }
     }
 
     fn old_journal(&self) -> PathBuf {
@@ -191,14 +197,4 @@ impl Events {
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     reader.take(LINE_BYTES).read_until(b'\n', line)?;
     Ok(line.last() == Some(&b'\n') || line.len() as u64 == LINE_BYTES)
-}
-
-/// Whether this is still the file at a path.
-fn is_at(file: &File, path: &Path) -> bool {
-    let there = fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
-    there.is_some() && identity(file) == there
-}
-
-fn identity(file: &File) -> Option<(u64, u64)> {
-    file.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
 }

@@ -8,13 +8,13 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use spec::{ChainId, Digest, ImageId};
+use spec::{ChainId, Digest};
 use sys::lock::Mode;
 
 use crate::error::{Result, StoreError};
 use crate::lease::{self, Protected};
 use crate::remove::remove_all;
-use crate::tables::Tables;
+use crate::tables::{Layers, Tables};
 use crate::{DriverKind, Store, blobs, driver, tables};
 
 /// What lies in the store's folders, or the part of it that a collection looks at.
@@ -35,6 +35,20 @@ pub struct Present {
     pub strangers: Vec<PathBuf>,
 }
 
+impl Present {
+    /// Adds all that these layers' records name.
+    fn add_layers(&mut self, layers: &Layers) {
+        for (&chain, record) in &layers.layers {
+            self.blobs.push((record.diff.0, record.bytes));
+            self.blobs.extend(record.blob.iter().map(|blob| (blob.digest, blob.bytes)));
+            self.indexes.push(chain);
+            self.forms.push(chain);
+        }
+        self.blobs.sort();
+        self.blobs.dedup();
+    }
+}
+
 /// What will go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -52,6 +66,19 @@ pub struct Plan {
     pub asides: Vec<String>,
     /// What does not belong to the store.
     pub strangers: Vec<PathBuf>,
+}
+
+impl Plan {
+    /// What would go by both plans.
+    pub(crate) fn also_in(mut self, other: &Plan) -> Plan {
+        self.records.retain(|record| other.records.contains(record));
+        self.blobs.retain(|blob| other.blobs.contains(blob));
+        self.indexes.retain(|index| other.indexes.contains(index));
+        self.forms.retain(|form| other.forms.contains(form));
+        self.asides.retain(|name| other.asides.contains(name));
+        self.strangers.retain(|path| other.strangers.contains(path));
+        self
+    }
 }
 
 /// What went.
@@ -78,10 +105,7 @@ pub fn plan(
         .layers
         .closure(tops.chain(in_use.iter().copied()).chain(protected.chains.iter().copied()));
     let mut blobs: BTreeSet<Digest> = protected.blobs.clone();
-    blobs.extend(images.keys().map(|id| id.0));
-    blobs.extend(images.values().filter_map(|record| Some(record.manifest.as_ref()?.digest)));
-    let names = tables.images.names.values();
-    blobs.extend(names.filter_map(|name| Some(name.index.as_ref()?.digest)));
+    blobs.extend(tables.images.documents());
     for (chain, record) in &tables.layers.layers {
         if needed.contains(chain) {
             blobs.extend((keeps_tar || record.blob.is_none()).then_some(record.diff.0));
@@ -93,7 +117,9 @@ pub fn plan(
     };
     let leased = tables.layers.closure(protected.chains.iter().copied());
     let of_lease = |name: &str| {
-        protected.leases.iter().any(|lease| name.strip_prefix(lease.as_str()).is_some())
+        let awaited = crate::paths::parse_file_name(name);
+        awaited.is_some_and(|digest| protected.blobs.contains(&digest))
+            || protected.leases.iter().any(|lease| name.starts_with(lease.as_str()))
     };
     Plan {
         records: tables.layers.layers.keys().filter(|c| !needed.contains(c)).copied().collect(),
@@ -147,41 +173,80 @@ impl Store {
         self.collect_from(None)
     }
 
-    /// Removes images from the tables and collects what only they needed. `change` says which, and
-    /// may change its mind: nothing happens if it fails.
+    /// Changes images and names, and collects what was needed only by those that went. Nothing
+    /// happens if `change` fails.
     pub fn remove_images<T, E: From<StoreError>>(
         &self,
-        change: impl FnOnce(&mut crate::Images) -> Result<(T, Vec<ImageId>), E>,
+        change: impl FnOnce(&mut crate::Images) -> Result<T, E>,
     ) -> Result<(T, Collected), E> {
-        let mut present = Present::default();
-        let mut any = false;
-        let result = self.change::<_, E>(|tables| {
-            let before = tables.images.clone();
-            let (result, removed) = change(&mut tables.images)?;
-            let indexes = before.names.values().filter_map(|name| name.index.as_ref());
-            present.blobs.extend(indexes.map(|index| (index.digest, index.size)));
-            for id in &removed {
-                let Some(record) = before.images.get(id) else { continue };
-                let config = fs::metadata(self.paths.blob(&id.0)).map_or(0, |meta| meta.len());
-                present.blobs.push((id.0, config));
-                present.blobs.extend(record.manifest.iter().map(|m| (m.digest, m.size)));
-                any = true;
-            }
+        let mut gone = BTreeSet::new();
+        let result = self.change_images::<_, E>(|images| {
+            gone = images.documents();
+            let result = change(images)?;
+            let left = images.documents();
+            gone.retain(|digest| !left.contains(digest));
             Ok(result)
         })?;
-        if present.blobs.is_empty() && !any {
+        if gone.is_empty() {
             return Ok((result, Collected::default()));
         }
-        // Every record is a candidate: some may be left by a removal that was cut short.
-        for (&chain, record) in &self.tables()?.layers.layers {
-            present.blobs.push((record.diff.0, record.bytes));
-            present.blobs.extend(record.blob.iter().map(|blob| (blob.digest, blob.bytes)));
-            present.indexes.push(chain);
-            present.forms.push(chain);
+        let mut present = Present { blobs: self.sized(gone.into_iter()), ..Present::default() };
+        // Every layer is a candidate: some may be left by a removal that was cut short.
+        present.add_layers(&self.tables()?.layers);
+        Ok((result, self.collect_from(Some(present))?))
+    }
+
+    /// Lets go of the compressed blobs of layers that are kept plain too. Their images stay what they
+    /// are, but leave with layers of other digests, and so with another manifest than they came
+    /// with.
+    pub fn evict_blobs(&self) -> Result<Collected> {
+        if !self.driver.keeps_tar() {
+            return Ok(Collected::default());
         }
+        // The tar is all that is left then, so it must be on disk, and known to be.
+        self.settle()?;
+        let mut present = Present::default();
+        self.change::<_, StoreError>(|tables| {
+            let layers = &mut tables.layers.layers;
+            let needed: BTreeSet<Digest> = layers
+                .values()
+                .filter(|record| record.unsynced.is_some() || !self.has_blob(&record.diff.0))
+                .filter_map(|record| Some(record.blob.as_ref()?.digest))
+                .collect();
+            for record in layers.values_mut() {
+                if let Some(blob) = record.blob.take_if(|blob| !needed.contains(&blob.digest)) {
+                    present.blobs.push((blob.digest, blob.bytes));
+                }
+            }
+            Ok(())
+        })?;
         present.blobs.sort();
         present.blobs.dedup();
-        Ok((result, self.collect_from(Some(present))?))
+        self.collect_from(Some(present))
+    }
+
+    /// The stacks that mounted views and snapshots stand on.
+    pub(crate) fn in_use(&self) -> Result<BTreeSet<ChainId>> {
+        let views = self.views()?.into_iter().filter_map(|view| view.top);
+        Ok(views.chain(self.snapshot_stacks()?).collect())
+    }
+
+    /// Collects what others removed while somebody who only looked held all of it back.
+    pub(crate) fn let_go(&self, held_back: &Tables) -> Result<()> {
+        if self.tables()? == *held_back {
+            return Ok(());
+        }
+        let documents = held_back.images.documents().into_iter();
+        let mut present = Present { blobs: self.sized(documents), ..Present::default() };
+        present.add_layers(&held_back.layers);
+        self.collect_from(Some(present)).map(drop)
+    }
+
+    /// Blobs with their sizes.
+    fn sized(&self, blobs: impl Iterator<Item = Digest>) -> Vec<(Digest, u64)> {
+        let bytes =
+            |digest: &Digest| fs::metadata(self.paths.blob(digest)).map_or(0, |meta| meta.len());
+        blobs.map(|digest| (digest, bytes(&digest))).collect()
     }
 
     fn collect_from(&self, candidates: Option<Present>) -> Result<Collected> {
@@ -198,9 +263,7 @@ impl Store {
             };
             // Leases first: who lets one go has made by then what is looked for here.
             let protected = lease::protected(&self.paths, None)?;
-            let mut in_use: BTreeSet<ChainId> =
-                self.views()?.iter().filter_map(|view| view.top).collect();
-            in_use.extend(self.snapshot_stacks()?);
+            let in_use = self.in_use()?;
             let keeps_tar = self.driver.keeps_tar();
             let nobody_works = protected.leases.is_empty();
             let plan = plan(&before, keeps_tar, &in_use, &protected, &present);
@@ -209,6 +272,10 @@ impl Store {
                 after.layers.layers.remove(chain);
             }
             after.write(&before, &self.paths)?;
+            if everything {
+                let needed = in_use.iter().chain(&protected.chains).copied();
+                self.unmount_idle(&before.layers.closure(needed))?;
+            }
             collected.layers = plan.records.clone();
             let bin = self.carry_out(&plan, &mut collected)?;
             if everything && nobody_works {
@@ -244,6 +311,12 @@ impl Store {
         }
         victims.extend(plan.asides.iter().map(|name| self.paths.ingest().join(name)));
         victims.extend(plan.strangers.iter().cloned());
+        self.throw_away(&victims)
+    }
+
+    /// Renames files and folders into a new folder in the trash, which the caller deletes; what is
+    /// not there is no error.
+    pub(crate) fn throw_away(&self, victims: &[PathBuf]) -> Result<Option<PathBuf>> {
         if victims.is_empty() {
             return Ok(None);
         }
@@ -281,10 +354,10 @@ impl Store {
 mod tests {
     use std::collections::BTreeMap;
 
-    use spec::{DiffId, Platform};
+    use spec::{DiffId, ImageId, Platform};
 
     use super::*;
-    use crate::tables::{ImageRecord, Images, LayerBlob, LayerRecord, Layers};
+    use crate::tables::{ImageRecord, Images, LayerBlob, LayerRecord};
 
     fn digest(text: &str) -> Digest {
         Digest::of(text.as_bytes())

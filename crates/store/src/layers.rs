@@ -5,10 +5,11 @@
 
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 
 use image::erofs::{IndexReader, write_index};
 use image::tree::LayerTree;
-use spec::{Algorithm, ChainId, DiffId, Digest};
+use spec::{Algorithm, ChainId, DiffId};
 
 use crate::Store;
 use crate::arrive::{Expected, Keep, Unpacked};
@@ -22,6 +23,13 @@ use crate::tables::{LayerBlob, LayerRecord, Layers};
 use crate::{index, lease};
 use sys::lock::Mode;
 
+/// Whether a layer is placed where nothing is, or in the place of one that is damaged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    New,
+    Again,
+}
+
 impl Store {
     /// Gives a layer its place on the stack `parent`, which is in `layers`, and its record.
     pub fn adopt_layer(
@@ -30,6 +38,19 @@ impl Store {
         unpacked: Unpacked,
         parent: Option<ChainId>,
         layers: &Layers,
+    ) -> Result<(ChainId, LayerRecord)> {
+        self.place_layer(lease, unpacked, parent, layers, Place::New)
+    }
+
+    /// As `adopt_layer`. What is there already is replaced only when all that takes its place is
+    /// ready beside it.
+    pub(crate) fn place_layer(
+        &self,
+        lease: &Lease,
+        unpacked: Unpacked,
+        parent: Option<ChainId>,
+        layers: &Layers,
+        place: Place,
     ) -> Result<(ChainId, LayerRecord)> {
         let kept_blob = unpacked.kept_blob();
         let Unpacked { diff, bytes, mut tree, tar, blob, folder, .. } = unpacked;
@@ -43,14 +64,25 @@ impl Store {
             lease.protect_blob(&blob.digest)?;
         }
         tree.settle(&mut Stack::new(self, parent, layers)?)?;
-        if folder.is_some() {
-            self.clear_stale(lease, &Stacked { chain, diff })?;
-        }
-        let index = self.write_index(lease, &tree, chain, diff, bytes, tar.as_ref())?;
+        let aside = self.write_index(lease, &tree, chain, diff, bytes, tar.as_ref())?;
+        let index = index::digest(aside.file(), Algorithm::Sha256)
+            .map_err(StoreError::io("read", aside.path()))?;
+        let bin = match place {
+            Place::New if folder.is_none() => None,
+            Place::New => self.clear_stale(lease, &Stacked { chain, diff })?,
+            Place::Again => match self.user_of(&chain, layers)? {
+                Some(user) => return Err(StoreError::InUse { chain, user }),
+                None => self.throw_away(&self.driver.remove(&chain)?)?,
+            },
+        };
+        aside.publish(&self.paths.index(&chain))?;
         for kept in [tar, blob].into_iter().flatten() {
             kept.commit(&self.paths, Durability::Lazy)?;
         }
         self.driver.adopt(Made { chain, parent, tree: &tree, folder })?;
+        if let Some(bin) = bin {
+            remove_all(&bin)?;
+        }
         let unsynced = Some(sys::host::boot_id().map_err(StoreError::io("read", "/proc"))?);
         let entries = tree.entries();
         Ok((chain, LayerRecord { parent, diff, bytes, entries, index, blob: kept_blob, unsynced }))
@@ -58,20 +90,17 @@ impl Store {
 
     /// Removes what somebody left who died between placing this layer and recording it: nothing
     /// says that its bytes ever reached the disk.
-    fn clear_stale(&self, lease: &Lease, layer: &Stacked) -> Result<()> {
+    fn clear_stale(&self, lease: &Lease, layer: &Stacked) -> Result<Option<PathBuf>> {
         if !self.driver.has(layer) {
-            return Ok(());
+            return Ok(None);
         }
         let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
         let recorded = self.tables()?.layers.layers.contains_key(&layer.chain);
         if recorded || lease::protected(&self.paths, Some(lease))?.chains.contains(&layer.chain) {
             // Or it belongs to one who is well and was quicker.
-            return Ok(());
+            return Ok(None);
         }
-        for victim in self.driver.remove(&layer.chain)? {
-            remove_all(&victim)?;
-        }
-        Ok(())
+        self.throw_away(&self.driver.remove(&layer.chain)?)
     }
 
     /// Puts a layer that is here already on another stack, from what is kept of it.
@@ -92,6 +121,10 @@ impl Store {
         let unpacked = self.read_layer(lease, &mut file, expected, keep)?;
         let (chain, mut record) = self.adopt_layer(lease, unpacked, parent, layers)?;
         record.blob = known.blob.clone();
+        if known.unsynced.is_some() {
+            // The blob is as old as it was.
+            record.unsynced = known.unsynced.clone();
+        }
         Ok((chain, record))
     }
 
@@ -134,44 +167,14 @@ impl Store {
         diff: DiffId,
         tar_bytes: u64,
         tar: Option<&Ingest>,
-    ) -> Result<Digest> {
+    ) -> Result<Aside> {
         let aside = Aside::create(lease.aside())?;
         // A layer that is here already has its tar under its digest.
         let kept = File::open(self.paths.blob(&diff.0)).ok();
         let tar = tar.and_then(Ingest::file).or(kept.as_ref());
         let written = write_index(tree, identity(chain), tar, tar_bytes, aside.file());
         written.map_err(StoreError::io("write", aside.path()))?;
-        let digest = index::digest(aside.file(), Algorithm::Sha256)
-            .map_err(StoreError::io("read", aside.path()))?;
-        aside.publish(&self.paths.index(&chain))?;
-        Ok(digest)
-    }
-
-    /// The layers of a stack as a driver wants them, bottom first, each fit for use.
-    pub fn stacked(&self, top: Option<ChainId>, layers: &Layers) -> Result<Vec<Stacked>> {
-        let boot = sys::host::boot_id().map_err(StoreError::io("read", "/proc"))?;
-        let mut list = Vec::new();
-        for (chain, record) in layers.stack(top)? {
-            if record.unsynced.as_ref().is_some_and(|written| *written != boot) {
-                self.verify_layer(&chain, record, layers)?;
-            }
-            list.push(Stacked { chain, diff: record.diff });
-        }
-        Ok(list)
-    }
-
-    /// Checks a layer's forms against its digests, as after a power cut, and remembers the result.
-    fn verify_layer(&self, chain: &ChainId, record: &LayerRecord, layers: &Layers) -> Result<()> {
-        if let Some(fault) = self.layer_faults(chain, record, layers)?.into_iter().next() {
-            let why = format!("{} since the machine stopped before it was on disk", fault.why);
-            return Err(StoreError::Damaged { what: fault.what, why });
-        }
-        self.change::<_, StoreError>(|tables| {
-            if let Some(record) = tables.layers.layers.get_mut(chain) {
-                record.unsynced = None;
-            }
-            Ok(())
-        })
+        Ok(aside)
     }
 
     /// Makes durable what was written lazily in this boot, and says so in the records.

@@ -5,17 +5,20 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use spec::{ChainId, Digest};
 use sys::lock::{Mode, lock, try_lock};
 
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
-use crate::tables::Tables;
+use crate::tables::{Tables, read_limited};
+
+/// Room for a line about each of half a million layers.
+const LEASE_BYTES: u64 = 64 << 20;
 
 /// What nobody may collect now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,9 +35,15 @@ pub struct Protected {
 pub struct Lease {
     id: String,
     path: PathBuf,
-    file: Mutex<File>,
+    lines: Mutex<Lines>,
     paths: Paths,
     made: AtomicU64,
+}
+
+/// A lease's file, and what it says already.
+struct Lines {
+    file: File,
+    known: BTreeSet<String>,
 }
 
 impl Lease {
@@ -50,8 +59,8 @@ impl Lease {
             .open(&path)
             .map_err(StoreError::io("create", &path))?;
         lock(&file, Mode::Exclusive).map_err(StoreError::io("lock", &path))?;
-        let file = Mutex::new(file);
-        Ok(Lease { id, path, file, paths: paths.clone(), made: AtomicU64::new(0) })
+        let lines = Mutex::new(Lines { file, known: BTreeSet::new() });
+        Ok(Lease { id, path, lines, paths: paths.clone(), made: AtomicU64::new(0) })
     }
 
     /// Protects a blob, whether it is there already or not yet, and says whether it is.
@@ -67,11 +76,7 @@ impl Lease {
         let Tables { images, layers } = &tables;
         let mut lines: Vec<String> =
             layers.layers.keys().map(|chain| format!("chain {chain}\n")).collect();
-        let manifests = images.images.values().filter_map(|image| image.manifest.as_ref());
-        let indexes = images.names.values().filter_map(|name| name.index.as_ref());
-        let documents = manifests.chain(indexes).map(|document| document.digest);
-        let documents = documents.chain(images.images.keys().map(|id| id.0));
-        lines.extend(documents.map(|digest| format!("blob {digest}\n")));
+        lines.extend(images.documents().iter().map(|digest| format!("blob {digest}\n")));
         self.write(&lines.concat())?;
         Ok(tables)
     }
@@ -88,17 +93,29 @@ impl Lease {
     }
 
     fn protect<T>(&self, line: &str, look: impl FnOnce() -> T) -> Result<T> {
+        if self.lines().known.contains(line) {
+            return Ok(look());
+        }
         // While a reader holds the lock the collector waits, so it either sees the line or has
         // already taken away what we then find missing.
         let _shared = hold(&self.paths, Mode::Shared)?;
         self.write(line)?;
+        self.lines().known.insert(line.to_owned());
         Ok(look())
     }
 
     /// The caller holds the store's lock.
     fn write(&self, lines: &str) -> Result<()> {
-        let mut file = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        file.write_all(lines.as_bytes()).map_err(StoreError::io("write", &self.path))
+        let written = self.lines().file.write_all(lines.as_bytes());
+        written.map_err(StoreError::io("write", &self.path))
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub(crate) fn paths(&self) -> &Paths {
+        &self.paths
     }
 }
 
@@ -112,15 +129,20 @@ impl Drop for Lease {
 /// Holds the store's lock until the file is dropped.
 pub(crate) fn hold(paths: &Paths, mode: Mode) -> Result<File> {
     let path = paths.lock();
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(StoreError::io("open", &path))?;
+    let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let file = match open {
+        // Who may only look can lock all the same.
+        Err(error) if is_refusal(&error) => File::open(&path).map_err(|_| error),
+        other => other,
+    };
+    let file = file.map_err(StoreError::io("open", &path))?;
     lock(&file, mode).map_err(StoreError::io("lock", &path))?;
     Ok(file)
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// All that living leases protect, one's own perhaps left out. The caller holds the store's lock
@@ -131,7 +153,7 @@ pub(crate) fn protected(paths: &Paths, own: Option<&Lease>) -> Result<Protected>
     for entry in fs::read_dir(&folder).map_err(StoreError::io("list", &folder))? {
         let entry = entry.map_err(StoreError::io("list", &folder))?;
         let path = entry.path();
-        let mut file = match File::open(&path) {
+        let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => other.map_err(StoreError::io("open", &path))?,
         };
@@ -145,9 +167,8 @@ pub(crate) fn protected(paths: &Paths, own: Option<&Lease>) -> Result<Protected>
         if is_own {
             continue;
         }
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(StoreError::io("read", &path))?;
-        protected.take_lines(&text);
+        let text = read_limited(&path, LEASE_BYTES)?.unwrap_or_default();
+        protected.take_lines(&String::from_utf8_lossy(&text));
     }
     Ok(protected)
 }

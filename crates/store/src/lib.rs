@@ -22,6 +22,7 @@ mod remove;
 mod run;
 mod snapshot;
 mod tables;
+mod trust;
 mod usage;
 mod views;
 
@@ -49,7 +50,7 @@ pub use snapshot::{Snapshot, TopUsage};
 pub use tables::{
     ImageRecord, Images, LayerBlob, LayerRecord, Layers, ManifestRef, NameRecord, Tables,
 };
-pub use usage::{ImageUsage, Usage};
+pub use usage::{ImageUsage, TopShare, Usage};
 pub use views::View;
 
 /// The version of the format on disk that this mica writes.
@@ -96,6 +97,8 @@ pub struct Store {
 
 /// The file that makes a folder a store.
 const FORMAT_FILE: &str = "format.json";
+/// Whatever a newer mica writes there, it is not more.
+const FORMAT_BYTES: u64 = 1 << 20;
 
 impl Store {
     /// Whether there is a store in a folder.
@@ -106,10 +109,9 @@ impl Store {
     /// Opens a store, and makes it first if there is none.
     pub fn open(settings: Settings) -> Result<Store> {
         let path = settings.root.join(FORMAT_FILE);
-        let format: Format = match fs::read(&path) {
-            Ok(bytes) => parse_format(&settings.root, &bytes)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&settings)?,
-            Err(error) => return Err(StoreError::io("read", &path)(error)),
+        let format: Format = match tables::read_limited(&path, FORMAT_BYTES)? {
+            Some(bytes) => parse_format(&settings.root, &bytes)?,
+            None => create(&settings)?,
         };
         if let Some(asked) = settings.driver.filter(|asked| *asked != format.driver) {
             let (root, kept) = (settings.root, format.driver);
@@ -228,7 +230,8 @@ impl Store {
         }
         let digest = Digest::of(bytes);
         if lease.protect_blob(&digest)? && self.read_document(&digest).is_ok() {
-            return Ok(digest);
+            // Whoever wrote it may not have synced it, or not yet.
+            return blobs::make_durable(&self.paths, &digest).map(|()| digest);
         }
         let mut ingest = Ingest::create(lease.aside(), digest.algorithm())?;
         let path = self.paths.blob(&digest);
@@ -245,7 +248,8 @@ impl Store {
         Ok(file)
     }
 
-    /// Keeps a blob that must have this digest and size.
+    /// Keeps a blob that must have this digest and size. If somebody else is writing the same one,
+    /// waits for that and leaves `source` unread.
     pub fn put_blob(
         &self,
         lease: &Lease,
@@ -253,16 +257,24 @@ impl Store {
         size: Option<u64>,
         source: &mut dyn Read,
     ) -> Result<Arrived> {
-        lease.protect_blob(wanted)?;
-        let mut ingest = Ingest::create(lease.aside(), wanted.algorithm())?;
+        let blob = self.paths.blob(wanted);
+        let right_size = |got: u64| match size {
+            Some(expected) if expected != got => {
+                Err(StoreError::WrongSize { wanted: *wanted, got, expected })
+            }
+            _ => Ok(()),
+        };
+        let Some(mut ingest) = Ingest::awaited(lease, wanted)? else {
+            let bytes = fs::metadata(&blob).map_err(StoreError::io("read", &blob))?.len();
+            right_size(bytes)?;
+            blobs::make_durable(&self.paths, wanted)?;
+            return Ok(Arrived { digest: *wanted, bytes });
+        };
         // One byte too many is enough to know that it is wrong.
         let limit = size.map_or(u64::MAX, |size| size.saturating_add(1));
-        ingest.take_all(source, limit).map_err(StoreError::io("write", self.paths.blob(wanted)))?;
+        ingest.take_all(source, limit).map_err(StoreError::io("write", &blob))?;
         let arrived = ingest.arrived();
-        if size.is_some_and(|size| size != arrived.bytes) {
-            let (wanted, expected) = (*wanted, size.unwrap_or_default());
-            return Err(StoreError::WrongSize { wanted, got: arrived.bytes, expected });
-        }
+        right_size(arrived.bytes)?;
         if arrived.digest != *wanted {
             return Err(StoreError::WrongBytes { wanted: *wanted, got: arrived.digest });
         }
@@ -299,12 +311,12 @@ fn create(settings: &Settings) -> Result<Format> {
         paths::create_private(&folder)?;
     }
     let _alone = lease::hold(&paths, Mode::Exclusive)?;
-    match fs::read(paths.format()) {
+    if let Some(bytes) = tables::read_limited(&paths.format(), FORMAT_BYTES)? {
         // Somebody else was quicker; perhaps a newer mica, whose store must not be written over.
-        Ok(bytes) => return parse_format(&settings.root, &bytes),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(StoreError::io("read", paths.format())(error)),
+        return parse_format(&settings.root, &bytes);
     }
+    let blobs = paths.blobs();
+    sys::fs::sync_folder(&blobs).map_err(StoreError::io("sync", blobs))?;
     tables::begin(&paths)?;
     let choice = driver::choose(settings.driver, &paths.ingest())?;
     let id = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;

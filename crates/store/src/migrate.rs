@@ -175,7 +175,10 @@ impl Store {
         tree.settle(&mut Stack::new(self, record.parent, layers)?)?;
         if target.driver.keeps_tar() {
             // An index that is to be mounted holds the sparse files that the tar has in pieces.
-            let index = target.write_index(lease, &tree, chain, diff, bytes, tar.as_ref())?;
+            let aside = target.write_index(lease, &tree, chain, diff, bytes, tar.as_ref())?;
+            let index = crate::index::digest(aside.file(), spec::Algorithm::Sha256)
+                .map_err(StoreError::io("read", aside.path()))?;
+            aside.publish(&self.paths.index(&chain))?;
             if index != record.index {
                 self.change::<_, StoreError>(|tables| {
                     if let Some(record) = tables.layers.layers.get_mut(&chain) {

@@ -58,6 +58,11 @@ impl Paths {
         self.root.join("ingest")
     }
 
+    /// A blob on its way in whose digest is known.
+    pub(crate) fn turn(&self, digest: &Digest) -> PathBuf {
+        self.ingest().join(file_name(digest))
+    }
+
     /// What is on its way out.
     pub fn trash(&self) -> PathBuf {
         self.root.join("trash")

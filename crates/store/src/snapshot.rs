@@ -5,6 +5,7 @@
 //! stack; the collector keeps every stack that such a document names. What has been written becomes
 //! a layer by one mechanism for all: the changes are written as a tar and read as any other layer.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -143,6 +144,32 @@ impl Store {
         Ok(stacks)
     }
 
+    /// The snapshots that are mounted somewhere, in whatever namespace of processes that can be
+    /// seen from here.
+    pub(crate) fn mounted_snapshots(&self) -> Result<Vec<String>> {
+        let all = self.snapshots()?;
+        if all.is_empty() {
+            return Ok(all);
+        }
+        let mut mounted = BTreeSet::new();
+        let processes = fs::read_dir("/proc").map_err(StoreError::io("list", "/proc"))?;
+        let mut seen = BTreeSet::new();
+        for process in processes.flatten() {
+            // One of those who share a namespace is enough.
+            let namespace = fs::read_link(process.path().join("ns/mnt"));
+            if namespace.is_ok_and(|namespace| !seen.insert(namespace)) {
+                continue;
+            }
+            // Who has ended meanwhile has nothing mounted.
+            let Ok(table) = fs::read(process.path().join("mountinfo")) else { continue };
+            let table = String::from_utf8_lossy(&table);
+            let left = all.iter().filter(|name| !mounted.contains(*name));
+            let found = left.filter(|name| is_upper(&table, &self.snapshot_folder(name)));
+            mounted.extend(found.cloned().collect::<Vec<_>>());
+        }
+        Ok(mounted.into_iter().collect())
+    }
+
     /// A detached, writable mount of a snapshot. Only one may be mounted at a time.
     pub fn mount_snapshot(&self, snapshot: &Snapshot, lasting: Lasting) -> Result<OwnedFd> {
         self.driver.writable(&self.below(snapshot)?, &snapshot.folder, lasting)
@@ -236,8 +263,7 @@ impl Store {
 
     /// The merged tree of a stack, out of its layers' indexes.
     pub fn merged(&self, top: Option<ChainId>) -> Result<Merged> {
-        let layers = self.tables()?.layers;
-        let stack = layers.stack(top)?;
+        let stack = self.fit(top, &self.tables()?.layers)?;
         let indexes = stack.iter().map(|(chain, _)| self.open_index(chain));
         Ok(Merged::new(indexes.collect::<Result<_>>()?))
     }
@@ -245,4 +271,20 @@ impl Store {
     fn snapshot_folder(&self, name: &str) -> PathBuf {
         self.paths.snapshots().join(name)
     }
+}
+
+/// Whether a table of mounts has an overlay with this snapshot's folder on top.
+fn is_upper(table: &str, folder: &Path) -> bool {
+    let mut option = "upperdir=".to_owned();
+    for character in folder.display().to_string().chars() {
+        match character {
+            // As the kernel writes them, so that they end neither an option nor a line.
+            ',' | '=' | ' ' | '\t' | '\n' | '\\' => {
+                option += &format!("\\{:03o}", character as u32);
+            }
+            other => option.push(other),
+        }
+    }
+    option.push('/');
+    table.contains(&option)
 }

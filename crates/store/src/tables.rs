@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -159,6 +159,14 @@ impl NameRecord {
 }
 
 impl Images {
+    /// Every document that images and names need.
+    pub(crate) fn documents(&self) -> BTreeSet<Digest> {
+        let manifests = self.images.values().filter_map(|record| record.manifest.as_ref());
+        let indexes = self.names.values().filter_map(|name| name.index.as_ref());
+        let kept = manifests.chain(indexes).map(|kept| kept.digest);
+        self.images.keys().map(|id| id.0).chain(kept).collect()
+    }
+
     /// The full names of an image, in order.
     pub fn names_of(&self, image: ImageId) -> impl Iterator<Item = &str> {
         self.names
@@ -261,17 +269,37 @@ pub(crate) fn read<T: DeserializeOwned + Default>(path: &Path) -> Result<T> {
 
 /// Reads a document and gives its bytes too, to tell afterwards whether a change changed it.
 pub(crate) fn read_with_bytes<T: DeserializeOwned + Default>(path: &Path) -> Result<(T, Vec<u8>)> {
-    let bytes = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok((T::default(), Vec::new()));
-        }
-        other => other.map_err(StoreError::io("read", path))?,
+    let Some(bytes) = read_limited(path, TABLE_BYTES)? else {
+        return Ok((T::default(), Vec::new()));
     };
     let damaged = |why: String| StoreError::Damaged { what: path.display().to_string(), why };
     // Checked once and as a whole, which is quicker than string by string.
     let text = str::from_utf8(&bytes).map_err(|error| damaged(error.to_string()))?;
     let document = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
     Ok((document, bytes))
+}
+
+/// No document of ours is larger: room for a million images.
+const TABLE_BYTES: u64 = 1 << 30;
+
+/// Reads a file whole, unless it is larger than any of its kind can be; nothing if there is none.
+pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(StoreError::io("open", path))?,
+    };
+    let read = || -> io::Result<Vec<u8>> {
+        let expected = file.metadata()?.len().min(limit);
+        let mut bytes = Vec::with_capacity(expected as usize + 1);
+        (&file).take(limit + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(StoreError::io("read", path))?;
+    if bytes.len() as u64 > limit {
+        let why = format!("it has more than {limit} bytes");
+        return Err(StoreError::Damaged { what: path.display().to_string(), why });
+    }
+    Ok(Some(bytes))
 }
 
 /// Makes the two documents of a new store. Later, one that is missing is damage, not a beginning:

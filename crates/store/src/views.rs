@@ -5,6 +5,7 @@
 //! one user. The record is written before the mount is made and removed after it is gone, so that a
 //! crash leaves a record too many. Both lie below the run root and end with the boot.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::paths::create_private;
-use crate::run::{self, VIEWING};
+use crate::run::{self, MOUNTING, VIEWING};
 use crate::tables::{self, LayerRecord};
 
 /// An image that is mounted.
@@ -173,6 +174,19 @@ impl Store {
 
     fn write_views(&self, views: &Views) -> Result<()> {
         tables::write(&self.paths().run().join("views.json"), views)
+    }
+
+    /// Takes away the mounts of all layers but these. The caller holds the store's lock alone, so
+    /// that nobody begins to count on others.
+    pub(crate) fn unmount_idle(&self, needed: &BTreeSet<ChainId>) -> Result<()> {
+        let mounts = entries(&self.paths().run().join("layers"))?;
+        if mounts.is_empty() {
+            return Ok(());
+        }
+        let _alone = run::hold(self.paths(), MOUNTING)?;
+        let needed: Vec<_> = needed.iter().map(|chain| self.paths().layer_mount(chain)).collect();
+        let mut idle = mounts.iter().filter(|path| !needed.contains(path));
+        idle.try_for_each(|path| take_away(path))
     }
 
     /// Takes away every mount that this store has made, for a store that is to go or to be

@@ -4,10 +4,20 @@
 //! for once, in [`support`].
 
 pub mod btrfs;
+pub mod clone;
+pub mod event;
 pub mod fs;
+pub mod hold;
 pub mod host;
 pub mod lock;
 pub mod mount;
+pub mod netlink;
+pub mod netns;
 pub mod process;
+pub mod seccomp;
+pub mod socket;
 pub mod support;
+pub mod task;
+pub mod terminal;
 pub mod trace;
+pub mod watched;

@@ -97,14 +97,36 @@ pub fn clone(path: &Path, recursive: bool) -> io::Result<OwnedFd> {
     Ok(open_tree(CWD, path, flags)?)
 }
 
-/// Forbids writes, set-user-id programs and devices through a detached mount.
-pub fn make_read_only(mount: impl AsFd) -> io::Result<()> {
-    let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
-        attr_clr: 0,
-        propagation: 0,
+/// What is changed of a mount: bits of `MOUNT_ATTR_*`, and how it passes events on (`MS_PRIVATE`
+/// and so on, 0 for no change).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Change {
+    /// Bits that are put on.
+    pub set: u64,
+    /// Bits that are taken off.
+    pub clear: u64,
+    /// How events are passed on.
+    pub propagation: u64,
+}
+
+/// Changes a mount, with `recursive` those below it too; with a user namespace, maps its users.
+pub fn change(
+    mount: impl AsFd,
+    change: Change,
+    recursive: bool,
+    users: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    let mut attributes = libc::mount_attr {
+        attr_set: change.set,
+        attr_clr: change.clear,
+        propagation: change.propagation,
         userns_fd: 0,
     };
+    if let Some(users) = users {
+        attributes.attr_set |= libc::MOUNT_ATTR_IDMAP;
+        attributes.userns_fd = u64::try_from(users.as_raw_fd()).map_err(io::Error::other)?;
+    }
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is an empty, terminated string, `attributes` outlives the call and its size
     // is passed with it; the kernel only reads both.
     let result = unsafe {
@@ -112,12 +134,57 @@ pub fn make_read_only(mount: impl AsFd) -> io::Result<()> {
             libc::SYS_mount_setattr,
             mount.as_fd().as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
+            flags,
             &attributes,
             size_of::<libc::mount_attr>(),
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Forbids writes, set-user-id programs and devices through a detached mount.
+pub fn make_read_only(mount: impl AsFd) -> io::Result<()> {
+    let set = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+    change(mount, Change { set, ..Change::default() }, false, None)
+}
+
+/// A new file system of a type, detached, with options as `mount -o` takes them.
+pub fn create(
+    kind: &str,
+    source: Option<&str>,
+    options: &[(&str, Option<&str>)],
+    attributes: u64,
+) -> io::Result<OwnedFd> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    if let Some(source) = source {
+        explain(&context, fsconfig_set_string(&context, "source", source))?;
+    }
+    for (key, value) in options {
+        match value {
+            None => explain(&context, fsconfig_set_flag(&context, *key))?,
+            Some(value) => explain(&context, fsconfig_set_string(&context, *key, *value))?,
+        }
+    }
+    explain(&context, fsconfig_create(&context))?;
+    let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
+    Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+}
+
+/// A second, detached mount of what an open descriptor names.
+pub fn clone_of(file: impl AsFd, recursive: bool) -> io::Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    Ok(open_tree(file, "", flags)?)
+}
+
+/// Puts a detached mount on what an open descriptor names.
+pub fn attach_at(mount: impl AsFd, target: impl AsFd) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(mount, "", target, "", flags)?)
 }
 
 /// Puts a detached mount in place.

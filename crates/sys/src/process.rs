@@ -12,6 +12,12 @@ pub struct Cost {
     pub peak_kib: u64,
 }
 
+/// Leaves the session of whoever started this process: no terminal of theirs ends it.
+pub fn new_session() -> io::Result<()> {
+    rustix::process::setsid()?;
+    Ok(())
+}
+
 /// Waits for a child and takes what it cost: its raw status, which is 0 for success, and the cost.
 /// Nobody else may wait for the same child.
 pub fn wait_for(child: u32) -> io::Result<(i32, Cost)> {

@@ -241,7 +241,7 @@ impl Scratch {
         let removed = self.store.remove_images::<_, StoreError>(|images| {
             images.images.remove(&id);
             images.names.retain(|_, record| record.image != id);
-            Ok(((), vec![id]))
+            Ok(())
         })?;
         Ok(removed.1)
     }

@@ -8,4 +8,5 @@ mod compat;
 mod faults;
 mod fuzzed;
 mod house;
+mod runtime;
 mod support;

@@ -19,7 +19,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
             .map(|fault| {
                 json!({
                     "What": fault.what, "Why": fault.why,
-                    "Remedy": fault.remedy, "Mended": fault.mended,
+                    "Remedy": fault.remedy, "Mended": fault.mended, "Obstacle": fault.obstacle,
                 })
             })
             .collect();
@@ -38,6 +38,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
         };
         let word = context.ui.paint(colour, word);
         context.ui.line(&format!("{word}: {}: {}", fault.what, fault.why));
+        if let Some(obstacle) = fault.obstacle.as_ref().filter(|_| !fault.mended) {
+            context.ui.line(&format!("  not mended: {obstacle}"));
+        }
     }
     context.ui.line(&format!(
         "Checked {} images, {} layers, {} blobs, {}: {}",

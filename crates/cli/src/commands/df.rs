@@ -34,15 +34,23 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if matches.flag("verbose") {
         return verbose(context, usage);
     }
-    let size = usage.usage.layers;
-    let all =
-        |kind, total: usize, size: u64, reclaimable: u64| Line { kind, total, size, reclaimable };
-    let lines = vec![
-        all("Images", usage.usage.images.len(), size, usage.usage.reclaimable),
-        all("Containers", 0, 0, 0),
-        all("Local Volumes", 0, 0, 0),
-        all("Build Cache", 0, 0, 0),
-    ];
+    let usage = usage.usage;
+    let images = Line {
+        kind: "Images",
+        total: usage.images.len(),
+        active: usage.active.len(),
+        size: usage.layers,
+        reclaimable: usage.reclaimable,
+    };
+    let containers = Line {
+        kind: "Containers",
+        total: usage.tops.len(),
+        active: usage.tops.values().filter(|top| top.mounted).count(),
+        size: usage.tops_bytes(),
+        reclaimable: usage.tops_reclaimable(),
+    };
+    let none = |kind| Line { kind, total: 0, active: 0, size: 0, reclaimable: 0 };
+    let lines = vec![images, containers, none("Local Volumes"), none("Build Cache")];
     rows(&context.ui, matches.string("format"), COLUMNS, COLUMNS, lines)?;
     Ok(0)
 }
@@ -50,6 +58,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
 struct Line {
     kind: &'static str,
     total: usize,
+    active: usize,
     size: u64,
     reclaimable: u64,
 }
@@ -63,7 +72,7 @@ impl Row for Line {
         Some(Value::Str(match name {
             "Type" => self.kind.to_owned(),
             "TotalCount" => self.total.to_string(),
-            "Active" => "0".to_owned(),
+            "Active" => self.active.to_string(),
             "Size" => human_size(self.size as f64),
             "Reclaimable" if self.size > 0 => {
                 let share = self.reclaimable * 100 / self.size;
@@ -94,9 +103,10 @@ fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
     rows(&context.ui, None, IMAGES, IMAGES, shown)?;
     let size = |bytes: u64| human_size(bytes as f64);
     context.ui.print(&format!(
-        "\nOn disk:\n\nBlobs: {}\nIndexes: {}\nCompressed layers kept beside their plain form: {}\n",
+        "\nOn disk:\n\nBlobs: {}\nIndexes: {}\nUnpacked layers: {}\nCompressed layers kept beside their plain form: {}\n",
         size(all.blobs),
         size(all.indexes),
+        size(all.folders),
         size(all.evictable),
     ));
     Ok(0)

@@ -16,7 +16,8 @@ const SURE: &str = "Are you sure you want to continue? [y/N] ";
 
 pub(crate) fn images(context: &Context) -> Outcome {
     let matches = context.matches();
-    let request = PruneImages { all: matches.flag("all"), filters: filters(context)? };
+    let (all, filters) = (matches.flag("all"), filters(context)?);
+    let request = PruneImages { all, filters, compressed: false };
     let warning = if request.all { ALL } else { DANGLING };
     if !sure(context, &format!("{warning}\n{SURE}")) {
         return Ok(0);
@@ -26,7 +27,8 @@ pub(crate) fn images(context: &Context) -> Outcome {
 
 pub(crate) fn system(context: &Context) -> Outcome {
     let matches = context.matches();
-    let request = PruneImages { all: matches.flag("all"), filters: filters(context)? };
+    let (all, filters) = (matches.flag("all"), filters(context)?);
+    let request = PruneImages { all, filters, compressed: matches.flag("compressed") };
     let images = match request.all {
         true => "all images without at least one container associated to them",
         false => "all dangling images",
@@ -41,8 +43,12 @@ pub(crate) fn system(context: &Context) -> Outcome {
         true => "  - all anonymous volumes not used by at least one container\n",
         false => "",
     };
+    let compressed = match request.compressed {
+        true => "  - the compressed form of all layers that are kept plain too\n",
+        false => "",
+    };
     let warning = format!(
-        "WARNING! This will remove:\n{volumes}  - {images}\n  - whatever unfinished work has left behind\n\n{SURE}"
+        "WARNING! This will remove:\n{volumes}  - {images}\n{compressed}  - whatever unfinished work has left behind\n\n{SURE}"
     );
     if !sure(context, &warning) {
         return Ok(0);

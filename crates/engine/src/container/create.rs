@@ -97,6 +97,7 @@ impl Engine {
         if config.entrypoint.is_none() && config.cmd.is_none() {
             return Err(EngineError::Refused("no command specified".to_owned()));
         }
+        super::bundle::check_capabilities(&host_config)?;
         let mounts = self.plan_mounts(&mut host_config, &config)?;
         let record = ContainerRecord {
             id,

@@ -63,6 +63,11 @@ impl Containers {
         self.folder.join(id.to_string())
     }
 
+    /// The file that a container's output is kept in, if its log driver has files.
+    pub fn log_path(&self, id: &ContainerId) -> PathBuf {
+        self.folder(id).join(format!("{id}-json.log"))
+    }
+
     /// Gives a container its name and its record: from then on it exists. Its folder is there.
     /// With `durable` it will be there after a power cut too.
     pub fn add(&self, record: &ContainerRecord, durable: bool) -> Result<()> {

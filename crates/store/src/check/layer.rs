@@ -59,7 +59,9 @@ impl Store {
         }
         if let Some(why) = blob_fault {
             let cure = match tar_here && tar_is_well {
-                true => Cure::ForgetBlob(*chain),
+                true => {
+                    record.blob.as_ref().map_or(Cure::None, |blob| Cure::ForgetBlob(blob.digest))
+                }
                 false => Cure::None,
             };
             faults.push(Fault::new(format!("the compressed blob of {what}"), why, cure));
@@ -228,7 +230,7 @@ impl Store {
 }
 
 /// An error with all that led to it, in one line.
-fn causes(error: &dyn Error) -> String {
+pub(super) fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -149,6 +149,118 @@ fn layers_are_held_to_every_digest() {
     assert_eq!(scratch.store.present().unwrap().asides, Vec::<String>::new());
 }
 
+/// A source that waits in its middle until it is told to go on.
+struct Slow<'a> {
+    bytes: &'a [u8],
+    go: std::sync::mpsc::Receiver<()>,
+    told: bool,
+}
+
+impl Read for Slow<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.bytes.len() < 5000 && !self.told {
+            // Without a word its maker has gone.
+            self.told = self.go.recv().is_ok();
+            if !self.told {
+                return Err(std::io::ErrorKind::BrokenPipe.into());
+            }
+        }
+        let some = buffer.len().min(1000);
+        self.bytes.read(&mut buffer[..some])
+    }
+}
+
+fn turn(scratch: &Scratch, digest: &Digest) -> std::path::PathBuf {
+    scratch.store.paths().ingest().join(digest.to_string().replace(':', "-"))
+}
+
+/// Runs one who is stopped in the middle and one who comes then; gives what the second has read.
+fn meet(
+    scratch: &Scratch,
+    digest: &Digest,
+    finishes: bool,
+    take: impl Fn(&store::Store, &mut (dyn Read + Send)) -> store::Result<()> + Sync,
+    bytes: &[u8],
+) -> u64 {
+    let (tell, go) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let take = &take;
+        let first =
+            scope.spawn(move || take(&scratch.open_again(), &mut Slow { bytes, go, told: false }));
+        while !turn(scratch, digest).exists() {
+            std::thread::yield_now();
+        }
+        let second = scope.spawn(move || {
+            let mut source = std::io::Cursor::new(bytes);
+            take(&scratch.open_again(), &mut source).map(|()| source.position())
+        });
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        // What is being written is nobody's to collect.
+        scratch.open_again().collect().unwrap();
+        assert!(turn(scratch, digest).exists());
+        assert!(!second.is_finished(), "it did not wait");
+        match finishes {
+            true => tell.send(()).unwrap(),
+            false => drop(tell),
+        }
+        assert_eq!(first.join().unwrap().is_ok(), finishes);
+        second.join().unwrap().unwrap()
+    })
+}
+
+#[test]
+fn what_arrives_twice_at_once_is_written_once() {
+    let bytes = Random::new(7).bytes(20_000);
+    let digest = Digest::of(&bytes);
+    for finishes in [true, false] {
+        let scratch = Scratch::new();
+        let put = |store: &store::Store, source: &mut (dyn Read + Send)| {
+            store.put_blob(&store.lease()?, &digest, Some(20_000), &mut &mut *source).map(drop)
+        };
+        let read_bytes = meet(&scratch, &digest, finishes, put, &bytes);
+        // Who waited in vain does the work.
+        assert_eq!(read_bytes, if finishes { 0 } else { 20_000 });
+        assert!(read(&scratch, &digest) == bytes);
+        assert_eq!(scratch.store.present().unwrap().asides, [""; 0]);
+    }
+    let tar = Layer::new().file("f", bytes).tar();
+    let digest = Digest::of(&tar);
+    for finishes in [true, false] {
+        let scratch = Scratch::new();
+        let guard = scratch.store.lease().unwrap();
+        guard.protect_blob(&digest).unwrap();
+        let unpack = |store: &store::Store, source: &mut (dyn Read + Send)| {
+            let expected = Expected { diff: Some(DiffId(digest)), ..Expected::default() };
+            let unpacked = store.unpack_layer(&store.lease()?, source, expected)?;
+            assert_eq!(unpacked.diff().0, digest);
+            Ok(())
+        };
+        if scratch.store.driver().keeps_tar() {
+            meet(&scratch, &digest, finishes, unpack, &tar);
+            assert!(read(&scratch, &digest) == tar);
+        }
+    }
+}
+
+#[test]
+fn one_who_stands_still_is_not_waited_for() {
+    let scratch = Scratch::new();
+    let digest = Digest::of(b"content");
+    let lease = scratch.store.lease().unwrap();
+    let file = fs::File::create(turn(&scratch, &digest)).unwrap();
+    sys::lock::lock(&file, sys::lock::Mode::Exclusive).unwrap();
+    let before = std::time::Instant::now();
+    scratch.store.put_blob(&lease, &digest, None, &mut &b"content"[..]).unwrap();
+    assert!(before.elapsed().as_secs() >= 4);
+    assert_eq!(read(&scratch, &digest), b"content");
+    // What the dead left is in nobody's way.
+    drop(file);
+    let before = std::time::Instant::now();
+    scratch.store.put_blob(&lease, &digest, None, &mut &b"content"[..]).unwrap();
+    assert!(before.elapsed().as_secs() < 4);
+    assert_eq!(scratch.store.present().unwrap().asides, [""; 0]);
+}
+
 /// What comes twice at once, from threads and from processes, is there once and whole.
 #[test]
 fn the_same_layer_may_arrive_twice_at_once() {

@@ -147,3 +147,30 @@ fn changes_of_many_are_all_kept() {
     });
     assert_eq!(scratch.store.images().unwrap().names_of(id).count(), 81);
 }
+
+/// What is read whole has a limit: a document that grew beyond all measure is damage.
+#[test]
+fn a_document_larger_than_any_is_refused_without_reading_it() {
+    let scratch = Scratch::new();
+    let paths = scratch.store.paths().clone();
+    let grow = |path: &std::path::Path, bytes: u64| {
+        let file = fs::File::options().write(true).create(true).truncate(false).open(path).unwrap();
+        let before = file.metadata().unwrap().len();
+        file.set_len(bytes).unwrap();
+        before
+    };
+    let huge = 1 << 42;
+    for path in [paths.images(), paths.layers(), paths.format()] {
+        let before = grow(&path, huge);
+        let opened = store::Store::open(scratch.settings().clone());
+        let error = opened.and_then(|store| store.tables()).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        grow(&path, before);
+    }
+    let lease = scratch.store.lease().unwrap();
+    let file = fs::read_dir(paths.leases()).unwrap().next().unwrap().unwrap().path();
+    grow(&file, huge);
+    assert!(matches!(scratch.store.collect(), Err(StoreError::Damaged { .. })));
+    drop(lease);
+    scratch.store.collect().unwrap();
+}

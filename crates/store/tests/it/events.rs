@@ -103,6 +103,33 @@ fn a_full_journal_is_put_aside_and_nothing_is_missed() {
     assert_eq!((all.len(), all[0].as_str()), (42, "first"));
 }
 
+#[test]
+fn who_waited_while_the_journal_was_put_aside_writes_to_the_new_one() {
+    let scratch = Scratch::new();
+    let path = scratch.store.paths().events();
+    record(&scratch, "first");
+    let held = fs::File::options().append(true).open(&path).unwrap();
+    sys::lock::lock(&held, sys::lock::Mode::Exclusive).unwrap();
+    let inode = std::os::unix::fs::MetadataExt::ino(&held.metadata().unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(|| record(&scratch, "late"));
+        // It has opened the journal when it waits for the lock.
+        let waits = |line: &str| line.contains("->") && line.contains(&format!(":{inode} "));
+        for _ in 0..500 {
+            if fs::read_to_string("/proc/locks").unwrap_or_default().lines().any(waits) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        fs::rename(&path, path.with_extension("old")).unwrap();
+        drop(held);
+    });
+    let old = fs::read_to_string(path.with_extension("old")).unwrap();
+    assert!(!old.contains("late"), "written to what is no longer the journal");
+    let all = ready(&mut scratch.store.events(EventFilter::default()).unwrap());
+    assert_eq!(all, ["first", "late"]);
+}
+
 fn scratch_event(id: &str) -> Event {
     let actor = store_actor(id);
     Event {

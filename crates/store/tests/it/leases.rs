@@ -51,6 +51,47 @@ fn what_is_on_its_way_in_is_nobody_elses_business() {
     scratch.store.adopt_layer(&lease, unpacked, None, &layers).unwrap();
 }
 
+/// Removing an image takes all that only it needed: a full collection finds nothing more to do.
+#[test]
+fn a_removal_leaves_nothing_for_a_full_collection() {
+    let scratch = Scratch::new();
+    let keep = |bytes: &[u8]| {
+        let lease = scratch.store.lease().unwrap();
+        let digest = scratch.store.put_document(&lease, bytes).unwrap();
+        let media_type = spec::MediaType::OciManifest;
+        (lease, store::ManifestRef { digest, media_type, size: bytes.len() as u64 })
+    };
+    let gzip = Layer::new().file("packed", "content").compressed("gzip");
+    let tars = [tar("a"), gzip.unwrap_or_else(|| tar("packed"))];
+    let (id, _) = scratch.add_image("image", &tars).unwrap();
+    let (other, _) = scratch.add_image("other", &[tar("a")]).unwrap();
+    let (manifest, index, old) = (keep(b"manifest"), keep(b"index"), keep(b"an older index"));
+    let named = |images: &mut store::Images, index: &store::ManifestRef| {
+        images.names.get_mut("image").unwrap().index = Some(index.clone());
+    };
+    let change = |images: &mut store::Images| {
+        images.images.get_mut(&id).unwrap().manifest = Some(manifest.1.clone());
+        named(images, &old.1);
+        Ok(())
+    };
+    scratch.store.change_images::<_, store::StoreError>(change).unwrap();
+    drop((manifest.0, old.0));
+    let change = |images: &mut store::Images| {
+        named(images, &index.1);
+        Ok(())
+    };
+    scratch.store.remove_images::<_, store::StoreError>(change).unwrap();
+    assert!(!scratch.store.has_blob(&old.1.digest), "the name has another index now");
+    drop(index.0);
+    for id in [id, other] {
+        scratch.remove_image(id).unwrap();
+        let left = scratch.store.present().unwrap();
+        scratch.store.collect().unwrap();
+        assert_eq!(scratch.store.present().unwrap(), left);
+    }
+    assert_eq!(scratch.store.present().unwrap(), Present::default());
+}
+
 /// A process that is killed protects nothing any more, and leaves nothing that stays.
 #[test]
 fn the_dead_protect_nothing() {

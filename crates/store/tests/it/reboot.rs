@@ -56,6 +56,81 @@ fn damaged_layers_are_refused_with_a_hint() {
     }
 }
 
+/// An image of one layer that came compressed, as after another boot.
+fn packed(driver: DriverKind) -> Option<(Scratch, ChainId)> {
+    let scratch = Scratch::with_driver(driver).map_err(testkit::skip).ok()?;
+    let packed = Layer::new().file("f", vec![b'x'; 9000]).compressed("gzip");
+    let Some(packed) = packed else {
+        testkit::skip("there is no gzip program");
+        return None;
+    };
+    let (_, top) = scratch.add_image("image", &[packed]).unwrap();
+    reboot(&scratch);
+    Some((scratch, top.unwrap()))
+}
+
+fn empty(path: std::path::PathBuf) {
+    fs::File::create(path).unwrap();
+}
+
+#[test]
+fn each_form_is_judged_alone() {
+    // A bad blob beside a good tar is forgotten.
+    let Some((scratch, top)) = packed(DriverKind::Erofs) else { return };
+    let blob = scratch.blob(&scratch.record(top).blob.unwrap().digest);
+    empty(blob.clone());
+    assert_eq!(scratch.tree(Some(top)).paths(), ["f"]);
+    let record = scratch.record(top);
+    assert_eq!((record.blob, record.unsynced, blob.exists()), (None, None, false));
+    scratch.must_be_clean();
+    // A bad tar or index beside a good blob is made again.
+    for damage in [0, 1] {
+        let Some((scratch, top)) = packed(DriverKind::Erofs) else { return };
+        let paths = [scratch.blob(&scratch.record(top).diff.0), scratch.store.paths().index(&top)];
+        empty(paths[damage].clone());
+        assert_eq!(scratch.tree(Some(top)).paths(), ["f"]);
+        // What was made again is not on disk for certain either.
+        assert_ne!(scratch.record(top).unsynced.as_deref(), Some("another boot"));
+        scratch.must_be_clean();
+    }
+    // So is a folder; but without the blob nothing says that the folder is good.
+    let Some((scratch, top)) = packed(DriverKind::Overlay) else { return };
+    empty(scratch.store.paths().folder("overlay", &top).join("f"));
+    let view = scratch.view(Some(top)).unwrap();
+    assert_eq!(testkit::Tree::read_at(&view).unwrap().paths(), ["f"]);
+    drop(view);
+    scratch.must_be_clean();
+    let Some((scratch, top)) = packed(DriverKind::Overlay) else { return };
+    empty(scratch.blob(&scratch.record(top).blob.unwrap().digest));
+    assert!(matches!(scratch.view(Some(top)), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
+fn no_use_goes_round_the_verification() {
+    for driver in DriverKind::ALL {
+        let Some((scratch, top)) = packed(driver) else { continue };
+        let store = &scratch.store;
+        let record = scratch.record(top);
+        empty(scratch.blob(&record.blob.unwrap().digest));
+        empty(scratch.blob(&record.diff.0));
+        let lease = store.lease().unwrap();
+        let refused = |what: &str, result: Result<(), StoreError>| {
+            assert!(matches!(result, Err(StoreError::Damaged { .. })), "{driver}: {what}");
+        };
+        let image = *store.images().unwrap().images.keys().next().unwrap();
+        refused("view", store.mount_view(&lease, image).map(drop));
+        refused("merged", store.merged(Some(top)).map(drop));
+        refused("scratch", store.scratch_snapshot(&lease, Some(top)).map(drop));
+        let kept = store.create_snapshot(&lease, "kept", Some(top), store::Lasting::Kept);
+        refused("snapshot", kept.map(drop));
+        refused("fit", store.fit(Some(top), &store.tables().unwrap().layers).map(drop));
+        let mut layers = store.tables().unwrap().layers;
+        store.keep_fit(&mut layers, [record.diff]).unwrap();
+        assert!(layers.layers.is_empty(), "{driver}: whoever loads it again counts on it");
+        assert!(scratch.record(top).unsynced.is_some());
+    }
+}
+
 #[test]
 fn settling_makes_it_durable_and_says_so() {
     for driver in DriverKind::ALL {

@@ -80,3 +80,37 @@ fn nobody_else_gets_the_mounts() {
     assert!(!seen.iter().any(|line| line.contains(&path)), "{seen:#?}");
     assert!(scratch.mounts().contains(&path.into()));
 }
+
+/// A mount that nothing needs any more goes with a collection; one that something stands on stays.
+#[test]
+fn idle_mounts_of_layers_go_with_a_collection() {
+    let Ok(scratch) = Scratch::with_driver(store::DriverKind::Erofs) else {
+        return testkit::skip("erofs does not work here");
+    };
+    let tars = [Layer::new().file("a", "1").tar(), Layer::new().file("b", "2").tar()];
+    let (image, top) = scratch.add_image("image", &tars).unwrap();
+    let below = scratch.record(top.unwrap()).parent;
+    let layers = || {
+        let inner = scratch.store.paths().run().join("layers");
+        scratch.mounts().into_iter().filter(|path| path.starts_with(&inner)).count()
+    };
+    let lease = scratch.store.lease().unwrap();
+    scratch.store.mount_view(&lease, image).unwrap();
+    drop(lease);
+    scratch.store.collect().unwrap();
+    assert_eq!(layers(), 2);
+    let lease = scratch.store.lease().unwrap();
+    let kept = store::Lasting::Kept;
+    scratch.store.create_snapshot(&lease, "work", below, kept).unwrap();
+    scratch.store.unmount_view(image, false).unwrap();
+    scratch.store.collect().unwrap();
+    // The lease and the snapshot need the lower one.
+    assert_eq!(layers(), 1);
+    drop(lease);
+    scratch.store.remove_snapshot("work").unwrap();
+    scratch.store.collect().unwrap();
+    assert_eq!(layers(), 0);
+    assert_eq!(scratch.tree(top).paths(), ["a", "b"]);
+    scratch.remove_image(image).unwrap();
+    assert_eq!(layers(), 0);
+}

@@ -85,6 +85,17 @@ fn compressed_layers_within_an_archive() {
             _ => panic!("{layer}"),
         };
         assert!(layer["mediaType"].as_str().unwrap().ends_with(ending), "{program}: {layer}");
+        // Without its compressed form it is the same image of a plain layer.
+        let freed =
+            mica.json("system prune --compressed -f --format json")["SpaceReclaimed"].clone();
+        let keeps_both = !plain && mica.json("info -f json")["Driver"] == json!("erofs");
+        assert_eq!(freed.as_u64().unwrap() > 0, keeps_both, "{program}: {freed}");
+        if keeps_both {
+            let layer = &mica.json("manifest inspect app:1.0")["layers"][0];
+            assert_eq!(layer["digest"], json!(image.diff_ids()[0]));
+            assert!(layer["mediaType"].as_str().unwrap().ends_with(".tar"));
+        }
+        assert_eq!(mica.ok("images -q --no-trunc app"), image.id(), "{program}");
         mica.must_be_whole();
     }
 }

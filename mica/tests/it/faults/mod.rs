@@ -26,6 +26,7 @@ mod golden;
 mod ground;
 mod matrix;
 mod read_only;
+mod reboot;
 mod scenario;
 mod trial;
 mod truth;

@@ -17,6 +17,8 @@ use crate::args::Matches;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
+pub(super) use lines::variables;
+
 /// What a flag makes of its values.
 type Parsed<T> = Result<T, Failure>;
 

@@ -1,0 +1,115 @@
+//! A container whose streams are this terminal's: what `run`, `start -a` and `attach` share.
+
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use engine::Starting;
+use runtime::attach::{AttachRequest, Connection, Console, Foreground, Outcome, run_foreground};
+use runtime::failure::{Failure as Said, FailureKind};
+use runtime::keys::DetachKeys;
+
+use crate::failure::Failure;
+
+/// What of a container is shown here.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Wanted {
+    pub(super) stdin: bool,
+    pub(super) stdout: bool,
+    pub(super) stderr: bool,
+    pub(super) tty: bool,
+    /// Whether signals are the container's.
+    pub(super) forwards: bool,
+}
+
+impl Wanted {
+    /// The request of it.
+    pub(super) fn request(self) -> AttachRequest {
+        let Wanted { stdin, stdout, stderr, .. } = self;
+        AttachRequest { stdin, stdout, stderr, patient: true }
+    }
+}
+
+/// Docker's code for a failure of its own.
+pub(super) const ENGINE: u8 = 125;
+
+/// The keys that leave a container running.
+pub(super) fn keys(text: Option<&str>) -> Result<DetachKeys, Failure> {
+    DetachKeys::parse(text.unwrap_or_default()).map_err(|error| {
+        Failure::new(format!(
+            "invalid detach keys ({}) provided: {error}",
+            text.unwrap_or_default()
+        ))
+    })
+}
+
+/// Refuses a terminal for a container where standard input is none.
+pub(super) fn check_tty(stdin: bool, tty: bool) -> Result<(), Failure> {
+    match stdin && tty && !io::stdin().is_terminal() {
+        true => Err(Failure::new("the input device is not a TTY")),
+        false => Ok(()),
+    }
+}
+
+/// Shows a container until it ends or is left, and gives the exit code.
+pub(super) fn show(
+    connection: Connection,
+    run_folder: &Path,
+    wanted: Wanted,
+    keys: DetachKeys,
+) -> Result<u8, Failure> {
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let io = |error: io::Error| Failure::new(format!("error: {error}"));
+    let window = stdout.is_terminal().then(|| stdout.as_fd());
+    let mut console = Console::take(wanted.forwards, window.filter(|_| wanted.tty)).map_err(io)?;
+    let is_terminal = stdin.is_terminal();
+    if wanted.tty && wanted.stdin && is_terminal {
+        console.enter_raw(stdin.as_fd()).map_err(io)?;
+    }
+    let client = Foreground {
+        connection,
+        run_folder,
+        stdin: wanted.stdin.then(|| stdin.as_fd()),
+        stdout: stdout.as_fd(),
+        stderr: stderr.as_fd(),
+        keys: if wanted.tty && is_terminal { keys } else { DetachKeys::none() },
+        console,
+    };
+    match run_foreground(client).map_err(io)? {
+        Outcome::Exited(exit) => Ok(exit.code as u8),
+        Outcome::Detached => Ok(0),
+        Outcome::Interrupted(signal) => Ok(128 + signal as u8),
+        Outcome::Failed(said) => Err(failed(said)),
+        Outcome::Lost => {
+            Err(Failure::new("error: the container's monitor has gone without a word").code(ENGINE))
+        }
+    }
+}
+
+/// The same, of a container that is just being started.
+pub(super) fn show_start(
+    starting: Starting,
+    run_folder: &Path,
+    wanted: Wanted,
+    keys: DetachKeys,
+) -> Result<u8, Failure> {
+    show(starting.connection, run_folder, wanted, keys)
+}
+
+/// What a monitor says: 127 for a program that is not there, 126 for one that cannot be run.
+pub(super) fn failed(said: Said) -> Failure {
+    let code = match said.kind {
+        FailureKind::CommandNotFound => 127,
+        FailureKind::CommandNotExecutable => 126,
+        _ => ENGINE,
+    };
+    let mut text = format!("Error response from daemon: {}", said.message);
+    for cause in &said.because {
+        text += &format!("\n  because: {cause}");
+    }
+    let failure = Failure::new(text).code(code);
+    match said.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

@@ -1,0 +1,105 @@
+//! `mica logs`.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use engine::{ContainerLog, Engine};
+use runtime::attach::{Request, WaitFor};
+use runtime::logs::{Entry, Follow, LogReader, Selection, Shown, Stream, show};
+use spec::{ContainerId, Timestamp};
+
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let now = Timestamp::now();
+    let time = |name: &str| match matches.string(name).filter(|text| !text.is_empty()) {
+        None => Ok(None),
+        Some(text) => Timestamp::parse_docker(text, now)
+            .map(Some)
+            .map_err(|error| Failure::new(format!("invalid value for {name:?}: {error}"))),
+    };
+    // Anything that is no number means all, as docker has it.
+    let tail = matches.string("tail").and_then(|text| text.parse::<u64>().ok());
+    let selection = Selection { since: time("since")?, until: time("until")?, tail };
+    let shown = Shown { timestamps: matches.flag("timestamps"), details: matches.flag("details") };
+    let engine = context.engine()?;
+    let id = engine.containers().find(&context.names()[0])?;
+    let ContainerLog { path, format } = engine.container_log(&id)?;
+    let said = |error: runtime::logs::LogError| {
+        Failure::new(format!("Error response from daemon: {error}"))
+    };
+    let mut reader = LogReader::open(&path, format, selection).map_err(said)?;
+    let mut out = Out::default();
+    while let Some(entry) = reader.next_ready().map_err(said)? {
+        if !out.entry(&entry, shown) {
+            return Ok(0);
+        }
+    }
+    if !out.flush() || !matches.flag("follow") {
+        return Ok(0);
+    }
+    follow(&engine, &id, Follow::new(reader).map_err(said)?, shown, out)
+}
+
+fn follow(
+    engine: &Engine,
+    id: &ContainerId,
+    mut follow: Follow,
+    shown: Shown,
+    mut out: Out,
+) -> Outcome {
+    let said = |error: runtime::logs::LogError| Failure::new(format!("error: {error}"));
+    // A container without a monitor writes nothing any more.
+    let mut monitor = engine.monitor(id).ok();
+    if let Some(connection) = &mut monitor {
+        let asked = connection.ask(&Request::Wait(WaitFor::NotRunning));
+        asked.map_err(|error| Failure::new(format!("error: {error}")))?;
+    }
+    loop {
+        let patience = if monitor.is_some() { None } else { Some(Duration::ZERO) };
+        let more = follow.wait(monitor.as_ref().map(AsFd::as_fd), patience).map_err(said)?;
+        while let Some(entry) = follow.next_ready().map_err(said)? {
+            if !out.entry(&entry, shown) {
+                return Ok(0);
+            }
+        }
+        if !out.flush() || !more || monitor.is_none() {
+            return Ok(0);
+        }
+    }
+}
+
+/// Both streams, gathered so that many lines are one call.
+#[derive(Default)]
+struct Out {
+    bytes: Vec<u8>,
+    to_error: bool,
+}
+
+const GATHERED_BYTES: usize = 64 << 10;
+
+impl Out {
+    /// Adds an entry; false if nobody reads any more.
+    fn entry(&mut self, entry: &Entry, shown: Shown) -> bool {
+        let to_error = entry.stream == Stream::Stderr;
+        let full = self.bytes.len() > GATHERED_BYTES;
+        if (to_error != self.to_error || full) && !self.flush() {
+            return false;
+        }
+        self.to_error = to_error;
+        show(entry, shown, &mut self.bytes);
+        true
+    }
+
+    fn flush(&mut self) -> bool {
+        let written = match self.to_error {
+            true => io::stderr().write_all(&self.bytes),
+            false => io::stdout().write_all(&self.bytes).and_then(|()| io::stdout().flush()),
+        };
+        self.bytes.clear();
+        written.is_ok()
+    }
+}

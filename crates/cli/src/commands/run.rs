@@ -1,0 +1,61 @@
+//! `mica run`.
+
+use engine::EngineError;
+
+use super::create::{make, request};
+use super::foreground::{self, ENGINE, Wanted, check_tty, keys, show_start};
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let mut request = request(matches, context.environment())?;
+    let detach = matches.flag("detach");
+    if detach {
+        if !matches.list("attach").is_empty() {
+            let words = "conflicting options: cannot specify both --attach and --detach";
+            return Err(Failure::new(words).code(ENGINE));
+        }
+        let config = &mut request.config;
+        (config.attach_stdin, config.attach_stdout, config.attach_stderr) = (false, false, false);
+        config.stdin_once = false;
+    } else {
+        check_tty(request.config.attach_stdin, request.config.tty)?;
+    }
+    let keys = keys(matches.string("detach-keys")).map_err(|failure| failure.code(ENGINE))?;
+    let config = &request.config;
+    let wanted = Wanted {
+        stdin: config.attach_stdin,
+        stdout: config.attach_stdout,
+        stderr: config.attach_stderr,
+        tty: config.tty,
+        forwards: matches.flag("sig-proxy") && !config.tty,
+    };
+    let removes = request.host.auto_remove;
+    let engine = context.engine()?;
+    let id = make(context, &engine, request)?;
+    let outcome = match detach {
+        true => engine.start_container(&id).map_err(started).map(|()| {
+            context.ui.line(&id.to_string());
+            0
+        }),
+        false => {
+            let starting = engine.begin_start(&id, Some(wanted.request()));
+            let starting = starting.map_err(|error| Failure::from(error).code(ENGINE))?;
+            show_start(starting, &engine.container_run_folder(&id), wanted, keys)
+        }
+    };
+    if outcome.is_err() && removes {
+        // The first failure is the one to tell.
+        let _ = engine.containers().read(&id).map(|record| engine.discard_container(&record, true));
+    }
+    outcome
+}
+
+/// Why a container could not be started.
+pub(super) fn started(error: EngineError) -> Failure {
+    match error {
+        EngineError::Monitor { failure, .. } => foreground::failed(*failure),
+        other => Failure::from(other).code(ENGINE),
+    }
+}

@@ -1,0 +1,120 @@
+//! Containers and processes made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use runtime::oci::{CreateOptions, ExecOptions, add_capabilities};
+use spec::bundle::{Process, User};
+
+use super::{containers, exit_code, fail, id, take_shelter, told, warn};
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+
+pub(super) fn create(context: &Context) -> Outcome {
+    take_shelter(context)?;
+    let warnings = told(context, containers(context).create(id(context), &options(context)))?;
+    warn(context, &warnings);
+    Ok(0)
+}
+
+pub(super) fn run(context: &Context) -> Outcome {
+    take_shelter(context)?;
+    let matches = context.matches();
+    let options = CreateOptions {
+        detach: matches.flag("detach"),
+        keep: matches.flag("keep"),
+        ..options(context)
+    };
+    let (exit, warnings) = told(context, containers(context).run(id(context), &options))?;
+    warn(context, &warnings);
+    exit_code(exit)
+}
+
+fn options(context: &Context) -> CreateOptions {
+    let matches = context.matches();
+    let path = |name| matches.string(name).map(PathBuf::from);
+    CreateOptions {
+        bundle: path("bundle").unwrap_or_else(|| PathBuf::from(".")),
+        console_socket: path("console-socket"),
+        pid_file: path("pid-file"),
+        preserve: preserve(context),
+        ..CreateOptions::default()
+    }
+}
+
+/// Descriptors for socket activation come first, then those that the caller names.
+fn preserve(context: &Context) -> u32 {
+    let given = context.matches().uint("preserve-fds").unwrap_or(0);
+    let listening = context.variable("LISTEN_FDS").and_then(|count| count.parse::<u64>().ok());
+    u32::try_from(given.saturating_add(listening.unwrap_or(0))).unwrap_or(u32::MAX)
+}
+
+pub(super) fn exec(context: &Context) -> Outcome {
+    take_shelter(context)?;
+    let matches = context.matches();
+    let path = |name| matches.string(name).map(PathBuf::from);
+    let options = ExecOptions {
+        process: match path("process") {
+            Some(file) => read_process(&file)?,
+            None => process(context)?,
+        },
+        console_socket: path("console-socket"),
+        pid_file: path("pid-file"),
+        preserve: preserve(context),
+        detach: matches.flag("detach"),
+    };
+    let (exit, warnings) = told(context, containers(context).exec(id(context), &options))?;
+    warn(context, &warnings);
+    exit_code(exit)
+}
+
+fn read_process(file: &Path) -> Result<Process, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("error: cannot read {}: {error}", file.display()))
+    };
+    let text = fs::read(file).map_err(|error| failed(&error))?;
+    serde_json::from_slice(&text).map_err(|error| failed(&error))
+}
+
+fn process(context: &Context) -> Result<Process, Failure> {
+    let matches = context.matches();
+    let text = |name| matches.string(name).unwrap_or_default().to_owned();
+    let state = told(context, containers(context).spec(id(context)))?;
+    let first = state.process.unwrap_or_default();
+    let mut process = Process {
+        terminal: matches.flag("tty"),
+        args: context.names().get(1..).unwrap_or_default().to_vec(),
+        env: [first.env, matches.list("env").to_vec()].concat(),
+        cwd: text("cwd"),
+        no_new_privileges: matches.flag("no-new-privs"),
+        apparmor_profile: text("apparmor"),
+        selinux_label: text("process-label"),
+        user: match matches.string("user") {
+            Some(user) => parse_user(user)?,
+            None => first.user,
+        },
+        capabilities: first.capabilities,
+        ..Process::default()
+    };
+    for group in matches.list("additional-gids") {
+        process.user.additional_gids.push(number(group)?);
+    }
+    add_capabilities(&mut process, matches.list("cap"));
+    if process.args.is_empty() {
+        return Err(fail(
+            context,
+            &runtime::RuntimeError::InvalidSpec { what: "no command was given".to_owned() },
+        ));
+    }
+    Ok(process)
+}
+
+/// `UID[:GID]`.
+fn parse_user(text: &str) -> Result<User, Failure> {
+    let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
+    Ok(User { uid: number(uid)?, gid: number(gid)?, ..User::default() })
+}
+
+fn number(text: &str) -> Result<u32, Failure> {
+    text.parse().map_err(|_| Failure::new(format!("error: {text} is no number of a user or group")))
+}

@@ -1,0 +1,218 @@
+//! The commands of a runtime and their flags, as callers know them.
+
+use super::{change, make};
+use crate::args::{Arity, Command, Complete, Flag, Kind};
+use crate::context::Action;
+
+type Cmd = Command<Action>;
+
+/// The name that messages show.
+pub(crate) const PROGRAM: &str = "mica runtime";
+
+const FORMAT: Flag = Flag::string("format", "Output format: table or json")
+    .short('f')
+    .default_value("table")
+    .complete(Complete::Words(&["table", "json"]));
+const BUNDLE: Flag = Flag::string("bundle", "Folder of the bundle").short('b').default_value(".");
+const CONSOLE: Flag =
+    Flag::string("console-socket", "Socket that the terminal's descriptor is sent to");
+const PID_FILE: Flag = Flag::string("pid-file", "File that the process's number is written to");
+const PRESERVE: Flag = Flag::new(
+    Kind::Uint,
+    "preserve-fds",
+    "Descriptors beyond the standard ones that are handed on",
+);
+const CREATE: &[Flag] = &[BUNDLE, CONSOLE, PID_FILE, PRESERVE];
+
+/// `mica runtime`.
+pub(crate) static ROOT: Cmd = Command {
+    name: "runtime",
+    usage: "[OPTIONS] COMMAND",
+    about: "Run containers out of OCI bundles",
+    long: "Run containers out of OCI bundles, as containerd, CRI-O and podman ask a runtime to",
+    flags: &[&[
+        Flag::bool("debug", "Show warnings"),
+        Flag::string("log", "File that errors are written to").complete(Complete::Files),
+        Flag::string("log-format", "Format of the log: text or json").default_value("text"),
+        Flag::string("root", "Folder that containers are recorded in").complete(Complete::Folders),
+        Flag::string("rootless", "Whether errors of cgroups are passed over").hidden(),
+        Flag::bool("version", "Print version information and quit").short('v'),
+    ]],
+    sub: &[
+        &CREATE_CMD,
+        &DELETE,
+        &EVENTS,
+        &EXEC,
+        &FEATURES,
+        &KILL,
+        &LIST,
+        &PAUSE,
+        &PS,
+        &RESUME,
+        &RUN,
+        &SPEC,
+        &START,
+        &STATE,
+        &UPDATE,
+    ],
+    ..Command::BLANK
+};
+
+/// A command that takes a container.
+const ONE: Cmd = Command { usage: "CONTAINER", args: Arity::Exact(1), ..Command::BLANK };
+
+static CREATE_CMD: Cmd = Command {
+    name: "create",
+    usage: "[OPTIONS] CONTAINER",
+    about: "Make a container whose program waits for its start",
+    flags: &[CREATE],
+    action: Some(make::create),
+    ..ONE
+};
+static RUN: Cmd = Command {
+    name: "run",
+    usage: "[OPTIONS] CONTAINER",
+    about: "Make a container, start it and wait for its end",
+    flags: &[
+        CREATE,
+        &[
+            Flag::bool("detach", "Do not wait for its end").short('d'),
+            Flag::bool("keep", "Keep the container when its program has ended"),
+        ],
+    ],
+    action: Some(make::run),
+    ..ONE
+};
+static START: Cmd = Command {
+    name: "start",
+    about: "Start the program of a container that was made",
+    action: Some(change::start),
+    ..ONE
+};
+static STATE: Cmd = Command {
+    name: "state",
+    about: "Print how a container is",
+    action: Some(change::state),
+    ..ONE
+};
+static KILL: Cmd = Command {
+    name: "kill",
+    usage: "[OPTIONS] CONTAINER [SIGNAL]",
+    about: "Send a signal to a container (SIGTERM where none is named)",
+    args: Arity::Range(1, 2),
+    flags: &[&[Flag::bool("all", "Send it to all processes").short('a')]],
+    action: Some(change::kill),
+    ..ONE
+};
+static DELETE: Cmd = Command {
+    name: "delete",
+    usage: "[OPTIONS] CONTAINER",
+    about: "Remove what is left of a container that has ended",
+    flags: &[&[Flag::bool("force", "End it first if it runs").short('f')]],
+    action: Some(change::delete),
+    ..ONE
+};
+static EXEC: Cmd = Command {
+    name: "exec",
+    usage: "[OPTIONS] CONTAINER COMMAND [ARG...]",
+    about: "Run one more process in a container",
+    args: Arity::AtLeast(1),
+    interspersed: false,
+    flags: &[&[
+        CONSOLE,
+        PID_FILE,
+        PRESERVE,
+        Flag::list("additional-gids", "Further groups").short('g'),
+        Flag::string("apparmor", "AppArmor profile"),
+        Flag::list("cap", "Add a capability").short('c'),
+        Flag::string("cwd", "Working folder"),
+        Flag::bool("detach", "Do not wait for its end").short('d'),
+        Flag::list("env", "Set a variable").short('e'),
+        Flag::bool("no-new-privs", "Keep set-user-id programs without effect"),
+        Flag::string("process", "File that describes the process").short('p'),
+        Flag::string("process-label", "SELinux label"),
+        Flag::bool("tty", "Give it a terminal").short('t'),
+        Flag::string("user", "Run as this user (UID[:GID])").short('u'),
+    ]],
+    action: Some(make::exec),
+    ..ONE
+};
+static PS: Cmd = Command {
+    name: "ps",
+    usage: "[OPTIONS] CONTAINER",
+    about: "List the processes of a container",
+    args: Arity::AtLeast(1),
+    flags: &[&[FORMAT]],
+    action: Some(change::ps),
+    ..ONE
+};
+static LIST: Cmd = Command {
+    name: "list",
+    aliases: &["ls"],
+    usage: "[OPTIONS]",
+    about: "List containers",
+    args: Arity::None,
+    flags: &[&[FORMAT, Flag::bool("quiet", "Only show names").short('q')]],
+    action: Some(change::list),
+    ..ONE
+};
+static PAUSE: Cmd = Command {
+    name: "pause",
+    about: "Stop all processes of a container",
+    action: Some(change::pause),
+    ..ONE
+};
+static RESUME: Cmd = Command {
+    name: "resume",
+    about: "Let the processes of a paused container go on",
+    action: Some(change::resume),
+    ..ONE
+};
+static EVENTS: Cmd = Command {
+    name: "events",
+    usage: "[OPTIONS] CONTAINER",
+    about: "Print what a container has used",
+    flags: &[&[Flag::bool("stats", "Print once; there is no other way")]],
+    action: Some(change::events),
+    ..ONE
+};
+static FEATURES: Cmd = Command {
+    name: "features",
+    usage: "",
+    about: "Print what this runtime can do",
+    args: Arity::None,
+    action: Some(change::features),
+    ..ONE
+};
+static SPEC: Cmd = Command {
+    name: "spec",
+    usage: "[OPTIONS]",
+    about: "Write a configuration to start from",
+    args: Arity::None,
+    flags: &[&[BUNDLE]],
+    action: Some(change::spec),
+    ..ONE
+};
+static UPDATE: Cmd = Command {
+    name: "update",
+    usage: "[OPTIONS] CONTAINER",
+    about: "Change the limits of a container",
+    flags: &[&[
+        Flag::int("blkio-weight", "Weight of disks"),
+        Flag::int("cpu-burst", "CPU burst in microseconds"),
+        Flag::int("cpu-period", "CPU period in microseconds"),
+        Flag::int("cpu-quota", "CPU quota in microseconds"),
+        Flag::int("cpu-rt-period", "Real-time period in microseconds"),
+        Flag::int("cpu-rt-runtime", "Real-time share in microseconds"),
+        Flag::int("cpu-share", "CPU shares"),
+        Flag::string("cpuset-cpus", "Processors"),
+        Flag::string("cpuset-mems", "Memory nodes"),
+        Flag::new(Kind::SwapSize, "memory", "Memory limit"),
+        Flag::new(Kind::SwapSize, "memory-reservation", "Memory reservation"),
+        Flag::new(Kind::SwapSize, "memory-swap", "Limit of memory and swap"),
+        Flag::int("pids-limit", "Limit of processes"),
+        Flag::string("resources", "File with limits, or - for standard input").short('r'),
+    ]],
+    action: Some(change::update),
+    ..ONE
+};

@@ -1,0 +1,165 @@
+//! `mica start`, `stop`, `restart`, `kill`, `pause`, `unpause`, `wait`, `attach`.
+
+use engine::{Engine, inherited_connection};
+use runtime::attach::{Request, StopRequest, WaitFor};
+use runtime::state::Status;
+use spec::{ContainerId, parse_signal};
+
+use super::foreground::{Wanted, check_tty, keys, show, show_start};
+use super::run::started;
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+
+/// Does something to each container that is named and prints its name, or what went wrong.
+fn each(context: &Context, act: impl Fn(&Engine, &ContainerId) -> Result<(), Failure>) -> Outcome {
+    let engine = context.engine()?;
+    let mut code = 0;
+    for name in context.names() {
+        let done =
+            engine.containers().find(name).map_err(Failure::from).and_then(|id| act(&engine, &id));
+        match done {
+            Ok(()) => context.ui.line(name),
+            Err(failure) => {
+                failure.tell(&context.ui);
+                code = 1;
+            }
+        }
+    }
+    if code == 0 { Ok(0) } else { Err(Failure::silent(1)) }
+}
+
+pub(crate) fn start(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let attach = matches.flag("attach") || matches.flag("interactive");
+    if matches.given("checkpoint") {
+        return Err(Failure::new("checkpoints are not supported: start without --checkpoint"));
+    }
+    if !attach {
+        let outcome = each(context, |engine, id| engine.start_container(id).map_err(started));
+        return outcome.inspect_err(|_| {
+            let names = context.names().join(", ");
+            context.ui.warn(&format!("failed to start containers: {names}"));
+        });
+    }
+    let [name] = context.names() else {
+        return Err(Failure::new("you cannot start and attach multiple containers at once"));
+    };
+    let engine = context.engine()?;
+    let id = engine.containers().find(name)?;
+    let record = engine.containers().read(&id)?;
+    let stdin = matches.flag("interactive") && record.config.open_stdin;
+    check_tty(stdin, record.config.tty)?;
+    let tty = record.config.tty;
+    let forwards = matches.flag("attach") && !tty;
+    let wanted = Wanted { stdin, stdout: true, stderr: true, tty, forwards };
+    let keys = keys(matches.string("detach-keys"))?;
+    let folder = engine.container_run_folder(&id);
+    if engine.container_state(&id)?.status.is_alive() {
+        return attach_to(&engine, &id, wanted, keys);
+    }
+    let starting = engine.begin_start(&id, Some(wanted.request())).map_err(started)?;
+    show_start(starting, &folder, wanted, keys)
+}
+
+fn attach_to(
+    engine: &Engine,
+    id: &ContainerId,
+    wanted: Wanted,
+    keys: runtime::keys::DetachKeys,
+) -> Outcome {
+    let mut connection = engine.monitor(id)?;
+    let asked = connection.ask(&Request::Attach(wanted.request()));
+    asked.map_err(|error| Failure::new(format!("error: {error}")))?;
+    let asked = connection.ask(&Request::Wait(WaitFor::NextExit));
+    asked.map_err(|error| Failure::new(format!("error: {error}")))?;
+    show(connection, &engine.container_run_folder(id), wanted, keys)
+}
+
+pub(crate) fn attach(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let engine = context.engine()?;
+    let id = engine.containers().find(&context.names()[0])?;
+    let state = engine.container_state(&id)?;
+    match state.status {
+        Status::Running => {}
+        Status::Paused => {
+            return Err(Failure::new("You cannot attach to a paused container, unpause it first"));
+        }
+        Status::Restarting => {
+            return Err(Failure::new(
+                "You cannot attach to a restarting container, wait until it is running",
+            ));
+        }
+        _ => return Err(Failure::new("You cannot attach to a stopped container, start it first")),
+    }
+    let record = engine.containers().read(&id)?;
+    let tty = record.config.tty;
+    let stdin = !matches.flag("no-stdin") && record.config.open_stdin;
+    check_tty(stdin, tty)?;
+    let forwards = matches.flag("sig-proxy") && !tty;
+    let wanted = Wanted { stdin, stdout: true, stderr: true, tty, forwards };
+    attach_to(&engine, &id, wanted, keys(matches.string("detach-keys"))?)
+}
+
+fn stop_request(context: &Context) -> Result<StopRequest, Failure> {
+    let matches = context.matches();
+    let signal = matches.string("signal").filter(|signal| !signal.is_empty());
+    let signal = signal.map(|text| {
+        parse_signal(text).ok_or_else(|| {
+            Failure::new(format!("Error response from daemon: invalid signal: {text}"))
+        })
+    });
+    Ok(StopRequest { signal: signal.transpose()?, timeout: matches.int("timeout") })
+}
+
+pub(crate) fn stop(context: &Context) -> Outcome {
+    let request = stop_request(context)?;
+    each(context, |engine, id| Ok(engine.stop_container(id, request)?))
+}
+
+pub(crate) fn restart(context: &Context) -> Outcome {
+    let request = stop_request(context)?;
+    each(context, |engine, id| engine.restart_container(id, request).map_err(started))
+}
+
+pub(crate) fn kill(context: &Context) -> Outcome {
+    let text = context.matches().string("signal").filter(|text| !text.is_empty());
+    let text = text.unwrap_or("KILL");
+    let signal = parse_signal(text).ok_or_else(|| {
+        Failure::new(format!("Error response from daemon: invalid signal: {text}"))
+    })?;
+    each(context, |engine, id| Ok(engine.kill_container(id, signal)?))
+}
+
+pub(crate) fn pause(context: &Context) -> Outcome {
+    each(context, |engine, id| Ok(engine.freeze_container(id, true)?))
+}
+
+pub(crate) fn unpause(context: &Context) -> Outcome {
+    each(context, |engine, id| Ok(engine.freeze_container(id, false)?))
+}
+
+pub(crate) fn wait(context: &Context) -> Outcome {
+    let engine = context.engine()?;
+    let mut failed = false;
+    for name in context.names() {
+        let id = engine.containers().find(name);
+        match id.and_then(|id| engine.wait_for_container(&id, WaitFor::NotRunning)) {
+            Ok(code) => context.ui.line(&code.to_string()),
+            Err(error) => {
+                Failure::from(error).tell(&context.ui);
+                failed = true;
+            }
+        }
+    }
+    if failed { Err(Failure::silent(1)) } else { Ok(0) }
+}
+
+/// What the monitor of a container does; nobody types it.
+pub(crate) fn watch(context: &Context) -> Outcome {
+    let name = context.names().first().cloned().unwrap_or_default();
+    let id = name.parse::<ContainerId>().map_err(|error| Failure::new(error.to_string()))?;
+    let engine = context.engine()?;
+    let code = engine.watch_container(&id, inherited_connection())?;
+    Ok(code as u8)
+}

@@ -1,0 +1,239 @@
+//! What a container was asked to be, as the runtime's document: a pure function of its record and of
+//! what was found out about the host and the container's files.
+
+mod capability;
+mod devices;
+mod mounts;
+mod resources;
+mod user;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use runtime::seccomp::{Profile, Subject};
+use spec::bundle::{
+    Linux, Namespace, NamespaceKind, OCI_VERSION, Process, Rlimit, Root, Seccomp, Spec,
+};
+use spec::{CgroupnsMode, HostConfig, IpcMode, NamespaceMode};
+
+use super::ContainerRecord;
+use super::exec::ExecProcess;
+use crate::error::{EngineError, Result};
+
+pub(super) use user::Accounts;
+
+/// What a plan depends on besides the record.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    /// The users and groups that the container's files name.
+    pub(super) accounts: Accounts,
+    /// Whether the host has only control groups of the second version.
+    pub(super) unified_cgroups: bool,
+    /// The network namespace; none is the host's.
+    pub(super) network: Option<PathBuf>,
+    /// First processes of containers whose namespaces are shared, by what was asked for.
+    pub(super) others: BTreeMap<String, i32>,
+    /// Where the container's own hosts file and its like are.
+    pub(super) folder: PathBuf,
+    /// Devices of the host, as they were looked up.
+    pub(super) devices: Vec<devices::Found>,
+    /// Where what is mounted was opened already, by destination: images, and places in volumes,
+    /// which whoever has the volume too could change on the way.
+    pub(super) opened: BTreeMap<String, PathBuf>,
+}
+
+/// Says what is wrong with the capabilities that are asked for.
+pub(super) fn check_capabilities(host: &HostConfig) -> Result<()> {
+    capability::names(host).map(drop)
+}
+
+/// Looks up the devices that a container is to have.
+pub(super) fn look_up_devices(host: &HostConfig) -> Result<Vec<devices::Found>> {
+    devices::look_up(host)
+}
+
+/// A further process in a container: as the first one, but for what is asked.
+pub(super) fn exec_process(
+    record: &ContainerRecord,
+    accounts: &Accounts,
+    asked: &ExecProcess,
+) -> Result<Process> {
+    let mut record = record.clone();
+    let (config, host) = (&mut record.config, &mut record.host_config);
+    if !asked.user.is_empty() {
+        config.user.clone_from(&asked.user);
+    }
+    if !asked.working_dir.is_empty() {
+        config.working_dir.clone_from(&asked.working_dir);
+    }
+    config.tty = asked.tty;
+    host.privileged |= asked.privileged;
+    config.entrypoint = None;
+    config.cmd = Some(asked.cmd.clone());
+    let facts = Facts { accounts: accounts.clone(), ..Facts::default() };
+    let mut process = process(&record, &facts)?;
+    process.env.extend(asked.env.iter().cloned());
+    Ok(process)
+}
+
+/// Plans a container's process. The root file system is handed over beside it.
+pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Spec> {
+    let host = &record.host_config;
+    let namespaces = namespaces(host, facts)?;
+    let linux = Linux {
+        sysctl: host.sysctls.clone(),
+        resources: Some(resources::plan(host, &facts.devices)?),
+        cgroups_path: cgroup_path(record),
+        namespaces,
+        devices: facts.devices.iter().map(devices::Found::device).collect(),
+        masked_paths: host.masked_paths.clone().unwrap_or_default(),
+        readonly_paths: host.readonly_paths.clone().unwrap_or_default(),
+        rootfs_propagation: mounts::root_propagation(record),
+        seccomp: seccomp(host)?,
+        ..Linux::default()
+    };
+    let on_host = host.uts_mode == "host";
+    Ok(Spec {
+        oci_version: OCI_VERSION.to_owned(),
+        process: Some(process(record, facts)?),
+        root: Some(Root { path: "rootfs".to_owned(), readonly: host.readonly_rootfs }),
+        hostname: if on_host { String::new() } else { record.config.hostname.clone() },
+        domainname: record.config.domainname.clone(),
+        mounts: mounts::plan(record, facts)?,
+        annotations: host.annotations.clone(),
+        linux: Some(linux),
+        ..Spec::default()
+    })
+}
+
+/// The filter of system calls: docker's own, one of the user's, or none.
+fn seccomp(host: &HostConfig) -> Result<Option<Seccomp>> {
+    let asked = option(host, "seccomp");
+    if host.privileged && asked.is_none() {
+        return Ok(None);
+    }
+    let profile = match asked {
+        Some("unconfined") => return Ok(None),
+        None | Some("" | "builtin") => Profile::of_docker(),
+        Some(text) => Profile::parse(text.as_bytes())?,
+    };
+    let names = capability::names(host)?;
+    let sets = names.iter().filter_map(|name| runtime::capability::bit(name));
+    let capabilities = sets.fold(0, |all, bit| all | bit);
+    let subject = Subject { capabilities, kernel: sys::host::kernel_version() };
+    Ok(Some(profile.resolve(subject)?))
+}
+
+fn process(record: &ContainerRecord, facts: &Facts) -> Result<Process> {
+    let (config, host) = (&record.config, &record.host_config);
+    let account = facts.accounts.find(&config.user)?;
+    let mut user = account.user;
+    user.additional_gids = facts.accounts.groups(&account.name, host.group_add.as_deref())?;
+    let words = config.entrypoint.iter().chain(&config.cmd).flatten();
+    let cwd = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
+    let no_new_privileges = option(host, "no-new-privileges").is_some_and(|value| value != "false");
+    let is_root = user.uid == 0;
+    Ok(Process {
+        terminal: config.tty,
+        user,
+        args: words.cloned().collect(),
+        env: environment(record, &account.home),
+        cwd: cwd.to_owned(),
+        capabilities: Some(capability::plan(host, is_root)?),
+        rlimits: rlimits(host),
+        no_new_privileges,
+        apparmor_profile: option(host, "apparmor").unwrap_or_default().to_owned(),
+        oom_score_adj: (host.oom_score_adj != 0).then_some(host.oom_score_adj as i32),
+        ..Process::default()
+    })
+}
+
+/// The value of a security option: `seccomp=unconfined`.
+pub(super) fn option<'a>(host: &'a HostConfig, name: &str) -> Option<&'a str> {
+    host.security_opt.iter().flatten().find_map(|option| {
+        match option.split_once('=').or_else(|| option.split_once(':')) {
+            Some((key, value)) => (key == name).then_some(value),
+            None => (option == name).then_some(""),
+        }
+    })
+}
+
+/// What docker sets where neither the image nor the user does.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+fn environment(record: &ContainerRecord, home: &str) -> Vec<String> {
+    let config = &record.config;
+    let has = |name: &str| config.env.iter().any(|one| one.split('=').next() == Some(name));
+    let mut list = Vec::new();
+    if !has("PATH") {
+        list.push(format!("PATH={PATH}"));
+    }
+    if !has("HOSTNAME") && !config.hostname.is_empty() {
+        list.push(format!("HOSTNAME={}", config.hostname));
+    }
+    if config.tty && !has("TERM") {
+        list.push("TERM=xterm".to_owned());
+    }
+    list.extend(config.env.iter().cloned());
+    if !has("HOME") {
+        list.push(format!("HOME={home}"));
+    }
+    list
+}
+
+fn rlimits(host: &HostConfig) -> Vec<Rlimit> {
+    let number = |value: i64| if value < 0 { u64::MAX } else { value as u64 };
+    let limit = |limit: &spec::Ulimit| Rlimit {
+        kind: format!("RLIMIT_{}", limit.name.to_uppercase()),
+        hard: number(limit.hard),
+        soft: number(limit.soft),
+    };
+    host.resources.ulimits.iter().flatten().map(limit).collect()
+}
+
+fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
+    let own = |kind| Namespace { kind, path: String::new() };
+    let other = |kind: NamespaceKind, name: &String| {
+        let pid = facts.others.get(name).ok_or_else(|| {
+            EngineError::Refused(format!(
+                "cannot join namespace of a non running container: {name}"
+            ))
+        })?;
+        Ok::<_, EngineError>(Namespace {
+            kind,
+            path: format!("/proc/{pid}/ns/{}", kind.file_name()),
+        })
+    };
+    let mut list = vec![own(NamespaceKind::Mount)];
+    match NamespaceMode::parse(&host.pid_mode) {
+        Some(NamespaceMode::Host) => {}
+        Some(NamespaceMode::Container(name)) => list.push(other(NamespaceKind::Pid, &name)?),
+        _ => list.push(own(NamespaceKind::Pid)),
+    }
+    if host.uts_mode != "host" {
+        list.push(own(NamespaceKind::Uts));
+    }
+    match IpcMode::parse(&host.ipc_mode) {
+        Some(IpcMode::Host) => {}
+        Some(IpcMode::Container(name)) => list.push(other(NamespaceKind::Ipc, &name)?),
+        _ => list.push(own(NamespaceKind::Ipc)),
+    }
+    if let Some(path) = &facts.network {
+        let path = path.display().to_string();
+        list.push(Namespace { kind: NamespaceKind::Network, path });
+    }
+    let usual = if facts.unified_cgroups { CgroupnsMode::Private } else { CgroupnsMode::Host };
+    if CgroupnsMode::parse(&host.cgroupns_mode, usual) == Some(CgroupnsMode::Private) {
+        list.push(own(NamespaceKind::Cgroup));
+    }
+    Ok(list)
+}
+
+/// Everything of ours is below one group.
+pub(super) fn cgroup_path(record: &ContainerRecord) -> String {
+    let parent = record.host_config.resources.cgroup_parent.trim_end_matches('/');
+    match parent.is_empty() {
+        true => format!("/mica/{}", record.id),
+        false => format!("/{}/{}", parent.trim_start_matches('/'), record.id),
+    }
+}

@@ -1,0 +1,188 @@
+//! What is mounted into a container, in the order in which it must be.
+
+use spec::bundle::Mount;
+use spec::{BindOptions, IpcMode, MountKind, MountPoint, TmpfsOptions};
+
+use super::Facts;
+use crate::ContainerRecord;
+use crate::error::{EngineError, Result};
+
+/// A row of the kernel's own file systems: where, type, source, options.
+type Row = (&'static str, &'static str, &'static str, &'static [&'static str]);
+
+const USUAL: [Row; 5] = [
+    ("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+    ("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+    (
+        "/dev/pts",
+        "devpts",
+        "devpts",
+        &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+    ),
+    ("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+    ("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+];
+
+/// Files of its own that a container has, each unless something else is mounted there.
+const OWN: [(&str, &str); 3] =
+    [("/etc/resolv.conf", "resolv.conf"), ("/etc/hostname", "hostname"), ("/etc/hosts", "hosts")];
+
+pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Vec<Mount>> {
+    let host = &record.host_config;
+    let asked: Vec<Mount> = record
+        .mounts
+        .iter()
+        .map(|point| asked(record, point, facts))
+        .chain(host.tmpfs.iter().map(|(target, options)| Ok(tmpfs(target, options))))
+        .collect::<Result<_>>()?;
+    let taken = |path: &str| asked.iter().any(|mount| mount.destination == path);
+    let mut list: Vec<Mount> = Vec::new();
+    for (destination, kind, source, options) in USUAL {
+        if taken(destination) {
+            continue;
+        }
+        let mut mount = row((destination, kind, source, options));
+        if destination == "/sys" && host.privileged {
+            mount.options.retain(|option| option != "ro");
+        }
+        list.push(mount);
+    }
+    if !taken("/sys/fs/cgroup") {
+        list.push(cgroup(record));
+    }
+    list.extend(shared_memory(record, facts).filter(|_| !taken("/dev/shm")));
+    for (destination, file) in OWN {
+        let source = facts.folder.join(file);
+        if !taken(destination) && source.exists() {
+            list.push(bind(destination, &source.display().to_string(), &["rbind", "rprivate"]));
+        }
+    }
+    let mut asked = asked;
+    // Shorter places first, so that what is below them is not hidden.
+    asked.sort_by_key(|mount| mount.destination.matches('/').count());
+    list.extend(asked);
+    Ok(list)
+}
+
+fn row((destination, kind, source, options): Row) -> Mount {
+    Mount {
+        destination: destination.to_owned(),
+        kind: kind.to_owned(),
+        source: source.to_owned(),
+        options: options.iter().map(ToString::to_string).collect(),
+        ..Mount::default()
+    }
+}
+
+fn bind(destination: &str, source: &str, options: &[&str]) -> Mount {
+    Mount {
+        destination: destination.to_owned(),
+        kind: "bind".to_owned(),
+        source: source.to_owned(),
+        options: options.iter().map(ToString::to_string).collect(),
+        ..Mount::default()
+    }
+}
+
+fn cgroup(record: &ContainerRecord) -> Mount {
+    let mut mount =
+        row(("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime"]));
+    let host = &record.host_config;
+    if !host.privileged {
+        mount.options.push("ro".to_owned());
+    }
+    mount
+}
+
+/// `/dev/shm`: its own, another container's, the host's, or none.
+fn shared_memory(record: &ContainerRecord, facts: &Facts) -> std::option::IntoIter<Mount> {
+    let host = &record.host_config;
+    let mount = match IpcMode::parse(&host.ipc_mode) {
+        Some(IpcMode::None) => None,
+        Some(IpcMode::Host) => Some(bind("/dev/shm", "/dev/shm", &["rbind", "rprivate"])),
+        Some(IpcMode::Container(name)) => facts.others.get(&name).map(|pid| {
+            bind("/dev/shm", &format!("/proc/{pid}/root/dev/shm"), &["rbind", "rprivate"])
+        }),
+        _ => {
+            let mut mount =
+                row(("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777"]));
+            mount.options.push(format!("size={}", host.shm_size));
+            Some(mount)
+        }
+    };
+    mount.into_iter()
+}
+
+fn tmpfs(target: &str, options: &str) -> Mount {
+    let mut mount = row(("", "tmpfs", "tmpfs", &["noexec", "nosuid", "nodev"]));
+    target.clone_into(&mut mount.destination);
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        // What is asked for takes the place of what is usual.
+        let opposite = option.strip_prefix("no").map_or(format!("no{option}"), str::to_owned);
+        mount.options.retain(|own| *own != opposite && own != option);
+        mount.options.push(option.to_owned());
+    }
+    mount
+}
+
+fn asked(record: &ContainerRecord, point: &MountPoint, facts: &Facts) -> Result<Mount> {
+    let told = record.host_config.mounts.iter().find(|mount| mount.target == point.destination);
+    let access = if point.writable { "rw" } else { "ro" };
+    match point.kind {
+        MountKind::Tmpfs => {
+            let options = told.and_then(|mount| mount.tmpfs_options.clone()).unwrap_or_default();
+            Ok(told_tmpfs(&point.destination, &options, point.writable))
+        }
+        MountKind::Image => {
+            let source = facts.opened.get(&point.destination).ok_or_else(|| {
+                EngineError::Start(format!("image {} is not mounted", point.source))
+            })?;
+            Ok(bind(&point.destination, &source.display().to_string(), &["rbind", "ro"]))
+        }
+        MountKind::Bind => {
+            let options = told.and_then(|mount| mount.bind_options.clone()).unwrap_or_default();
+            let depth = if options.non_recursive { "bind" } else { "rbind" };
+            let access = read_only(&options, point.writable, access);
+            let spread = if point.propagation.is_empty() { "rprivate" } else { &point.propagation };
+            Ok(bind(&point.destination, &point.source, &[depth, access, spread]))
+        }
+        MountKind::Volume => {
+            let opened =
+                facts.opened.get(&point.destination).map(|path| path.display().to_string());
+            let source = opened.unwrap_or_else(|| point.source.clone());
+            Ok(bind(&point.destination, &source, &["rbind", access, "rprivate"]))
+        }
+    }
+}
+
+/// How a bind is closed: what is mounted below it too, unless asked otherwise.
+fn read_only<'a>(options: &BindOptions, writable: bool, access: &'a str) -> &'a str {
+    match (writable, options.read_only_non_recursive, options.non_recursive) {
+        (true, _, _) | (false, true, _) | (false, _, true) => access,
+        _ => "rro",
+    }
+}
+
+fn told_tmpfs(target: &str, options: &TmpfsOptions, writable: bool) -> Mount {
+    let mut words = vec![if writable { "rw" } else { "ro" }.to_owned()];
+    if options.size_bytes > 0 {
+        words.push(format!("size={}", options.size_bytes));
+    }
+    if options.mode != 0 {
+        words.push(format!("mode={:o}", options.mode));
+    }
+    words.extend(options.options.iter().map(|option| option.join("=")));
+    tmpfs(target, &words.join(","))
+}
+
+/// The root takes part in what mounts that are shared with the host need.
+pub(super) fn root_propagation(record: &ContainerRecord) -> String {
+    let has = |words: [&str; 2]| {
+        record.mounts.iter().any(|point| words.contains(&point.propagation.as_str()))
+    };
+    match (has(["shared", "rshared"]), has(["slave", "rslave"])) {
+        (true, _) => "shared".to_owned(),
+        (false, true) => "rslave".to_owned(),
+        (false, false) => String::new(),
+    }
+}

@@ -1,0 +1,165 @@
+//! A container's places in its networks, for one run.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
+
+use network::{Attached, Cable, Endpoint, EndpointRequest, NetNs, Networks};
+use spec::{ContainerPort, HostPorts, NetworkMode, PortMapping, exposed_ports, port_mappings};
+
+use super::ContainerRecord;
+use crate::error::{EngineError, Result};
+
+/// Where a container stands while it runs.
+pub(super) struct Places {
+    /// Its namespace, unless it shares one.
+    pub(super) namespace: Option<NetNs>,
+    /// Another container's namespace, by its path.
+    pub(super) shared: Option<PathBuf>,
+    /// Its endpoints.
+    pub(super) endpoints: Vec<Endpoint>,
+    /// Ports of the host that are kept from others.
+    reserved: Vec<OwnedFd>,
+}
+
+impl Places {
+    /// Takes a container's places. `of` gives the first process of another container.
+    pub(super) fn take(
+        networks: Option<&Networks>,
+        record: &ContainerRecord,
+        of: impl Fn(&str) -> Result<i32>,
+    ) -> Result<Places> {
+        let none =
+            Places { namespace: None, shared: None, endpoints: Vec::new(), reserved: Vec::new() };
+        match NetworkMode::parse(&record.host_config.network_mode) {
+            NetworkMode::Host => Ok(none),
+            NetworkMode::Container(name) => {
+                let path = PathBuf::from(format!("/proc/{}/ns/net", of(&name)?));
+                Ok(Places { shared: Some(path), ..none })
+            }
+            NetworkMode::None => Ok(Places { namespace: Some(NetNs::create()?), ..none }),
+            NetworkMode::Named(first) => {
+                let Some(networks) = networks else { return Ok(none) };
+                let mut places = Places { namespace: Some(NetNs::create()?), ..none };
+                let taken = places.take_all(networks, record, &first);
+                if taken.is_err() {
+                    // The first error is the one to tell.
+                    let _ = places.leave(networks);
+                }
+                taken.map(|()| places)
+            }
+        }
+    }
+
+    fn take_all(
+        &mut self,
+        networks: &Networks,
+        record: &ContainerRecord,
+        first: &str,
+    ) -> Result<()> {
+        let others = record.networks.keys().map(String::as_str).filter(|name| *name != first);
+        let names: Vec<&str> = std::iter::once(first).chain(others).collect();
+        for name in names {
+            let ports = if name == first { wanted_ports(record)? } else { Vec::new() };
+            let request = request(record, name, ports)?;
+            let Some(namespace) = &self.namespace else { return Ok(()) };
+            let Attached { endpoint, reserved, .. } = networks.attach(namespace, &request)?;
+            self.endpoints.push(endpoint);
+            self.reserved.extend(reserved);
+        }
+        Ok(())
+    }
+
+    /// The namespace's path, for as long as this is kept.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        let own = self.namespace.as_ref().map(|namespace| {
+            let number = namespace.as_fd().as_raw_fd();
+            PathBuf::from(format!("/proc/self/fd/{number}"))
+        });
+        own.or_else(|| self.shared.clone())
+    }
+
+    /// Whether none of them leads out.
+    pub(super) fn are_internal(&self, networks: &Networks) -> Result<bool> {
+        for endpoint in &self.endpoints {
+            if !networks.find(&endpoint.network)?.internal {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gives the places back.
+    pub(super) fn leave(&mut self, networks: &Networks) -> Result<()> {
+        let mut result = Ok(());
+        for endpoint in self.endpoints.drain(..) {
+            let left = networks.detach(&endpoint, Cable::EndsWithNamespace);
+            result = result.and(left.map_err(EngineError::from));
+        }
+        self.reserved.clear();
+        self.namespace = None;
+        result
+    }
+}
+
+fn request(
+    record: &ContainerRecord,
+    name: &str,
+    ports: Vec<PortMapping>,
+) -> Result<EndpointRequest> {
+    let settings = record.networks.get(name).cloned().unwrap_or_default();
+    let ipam = settings.ipam_config.unwrap_or_default();
+    let wrong = |text: &str| EngineError::Start(format!("invalid address: {text}"));
+    let mac = Some(settings.mac_address).filter(|mac| !mac.is_empty());
+    let mac = mac.map(|mac| mac.parse().map_err(|_| wrong(&mac))).transpose()?;
+    let ipv4 = Some(ipam.ipv4_address).filter(|address| !address.is_empty());
+    let ipv6 = Some(ipam.ipv6_address).filter(|address| !address.is_empty());
+    Ok(EndpointRequest {
+        network: name.to_owned(),
+        container: record.id.to_string(),
+        container_name: record.name.clone(),
+        aliases: settings.aliases.unwrap_or_default(),
+        ipv4: ipv4.map(|text| text.parse().map_err(|_| wrong(&text))).transpose()?,
+        ipv6: ipv6.map(|text| text.parse().map_err(|_| wrong(&text))).transpose()?,
+        link_local: ipam.link_local_ips.iter().filter_map(|text| text.parse().ok()).collect(),
+        mac,
+        ports,
+        gateway_priority: i32::try_from(settings.gw_priority).unwrap_or_default(),
+        options: settings.driver_opts.unwrap_or_default(),
+    })
+}
+
+/// What `-p` asked for, and with `-P` a port of the host's choice for all that is exposed besides.
+fn wanted_ports(record: &ContainerRecord) -> Result<Vec<PortMapping>> {
+    let host = &record.host_config;
+    let mut list = Vec::new();
+    for (port, bindings) in &host.port_bindings {
+        for binding in bindings.iter().flatten() {
+            let address = match binding.host_ip.as_str() {
+                "" => String::new(),
+                ip if ip.contains(':') => format!("[{ip}]:"),
+                ip => format!("{ip}:"),
+            };
+            let text = match binding.host_port.as_str() {
+                "" if address.is_empty() => port.clone(),
+                host_port => format!("{address}{host_port}:{port}"),
+            };
+            let mappings = port_mappings(&text).map_err(|e| EngineError::Start(e.to_string()))?;
+            list.extend(mappings);
+        }
+    }
+    if host.publish_all_ports {
+        for text in &record.config.exposed_ports {
+            let ports = exposed_ports(text).map_err(|e| EngineError::Start(e.to_string()))?;
+            let known = |port: &ContainerPort| {
+                list.iter().any(|mapping: &PortMapping| mapping.container == *port)
+            };
+            let new: Vec<ContainerPort> = ports.into_iter().filter(|port| !known(port)).collect();
+            list.extend(new.into_iter().map(|container| PortMapping {
+                container,
+                host_address: None,
+                host: HostPorts::Any,
+            }));
+        }
+    }
+    Ok(list)
+}

@@ -1,0 +1,249 @@
+//! Containers are started, asked, and let go of.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use runtime::attach::{Answer, AttachRequest, Connection, Request, StopRequest, WaitFor};
+use runtime::failure::Failure;
+use runtime::state::{self, Keeper, State};
+use spec::ContainerId;
+
+use super::ContainerRecord;
+use crate::Engine;
+use crate::error::{EngineError, Result};
+
+/// The command that watches a container; nobody types it.
+pub const WATCH_COMMAND: &str = "__watch";
+
+/// A container that is being started by us: a connection to its monitor.
+pub struct Starting {
+    /// The connection. Requests are answered in the order in which they were asked.
+    pub connection: Connection,
+    /// What the attachment will be answered with, if one was asked for.
+    pub attach: Option<u16>,
+    /// What the start will be answered with.
+    pub start: u16,
+}
+
+impl Engine {
+    /// How a container is; what a monitor left behind that was killed is put in order first.
+    pub fn container_state(&self, id: &ContainerId) -> Result<State> {
+        let folder = self.containers().folder(id);
+        let io = EngineError::io("read the state in", &folder);
+        let observed = state::observe(&folder).map_err(io)?;
+        match observed.keeper {
+            Keeper::Nobody | Keeper::Monitor => Ok(observed.state),
+            Keeper::Orphaned | Keeper::Died | Keeper::Rebooted => self.recover(id),
+        }
+    }
+
+    /// Ends what is left of a container whose monitor has gone.
+    fn recover(&self, id: &ContainerId) -> Result<State> {
+        let containers = self.containers();
+        let folder = containers.folder(id);
+        let record = containers.read(id)?;
+        let mut end = |_: &state::Observed| -> io::Result<()> {
+            super::watch::end_remains(self, &record).map_err(io::Error::other)
+        };
+        let io = EngineError::io("write the state in", &folder);
+        let observed = state::recover(&folder, &mut end).map_err(io)?;
+        Ok(observed.state)
+    }
+
+    /// Starts a container's monitor and asks it to start the container, after an attachment if one
+    /// is wanted. Nothing has been waited for.
+    pub fn begin_start(&self, id: &ContainerId, attach: Option<AttachRequest>) -> Result<Starting> {
+        let (ours, theirs) = sys::socket::pair().map_err(EngineError::io("make", "a socket"))?;
+        self.spawn_monitor(id, theirs)?;
+        let lost = || EngineError::io("speak to", "the container's monitor");
+        let mut connection = Connection::over(ours).map_err(lost())?;
+        let attach = match attach {
+            Some(wanted) => Some(connection.ask(&Request::Attach(wanted)).map_err(lost())?),
+            None => None,
+        };
+        let start = connection.ask(&Request::Start).map_err(lost())?;
+        Ok(Starting { connection, attach, start })
+    }
+
+    /// Starts a container and waits until it runs.
+    pub fn start_container(&self, id: &ContainerId) -> Result<()> {
+        if self.container_state(id)?.status.is_alive() {
+            return Ok(());
+        }
+        let Starting { mut connection, start, .. } = self.begin_start(id, None)?;
+        connection.answer(start).map_err(monitor)?;
+        Ok(())
+    }
+
+    fn spawn_monitor(&self, id: &ContainerId, client: OwnedFd) -> Result<()> {
+        let program = runtime::shelter::file()?;
+        let path = format!("/proc/self/fd/{}", program.as_fd().as_raw_fd());
+        let settings = self.settings();
+        let out = || File::options().write(true).open("/dev/null");
+        let out = || out().map_err(EngineError::io("open", "/dev/null"));
+        let mut command = Command::new(path);
+        command
+            .arg0("mica")
+            .arg("--data-root")
+            .arg(&settings.data_root)
+            .arg("--run-root")
+            .arg(&settings.run_root)
+            .args([WATCH_COMMAND, &id.to_string()])
+            .env_clear()
+            .current_dir("/")
+            // The connection takes the place of standard input.
+            .stdin(Stdio::from(client))
+            .stdout(Stdio::from(out()?))
+            .stderr(Stdio::from(out()?));
+        // The monitor outlives us and is nobody's child that we would wait for.
+        let child = command.spawn().map_err(EngineError::io("start", "the container's monitor"))?;
+        drop(child);
+        Ok(())
+    }
+
+    /// A connection to the monitor of a container that runs.
+    pub fn monitor(&self, id: &ContainerId) -> Result<Connection> {
+        Connection::open(&self.container_run_folder(id)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                EngineError::NotRunning(id.to_string())
+            }
+            _ => EngineError::io("speak to", "the container's monitor")(error),
+        })
+    }
+
+    /// Asks a running container's monitor one thing.
+    pub fn ask_monitor(&self, id: &ContainerId, request: &Request) -> Result<Answer> {
+        self.monitor(id)?.call(request).map_err(monitor)
+    }
+
+    /// Stops a container; one that does not run is no error.
+    pub fn stop_container(&self, id: &ContainerId, request: StopRequest) -> Result<()> {
+        if !self.container_state(id)?.status.is_alive() {
+            return Ok(());
+        }
+        match self.ask_monitor(id, &Request::Stop(request)) {
+            Ok(_) | Err(EngineError::NotRunning(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stops a container if it runs, and starts it.
+    pub fn restart_container(&self, id: &ContainerId, request: StopRequest) -> Result<()> {
+        if !self.container_state(id)?.status.is_alive() {
+            return self.start_container(id);
+        }
+        match self.ask_monitor(id, &Request::Restart(request)) {
+            Ok(_) => Ok(()),
+            Err(EngineError::NotRunning(_)) => self.start_container(id),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a signal to a container's first process.
+    pub fn kill_container(&self, id: &ContainerId, signal: i32) -> Result<()> {
+        if !self.container_state(id)?.status.is_alive() {
+            return Err(EngineError::Refused(format!(
+                "cannot kill container: {id}: container {id} is not running"
+            )));
+        }
+        self.ask_monitor(id, &Request::Kill { signal }).map(drop)
+    }
+
+    /// Waits for the end of a container and gives its exit code.
+    pub fn wait_for_container(&self, id: &ContainerId, what: WaitFor) -> Result<i32> {
+        let state = self.container_state(id)?;
+        let alive = state.status.is_alive();
+        if !alive && what == WaitFor::NotRunning {
+            return Ok(state.exit_code);
+        }
+        match self.ask_monitor(id, &Request::Wait(what)) {
+            Ok(Answer::Exited(exit)) => Ok(exit.code),
+            Ok(_) => Ok(0),
+            Err(EngineError::NotRunning(_)) => Ok(self.container_state(id)?.exit_code),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a container that does not run: its record, its files, with `volumes` the volumes
+    /// that nobody named.
+    pub fn discard_container(&self, record: &ContainerRecord, volumes: bool) -> Result<()> {
+        let id = record.id.to_string();
+        self.containers().remove(&record.id)?;
+        self.store().remove_snapshot(&id)?;
+        let run = self.container_run_folder(&record.id);
+        match fs::remove_dir_all(&run) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(EngineError::io("remove", &run))?,
+        }
+        if volumes {
+            self.drop_anonymous(record)?;
+        }
+        let (image, name) = (record.config.image.as_str(), record.name.as_str());
+        self.store().record_event("container", "destroy", &id, &[("image", image), ("name", name)]);
+        Ok(())
+    }
+
+    /// Volumes that were made for one container alone go with it, unless another has them too.
+    fn drop_anonymous(&self, record: &ContainerRecord) -> Result<()> {
+        for mount in record.mounts.iter().filter(|mount| !mount.name.is_empty()) {
+            let Ok(volume) = self.volume(&mount.name) else { continue };
+            if volume.is_anonymous() && self.volume_users(&volume.name)?.is_empty() {
+                self.remove_volume(&volume.name, true)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a monitor says, as an error of ours.
+pub(crate) fn monitor(failure: Failure) -> EngineError {
+    EngineError::Monitor { message: failure.message.clone(), failure: Box::new(failure) }
+}
+
+/// A container's log, as it can be read.
+pub struct ContainerLog {
+    /// Its newest file.
+    pub path: std::path::PathBuf,
+    /// What its lines look like.
+    pub format: runtime::logs::Format,
+}
+
+impl Engine {
+    /// Freezes a container, or lets it go on.
+    pub fn freeze_container(&self, id: &ContainerId, frozen: bool) -> Result<()> {
+        let request = if frozen { Request::Pause } else { Request::Unpause };
+        self.ask_monitor(id, &request).map(drop)
+    }
+
+    /// Where a container's output is kept.
+    pub fn container_log(&self, id: &ContainerId) -> Result<ContainerLog> {
+        let containers = self.containers();
+        let record = containers.read(id)?;
+        let kind = &record.host_config.log_config;
+        let refused = |error: runtime::logs::LogError| EngineError::Refused(error.to_string());
+        let config = runtime::logs::LogConfig::parse(&kind.kind, &kind.config).map_err(refused)?;
+        let unread = || {
+            EngineError::Refused("configured logging driver does not support reading".to_owned())
+        };
+        let format = config.readable().ok_or_else(unread)?;
+        Ok(ContainerLog { path: containers.log_path(id), format })
+    }
+
+    /// An id for a further process.
+    pub fn invent_exec_id(&self) -> Result<String> {
+        let bytes: [u8; 32] =
+            sys::host::random_bytes().map_err(EngineError::io("read", "/dev/urandom"))?;
+        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// The connection that a monitor was given in the place of standard input.
+pub fn inherited_connection() -> Option<OwnedFd> {
+    let given = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
+    // Whoever reads standard input later must not take words out of the conversation.
+    sys::process::new_session().ok()?;
+    Some(given)
+}

@@ -1,0 +1,94 @@
+//! The files that a container has of its own, and what is looked up in its root.
+
+use std::fs;
+use std::io::Read;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use network::{Endpoint, ExtraHost, Resolver, ResolverRequest, dns, hostname_file, hosts};
+use spec::NetworkMode;
+
+use super::super::ContainerRecord;
+use super::super::bundle::Accounts;
+use super::super::network::Places;
+use crate::error::{EngineError, Result};
+
+/// No honest list of users is longer.
+const ACCOUNT_BYTES: u64 = 4 << 20;
+
+/// The users and groups that a root names.
+pub(super) fn accounts(root: impl AsFd) -> Result<Accounts> {
+    let read = |name: &str| -> Result<String> {
+        let Ok(file) = sys::fs::file_in_root(root.as_fd(), name) else { return Ok(String::new()) };
+        let mut bytes = Vec::new();
+        file.take(ACCOUNT_BYTES)
+            .read_to_end(&mut bytes)
+            .map_err(EngineError::io("read", format!("/{name}")))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    Ok(Accounts::parse(&read("etc/passwd")?, &read("etc/group")?))
+}
+
+/// Writes `hosts`, `hostname` and `resolv.conf`, and says what a name server must know if the
+/// container needs one.
+pub(super) fn write(
+    folder: &Path,
+    record: &ContainerRecord,
+    places: &Places,
+    internal: bool,
+) -> Result<Option<dns::ServerSettings>> {
+    let put = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(EngineError::io("write", &path))
+    };
+    let (config, host) = (&record.config, &record.host_config);
+    let mode = NetworkMode::parse(&host.network_mode);
+    put("hostname", &hostname_file(&config.hostname))?;
+    let extra = host.extra_hosts.iter().flatten().map(|text| ExtraHost::parse(text));
+    let extra: Vec<ExtraHost> = extra.collect::<Result<_, _>>()?;
+    let own: Vec<IpAddr> = places.endpoints.iter().flat_map(Endpoint::addresses).collect();
+    let gateways: Vec<IpAddr> =
+        places.endpoints.iter().filter_map(|endpoint| endpoint.gateway4.map(IpAddr::V4)).collect();
+    let ipv6 = places.endpoints.iter().any(|endpoint| endpoint.ipv6.is_some());
+    let text = match mode {
+        NetworkMode::Host => fs::read_to_string("/etc/hosts").unwrap_or_default(),
+        _ => hosts(&own, &config.hostname, &config.domainname, &extra, &gateways, true),
+    };
+    put("hosts", &text)?;
+    let request = resolver_request(record)?;
+    let resolver = host_resolver();
+    let (resolver, server) = match mode {
+        NetworkMode::Host | NetworkMode::Container(_) => (resolver.for_host(&request), None),
+        NetworkMode::None => (resolver.for_default_network(&request, ipv6), None),
+        _ if !mode.is_user_defined() => (resolver.for_default_network(&request, ipv6), None),
+        _ => {
+            let (resolver, server) = resolver.for_user_network(&request, internal);
+            (resolver, Some(server))
+        }
+    };
+    put("resolv.conf", &resolver.text())?;
+    Ok(server)
+}
+
+fn resolver_request(record: &ContainerRecord) -> Result<ResolverRequest> {
+    let host = &record.host_config;
+    let mut servers = Vec::new();
+    for text in host.dns.iter().flatten() {
+        let wrong = |_| EngineError::Start(format!("bad nameserver address: {text}"));
+        servers.push(text.parse().map_err(wrong)?);
+    }
+    Ok(ResolverRequest {
+        servers,
+        search: host.dns_search.clone().unwrap_or_default(),
+        options: host.dns_options.clone().unwrap_or_default(),
+    })
+}
+
+/// What the host asks.
+fn host_resolver() -> Resolver {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let text = read("/etc/resolv.conf");
+    let path = Resolver::host_file(&text);
+    Resolver::parse(&if path == "/etc/resolv.conf" { text } else { read(path) })
+}

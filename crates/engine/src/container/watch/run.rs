@@ -1,0 +1,323 @@
+//! One run of a container: what it stands in, and how its processes are started.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use network::Networks;
+use runtime::attach::ExecRequest;
+use runtime::cgroup::{Cgroup, Layout, Missing};
+use runtime::exec::{self, Target};
+use runtime::failure::{Failure, FailureKind};
+use runtime::launch::{self, Request};
+use runtime::monitor::{Extra, Run, Started, Stdio};
+use runtime::{Kind, RuntimeError};
+use spec::bundle::{NamespaceKind, Process, Spec};
+use spec::{IpcMode, NamespaceMode, NetworkMode};
+use store::Lasting;
+
+use super::super::bundle::{self, Accounts, Facts};
+use super::super::exec::ExecProcess;
+use super::super::network::Places;
+use super::super::{ContainerRecord, Containers};
+use super::extras::NameServer;
+use super::{failure, files};
+use crate::Engine;
+use crate::error::{EngineError, Result};
+
+/// What a run stands in, from its preparation to its end.
+pub(super) struct OneRun {
+    record: ContainerRecord,
+    bundle: PathBuf,
+    spec: Spec,
+    accounts: Accounts,
+    root: Option<OwnedFd>,
+    cgroup: Cgroup,
+    places: Places,
+    networks: Option<Networks>,
+    names: Option<NameServer>,
+    first: Option<OwnedFd>,
+    kills_before: u64,
+}
+
+impl OneRun {
+    /// Mounts the container's files, joins its networks, makes its control group and plans its
+    /// process. What was done is undone if something fails.
+    pub(super) fn prepare(
+        engine: &Engine,
+        containers: &Containers,
+        record: &ContainerRecord,
+    ) -> Result<OneRun> {
+        let id = record.id.to_string();
+        let folder = containers.folder(&record.id);
+        let others = engine.others(record)?;
+        let lasting = match record.host_config.auto_remove {
+            true => Lasting::ThrownAway,
+            false => Lasting::Kept,
+        };
+        let snapshot = engine.store().snapshot(&id)?;
+        let root = engine.store().mount_snapshot(&snapshot, lasting)?;
+        let accounts = files::accounts(&root)?;
+        engine.fill_volumes(record, &root)?;
+        let networks = match NetworkMode::parse(&record.host_config.network_mode) {
+            NetworkMode::Named(_) => Some(engine.networks()?),
+            _ => None,
+        };
+        let places = Places::take(networks.as_ref(), record, |name| {
+            others.get(name).copied().ok_or_else(|| EngineError::NotRunning(name.to_owned()))
+        })?;
+        let layout = Layout::of_host()?;
+        let mut facts = Facts {
+            accounts: accounts.clone(),
+            unified_cgroups: matches!(layout, Layout::Version2 { .. }),
+            network: None,
+            others,
+            folder: folder.clone(),
+            devices: bundle::look_up_devices(&record.host_config)?,
+            opened: BTreeMap::new(),
+        };
+        let path = bundle::cgroup_path(record);
+        let mut run = OneRun {
+            record: record.clone(),
+            bundle: folder,
+            spec: Spec::default(),
+            accounts,
+            root: Some(root),
+            cgroup: Cgroup::at(layout, &path)?,
+            places,
+            networks,
+            names: None,
+            first: None,
+            kills_before: 0,
+        };
+        run.serve_names()?;
+        facts.network = run.places.path();
+        run.spec = bundle::plan(record, &facts)?;
+        run.cgroup.create()?;
+        let resources = run.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
+        if let Some(resources) = resources {
+            run.cgroup.apply(resources, Missing::Warn)?;
+        }
+        run.kills_before = run.cgroup.out_of_memory_kills().unwrap_or_default();
+        Ok(run)
+    }
+
+    /// Writes the container's own files, and answers for names where it stands in a network of the
+    /// user's.
+    fn serve_names(&mut self) -> Result<()> {
+        let internal = match &self.networks {
+            Some(networks) => self.places.are_internal(networks)?,
+            None => false,
+        };
+        let settings = files::write(&self.bundle, &self.record, &self.places, internal)?;
+        if let (Some(settings), Some(networks), Some(namespace)) =
+            (settings, &self.networks, &self.places.namespace)
+        {
+            let id = self.record.id.to_string();
+            let server = networks.serve_names(namespace.try_clone()?, &id, settings)?;
+            self.names = Some(NameServer(server));
+        }
+        Ok(())
+    }
+
+    fn pipes(&self, stdin: bool) -> io::Result<(runtime::Stdio, Stdio)> {
+        let input = if stdin { Some(io::pipe()?) } else { None };
+        let (out_read, out_write) = io::pipe()?;
+        let (err_read, err_write) = io::pipe()?;
+        let (in_read, in_write) = match input {
+            Some((read, write)) => (Some(read.into()), Some(write.into())),
+            None => (None, None),
+        };
+        let theirs = runtime::Stdio::Pipes {
+            stdin: in_read,
+            stdout: out_write.into(),
+            stderr: err_write.into(),
+        };
+        let ours = Stdio::Pipes {
+            stdin: in_write,
+            stdout: Some(out_read.into()),
+            stderr: Some(err_read.into()),
+        };
+        Ok((theirs, ours))
+    }
+
+    fn namespaces(&self) -> Vec<NamespaceKind> {
+        let linux = self.spec.linux.as_ref();
+        linux.map(|linux| linux.namespaces.iter().map(|one| one.kind).collect()).unwrap_or_default()
+    }
+
+    fn process(&self, asked: &ExecProcess) -> Result<Process> {
+        bundle::exec_process(&self.record, &self.accounts, asked)
+    }
+}
+
+impl Run for OneRun {
+    fn start(&mut self) -> Result<Started, Failure> {
+        let config = &self.record.config;
+        let (theirs, ours) = match config.tty {
+            true => {
+                let [rows, columns] = self.record.host_config.console_size;
+                let number = |value: u32| u16::try_from(value).unwrap_or_default();
+                let (height, width) = (number(rows), number(columns));
+                let size = (height > 0).then_some(runtime::WindowSize { height, width });
+                (runtime::Stdio::Terminal(size), None)
+            }
+            false => {
+                let pair = self.pipes(config.open_stdin);
+                let (theirs, ours) = pair.map_err(|e| Failure::doing("cannot make pipes", &e))?;
+                (theirs, Some(ours))
+            }
+        };
+        let id = self.record.id.to_string();
+        let request = Request {
+            id: &id,
+            spec: &self.spec,
+            bundle: &self.bundle,
+            root: self.root.take(),
+            stdio: theirs,
+            cgroup: Some(&self.cgroup),
+            gate: None,
+            preserve: 0,
+            reaper: self.record.host_config.init == Some(true),
+        };
+        let mut created = launch::create(request).map_err(launched)?;
+        if let Err(error) = created.start() {
+            created.end();
+            return Err(launched(error));
+        }
+        let first = created.pidfd.try_clone();
+        self.first = first.ok();
+        let stdio = match (created.terminal.take(), ours) {
+            (Some(terminal), _) => Stdio::Terminal(terminal),
+            (None, Some(ours)) => ours,
+            (None, None) => Stdio::Pipes { stdin: None, stdout: None, stderr: None },
+        };
+        Ok(Started { pid: created.pid, process: created.pidfd, stdio })
+    }
+
+    fn exec(&mut self, request: &ExecRequest) -> Result<Started, Failure> {
+        let wrong = |error: serde_json::Error| {
+            Failure::new(FailureKind::InvalidInput, format!("no process: {error}"))
+        };
+        let asked: ExecProcess = serde_json::from_value(request.process.clone()).map_err(wrong)?;
+        let mut process = self.process(&asked).map_err(failure)?;
+        process.terminal = request.tty;
+        let (theirs, ours) = match (request.tty, request.attach) {
+            (true, _) => (runtime::Stdio::Terminal(None), None),
+            (false, false) => (
+                runtime::Stdio::Null,
+                Some(Stdio::Pipes { stdin: None, stdout: None, stderr: None }),
+            ),
+            (false, true) => {
+                let pair = self.pipes(request.stdin);
+                let (theirs, ours) = pair.map_err(|e| Failure::doing("cannot make pipes", &e))?;
+                (theirs, Some(ours))
+            }
+        };
+        let gone = || Failure::new(FailureKind::Conflict, "the container does not run");
+        let pidfd = self.first.as_ref().and_then(|fd| fd.try_clone().ok()).ok_or_else(gone)?;
+        let id = self.record.id.to_string();
+        let namespaces = self.namespaces();
+        let target = Target { id: &id, pidfd, namespaces: &namespaces, cgroup: Some(&self.cgroup) };
+        let filter = match asked.privileged {
+            true => None,
+            false => runtime::seccomp::Filter::of_spec(&self.spec).map_err(launched)?,
+        };
+        let executed = exec::exec(target, &process, filter, theirs, 0).map_err(launched)?;
+        let stdio = match (executed.terminal, ours) {
+            (Some(terminal), _) => Stdio::Terminal(terminal),
+            (None, Some(ours)) => ours,
+            (None, None) => Stdio::Pipes { stdin: None, stdout: None, stderr: None },
+        };
+        Ok(Started { pid: executed.pid, process: executed.pidfd, stdio })
+    }
+
+    fn freeze(&mut self, frozen: bool) -> io::Result<()> {
+        self.cgroup.freeze(frozen).map_err(io::Error::other)
+    }
+
+    fn kill_rest(&mut self) -> io::Result<()> {
+        self.cgroup.kill_all().map_err(io::Error::other)
+    }
+
+    fn ran_out_of_memory(&mut self) -> bool {
+        self.cgroup.out_of_memory_kills().is_some_and(|kills| kills > self.kills_before)
+    }
+
+    fn extras(&mut self) -> Vec<Box<dyn Extra>> {
+        self.names.take().map(|names| Box::new(names) as Box<dyn Extra>).into_iter().collect()
+    }
+}
+
+impl Drop for OneRun {
+    fn drop(&mut self) {
+        // The next run, or the next clean-up, finds what cannot be let go of now.
+        self.first = None;
+        self.root = None;
+        if let Some(networks) = &self.networks {
+            let _ = self.places.leave(networks);
+        }
+        let _ = self.cgroup.remove();
+    }
+}
+
+/// What the launcher says, in docker's words where scripts match them.
+fn launched(error: RuntimeError) -> Failure {
+    let kind = match error.kind() {
+        Kind::CommandNotFound => FailureKind::CommandNotFound,
+        Kind::CommandNotRunnable => FailureKind::CommandNotExecutable,
+        Kind::InvalidInput => FailureKind::InvalidInput,
+        Kind::NotFound => FailureKind::NotFound,
+        Kind::Conflict => FailureKind::Conflict,
+        Kind::Unsupported => FailureKind::Unsupported,
+        Kind::Failed => FailureKind::Other,
+    };
+    let hint = error.hint().map(str::to_owned);
+    if let (
+        RuntimeError::Init(inner),
+        FailureKind::CommandNotFound | FailureKind::CommandNotExecutable,
+    ) = (&error, kind)
+    {
+        let (program, why) = match inner.argument.strip_suffix(" in $PATH") {
+            Some(program) => (program, "executable file not found in $PATH".to_owned()),
+            None => (inner.argument.as_str(), io_words(inner.errno)),
+        };
+        let message = format!("exec: {program:?}: {why}");
+        return Failure { hint, ..Failure::new(kind, message) };
+    }
+    Failure { hint, ..Failure::of(kind, &error) }
+}
+
+fn io_words(errno: i32) -> String {
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    let end = text.find(" (os error").unwrap_or(text.len());
+    text[..end].to_lowercase()
+}
+
+impl Engine {
+    /// First processes of the containers whose namespaces this one shares.
+    fn others(&self, record: &ContainerRecord) -> Result<BTreeMap<String, i32>> {
+        let host = &record.host_config;
+        let mut names = Vec::new();
+        if let Some(NamespaceMode::Container(name)) = NamespaceMode::parse(&host.pid_mode) {
+            names.push(name);
+        }
+        if let Some(IpcMode::Container(name)) = IpcMode::parse(&host.ipc_mode) {
+            names.push(name);
+        }
+        if let NetworkMode::Container(name) = NetworkMode::parse(&host.network_mode) {
+            names.push(name);
+        }
+        let mut others = BTreeMap::new();
+        for name in names {
+            let id = self.containers().find(&name)?;
+            let state = self.container_state(&id)?;
+            if !state.status.is_alive() || state.process.pid == 0 {
+                return Err(EngineError::NotRunning(id.to_string()));
+            }
+            others.insert(name, state.process.pid);
+        }
+        Ok(others)
+    }
+}

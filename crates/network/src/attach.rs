@@ -1,0 +1,295 @@
+//! A container joins a network and leaves it.
+
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+use spec::Timestamp;
+
+use crate::bridge;
+use crate::definition::{Driver, Network};
+use crate::documents::Lock;
+use crate::endpoint::{Attached, Endpoint, EndpointRequest, Notice};
+use crate::error::{NetworkError, Result};
+use crate::netlink::{Address, Connection, Link, LinkInfo, LinkKind, Links, Requests, Route};
+use crate::netns::NetNs;
+use crate::nft::Rules;
+use crate::{Networks, child, choose, ports};
+
+impl Networks {
+    /// Puts a container's namespace into a network. All that the network needs on the host is made
+    /// on the way if it is not there.
+    pub fn attach(&self, namespace: &NetNs, request: &EndpointRequest) -> Result<Attached> {
+        let lock = self.documents.lock()?;
+        let network = self.ready(&lock, &request.network)?;
+        let mut notices = Vec::new();
+        let publishing = network.driver == Driver::Bridge && !network.internal;
+        if !publishing && !request.ports.is_empty() {
+            notices.push(Notice::Discarded { network: network.name.clone() });
+        }
+        if matches!(network.driver, Driver::Host | Driver::None) {
+            let endpoint = blank(&network, request)?;
+            return Ok(Attached { endpoint, reserved: Vec::new(), notices });
+        }
+        self.check_first(&network, request)?;
+        let mut endpoint = blank(&network, request)?;
+        choose::addresses(&self.documents, &network, request, &mut endpoint)?;
+        let mut reserved = Vec::new();
+        if network.driver == Driver::Bridge {
+            endpoint.host_link = Some(format!("veth{}", &endpoint.id[..7]));
+        }
+        if publishing && !request.ports.is_empty() {
+            let addresses: Vec<IpAddr> = endpoint.addresses().collect();
+            let default = network.host_address().or(self.settings.host_address);
+            let mut held = self.documents.held_ports()?;
+            (endpoint.ports, reserved) =
+                ports::publish(&request.ports, &addresses, default, &mut held)?;
+        }
+        let mut inside = namespace.within(Connection::route)??;
+        endpoint.link = free_name(&mut inside, &endpoint)?;
+        // The document comes first: what a crash leaves in the kernel can be told from it.
+        self.documents.save_endpoint(&endpoint)?;
+        let made = self
+            .documents
+            .lease(&endpoint)
+            .and_then(|()| self.wire(&network, namespace, &endpoint, &mut inside, &mut notices));
+        if let Err(error) = made {
+            // The first error is the one to tell; what is left over goes with `reconcile`.
+            let _ = self.undo(&endpoint, Cable::Remove);
+            return Err(error);
+        }
+        Ok(Attached { endpoint, reserved, notices })
+    }
+
+    /// Takes a container out of a network.
+    pub fn detach(&self, endpoint: &Endpoint, cable: Cable<'_>) -> Result<()> {
+        let _lock = self.documents.lock()?;
+        self.undo(endpoint, cable)
+    }
+
+    /// Removes what is known of an endpoint: from the packet filter, from the host, from the
+    /// documents, in this order. What is gone already, and may be somebody else's by now, is let be.
+    pub(crate) fn undo(&self, endpoint: &Endpoint, cable: Cable<'_>) -> Result<()> {
+        let now = self.documents.endpoint(&endpoint.network, &endpoint.container)?;
+        if now.is_none_or(|now| now.id != endpoint.id) {
+            return Ok(());
+        }
+        let rules = Rules { switches: Vec::new(), ports: bridge::ports(endpoint) };
+        self.firewall().remove(&rules)?;
+        match cable {
+            Cable::EndsWithNamespace => {}
+            Cable::RemoveIn(namespace) => {
+                remove_link(namespace.within(Connection::route)??, &endpoint.link)?;
+            }
+            Cable::Remove => {
+                if let Some(link) = &endpoint.host_link {
+                    remove_link(Connection::route()?, link)?;
+                }
+            }
+        }
+        self.documents.forget_endpoint(endpoint)
+    }
+
+    /// Refuses a second endpoint of one container.
+    fn check_first(&self, network: &Network, request: &EndpointRequest) -> Result<()> {
+        match self.documents.endpoint(&network.id, &request.container)? {
+            None => Ok(()),
+            Some(other) => Err(NetworkError::Attached {
+                endpoint: other.container_name,
+                network: network.name.clone(),
+            }),
+        }
+    }
+
+    /// Makes the links and tells the packet filter.
+    fn wire(
+        &self,
+        network: &Network,
+        namespace: &NetNs,
+        endpoint: &Endpoint,
+        inside: &mut Connection,
+        notices: &mut Vec<Notice>,
+    ) -> Result<()> {
+        let mut outside = Connection::route()?;
+        match network.driver {
+            Driver::Bridge => {
+                let firewall = self.firewall();
+                let switch =
+                    bridge::up(&self.documents, network, &mut outside, &*firewall, notices)?;
+                let mtu = network.mtu().unwrap_or(switch.mtu);
+                plug_in(namespace, endpoint, &switch, mtu, &mut outside)?;
+            }
+            _ => child::make(network, namespace, endpoint, &mut outside)?,
+        }
+        if network.ipv6 {
+            namespace.within(|| bridge::trust_addresses(&endpoint.link))??;
+        }
+        namespace.within(|| apply_settings(endpoint))??;
+        configure(network, endpoint, inside)?;
+        let rules = Rules {
+            switches: bridge::switch(network).into_iter().collect(),
+            ports: bridge::ports(endpoint),
+        };
+        if network.driver == Driver::Bridge && !self.firewall().add(&rules)? {
+            self.rebuild()?;
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of the link of a container that leaves.
+#[derive(Clone, Copy, Debug)]
+pub enum Cable<'a> {
+    /// The container goes on, and its link is removed from its namespace. The kernel takes its time
+    /// over that.
+    RemoveIn(&'a NetNs),
+    /// Nobody knows the namespace any more: the host's end is removed, if there is one.
+    Remove,
+    /// The namespace ends, and the link with it.
+    EndsWithNamespace,
+}
+
+fn remove_link(mut connection: Connection, name: &str) -> Result<()> {
+    let mut requests = Requests::default();
+    requests.delete_link(name);
+    match connection.carry_out(requests) {
+        Err(error) if error.is(Errno::NODEV) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// The first name with a number that no link has: `eth0`.
+fn free_name(inside: &mut Connection, endpoint: &Endpoint) -> Result<String> {
+    if let Some(name) = endpoint.options.get("com.docker.network.endpoint.ifname") {
+        return Ok(name.clone());
+    }
+    let taken: Vec<String> = inside.links()?.into_iter().map(|link| link.name).collect();
+    let mut names = (0..).map(|number| format!("eth{number}"));
+    Ok(names.find(|name| !taken.contains(name)).expect("numbers do not end"))
+}
+
+/// An endpoint without addresses.
+fn blank(network: &Network, request: &EndpointRequest) -> Result<Endpoint> {
+    let asked = [request.ipv4.map(IpAddr::V4), request.ipv6.map(IpAddr::V6)];
+    Ok(Endpoint {
+        id: crate::random_id()?,
+        network: network.id.clone(),
+        network_name: network.name.clone(),
+        container: request.container.clone(),
+        container_name: request.container_name.clone(),
+        aliases: request.aliases.clone(),
+        link: String::new(),
+        host_link: None,
+        mac: None,
+        ipv4: None,
+        gateway4: None,
+        ipv6: None,
+        gateway6: None,
+        ports: Vec::new(),
+        link_local: request.link_local.clone(),
+        asked: asked.into_iter().flatten().collect(),
+        gateway_priority: request.gateway_priority,
+        options: request.options.clone(),
+        created: Timestamp::now(),
+    })
+}
+
+/// Writes the kernel settings that the endpoint's options name for its link.
+fn apply_settings(endpoint: &Endpoint) -> Result<()> {
+    let Some(list) = endpoint.options.get("com.docker.network.endpoint.sysctls") else {
+        return Ok(());
+    };
+    for pair in list.split(',') {
+        let wrong = || NetworkError::Invalid(format!("invalid sysctl for an endpoint: {pair}"));
+        let (key, value) = pair.split_once('=').ok_or_else(wrong)?;
+        // `net.ipv4.conf.IFNAME.log_martians`: nothing but the link's own settings.
+        let parts: Vec<&str> = key.split('.').collect();
+        let plain = |part: &str| part.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_');
+        let path = match parts.as_slice() {
+            ["net", family @ ("ipv4" | "ipv6" | "mpls"), kind, "IFNAME", name]
+                if plain(kind) && plain(name) =>
+            {
+                format!("/proc/sys/net/{family}/{kind}/{}/{name}", endpoint.link)
+            }
+            _ => return Err(wrong()),
+        };
+        std::fs::write(&path, value).map_err(NetworkError::io("set", &path))?;
+    }
+    Ok(())
+}
+
+/// Makes a cable whose far end is born in the container.
+fn plug_in(
+    namespace: &NetNs,
+    endpoint: &Endpoint,
+    switch: &LinkInfo,
+    mtu: u32,
+    outside: &mut Connection,
+) -> Result<()> {
+    let host_link = endpoint.host_link.as_deref().unwrap_or_default();
+    let far = Link {
+        name: &endpoint.link,
+        mac: endpoint.mac,
+        mtu: Some(mtu),
+        namespace: Some(namespace.as_fd()),
+        ..Link::default()
+    };
+    let near =
+        Link { name: host_link, mtu: Some(mtu), master: Some(switch.index), ..Link::default() };
+    let mut requests = Requests::default();
+    requests.new_link(&near, &LinkKind::Veth(&far));
+    if bridge::has_ipv6() {
+        requests.no_ipv6_of_its_own(host_link);
+    }
+    if !endpoint.ports.is_empty() {
+        requests.hairpin(host_link);
+    }
+    requests.link_up(host_link);
+    Ok(outside.carry_out(requests)?)
+}
+
+/// Sets up the container's end.
+fn configure(network: &Network, endpoint: &Endpoint, inside: &mut Connection) -> Result<()> {
+    let gone = || NetworkError::Invalid(format!("the link {} vanished", endpoint.link));
+    let link = inside.link(&endpoint.link)?.ok_or_else(gone)?;
+    let mut requests = Requests::default();
+    if bridge::has_ipv6() && !network.ipv6 {
+        requests.no_ipv6_of_its_own(&endpoint.link);
+    }
+    let pairs = [
+        endpoint.ipv4.map(|(address, prefix)| (IpAddr::V4(address), prefix)),
+        endpoint.ipv6.map(|(address, prefix)| (IpAddr::V6(address), prefix)),
+    ];
+    for (address, prefix) in pairs.into_iter().flatten() {
+        requests.new_address(&Address { link: link.index, address, prefix });
+    }
+    for address in &endpoint.link_local {
+        let prefix = if address.is_ipv4() { 16 } else { 64 };
+        requests.new_address(&Address { link: link.index, address: *address, prefix });
+    }
+    requests.link_up(&endpoint.link);
+    let first = endpoint.gateway_priority > 0;
+    if let Some(gateway) = endpoint.gateway4 {
+        let gateway = Some(IpAddr::V4(gateway));
+        requests.new_route(&Route { link: link.index, gateway, ipv6: false, metric: 0, first });
+    }
+    if let Some(gateway) = endpoint.gateway6 {
+        // Routes of the same metric would share the traffic, so the earlier link has the lower.
+        let priority = endpoint.gateway_priority.clamp(-500, 500);
+        let metric = 1024u32.saturating_add_signed(-priority * 2) + link.index.min(500);
+        let gateway = Some(IpAddr::V6(gateway));
+        requests.new_route(&Route { link: link.index, gateway, ipv6: true, metric, first });
+    }
+    Ok(inside.carry_out(requests)?)
+}
+
+impl Networks {
+    /// The network of this name with all that it needs to be joined.
+    fn ready(&self, lock: &Lock, name: &str) -> Result<Network> {
+        let network = self.find(name)?;
+        match network.is_complete() {
+            true => Ok(network),
+            false => self.complete(lock, network),
+        }
+    }
+}

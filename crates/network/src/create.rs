@@ -1,0 +1,288 @@
+//! Networks come and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use spec::Timestamp;
+
+use crate::definition::{AddressPool, Driver, Network, is_predefined};
+use crate::documents::Lock;
+use crate::endpoint::Endpoint;
+use crate::error::{NetworkError, Result};
+use crate::netlink::{Connection, Links};
+use crate::subnet::Subnet;
+use crate::{Networks, child, pools, random_id, random_number};
+
+/// What `network create` asks for.
+#[derive(Clone, Debug)]
+pub struct NetworkRequest {
+    /// What it will be called.
+    pub name: String,
+    /// How it is made.
+    pub driver: Driver,
+    /// Subnets that the user chose, with what else is said about them.
+    pub pools: Vec<AddressPool>,
+    /// Whether it has IPv4 addresses.
+    pub ipv4: bool,
+    /// Whether it has IPv6 addresses.
+    pub ipv6: bool,
+    /// Whether there is no way out.
+    pub internal: bool,
+    /// Whether containers may join by hand.
+    pub attachable: bool,
+    /// What the user says about it.
+    pub labels: BTreeMap<String, String>,
+    /// The driver's options.
+    pub options: BTreeMap<String, String>,
+}
+
+impl Default for NetworkRequest {
+    fn default() -> NetworkRequest {
+        NetworkRequest {
+            name: String::new(),
+            driver: Driver::Bridge,
+            pools: Vec::new(),
+            ipv4: true,
+            ipv6: false,
+            internal: false,
+            attachable: false,
+            labels: BTreeMap::new(),
+            options: BTreeMap::new(),
+        }
+    }
+}
+
+/// Which networks are wanted; of several values of one kind, one has to fit.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkFilter {
+    /// Beginnings or parts of names.
+    pub names: Vec<String>,
+    /// Parts of ids.
+    pub ids: Vec<String>,
+    /// Drivers.
+    pub drivers: Vec<String>,
+    /// `key` or `key=value`; all have to fit.
+    pub labels: Vec<String>,
+    /// Whether it is one of those there by nature.
+    pub builtin: Option<bool>,
+    /// Whether nobody is in it.
+    pub dangling: Option<bool>,
+    /// `local`, for all networks here.
+    pub scopes: Vec<String>,
+    /// Made before this time.
+    pub until: Option<Timestamp>,
+}
+
+impl Networks {
+    /// Defines a network. Its bridge is made when somebody joins.
+    pub fn create(&self, request: NetworkRequest) -> Result<Network> {
+        check_name(&request.name)?;
+        if matches!(request.driver, Driver::Host | Driver::None) {
+            let why = format!("only one instance of \"{}\" network is allowed", request.driver);
+            return Err(NetworkError::Invalid(why));
+        }
+        let lock = self.documents.lock()?;
+        if self.all()?.iter().any(|network| network.name == request.name) {
+            return Err(NetworkError::Exists(request.name));
+        }
+        let network = Network {
+            id: random_id()?,
+            name: request.name,
+            driver: request.driver,
+            created: Timestamp::now(),
+            configured: !request.pools.is_empty(),
+            ipv4: request.ipv4,
+            // A subnet of IPv6 says as much as the switch.
+            ipv6: request.ipv6 || request.pools.iter().any(|pool| pool.subnet.is_ipv6()),
+            pools: request.pools,
+            internal: request.internal,
+            attachable: request.attachable,
+            labels: request.labels,
+            options: request.options,
+        };
+        if !network.ipv4 && !network.ipv6 {
+            let why = "IPv4 or IPv6 must be enabled".to_owned();
+            return Err(NetworkError::Invalid(why));
+        }
+        network.check_options()?;
+        if network.driver != Driver::Bridge {
+            child::kind(&network)?;
+        }
+        check_pools(&network)?;
+        self.check_bridge(&network)?;
+        self.complete(&lock, network)
+    }
+
+    /// Two networks on one bridge would be one.
+    fn check_bridge(&self, network: &Network) -> Result<()> {
+        let other = self.all()?.into_iter().find(|other| {
+            other.driver == Driver::Bridge
+                && network.driver == Driver::Bridge
+                && other.bridge() == network.bridge()
+        });
+        match other {
+            None => Ok(()),
+            Some(other) => Err(NetworkError::Invalid(format!(
+                "cannot create network {} ({}): conflicts with network {} ({}): networks have same bridge name",
+                network.id,
+                network.bridge(),
+                other.id,
+                other.bridge()
+            ))),
+        }
+    }
+
+    /// Gives a network the subnets and gateways that it lacks, and writes it down.
+    pub(crate) fn complete(&self, _held: &Lock, mut network: Network) -> Result<Network> {
+        // Somebody else may have been faster.
+        let others = self.documents.networks()?;
+        if let Some(done) = others.iter().find(|other| other.id == network.id) {
+            return Ok(done.clone());
+        }
+        let mut taken: Vec<Subnet> =
+            others.iter().flat_map(|other| &other.pools).map(|pool| pool.subnet).collect();
+        // Links of macvlan and ipvlan may share a subnet: with each other, and with their parent.
+        let shared = matches!(network.driver, Driver::Macvlan | Driver::Ipvlan);
+        let overlapping = |pool: &AddressPool| taken.iter().any(|it| it.overlaps(&pool.subnet));
+        if !shared && network.pools.iter().any(overlapping) {
+            return Err(NetworkError::Overlap);
+        }
+        if network.ipv4 && network.pool(false).is_none() {
+            taken.extend(Connection::route()?.routed()?);
+            let subnet = pools::free_subnet(&self.settings.pools, &taken);
+            network.pools.insert(0, plain(subnet.ok_or(NetworkError::NoPools)?));
+        }
+        if network.ipv6 && network.pool(true).is_none() {
+            network.pools.push(plain(pools::unique_local(random_number()?)));
+        }
+        network
+            .pools
+            .retain(|pool| if pool.subnet.is_ipv6() { network.ipv6 } else { network.ipv4 });
+        network.pools.sort_by_key(|pool| pool.subnet.is_ipv6());
+        for pool in &mut network.pools {
+            pool.gateway = pool.gateway.or_else(|| pools::gateway_for(pool));
+        }
+        self.documents.save_network(&network)?;
+        Ok(network)
+    }
+
+    /// Removes a network that nobody is in.
+    pub fn remove(&self, name: &str) -> Result<Network> {
+        let _lock = self.documents.lock()?;
+        let network = self.find(name)?;
+        if network.is_predefined() {
+            return Err(NetworkError::Predefined(network.name));
+        }
+        let endpoints = self.documents.endpoints(&network.id)?;
+        if !endpoints.is_empty() {
+            let named = |it: &Endpoint| {
+                format!("name:\"{}\" id:\"{}\"", it.container_name, &it.id[..it.id.len().min(12)])
+            };
+            let endpoints = endpoints.iter().map(named).collect::<Vec<_>>().join(", ");
+            return Err(NetworkError::Busy { name: network.name, endpoints });
+        }
+        let used = self.documents.own_bridge(&network.id).is_some();
+        self.take_down(&network)?;
+        self.documents.forget_network(&network.id)?;
+        if used {
+            self.settle()?;
+        }
+        Ok(network)
+    }
+
+    /// Removes all networks that fit and that nobody is in, but for those that `used` says somebody
+    /// still wants: a stopped container, say.
+    pub fn prune(
+        &self,
+        filter: &NetworkFilter,
+        used: &dyn Fn(&Network) -> bool,
+    ) -> Result<Vec<Network>> {
+        let mut removed = Vec::new();
+        for network in self.list(filter)? {
+            if network.is_predefined() || used(&network) {
+                continue;
+            }
+            match self.remove(&network.id) {
+                Ok(network) => removed.push(network),
+                // Somebody joined, or removed it, while we looked.
+                Err(NetworkError::Busy { .. } | NetworkError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The networks that fit, by name.
+    pub fn list(&self, filter: &NetworkFilter) -> Result<Vec<Network>> {
+        let mut all = self.all()?;
+        let used: BTreeSet<String> = match filter.dangling {
+            Some(_) => self.documents.all_endpoints()?.into_iter().map(|it| it.network).collect(),
+            None => BTreeSet::new(),
+        };
+        all.retain(|network| filter.fits(network, used.contains(&network.id)));
+        Ok(all)
+    }
+}
+
+impl NetworkFilter {
+    fn fits(&self, network: &Network, used: bool) -> bool {
+        let part = |list: &[String], of: &str| {
+            list.is_empty() || list.iter().any(|text| of.contains(text.as_str()))
+        };
+        let labelled = |label: &String| match label.split_once('=') {
+            Some((key, value)) => network.labels.get(key).is_some_and(|it| it == value),
+            None => network.labels.contains_key(label),
+        };
+        let driver = network.driver.as_str();
+        let dangling = !used && !network.is_predefined();
+        part(&self.names, &network.name)
+            && part(&self.ids, &network.id)
+            && (self.drivers.is_empty() || self.drivers.iter().any(|it| it == driver))
+            && (self.scopes.is_empty() || self.scopes.iter().any(|it| it == "local"))
+            && self.labels.iter().all(labelled)
+            && self.builtin.is_none_or(|builtin| builtin == network.is_predefined())
+            && self.dangling.is_none_or(|wanted| wanted == dangling)
+            && self.until.is_none_or(|until| network.created < until)
+    }
+}
+
+fn plain(subnet: Subnet) -> AddressPool {
+    AddressPool { subnet, gateway: None, range: None, reserved: BTreeMap::new() }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if is_predefined(name) || name == "default" {
+        return Err(NetworkError::PredefinedName(name.to_owned()));
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric();
+    let allowed = |byte: u8| plain(byte) || b"_.-".contains(&byte);
+    let fits = name.bytes().next().is_some_and(plain) && name.bytes().all(allowed);
+    if !fits || name.len() > 255 {
+        let why =
+            format!("invalid network name \"{name}\": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+        return Err(NetworkError::Invalid(why));
+    }
+    Ok(())
+}
+
+fn check_pools(network: &Network) -> Result<()> {
+    let invalid = |text: String| Err(NetworkError::Invalid(text));
+    for (place, pool) in network.pools.iter().enumerate() {
+        let smallest = if pool.subnet.is_ipv6() { 126 } else { 30 };
+        if pool.subnet.prefix() > smallest && network.driver == Driver::Bridge {
+            return invalid(format!("subnet {} is too small for a bridge", pool.subnet));
+        }
+        if network.pools[..place].iter().any(|other| other.subnet.overlaps(&pool.subnet)) {
+            return Err(NetworkError::Overlap);
+        }
+        if let Some(gateway) = pool.gateway.filter(|it| !pool.subnet.contains(*it)) {
+            return invalid(format!("no matching subnet for gateway {gateway}"));
+        }
+        if let Some(range) = pool.range.filter(|it| !pool.subnet.holds(it)) {
+            return invalid(format!("no matching subnet for range {range}"));
+        }
+        if let Some(other) = pool.reserved.values().find(|it| !pool.subnet.contains(**it)) {
+            return invalid(format!("no matching subnet for aux-address {other}"));
+        }
+    }
+    Ok(())
+}

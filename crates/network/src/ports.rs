@@ -1,0 +1,238 @@
+//! Ports of the host: which are free, and how one is held.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use spec::{ContainerPort, HostPorts, PortMapping, Protocol};
+
+use crate::documents::HeldPort;
+use crate::endpoint::{Endpoint, PublishedPort};
+use crate::error::{NetworkError, Result};
+
+/// Takes a port of the host for each mapping, and the sockets that hold them. The addresses are
+/// those of the container, and `held` is what others have.
+pub(crate) fn publish(
+    mappings: &[PortMapping],
+    addresses: &[IpAddr],
+    default: Option<IpAddr>,
+    held: &mut Vec<HeldPort>,
+) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
+    let (mut published, mut sockets) = (Vec::new(), Vec::new());
+    for mapping in mappings {
+        let (ports, reserved) = one(mapping, addresses, default, held)?;
+        for port in &ports {
+            held.push(HeldPort {
+                protocol: port.container.protocol,
+                address: port.host_address,
+                port: port.host_port,
+            });
+        }
+        published.extend(ports);
+        sockets.extend(reserved);
+    }
+    Ok((published, sockets))
+}
+
+/// The sockets that hold ports which an endpoint has already.
+pub(crate) fn hold(endpoint: &Endpoint) -> Result<Vec<OwnedFd>> {
+    let mut sockets = Vec::new();
+    for port in &endpoint.ports {
+        let host = SocketAddr::new(port.host_address, port.host_port);
+        let container = port.container;
+        let socket = reserve(container.protocol, host)
+            .map_err(|source| unbound(source, host.to_string(), container.to_string()))?;
+        sockets.extend(socket);
+    }
+    Ok(sockets)
+}
+
+/// Why a port of the host cannot be bound.
+fn unbound(source: io::Error, host: String, container: String) -> NetworkError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => NetworkError::PortInUse { host, container },
+        _ => NetworkError::PortRefused { host, container, source },
+    }
+}
+
+/// One mapping: the same port at every address that it is for.
+fn one(
+    mapping: &PortMapping,
+    addresses: &[IpAddr],
+    default: Option<IpAddr>,
+    held: &[HeldPort],
+) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
+    let wanted = mapping.host_address.or(default);
+    if wanted == Some(Ipv6Addr::LOCALHOST.into()) {
+        let why = "cannot publish a port at ::1, from where the kernel forwards nothing";
+        return Err(NetworkError::Invalid(why.to_owned()));
+    }
+    // Each family of the container is reached by its own.
+    let pairs: Vec<(IpAddr, IpAddr)> = addresses
+        .iter()
+        .map(|address| (wanted.unwrap_or_else(|| unspecified(*address)), *address))
+        .filter(|(host, address)| host.is_ipv4() == address.is_ipv4())
+        .collect();
+    let candidates = candidates(mapping.host);
+    let (first, last) = (*candidates.start(), *candidates.end());
+    let start = start_of(mapping.host, held, first, last);
+    let mut problem = None;
+    for port in (start..=last).chain(first..start) {
+        match all_at(port, mapping.container, &pairs, held) {
+            Ok(done) => return Ok(done),
+            Err(error) if first == last || refused(&error) => return Err(error),
+            Err(error) => problem = Some(error),
+        }
+    }
+    let address = wanted.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_string();
+    Err(match problem {
+        Some(_) => NetworkError::NoPort { address, first, last },
+        None => NetworkError::PortTaken { address, port: first },
+    })
+}
+
+fn refused(error: &NetworkError) -> bool {
+    matches!(error, NetworkError::PortRefused { .. })
+}
+
+fn unspecified(like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// The ports that the kernel gives to those who ask for none.
+fn candidates(host: HostPorts) -> std::ops::RangeInclusive<u16> {
+    if let HostPorts::Within(first, last) = host {
+        return first..=last;
+    }
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut numbers = text.split_whitespace().filter_map(|number| number.parse().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(first), Some(last)) if first <= last => first..=last,
+        _ => 32768..=60999,
+    }
+}
+
+/// Behind the last one given out, so that a port is not given to another container as soon as it
+/// is free.
+fn start_of(host: HostPorts, held: &[HeldPort], first: u16, last: u16) -> u16 {
+    if host != HostPorts::Any {
+        return first;
+    }
+    let highest = held.iter().map(|held| held.port).filter(|port| (first..last).contains(port));
+    highest.max().map_or(first, |port| port + 1)
+}
+
+fn all_at(
+    port: u16,
+    container: ContainerPort,
+    pairs: &[(IpAddr, IpAddr)],
+    held: &[HeldPort],
+) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
+    let (mut published, mut sockets) = (Vec::new(), Vec::new());
+    for (host_address, address) in pairs {
+        let mine = HeldPort { protocol: container.protocol, address: *host_address, port };
+        if held.iter().any(|other| other.collides(&mine)) {
+            return Err(NetworkError::PortTaken { address: shown(*host_address), port });
+        }
+        let host = SocketAddr::new(*host_address, port);
+        let socket = reserve(container.protocol, host).map_err(|source| {
+            let target = SocketAddr::new(*address, container.number);
+            unbound(source, host.to_string(), format!("{target}/{}", container.protocol))
+        })?;
+        sockets.extend(socket);
+        published.push(PublishedPort { container, host_address: *host_address, host_port: port });
+    }
+    Ok((published, sockets))
+}
+
+fn shown(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// Binds a port, or says why not. What is redirected never arrives at the socket: it is there so
+/// that nobody else binds the port. Where the kernel has no SCTP sockets, nobody can bind one.
+fn reserve(protocol: Protocol, address: SocketAddr) -> io::Result<Option<OwnedFd>> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let (kind, number) = match protocol {
+        Protocol::Tcp => (SocketType::STREAM, rustix::net::ipproto::TCP),
+        Protocol::Udp => (SocketType::DGRAM, rustix::net::ipproto::UDP),
+        Protocol::Sctp => (SocketType::STREAM, rustix::net::ipproto::SCTP),
+    };
+    let socket = match rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, Some(number)) {
+        Err(rustix::io::Errno::PROTONOSUPPORT) if protocol == Protocol::Sctp => return Ok(None),
+        other => other?,
+    };
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    if protocol == Protocol::Tcp {
+        // Connections of an earlier container that are about to end do not count.
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+    }
+    rustix::net::bind(&socket, &address)?;
+    if protocol == Protocol::Tcp && address.is_ipv4() {
+        // Only a listening socket keeps out others who reuse addresses. With IPv6, calls to ::1
+        // are not redirected: they shall be refused, not left waiting.
+        rustix::net::listen(&socket, 1)?;
+    }
+    Ok(Some(socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_program_has_is_told_in_dockers_words() {
+        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = other.local_addr().unwrap().port();
+        let mapping = PortMapping {
+            container: "80/tcp".parse().unwrap(),
+            host_address: Some(Ipv4Addr::LOCALHOST.into()),
+            host: HostPorts::Within(port, port),
+        };
+        let address = "172.17.0.2".parse().unwrap();
+        let error =
+            publish(std::slice::from_ref(&mapping), &[address], None, &mut Vec::new()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "failed to bind host port for 127.0.0.1:{port}:172.17.0.2:80/tcp: address already in use"
+            )
+        );
+        drop(other);
+        let mut held = Vec::new();
+        let (ports, sockets) =
+            publish(std::slice::from_ref(&mapping), &[address], None, &mut held).unwrap();
+        assert_eq!((ports.len(), sockets.len(), held.len()), (1, 1, 1));
+        let error = publish(&[mapping], &[address], None, &mut held).unwrap_err();
+        let words = format!("Bind for 127.0.0.1:{port} failed: port is already allocated");
+        assert_eq!(error.to_string(), words);
+    }
+
+    #[test]
+    fn a_range_gives_its_first_free_port() {
+        let mapping = |first, last| PortMapping {
+            container: "80/udp".parse().unwrap(),
+            host_address: Some(Ipv4Addr::LOCALHOST.into()),
+            host: HostPorts::Within(first, last),
+        };
+        let address = "172.17.0.2".parse().unwrap();
+        let mut held = vec![HeldPort {
+            protocol: Protocol::Udp,
+            address: Ipv4Addr::UNSPECIFIED.into(),
+            port: 41_000,
+        }];
+        let (ports, _) = publish(&[mapping(41_000, 41_020)], &[address], None, &mut held).unwrap();
+        assert!((41_001..=41_020).contains(&ports[0].host_port));
+        assert_eq!(ports[0].host_address, IpAddr::from(Ipv4Addr::LOCALHOST));
+    }
+}

@@ -1,0 +1,208 @@
+//! Networks without privilege: a program of the user's carries packets between the container's
+//! namespace and ordinary sockets. pasta is taken, or slirp4netns where it is missing or fails.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use crate::endpoint::PublishedPort;
+use crate::error::{NetworkError, Result};
+
+/// What an unprivileged container wants of the network.
+#[derive(Clone, Debug)]
+pub struct UserRequest {
+    /// A process in the container's user and network namespaces.
+    pub process: u32,
+    /// Ports of the host that lead to it, with the host's ports chosen.
+    pub ports: Vec<PublishedPort>,
+    /// A folder of the container's own for a socket.
+    pub folder: PathBuf,
+}
+
+/// The program that carries packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carrier {
+    /// Gives the container the host's own addresses.
+    Pasta,
+    /// Gives the container 10.0.2.100, with names at 10.0.2.3.
+    Slirp4netns,
+}
+
+/// A network that a program carries. pasta ends with the namespace, slirp4netns when this is
+/// dropped.
+#[derive(Debug)]
+pub struct UserNetwork {
+    /// Which program it is.
+    pub carrier: Carrier,
+    /// slirp4netns, and the pipe at whose end it stops.
+    running: Option<(Child, Option<ChildStdin>)>,
+}
+
+impl UserNetwork {
+    /// Connects a container; when this returns, its network is there.
+    pub fn start(request: &UserRequest) -> Result<UserNetwork> {
+        let first = match pasta(request) {
+            Err(error) => error,
+            done => return done,
+        };
+        match slirp4netns(request) {
+            Err(NetworkError::Program { source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                Err(match first {
+                    NetworkError::Program { .. } => NetworkError::NoUserNetwork,
+                    first => first,
+                })
+            }
+            other => other,
+        }
+    }
+}
+
+impl Drop for UserNetwork {
+    fn drop(&mut self) {
+        if let Some((mut child, stop)) = self.running.take() {
+            drop(stop);
+            // It ends by itself at the pipe's end; a zombie is not left.
+            let _ = child.wait();
+        }
+    }
+}
+
+/// pasta's arguments: nothing of the host is reached but what is published.
+fn pasta_arguments(request: &UserRequest) -> Vec<String> {
+    let mut words: Vec<String> =
+        ["--config-net", "--quiet", "--no-map-gw"].map(str::to_owned).into();
+    for (flag, protocol) in [("-t", spec::Protocol::Tcp), ("-u", spec::Protocol::Udp)] {
+        let ports: Vec<&PublishedPort> =
+            request.ports.iter().filter(|port| port.container.protocol == protocol).collect();
+        if ports.is_empty() {
+            words.extend([flag.to_owned(), "none".to_owned()]);
+        }
+        for port in ports {
+            let address = match port.host_address {
+                any if any.is_unspecified() => String::new(),
+                address => format!("{address}/"),
+            };
+            let (host, container) = (port.host_port, port.container.number);
+            words.extend([flag.to_owned(), format!("{address}{host}:{container}")]);
+        }
+    }
+    // What listens on the host's loopback stays there.
+    words.extend(["-T", "none", "-U", "none"].map(str::to_owned));
+    words.push(request.process.to_string());
+    words
+}
+
+/// Runs pasta, which goes into the background when all is set up.
+fn pasta(request: &UserRequest) -> Result<UserNetwork> {
+    let mut command = Command::new("pasta");
+    command.args(pasta_arguments(request)).stdin(Stdio::null());
+    // Its background process keeps what it inherits, so a pipe would not end.
+    let log = request.folder.join("pasta.log");
+    let file = fs::File::create(&log).map_err(NetworkError::io("make", &log))?;
+    let copy = file.try_clone().map_err(NetworkError::io("open", &log))?;
+    let status = command
+        .stdout(file)
+        .stderr(copy)
+        .status()
+        .map_err(|source| NetworkError::Program { program: "pasta".to_owned(), source });
+    let said = fs::read_to_string(&log).unwrap_or_default();
+    fs::remove_file(&log).map_err(NetworkError::io("remove", &log))?;
+    match status?.success() {
+        true => Ok(UserNetwork { carrier: Carrier::Pasta, running: None }),
+        false => Err(failed("pasta", &said)),
+    }
+}
+
+fn failed(program: &str, said: &str) -> NetworkError {
+    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+    NetworkError::Failed { program: program.to_owned(), said: last.trim().to_owned() }
+}
+
+/// Runs slirp4netns, and publishes ports over its socket.
+fn slirp4netns(request: &UserRequest) -> Result<UserNetwork> {
+    let program = || "slirp4netns".to_owned();
+    let socket = request.folder.join("slirp.sock");
+    let mut command = Command::new("slirp4netns");
+    // The ready line comes over its output, and the end over its input.
+    command.args(["--configure", "--mtu=65520", "--disable-host-loopback"]);
+    command.args(["--ready-fd=1", "--exit-fd=0", "--api-socket"]).arg(&socket);
+    command.arg(request.process.to_string()).arg("tap0");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let wrong = |source| NetworkError::Program { program: program(), source };
+    let mut child = command.spawn().map_err(wrong)?;
+    let stop = child.stdin.take();
+    let mut ready = [0];
+    let answer = child.stdout.take().map(|mut output| output.read(&mut ready));
+    if !matches!(answer, Some(Ok(1))) {
+        drop(stop);
+        let output = child.wait_with_output().map_err(wrong)?;
+        return Err(failed("slirp4netns", &String::from_utf8_lossy(&output.stderr)));
+    }
+    let network = UserNetwork { carrier: Carrier::Slirp4netns, running: Some((child, stop)) };
+    for port in &request.ports {
+        publish(&socket, port)?;
+    }
+    Ok(network)
+}
+
+/// Asks slirp4netns for one port.
+fn publish(socket: &Path, port: &PublishedPort) -> Result<()> {
+    let wrong = |source| NetworkError::Program { program: "slirp4netns".to_owned(), source };
+    let mut stream = UnixStream::connect(socket).map_err(wrong)?;
+    stream.write_all(slirp_request(port).as_bytes()).map_err(wrong)?;
+    stream.shutdown(std::net::Shutdown::Write).map_err(wrong)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(wrong)?;
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+    match answer.get("error") {
+        None => Ok(()),
+        Some(error) => Err(failed("slirp4netns", &error.to_string())),
+    }
+}
+
+fn slirp_request(port: &PublishedPort) -> String {
+    serde_json::json!({
+        "execute": "add_hostfwd",
+        "arguments": {
+            "proto": port.container.protocol.as_str(),
+            "host_addr": port.host_address.to_string(),
+            "host_port": port.host_port,
+            "guest_port": port.container.number,
+        },
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port(host: &str, number: u16, container: &str) -> PublishedPort {
+        PublishedPort {
+            container: container.parse().unwrap(),
+            host_address: host.parse().unwrap(),
+            host_port: number,
+        }
+    }
+
+    #[test]
+    fn pasta_publishes_what_was_asked_for_and_nothing_else() {
+        let mut request = UserRequest { process: 7, ports: Vec::new(), folder: "/x".into() };
+        let words = pasta_arguments(&request).join(" ");
+        assert_eq!(words, "--config-net --quiet --no-map-gw -t none -u none -T none -U none 7");
+        request.ports = vec![port("127.0.0.1", 8080, "80/tcp"), port("0.0.0.0", 53, "53/udp")];
+        let words = pasta_arguments(&request).join(" ");
+        assert!(words.contains("-t 127.0.0.1/8080:80 -u 53:53 -T none"), "{words}");
+    }
+
+    #[test]
+    fn slirp4netns_is_asked_in_json() {
+        let text = slirp_request(&port("0.0.0.0", 8080, "80/tcp"));
+        assert!(text.contains(r#""execute":"add_hostfwd""#), "{text}");
+        assert!(text.contains(r#""host_port":8080"#) && text.contains(r#""proto":"tcp""#));
+    }
+}

@@ -1,0 +1,177 @@
+//! Ports of the host that lead to containers.
+
+use network::{Cable, FirewallKind, NetNs, NetworkRequest, Networks, Settings};
+
+use crate::host::{HOST, HOST6, Host, INTERNET, call, echo, echoes, no_call, request};
+use crate::need_networks;
+
+#[test]
+fn a_published_port_is_reached_from_everywhere() {
+    need_networks!();
+    reached_from_everywhere(&Host::new());
+}
+
+#[test]
+fn the_same_where_a_host_has_only_iptables() {
+    need_networks!();
+    if !crate::host::has("iptables-restore") {
+        return testkit::skip("needs the programs of iptables");
+    }
+    let mut host = Host::new();
+    crate::host::run("iptables -P FORWARD DROP");
+    let before = crate::host::run("iptables-save");
+    let settings = Settings {
+        firewall: FirewallKind::IpTables,
+        table: "mica-test".into(),
+        ..Default::default()
+    };
+    let folder = host.folder.path();
+    host.networks = Networks::open(&folder.join("data"), &folder.join("run"), settings).unwrap();
+    reached_from_everywhere(&host);
+    assert_ne!(crate::host::run("iptables-save"), before);
+    host.networks.reconcile(&|_| false).unwrap();
+    host.networks.shut_down().unwrap();
+    let left = crate::host::run("iptables-save");
+    assert!(!left.contains("MICA"), "{left}");
+}
+
+fn reached_from_everywhere(host: &Host) {
+    let web = host.publishing("web", "bridge", &["8080:80", "5353:53/udp"]);
+    let other = host.container("other", "bridge");
+    host.networks
+        .create(NetworkRequest { name: "far".to_owned(), ..NetworkRequest::default() })
+        .unwrap();
+    let far = host.container("far", "far");
+    web.serve(80);
+    let here = NetNs::current().unwrap();
+    // From outside, by the caller's own address.
+    assert_eq!(call(&host.internet, HOST, 8080), Some(INTERNET.to_owned()));
+    // From the host: by its address, its loopback, its bridge.
+    assert!(call(&here, HOST, 8080).is_some());
+    assert!(call(&here, "127.0.0.1", 8080).is_some());
+    assert!(call(&here, "127.0.0.9", 8080).is_some());
+    assert!(call(&here, "172.17.0.1", 8080).is_some());
+    // From a neighbour, from itself, from another network: at the host's address.
+    assert!(other.call(HOST, 8080).is_some());
+    assert!(other.call("172.17.0.1", 8080).is_some());
+    assert!(web.call(HOST, 8080).is_some());
+    assert!(far.call(HOST, 8080).is_some());
+    let echoing = echo(&web.namespace, 53);
+    assert!(echoes(&host.internet, HOST, 5353));
+    echoing.join().unwrap();
+    let echoing = echo(&web.namespace, 53);
+    assert!(echoes(&here, "127.0.0.1", 5353));
+    echoing.join().unwrap();
+    // No other port is open; the internet is.
+    assert!(no_call(&host.internet, HOST, 80));
+    crate::host::serve(&host.internet, 80);
+    assert_eq!(far.call(INTERNET, 80), Some(HOST.to_owned()));
+    assert!(no_call(&far.namespace, web.address(), 80), "{}", crate::host::run("iptables-save -c"));
+}
+
+#[test]
+fn a_port_at_one_address_is_open_there_alone() {
+    need_networks!();
+    let host = Host::new();
+    let web = host.publishing("web", "bridge", &["127.0.0.1:8080:80"]);
+    web.serve(80);
+    let here = NetNs::current().unwrap();
+    assert!(call(&here, "127.0.0.1", 8080).is_some());
+    assert!(no_call(&here, HOST, 8080));
+    assert!(no_call(&host.internet, HOST, 8080));
+    // Nor does a neighbour of the host get there by sending to 127.0.0.1 over the cable.
+    host.internet
+        .within(|| {
+            crate::host::run(&format!("ip route add 127.0.0.0/9 via {HOST} table local"));
+            crate::host::run("ip route del table local local 127.0.0.0/8");
+            crate::host::run("ip route del table local local 127.0.0.1");
+            std::fs::write("/proc/sys/net/ipv4/conf/all/route_localnet", "1").unwrap();
+        })
+        .unwrap();
+    assert!(no_call(&host.internet, "127.0.0.1", 8080));
+}
+
+#[test]
+fn containers_do_not_reach_what_listens_on_the_hosts_loopback() {
+    need_networks!();
+    let host = Host::new();
+    let one = host.container("one", "bridge");
+    let here = NetNs::current().unwrap();
+    crate::host::serve(&here, 6000);
+    assert!(call(&here, "127.0.0.1", 6000).is_some());
+    one.namespace
+        .within(|| {
+            crate::host::run("ip route add 127.0.0.0/9 via 172.17.0.1 table local");
+            crate::host::run("ip route del table local local 127.0.0.0/8");
+            crate::host::run("ip route del table local local 127.0.0.1");
+            std::fs::write("/proc/sys/net/ipv4/conf/all/route_localnet", "1").unwrap();
+        })
+        .unwrap();
+    assert!(no_call(&one.namespace, "127.0.0.1", 6000));
+}
+
+#[test]
+fn ipv6_ports_are_published_too() {
+    need_networks!();
+    let host = Host::new();
+    host.networks
+        .create(NetworkRequest { name: "six".into(), ipv6: true, ..NetworkRequest::default() })
+        .unwrap();
+    let web = host.publishing("web", "six", &["8080:80", "[2001:db8::1]:8081:80"]);
+    assert_eq!(web.attached.endpoint.ports.len(), 3);
+    let other = host.container("other", "six");
+    web.serve(80);
+    let here = NetNs::current().unwrap();
+    assert!(call(&host.internet, HOST6, 8080).is_some());
+    assert!(call(&host.internet, HOST6, 8081).is_some());
+    assert!(call(&host.internet, HOST, 8080).is_some());
+    assert!(call(&here, HOST6, 8080).is_some());
+    // Not from ::1, which is told at once so that clients try 127.0.0.1.
+    let refused = std::net::TcpStream::connect(("::1", 8080)).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    assert!(call(&here, "127.0.0.1", 8080).is_some());
+    assert!(other.call(HOST6, 8080).is_some());
+    assert!(web.call(HOST6, 8080).is_some());
+}
+
+#[test]
+fn a_port_is_free_again_when_its_container_has_left() {
+    need_networks!();
+    let host = Host::new();
+    let mut web = host.publishing("web", "bridge", &["8080:80"]);
+    // Another process takes over to hold the port.
+    web.attached.reserved.clear();
+    web.attached.reserved = host.networks.hold_ports(&web.attached.endpoint).unwrap();
+    let error = host.networks.hold_ports(&web.attached.endpoint).unwrap_err();
+    let words = "failed to bind host port for 0.0.0.0:8080:80/tcp: address already in use";
+    assert_eq!(error.to_string(), words);
+    let mut second = request("second", "bridge");
+    second.ports = spec::port_mappings("8080:80").unwrap();
+    let namespace = NetNs::create().unwrap();
+    let error = host.networks.attach(&namespace, &second).unwrap_err();
+    assert_eq!(error.to_string(), "Bind for 0.0.0.0:8080 failed: port is already allocated");
+    let before = crate::host::state();
+    assert!(host.networks.attach(&namespace, &second).is_err());
+    assert_eq!(crate::host::state(), before, "a refused attachment leaves nothing");
+    // Another program cannot take it either.
+    assert!(std::net::TcpListener::bind("0.0.0.0:8080").is_err());
+    host.networks.detach(&web.attached.endpoint, Cable::EndsWithNamespace).unwrap();
+    drop(web);
+    let second = host.networks.attach(&namespace, &second).unwrap();
+    assert_eq!(second.endpoint.ipv4.unwrap().0.to_string(), "172.17.0.2");
+}
+
+#[test]
+fn ephemeral_ports_differ() {
+    need_networks!();
+    let host = Host::new();
+    let one = host.publishing("one", "bridge", &["80", "81"]);
+    let two = host.publishing("two", "bridge", &["80"]);
+    let ports = |it: &crate::host::Container| -> Vec<u16> {
+        it.attached.endpoint.ports.iter().map(|port| port.host_port).collect()
+    };
+    let (first, second) = (ports(&one), ports(&two));
+    assert!(first[0] >= 32768 && first[0] != first[1] && !first.contains(&second[0]));
+    one.serve(81);
+    assert!(call(&host.internet, HOST, first[1]).is_some());
+}

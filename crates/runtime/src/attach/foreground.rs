@@ -1,0 +1,180 @@
+//! A container in the foreground: its streams are those of this program.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use sys::event::{Interest, poll, read_some};
+
+use super::connection::{Connection, parse};
+use super::console::{Console, News};
+use super::wire::{Answer, Exit, FrameKind, Request};
+use crate::failure::Failure;
+use crate::keys::{DetachKeys, Finder};
+
+/// While so much waits for the monitor, nothing more is read from standard input.
+const WAITING_BYTES: usize = 64 * 1024;
+
+/// A client whose [`Request::Attach`] was sent, and perhaps more.
+pub struct Foreground<'a> {
+    /// The connection that is attached.
+    pub connection: Connection,
+    /// Where the container's socket is, for signals and sizes: they must not wait behind input.
+    pub run_folder: &'a Path,
+    /// What is read and sent, if anything is.
+    pub stdin: Option<BorrowedFd<'a>>,
+    /// Where standard output goes.
+    pub stdout: BorrowedFd<'a>,
+    /// Where standard error goes.
+    pub stderr: BorrowedFd<'a>,
+    /// The keys that leave the container running.
+    pub keys: DetachKeys,
+    /// Terminal and signals.
+    pub console: Console,
+}
+
+/// How a client's work ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The container ended.
+    Exited(Exit),
+    /// The keys were typed.
+    Detached,
+    /// A signal ended the client.
+    Interrupted(i32),
+    /// The container could not be started, or the monitor dropped this client.
+    Failed(Failure),
+    /// The monitor has gone without a word.
+    Lost,
+}
+
+/// Copies streams both ways until the container ends or the client leaves.
+pub fn run_foreground(client: Foreground<'_>) -> io::Result<Outcome> {
+    let Foreground { mut connection, run_folder, mut stdin, stdout, stderr, keys, console } =
+        client;
+    let mut finder = Finder::new(keys);
+    let mut control = Control { run_folder, connection: None };
+    let mut bytes = vec![0; 32 * 1024];
+    if let Some(size) = console.size() {
+        control.send(&Request::Resize { rows: size.rows, columns: size.columns, exec: None });
+    }
+    loop {
+        while let Some(frame) = connection.next_frame() {
+            match frame.kind {
+                FrameKind::Stdout => write_all(stdout, &frame.body),
+                FrameKind::Stderr => write_all(stderr, &frame.body),
+                FrameKind::Answer => match parse(&frame)? {
+                    Answer::Exited(exit) => return Ok(Outcome::Exited(exit)),
+                    Answer::Failed(failure) => return Ok(Outcome::Failed(failure)),
+                    // The container runs only now: a size that came too early is told again.
+                    Answer::Started { .. } | Answer::Attached { .. } => {
+                        if let Some(size) = console.size() {
+                            let (rows, columns) = (size.rows, size.columns);
+                            control.send(&Request::Resize { rows, columns, exec: None });
+                        }
+                    }
+                    _ => {}
+                },
+                FrameKind::Request | FrameKind::Stdin => {}
+            }
+        }
+        if connection.is_over() {
+            return Ok(Outcome::Lost);
+        }
+        let room = connection.waiting_bytes() < WAITING_BYTES;
+        let to_send = connection.waiting_bytes() > 0;
+        let [typed, news, socket] = poll(
+            [
+                (stdin.filter(|_| room), Interest::READ),
+                (Some(console.as_fd()), Interest::READ),
+                (Some(connection.as_fd()), Interest { read: true, write: to_send }),
+            ],
+            None,
+        )?;
+        if news.read {
+            while let Some(news) = console.next()? {
+                match news {
+                    News::Resized(size) => control.send(&Request::Resize {
+                        rows: size.rows,
+                        columns: size.columns,
+                        exec: None,
+                    }),
+                    News::Forward(signal) => control.send(&Request::Forward { signal }),
+                    News::End(signal) => return Ok(Outcome::Interrupted(signal)),
+                }
+            }
+        }
+        if let (true, Some(fd)) = (typed.read, stdin) {
+            // An error is an end: the terminal or the file has gone.
+            match read_some(fd, &mut bytes).unwrap_or(Some(0)) {
+                None => {}
+                Some(0) => {
+                    stdin = None;
+                    let held = finder.finish().to_vec();
+                    if !held.is_empty() {
+                        connection.send_stdin(&held)?;
+                    }
+                    connection.send_stdin(&[])?;
+                }
+                Some(count) => {
+                    let mut passed = Vec::with_capacity(count);
+                    let detach = finder.pass(&bytes[..count], &mut passed);
+                    if !passed.is_empty() {
+                        connection.send_stdin(&passed)?;
+                    }
+                    if detach {
+                        return Ok(Outcome::Detached);
+                    }
+                }
+            }
+        }
+        if socket.write && to_send {
+            connection.flush_some()?;
+        }
+        if socket.read {
+            connection.receive()?;
+        }
+    }
+}
+
+/// A second connection, made when it is first needed.
+struct Control<'a> {
+    run_folder: &'a Path,
+    connection: Option<Connection>,
+}
+
+impl Control<'_> {
+    /// Sends without waiting for the answer. A container that is not there yet, or no more, needs
+    /// neither signals nor sizes.
+    fn send(&mut self, request: &Request) {
+        if self.connection.is_none() {
+            self.connection = Connection::open(self.run_folder).ok();
+        }
+        let Some(connection) = &mut self.connection else { return };
+        if connection.ask(request).is_err() || connection.receive().is_err() {
+            self.connection = None;
+            return;
+        }
+        while connection.next_frame().is_some() {}
+        if connection.is_over() {
+            self.connection = None;
+        }
+    }
+}
+
+/// Writes to what may have gone: who closed it does not want the rest.
+pub(super) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match sys::event::write_some(fd, bytes) {
+            Ok(Some(written)) => bytes = &bytes[written..],
+            Ok(None) => {
+                // Somebody shares the open file and made it so that it does not wait.
+                let room = Interest { read: false, write: true };
+                if poll([(Some(fd.as_fd()), room)], None).is_err() {
+                    return;
+                }
+            }
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Where the trees of groups are.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Result, RuntimeError};
+
+/// What marks a tree of version 2.
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
+/// Where the trees of groups are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// One tree for everything.
+    Version2 {
+        /// Its root.
+        root: PathBuf,
+    },
+    /// A tree for each controller, perhaps with one of version 2 beside them.
+    Version1 {
+        /// The trees.
+        hierarchies: Vec<Hierarchy>,
+        /// The one of version 2.
+        unified: Option<PathBuf>,
+    },
+    /// None that this process may write to.
+    None,
+}
+
+/// A tree of version 1.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hierarchy {
+    /// Its folder in `/sys/fs/cgroup`.
+    pub name: String,
+    /// Its controllers; `name=…` where it has none.
+    pub controllers: Vec<String>,
+    /// Its root.
+    pub root: PathBuf,
+}
+
+impl Hierarchy {
+    /// What it is mounted with.
+    pub(crate) fn options(&self) -> Vec<String> {
+        let named = self.controllers.iter().any(|name| name.starts_with("name="));
+        let none = named.then(|| "none".to_owned());
+        none.into_iter().chain(self.controllers.iter().cloned()).collect()
+    }
+
+    /// Names of single controllers for a tree of several.
+    pub(crate) fn links(&self) -> Vec<String> {
+        match self.controllers.len() {
+            1 => Vec::new(),
+            _ => self.controllers.clone(),
+        }
+    }
+}
+
+impl Layout {
+    /// The layout of this host.
+    pub fn of_host() -> Result<Layout> {
+        Layout::below(Path::new("/sys/fs/cgroup"), Path::new("/proc/self/cgroup"))
+    }
+
+    fn below(base: &Path, list: &Path) -> Result<Layout> {
+        if is_version2(base) {
+            return Ok(Layout::Version2 { root: base.to_owned() });
+        }
+        let text = match fs::read_to_string(list) {
+            // A kernel without groups.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Layout::None),
+            other => other.map_err(|source| RuntimeError::Read { path: list.into(), source })?,
+        };
+        let hierarchies: Vec<_> =
+            parse(&text).filter_map(|controllers| find(base, controllers)).collect();
+        let unified = Some(base.join("unified")).filter(|path| is_version2(path));
+        match hierarchies.is_empty() && unified.is_none() {
+            true => Ok(Layout::None),
+            false => Ok(Layout::Version1 { hierarchies, unified }),
+        }
+    }
+
+    /// The tree of version 1 that has a controller.
+    pub fn version1(&self, controller: &str) -> Option<&Hierarchy> {
+        match self {
+            Layout::Version1 { hierarchies, .. } => {
+                hierarchies.iter().find(|tree| tree.controllers.iter().any(|c| c == controller))
+            }
+            _ => None,
+        }
+    }
+
+    /// The tree of version 2.
+    pub fn unified(&self) -> Option<&Path> {
+        match self {
+            Layout::Version2 { root } => Some(root),
+            Layout::Version1 { unified, .. } => unified.as_deref(),
+            Layout::None => None,
+        }
+    }
+
+    /// All roots.
+    pub(crate) fn roots(&self) -> impl Iterator<Item = &Path> {
+        let old = match self {
+            Layout::Version1 { hierarchies, .. } => hierarchies.as_slice(),
+            _ => &[],
+        };
+        old.iter().map(|tree| tree.root.as_path()).chain(self.unified())
+    }
+}
+
+fn is_version2(path: &Path) -> bool {
+    sys::fs::file_system_magic(path).is_ok_and(|magic| magic == CGROUP2_MAGIC)
+}
+
+/// The controllers of each tree of version 1 out of `/proc/self/cgroup`.
+fn parse(text: &str) -> impl Iterator<Item = Vec<String>> {
+    text.lines().filter_map(|line| {
+        let controllers = line.split(':').nth(1).filter(|list| !list.is_empty())?;
+        Some(controllers.split(',').map(str::to_owned).collect())
+    })
+}
+
+/// Where a tree is mounted: under its controllers' names, or its own.
+fn find(base: &Path, controllers: Vec<String>) -> Option<Hierarchy> {
+    let joined = controllers.join(",");
+    let name = joined.strip_prefix("name=").unwrap_or(&joined).to_owned();
+    let names = [Some(name), controllers.first().cloned()].into_iter().flatten();
+    let found = names
+        .map(|name| (base.join(&name), name))
+        .find(|(root, _)| root.join("tasks").exists() || root.join("cgroup.procs").exists());
+    found.map(|(root, name)| Hierarchy { name, controllers, root })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_list_is_read() {
+        let text = "9:name=systemd:/\n3:cpu,cpuacct:/a\n0::/\n";
+        let lists: Vec<_> = parse(text).collect();
+        assert_eq!(lists, [vec!["name=systemd"], vec!["cpu", "cpuacct"]]);
+    }
+
+    #[test]
+    fn trees_are_found_by_their_folders() {
+        let place = tempfile::tempdir().unwrap();
+        for name in ["systemd", "cpu,cpuacct"] {
+            fs::create_dir(place.path().join(name)).unwrap();
+            fs::write(place.path().join(name).join("tasks"), "").unwrap();
+        }
+        let list = place.path().join("list");
+        fs::write(&list, "9:name=systemd:/\n3:cpu,cpuacct:/a\n2:memory:/\n0::/\n").unwrap();
+        let layout = Layout::below(place.path(), &list).unwrap();
+        let tree = layout.version1("cpuacct").unwrap();
+        assert_eq!(tree.links(), ["cpu", "cpuacct"]);
+        assert_eq!(layout.version1("name=systemd").unwrap().options(), ["none", "name=systemd"]);
+        assert_eq!(layout.version1("memory"), None, "it is not mounted");
+        fs::write(&list, "").unwrap();
+        assert_eq!(Layout::below(place.path(), &list).unwrap(), Layout::None);
+    }
+}

@@ -1,0 +1,458 @@
+//! Control groups: of version 1, of version 2, and of both side by side.
+//!
+//! A container's group lies below one of ours (`/mica/ID`) or where its configuration says. What a
+//! limit means in files is a pure function ([`settings`]); writing them is [`Cgroup::apply`].
+
+mod layout;
+mod settings;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use spec::bundle::Resources;
+
+pub use layout::{Hierarchy, Layout};
+pub use settings::{Setting, version1, version2};
+pub use stats::Stats;
+pub use values::{quota, shares_of_weight, weight_of_block_io, weight_of_shares};
+
+use crate::error::{Result, RuntimeError};
+use crate::plan::Warning;
+
+/// How a new process gets into a group.
+#[derive(Default)]
+pub struct Entry {
+    /// Version 1: files that the process writes itself into.
+    pub(crate) tasks: Vec<OwnedFd>,
+    /// Version 2: the folder that it is born into.
+    pub(crate) unified: Option<OwnedFd>,
+    /// What a mount of the groups shows.
+    pub(crate) views: Vec<View>,
+}
+
+/// One tree of groups as a container sees it.
+pub(crate) struct View {
+    /// Its folder; nothing for the one tree of version 2.
+    pub(crate) name: String,
+    /// What it is mounted with.
+    pub(crate) options: Vec<String>,
+    /// The container's group in the host's tree.
+    pub(crate) folder: PathBuf,
+    /// Further names of its folder.
+    pub(crate) links: Vec<String>,
+}
+
+/// What happens when a limit has no controller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Missing {
+    /// It is an error.
+    Fail,
+    /// It is left out and said.
+    Warn,
+}
+
+/// A container's group in all trees.
+#[derive(Clone, Debug)]
+pub struct Cgroup {
+    layout: Layout,
+    path: String,
+}
+
+impl Cgroup {
+    /// The group at a path below the trees' roots; nothing is made yet.
+    pub fn at(layout: Layout, path: &str) -> Result<Cgroup> {
+        let parts = path.split('/').filter(|part| !part.is_empty());
+        let parts: Vec<_> = parts.collect();
+        if parts.is_empty() || parts.iter().any(|part| matches!(*part, "." | "..")) {
+            return Err(RuntimeError::invalid(format!("{path} is no path of a cgroup")));
+        }
+        Ok(Cgroup { layout, path: parts.join("/") })
+    }
+
+    /// The path that a configuration means: its own, or one of ours.
+    pub fn path_for(id: &str, configured: &str) -> String {
+        match configured {
+            "" => format!("/mica/{id}"),
+            path if path.starts_with('/') => path.to_owned(),
+            path => format!("/mica/{path}"),
+        }
+    }
+
+    /// Its path below the trees' roots, without a slash in front.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The trees.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Makes the group, with those above it, in all trees.
+    pub fn create(&self) -> Result<()> {
+        for folder in self.folders() {
+            fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
+        }
+        if let Some(cpuset) = self.layout.version1("cpuset") {
+            self.inherit_processors(&cpuset.root)?;
+        }
+        if let Some(root) = self.layout.unified() {
+            self.delegate(root);
+        }
+        Ok(())
+    }
+
+    /// A group of version 1 has no processors until somebody gives it some.
+    fn inherit_processors(&self, root: &Path) -> Result<()> {
+        let mut folder = root.to_owned();
+        for part in self.path.split('/') {
+            let above = folder.clone();
+            folder.push(part);
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                let old = read(&folder, file).unwrap_or_default();
+                if old.trim().is_empty() {
+                    let value = read(&above, file).map_err(failed("read", &above))?;
+                    write(&folder, file, value.trim()).map_err(failed("write", &folder))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands controllers down to the group's parent. Those that cannot be had are missed when a
+    /// limit needs them.
+    fn delegate(&self, root: &Path) {
+        let available = read(root, "cgroup.controllers").unwrap_or_default();
+        let mut folder = root.to_owned();
+        for part in self.path.split('/') {
+            let handed = read(&folder, "cgroup.subtree_control").unwrap_or_default();
+            let handed: Vec<_> = handed.split_whitespace().collect();
+            for controller in available.split_whitespace().filter(|name| !handed.contains(name)) {
+                let _ = write(&folder, "cgroup.subtree_control", &format!("+{controller}"));
+            }
+            folder.push(part);
+        }
+    }
+
+    /// What a new process needs to get in.
+    pub fn entry(&self) -> Result<Entry> {
+        let mut entry = Entry::default();
+        if let Layout::Version1 { hierarchies, .. } = &self.layout {
+            for hierarchy in hierarchies {
+                let folder = hierarchy.root.join(&self.path);
+                let file = folder.join("tasks");
+                let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+                let tasks = rustix::fs::open(&file, flags, Mode::empty());
+                entry.tasks.push(tasks.map_err(io::Error::from).map_err(failed("open", &file))?);
+                entry.views.push(View {
+                    name: hierarchy.name.clone(),
+                    options: hierarchy.options(),
+                    folder,
+                    links: hierarchy.links(),
+                });
+            }
+        }
+        if let Some(root) = self.layout.unified() {
+            let folder = root.join(&self.path);
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let opened = rustix::fs::open(&folder, flags, Mode::empty());
+            let opened = opened.map_err(io::Error::from).map_err(failed("open", &folder))?;
+            entry.unified = Some(opened);
+            if entry.views.is_empty() {
+                let (name, options, links) = Default::default();
+                entry.views.push(View { name, options, folder, links });
+            }
+        }
+        Ok(entry)
+    }
+
+    /// Sets limits, at the start or later.
+    pub fn apply(&self, resources: &Resources, missing: Missing) -> Result<Vec<Warning>> {
+        let mut warnings = Vec::new();
+        for setting in self.settings(resources)? {
+            let Some(folder) = self.folder_of(&setting.controller) else {
+                match missing {
+                    Missing::Warn => {
+                        warnings.push(Warning::Controller { limit: setting.limit.to_owned() });
+                    }
+                    Missing::Fail => {
+                        return Err(RuntimeError::NoController {
+                            controller: setting.controller,
+                            limit: setting.limit.to_owned(),
+                        });
+                    }
+                }
+                continue;
+            };
+            self.set(&folder, &setting)?;
+        }
+        Ok(warnings)
+    }
+
+    fn settings(&self, resources: &Resources) -> Result<Vec<Setting>> {
+        match &self.layout {
+            Layout::Version2 { .. } | Layout::None => version2(resources),
+            Layout::Version1 { unified, .. } => {
+                let mut settings = version1(resources)?;
+                // Huge pages may be in the other tree.
+                let elsewhere = unified.is_some() && self.layout.version1("hugetlb").is_none();
+                if elsewhere {
+                    settings.retain(|setting| setting.controller != "hugetlb");
+                    let huge = Resources {
+                        hugepage_limits: resources.hugepage_limits.clone(),
+                        unified: resources.unified.clone(),
+                        ..Resources::default()
+                    };
+                    settings.extend(version2(&huge)?);
+                }
+                Ok(settings)
+            }
+        }
+    }
+
+    fn set(&self, folder: &Path, setting: &Setting) -> Result<()> {
+        let result = write(folder, &setting.file, &setting.value);
+        let result = match (result, setting.file.as_str()) {
+            // Memory alone may never be more than memory and swap: when both grow, the sum goes
+            // first.
+            (Err(error), "memory.limit_in_bytes") if error.raw_os_error() == Some(libc::EINVAL) => {
+                write(folder, "memory.memsw.limit_in_bytes", &setting.value)
+                    .and_then(|()| write(folder, &setting.file, &setting.value))
+            }
+            (other, _) => other,
+        };
+        match result {
+            Err(error) if setting.optional && is_absent(&error) => Ok(()),
+            other => {
+                let step = format!("set {} ({} to {})", setting.limit, setting.file, setting.value);
+                other.map_err(|source| RuntimeError::Cgroup { step, source })
+            }
+        }
+    }
+
+    /// The group's folder in the tree that has a controller.
+    fn folder_of(&self, controller: &str) -> Option<PathBuf> {
+        if let Some(hierarchy) = self.layout.version1(controller) {
+            return Some(hierarchy.root.join(&self.path));
+        }
+        let folder = self.layout.unified()?.join(&self.path);
+        let has = controller == "cgroup"
+            || read(&folder, "cgroup.controllers")
+                .is_ok_and(|list| list.split_whitespace().any(|name| name == controller));
+        has.then_some(folder)
+    }
+
+    /// The group's folders in all trees.
+    fn folders(&self) -> Vec<PathBuf> {
+        self.layout.roots().map(|root| root.join(&self.path)).collect()
+    }
+
+    /// Whether the group is there.
+    pub fn exists(&self) -> bool {
+        self.folders().first().is_some_and(|folder| folder.exists())
+    }
+
+    /// The numbers of all processes in it and in groups below.
+    pub fn processes(&self) -> Result<Vec<i32>> {
+        let mut list = Vec::new();
+        let folder = match self.folder_of("pids").or_else(|| self.folder_of("freezer")) {
+            Some(folder) => folder,
+            None => match self.folders().into_iter().next() {
+                Some(folder) => folder,
+                None => return Ok(list),
+            },
+        };
+        collect(&folder, &mut list).map_err(failed("list processes of", &folder))?;
+        list.sort_unstable();
+        list.dedup();
+        Ok(list)
+    }
+
+    /// Stops all processes in it, or lets them go on, and waits until it is so.
+    pub fn freeze(&self, frozen: bool) -> Result<()> {
+        let (folder, file, value, state) = self.freezer()?;
+        let (value, wanted) = if frozen { (value.0, state.1) } else { (value.1, state.2) };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            // The old freezer needs to be told again when a process was just being born.
+            write(&folder, file, value).map_err(failed("freeze", &folder))?;
+            let now = read(&folder, state.0).map_err(failed("read", &folder))?;
+            if now.lines().any(|line| line == wanted) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let _ = write(&folder, file, if frozen { "THAWED" } else { value });
+                let source = io::ErrorKind::TimedOut.into();
+                return Err(RuntimeError::Cgroup { step: "freeze all processes".into(), source });
+            }
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether all processes in it stand still.
+    pub fn is_frozen(&self) -> bool {
+        let Ok((folder, _, _, state)) = self.freezer() else { return false };
+        read(&folder, state.0).is_ok_and(|text| text.lines().any(|line| line == state.1))
+    }
+
+    /// The freezer's folder, its file with the words for stop and go, and the file that says how
+    /// it is with its two words.
+    #[allow(clippy::type_complexity)]
+    fn freezer(
+        &self,
+    ) -> Result<(
+        PathBuf,
+        &'static str,
+        (&'static str, &'static str),
+        (&'static str, &'static str, &'static str),
+    )> {
+        if let Some(hierarchy) = self.layout.version1("freezer") {
+            let words = ("FROZEN", "THAWED");
+            let state = ("freezer.state", "FROZEN", "THAWED");
+            return Ok((hierarchy.root.join(&self.path), "freezer.state", words, state));
+        }
+        let Some(root) = self.layout.unified() else {
+            let (controller, limit) = ("freezer".to_owned(), "pausing".to_owned());
+            return Err(RuntimeError::NoController { controller, limit });
+        };
+        let state = ("cgroup.events", "frozen 1", "frozen 0");
+        Ok((root.join(&self.path), "cgroup.freeze", ("1", "0"), state))
+    }
+
+    /// Kills everything in it, frozen or not.
+    pub fn kill_all(&self) -> Result<()> {
+        if let (Layout::Version2 { .. }, Some(root)) = (&self.layout, self.layout.unified())
+            && write(&root.join(&self.path), "cgroup.kill", "1").is_ok()
+        {
+            return Ok(());
+        }
+        self.signal_all(libc::SIGKILL)?;
+        // What is frozen dies when it thaws.
+        if self.is_frozen() { self.freeze(false) } else { Ok(()) }
+    }
+
+    /// Sends a signal to everything in it. What is born meanwhile is caught in another round.
+    pub fn signal_all(&self, signal: i32) -> Result<()> {
+        let mut told = Vec::new();
+        loop {
+            let fresh: Vec<_> =
+                self.processes()?.into_iter().filter(|pid| !told.contains(pid)).collect();
+            if fresh.is_empty() {
+                return Ok(());
+            }
+            for pid in fresh {
+                // One that has ended meanwhile needs no signal.
+                let _ = sys::task::kill(pid, signal);
+                told.push(pid);
+            }
+        }
+    }
+
+    /// Removes it with all groups below. Processes that are just ending are waited for a little.
+    pub fn remove(&self) -> Result<()> {
+        for folder in self.folders() {
+            let mut pause = Duration::from_micros(100);
+            loop {
+                match remove_tree(&folder) {
+                    Ok(()) => break,
+                    Err(error)
+                        if error.raw_os_error() == Some(libc::EBUSY)
+                            && pause < Duration::from_millis(500) =>
+                    {
+                        sleep(pause);
+                        pause *= 2;
+                    }
+                    Err(error) => return Err(failed("remove", &folder)(error)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How often the kernel has killed something in it for want of memory.
+    pub fn out_of_memory_kills(&self) -> Option<u64> {
+        let folder = self.folder_of("memory")?;
+        let file = match self.layout.version1("memory") {
+            Some(_) => "memory.oom_control",
+            None => "memory.events",
+        };
+        values::keyed(&read(&folder, file).ok()?, "oom_kill")
+    }
+
+    /// What it has used.
+    pub fn stats(&self) -> Stats {
+        stats::read(self)
+    }
+
+    pub(crate) fn read_file(&self, controller: &str, file: &str) -> Option<String> {
+        read(&self.folder_of(controller)?, file).ok()
+    }
+}
+
+impl Entry {
+    /// The folder of version 2, for the call that makes the process.
+    pub(crate) fn birthplace(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.unified.as_ref().map(|folder| folder.as_fd())
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+        || error.raw_os_error() == Some(libc::EOPNOTSUPP)
+}
+
+fn failed(step: &str, path: &Path) -> impl FnOnce(io::Error) -> RuntimeError + use<> {
+    let step = format!("{step} {}", path.display());
+    move |source| RuntimeError::Cgroup { step, source }
+}
+
+fn read(folder: &Path, file: &str) -> io::Result<String> {
+    fs::read_to_string(folder.join(file))
+}
+
+fn write(folder: &Path, file: &str, value: &str) -> io::Result<()> {
+    use std::io::Write;
+    fs::OpenOptions::new().write(true).open(folder.join(file))?.write_all(value.as_bytes())
+}
+
+fn collect(folder: &Path, list: &mut Vec<i32>) -> io::Result<()> {
+    let text = read(folder, "cgroup.procs")?;
+    list.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            match collect(&entry.path(), list) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn remove_tree(folder: &Path) -> io::Result<()> {
+    let gone = |result: io::Result<()>| match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    match fs::remove_dir(folder) {
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+        other => return gone(other),
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    gone(fs::remove_dir(folder))
+}

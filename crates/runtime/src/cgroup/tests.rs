@@ -1,0 +1,92 @@
+use spec::bundle::Resources;
+
+use super::*;
+
+fn resources(text: &str) -> Resources {
+    serde_json::from_str(text).unwrap()
+}
+
+#[track_caller]
+fn check(text: &str, old: &[(&str, &str)], new: &[(&str, &str)]) {
+    let pairs = |settings: Vec<Setting>| -> Vec<_> {
+        settings.into_iter().map(|setting| (setting.file, setting.value)).collect()
+    };
+    let owned = |list: &[(&str, &str)]| -> Vec<_> {
+        list.iter().map(|(file, value)| ((*file).to_owned(), (*value).to_owned())).collect()
+    };
+    assert_eq!(pairs(version1(&resources(text)).unwrap()), owned(old), "version 1");
+    assert_eq!(pairs(version2(&resources(text)).unwrap()), owned(new), "version 2");
+}
+
+#[test]
+fn limits_become_files() {
+    check(
+        r#"{"memory": {"limit": 1000, "swap": 3000, "reservation": 500}}"#,
+        &[
+            ("memory.limit_in_bytes", "1000"),
+            ("memory.memsw.limit_in_bytes", "3000"),
+            ("memory.soft_limit_in_bytes", "500"),
+        ],
+        &[("memory.max", "1000"), ("memory.swap.max", "2000"), ("memory.low", "500")],
+    );
+    check(
+        r#"{"cpu": {"shares": 1024, "quota": 50000, "cpus": "0-1"}, "pids": {"limit": -1}}"#,
+        &[
+            ("cpu.shares", "1024"),
+            ("cpu.cfs_quota_us", "50000"),
+            ("cpuset.cpus", "0-1"),
+            ("pids.max", "max"),
+        ],
+        &[
+            ("cpu.weight", "100"),
+            ("cpu.max", "50000 100000"),
+            ("cpuset.cpus", "0-1"),
+            ("pids.max", "max"),
+        ],
+    );
+    check(
+        r#"{"blockIO": {"weight": 500,
+            "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 7}]}}"#,
+        &[("blkio.bfq.weight", "500"), ("blkio.throttle.read_bps_device", "8:0 7")],
+        &[("io.weight", "default 4950"), ("io.max", "8:0 rbps=7")],
+    );
+    check(
+        r#"{"devices": [{"allow": false, "access": "rwm"},
+            {"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rw"}]}"#,
+        &[("devices.deny", "a"), ("devices.allow", "c 1:3 rw")],
+        &[],
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let swap = resources(r#"{"memory": {"swap": 3000}}"#);
+    assert!(version2(&swap).is_err());
+    assert!(version1(&resources(r#"{"memory": {"swappiness": 101}}"#)).is_err());
+    assert!(version2(&resources(r#"{"unified": {"../x.y": "1"}}"#)).is_err());
+    for path in ["", "/", "/a/../b", "."] {
+        assert!(Cgroup::at(Layout::None, path).is_err(), "{path}");
+    }
+}
+
+#[test]
+fn weights_and_shares_meet_at_their_ends_and_their_usual_values() {
+    let curve = [(2, 1), (1024, 100), (262_144, 10_000)];
+    for (shares, weight) in curve {
+        assert_eq!(weight_of_shares(shares), weight);
+    }
+    assert_eq!((shares_of_weight(1), shares_of_weight(10_000)), (2, 262_144));
+    assert_eq!((weight_of_block_io(10), weight_of_block_io(1000)), (1, 10_000));
+    let mut last = 0;
+    for shares in (2..262_144).step_by(997) {
+        assert!(weight_of_shares(shares) >= last, "more shares are never less weight");
+        last = weight_of_shares(shares);
+    }
+}
+
+#[test]
+fn a_path_is_ours_unless_it_is_absolute() {
+    assert_eq!(Cgroup::path_for("x", ""), "/mica/x");
+    assert_eq!(Cgroup::path_for("x", "a/b"), "/mica/a/b");
+    assert_eq!(Cgroup::path_for("x", "/a/b"), "/a/b");
+}

@@ -1,0 +1,272 @@
+//! The container's first process, from its birth to the program.
+//!
+//! It is a copy of the process that asked for it, so all that it needs lies ready in memory
+//! ([`Prepared`]). It never returns: it becomes the program, or says on the channel which call
+//! failed with what, and ends. Nothing here trusts a path inside the root: see [`crate::path`].
+
+mod copy;
+mod devices;
+mod identity;
+mod mounts;
+pub(crate) mod process;
+mod root;
+mod terminal;
+
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
+use spec::bundle::{Hook, NamespaceKind};
+
+use crate::cgroup::Entry;
+use crate::channel::{Channel, Message};
+use crate::error::{During, Explain, Failure, refused};
+use crate::plan::Plan;
+use crate::seccomp::Filter;
+use crate::stdio::Stdio;
+use crate::{hooks, reaper};
+
+pub(crate) use identity::become_root;
+pub(crate) use mounts::bind;
+pub(crate) use root::Host;
+pub(crate) use root::detached as detached_root;
+pub(crate) use terminal::{is_terminal, pair, take};
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// All that the new process needs.
+pub(crate) struct Prepared {
+    pub(crate) id: String,
+    pub(crate) plan: Plan,
+    pub(crate) channel: Channel,
+    /// Who starts it: whoever connects here, or else the other end of the channel.
+    pub(crate) gate: Option<OwnedFd>,
+    /// The root, where the parent has opened it.
+    pub(crate) root: Option<OwnedFd>,
+    /// For each mount what is bound, where the parent has opened it.
+    pub(crate) binds: Vec<Option<OwnedFd>>,
+    pub(crate) joins: Vec<(NamespaceKind, OwnedFd)>,
+    pub(crate) entry: Entry,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) stdio: Stdio,
+    /// How many descriptors after the third the program keeps.
+    pub(crate) preserve: u32,
+    /// Whether the first process only reaps, and the program is its child.
+    pub(crate) reaper: bool,
+    /// Whether the parent has hooks to run when the namespaces are there.
+    pub(crate) outer_hooks: bool,
+    pub(crate) create_hooks: Vec<Hook>,
+    pub(crate) start_hooks: Vec<Hook>,
+    /// The state that hooks of the container are given, as JSON without the pid.
+    pub(crate) state: spec::bundle::State,
+}
+
+/// Becomes the container's program, or says why not.
+pub(crate) fn run(mut prepared: Prepared) -> ! {
+    let result = first_stage(&mut prepared);
+    let failure = match result.and_then(|()| last_stage(&prepared)) {
+        Err(failure) => failure,
+        Ok(never) => match never {},
+    };
+    // Nobody may be listening any more; then there is nobody to tell.
+    let _ = prepared.channel.send(&Message::Failed(failure));
+    sys::task::exit_now(1)
+}
+
+/// Up to the point where everything is there and the program waits.
+fn first_stage(prepared: &mut Prepared) -> Result<()> {
+    sys::task::set_dumpable(false).call("prctl", "PR_SET_DUMPABLE, 0").during("shut out others")?;
+    close_others(prepared).during("close descriptors of others")?;
+    enter_groups(&prepared.entry).during("enter the cgroup")?;
+    enter_namespaces(prepared).during("enter namespaces")?;
+    if prepared.plan.makes(NamespaceKind::User) {
+        await_mapping(&prepared.channel).during("become root among the container's users")?;
+    }
+    if prepared.plan.makes(NamespaceKind::Cgroup) {
+        unshare(UnshareFlags::NEWCGROUP).during("enter namespaces")?;
+    }
+    connect_streams(&prepared.stdio).during("connect standard streams")?;
+    rustix::process::setsid().call("setsid", "").during("open a session")?;
+    // A kernel without keyrings, and a filter of somebody's above us, leave the parent's: those
+    // who may not join one may not read it either.
+    let keyring = sys::task::join_session_keyring(&crate::launch::keyring_name(&prepared.id));
+    match keyring.as_ref().map_err(io::Error::raw_os_error) {
+        Ok(()) | Err(Some(libc::ENOSYS | libc::EPERM | libc::EDQUOT)) => {}
+        Err(_) => keyring.call("keyctl", "JOIN_SESSION_KEYRING").during("open a keyring")?,
+    }
+    name_host(&prepared.plan).during("set the host's name")?;
+    let terminal = root::build(prepared)?;
+    process::prepare(&prepared.plan.process, &terminal)?;
+    Ok(())
+}
+
+/// From there to the program.
+fn last_stage(prepared: &Prepared) -> Result<Infallible> {
+    let process = &prepared.plan.process;
+    let program = process::find_program(process)?;
+    let said = prepared.channel.send(&Message::Ready).call("sendmsg", "ready");
+    said.during("say that everything is ready")?;
+    let gate = match &prepared.gate {
+        None => None,
+        Some(listener) => {
+            let flags = rustix::net::SocketFlags::CLOEXEC;
+            let accepted = rustix::io::retry_on_intr(|| rustix::net::accept_with(listener, flags));
+            Some(Channel(accepted.call("accept4", "").during("wait for the start")?))
+        }
+    };
+    let gate = gate.as_ref().unwrap_or(&prepared.channel);
+    let result = await_start(gate).and_then(|()| start(prepared, &program));
+    match (result, &prepared.gate) {
+        (Err(failure), Some(_)) => {
+            let _ = gate.send(&Message::Failed(failure));
+            sys::task::exit_now(1)
+        }
+        (result, _) => result,
+    }
+}
+
+fn await_start(gate: &Channel) -> Result<()> {
+    match gate.receive().call("recvmsg", "").during("wait for the start")? {
+        Message::Go => Ok(()),
+        // Whoever made the container is gone and has not started it: so it never will be.
+        _ => Err(refused("await", "a start").with_step("wait for the start")),
+    }
+}
+
+fn start(prepared: &Prepared, program: &std::ffi::CStr) -> Result<Infallible> {
+    hooks::run(&prepared.start_hooks, &prepared.state)
+        .map_err(|error| refused("hook", error))
+        .during("run the hooks before the start")?;
+    keep_descriptors(prepared.preserve)?;
+    if prepared.reaper {
+        reaper::divide(prepared).during("divide into init and the program")?;
+    }
+    process::become_program(&prepared.plan.process, program, prepared)
+}
+
+/// Hands so many descriptors after the third to the program, and no others.
+pub(crate) fn keep_descriptors(preserve: u32) -> Result<()> {
+    let kept = RawFd::try_from(preserve).unwrap_or(0);
+    sys::task::close_on_execute(3 + kept).call("close_range", "").during("close descriptors")?;
+    for number in 3..3 + kept {
+        // A number in the middle may be free.
+        let _ = sys::task::keep_on_execute(number);
+    }
+    Ok(())
+}
+
+/// What is needed of the host by those who leave it.
+pub(crate) fn host() -> Result<Host> {
+    Host::open()
+}
+
+/// Closes what the parent had open and the container does not need, so that nothing of the host can
+/// be reached through it, not even while the program waits for its start.
+fn close_others(prepared: &Prepared) -> Result<()> {
+    let kept = RawFd::try_from(prepared.preserve).unwrap_or(0);
+    let mut needed: Vec<RawFd> = (0..3 + kept).collect();
+    let mut need = |file: BorrowedFd<'_>| needed.push(file.as_raw_fd());
+    need(prepared.channel.0.as_fd());
+    let files = [&prepared.gate, &prepared.root].into_iter().flatten();
+    files.chain(prepared.binds.iter().flatten()).for_each(|file| need(file.as_fd()));
+    prepared.joins.iter().for_each(|(_, file)| need(file.as_fd()));
+    prepared.entry.tasks.iter().for_each(|file| need(file.as_fd()));
+    if let Stdio::Pipes { stdin, stdout, stderr } = &prepared.stdio {
+        stdin.iter().chain([stdout, stderr]).for_each(|file| need(file.as_fd()));
+    }
+    if let Some(file) = prepared.filter.as_ref().and_then(|filter| filter.listener.as_ref()) {
+        need(file.as_fd());
+    }
+    needed.sort_unstable();
+    let mut next = 0;
+    for number in needed {
+        if number > next {
+            sys::task::close_all(next, number - 1).call("close_range", next)?;
+        }
+        next = number + 1;
+    }
+    sys::task::close_all(next, RawFd::MAX).call("close_range", next)
+}
+
+/// Version 1: by its own hand, one thread at a time. Written by another process, or as a whole
+/// process, the kernel would wait for all processors.
+pub(crate) fn enter_groups(entry: &Entry) -> Result<()> {
+    for tasks in &entry.tasks {
+        rustix::io::write(tasks, b"0").call("write", "tasks, 0")?;
+    }
+    Ok(())
+}
+
+fn enter_namespaces(prepared: &Prepared) -> Result<()> {
+    for (kind, file) in &prepared.joins {
+        let kind = match kind {
+            // The middle process has entered these, so this one was born in them.
+            NamespaceKind::User | NamespaceKind::Pid | NamespaceKind::Time => continue,
+            NamespaceKind::Network => LinkNameSpaceType::Network,
+            NamespaceKind::Uts => LinkNameSpaceType::HostNameAndNISDomainName,
+            NamespaceKind::Ipc => LinkNameSpaceType::InterProcessCommunication,
+            NamespaceKind::Cgroup => LinkNameSpaceType::ControlGroup,
+            NamespaceKind::Mount => LinkNameSpaceType::Mount,
+        };
+        let moved = rustix::thread::move_into_link_name_space(file.as_fd(), Some(kind));
+        moved.call("setns", format_args!("{kind:?}"))?;
+    }
+    Ok(())
+}
+
+fn unshare(flags: UnshareFlags) -> Result<()> {
+    sys::clone::unshare(flags).call("unshare", format_args!("{flags:?}"))
+}
+
+pub(crate) fn await_mapping(channel: &Channel) -> Result<()> {
+    match channel.receive().call("recvmsg", "")? {
+        Message::Mapped => become_root(),
+        _ => Err(refused("await", "mapped users")),
+    }
+}
+
+fn name_host(plan: &Plan) -> Result<()> {
+    if !plan.hostname.is_empty() {
+        let name = plan.hostname.as_bytes();
+        rustix::system::sethostname(name).call("sethostname", &plan.hostname)?;
+    }
+    if !plan.domainname.is_empty() {
+        let name = plan.domainname.as_bytes();
+        rustix::system::setdomainname(name).call("setdomainname", &plan.domainname)?;
+    }
+    Ok(())
+}
+
+/// Puts the streams that are known in place; a terminal is made later, inside.
+pub(crate) fn connect_streams(stdio: &Stdio) -> Result<()> {
+    let null = |flags| {
+        let mode = rustix::fs::Mode::empty();
+        rustix::fs::open("/dev/null", flags | rustix::fs::OFlags::CLOEXEC, mode)
+            .call("open", "/dev/null")
+    };
+    use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+    match stdio {
+        Stdio::Inherit | Stdio::Terminal(_) => {}
+        Stdio::Null => {
+            let null = null(rustix::fs::OFlags::RDWR)?;
+            dup2_stdin(&null).and(dup2_stdout(&null)).and(dup2_stderr(&null)).call("dup2", "")?;
+        }
+        Stdio::Pipes { stdin, stdout, stderr } => {
+            match stdin {
+                Some(stdin) => dup2_stdin(stdin).call("dup2", "0")?,
+                None => dup2_stdin(null(rustix::fs::OFlags::RDONLY)?).call("dup2", "0")?,
+            }
+            dup2_stdout(stdout).and(dup2_stderr(stderr)).call("dup2", "1, 2")?;
+        }
+    }
+    Ok(())
+}
+
+impl Failure {
+    /// The same failure with its step.
+    pub(crate) fn with_step(mut self, step: &str) -> Failure {
+        self.step = step.to_owned();
+        self
+    }
+}

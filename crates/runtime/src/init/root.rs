@@ -1,0 +1,231 @@
+//! The container's tree of files, put together and entered.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{MountPropagationFlags, UnmountFlags};
+use spec::bundle::NamespaceKind;
+use sys::mount::Change;
+
+use super::terminal::Terminal;
+use super::{Prepared, Result, devices, mounts, process, terminal};
+use crate::channel::Message;
+use crate::error::{During, Explain, refused};
+use crate::hooks;
+use crate::path::{self, Missing};
+use crate::plan::Plan;
+
+/// What marks the file system of `/proc`.
+const PROC_MAGIC: i64 = 0x9fa0;
+
+/// Things of the host that are needed while the container's own are not trusted yet.
+pub(crate) struct Host {
+    /// The host's `/proc`, which nothing in the container can stand in for. What it shows of this
+    /// process and its namespaces is right wherever it is looked from.
+    pub(super) processes: OwnedFd,
+    /// The null device.
+    pub(super) null: OwnedFd,
+}
+
+impl Host {
+    pub(super) fn open() -> Result<Host> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let open = |path: &str| rustix::fs::open(path, flags, Mode::empty()).call("open", path);
+        let (processes, null) = (open("/proc")?, open("/dev/null")?);
+        #[allow(clippy::unnecessary_cast)] // The type differs between processors.
+        let magic = rustix::fs::fstatfs(&processes).call("fstatfs", "/proc")?.f_type as i64;
+        let stat = rustix::fs::fstat(&null).call("fstat", "/dev/null")?;
+        let device = rustix::fs::makedev(1, 3);
+        let is_null = stat.st_rdev == device && stat.st_mode & libc::S_IFMT == libc::S_IFCHR;
+        match (magic == PROC_MAGIC, is_null) {
+            (true, true) => Ok(Host { processes, null }),
+            (false, _) => Err(refused("check", "/proc is not the kernel's")),
+            (_, false) => Err(refused("check", "/dev/null is not the null device")),
+        }
+    }
+
+    /// This process's number as the host sees it, for hooks and listeners.
+    fn own_number(&self) -> i32 {
+        let link = rustix::fs::readlinkat(&self.processes, "self", Vec::new());
+        link.ok().and_then(|link| link.to_str().ok()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// Writes a file in the host's `/proc`; no link is followed, no mount entered, but for `self`.
+    pub(crate) fn write(&self, path: &str, text: &str) -> Result<()> {
+        use rustix::fs::ResolveFlags;
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+        let opened = rustix::fs::openat2(&self.processes, path, flags, Mode::empty(), resolve);
+        let file = opened.call("openat2", format_args!("/proc/{path}"))?;
+        let written = rustix::io::write(file, text.as_bytes());
+        written.call("write", format_args!("/proc/{path}, {text}"))?;
+        Ok(())
+    }
+}
+
+/// Builds the tree, enters it, and gives what the process must know of its terminal.
+pub(super) fn build(prepared: &mut Prepared) -> Result<Terminal> {
+    let host = Host::open().during("look at the host")?;
+    prepared.state.pid = host.own_number();
+    if prepared.plan.join.iter().any(|join| join.kind == NamespaceKind::Mount) {
+        return join_root(prepared, &host);
+    }
+    let root = place(prepared).during("mount the root")?;
+    mounts::all(prepared, root.as_fd())?;
+    devices::make(&prepared.plan, root.as_fd(), &host)?;
+    run_create_hooks(prepared)?;
+    let folder = Path::new(&prepared.plan.process.folder);
+    path::ensure(root.as_fd(), folder, Missing::Folder)
+        .call("mkdir", folder.display())
+        .during("make the working folder")?;
+    let terminal = terminal::open(prepared, root.as_fd()).during("open a terminal")?;
+    set_parameters(&prepared.plan, &host)?;
+    mask(&prepared.plan, root.as_fd(), &host).during("mask paths")?;
+    protect(&prepared.plan, root.as_fd()).during("make paths read-only")?;
+    mounts::finish(&prepared.plan, root.as_fd()).during("make mounts read-only")?;
+    enter(root.as_fd()).during("enter the root")?;
+    settle(&prepared.plan, root.as_fd()).during("settle the root")?;
+    process::set_on_host(&prepared.plan.process, &host)?;
+    Ok(terminal)
+}
+
+/// Uses the tree of a mount namespace that is there already.
+fn join_root(prepared: &Prepared, host: &Host) -> Result<Terminal> {
+    run_create_hooks(prepared)?;
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let root = root.call("open", "/").during("enter the root")?;
+    set_parameters(&prepared.plan, host)?;
+    let terminal = terminal::open(prepared, root.as_fd()).during("open a terminal")?;
+    process::set_on_host(&prepared.plan.process, host)?;
+    Ok(terminal)
+}
+
+/// Puts the root on top of the host's, in this namespace alone, where it can have mounts.
+fn place(prepared: &mut Prepared) -> Result<OwnedFd> {
+    // What happens in the container must not reach the host; what happens on the host may come
+    // in where the configuration wants that.
+    let way = match prepared.plan.propagation.0 {
+        libc::MS_SLAVE | libc::MS_SHARED => MountPropagationFlags::DOWNSTREAM,
+        _ => MountPropagationFlags::PRIVATE,
+    };
+    rustix::mount::mount_change("/", way | MountPropagationFlags::REC)
+        .call("mount", "/, rslave")?;
+    let root = match prepared.root.take() {
+        Some(root) => root,
+        None => detached(&prepared.plan.root)?,
+    };
+    sys::mount::attach(&root, Path::new("/")).call("move_mount", "the root")?;
+    Ok(root)
+}
+
+/// A mount of its own of the folder that becomes the root.
+pub(crate) fn detached(folder: &Path) -> Result<OwnedFd> {
+    let root = sys::mount::clone(folder, true).call("open_tree", folder.display())?;
+    // Otherwise what is mounted inside would appear on the host.
+    let private = Change { propagation: libc::MS_PRIVATE, ..Change::default() };
+    sys::mount::change(&root, private, true, None).call("mount_setattr", "private")?;
+    Ok(root)
+}
+
+fn run_create_hooks(prepared: &Prepared) -> Result<()> {
+    if prepared.outer_hooks {
+        let said = prepared.channel.send(&Message::Hooks).call("sendmsg", "hooks");
+        said.during("ask for hooks")?;
+        match prepared.channel.receive().call("recvmsg", "").during("wait for hooks")? {
+            Message::Go => {}
+            _ => return Err(refused("await", "hooks").with_step("wait for hooks")),
+        }
+    }
+    hooks::run(&prepared.create_hooks, &prepared.state)
+        .map_err(|error| refused("hook", error))
+        .during("run the hooks of the container")
+}
+
+fn set_parameters(plan: &Plan, host: &Host) -> Result<()> {
+    for (path, value) in &plan.parameters {
+        let set = host.write(&format!("sys/{path}"), value);
+        set.during(format_args!("set sysctl {path}"))?;
+    }
+    Ok(())
+}
+
+/// Hides paths: a folder becomes empty, a file becomes the null device.
+fn mask(plan: &Plan, root: BorrowedFd<'_>, host: &Host) -> Result<()> {
+    let mut empty: Option<OwnedFd> = None;
+    for masked in &plan.masked {
+        let target = match sys::fs::path_in_root(root, masked.as_str()) {
+            Err(error) if is_missing(&error) => continue,
+            other => other.call("openat2", masked)?,
+        };
+        let stat = rustix::fs::fstat(&target).call("fstat", masked)?;
+        let cover = match (stat.st_mode & libc::S_IFMT == libc::S_IFDIR, &empty) {
+            (true, None) => {
+                let options = [("nr_blocks", Some("1")), ("nr_inodes", Some("1"))];
+                let attributes = libc::MOUNT_ATTR_RDONLY;
+                let made = sys::mount::create("tmpfs", Some("tmpfs"), &options, attributes);
+                made.call("fsmount", "tmpfs")?
+            }
+            // One empty folder covers all of them.
+            (true, Some(empty)) => sys::mount::clone_of(empty, false).call("open_tree", masked)?,
+            (false, _) => sys::mount::clone_of(&host.null, false).call("open_tree", "/dev/null")?,
+        };
+        sys::mount::attach_at(&cover, &target).call("move_mount", masked)?;
+        if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+            empty.get_or_insert(cover);
+        }
+    }
+    Ok(())
+}
+
+/// Lets paths be read alone.
+fn protect(plan: &Plan, root: BorrowedFd<'_>) -> Result<()> {
+    for protected in &plan.protected {
+        let target = match sys::fs::path_in_root(root, protected.as_str()) {
+            Err(error) if is_missing(&error) => continue,
+            other => other.call("openat2", protected)?,
+        };
+        let copy = sys::mount::clone_of(&target, true).call("open_tree", protected)?;
+        let change = Change { set: libc::MOUNT_ATTR_RDONLY, ..Change::default() };
+        sys::mount::change(&copy, change, true, None).call("mount_setattr", protected)?;
+        sys::mount::attach_at(&copy, &target).call("move_mount", protected)?;
+    }
+    Ok(())
+}
+
+fn is_missing(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
+}
+
+/// Makes the new root the only one there is.
+fn enter(root: BorrowedFd<'_>) -> Result<()> {
+    rustix::process::fchdir(root).call("fchdir", "the root")?;
+    // The old root comes to lie on the new one, at the very place where we stand; taking away
+    // what lies there leaves the new one.
+    rustix::process::pivot_root(".", ".").call("pivot_root", "., .")?;
+    let flags = UnmountFlags::DETACH;
+    rustix::mount::unmount(".", flags).call("umount2", "the old root")?;
+    rustix::process::chdir("/").call("chdir", "/")?;
+    Ok(())
+}
+
+/// What may only be set of the root when everything else is done in it.
+fn settle(plan: &Plan, root: BorrowedFd<'_>) -> Result<()> {
+    let (way, recursive) = plan.propagation;
+    if way != libc::MS_PRIVATE {
+        let change = Change { propagation: way, ..Change::default() };
+        sys::mount::change(root, change, recursive, None).call("mount_setattr", "propagation")?;
+    }
+    if plan.read_only {
+        let change = Change { set: libc::MOUNT_ATTR_RDONLY, ..Change::default() };
+        sys::mount::change(root, change, false, None).call("mount_setattr", "read-only")?;
+    }
+    // Looked at once more by name: what is at / now is what was mounted.
+    let (above, here) =
+        (rustix::fs::statat(CWD, "/", rustix::fs::AtFlags::empty()), rustix::fs::fstat(root));
+    let (above, here) = (above.call("stat", "/")?, here.call("fstat", "the root")?);
+    match (above.st_dev, above.st_ino) == (here.st_dev, here.st_ino) {
+        true => Ok(()),
+        false => Err(refused("check", "/ is not the container's root")),
+    }
+}

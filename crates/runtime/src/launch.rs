@@ -1,0 +1,372 @@
+//! A container made and started.
+//!
+//! Everything that can be prepared is prepared here, before the new process exists; see
+//! [`crate::init`] for what it then does by itself.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::process::{WaitId, WaitIdOptions};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
+use spec::bundle::{Hooks, NamespaceKind, OCI_VERSION, Spec, State, Status};
+use sys::clone::{Birth, Cloned};
+
+use crate::cgroup::{Cgroup, Entry};
+use crate::channel::{Channel, Message};
+use crate::error::{Failure, Result, RuntimeError};
+use crate::init::{self, Prepared};
+use crate::plan::{Facts, Plan, Warning, What};
+use crate::seccomp::Filter;
+use crate::stdio::Stdio;
+use crate::{hooks, users};
+
+/// A container to be made.
+pub struct Request<'a> {
+    /// Its name.
+    pub id: &'a str,
+    /// Its configuration.
+    pub spec: &'a Spec,
+    /// The folder that relative paths in it mean.
+    pub bundle: &'a Path,
+    /// Its root, mounted and not attached anywhere; without it, the configuration's path is taken.
+    pub root: Option<OwnedFd>,
+    /// What its program reads and writes.
+    pub stdio: Stdio,
+    /// The group that it is born into, made already.
+    pub cgroup: Option<&'a Cgroup>,
+    /// A listening socket: whoever connects to it can start the program ([`start`]). Without it,
+    /// only [`Created::start`] can.
+    pub gate: Option<OwnedFd>,
+    /// How many descriptors after the third the program inherits.
+    pub preserve: u32,
+    /// Whether the first process is a reaper of ours and the program its child.
+    pub reaper: bool,
+}
+
+/// A container whose program waits for its start. When this is dropped without a start, and there
+/// is no gate, the container ends.
+pub struct Created {
+    /// The first process.
+    pub pid: i32,
+    /// The same, safe from numbers that are given again.
+    pub pidfd: OwnedFd,
+    /// The outer end of its terminal.
+    pub terminal: Option<OwnedFd>,
+    /// What the host did not let us give.
+    pub warnings: Vec<Warning>,
+    channel: Channel,
+    poststart: (Vec<spec::bundle::Hook>, State),
+}
+
+/// How a process has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// With this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The code that shells and docker show.
+    pub fn code(self) -> i32 {
+        match self {
+            Exit::Code(code) => code,
+            Exit::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+/// Makes a container. The calling process must have one thread; the new one is its child, and is
+/// to be waited for ([`wait`]).
+pub fn create(request: Request<'_>) -> Result<Created> {
+    let facts = Facts::of_host(request.spec.process.as_ref());
+    let mut plan = Plan::new(request.spec, &facts)?;
+    plan.root = request.bundle.join(&plan.root);
+    for mount in &mut plan.mounts {
+        if let What::Bind { source, .. } = &mut mount.what {
+            *source = request.bundle.join(&*source);
+        }
+    }
+    let warnings = std::mem::take(&mut plan.warnings);
+    let filter = Filter::of_spec(request.spec)?;
+    let state = state(&request);
+    let hooks = &request.spec.hooks;
+    let (ours, theirs) = Channel::pair().map_err(RuntimeError::step("make a channel"))?;
+    let mut prepared = Prepared {
+        id: request.id.to_owned(),
+        joins: open_namespaces(&plan)?,
+        entry: request.cgroup.map_or_else(|| Ok(Entry::default()), Cgroup::entry)?,
+        binds: Vec::new(),
+        root: request.root,
+        channel: theirs,
+        gate: request.gate,
+        filter,
+        stdio: request.stdio,
+        preserve: request.preserve,
+        reaper: request.reaper,
+        outer_hooks: !(hooks.prestart.is_empty() && hooks.create_runtime.is_empty()),
+        create_hooks: hooks.create_container.clone(),
+        start_hooks: hooks.start_container.clone(),
+        state: state.clone(),
+        plan,
+    };
+    open_ahead(&mut prepared, facts.root)?;
+    let maps = prepared.plan.makes(NamespaceKind::User);
+    let (uids, gids) = (prepared.plan.uids.clone(), prepared.plan.gids.clone());
+    let (pid, pidfd) = spawn(prepared, &ours)?;
+    let mut created = Created {
+        pid,
+        pidfd,
+        terminal: None,
+        warnings,
+        channel: ours,
+        poststart: (hooks.poststart.clone(), State { pid, ..state }),
+    };
+    let mapped = if maps { map_users(&created, &uids, &gids) } else { Ok(()) };
+    match mapped.and_then(|()| await_ready(&mut created, hooks)) {
+        Ok(()) => Ok(created),
+        Err(error) => {
+            end(created.pidfd.as_fd());
+            Err(error)
+        }
+    }
+}
+
+impl Created {
+    /// Ends a container that could not be started, and takes its process in.
+    pub fn end(self) {
+        end(self.pidfd.as_fd());
+    }
+
+    /// Starts the program; fails when it cannot be run.
+    pub fn start(&self) -> Result<()> {
+        go(&self.channel)?;
+        let (hooks, state) = &self.poststart;
+        hooks::run(hooks, &State { status: Status::Running, ..state.clone() })
+    }
+}
+
+/// Starts the program of a container through the gate that it was made with.
+pub fn start(gate: OwnedFd) -> Result<()> {
+    go(&Channel(gate))
+}
+
+fn go(channel: &Channel) -> Result<()> {
+    let step = || RuntimeError::step("start the program");
+    channel.send(&Message::Go).map_err(step())?;
+    match channel.receive().map_err(step())? {
+        Message::Failed(failure) => Err(RuntimeError::Init(failure)),
+        // The socket was closed by becoming the program.
+        _ => Ok(()),
+    }
+}
+
+/// Waits until a child has ended.
+pub fn wait(pidfd: BorrowedFd<'_>) -> Result<Exit> {
+    let waited = rustix::io::retry_on_intr(|| {
+        rustix::process::waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED)
+    });
+    let status = waited.map_err(|error| RuntimeError::step("wait for a process")(error.into()))?;
+    let status = status.ok_or(RuntimeError::InitGone)?;
+    Ok(match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Code(255),
+    })
+}
+
+/// Ends a child that has failed and takes it in.
+pub(crate) fn end(pidfd: BorrowedFd<'_>) {
+    let _ = sys::task::send_signal(pidfd, libc::SIGKILL);
+    let _ = wait(pidfd);
+}
+
+/// The keyring of a container is named as other runtimes name theirs.
+pub(crate) fn keyring_name(id: &str) -> CString {
+    CString::new(format!("_ses.{id}")).unwrap_or_default()
+}
+
+fn state(request: &Request<'_>) -> State {
+    State {
+        oci_version: OCI_VERSION.to_owned(),
+        id: request.id.to_owned(),
+        status: Status::Creating,
+        pid: 0,
+        bundle: request.bundle.display().to_string(),
+        annotations: request.spec.annotations.clone(),
+    }
+}
+
+fn open_namespaces(plan: &Plan) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
+    let open = |path: &PathBuf| {
+        let read = |source| RuntimeError::Read { path: path.clone(), source };
+        File::open(path).map(OwnedFd::from).map_err(read)
+    };
+    plan.join.iter().map(|join| Ok((join.kind, open(&join.path)?))).collect()
+}
+
+/// Opens what the container's own users may not reach, and what needs the host's powers: mounts
+/// whose users are mapped.
+fn open_ahead(prepared: &mut Prepared, root: bool) -> Result<()> {
+    let plan = &prepared.plan;
+    let users = root
+        && (plan.makes(NamespaceKind::User)
+            || plan.join.iter().any(|join| join.kind == NamespaceKind::User));
+    let failed = |mount: String| {
+        move |failure: Failure| RuntimeError::Init(failure.with_step(&format!("mount {mount}")))
+    };
+    if users && prepared.root.is_none() {
+        let made = init::detached_root(&plan.root).map_err(failed("the root".into()))?;
+        prepared.root = Some(made);
+    }
+    for mount in &plan.mounts {
+        let mut made = None;
+        if let What::Bind { source, recursive } = &mount.what
+            && (users || mount.id_map.is_some())
+        {
+            let name = mount.target.display().to_string();
+            let bound = init::bind(mount, source, *recursive).map_err(failed(name.clone()))?;
+            if let Some(map) = &mount.id_map {
+                let own = map.uids.is_empty();
+                let (uids, gids) = match own {
+                    true => (&plan.uids, &plan.gids),
+                    false => (&map.uids, &map.gids),
+                };
+                let users = users::namespace(uids, gids)?;
+                let change = sys::mount::Change::default();
+                sys::mount::change(&bound, change, map.recursive, Some(users.as_fd()))
+                    .map_err(RuntimeError::step(format!("map users of the mount {name}")))?;
+            }
+            made = Some(bound);
+        }
+        prepared.binds.push(made);
+    }
+    Ok(())
+}
+
+/// Makes the process: directly, or out of a middle one where namespaces must be entered before it
+/// is born.
+fn spawn(prepared: Prepared, ours: &Channel) -> Result<(i32, OwnedFd)> {
+    let early = |kind: &NamespaceKind| matches!(kind, NamespaceKind::User | NamespaceKind::Pid);
+    let joins = prepared.joins.iter().any(|(kind, _)| early(kind));
+    let step = || RuntimeError::step("make the container's process");
+    if !joins && !prepared.plan.makes(NamespaceKind::Time) {
+        let failed = |source: std::io::Error| clone_failed(&prepared.plan, source);
+        return match born(&prepared, false).map_err(failed)? {
+            Cloned::Child => init::run(prepared),
+            Cloned::Parent { pid, pidfd } => Ok((pid, pidfd)),
+        };
+    }
+    let birth = Birth { namespaces: UnshareFlags::empty(), sibling: false, cgroup: None };
+    match sys::clone::clone(birth).map_err(step())? {
+        Cloned::Child => middle(prepared),
+        Cloned::Parent { pidfd, .. } => {
+            drop(prepared);
+            let message = ours.receive().map_err(step())?;
+            let ended = wait(pidfd.as_fd());
+            match message {
+                Message::Born(pid, pidfd) => {
+                    ours.send(&Message::Go).map_err(step())?;
+                    Ok((pid, pidfd))
+                }
+                Message::Failed(failure) => Err(RuntimeError::Init(failure)),
+                _ => ended.and(Err(RuntimeError::InitGone)),
+            }
+        }
+    }
+}
+
+fn clone_failed(plan: &Plan, source: std::io::Error) -> RuntimeError {
+    RuntimeError::Init(Failure {
+        step: "make the container's process".into(),
+        call: "clone3".into(),
+        argument: format!("{:?}", plan.born_into()),
+        errno: source.raw_os_error().unwrap_or(0),
+    })
+}
+
+fn born(prepared: &Prepared, sibling: bool) -> std::io::Result<Cloned> {
+    let namespaces = prepared.plan.born_into();
+    sys::clone::clone(Birth { namespaces, sibling, cgroup: prepared.entry.birthplace() })
+}
+
+/// The middle process: enters what only its children will be in, has one as its own sibling, says
+/// so and ends.
+fn middle(prepared: Prepared) -> ! {
+    let result = enter_early(&prepared).and_then(|()| {
+        use crate::error::Explain;
+        match born(&prepared, true)
+            .call("clone3", format_args!("{:?}", prepared.plan.born_into()))?
+        {
+            Cloned::Child => Ok(None),
+            Cloned::Parent { pid, pidfd } => Ok(Some((pid, pidfd))),
+        }
+    });
+    let message = match result {
+        // Both speak through one socket: the child is silent until the middle process was heard.
+        Ok(None) => match prepared.channel.receive() {
+            Ok(Message::Go) => init::run(prepared),
+            _ => sys::task::exit_now(1),
+        },
+        Ok(Some((pid, pidfd))) => Message::Born(pid, pidfd),
+        Err(failure) => Message::Failed(failure.with_step("enter namespaces")),
+    };
+    let _ = prepared.channel.send(&message);
+    sys::task::exit_now(0)
+}
+
+fn enter_early(prepared: &Prepared) -> std::result::Result<(), Failure> {
+    use crate::error::Explain;
+    let of = |wanted| prepared.joins.iter().find(|(kind, _)| *kind == wanted);
+    for (kind, name) in [
+        (NamespaceKind::Pid, LinkNameSpaceType::ProcessID),
+        (NamespaceKind::Time, LinkNameSpaceType::Time),
+        (NamespaceKind::User, LinkNameSpaceType::User),
+    ] {
+        if let Some((_, file)) = of(kind) {
+            let moved = rustix::thread::move_into_link_name_space(file.as_fd(), Some(name));
+            moved.call("setns", format_args!("{kind:?}"))?;
+        }
+        if kind == NamespaceKind::User && of(kind).is_some() {
+            init::become_root()?;
+        }
+    }
+    if prepared.plan.makes(NamespaceKind::Time) {
+        sys::clone::unshare(UnshareFlags::NEWTIME).call("unshare", "NEWTIME")?;
+        std::fs::write("/proc/self/timens_offsets", &prepared.plan.time_offsets)
+            .call("write", "/proc/self/timens_offsets")?;
+    }
+    Ok(())
+}
+
+fn map_users(
+    created: &Created,
+    uids: &[spec::bundle::IdMapping],
+    gids: &[spec::bundle::IdMapping],
+) -> Result<()> {
+    users::map(created.pid, uids, gids)?;
+    let sent = created.channel.send(&Message::Mapped);
+    sent.map_err(RuntimeError::step("tell that users are mapped"))
+}
+
+/// Answers the new process until it is ready.
+fn await_ready(created: &mut Created, hooks: &Hooks) -> Result<()> {
+    let step = || RuntimeError::step("hear from the container's first process");
+    loop {
+        match created.channel.receive().map_err(step())? {
+            Message::Ready => return Ok(()),
+            Message::Failed(failure) => return Err(RuntimeError::Init(failure)),
+            Message::Terminal(file) if init::is_terminal(&file) => created.terminal = Some(file),
+            Message::Hooks => {
+                let state = &created.poststart.1;
+                hooks::run(&hooks.prestart, state)?;
+                hooks::run(&hooks.create_runtime, state)?;
+                created.channel.send(&Message::Go).map_err(step())?;
+            }
+            _ => return Err(RuntimeError::InitGone),
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Further processes in a container: sessions that somebody asked for, and health checks.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use spec::Timestamp;
+use sys::event::{Interest, read_some, set_nonblocking};
+
+use super::key::Key;
+use super::watch::Monitor;
+use super::{Event, Started, Stdio};
+use crate::attach::{Answer, ExecRequest, Exit, WaitFor};
+use crate::failure::{Failure, FailureKind};
+use crate::health::{CheckResult, Health, KeptOutput};
+use crate::logs::Stream;
+use crate::state::{ExecState, Status};
+
+pub(super) struct Exec {
+    /// The session's id; empty for a check.
+    id: String,
+    process: OwnedFd,
+    /// Its outputs. While a client has them this is only a spare: read when the client has gone,
+    /// so that the process does not wait for ever.
+    outputs: [Option<OwnedFd>; 2],
+    terminal: Option<OwnedFd>,
+    client: Option<u32>,
+    check: Option<Check>,
+}
+
+struct Check {
+    began: Timestamp,
+    deadline: Instant,
+    output: KeptOutput,
+    late: bool,
+}
+
+impl Monitor<'_> {
+    /// Starts a session; its streams are the client's.
+    pub(super) fn exec(&mut self, client: u32, number: u16, request: &ExecRequest) {
+        match self.start_exec(client, number, request) {
+            Ok(()) => {}
+            Err(failure) => self.answer(client, number, Answer::Failed(failure)),
+        }
+    }
+
+    fn start_exec(
+        &mut self,
+        client: u32,
+        number: u16,
+        request: &ExecRequest,
+    ) -> Result<(), Failure> {
+        if self.state.status != Status::Running {
+            let text = format!("container is {}", self.state.status.name());
+            return Err(Failure::new(FailureKind::Conflict, text));
+        }
+        if self.state.execs.iter().any(|exec| exec.id == request.id) {
+            return Err(Failure::new(FailureKind::Conflict, "exec session is known already"));
+        }
+        let run = self.run.as_mut().ok_or_else(not_running)?;
+        let started = run.exec(request)?;
+        let pid = started.pid;
+        let (exec, fds) = self.take_exec(started, request, client)?;
+        self.state.execs.push(ExecState {
+            id: request.id.clone(),
+            pid,
+            exit_code: None,
+            process: request.process.clone(),
+        });
+        self.write_state();
+        self.around.happened(Event::ExecStart(&request.id));
+        let place = self.execs.add(exec);
+        self.watch_exec(place);
+        if let Some(client) = self.clients.all.get_mut(&client) {
+            client.answer_with(number, &Answer::Started { pid }, fds);
+        }
+        Ok(())
+    }
+
+    /// Keeps spares of the outputs, and gives the streams out.
+    fn take_exec(
+        &self,
+        started: Started,
+        request: &ExecRequest,
+        client: u32,
+    ) -> Result<(Exec, Vec<OwnedFd>), Failure> {
+        let failed = |error| Failure::doing("cannot keep the streams of the process", &error);
+        let mut given = Vec::new();
+        let mut terminal = None;
+        let outputs = match started.stdio {
+            Stdio::Terminal(master) => {
+                given.push(master.try_clone().map_err(failed)?);
+                terminal = Some(master.try_clone().map_err(failed)?);
+                [Some(master), None]
+            }
+            Stdio::Pipes { stdin, stdout, stderr } => {
+                for fd in [&stdout, &stderr].into_iter().flatten() {
+                    given.push(fd.try_clone().map_err(failed)?);
+                }
+                given.extend(stdin);
+                [stdout, stderr]
+            }
+        };
+        for fd in outputs.iter().flatten().chain(&given) {
+            set_nonblocking(fd).map_err(failed)?;
+        }
+        if !request.attach {
+            given.clear();
+        }
+        let client = request.attach.then_some(client);
+        let (id, process) = (request.id.clone(), started.process);
+        Ok((Exec { id, process, outputs, terminal, client, check: None }, given))
+    }
+
+    /// Waits for its end, and for its output if nobody else does.
+    fn watch_exec(&mut self, place: u32) {
+        let Some(exec) = self.execs.all.get(&place) else { return };
+        // Without memory for this the kernel has no memory for anything: it ends with the container.
+        let _ = self.poll.set(&exec.process, Key::Exec(place).number(), Interest::READ);
+        if exec.client.is_none() {
+            for (fd, stream) in exec.outputs.iter().zip([Stream::Stdout, Stream::Stderr]) {
+                let Some(fd) = fd else { continue };
+                let key = Key::ExecOutput(place, stream).number();
+                let _ = self.poll.set(fd, key, Interest::READ);
+            }
+        }
+    }
+
+    /// A client has gone: its sessions go on, and what they print is read and forgotten.
+    pub(super) fn leave_execs(&mut self, client: u32) {
+        let left = self.execs.all.iter_mut().filter(|(_, exec)| exec.client == Some(client));
+        let places: Vec<u32> = left
+            .map(|(place, exec)| {
+                exec.client = None;
+                *place
+            })
+            .collect();
+        places.into_iter().for_each(|place| self.watch_exec(place));
+    }
+
+    /// Reads an output that no client has.
+    pub(super) fn read_exec(&mut self, place: u32, stream: Stream) {
+        let Some(exec) = self.execs.all.get_mut(&place) else { return };
+        let output = &mut exec.outputs[stream as usize];
+        let Some(fd) = output else { return };
+        match read_some(&*fd, &mut self.bytes) {
+            Ok(None) => {}
+            Ok(Some(count)) if count > 0 => {
+                if let Some(check) = &mut exec.check {
+                    check.output.push(&self.bytes[..count]);
+                }
+            }
+            _ => {
+                // A terminal has a second descriptor, so that closing alone does not take it out.
+                let _ = self.poll.remove(&*fd);
+                *output = None;
+            }
+        }
+    }
+
+    /// A further process may have ended.
+    pub(super) fn reap_exec(&mut self, place: u32) {
+        let Some(exec) = self.execs.all.get(&place) else { return };
+        let code = match sys::watched::reap(&exec.process) {
+            Ok(None) => return,
+            Ok(Some(ended)) => ended.code(),
+            Err(_) => 255,
+        };
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            self.read_last(place, stream);
+        }
+        let Some(exec) = self.execs.all.remove(&place) else { return };
+        for fd in exec.outputs.iter().flatten() {
+            // The client may have the same open file, which would keep it in the loop.
+            let _ = self.poll.remove(fd);
+        }
+        if let Some(check) = exec.check {
+            self.checked(check, code);
+            return;
+        }
+        self.state.exec_ended(&exec.id, code);
+        self.write_state();
+        self.around.happened(Event::ExecDie(&exec.id, code));
+        let exit = Exit { code, ..Exit::default() };
+        self.answer_waiting(&WaitFor::Exec(exec.id), &Answer::Exited(exit));
+    }
+
+    /// What a check printed before it ended is there now.
+    fn read_last(&mut self, place: u32, stream: Stream) {
+        for _ in 0..4 {
+            let is_check =
+                |exec: &Exec| exec.check.is_some() && exec.outputs[stream as usize].is_some();
+            if !self.execs.all.get(&place).is_some_and(is_check) {
+                return;
+            }
+            self.read_exec(place, stream);
+        }
+    }
+
+    /// The terminal of a session gets another size.
+    pub(super) fn resize_exec(&self, id: &str, size: sys::terminal::Size) -> Result<(), Failure> {
+        let exec = self.execs.all.values().find(|exec| exec.id == id);
+        let exec =
+            exec.ok_or_else(|| Failure::new(FailureKind::NotFound, "no such exec session"))?;
+        let Some(terminal) = &exec.terminal else { return Ok(()) };
+        sys::terminal::set_size(terminal.as_fd(), size)
+            .map_err(|error| Failure::doing("cannot resize the terminal", &error))
+    }
+
+    /// The first process has ended, and all others with it.
+    pub(super) fn end_execs(&mut self) {
+        for place in self.execs.all.keys().copied().collect::<Vec<_>>() {
+            if let Some(exec) = self.execs.all.get(&place) {
+                let _ = sys::watched::signal(&exec.process, 9);
+                let source = (Some(exec.process.as_fd()), Interest::READ);
+                let _ = sys::event::poll([source], Some(super::life::LAST_WAIT));
+            }
+            self.reap_exec(place);
+        }
+    }
+
+    /// When the next check is due, or must have ended.
+    pub(super) fn check_deadline(&self) -> Option<Instant> {
+        let running = self.execs.all.values().find_map(|exec| exec.check.as_ref());
+        running.filter(|check| !check.late).map(|check| check.deadline).or(self.check_due)
+    }
+
+    /// Begins a check that is due, and ends one that takes too long.
+    pub(super) fn check_health(&mut self, now: Instant) {
+        for exec in self.execs.all.values_mut() {
+            if let Some(check) = exec.check.as_mut().filter(|check| check.deadline <= now) {
+                check.late = true;
+                let _ = sys::watched::signal(&exec.process, 9);
+            }
+        }
+        if self.check_due.is_some_and(|due| due <= now) && self.state.status == Status::Running {
+            self.check_due = None;
+            self.begin_check(now);
+        }
+    }
+
+    fn begin_check(&mut self, now: Instant) {
+        let (Some(health), Some(run)) = (self.setup.health.clone(), self.run.as_mut()) else {
+            return;
+        };
+        let request = ExecRequest {
+            id: String::new(),
+            process: health.process,
+            tty: false,
+            stdin: false,
+            attach: false,
+        };
+        let check = Check {
+            began: Timestamp::now(),
+            deadline: now + health.rules.timeout,
+            output: KeptOutput::default(),
+            late: false,
+        };
+        let started = run.exec(&request);
+        let taken = started.and_then(|started| self.take_exec(started, &request, 0));
+        match taken {
+            Ok((mut exec, _)) => {
+                exec.check = Some(check);
+                let place = self.execs.add(exec);
+                self.watch_exec(place);
+            }
+            Err(failure) => {
+                let mut check = check;
+                check.output.push(failure.to_string().as_bytes());
+                self.checked(check, -1);
+            }
+        }
+    }
+
+    /// Takes in how a check went.
+    fn checked(&mut self, check: Check, code: i32) {
+        let Some(rules) = self.setup.health.as_ref().map(|health| health.rules) else { return };
+        let (exit_code, output) = match check.late {
+            true => (-1, check.output.timed_out(rules.timeout)),
+            false => (code, check.output.text()),
+        };
+        let result = CheckResult { start: check.began, end: Timestamp::now(), exit_code, output };
+        let since = self.since_start();
+        let Some(state) = &mut self.state.health else { return };
+        let changed = state.take(&rules, result, since);
+        let wait = rules.wait(state.status, since);
+        if self.state.status == Status::Running {
+            self.check_due = Some(Instant::now() + wait);
+        }
+        self.write_state();
+        if let Some(health) = changed {
+            self.around.happened(Event::Health(health));
+        }
+    }
+
+    /// Checks begin with the container.
+    pub(super) fn begin_checks(&mut self) {
+        let Some(health) = &self.setup.health else { return };
+        let status = self.state.health.as_ref().map_or(Health::Starting, |state| state.status);
+        self.check_due = Some(Instant::now() + health.rules.wait(status, self.since_start()));
+    }
+
+    /// Nobody checks any more, which docker calls unhealthy.
+    pub(super) fn end_checks(&mut self) {
+        self.check_due = None;
+        if let Some(state) = &mut self.state.health {
+            state.status = Health::Unhealthy;
+        }
+    }
+}
+
+pub(super) fn not_running() -> Failure {
+    Failure::new(FailureKind::Conflict, "container is not running")
+}

@@ -1,0 +1,38 @@
+//! What this runtime can do, as the specification's `features` document says it.
+
+use serde_json::{Value, json};
+
+use crate::plan::capability;
+
+/// The document.
+pub fn features() -> Value {
+    let capabilities: Vec<_> = capability::NAMES.iter().map(|name| format!("CAP_{name}")).collect();
+    json!({
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": spec::bundle::OCI_VERSION,
+        "hooks": [
+            "prestart", "createRuntime", "createContainer", "startContainer", "poststart",
+            "poststop"
+        ],
+        "mountOptions": [
+            "async", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "idmap", "lazytime",
+            "noatime", "nodev", "nodiratime", "noexec", "nosuid", "nosymfollow", "private",
+            "rbind", "relatime", "ridmap", "rnodev", "rnoexec", "rnosuid", "ro", "rprivate",
+            "rro", "rrw", "rshared", "rslave", "runbindable", "rw", "shared", "slave",
+            "strictatime", "suid", "symfollow", "sync", "tmpcopyup", "unbindable"
+        ],
+        "linux": {
+            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
+            "capabilities": capabilities,
+            "cgroup": {
+                "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true
+            },
+            "seccomp": crate::seccomp::features(),
+            "apparmor": {"enabled": true},
+            "selinux": {"enabled": true},
+            "intelRdt": {"enabled": false},
+            "mountExtensions": {"idmap": {"enabled": true}}
+        },
+        "annotations": {}
+    })
+}

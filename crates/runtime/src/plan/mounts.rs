@@ -1,0 +1,271 @@
+//! Mounts out of their options.
+
+use std::path::PathBuf;
+
+use spec::bundle::{IdMapping, Mount};
+use sys::mount::Change;
+
+use crate::error::{Result, RuntimeError};
+
+/// One mount as it will be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct MountPlan {
+    /// Where, inside.
+    pub(crate) target: PathBuf,
+    /// What.
+    pub(crate) what: What,
+    /// What is set of the mount itself.
+    pub(crate) change: Change,
+    /// What is set of it and all mounts below it.
+    pub(crate) recursive: Change,
+    /// Whether what the root has there is copied into it.
+    pub(crate) copy_up: bool,
+    /// How users are mapped through it.
+    pub(crate) id_map: Option<IdMap>,
+}
+
+/// What is mounted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum What {
+    /// Something that the host has.
+    Bind {
+        /// Its path on the host.
+        source: PathBuf,
+        /// Whether mounts below it come too.
+        recursive: bool,
+    },
+    /// A new file system.
+    New {
+        /// Its type.
+        kind: String,
+        /// What it names as its source.
+        source: String,
+        /// Its own options.
+        options: Vec<(String, Option<String>)>,
+    },
+    /// The container's control groups, of either version.
+    Cgroups,
+}
+
+/// How users are mapped through a mount.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct IdMap {
+    /// Users; the container's own where there are none.
+    pub(crate) uids: Vec<IdMapping>,
+    /// Groups.
+    pub(crate) gids: Vec<IdMapping>,
+    /// Whether through mounts below too.
+    pub(crate) recursive: bool,
+}
+
+/// What one word among the options does.
+enum Word {
+    /// Puts bits on the mount.
+    Set(u64),
+    /// Takes them off.
+    Clear(u64),
+    /// Says how access times are kept: one of several values.
+    Atime(u64),
+    /// Says how events are passed on.
+    Propagate(u64),
+    /// The same, through all mounts below.
+    PropagateAll(u64),
+    /// Binds; with mounts below.
+    Bind(bool),
+    /// Copies what was there.
+    CopyUp,
+    /// Maps users; through mounts below.
+    IdMap(bool),
+    /// Goes to the file system as it is.
+    Flag,
+    /// Does nothing.
+    Nothing,
+}
+
+fn word(name: &str) -> Option<Word> {
+    use Word::{Atime, Bind, Clear, CopyUp, Flag, IdMap, Nothing, Propagate, PropagateAll, Set};
+    Some(match name {
+        "ro" => Set(libc::MOUNT_ATTR_RDONLY),
+        "rw" => Clear(libc::MOUNT_ATTR_RDONLY),
+        "nosuid" => Set(libc::MOUNT_ATTR_NOSUID),
+        "suid" => Clear(libc::MOUNT_ATTR_NOSUID),
+        "nodev" => Set(libc::MOUNT_ATTR_NODEV),
+        "dev" => Clear(libc::MOUNT_ATTR_NODEV),
+        "noexec" => Set(libc::MOUNT_ATTR_NOEXEC),
+        "exec" => Clear(libc::MOUNT_ATTR_NOEXEC),
+        "nodiratime" => Set(libc::MOUNT_ATTR_NODIRATIME),
+        "diratime" => Clear(libc::MOUNT_ATTR_NODIRATIME),
+        "nosymfollow" => Set(libc::MOUNT_ATTR_NOSYMFOLLOW),
+        "symfollow" => Clear(libc::MOUNT_ATTR_NOSYMFOLLOW),
+        "noatime" => Atime(libc::MOUNT_ATTR_NOATIME),
+        "strictatime" => Atime(libc::MOUNT_ATTR_STRICTATIME),
+        "relatime" | "atime" | "norelatime" | "nostrictatime" => Atime(libc::MOUNT_ATTR_RELATIME),
+        "private" => Propagate(libc::MS_PRIVATE),
+        "slave" => Propagate(libc::MS_SLAVE),
+        "shared" => Propagate(libc::MS_SHARED),
+        "unbindable" => Propagate(libc::MS_UNBINDABLE),
+        "rprivate" => PropagateAll(libc::MS_PRIVATE),
+        "rslave" => PropagateAll(libc::MS_SLAVE),
+        "rshared" => PropagateAll(libc::MS_SHARED),
+        "runbindable" => PropagateAll(libc::MS_UNBINDABLE),
+        "bind" => Bind(false),
+        "rbind" => Bind(true),
+        "tmpcopyup" => CopyUp,
+        "idmap" => IdMap(false),
+        "ridmap" => IdMap(true),
+        "sync" | "dirsync" | "lazytime" | "mand" => Flag,
+        "async" | "nolazytime" | "nomand" | "defaults" | "loud" | "silent" | "acl" | "noacl"
+        | "iversion" | "noiversion" | "remount" | "" => Nothing,
+        _ => return None,
+    })
+}
+
+/// The plan of one mount.
+pub(crate) fn plan(mount: &Mount) -> Result<MountPlan> {
+    if mount.destination.is_empty() || mount.destination.contains('\0') {
+        return Err(RuntimeError::invalid("a mount has no destination"));
+    }
+    let mut planned = MountPlan {
+        target: PathBuf::from("/").join(&mount.destination),
+        what: What::Cgroups,
+        change: Change::default(),
+        recursive: Change::default(),
+        copy_up: false,
+        id_map: None,
+    };
+    let (mut bind, mut options) = (None, Vec::new());
+    for option in &mount.options {
+        apply(option, &mut planned, &mut bind, &mut options);
+    }
+    if !mount.uid_mappings.is_empty() || planned.id_map.is_some() {
+        planned.id_map = Some(IdMap {
+            uids: mount.uid_mappings.clone(),
+            gids: mount.gid_mappings.clone(),
+            recursive: planned.id_map.is_some_and(|map| map.recursive),
+        });
+    }
+    planned.what = match (mount.kind.as_str(), bind) {
+        ("bind" | "none" | "", None) | (_, Some(_)) => {
+            let source = PathBuf::from(&mount.source);
+            if mount.source.is_empty() {
+                let what = format!("the bind mount on {} has no source", mount.destination);
+                return Err(RuntimeError::invalid(what));
+            }
+            What::Bind { source, recursive: bind.unwrap_or(false) }
+        }
+        ("cgroup" | "cgroup2", None) => What::Cgroups,
+        (kind, None) => What::New { kind: kind.to_owned(), source: mount.source.clone(), options },
+    };
+    Ok(planned)
+}
+
+fn apply(
+    option: &str,
+    mount: &mut MountPlan,
+    bind: &mut Option<bool>,
+    options: &mut Vec<(String, Option<String>)>,
+) {
+    match word(option) {
+        Some(Word::Bind(recursive)) => *bind = Some(bind.unwrap_or(false) || recursive),
+        Some(Word::CopyUp) => mount.copy_up = true,
+        Some(Word::IdMap(recursive)) => {
+            mount.id_map = Some(IdMap { uids: Vec::new(), gids: Vec::new(), recursive });
+        }
+        Some(Word::Propagate(how)) => mount.change.propagation = how,
+        Some(Word::PropagateAll(how)) => mount.recursive.propagation = how,
+        Some(Word::Flag) => options.push((option.to_owned(), None)),
+        Some(Word::Nothing) => {}
+        Some(bits) => change(&mut mount.change, &bits),
+        // A word with `r` before it means the mounts below too.
+        None => match option.strip_prefix('r').and_then(word) {
+            Some(bits @ (Word::Set(_) | Word::Clear(_) | Word::Atime(_))) => {
+                change(&mut mount.recursive, &bits);
+            }
+            _ => options.push(match option.split_once('=') {
+                Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+                None => (option.to_owned(), None),
+            }),
+        },
+    }
+}
+
+fn change(change: &mut Change, word: &Word) {
+    match *word {
+        Word::Set(bits) => {
+            change.set |= bits;
+            change.clear &= !bits;
+        }
+        Word::Clear(bits) => {
+            change.clear |= bits;
+            change.set &= !bits;
+        }
+        Word::Atime(value) => {
+            change.set = change.set & !libc::MOUNT_ATTR__ATIME | value;
+            change.clear |= libc::MOUNT_ATTR__ATIME;
+        }
+        _ => {}
+    }
+}
+
+/// What `rootfsPropagation` means, with nothing said: private, so that nothing passes either way.
+pub(crate) fn propagation(name: &str) -> Result<(u64, bool)> {
+    match word(name) {
+        Some(Word::Propagate(how)) => Ok((how, false)),
+        Some(Word::PropagateAll(how)) => Ok((how, true)),
+        _ if name.is_empty() => Ok((libc::MS_PRIVATE, true)),
+        _ => Err(RuntimeError::invalid(format!("unknown root propagation {name}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn planned(kind: &str, options: &[&str]) -> MountPlan {
+        plan(&Mount {
+            destination: "/x".into(),
+            kind: kind.into(),
+            source: "src".into(),
+            options: options.iter().map(|word| (*word).to_owned()).collect(),
+            ..Mount::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn options_become_bits() {
+        let mount = planned("tmpfs", &["nosuid", "ro", "rw", "size=64k", "noatime", "sync"]);
+        assert_eq!(mount.change.set, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOATIME);
+        assert_eq!(mount.change.clear, libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR__ATIME);
+        let What::New { options, .. } = mount.what else { panic!("a new file system") };
+        assert_eq!(options, [("size".into(), Some("64k".into())), ("sync".into(), None)]);
+    }
+
+    #[test]
+    fn binds_are_seen_by_type_or_option() {
+        let bound = |mount: MountPlan| match mount.what {
+            What::Bind { recursive, .. } => Some(recursive),
+            _ => None,
+        };
+        assert_eq!(bound(planned("bind", &[])), Some(false));
+        assert_eq!(bound(planned("none", &["rbind"])), Some(true));
+        assert_eq!(bound(planned("ext4", &["bind"])), Some(false));
+        assert_eq!(bound(planned("tmpfs", &[])), None);
+    }
+
+    #[test]
+    fn what_is_recursive_goes_below() {
+        let mount = planned("bind", &["rbind", "rro", "rslave", "ridmap"]);
+        assert_eq!(mount.change, Change::default());
+        assert_eq!(mount.recursive.set, libc::MOUNT_ATTR_RDONLY);
+        assert_eq!(mount.recursive.propagation, libc::MS_SLAVE);
+        assert!(mount.id_map.unwrap().recursive);
+    }
+
+    #[test]
+    fn a_bind_needs_a_source() {
+        let mount = Mount { destination: "/x".into(), kind: "bind".into(), ..Mount::default() };
+        assert!(plan(&mount).is_err());
+    }
+}
