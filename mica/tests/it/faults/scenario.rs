@@ -100,7 +100,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..scenario("migrate", &["system", "migrate", "--to", "vfs"])
     },
     Scenario {
-        start: Start::Littered,
+        prepare: &[&["system", "migrate", "--to", "vfs"]],
         ..scenario("migrate overlay", &["system", "migrate", "--to", "overlay"])
     },
     Scenario { users: 1, ..scenario("mount", &["image", "mount", "app:1"]) },
