@@ -5,12 +5,18 @@ use std::net::IpAddr;
 
 use crate::rules::{is_within, split_port};
 
-/// The proxies that the environment names.
+/// The proxies that the environment names. An address may hold a password, so they are not shown.
 #[derive(Clone, Default)]
 pub struct Proxies {
     http: Option<String>,
     https: Option<String>,
     none: Vec<String>,
+}
+
+impl std::fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Proxies")
+    }
 }
 
 impl Proxies {

@@ -13,13 +13,18 @@ pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod layout;
 pub(crate) mod load;
+pub(crate) mod login;
 pub(crate) mod look;
 pub(crate) mod manifest;
 pub(crate) mod mount;
 pub(crate) mod prune;
+pub(crate) mod pull;
+pub(crate) mod push;
 pub(crate) mod rmi;
 pub(crate) mod save;
+pub(crate) mod search;
 pub(crate) mod tag;
+mod transfer;
 pub(crate) mod version;
 pub(crate) mod volume;
 

@@ -148,7 +148,7 @@ fn helpers_are_asked() {
     assert!(!place.settings().vault.exists());
     assert!(store.erase("a.org").unwrap() && !data.exists());
     let error = store.find("b.org").unwrap_err().to_string();
-    assert!(error.contains("docker-credential-none\\\": executable file not found"), "{error}");
+    assert!(error.contains("docker-credential-none\": executable file not found"), "{error}");
 }
 
 #[test]
