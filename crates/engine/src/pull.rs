@@ -90,10 +90,10 @@ impl Engine {
         let name = &pull.name;
         let target = target(name);
         let said = name.digest().map_or_else(|| target.to_string(), |_| name.to_string());
-        progress.note(&format!("{said}: Pulling from {}", name.path()));
         let lease = self.store.lease()?;
         let failed = |error| pull_error(name, error);
         let document = repository.document(&target).map_err(failed)?;
+        progress.note(&format!("{said}: Pulling from {}", name.path()));
         let digest = document.digest;
         let image = self.describe(repository, &lease, document, pull)?;
         let remote = Remote { repository, stop: AtomicBool::new(false) };

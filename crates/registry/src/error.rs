@@ -17,7 +17,7 @@ pub enum RegistryError {
     NoCredentials { method: &'static str, url: String },
     #[error("login attempt to {url} failed with status: {status} {}", reason(*status))]
     LoginFailed { url: String, status: u16 },
-    #[error("{method} {url:?}: {source}")]
+    #[error("{method} {url:?}: {}", cause(url, source))]
     Transport { method: &'static str, url: String, source: ureq::Error },
     #[error("{method} {url:?}: http: server gave HTTP response to HTTPS client")]
     PlainServer { method: &'static str, url: String },
@@ -163,6 +163,18 @@ impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let code = self.code.to_ascii_lowercase().replace('_', " ");
         write!(f, "{code}: {}", self.message)
+    }
+}
+
+/// Go's words for what the network did, where users know them.
+fn cause(url: &str, error: &ureq::Error) -> String {
+    let host = crate::http::origin(url).map(|(_, host)| host).unwrap_or_default();
+    match error {
+        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            format!("dial tcp {host}: connect: connection refused")
+        }
+        ureq::Error::HostNotFound => format!("dial tcp: lookup {host}: no such host"),
+        other => other.to_string(),
     }
 }
 
