@@ -13,9 +13,11 @@ use serde::Deserialize;
 use ureq::http::header::CONTENT_TYPE;
 use ureq::http::{HeaderValue, Method};
 
+use crate::address::origin;
+use crate::call::{Answer, Call, Payload, title};
 use crate::challenge::{Challenge, parse};
 use crate::error::RegistryError;
-use crate::http::{Answer, Call, Http, Payload, lock, origin};
+use crate::http::{Http, lock};
 use crate::rules::{Place, Rules, Security};
 use crate::secret::{Credential, Credentials, Secret};
 
@@ -31,6 +33,8 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// What is known of hosts and tokens.
 pub(crate) struct Auth {
     credentials: Arc<dyn Credentials>,
+    /// What was found for servers: a helper is a process, and is started once.
+    found: Mutex<BTreeMap<String, Option<Credential>>>,
     ways: Mutex<BTreeMap<String, Challenge>>,
     tokens: Mutex<BTreeMap<(String, String), Token>>,
 }
@@ -52,7 +56,8 @@ struct TokenAnswer {
 
 impl Auth {
     pub(crate) fn new(credentials: Arc<dyn Credentials>) -> Auth {
-        Auth { credentials, ways: Mutex::default(), tokens: Mutex::default() }
+        let (found, ways, tokens) = Default::default();
+        Auth { credentials, found, ways, tokens }
     }
 
     /// Makes a request as whoever it takes. `scopes` is what a token must allow.
@@ -84,13 +89,24 @@ impl Auth {
         let Some(header) = self.header(http, rules, place, &way, scopes)? else {
             return match way {
                 Challenge::Basic => {
-                    let (method, url) = (crate::http::title(&method), answer.url);
+                    let (method, url) = (title(&method), answer.url);
                     Err(RegistryError::NoCredentials { method, url })
                 }
                 Challenge::Bearer { .. } => Ok(answer),
             };
         };
         http.send(place, again, Some(&header))
+    }
+
+    fn find(&self, place: &Place) -> Result<Option<Credential>, RegistryError> {
+        let server = place.server();
+        let mut found = lock(&self.found);
+        if let Some(known) = found.get(&server) {
+            return Ok(known.clone());
+        }
+        let credential = self.credentials.find(&server)?;
+        found.insert(server, credential.clone());
+        Ok(credential)
     }
 
     /// What goes into `Authorization`.
@@ -103,7 +119,7 @@ impl Auth {
         scopes: &[String],
     ) -> Result<Option<HeaderValue>, RegistryError> {
         let Challenge::Bearer { realm, service, scope } = way else {
-            let credential = self.credentials.find(&place.server())?;
+            let credential = self.find(place)?;
             return Ok(credential.as_ref().and_then(basic));
         };
         let scopes: BTreeSet<&str> = scopes
@@ -118,7 +134,7 @@ impl Auth {
         if let Some(token) = tokens.get(&key).filter(|token| token.until > Instant::now()) {
             return Ok(bearer(&token.text));
         }
-        let credential = self.credentials.find(&place.server())?;
+        let credential = self.find(place)?;
         if let Some(Credential::RegistryToken(token)) = &credential {
             return Ok(bearer(token));
         }

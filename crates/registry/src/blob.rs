@@ -8,9 +8,9 @@ use ureq::BodyReader;
 use ureq::http::Method;
 use ureq::http::header::RANGE;
 
+use crate::call::Call;
 use crate::client::{Repository, Target};
 use crate::error::RegistryError;
-use crate::http::Call;
 use crate::rules::Place;
 
 /// A connection may be lost so often without a byte in between.

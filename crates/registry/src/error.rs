@@ -168,7 +168,7 @@ impl std::fmt::Display for ApiError {
 
 /// Go's words for what the network did, where users know them.
 fn cause(url: &str, error: &ureq::Error) -> String {
-    let host = crate::http::origin(url).map(|(_, host)| host).unwrap_or_default();
+    let host = crate::address::origin(url).map(|(_, host)| host).unwrap_or_default();
     match error {
         ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
             format!("dial tcp {host}: connect: connection refused")

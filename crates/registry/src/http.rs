@@ -2,25 +2,25 @@
 //! along, and patience with hosts that are busy.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use ureq::http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER, WARNING};
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use ureq::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use ureq::{Agent, Body, SendBody};
 
+use crate::address::{origin, resolve};
+use crate::call::{Answer, Call, Payload, printable, title};
 use crate::client::Limits;
-use crate::error::{ApiError, RegistryError};
+use crate::error::RegistryError;
 use crate::proxy::Proxies;
 use crate::rules::{Place, Security};
 use crate::tls;
 
 /// A redirect leads to a redirect so often, as in Go.
 const REDIRECTS: usize = 10;
-/// What a registry says of an error is at most this long.
-const ERROR_BYTES: u64 = 256 << 10;
 /// More warnings than this are noise.
 const WARNINGS: usize = 32;
 
@@ -39,154 +39,6 @@ pub(crate) struct Http {
 
 /// What an agent depends on: the host for its certificates, how sure we must be, the proxy.
 type AgentKey = (String, Security, Option<String>);
-
-/// What is sent along.
-pub(crate) enum Payload<'a> {
-    Nothing,
-    Bytes(&'a [u8]),
-    /// A stream, of so many bytes if that is known. It can be sent once.
-    Stream(&'a mut (dyn Read + 'a), Option<u64>),
-}
-
-/// A request to be made.
-pub(crate) struct Call<'a> {
-    pub(crate) method: Method,
-    pub(crate) url: String,
-    pub(crate) headers: Vec<(HeaderName, String)>,
-    pub(crate) payload: Payload<'a>,
-}
-
-impl<'a> Call<'a> {
-    pub(crate) fn new(method: Method, url: impl Into<String>) -> Call<'a> {
-        Call { method, url: url.into(), headers: Vec::new(), payload: Payload::Nothing }
-    }
-
-    pub(crate) fn header(mut self, name: HeaderName, value: impl Into<String>) -> Call<'a> {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    pub(crate) fn payload(mut self, payload: Payload<'a>) -> Call<'a> {
-        self.payload = payload;
-        self
-    }
-
-    /// The same once more, if that can be.
-    pub(crate) fn again(&self) -> Option<Call<'a>> {
-        let payload = match &self.payload {
-            Payload::Nothing => Payload::Nothing,
-            Payload::Bytes(bytes) => Payload::Bytes(bytes),
-            Payload::Stream(..) => return None,
-        };
-        let (method, url, headers) = (self.method.clone(), self.url.clone(), self.headers.clone());
-        Some(Call { method, url, headers, payload })
-    }
-}
-
-/// What came back, and from where.
-pub(crate) struct Answer {
-    pub(crate) response: Response<Body>,
-    /// The address that answered.
-    pub(crate) url: String,
-    /// Whether that is another host than the one that was asked.
-    pub(crate) elsewhere: bool,
-    /// How long a document may take to arrive.
-    patience: Duration,
-}
-
-impl Answer {
-    pub(crate) fn status(&self) -> StatusCode {
-        self.response.status()
-    }
-
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.response.headers().get(name)?.to_str().ok()
-    }
-
-    /// The whole body, which may be so long and no longer.
-    pub(crate) fn bytes(self, what: &'static str, limit: u64) -> Result<Vec<u8>, RegistryError> {
-        let (url, until) = (self.url, Instant::now() + self.patience);
-        let failed = |url, error: io::Error| RegistryError::Transport {
-            method: "Get",
-            url,
-            source: error.into(),
-        };
-        let (mut bytes, mut piece) = (Vec::new(), vec![0; 64 << 10]);
-        let mut reader = self.response.into_body().into_reader();
-        loop {
-            let count = match reader.read(&mut piece) {
-                Ok(0) => return Ok(bytes),
-                Ok(count) => count,
-                Err(error) => return Err(failed(url, error)),
-            };
-            bytes.extend_from_slice(&piece[..count]);
-            if bytes.len() as u64 > limit {
-                return Err(RegistryError::TooLarge { url, what, limit });
-            }
-            if Instant::now() > until {
-                // A drop now and then keeps a connection alive, but nobody waits for ever.
-                return Err(failed(url, io::ErrorKind::TimedOut.into()));
-            }
-        }
-    }
-
-    /// The error that an answer without success is.
-    pub(crate) fn into_error(self, method: &Method) -> RegistryError {
-        let (status, url, method) = (self.status().as_u16(), self.url.clone(), title(method));
-        let bytes = self.bytes("an error", ERROR_BYTES).unwrap_or_default();
-        let errors = api_errors(&bytes);
-        match (errors.is_empty(), status) {
-            (false, _) => RegistryError::Refused { status, errors },
-            (true, 401) => {
-                let message = "authentication required".to_owned();
-                let errors = vec![ApiError { code: "UNAUTHORIZED".to_owned(), message }];
-                RegistryError::Refused { status, errors }
-            }
-            (true, _) => RegistryError::Status { method, url, status },
-        }
-    }
-}
-
-/// The errors in a body: registries write a list, token servers sometimes one `details`.
-fn api_errors(bytes: &[u8]) -> Vec<ApiError> {
-    #[derive(serde::Deserialize)]
-    struct Errors {
-        #[serde(default)]
-        errors: Vec<ApiError>,
-        #[serde(default)]
-        details: Option<String>,
-    }
-    let Ok(found) = serde_json::from_slice::<Errors>(bytes) else { return Vec::new() };
-    let details = found.details.map(|message| {
-        let code = "UNAUTHORIZED".to_owned();
-        ApiError { code, message }
-    });
-    let mut errors: Vec<ApiError> = found.errors.into_iter().chain(details).take(16).collect();
-    for error in &mut errors {
-        // What comes from strangers goes to a terminal: one line, and no control characters.
-        error.message = printable(&error.message, 1024);
-        error.code = printable(&error.code, 64);
-    }
-    errors
-}
-
-/// A stranger's text, fit for a terminal.
-pub(crate) fn printable(text: &str, limit: usize) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(limit).collect()
-}
-
-/// A method as Go's errors write it.
-pub(crate) fn title(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "Get",
-        "HEAD" => "Head",
-        "POST" => "Post",
-        "PUT" => "Put",
-        "PATCH" => "Patch",
-        "DELETE" => "Delete",
-        _ => "Request",
-    }
-}
 
 impl Http {
     pub(crate) fn new(
@@ -411,37 +263,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Whether a URL is encrypted, and its host and port.
-pub(crate) fn origin(url: &str) -> Result<(bool, String), RegistryError> {
-    let wrong = || RegistryError::Address(printable(url, 256));
-    let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match (scheme, host.is_empty() || host.contains('@')) {
-        ("https", false) => Ok((true, host.to_ascii_lowercase())),
-        ("http", false) => Ok((false, host.to_ascii_lowercase())),
-        _ => Err(wrong()),
-    }
-}
-
-/// Where a `Location` leads.
-pub(crate) fn resolve(from: &str, target: &str) -> Result<String, RegistryError> {
-    if target.contains("://") {
-        origin(target)?;
-        return Ok(target.to_owned());
-    }
-    let (encrypted, host) = origin(from)?;
-    let scheme = if encrypted { "https" } else { "http" };
-    if let Some(target) = target.strip_prefix("//") {
-        return Ok(format!("{scheme}://{target}"));
-    }
-    if target.starts_with('/') {
-        return Ok(format!("{scheme}://{host}{target}"));
-    }
-    let path = from.split(['?', '#']).next().unwrap_or(from);
-    let folder = path.rfind('/').map_or(path, |slash| &path[..=slash]);
-    Ok(format!("{folder}{target}"))
-}
-
 fn is_busy(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
@@ -449,7 +270,10 @@ fn is_busy(status: StatusCode) -> bool {
 /// Whether an error of the network may be gone a moment later.
 fn passes(error: &ureq::Error) -> bool {
     match error {
-        ureq::Error::Io(error) => error.kind() != io::ErrorKind::ConnectionRefused,
+        // TLS says so of what it does not like, and will not like it better later.
+        ureq::Error::Io(error) => {
+            !matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidData)
+        }
         ureq::Error::Timeout(_) | ureq::Error::Protocol(_) => true,
         _ => false,
     }
@@ -493,20 +317,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn locations_are_resolved() {
-        let from = "https://a.org:5000/v2/x/blobs/uploads/?mount=1";
-        let check = |target: &str, expected: &str| {
-            assert_eq!(resolve(from, target).unwrap(), expected, "{target}");
-        };
-        check("/v2/y", "https://a.org:5000/v2/y");
-        check("http://b/c?d=e", "http://b/c?d=e");
-        check("//b/c", "https://b/c");
-        check("uuid?state=1", "https://a.org:5000/v2/x/blobs/uploads/uuid?state=1");
-        assert!(resolve(from, "ftp://b/c").is_err() && resolve(from, "http://").is_err());
-        assert!(resolve(from, "https://user@b/c").is_err());
-    }
-
-    #[test]
     fn waits_as_long_as_it_is_told() {
         let headers = |text: &str| {
             let mut headers = HeaderMap::new();
@@ -517,14 +327,5 @@ mod tests {
         assert_eq!(headers("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         assert_eq!(headers("soon"), None);
         assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-    }
-
-    #[test]
-    fn errors_are_read_whoever_writes_them() {
-        let one = api_errors(br#"{"errors":[{"code":"DENIED","message":"no\u001b[2J"}]}"#);
-        assert_eq!(one[0].to_string(), "denied: no[2J");
-        let details = api_errors(br#"{"details":"incorrect username or password"}"#);
-        assert_eq!(details[0].to_string(), "unauthorized: incorrect username or password");
-        assert!(api_errors(b"<html>").is_empty() && api_errors(b"[]").is_empty());
     }
 }

@@ -4,11 +4,14 @@
 //! how long to wait ([`Limits`]). A [`Repository`] reads and writes documents and blobs. Nothing here
 //! knows where images are kept.
 
+mod address;
 mod auth;
 mod blob;
+mod call;
 mod challenge;
 mod client;
 mod credentials;
+mod document;
 mod error;
 mod fetch;
 mod http;
@@ -20,10 +23,9 @@ mod tls;
 mod upload;
 
 pub use blob::BlobReader;
-pub use client::{
-    Access, Client, ClientSettings, Limits, RemoteDocument, RemoteHead, Repository, Target,
-};
+pub use client::{Access, Client, ClientSettings, Limits, Repository, Target};
 pub use credentials::{CredentialStore, Kept, StoreSettings};
+pub use document::{RemoteDocument, RemoteHead};
 pub use error::{ApiError, CredentialError, RegistryError, RegistryErrorKind};
 pub use fetch::{FetchError, Fetched, fetch};
 pub use list::SearchResult;

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::call::printable;
 use crate::error::CredentialError;
-use crate::http::printable;
 use crate::secret::{Credential, Secret};
 
 /// The name with which a helper says that its secret is an identity token.

@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use registry::{Access, RegistryError, Target};
+use registry::{Access, Client, ClientSettings, RegistryError, Target};
 use spec::{Digest, MediaType};
 
-use crate::server::{Asked, Deed, Server, answer, blob, client};
+use crate::server::{Asked, Deed, Server, answer, blob, client, settings};
 
 const MANIFEST: &[u8] = b"{\"schemaVersion\":2}";
 
@@ -112,6 +112,22 @@ fn a_pause_of_a_year_is_not_kept() {
     let begun = Instant::now();
     document(&server).unwrap();
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_host_that_must_prove_who_it_is_cannot_speak_plainly() {
+    let server = Server::new(|_, _| answer(200, MANIFEST));
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join(&server.host);
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(own.join("ca.crt"), "").unwrap();
+    let certificates = vec![folder.path().to_owned()];
+    let client = Client::new(ClientSettings { certificates, ..settings() });
+    let repository = client.repository(&server.name("a"), Access::Pull).unwrap();
+    let error = repository.document(&tag()).unwrap_err();
+    assert!(matches!(error, RegistryError::PlainServer { .. }), "{error}");
+    assert!(error.to_string().ends_with("http: server gave HTTP response to HTTPS client"));
+    assert!(server.asked().is_empty());
 }
 
 #[test]

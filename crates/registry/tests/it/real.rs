@@ -57,7 +57,7 @@ impl Drop for Real {
 #[test]
 fn every_verb_works_with_a_real_registry() {
     let Some(real) = Real::start() else {
-        return testkit::skip("docker-registry is not installed".to_owned());
+        return testkit::skip("docker-registry is not installed");
     };
     let client = client();
     let name = |text: &str| Reference::parse(&format!("{}/{text}", real.host)).unwrap();

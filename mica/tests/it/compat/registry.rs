@@ -335,7 +335,7 @@ fn an_index_is_pulled_for_a_platform() {
     for platform in platforms {
         let pulled = mica.ok(&format!("pull --platform {platform} {all}"));
         assert!(pulled.contains(&format!("Digest: {}\n", Digest::of(&index))), "{pulled}");
-        let shown = &mica.json(&format!("inspect --platform {platform} {all}"))[0];
+        let shown = &mica.json(&format!("image inspect --platform {platform} {all}"))[0];
         assert_eq!(shown["Architecture"], json!(platform.split_once('/').unwrap().1));
     }
     // Both are here now, so that the whole index can be pushed again.
@@ -363,8 +363,7 @@ fn a_damaged_layer_leaves_nothing_behind() {
         layers.into_iter().fold(Image::new(&[&name]), |image, layer| image.layer(layer, "x"));
     mica.load(&image);
     mica.ok(&format!("push {name}"));
-    let manifest: serde_json::Value =
-        serde_json::from_str(&mica.ok(&format!("manifest inspect {name}"))).unwrap();
+    let manifest = mica.json(&format!("manifest inspect {name}"));
     let layer = manifest["layers"][1]["digest"].as_str().unwrap().replace("sha256:", "");
     mica.ok(&format!("rmi -f {}", image.id()));
     let blob =
