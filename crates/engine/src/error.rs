@@ -196,7 +196,7 @@ impl EngineError {
             E::Registry(error) => error.hint(),
             E::PullDenied { .. } => Some("`mica login` first, or look at the name".to_owned()),
             E::NoSuchImage(_) | E::NoReference(_) => Some(
-                "`mica images` lists what is here; `mica load` and `mica import` bring more"
+                "`mica images` lists what is here; `mica pull`, `mica load` and `mica import` bring more"
                     .to_owned(),
             ),
             E::Ambiguous { .. } => Some("give more digits, or a name".to_owned()),

@@ -3,9 +3,14 @@
 use crate::call::printable;
 use crate::error::RegistryError;
 
+/// An address for a message: what stands behind `?` may be somebody's signature.
+pub(crate) fn shown(url: &str) -> String {
+    printable(url.split(['?', '#']).next().unwrap_or_default(), 1024)
+}
+
 /// Whether a URL is encrypted, and its host and port.
 pub(crate) fn origin(url: &str) -> Result<(bool, String), RegistryError> {
-    let wrong = || RegistryError::Address(printable(url, 256));
+    let wrong = || RegistryError::Address(shown(url));
     let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     match (scheme, host.is_empty() || host.contains('@')) {
@@ -37,6 +42,13 @@ pub(crate) fn resolve(from: &str, target: &str) -> Result<String, RegistryError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signatures_are_not_shown() {
+        assert_eq!(shown("https://a.org/b?X-Signature=secret"), "https://a.org/b");
+        let error = resolve("https://a.org/b", "ftp://c/d?secret").unwrap_err();
+        assert_eq!(error.to_string(), "ftp://c/d is no address of a registry");
+    }
 
     #[test]
     fn locations_are_resolved() {

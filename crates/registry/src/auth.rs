@@ -13,7 +13,7 @@ use serde::Deserialize;
 use ureq::http::header::CONTENT_TYPE;
 use ureq::http::{HeaderValue, Method};
 
-use crate::address::origin;
+use crate::address::{origin, shown};
 use crate::call::{Answer, Call, Payload, title};
 use crate::challenge::{Challenge, parse};
 use crate::error::RegistryError;
@@ -89,7 +89,7 @@ impl Auth {
         let Some(header) = self.header(http, rules, place, &way, scopes)? else {
             return match way {
                 Challenge::Basic => {
-                    let (method, url) = (title(&method), answer.url);
+                    let (method, url) = (title(&method), shown(&answer.url));
                     Err(RegistryError::NoCredentials { method, url })
                 }
                 Challenge::Bearer { .. } => Ok(answer),
@@ -162,7 +162,7 @@ impl Auth {
             return Ok(None);
         }
         let failed = |answer: Answer| {
-            let (url, status) = (answer.url, answer.response.status().as_u16());
+            let (url, status) = (shown(&answer.url), answer.response.status().as_u16());
             RegistryError::LoginFailed { url, status }
         };
         let way = wanted(&answer).filter(|_| answer.status() == 401 && !answer.elsewhere);

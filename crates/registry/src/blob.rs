@@ -8,6 +8,7 @@ use ureq::BodyReader;
 use ureq::http::Method;
 use ureq::http::header::RANGE;
 
+use crate::address::shown;
 use crate::call::Call;
 use crate::client::{Repository, Target};
 use crate::error::RegistryError;
@@ -87,7 +88,7 @@ impl BlobReader<'_> {
             call = call.header(RANGE, format!("bytes={}-{}", self.at, self.bytes - 1));
         }
         let answer = self.repository.checked(place, call)?;
-        let url = answer.url.clone();
+        let url = shown(&answer.url);
         let is_part = answer.status() == 206;
         if is_part {
             let range = answer.header("content-range").unwrap_or_default().to_owned();

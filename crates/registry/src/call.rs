@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ureq::Body;
 use ureq::http::{HeaderName, Method, Response, StatusCode};
 
+use crate::address::shown;
 use crate::error::{ApiError, RegistryError};
 
 /// What a registry says of an error is at most this long.
@@ -76,7 +77,7 @@ impl Answer {
 
     /// The whole body, which may be so long and no longer.
     pub(crate) fn bytes(self, what: &'static str, limit: u64) -> Result<Vec<u8>, RegistryError> {
-        let (url, until) = (self.url, Instant::now() + self.patience);
+        let (url, until) = (shown(&self.url), Instant::now() + self.patience);
         let failed = |url, error: io::Error| RegistryError::Transport {
             method: "Get",
             url,
@@ -103,7 +104,7 @@ impl Answer {
 
     /// The error that an answer without success is.
     pub(crate) fn into_error(self, method: &Method) -> RegistryError {
-        let (status, url, method) = (self.status().as_u16(), self.url.clone(), title(method));
+        let (status, url, method) = (self.status().as_u16(), shown(&self.url), title(method));
         let bytes = self.bytes("an error", ERROR_BYTES).unwrap_or_default();
         let errors = api_errors(&bytes);
         match (errors.is_empty(), status) {

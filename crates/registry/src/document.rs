@@ -4,6 +4,7 @@ use spec::{Digest, MediaType};
 use ureq::http::header::{ACCEPT, CONTENT_TYPE};
 use ureq::http::{HeaderName, Method};
 
+use crate::address::shown;
 use crate::call::{Answer, Call, Payload};
 use crate::client::{Repository, Target};
 use crate::error::RegistryError;
@@ -47,7 +48,7 @@ impl Repository<'_> {
     pub fn document(&self, target: &Target) -> Result<RemoteDocument, RegistryError> {
         self.somewhere(target, |place| {
             let answer = self.ask(place, Method::GET, target)?;
-            let (url, media_type) = (answer.url.clone(), media_type(&answer));
+            let (url, media_type) = (shown(&answer.url), media_type(&answer));
             let named = digest_of(&answer)?;
             let bytes = answer.bytes("a manifest", self.client.http.limits.document_bytes)?;
             let wanted = match (target, named) {
@@ -98,7 +99,7 @@ impl Repository<'_> {
         let mine = Digest::of(bytes);
         match digest_of(&answer)? {
             Some(got) if got.algorithm() == mine.algorithm() && got != mine => {
-                Err(RegistryError::WrongDigest { url: answer.url, wanted: mine, got })
+                Err(RegistryError::WrongDigest { url: shown(&answer.url), wanted: mine, got })
             }
             _ => Ok(mine),
         }
@@ -145,7 +146,7 @@ fn digest_of(answer: &Answer) -> Result<Option<Digest>, RegistryError> {
     let Some(text) = answer.header(DIGEST.as_str()) else { return Ok(None) };
     text.parse().map(Some).map_err(|_| {
         let why = "its digest in the header is none".to_owned();
-        RegistryError::Malformed { url: answer.url.clone(), why }
+        RegistryError::Malformed { url: shown(&answer.url), why }
     })
 }
 

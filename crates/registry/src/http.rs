@@ -11,7 +11,7 @@ use ureq::http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER, WARNING};
 use ureq::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use ureq::{Agent, Body, SendBody};
 
-use crate::address::{origin, resolve};
+use crate::address::{origin, resolve, shown};
 use crate::call::{Answer, Call, Payload, printable, title};
 use crate::client::Limits;
 use crate::error::RegistryError;
@@ -149,11 +149,11 @@ impl Http {
             }
             if answer.url.starts_with("https:") && url.starts_with("http:") {
                 let why = "a redirect leads from HTTPS to plain HTTP".to_owned();
-                return Err(RegistryError::Malformed { url: answer.url, why });
+                return Err(RegistryError::Malformed { url: shown(&answer.url), why });
             }
             call = Call { url, ..again };
         }
-        Err(RegistryError::Redirects { method: title(&method), url: first })
+        Err(RegistryError::Redirects { method: title(&method), url: shown(&first) })
     }
 
     /// A host that a redirect leads to: it is nobody's mirror and gets nobody's headers.
@@ -178,7 +178,7 @@ impl Http {
         let Call { method, url, headers, payload } = call;
         let (verb, is_plain) = (title(&method), url.starts_with("http:"));
         let agent = self.agent(place, !is_plain)?;
-        let uri: Uri = url.parse().map_err(|_| RegistryError::Address(url.clone()))?;
+        let uri: Uri = url.parse().map_err(|_| RegistryError::Address(shown(&url)))?;
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in &headers {
             request = request.header(name, value);
@@ -189,7 +189,7 @@ impl Http {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let wrong = |_| RegistryError::Address(url.clone());
+        let wrong = |_| RegistryError::Address(shown(&url));
         let result = match payload {
             Payload::Nothing => agent.run(request.body(()).map_err(wrong)?),
             Payload::Bytes(bytes) => agent.run(request.body(bytes).map_err(wrong)?),
@@ -201,8 +201,8 @@ impl Http {
             }
         };
         let response = result.map_err(|source| match speaks_plainly(&source) {
-            true => RegistryError::PlainServer { method: verb, url: url.clone() },
-            false => RegistryError::Transport { method: verb, url: url.clone(), source },
+            true => RegistryError::PlainServer { method: verb, url: shown(&url) },
+            false => RegistryError::Transport { method: verb, url: shown(&url), source },
         })?;
         self.listen(response.headers());
         Ok(response)
