@@ -28,6 +28,9 @@ const GROUPS: [Group; 3] = [
             "skopeo",
             "tar",
             "umoci",
+            // A registry, and certificates for it.
+            "docker-registry",
+            "openssl",
             // Compressors, for fixtures.
             "bzip2",
             "gzip",

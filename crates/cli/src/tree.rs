@@ -1,6 +1,7 @@
 //! The tree of commands: docker's, and what is beyond it.
 
 mod create;
+mod registry;
 mod running;
 mod volumes;
 
@@ -70,7 +71,12 @@ pub(crate) static ROOT: Cmd = Command {
     about: "Container images in one program, without a daemon",
     flags: &[GLOBALS],
     sub: &[
+        &registry::PULL,
+        &registry::PUSH,
         &IMAGES,
+        &registry::LOGIN,
+        &registry::LOGOUT,
+        &registry::SEARCH,
         &VERSION,
         &INFO,
         &CONTAINER,
@@ -158,6 +164,8 @@ static IMAGE: Cmd = Command {
         &IMAGE_LS,
         &MOUNT,
         &IMAGE_PRUNE,
+        &registry::IMAGE_PULL,
+        &registry::IMAGE_PUSH,
         &IMAGE_RM,
         &IMAGE_SAVE,
         &IMAGE_TAG,

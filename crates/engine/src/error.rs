@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use image::archive::ArchiveError;
-use registry::FetchError;
+use registry::{FetchError, RegistryError, RegistryErrorKind};
 use spec::{ChangeError, ConfigError, ContainerId, ReferenceError};
 use store::{ErrorKind, StoreError};
 
@@ -84,6 +84,24 @@ pub enum EngineError {
     Change(#[from] ChangeError),
     #[error("invalid filter '{0}'")]
     Filter(String),
+    #[error(
+        "pull access denied for {name}, repository does not exist or may require 'docker login': {source}"
+    )]
+    PullDenied { name: String, source: RegistryError },
+    #[error("manifest for {name} not found: {source}")]
+    NoManifest { name: String, source: RegistryError },
+    #[error("repository {name} not found: {source}")]
+    NoRepository { name: String, source: RegistryError },
+    #[error("no matching manifest for {wanted} in the manifest list entries")]
+    NoMatchingManifest { wanted: String },
+    #[error("cannot pull {name}: {why}")]
+    NoImage { name: String, why: String },
+    #[error("tag does not exist: {0}")]
+    NoTag(String),
+    #[error("An image does not exist locally with the tag: {0}")]
+    NothingToPush(String),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     #[error("{0}")]
     Refused(String),
     #[error("{0}")]
@@ -125,6 +143,12 @@ impl EngineError {
             }
             E::ManyNames { .. } | E::Mounted { .. } | E::HasChildren { .. } => Kind::Conflict,
             E::NotMounted(_) => Kind::Conflict,
+            E::NoManifest { .. } | E::NoRepository { .. } | E::NoMatchingManifest { .. } => {
+                Kind::NotFound
+            }
+            E::NoTag(_) | E::NothingToPush(_) => Kind::NotFound,
+            E::NoImage { .. } => Kind::Corrupt,
+            E::PullDenied { source, .. } | E::Registry(source) => registry_kind(source),
             E::Reference { .. } | E::Ambiguous { .. } | E::TagWithDigest | E::Change(_) => {
                 Kind::InvalidInput
             }
@@ -167,6 +191,14 @@ impl EngineError {
                 | E::Change(_)
                 | E::Filter(_)
                 | E::Refused(_)
+                | E::PullDenied { .. }
+                | E::NoManifest { .. }
+                | E::NoRepository { .. }
+                | E::NoMatchingManifest { .. }
+                | E::NoImage { .. }
+                | E::NoTag(_)
+                | E::NothingToPush(_)
+                | E::Registry(_)
                 | E::OtherPlatform { .. }
                 | E::NoPlatform { .. }
         )
@@ -177,8 +209,10 @@ impl EngineError {
         use EngineError as E;
         match self {
             E::Store(error) => error.hint(),
+            E::Registry(error) => error.hint(),
+            E::PullDenied { .. } => Some("`mica login` first, or look at the name".to_owned()),
             E::NoSuchImage(_) | E::NoReference(_) => Some(
-                "`mica images` lists what is here; `mica load` and `mica import` bring more"
+                "`mica images` lists what is here; `mica pull`, `mica load` and `mica import` bring more"
                     .to_owned(),
             ),
             E::Ambiguous { .. } => Some("give more digits, or a name".to_owned()),
@@ -202,6 +236,16 @@ impl EngineError {
     ) -> impl FnOnce(io::Error) -> EngineError {
         let path = path.into();
         move |source| EngineError::Io { doing, path, source }
+    }
+}
+
+/// A registry's errors among all.
+fn registry_kind(error: &RegistryError) -> Kind {
+    match error.kind() {
+        RegistryErrorKind::NotFound => Kind::NotFound,
+        RegistryErrorKind::Corrupt => Kind::Corrupt,
+        RegistryErrorKind::Invalid => Kind::InvalidInput,
+        RegistryErrorKind::Denied | RegistryErrorKind::Unavailable => Kind::Other,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The verbs: import, load, save, tag, remove, look; what the rooms below do together.
+//! The verbs: import, load, save, pull, push, tag, remove, look; what the rooms below do together.
 //!
 //! Nothing here knows a terminal or a wire. A verb takes a request with named fields and returns
 //! what happened; long work reports to a [`Progress`].
@@ -14,9 +14,13 @@ mod import;
 mod inspect;
 mod list;
 mod load;
+mod login;
 mod look;
 mod manifest;
+mod pack;
 mod progress;
+mod pull;
+mod push;
 mod remove;
 mod save;
 mod settings;
@@ -38,12 +42,16 @@ pub use import::{Import, ImportSource};
 pub use inspect::inspect_image;
 pub use list::{ImageList, ImageRow, ListImages};
 pub use load::{Load, LoadSource, Loaded};
+pub use login::{LoggedIn, Login};
 pub use look::{DiffEntry, FileRow, ImageDiff, TreeRow, WhyRow};
 pub use manifest::ManifestDocument;
 pub use progress::{Item, Progress, Quiet};
+pub use pull::{PullImage, Pulled};
+pub use push::{PushImage, Pushed};
+pub use registry::{Client, Credential, Kept, SearchResult, Secret};
 pub use remove::{PruneImages, Pruned, RemoveImages, Removed};
 pub use save::{Called, Save, SaveTarget, Saved};
-pub use settings::{LogLevel, SettingFlags, Settings, SettingsError};
+pub use settings::{LogLevel, RegistrySettings, SettingFlags, Settings, SettingsError};
 pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Migrated, Usage, View,
 };

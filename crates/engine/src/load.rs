@@ -57,7 +57,22 @@ pub struct Loaded {
     pub displaced: Vec<(Reference, ImageId)>,
 }
 
-/// As many layers are unpacked at once.
+/// Somewhere layers come from.
+pub(crate) trait LayerSource: Sync {
+    /// As many layers are unpacked at once.
+    fn workers(&self) -> usize;
+
+    /// Reads a layer and checks it.
+    fn unpack(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        layer: &BundledLayer,
+        progress: &dyn Progress,
+    ) -> Result<Unpacked>;
+}
+
+/// As many layers of an archive are unpacked at once.
 const WORKERS: usize = 2;
 
 impl Engine {
@@ -80,7 +95,7 @@ impl Engine {
             images = called(images, word)?;
         }
         let made = self.unpack_all(&lease, &archive, &images, progress)?;
-        let loaded = self.publish(&lease, &images, made)?;
+        let loaded = self.publish(&lease, &images, made, &BTreeSet::new())?;
         for image in &loaded {
             let id = image.id.to_string();
             let name = image.names.first().map_or_else(|| id.clone(), Reference::familiar);
@@ -115,10 +130,10 @@ impl Engine {
     }
 
     /// Brings every layer of these images into the store, each once.
-    fn unpack_all(
+    pub(crate) fn unpack_all(
         &self,
         lease: &Lease,
-        archive: &Archive,
+        source: &dyn LayerSource,
         images: &[Bundled],
         progress: &dyn Progress,
     ) -> Result<Layers> {
@@ -138,14 +153,14 @@ impl Engine {
         let queue = Mutex::new(wanted.iter());
         let (send, receive) = sync_channel::<(DiffId, Result<Unpacked>)>(0);
         std::thread::scope(|scope| {
-            for _ in 0..WORKERS.min(wanted.len()) {
+            for _ in 0..source.workers().min(wanted.len()) {
                 let (send, queue) = (send.clone(), &queue);
                 scope.spawn(move || {
                     loop {
                         let next =
                             queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
                         let Some(layer) = next else { return };
-                        let unpacked = self.unpack(lease, archive, layer, progress);
+                        let unpacked = source.unpack(&self.store, lease, layer, progress);
                         if send.send((layer.diff, unpacked)).is_err() {
                             return;
                         }
@@ -179,29 +194,6 @@ impl Engine {
         Ok(())
     }
 
-    fn unpack(
-        &self,
-        lease: &Lease,
-        archive: &Archive,
-        layer: &BundledLayer,
-        progress: &dyn Progress,
-    ) -> Result<Unpacked> {
-        let expected =
-            Expected { blob: layer.blob, blob_bytes: layer.bytes, diff: Some(layer.diff) };
-        if let Archive::Passed(archive) = archive
-            && let Some(unpacked) = archive.take(&layer.part)
-        {
-            return Ok(self.store.confirm_layer(lease, unpacked?, expected)?);
-        }
-        let missing = || ArchiveError::Missing { name: layer.part.clone() };
-        let part = archive.bundle().open(&layer.part)?.ok_or_else(missing)?;
-        let item = progress.begin(&layer.diff.0.short(), "Loading layer", Some(part.bytes));
-        let mut reader = Reported { inner: part.reader, item };
-        let unpacked = self.store.unpack_layer(lease, &mut reader, expected)?;
-        reader.item.done();
-        Ok(unpacked)
-    }
-
     /// Puts one image's layers on each other, waiting for those that are still on their way.
     fn stack_up(
         &self,
@@ -232,7 +224,13 @@ impl Engine {
     }
 
     /// Makes the images visible, all at once.
-    fn publish(&self, lease: &Lease, images: &[Bundled], layers: Layers) -> Result<Vec<Loaded>> {
+    pub(crate) fn publish(
+        &self,
+        lease: &Lease,
+        images: &[Bundled],
+        layers: Layers,
+        repo_digests: &BTreeSet<String>,
+    ) -> Result<Vec<Loaded>> {
         let now = Timestamp::now();
         let mut records = Vec::new();
         let mut indexes = Vec::new();
@@ -248,7 +246,7 @@ impl Engine {
                 layers: sizes,
                 platform: image.platform(),
                 manifest,
-                repo_digests: Default::default(),
+                repo_digests: repo_digests.clone(),
                 parent: None,
             };
             records.push((id, record));
@@ -306,6 +304,35 @@ impl Archive {
     }
 }
 
+impl LayerSource for Archive {
+    fn workers(&self) -> usize {
+        WORKERS
+    }
+
+    fn unpack(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        layer: &BundledLayer,
+        progress: &dyn Progress,
+    ) -> Result<Unpacked> {
+        let expected =
+            Expected { blob: layer.blob, blob_bytes: layer.bytes, diff: Some(layer.diff) };
+        if let Archive::Passed(archive) = self
+            && let Some(unpacked) = archive.take(&layer.part)
+        {
+            return Ok(store.confirm_layer(lease, unpacked?, expected)?);
+        }
+        let missing = || ArchiveError::Missing { name: layer.part.clone() };
+        let part = self.bundle().open(&layer.part)?.ok_or_else(missing)?;
+        let item = progress.begin(&layer.diff.0.short(), "Loading layer", Some(part.bytes));
+        let mut reader = Reported { inner: part.reader, item };
+        let unpacked = store.unpack_layer(lease, &mut reader, expected)?;
+        reader.item.done();
+        Ok(unpacked)
+    }
+}
+
 /// Whether a layer can go on another stack: one of its forms is here.
 pub(crate) fn is_usable(store: &Store, layer: &LayerRecord) -> bool {
     let blob = layer.blob.as_ref().is_some_and(|blob| store.has_blob(&blob.digest));
@@ -340,7 +367,7 @@ fn merge(known: Option<ImageRecord>, new: ImageRecord) -> ImageRecord {
     ImageRecord {
         tagged: new.tagged.or(known.tagged),
         manifest: known.manifest.or(new.manifest),
-        repo_digests: known.repo_digests,
+        repo_digests: known.repo_digests.into_iter().chain(new.repo_digests).collect(),
         parent: known.parent,
         ..new
     }

@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// Protects everything that these images need.
-    fn protect(&self, lease: &Lease, chosen: Chosen) -> Result<Chosen> {
+    pub(crate) fn protect(&self, lease: &Lease, chosen: Chosen) -> Result<Chosen> {
         let images = self.store.images()?.images;
         for (id, _) in &chosen {
             lease.protect_blob(&id.0)?;
@@ -138,7 +138,7 @@ impl Engine {
 
     /// A layer as it is kept: its compressed blob, if that is of a kind that images have, else its
     /// plain tar.
-    fn layer_descriptor(&self, layer: &LayerRecord) -> Descriptor {
+    pub(crate) fn layer_descriptor(&self, layer: &LayerRecord) -> Descriptor {
         let blob = layer.blob.as_ref().filter(|blob| self.store.has_blob(&blob.digest));
         let typed = blob.and_then(|blob| Some((blob, self.blob_type(&blob.digest)?)));
         match typed {
@@ -226,7 +226,7 @@ impl Engine {
 }
 
 /// Images with the names that they were meant by.
-type Chosen = Vec<(ImageId, Vec<Reference>)>;
+pub(crate) type Chosen = Vec<(ImageId, Vec<Reference>)>;
 
 /// The images meant, in the order in which they were named, each with the names it was meant by.
 fn select(tables: &Tables, save: &Save) -> Result<Chosen> {

@@ -9,6 +9,9 @@ use serde::Deserialize;
 use store::DriverKind;
 
 mod file;
+mod registry;
+
+pub use registry::RegistrySettings;
 
 use file::{LimitsTable, read_file};
 
@@ -25,6 +28,8 @@ pub struct Settings {
     pub log_level: LogLevel,
     /// What a layer may be: `[limits]`.
     pub limits: LayerLimits,
+    /// Which registries are asked how, and who asks.
+    pub registry: RegistrySettings,
 }
 
 /// How much is told about what is done.
@@ -108,7 +113,8 @@ impl Settings {
         let data_root = absolute(&data_root)?;
         let run_root = absolute(&run_root)?;
         let limits = limits(&file.limits)?;
-        Ok(Settings { data_root, run_root, storage_driver, log_level, limits })
+        let registry = RegistrySettings::gather(file.registries, environment);
+        Ok(Settings { data_root, run_root, storage_driver, log_level, limits, registry })
     }
 
     /// Whether this is the store that everybody on the host uses.

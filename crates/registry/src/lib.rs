@@ -1,5 +1,35 @@
-//! What comes over the network: files by URL. The distribution protocol will live here too.
+//! What comes over the network: images by the distribution protocol, files by URL.
+//!
+//! A [`Client`] knows which hosts are asked for a name ([`Rules`]), who asks ([`Credentials`]), and
+//! how long to wait ([`Limits`]). A [`Repository`] reads and writes documents and blobs. Nothing here
+//! knows where images are kept.
 
+mod address;
+mod auth;
+mod blob;
+mod call;
+mod challenge;
+mod client;
+mod credentials;
+mod document;
+mod error;
 mod fetch;
+mod http;
+mod list;
+mod proxy;
+mod rules;
+mod secret;
+mod tls;
+mod upload;
 
+pub use blob::BlobReader;
+pub use client::{Access, Client, ClientSettings, Limits, Repository, Target};
+pub use credentials::{CredentialStore, Kept, StoreSettings};
+pub use document::{RemoteDocument, RemoteHead};
+pub use error::{ApiError, CredentialError, RegistryError, RegistryErrorKind};
 pub use fetch::{FetchError, Fetched, fetch};
+pub use list::SearchResult;
+pub use proxy::Proxies;
+pub use rules::{Mirror, Rule, Rules, Serves, read_registries_conf, server_key};
+pub use secret::{Anonymous, Credential, Credentials, Secret};
+pub use upload::{Begun, OpenAt, Sent, Upload};

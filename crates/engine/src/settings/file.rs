@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use registry::Rule;
 use serde::Deserialize;
 
 use super::{SettingsError, folder_of, sys_is_root};
@@ -16,6 +17,28 @@ pub(super) struct SettingsFile {
     pub(super) storage_driver: Option<String>,
     pub(super) log_level: Option<String>,
     pub(super) limits: LimitsTable,
+    pub(super) registries: RegistriesTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RegistriesTable {
+    pub(super) insecure: Vec<String>,
+    pub(super) credentials: CredentialsKept,
+    pub(super) registries_conf: Option<PathBuf>,
+    pub(super) host_folders: Option<Vec<PathBuf>>,
+    #[serde(skip)]
+    pub(super) file: PathBuf,
+    pub(super) rules: Vec<Rule>,
+}
+
+/// How a login is written down where no helper takes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum CredentialsKept {
+    #[default]
+    Encrypted,
+    Plain,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,8 +71,11 @@ pub(super) fn read_file(
         }
         other => other.map_err(|source| SettingsError::Read { path: path.clone(), source })?,
     };
-    toml::from_str(&text)
-        .map_err(|error| SettingsError::Malformed { path, why: with_advice(error.message()) })
+    let mut file: SettingsFile = toml::from_str(&text).map_err(|error| {
+        SettingsError::Malformed { path: path.clone(), why: with_advice(error.message()) }
+    })?;
+    file.registries.file = path;
+    Ok(file)
 }
 
 /// A parser's message, with the key that was probably meant where it names one that is none.
@@ -99,7 +125,8 @@ mod tests {
         let document = include_str!("../../../../docs/settings.md");
         let (top, limits) = (keys("nope = 1"), keys("[limits]\nnope = 1"));
         assert!(top.len() >= 5 && limits.len() >= 4, "{top:?} {limits:?}");
-        for key in top.iter().filter(|key| *key != "limits") {
+        let tables = ["limits", "registries"];
+        for key in top.iter().filter(|key| !tables.contains(&key.as_str())) {
             assert!(document.contains(&format!("\n{key} = ")), "{key} in the example");
             assert!(document.contains(&format!("`{key}`")), "{key} in the table");
         }
@@ -107,6 +134,14 @@ mod tests {
             assert!(document.contains(&format!("\n{key} = ")), "{key} in the example");
             assert!(document.contains(&format!("| `limits.{key}` |")), "{key} in the table");
         }
-        assert!(document.contains("\n[limits]\n"));
+        for key in keys("[registries]\nnope = 1").iter().filter(|key| *key != "rules") {
+            assert!(document.contains(&format!("\n{key} = ")), "{key} in the example");
+            assert!(document.contains(&format!("| `registries.{key}` |")), "{key} in the table");
+        }
+        for key in keys("[[registries.rules]]\nnope = 1") {
+            assert!(document.contains(&format!("\n{key} = ")), "{key} in the example");
+            assert!(document.contains(&format!("| `{key}` |")), "{key} in the table");
+        }
+        assert!(document.contains("\n[limits]\n") && document.contains("\n[registries]\n"));
     }
 }

@@ -9,6 +9,13 @@ use crate::support::Mica;
 /// Commands that docker has too, with docker's flags that have no meaning here yet.
 const COMMANDS: &[(&str, &[&str])] = &[
     ("images", &[]),
+    ("pull", &[]),
+    ("image pull", &[]),
+    ("push", &[]),
+    ("image push", &[]),
+    ("login", &[]),
+    ("logout", &[]),
+    ("search", &[]),
     ("image ls", &[]),
     ("import", &[]),
     ("image import", &[]),

@@ -1,0 +1,145 @@
+//! `mica login` and `mica logout`.
+
+use std::io::{self, BufRead, IsTerminal, Read};
+
+use engine::{Credential, EngineError, Kept, Login, Secret};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+use crate::ui::Ui;
+
+const INSECURE: &str = "WARNING! Using --password via the CLI is insecure. Use --password-stdin.";
+const NO_TERMINAL: &str = "Error: Cannot perform an interactive login from a non TTY device";
+/// No honest password is longer.
+const PASSWORD_BYTES: u64 = 1 << 20;
+
+pub(crate) fn login(context: &Context) -> Outcome {
+    let (matches, ui) = (context.matches(), &context.ui);
+    let given = |name: &str| matches.string(name).filter(|text| !text.is_empty());
+    let server = context.names().first().map(String::as_str);
+    let mut password = given("password").map(Secret::new);
+    if matches.flag("password-stdin") {
+        if password.is_some() {
+            return Err(Failure::new(
+                "conflicting options: cannot specify both --password and --password-stdin",
+            ));
+        }
+        if given("username").is_none() {
+            let text = "the --password-stdin option requires --username to be set";
+            return Err(Failure::new(text));
+        }
+        password = Some(from_stdin()?).filter(|password| !password.expose().is_empty());
+    } else if password.is_some() {
+        ui.warn(INSECURE);
+    }
+    let settings = context.settings()?.registry;
+    let known = match given("username") {
+        Some(_) => None,
+        None => settings.known(server)?,
+    };
+    // Who is known already need not say it again.
+    let known = match (&password, known) {
+        (None, Some(Credential::Password { user, password })) => Some((user, password)),
+        _ => None,
+    };
+    let known_again = known.is_some();
+    if known_again {
+        ui.line("Authenticating with existing credentials...");
+    }
+    let (user, password) = match known {
+        Some(known) => known,
+        None => ask(ui, given("username"), password)?,
+    };
+    let login = Login { server: server.map(str::to_owned), user, password };
+    let kept = settings.login(&login)?.kept;
+    if let (Kept::Plain(path), false) = (&kept, known_again) {
+        ui.warn(&format!(
+            "\nWARNING! Your credentials are stored unencrypted in '{}'.\nConfigure a credential helper to remove this warning. See\nhttps://docs.docker.com/go/credential-store/\n",
+            path.display()
+        ));
+    }
+    ui.line("Login Succeeded");
+    Ok(0)
+}
+
+pub(crate) fn logout(context: &Context) -> Outcome {
+    let server = context.names().first().map(String::as_str);
+    let shown = server.unwrap_or("https://index.docker.io/v1/");
+    context.ui.line(&format!("Removing login credentials for {shown}"));
+    let settings = context.settings()?.registry;
+    let forgotten = settings.logout(server);
+    forgotten.map_err(|error| Failure::from(EngineError::Registry(error.into())))?;
+    Ok(0)
+}
+
+/// A password from a pipe, less the line's end.
+fn from_stdin() -> Result<Secret, Failure> {
+    let mut text = String::new();
+    let read = io::stdin().lock().take(PASSWORD_BYTES).read_to_string(&mut text);
+    read.map_err(|error| Failure::new(format!("error: cannot read standard input: {error}")))?;
+    let text = Secret::new(text);
+    Ok(Secret::new(text.expose().trim_end_matches(['\n', '\r'])))
+}
+
+/// Asks a person for what is missing.
+fn ask(ui: &Ui, user: Option<&str>, password: Option<Secret>) -> Result<(String, Secret), Failure> {
+    let is_complete = user.is_some() && password.is_some();
+    if !is_complete && !io::stdin().is_terminal() {
+        return Err(Failure::new(NO_TERMINAL));
+    }
+    let user = match user {
+        Some(user) => user.to_owned(),
+        None => {
+            ui.print("Username: ");
+            flush();
+            line()?.expose().trim().to_owned()
+        }
+    };
+    if user.is_empty() {
+        return Err(Failure::new("username is empty"));
+    }
+    let password = match password {
+        Some(password) => password,
+        None => {
+            ui.print("Password: ");
+            flush();
+            let password = unseen(line);
+            ui.line("");
+            password?
+        }
+    };
+    match password.expose().is_empty() {
+        true => Err(Failure::new("password is empty")),
+        false => Ok((user, password)),
+    }
+}
+
+fn flush() {
+    // A prompt that cannot be shown is no reason to stop.
+    let _ = io::Write::flush(&mut io::stdout());
+}
+
+fn line() -> Result<Secret, Failure> {
+    let mut text = String::new();
+    let read = io::stdin().lock().take(PASSWORD_BYTES).read_line(&mut text);
+    read.map_err(|error| Failure::new(format!("error: cannot read standard input: {error}")))?;
+    let text = Secret::new(text);
+    Ok(Secret::new(text.expose().trim_end_matches(['\n', '\r'])))
+}
+
+/// Reads while the terminal shows nothing of what is typed.
+fn unseen<T>(read: impl FnOnce() -> T) -> T {
+    let stdin = io::stdin();
+    let before = tcgetattr(&stdin);
+    if let Ok(before) = &before {
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        let _ = tcsetattr(&stdin, OptionalActions::Flush, &silent);
+    }
+    let result = read();
+    if let Ok(before) = &before {
+        let _ = tcsetattr(&stdin, OptionalActions::Now, before);
+    }
+    result
+}

@@ -1,0 +1,40 @@
+//! `mica push`.
+
+use engine::{PushImage, Pushed};
+
+use super::{platform, pull::reference, transfer::Transfer};
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    let (matches, ui) = (context.matches(), &context.ui);
+    let (all_tags, quiet) = (matches.flag("all-tags"), matches.flag("quiet"));
+    let name = reference(&context.names()[0])?;
+    if all_tags && name.tag().is_some() {
+        return Err(Failure::new("tag can't be used with --all-tags/-a"));
+    }
+    if name.digest().is_some() {
+        return Err(Failure::new("cannot push a digest reference"));
+    }
+    if name.tag().is_none() && !all_tags && !quiet {
+        ui.line("Using default tag: latest");
+    }
+    let name = if all_tags { name } else { name.with_default_tag() };
+    let push = PushImage { name: name.clone(), all_tags, platform: platform(context)? };
+    let engine = context.engine()?;
+    let client = engine.settings().client()?;
+    if !quiet {
+        ui.line(&format!("The push refers to repository [{}]", name.name()));
+    }
+    let mut tell = |pushed: &Pushed| {
+        if !quiet {
+            let Pushed { tag, digest, bytes } = pushed;
+            ui.line(&format!("{tag}: digest: {digest} size: {bytes}"));
+        }
+    };
+    engine.push(&client, &push, &Transfer::new(ui, quiet), &mut tell)?;
+    if quiet {
+        ui.line(&name.to_string());
+    }
+    Ok(0)
+}

@@ -1,0 +1,94 @@
+//! `pull`, `push`, `login`, `logout` and `search`.
+
+use super::{Cmd, NO_TRUNC, name_and_value};
+use crate::args::{Arity, Command, Complete, Flag};
+use crate::commands as run;
+
+const DO_PULL: Cmd = Command {
+    name: "pull",
+    also: &["image pull", "pull"],
+    usage: "[OPTIONS] NAME[:TAG|@DIGEST]",
+    about: "Download an image from a registry",
+    examples: "  mica pull debian:12\n  mica pull --platform linux/arm64 localhost:5000/app",
+    args: Arity::Exact(1),
+    flags: &[&[
+        Flag::bool("all-tags", "Download all tagged images in the repository").short('a'),
+        Flag::bool("disable-content-trust", "Skip image verification").default_value("true"),
+        Flag::string("platform", "Set platform if server is multi-platform capable"),
+        Flag::bool("quiet", "Suppress verbose output").short('q'),
+    ]],
+    complete: &[Complete::Images],
+    action: Some(run::pull::run),
+    ..Command::BLANK
+};
+pub(super) static PULL: Cmd = Command { common: true, ..DO_PULL };
+pub(super) static IMAGE_PULL: Cmd = DO_PULL;
+
+const DO_PUSH: Cmd = Command {
+    name: "push",
+    also: &["image push", "push"],
+    usage: "[OPTIONS] NAME[:TAG]",
+    about: "Upload an image to a registry",
+    examples: "  mica tag app localhost:5000/app:1.0\n  mica push localhost:5000/app:1.0",
+    args: Arity::Exact(1),
+    flags: &[&[
+        Flag::bool("all-tags", "Push all tags of an image to the repository").short('a'),
+        Flag::bool("disable-content-trust", "Skip image signing").default_value("true"),
+        Flag::string(
+            "platform",
+            "Push a platform-specific manifest as a single-platform image to the registry.\nImage index won't be pushed, meaning that other manifests, including attestations won't be preserved.\n'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",
+        ),
+        Flag::bool("quiet", "Suppress verbose output").short('q'),
+    ]],
+    complete: &[Complete::Images],
+    action: Some(run::push::run),
+    ..Command::BLANK
+};
+pub(super) static PUSH: Cmd = Command { common: true, ..DO_PUSH };
+pub(super) static IMAGE_PUSH: Cmd = DO_PUSH;
+
+pub(super) static LOGIN: Cmd = Command {
+    name: "login",
+    usage: "[OPTIONS] [SERVER]",
+    about: "Authenticate to a registry",
+    common: true,
+    examples: "  mica login localhost:5000\n  mica login -u me --password-stdin quay.io < token",
+    args: Arity::AtMost(1),
+    flags: &[&[
+        Flag::string("password", "Password or Personal Access Token (PAT)").short('p'),
+        Flag::bool("password-stdin", "Take the Password or Personal Access Token (PAT) from stdin"),
+        Flag::string("username", "Username").short('u'),
+    ]],
+    action: Some(run::login::login),
+    ..Command::BLANK
+};
+
+pub(super) static LOGOUT: Cmd = Command {
+    name: "logout",
+    usage: "[SERVER]",
+    about: "Log out from a registry",
+    common: true,
+    args: Arity::AtMost(1),
+    action: Some(run::login::logout),
+    ..Command::BLANK
+};
+
+pub(super) static SEARCH: Cmd = Command {
+    name: "search",
+    usage: "[OPTIONS] TERM",
+    about: "Search Docker Hub for images",
+    common: true,
+    examples: "  mica search debian\n  mica search --filter is-official=true debian",
+    args: Arity::Exact(1),
+    flags: &[&[
+        Flag::list("filter", "Filter output based on conditions provided")
+            .short('f')
+            .value("filter")
+            .check(name_and_value),
+        Flag::string("format", "Pretty-print search using a Go template"),
+        Flag::int("limit", "Max number of search results"),
+        NO_TRUNC,
+    ]],
+    action: Some(run::search::run),
+    ..Command::BLANK
+};

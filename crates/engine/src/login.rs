@@ -1,0 +1,114 @@
+//! Who we are to registries: the client that asks as somebody, logging in and out.
+
+use std::sync::Arc;
+
+use registry::{
+    Client, ClientSettings, Credential, CredentialError, CredentialStore, Credentials, Kept,
+    Limits, RegistryError, Rules, Secret, read_registries_conf, server_key,
+};
+
+use crate::error::Result;
+use crate::settings::{RegistrySettings, Settings};
+use crate::system::VERSION;
+
+/// A request to log in.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The registry, as it was named: a host, an address, or nothing for the Hub.
+    pub server: Option<String>,
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedIn {
+    /// Where it was written down.
+    pub kept: Kept,
+}
+
+/// The Hub's host as docker's configuration names it.
+const HUB: &str = "docker.io";
+
+impl Settings {
+    /// A client for registries, which has talked to nobody yet.
+    pub fn client(&self) -> Result<Client> {
+        self.registry.client(None)
+    }
+}
+
+impl RegistrySettings {
+    fn client(&self, credentials: Option<Arc<dyn Credentials>>) -> Result<Client> {
+        let (file, folders) = &self.registries_conf;
+        let rules = Rules {
+            own: self.rules.clone(),
+            containers: read_registries_conf(file, folders)?,
+            host_folders: self.host_folders.clone(),
+            insecure: self.insecure.clone(),
+        };
+        Ok(Client::new(ClientSettings {
+            rules,
+            certificates: self.host_folders.clone(),
+            authorities: self.authorities.clone(),
+            proxies: self.proxies.clone(),
+            limits: Limits::default(),
+            credentials: credentials.unwrap_or_else(|| Arc::new(self.store())),
+            user_agent: format!("mica/{VERSION}"),
+        }))
+    }
+
+    fn store(&self) -> CredentialStore {
+        CredentialStore::new(self.credentials.clone())
+    }
+
+    /// What is known of a server already.
+    pub fn known(&self, server: Option<&str>) -> Result<Option<Credential>> {
+        Ok(self.store().find(server_key(host(server))).map_err(RegistryError::from)?)
+    }
+
+    /// Tries a name and a password at a registry, and keeps them if they are right.
+    pub fn login(&self, login: &Login) -> Result<LoggedIn> {
+        let host = host(login.server.as_deref());
+        let Login { user, password, .. } = login.clone();
+        let credential = Credential::Password { user: user.clone(), password };
+        let refresh = self.client(None)?.login(host, &credential)?;
+        let credential = match refresh {
+            Some(token) => Credential::IdentityToken { user, token },
+            None => credential,
+        };
+        let kept =
+            self.store().store(server_key(host), &credential).map_err(RegistryError::from)?;
+        Ok(LoggedIn { kept })
+    }
+
+    /// Forgets who we are to a registry. Says whether that was known.
+    pub fn logout(&self, server: Option<&str>) -> Result<bool, CredentialError> {
+        self.store().erase(server_key(host(server)))
+    }
+}
+
+/// The host of a server, which may be written as an address.
+fn host(server: Option<&str>) -> &str {
+    let server = server.unwrap_or(HUB);
+    let bare = server.strip_prefix("https://").or_else(|| server.strip_prefix("http://"));
+    let host = bare.unwrap_or(server).split('/').next().unwrap_or_default();
+    match host {
+        "index.docker.io" | "registry-1.docker.io" => HUB,
+        host => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host;
+
+    #[test]
+    fn servers_are_hosts() {
+        assert_eq!(host(None), "docker.io");
+        assert_eq!(host(Some("https://index.docker.io/v1/")), "docker.io");
+        assert_eq!(host(Some("localhost:5000")), "localhost:5000");
+        assert_eq!(host(Some("http://a.org/v2/")), "a.org");
+    }
+}

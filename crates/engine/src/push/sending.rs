@@ -1,0 +1,258 @@
+//! One name on its way: layers side by side, the configuration, and the manifest last.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::Mutex;
+
+use registry::{Begun, RegistryError, Repository, Sent, Target};
+use spec::{
+    Compression, Descriptor, DiffId, Digest, Document, ImageId, Manifest, MediaType, Platform,
+    Reference,
+};
+use store::Tables;
+
+use super::elsewhere::Elsewhere;
+use super::{Labelled, Parcel, Part, Pushed};
+use crate::Engine;
+use crate::error::{EngineError, Result};
+use crate::pack::Packer;
+use crate::progress::{Progress, Reported};
+
+/// As many layers are sent at once.
+const WORKERS: usize = 3;
+/// A stream that was cut is sent again so often: it cannot go on where it ended.
+const ATTEMPTS: u32 = 3;
+
+/// What of a push is the same for all its names.
+pub(super) struct Sending<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) repository: &'a Repository<'a>,
+    pub(super) elsewhere: &'a Elsewhere,
+    pub(super) progress: &'a dyn Progress,
+}
+
+/// What a name stands for now, and the manifests of its images.
+pub(super) type Named = (Pushed, Vec<(ImageId, Labelled)>);
+
+impl Sending<'_> {
+    /// Sends all that stands behind a name, and then the name.
+    pub(super) fn name(
+        &self,
+        tables: &Tables,
+        name: &Reference,
+        platform: Option<&Platform>,
+    ) -> Result<Named> {
+        let full = name.to_string();
+        let record = tables.images.names.get(&full);
+        let record = record.ok_or_else(|| EngineError::NoTag(name.familiar()))?;
+        let index = match platform {
+            None => self.whole_index(tables, record)?,
+            Some(_) => None,
+        };
+        let chosen = match &index {
+            Some(_) => record.images().collect(),
+            None => vec![crate::find::find_for(&tables.images, &full, platform)?.id],
+        };
+        let tag = name.tag().unwrap_or("latest").to_owned();
+        let target = Target::Tag(tag.clone());
+        let mut done = Vec::new();
+        for id in chosen {
+            let missing = || EngineError::NoSuchImage(id.to_string());
+            let image = tables.images.images.get(&id).ok_or_else(missing)?;
+            let parcel = self.engine.parcel(tables, id, image)?;
+            let own_target = index.is_none().then_some(&target);
+            done.push((id, self.parcel(parcel, own_target)?));
+        }
+        let label = match index {
+            Some(index) => {
+                self.repository.put_document(&target, &index.media_type, &index.bytes)?;
+                index
+            }
+            None => {
+                let (_, Labelled { bytes, media_type }) = &done[0];
+                Labelled { bytes: bytes.clone(), media_type: media_type.clone() }
+            }
+        };
+        let bytes = label.bytes.len() as u64;
+        Ok((Pushed { tag, digest: Digest::of(&label.bytes), bytes }, done))
+    }
+
+    /// The index behind a name, if all that it names is here.
+    fn whole_index(&self, tables: &Tables, record: &store::NameRecord) -> Result<Option<Labelled>> {
+        let Some(index) = &record.index else { return Ok(None) };
+        let bytes = self.engine.store.read_document(&index.digest)?;
+        let Ok(Document::Index(document)) = Document::parse(&bytes) else { return Ok(None) };
+        let here: Vec<Digest> = record
+            .images()
+            .filter_map(|id| Some(tables.images.images.get(&id)?.manifest.as_ref()?.digest))
+            .collect();
+        let is_whole = document.manifests.iter().all(|entry| here.contains(&entry.digest));
+        let media_type = index.media_type.clone();
+        Ok(is_whole.then_some(Labelled { bytes, media_type }))
+    }
+
+    /// Sends an image, its manifest last: under the name, or under its digest alone.
+    fn parcel(&self, parcel: Parcel, target: Option<&Target>) -> Result<Labelled> {
+        for part in parcel.parts.iter().rev() {
+            self.progress.note(&format!("{}: Preparing", part.diff.0.short()));
+        }
+        if let Some((bytes, media_type)) = &parcel.manifest
+            && self.is_there(target, bytes)?
+        {
+            for part in &parcel.parts {
+                self.progress.note(&format!("{}: Layer already exists", part.diff.0.short()));
+            }
+            return Ok(Labelled { bytes: bytes.clone(), media_type: media_type.clone() });
+        }
+        let layers = self.layers(&parcel.parts)?;
+        let config = parcel.id.0;
+        if self.repository.blob_bytes(&config)?.is_none() {
+            let bytes = &parcel.config_bytes;
+            let open = |at: u64| Ok(Box::new(&bytes[at as usize..]) as Box<dyn Read>);
+            self.repository.put_blob(&config, bytes.len() as u64, None, &open)?;
+        }
+        let label = labelled(parcel, layers);
+        let by_digest = Target::Digest(Digest::of(&label.bytes));
+        let target = target.unwrap_or(&by_digest);
+        self.repository.put_document(target, &label.media_type, &label.bytes)?;
+        Ok(label)
+    }
+
+    /// Whether the registry has this very document there.
+    fn is_there(&self, target: Option<&Target>, bytes: &[u8]) -> Result<bool> {
+        let digest = Digest::of(bytes);
+        let by_digest = Target::Digest(digest);
+        let head = self.repository.head(target.unwrap_or(&by_digest))?;
+        Ok(head.is_some_and(|head| head.digest == Some(digest)))
+    }
+
+    /// Sends layers side by side, and says what the registry has for each.
+    fn layers(&self, parts: &[Part]) -> Result<Vec<Descriptor>> {
+        // The same layer twice in an image is sent once.
+        let mut unique: Vec<&Part> = Vec::new();
+        for part in parts {
+            if !unique.iter().any(|other| other.diff == part.diff) {
+                unique.push(part);
+            }
+        }
+        let queue = Mutex::new(unique.iter());
+        let sent: Mutex<BTreeMap<DiffId, Result<Descriptor>>> = Mutex::default();
+        let failed = || lock(&sent).values().any(Result::is_err);
+        std::thread::scope(|scope| {
+            for _ in 0..WORKERS.min(unique.len()) {
+                scope.spawn(|| {
+                    while !failed() {
+                        let Some(part) = lock(&queue).next() else { return };
+                        let result = self.layer(part);
+                        lock(&sent).insert(part.diff, result);
+                    }
+                });
+            }
+        });
+        let mut sent = sent.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let first = sent.iter().find(|(_, result)| result.is_err()).map(|(diff, _)| *diff);
+        if let Some(Err(error)) = first.and_then(|diff| sent.remove(&diff)) {
+            return Err(error);
+        }
+        let described = |part: &Part| sent.get(&part.diff)?.as_ref().ok().cloned();
+        Ok(parts.iter().filter_map(described).collect())
+    }
+
+    fn layer(&self, part: &Part) -> Result<Descriptor> {
+        let short = part.diff.0.short();
+        let candidates = part.known.iter().chain(self.elsewhere.forms(part));
+        for known in candidates {
+            if self.repository.blob_bytes(&known.digest)? == Some(known.size) {
+                self.progress.note(&format!("{short}: Layer already exists"));
+                return Ok(known.clone());
+            }
+            if let Some(from) = self.elsewhere.repository(&known.digest)
+                && let Begun::Mounted = self.repository.begin_upload(Some((&known.digest, from)))?
+            {
+                self.progress.note(&format!("{short}: Mounted from {from}"));
+                return Ok(known.clone());
+            }
+        }
+        let described = match (&part.known, part.tar_bytes) {
+            (Some(known), None) => {
+                self.blob(&short, known)?;
+                known.clone()
+            }
+            (_, bytes) => self.compressed(&short, part.diff, bytes.unwrap_or_default())?,
+        };
+        self.progress.note(&format!("{short}: Pushed"));
+        Ok(described)
+    }
+
+    /// Sends a blob as it is kept.
+    fn blob(&self, short: &str, known: &Descriptor) -> Result<Sent> {
+        let file = self.engine.store.open_blob(&known.digest)?;
+        let open = |at: u64| {
+            let mut file = file.try_clone()?;
+            file.seek(SeekFrom::Start(at))?;
+            let item = self.progress.begin(short, "Pushing", Some(known.size));
+            Ok(Box::new(Reported { inner: file.take(known.size - at), item }) as Box<dyn Read>)
+        };
+        Ok(self.repository.put_blob(&known.digest, known.size, None, &open)?)
+    }
+
+    /// Compresses a layer while it is sent.
+    fn compressed(&self, short: &str, diff: DiffId, bytes: u64) -> Result<Descriptor> {
+        let file = self.engine.store.open_blob(&diff.0)?;
+        let mut attempt = 1;
+        loop {
+            let item = self.progress.begin(short, "Pushing", Some(bytes));
+            let sent = Packer::run(&file, bytes, item, |packer| self.stream(packer));
+            match sent {
+                Err(RegistryError::Transport { .. }) if attempt < ATTEMPTS => attempt += 1,
+                Err(error) => return Err(error.into()),
+                Ok((digest, size)) => {
+                    return Ok(Descriptor::new(MediaType::DockerLayerGzip, digest, size));
+                }
+            }
+        }
+    }
+
+    fn stream(&self, packer: &mut Packer<'_>) -> Result<(Digest, u64), RegistryError> {
+        let Begun::Waiting(mut upload) = self.repository.begin_upload(None)? else {
+            let why = "a blob is there that nobody has named".to_owned();
+            return Err(RegistryError::Malformed { url: "blobs/uploads".to_owned(), why });
+        };
+        upload.stream(packer)?;
+        let (digest, size) = packer.finish();
+        upload.finish(&digest)?;
+        Ok((digest, size))
+    }
+}
+
+/// The manifest of what was sent: the one that the image came with, if that is what was sent; else
+/// one of docker's, or of OCI's where docker has no word for a layer.
+fn labelled(parcel: Parcel, layers: Vec<Descriptor>) -> Labelled {
+    if let Some((bytes, media_type)) = parcel.manifest
+        && let Ok(Document::Manifest(own)) = Document::parse(&bytes)
+        && own.layers.iter().map(|layer| layer.digest).eq(layers.iter().map(|layer| layer.digest))
+    {
+        return Labelled { bytes, media_type };
+    }
+    let is_zstd = |layer: &Descriptor| layer.media_type.compression() == Some(Compression::Zstd);
+    let is_oci = layers.iter().any(is_zstd);
+    let layers = layers.into_iter().map(|layer| {
+        let media_type = match (is_oci, layer.media_type.compression()) {
+            (true, Some(Compression::Zstd)) => MediaType::OciLayerZstd,
+            (true, Some(Compression::None)) => MediaType::OciLayer,
+            (true, _) => MediaType::OciLayerGzip,
+            (false, Some(Compression::None)) => MediaType::DockerLayer,
+            (false, _) => MediaType::DockerLayerGzip,
+        };
+        Descriptor::new(media_type, layer.digest, layer.size)
+    });
+    let config = if is_oci { MediaType::OciConfig } else { MediaType::DockerConfig };
+    let config = Descriptor::of(config, &parcel.config_bytes);
+    let manifest = Manifest::new(config, layers.collect());
+    let bytes = manifest.to_bytes();
+    Labelled { bytes, media_type: Document::Manifest(manifest).media_type() }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

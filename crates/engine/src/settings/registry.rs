@@ -1,0 +1,83 @@
+//! What is set about registries: by mica's file, by docker's, containers' and containerd's, and by
+//! the environment.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use registry::{Proxies, Rule, Secret, StoreSettings};
+
+use super::file::{CredentialsKept, RegistriesTable};
+use super::{folder_of, sys_is_root};
+
+/// How registries are reached.
+#[derive(Clone, Debug)]
+pub struct RegistrySettings {
+    /// Mica's own rules.
+    pub rules: Vec<Rule>,
+    /// Hosts and networks that need not prove who they are.
+    pub insecure: Vec<String>,
+    /// Containers' file, and the folders with pieces of it.
+    pub registries_conf: (PathBuf, Vec<PathBuf>),
+    /// Folders with a folder for each host: certificates, and containerd's `hosts.toml`.
+    pub host_folders: Vec<PathBuf>,
+    /// The authorities to trust instead of the system's.
+    pub authorities: Option<PathBuf>,
+    /// Where logins are.
+    pub credentials: StoreSettings,
+    /// The proxies.
+    pub proxies: Proxies,
+}
+
+impl RegistrySettings {
+    pub(super) fn gather(
+        table: RegistriesTable,
+        environment: &BTreeMap<String, String>,
+    ) -> RegistrySettings {
+        let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+        let place = table.file.display().to_string();
+        let rules = table.rules.into_iter().map(|rule| Rule { file: place.clone(), ..rule });
+        let config = folder_of(environment, "XDG_CONFIG_HOME", ".config");
+        let data = folder_of(environment, "XDG_DATA_HOME", ".local/share");
+        let home = environment.get("HOME").map_or("/", String::as_str);
+        let docker = variable("DOCKER_CONFIG").map(PathBuf::from);
+        let docker = docker.unwrap_or_else(|| Path::new(home).join(".docker"));
+        let named = table
+            .registries_conf
+            .or_else(|| variable("CONTAINERS_REGISTRIES_CONF").map(PathBuf::from));
+        let credentials = StoreSettings {
+            docker_config: docker.join("config.json"),
+            inline: variable("DOCKER_AUTH_CONFIG").map(Secret::new),
+            vault: config.join("mica/credentials.json"),
+            key: data.join("mica/credentials.key"),
+            plain: table.credentials == CredentialsKept::Plain,
+            path: variable("PATH").cloned(),
+        };
+        RegistrySettings {
+            rules: rules.collect(),
+            insecure: table.insecure,
+            registries_conf: named.map_or_else(|| containers(&config), |file| (file, Vec::new())),
+            host_folders: table.host_folders.unwrap_or_else(|| host_folders(&config)),
+            authorities: variable("SSL_CERT_FILE").map(PathBuf::from),
+            credentials,
+            proxies: Proxies::of(environment),
+        }
+    }
+}
+
+/// Containers' file: the user's own if there is one, else the system's; and the pieces beside it.
+fn containers(config: &Path) -> (PathBuf, Vec<PathBuf>) {
+    let system = Path::new("/etc/containers");
+    let own = config.join("containers");
+    let file = [own.join("registries.conf"), system.join("registries.conf")];
+    let file = file.into_iter().find(|file| file.exists());
+    let folders = [system, &own].map(|folder| folder.join("registries.conf.d")).to_vec();
+    (file.unwrap_or_else(|| system.join("registries.conf")), folders)
+}
+
+fn host_folders(config: &Path) -> Vec<PathBuf> {
+    let mut folders = vec!["/etc/docker/certs.d".into(), "/etc/containerd/certs.d".into()];
+    if !sys_is_root() {
+        folders.insert(0, config.join("docker/certs.d"));
+    }
+    folders
+}

@@ -1,0 +1,192 @@
+//! A blob as it arrives. A connection that is cut is made anew, and reading goes on from there.
+
+use std::io::{self, Read};
+use std::time::Instant;
+
+use spec::Digest;
+use ureq::BodyReader;
+use ureq::http::Method;
+use ureq::http::header::RANGE;
+
+use crate::address::shown;
+use crate::call::Call;
+use crate::client::{Repository, Target};
+use crate::error::RegistryError;
+use crate::rules::Place;
+
+/// A connection may be lost so often without a byte in between.
+const LOSSES: u32 = 5;
+
+/// A blob that is being read. Whoever reads it hashes it too: only its length is checked here.
+pub struct BlobReader<'a> {
+    repository: &'a Repository<'a>,
+    digest: Digest,
+    bytes: u64,
+    at: u64,
+    body: Option<BodyReader<'static>>,
+    /// Losses since something worth the name came, and where the last one was.
+    losses: u32,
+    lost_at: u64,
+    /// When the slowness of the stream was last looked at, and where it was then.
+    seen: (Instant, u64),
+}
+
+impl<'a> Repository<'a> {
+    /// A blob of so many bytes.
+    pub fn blob(&'a self, digest: Digest, bytes: u64) -> Result<BlobReader<'a>, RegistryError> {
+        let seen = (Instant::now(), 0);
+        let (at, body, losses, lost_at) = (0, None, 0, 0);
+        let mut reader =
+            BlobReader { repository: self, digest, bytes, at, body, losses, lost_at, seen };
+        if bytes > 0 {
+            reader.body = Some(reader.open()?);
+        }
+        Ok(reader)
+    }
+
+    /// A small blob, whole and checked.
+    pub fn small_blob(
+        &self,
+        digest: Digest,
+        bytes: u64,
+        limit: u64,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let url = || format!("{digest}");
+        if bytes > limit {
+            return Err(RegistryError::TooLarge { url: url(), what: "a configuration", limit });
+        }
+        let mut all = Vec::new();
+        let mut reader = self.blob(digest, bytes)?;
+        reader.read_to_end(&mut all).map_err(|error| unwrapped(error, url()))?;
+        let mut hasher = spec::Hasher::new(digest.algorithm());
+        hasher.update(&all);
+        match hasher.finish() {
+            got if got == digest => Ok(all),
+            got => Err(RegistryError::WrongDigest { url: url(), wanted: digest, got }),
+        }
+    }
+}
+
+/// The error of a registry that became one of input and output on its way.
+pub(crate) fn unwrapped(error: io::Error, url: String) -> RegistryError {
+    match error.downcast::<RegistryError>() {
+        Ok(error) => error,
+        Err(source) => RegistryError::Transport { method: "Get", url, source: source.into() },
+    }
+}
+
+impl BlobReader<'_> {
+    fn open(&self) -> Result<BodyReader<'static>, RegistryError> {
+        self.repository.somewhere(&Target::Digest(self.digest), |place| self.open_at(place))
+    }
+
+    /// Asks a place for what is still missing.
+    fn open_at(&self, place: &Place) -> Result<BodyReader<'static>, RegistryError> {
+        let url = self.repository.url(place, &format!("blobs/{}", self.digest))?;
+        let mut call = Call::new(Method::GET, url);
+        if self.at > 0 {
+            call = call.header(RANGE, format!("bytes={}-{}", self.at, self.bytes - 1));
+        }
+        let answer = self.repository.checked(place, call)?;
+        let url = shown(&answer.url);
+        let is_part = answer.status() == 206;
+        if is_part {
+            let range = answer.header("content-range").unwrap_or_default().to_owned();
+            let start = range.strip_prefix("bytes ").and_then(|rest| rest.split('-').next());
+            if start.and_then(|text| text.parse().ok()) != Some(self.at) {
+                let why = format!("asked from {}, the answer is {range:?}", self.at);
+                return Err(RegistryError::Malformed { url, why });
+            }
+        }
+        let expected = if is_part { self.bytes - self.at } else { self.bytes };
+        let length = answer.header("content-length").and_then(|text| text.parse::<u64>().ok());
+        if let Some(got) = length.filter(|length| *length != expected) {
+            return Err(RegistryError::WrongLength { url, wanted: expected, got });
+        }
+        let mut body = answer.response.into_body().into_reader();
+        if !is_part && self.at > 0 {
+            // It cannot give parts: what is here already comes again and is passed over.
+            let skipped = io::copy(&mut (&mut body).take(self.at), &mut io::sink());
+            skipped.map_err(|error| unwrapped(error, url))?;
+        }
+        Ok(body)
+    }
+
+    /// Takes what the connection has now.
+    fn pull(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut body = match self.body.take() {
+            Some(body) => body,
+            None => self.open().map_err(io::Error::other)?,
+        };
+        let left = usize::try_from(self.bytes - self.at).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let count = body.read(&mut buffer[..wanted])?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.at += count as u64;
+        self.check_end(&mut body)?;
+        self.check_pace()?;
+        self.body = Some(body);
+        Ok(count)
+    }
+
+    /// A blob that goes on after its end is not the one that was meant.
+    fn check_end(&self, body: &mut BodyReader<'static>) -> io::Result<()> {
+        if self.at < self.bytes || body.read(&mut [0])? == 0 {
+            return Ok(());
+        }
+        let (url, wanted) = (self.digest.to_string(), self.bytes);
+        Err(io::Error::other(RegistryError::WrongLength { url, wanted, got: wanted + 1 }))
+    }
+
+    /// A drop now and then keeps a connection alive, but nobody waits for ever.
+    fn check_pace(&mut self) -> io::Result<()> {
+        let limits = &self.repository.client.http.limits;
+        let (when, before) = self.seen;
+        if when.elapsed() < limits.idle {
+            return Ok(());
+        }
+        let came = self.at - before;
+        self.seen = (Instant::now(), self.at);
+        match came < limits.drip_bytes && self.at < self.bytes {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Read for BlobReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.bytes || buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            let before = self.at;
+            let error = match self.pull(buffer) {
+                Ok(count) => return Ok(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => error,
+            };
+            if error.get_ref().is_some_and(|inner| inner.is::<RegistryError>()) {
+                return Err(error);
+            }
+            let limits = &self.repository.client.http.limits;
+            let came = self.at - before;
+            if self.at - self.lost_at >= limits.drip_bytes {
+                self.losses = 0;
+            }
+            (self.losses, self.lost_at) = (self.losses + 1, self.at);
+            if self.losses >= LOSSES {
+                let (url, times) = (self.digest.to_string(), self.losses);
+                let stalled = RegistryError::Stalled { url, times, source: error };
+                return Err(io::Error::other(stalled));
+            }
+            std::thread::sleep(limits.pause * 2u32.pow(self.losses - 1));
+            self.seen = (Instant::now(), self.at);
+            if came > 0 {
+                return Ok(came as usize);
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What a registry has: names of a repository, repositories of a host, what refers to a document.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use spec::{Descriptor, Digest, Document, Index};
+use ureq::http::Method;
+use ureq::http::header::{ACCEPT, LINK};
+
+use crate::address::resolve;
+use crate::auth::encode;
+use crate::call::{Answer, Call};
+use crate::client::{Client, Repository, Target};
+use crate::error::RegistryError;
+use crate::rules::Place;
+
+/// A page of a list is at most this long.
+const PAGE_BYTES: u64 = 8 << 20;
+/// A list that never ends is none.
+const PAGES: usize = 10_000;
+
+#[derive(Deserialize)]
+struct Tags {
+    #[serde(default)]
+    tags: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Catalog {
+    #[serde(default)]
+    repositories: Option<Vec<String>>,
+}
+
+/// One row of a search.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SearchResult {
+    /// The repository.
+    #[serde(default)]
+    pub name: String,
+    /// What it says of itself.
+    #[serde(default, deserialize_with = "nothing_is_empty")]
+    pub description: String,
+    /// How many people marked it.
+    #[serde(default)]
+    pub star_count: i64,
+    /// Whether the Hub's own people care for it.
+    #[serde(default)]
+    pub is_official: bool,
+}
+
+fn nothing_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+impl Repository<'_> {
+    /// All names that stand for documents here, in the registry's order.
+    pub fn tags(&self) -> Result<Vec<String>, RegistryError> {
+        let by_tag = Target::Tag(String::new());
+        self.somewhere(&by_tag, |place| {
+            let first = self.url(place, "tags/list")?;
+            let ask = |url: String| self.checked(place, Call::new(Method::GET, url));
+            let pages = all_pages::<Tags>(first, ask)?;
+            Ok(pages.into_iter().flat_map(|page| page.tags.unwrap_or_default()).collect())
+        })
+    }
+
+    /// What refers to a document: signatures, lists of contents. Where the registry does not know
+    /// them, the index that stands under a tag in their place.
+    pub fn referrers(
+        &self,
+        digest: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        let found = self.somewhere(&Target::Digest(*digest), |place| {
+            let mut url = self.url(place, &format!("referrers/{digest}"))?;
+            if let Some(kind) = artifact_type {
+                url.push_str(&format!("?artifactType={}", encode(kind)));
+            }
+            let accept = spec::MediaType::OciIndex;
+            let ask = |url: String| {
+                self.checked(place, Call::new(Method::GET, url).header(ACCEPT, accept.as_str()))
+            };
+            let pages = all_pages::<Index>(url, ask)?;
+            Ok(pages.into_iter().flat_map(|page| page.manifests).collect::<Vec<_>>())
+        });
+        let mut all = match found {
+            Ok(all) => all,
+            Err(error) if error.is_missing() => self.tagged_referrers(digest)?,
+            Err(error) => return Err(error),
+        };
+        // Some registries do not filter, and the tag never does.
+        all.retain(|entry| {
+            artifact_type.is_none() || entry.artifact_type.as_deref() == artifact_type
+        });
+        Ok(all)
+    }
+
+    fn tagged_referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
+        let tag = format!("{}-{}", digest.algorithm().as_str(), digest.hex());
+        match self.document(&Target::Tag(tag)) {
+            Ok(document) => match Document::parse(&document.bytes) {
+                Ok(Document::Index(index)) => Ok(index.manifests),
+                _ => Ok(Vec::new()),
+            },
+            Err(error) if error.is_missing() => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Client {
+    /// All repositories of a host.
+    pub fn catalog(&self, host: &str) -> Result<Vec<String>, RegistryError> {
+        let place = self.rules.place_of_host(host);
+        let scopes = ["registry:catalog:*".to_owned()];
+        let ask = |url: String| self.asked(&place, &scopes, url);
+        let pages = all_pages::<Catalog>(self.url(&place, "_catalog")?, ask)?;
+        Ok(pages.into_iter().flat_map(|page| page.repositories.unwrap_or_default()).collect())
+    }
+
+    /// Searches as the Hub does it; where a host has no search, its catalog.
+    pub fn search(
+        &self,
+        host: Option<&str>,
+        term: &str,
+        limit: usize,
+    ) -> Result<Vec<SearchResult>, RegistryError> {
+        #[derive(Deserialize)]
+        struct Results {
+            results: Vec<SearchResult>,
+        }
+        let mut place = self.rules.place_of_host(host.unwrap_or("index.docker.io"));
+        place.root = "/v1".to_owned();
+        let url = self.url(&place, &format!("search?q={}&n={limit}", encode(term)))?;
+        match self.asked(&place, &[], url.clone()) {
+            Ok(answer) => Ok(page::<Results>(answer)?.results),
+            Err(error) => match host.filter(|_| error.is_missing()) {
+                Some(host) => self.search_catalog(host, term, limit),
+                None => Err(error),
+            },
+        }
+    }
+
+    fn search_catalog(
+        &self,
+        host: &str,
+        term: &str,
+        limit: usize,
+    ) -> Result<Vec<SearchResult>, RegistryError> {
+        let names = self.catalog(host)?.into_iter().filter(|name| name.contains(term)).take(limit);
+        let (description, star_count, is_official) = (String::new(), 0, false);
+        Ok(names
+            .map(|name| SearchResult {
+                name,
+                description: description.clone(),
+                star_count,
+                is_official,
+            })
+            .collect())
+    }
+
+    fn asked(
+        &self,
+        place: &Place,
+        scopes: &[String],
+        url: String,
+    ) -> Result<Answer, RegistryError> {
+        let answer = self.send(place, scopes, Call::new(Method::GET, url))?;
+        match answer.status().is_success() {
+            true => Ok(answer),
+            false => Err(answer.into_error(&Method::GET)),
+        }
+    }
+}
+
+fn page<T: DeserializeOwned>(answer: Answer) -> Result<T, RegistryError> {
+    let url = answer.url.clone();
+    let bytes = answer.bytes("a list", PAGE_BYTES)?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let why = format!("malformed list: {error}");
+        RegistryError::Malformed { url, why }
+    })
+}
+
+/// All pages of a list: each names the next one in `Link`.
+fn all_pages<T: DeserializeOwned>(
+    first: String,
+    ask: impl Fn(String) -> Result<Answer, RegistryError>,
+) -> Result<Vec<T>, RegistryError> {
+    let (mut pages, mut next) = (Vec::new(), Some(first));
+    while let Some(url) = next.take() {
+        if pages.len() == PAGES {
+            return Err(RegistryError::Malformed { url, why: "the list does not end".to_owned() });
+        }
+        let answer = ask(url.clone())?;
+        let link = answer.header(LINK.as_str()).and_then(next_link).map(str::to_owned);
+        next = link.map(|link| resolve(&answer.url, &link)).transpose()?;
+        if next.as_ref() == Some(&url) {
+            return Err(RegistryError::Malformed {
+                url,
+                why: "the list leads to itself".to_owned(),
+            });
+        }
+        pages.push(page(answer)?);
+    }
+    Ok(pages)
+}
+
+/// The address in `<…>; rel="next"`.
+fn next_link(header: &str) -> Option<&str> {
+    header.split(',').find_map(|link| {
+        let (address, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+        let is_next = parameters.replace([' ', '"'], "").contains("rel=next");
+        is_next.then_some(address)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_link;
+
+    #[test]
+    fn links_lead_on() {
+        assert_eq!(
+            next_link("</v2/_catalog?last=a&n=1>; rel=\"next\""),
+            Some("/v2/_catalog?last=a&n=1")
+        );
+        assert_eq!(next_link("<a>; rel=prev, <b>; rel=next"), Some("b"));
+        assert_eq!(next_link("<a>; rel=prev"), None);
+        assert_eq!(next_link(""), None);
+    }
+}
