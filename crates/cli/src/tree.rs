@@ -1,6 +1,8 @@
 //! The tree of commands: docker's, and what is beyond it.
 
+mod containers;
 mod create;
+mod networks;
 mod volumes;
 
 use crate::args::{Arity, Command, Complete, Flag};
@@ -73,9 +75,14 @@ pub(crate) static ROOT: Cmd = Command {
         &IMAGE,
         &MANIFEST,
         &SYSTEM,
+        &networks::NETWORK,
         &volumes::VOLUME,
         &COMPLETION,
         &CREATE,
+        &containers::PORT,
+        &containers::PS,
+        &containers::RENAME,
+        &containers::RM,
         &EVENTS,
         &HISTORY,
         &IMPORT,
@@ -94,7 +101,14 @@ static CONTAINER: Cmd = Command {
     name: "container",
     usage: "COMMAND",
     about: "Manage containers",
-    sub: &[&CONTAINER_CREATE],
+    sub: &[
+        &CONTAINER_CREATE,
+        &containers::CONTAINER_LS,
+        &containers::CONTAINER_PORT,
+        &containers::CONTAINER_PRUNE,
+        &containers::CONTAINER_RENAME,
+        &containers::CONTAINER_RM,
+    ],
     ..Command::BLANK
 };
 

@@ -16,6 +16,7 @@ mod list;
 mod load;
 mod look;
 mod manifest;
+mod network;
 mod progress;
 mod remove;
 mod save;
@@ -25,7 +26,11 @@ mod system;
 mod tag;
 mod volume;
 
-pub use container::{ContainerRecord, Containers, CreateContainer, Created, Pull};
+pub use container::{
+    Alive, ContainerFilter, ContainerRecord, ContainerRow, Containers, CreateContainer, Created,
+    ListContainers, PruneContainers, Pull, RemoveContainer, Summary, SummaryConfig, SummaryHost,
+    Unreached, status_words,
+};
 pub use error::{EngineError, Kind, Result};
 pub use family::{Family, Member};
 pub use filter::ImageFilter;
@@ -37,6 +42,11 @@ pub use list::{ImageList, ImageRow, ListImages};
 pub use load::{Load, LoadSource, Loaded};
 pub use look::{DiffEntry, FileRow, ImageDiff, TreeRow, WhyRow};
 pub use manifest::ManifestDocument;
+pub use ::network::{
+    AddressPool, Driver as NetworkDriver, Endpoint, Network, NetworkError, NetworkFilter,
+    NetworkRequest, PublishedPort, Subnet,
+};
+pub use runtime::state::{State, Status};
 pub use progress::{Item, Progress, Quiet};
 pub use remove::{PruneImages, Pruned, RemoveImages, Removed};
 pub use save::{Called, Save, SaveTarget, Saved};

@@ -112,6 +112,11 @@ impl Settings {
         Ok(Settings { data_root, run_root, storage_driver, log_level, limits })
     }
 
+    /// Whether this is the store that everybody on the host uses.
+    pub(crate) fn is_default_root(&self) -> bool {
+        self.data_root == Path::new(SYSTEM_DATA_ROOT)
+    }
+
     pub(crate) fn store(&self) -> store::Settings {
         store::Settings {
             root: self.data_root.clone(),
@@ -127,9 +132,12 @@ fn sys_is_root() -> bool {
     store::is_root()
 }
 
+/// Where everything is kept that root keeps.
+const SYSTEM_DATA_ROOT: &str = "/var/lib/mica";
+
 fn default_data_root(root: bool, environment: &BTreeMap<String, String>) -> PathBuf {
     if root {
-        return PathBuf::from("/var/lib/mica");
+        return PathBuf::from(SYSTEM_DATA_ROOT);
     }
     folder_of(environment, "XDG_DATA_HOME", ".local/share").join("mica")
 }

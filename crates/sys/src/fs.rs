@@ -38,6 +38,20 @@ pub fn file_in_root(folder: impl AsFd, path: impl rustix::path::Arg) -> io::Resu
     openat2(folder.as_fd(), path, flags, resolve).map(File::from)
 }
 
+/// Opens a folder as it looks to a process whose root is this folder.
+pub fn folder_in_root(folder: impl AsFd, path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    openat2(folder.as_fd(), path, flags, resolve)
+}
+
+/// Names whatever a path means to a process whose root is this folder; a last link is followed.
+pub fn path_in_root(folder: impl AsFd, path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    openat2(folder.as_fd(), path, flags, resolve)
+}
+
 fn openat2(
     folder: BorrowedFd<'_>,
     path: impl rustix::path::Arg,

@@ -2,6 +2,8 @@
 
 pub(crate) mod check;
 pub(crate) mod completion;
+pub(crate) mod container;
+pub(crate) mod containers;
 pub(crate) mod create;
 pub(crate) mod df;
 pub(crate) mod events;
@@ -16,6 +18,8 @@ pub(crate) mod load;
 pub(crate) mod look;
 pub(crate) mod manifest;
 pub(crate) mod mount;
+pub(crate) mod network;
+mod ports;
 pub(crate) mod prune;
 pub(crate) mod rmi;
 pub(crate) mod save;
@@ -26,13 +30,16 @@ pub(crate) mod volume;
 use std::collections::BTreeMap;
 use std::io;
 
-use engine::ImageFilter;
+use engine::{Alive, ImageFilter, Unreached};
 use serde_json::Value;
 use spec::{Platform, Reference};
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::show;
+
+/// Who speaks to the monitors of containers that run.
+const ALIVE: &dyn Alive = &Unreached;
 
 /// The platform that `--platform` names.
 fn platform(context: &Context) -> Result<Option<Platform>, Failure> {
@@ -76,6 +83,14 @@ fn pairs(values: &[String]) -> BTreeMap<String, String> {
         None => (text.clone(), String::new()),
     };
     values.iter().map(split).collect()
+}
+
+/// `name` or `name=value`, as filters word labels.
+fn label(text: &str) -> (String, Option<String>) {
+    match text.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (text.to_owned(), None),
+    }
 }
 
 /// Names as people write them.

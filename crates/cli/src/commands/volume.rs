@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use engine::{CreateVolume, Engine, Volume};
 use spec::human_size;
 
+use super::label;
 use super::inspect::show as show_documents;
 use super::prune::sure;
 use crate::context::Context;
@@ -191,13 +192,6 @@ impl Filter {
             && (self.names.is_empty() || self.names.iter().any(|part| volume.name.contains(part)))
             && self.labels.iter().all(has)
             && !self.not_labels.iter().any(has)
-    }
-}
-
-fn label(text: &str) -> (String, Option<String>) {
-    match text.split_once('=') {
-        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-        None => (text.to_owned(), None),
     }
 }
 

@@ -1,0 +1,88 @@
+//! What is done with containers that need not run.
+
+use super::{Cmd, FILTER, FORCE, FORMAT_ROWS, NO_TRUNC, name_and_value};
+use crate::args::{Arity, Command, Complete, Flag};
+use crate::commands as run;
+
+const LIST: Cmd = Command {
+    also: &["container ls", "container list", "container ps", "ps"],
+    usage: "[OPTIONS]",
+    about: "List containers",
+    examples: "  mica ps -a\n  mica ps --filter status=exited --format '{{.Names}} {{.Status}}'",
+    args: Arity::None,
+    flags: &[&[
+        Flag::bool("all", "Show all containers (default shows just running)").short('a'),
+        FILTER,
+        FORMAT_ROWS,
+        Flag::int("last", "Show n last created containers (includes all states)")
+            .short('n')
+            .default_value("-1"),
+        Flag::bool("latest", "Show the latest created container (includes all states)").short('l'),
+        NO_TRUNC,
+        Flag::bool("quiet", "Only display container IDs").short('q'),
+        Flag::bool("size", "Display total file sizes").short('s'),
+    ]],
+    action: Some(run::containers::list),
+    ..Command::BLANK
+};
+pub(super) static PS: Cmd = Command { name: "ps", common: true, ..LIST };
+pub(super) static CONTAINER_LS: Cmd = Command { name: "ls", aliases: &["list", "ps"], ..LIST };
+
+const REMOVE: Cmd = Command {
+    name: "rm",
+    also: &["container rm", "container remove", "rm"],
+    usage: "[OPTIONS] CONTAINER [CONTAINER...]",
+    about: "Remove one or more containers",
+    args: Arity::AtLeast(1),
+    flags: &[&[
+        Flag::bool("force", "Force the removal of a running container (uses SIGKILL)").short('f'),
+        Flag::bool("link", "Remove the specified link").short('l'),
+        Flag::bool("volumes", "Remove anonymous volumes associated with the container").short('v'),
+    ]],
+    complete: &[Complete::Containers],
+    action: Some(run::container::remove),
+    ..Command::BLANK
+};
+pub(super) static RM: Cmd = REMOVE;
+pub(super) static CONTAINER_RM: Cmd = Command { aliases: &["remove"], ..REMOVE };
+
+const DO_RENAME: Cmd = Command {
+    name: "rename",
+    also: &["container rename", "rename"],
+    usage: "CONTAINER NEW_NAME",
+    about: "Rename a container",
+    args: Arity::Exact(2),
+    complete: &[Complete::Containers, Complete::Nothing],
+    action: Some(run::container::rename),
+    ..Command::BLANK
+};
+pub(super) static RENAME: Cmd = DO_RENAME;
+pub(super) static CONTAINER_RENAME: Cmd = DO_RENAME;
+
+const DO_PORT: Cmd = Command {
+    name: "port",
+    also: &["container port", "port"],
+    usage: "CONTAINER [PRIVATE_PORT[/PROTO]]",
+    about: "List port mappings or a specific mapping for the container",
+    args: Arity::Range(1, 2),
+    complete: &[Complete::Running, Complete::Nothing],
+    action: Some(run::container::port),
+    ..Command::BLANK
+};
+pub(super) static PORT: Cmd = DO_PORT;
+pub(super) static CONTAINER_PORT: Cmd = DO_PORT;
+
+pub(super) static CONTAINER_PRUNE: Cmd = Command {
+    name: "prune",
+    usage: "[OPTIONS]",
+    about: "Remove all stopped containers",
+    args: Arity::None,
+    flags: &[&[
+        Flag::list("filter", "Provide filter values (e.g. \"until=<timestamp>\")")
+            .value("filter")
+            .check(name_and_value),
+        FORCE,
+    ]],
+    action: Some(run::container::prune),
+    ..Command::BLANK
+};
