@@ -27,9 +27,9 @@ mod tag;
 mod volume;
 
 pub use container::{
-    Alive, ContainerFilter, ContainerRecord, ContainerRow, Containers, CreateContainer, Created,
+    Alive, CommitContainer, ContainerFilter, ContainerRecord, ContainerRow, Containers, CreateContainer, Created,
     ListContainers, PruneContainers, Pull, RemoveContainer, Summary, SummaryConfig, SummaryHost,
-    Unreached, status_words,
+    Unreached, change_letter, status_words,
 };
 pub use error::{EngineError, Kind, Result};
 pub use family::{Family, Member};

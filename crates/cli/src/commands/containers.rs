@@ -176,6 +176,10 @@ impl Row for Shown {
         self.text(name).map(|text| Value::Str(text.into_owned()))
     }
 
+    fn label(&self, key: &str) -> Option<String> {
+        Some(self.row.summary.config.labels.get(key).cloned().unwrap_or_default())
+    }
+
     fn write(&self, name: &str, out: &mut String) {
         out.push_str(&self.text(name).unwrap_or_default());
     }

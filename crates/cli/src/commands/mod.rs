@@ -1,6 +1,7 @@
 //! The commands: arguments, one call, what is shown.
 
 pub(crate) mod check;
+pub(crate) mod commit;
 pub(crate) mod completion;
 pub(crate) mod container;
 pub(crate) mod containers;

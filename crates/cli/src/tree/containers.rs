@@ -1,6 +1,6 @@
 //! What is done with containers that need not run.
 
-use super::{Cmd, FILTER, FORCE, FORMAT_ROWS, NO_TRUNC, name_and_value};
+use super::{Cmd, FILTER, FORCE, FORMAT_DOCUMENT, FORMAT_ROWS, NO_TRUNC, name_and_value};
 use crate::args::{Arity, Command, Complete, Flag};
 use crate::commands as run;
 
@@ -84,5 +84,66 @@ pub(super) static CONTAINER_PRUNE: Cmd = Command {
         FORCE,
     ]],
     action: Some(run::container::prune),
+    ..Command::BLANK
+};
+
+const DO_DIFF: Cmd = Command {
+    name: "diff",
+    also: &["container diff", "diff"],
+    usage: "CONTAINER",
+    about: "Inspect changes to files or directories on a container's filesystem",
+    args: Arity::Exact(1),
+    complete: &[Complete::Containers],
+    action: Some(run::commit::diff),
+    ..Command::BLANK
+};
+pub(super) static DIFF: Cmd = DO_DIFF;
+pub(super) static CONTAINER_DIFF: Cmd = DO_DIFF;
+
+const DO_COMMIT: Cmd = Command {
+    name: "commit",
+    also: &["container commit", "commit"],
+    usage: "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
+    about: "Create a new image from a container's changes",
+    examples: "  mica commit -m 'with the fix' -c 'CMD [\"serve\"]' web app:2.0",
+    args: Arity::Range(1, 2),
+    flags: &[&[
+        Flag::string("author", "Author (e.g., \"John Hannibal Smith <hannibal@a-team.com>\")")
+            .short('a'),
+        Flag::list("change", "Apply Dockerfile instruction to the created image").short('c'),
+        Flag::string("message", "Commit message").short('m'),
+        Flag::bool("pause", "Pause container during commit").short('p').default_value("true"),
+    ]],
+    complete: &[Complete::Containers, Complete::Images],
+    action: Some(run::commit::run),
+    ..Command::BLANK
+};
+pub(super) static COMMIT: Cmd = DO_COMMIT;
+pub(super) static CONTAINER_COMMIT: Cmd = DO_COMMIT;
+
+const DO_EXPORT: Cmd = Command {
+    name: "export",
+    also: &["container export", "export"],
+    usage: "[OPTIONS] CONTAINER",
+    about: "Export a container's filesystem as a tar archive",
+    args: Arity::Exact(1),
+    flags: &[&[Flag::string("output", "Write to a file, instead of STDOUT")
+        .short('o')
+        .complete(Complete::Files)]],
+    complete: &[Complete::Containers],
+    action: Some(run::commit::export),
+    ..Command::BLANK
+};
+pub(super) static EXPORT: Cmd = DO_EXPORT;
+pub(super) static CONTAINER_EXPORT: Cmd = DO_EXPORT;
+
+pub(super) static CONTAINER_INSPECT: Cmd = Command {
+    name: "inspect",
+    usage: "[OPTIONS] CONTAINER [CONTAINER...]",
+    about: "Display detailed information on one or more containers",
+    args: Arity::AtLeast(1),
+    flags: &[&[FORMAT_DOCUMENT, Flag::bool("size", "Display total file sizes").short('s')]],
+    complete: &[Complete::Containers],
+    action: Some(run::inspect::container),
     ..Command::BLANK
 };

@@ -2,9 +2,12 @@
 
 mod alive;
 mod bundle;
+mod commit;
 mod create;
+mod export;
 mod filter;
 mod host;
+mod inspect;
 mod list;
 mod merge;
 mod mounts;
@@ -13,7 +16,9 @@ mod record;
 mod remove;
 
 pub use alive::{Alive, Unreached};
+pub use commit::CommitContainer;
 pub use create::{CreateContainer, Created, Pull};
+pub use export::change_letter;
 pub use filter::ContainerFilter;
 pub use list::{ContainerRow, ListContainers, Summary, SummaryConfig, SummaryHost, status_words};
 pub use record::{ContainerRecord, Containers};
