@@ -80,6 +80,7 @@ pub(crate) static ROOT: Cmd = Command {
         &COMPLETION,
         &CREATE,
         &containers::COMMIT,
+        &containers::CP,
         &containers::DIFF,
         &containers::EXPORT,
         &containers::PORT,
@@ -106,6 +107,7 @@ static CONTAINER: Cmd = Command {
     about: "Manage containers",
     sub: &[
         &containers::CONTAINER_COMMIT,
+        &containers::CONTAINER_CP,
         &CONTAINER_CREATE,
         &containers::CONTAINER_DIFF,
         &containers::CONTAINER_EXPORT,

@@ -27,7 +27,7 @@ mod tag;
 mod volume;
 
 pub use container::{
-    Alive, CommitContainer, ContainerFilter, ContainerRecord, ContainerRow, Containers, CreateContainer, Created,
+    Alive, CommitContainer, CopyEnd, CopyFiles, ContainerFilter, ContainerRecord, ContainerRow, Containers, CreateContainer, Created,
     ListContainers, PruneContainers, Pull, RemoveContainer, Summary, SummaryConfig, SummaryHost,
     Unreached, change_letter, status_words,
 };

@@ -57,6 +57,11 @@ impl<W: Write> LayerWriter<W> {
         self.add_children(folder, &mut Vec::new(), 0)
     }
 
+    /// Adds one name of a folder, with all below it, under another path.
+    pub fn add_tree(&mut self, folder: impl AsFd, name: &[u8], path: &[u8]) -> io::Result<()> {
+        self.add(folder, name, &mut path.to_vec(), 0)
+    }
+
     /// Adds what was changed in a whole tree: whatever is named, alone, and marks for what is gone.
     pub fn add_altered(&mut self, folder: impl AsFd, altered: &[Altered]) -> io::Result<()> {
         let folder = folder.as_fd();

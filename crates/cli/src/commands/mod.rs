@@ -5,6 +5,7 @@ pub(crate) mod commit;
 pub(crate) mod completion;
 pub(crate) mod container;
 pub(crate) mod containers;
+pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod df;
 pub(crate) mod events;

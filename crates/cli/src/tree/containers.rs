@@ -147,3 +147,26 @@ pub(super) static CONTAINER_INSPECT: Cmd = Command {
     action: Some(run::inspect::container),
     ..Command::BLANK
 };
+
+const DO_CP: Cmd = Command {
+    name: "cp",
+    also: &["container cp", "cp"],
+    usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tmica cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+    about: "Copy files/folders between a container and the local filesystem\n\nUse '-' as the source to read a tar archive from stdin\nand extract it to a directory destination in a container.\nUse '-' as the destination to stream a tar archive of a\ncontainer source to stdout.",
+    examples: "  mica cp web:/etc/motd .\n  mica cp site/. web:/srv\n  mica cp image:debian:12:/etc/os-release .",
+    args: Arity::Exact(2),
+    flags: &[&[
+        Flag::bool("archive", "Archive mode (copy all uid/gid information)").short('a'),
+        Flag::bool("follow-link", "Always follow symbol link in SRC_PATH").short('L'),
+        Flag::bool(
+            "quiet",
+            "Suppress progress output during copy. Progress output is automatically suppressed if no terminal is attached",
+        )
+        .short('q'),
+    ]],
+    complete: &[Complete::ContainerPath, Complete::ContainerPath],
+    action: Some(run::cp::run),
+    ..Command::BLANK
+};
+pub(super) static CP: Cmd = DO_CP;
+pub(super) static CONTAINER_CP: Cmd = DO_CP;

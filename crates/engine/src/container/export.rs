@@ -21,8 +21,25 @@ pub(super) struct Root {
     pub(super) folder: OwnedFd,
     /// Whether the container runs, so that its mounts are there too.
     pub(super) runs: bool,
+    /// What it is mounted by, which must stay open.
+    _mount: Option<OwnedFd>,
     /// A container that does not run does not start meanwhile: its files are mounted once only.
     _hold: Option<Hold>,
+}
+
+impl Root {
+    /// The root of a detached mount, which can be read only once it was opened.
+    pub(super) fn of_mount(mount: OwnedFd) -> Result<Root> {
+        let folder = sys::fs::folder_beneath(&mount, ".");
+        let folder = folder.map_err(EngineError::io("open", "the mounted layers"))?;
+        Ok(Root { folder, runs: false, _mount: Some(mount), _hold: None })
+    }
+
+    /// A folder of the host.
+    pub(super) fn of_host(path: &Path) -> Result<Root> {
+        let folder = sys::fs::open_folder(path).map_err(EngineError::io("open", path))?;
+        Ok(Root { folder, runs: false, _mount: None, _hold: None })
+    }
 }
 
 impl Engine {
@@ -58,8 +75,10 @@ impl Engine {
             return self.running_root(id)?.ok_or_else(starting);
         };
         let snapshot = self.store.snapshot(&id.to_string())?;
-        let folder = self.store.mount_snapshot(&snapshot, Lasting::Kept)?;
-        Ok(Root { folder, runs: false, _hold: Some(hold) })
+        let mount = self.store.mount_snapshot(&snapshot, Lasting::Kept)?;
+        let mut root = Root::of_mount(mount)?;
+        root._hold = Some(hold);
+        Ok(root)
     }
 
     fn running_root(&self, id: &ContainerId) -> Result<Option<Root>> {
@@ -67,7 +86,7 @@ impl Engine {
         let path = format!("/proc/{pid}/root");
         let folder = sys::fs::open_folder(Path::new(&path));
         let folder = folder.map_err(EngineError::io("open", &path))?;
-        Ok(Some(Root { folder, runs: true, _hold: None }))
+        Ok(Some(Root { folder, runs: true, _mount: None, _hold: None }))
     }
 }
 

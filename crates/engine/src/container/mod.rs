@@ -3,8 +3,10 @@
 mod alive;
 mod bundle;
 mod commit;
+mod copy;
 mod create;
 mod export;
+mod extract;
 mod filter;
 mod host;
 mod inspect;
@@ -17,6 +19,7 @@ mod remove;
 
 pub use alive::{Alive, Unreached};
 pub use commit::CommitContainer;
+pub use copy::{CopyEnd, CopyFiles};
 pub use create::{CreateContainer, Created, Pull};
 pub use export::change_letter;
 pub use filter::ContainerFilter;
