@@ -54,7 +54,7 @@ pub use settings::{LogLevel, SettingFlags, Settings, SettingsError};
 pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Usage, View,
 };
-pub use system::{DiskUsage, Info, VERSION, fetch, kernel_release};
+pub use system::{Counts, DiskUsage, VolumeUsage, Info, VERSION, fetch, kernel_release};
 pub use volume::{ANONYMOUS_LABEL, CreateVolume, Volume};
 
 use std::path::Path;
