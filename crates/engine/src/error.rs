@@ -52,17 +52,25 @@ pub enum EngineError {
     NotRunning(String),
     #[error(transparent)]
     Network(#[from] network::NetworkError),
-    #[error("cannot remove container \"/{name}\": container is {state}: stop the container before removing or force remove")]
+    #[error(
+        "cannot remove container \"/{name}\": container is {state}: stop the container before removing or force remove"
+    )]
     Running { name: String, state: &'static str },
     #[error("removal of container {0} is already in progress")]
     BeingRemoved(String),
     #[error("Could not find the file {path} in container {container}")]
     NoFile { path: String, container: String },
-    #[error("conflict: unable to delete {id} (must be forced) - image is being used by stopped container {container}")]
+    #[error(
+        "conflict: unable to delete {id} (must be forced) - image is being used by stopped container {container}"
+    )]
     UsedByStopped { id: String, container: String },
-    #[error("conflict: unable to delete {id} (cannot be forced) - image is being used by running container {container}")]
+    #[error(
+        "conflict: unable to delete {id} (cannot be forced) - image is being used by running container {container}"
+    )]
     UsedByRunning { id: String, container: String },
-    #[error("conflict: unable to remove repository reference \"{name}\" (must force) - container {container} is using its referenced image {id}")]
+    #[error(
+        "conflict: unable to remove repository reference \"{name}\" (must force) - container {container} is using its referenced image {id}"
+    )]
     NameUsed { name: String, container: String, id: String },
     #[error("No such container: {0}")]
     NoSuchContainer(String),

@@ -26,10 +26,14 @@ mod system;
 mod tag;
 mod volume;
 
+pub use ::network::{
+    AddressPool, Driver as NetworkDriver, Endpoint, Network, NetworkError, NetworkFilter,
+    NetworkRequest, PublishedPort, Subnet,
+};
 pub use container::{
-    Alive, CommitContainer, CopyEnd, CopyFiles, ContainerFilter, ContainerRecord, ContainerRow, Containers, CreateContainer, Created,
-    ListContainers, PruneContainers, Pull, RemoveContainer, Summary, SummaryConfig, SummaryHost,
-    Unreached, change_letter, status_words,
+    Alive, CommitContainer, ContainerFilter, ContainerRecord, ContainerRow, Containers, CopyEnd,
+    CopyFiles, CreateContainer, Created, ListContainers, PruneContainers, Pull, RemoveContainer,
+    Summary, SummaryConfig, SummaryHost, Unreached, change_letter, status_words,
 };
 pub use error::{EngineError, Kind, Result};
 pub use family::{Family, Member};
@@ -42,19 +46,15 @@ pub use list::{ImageList, ImageRow, ListImages};
 pub use load::{Load, LoadSource, Loaded};
 pub use look::{DiffEntry, FileRow, ImageDiff, TreeRow, WhyRow};
 pub use manifest::ManifestDocument;
-pub use ::network::{
-    AddressPool, Driver as NetworkDriver, Endpoint, Network, NetworkError, NetworkFilter,
-    NetworkRequest, PublishedPort, Subnet,
-};
-pub use runtime::state::{State, Status};
 pub use progress::{Item, Progress, Quiet};
 pub use remove::{PruneImages, Pruned, RemoveImages, Removed};
+pub use runtime::state::{State, Status};
 pub use save::{Called, Save, SaveTarget, Saved};
 pub use settings::{LogLevel, SettingFlags, Settings, SettingsError};
 pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Usage, View,
 };
-pub use system::{Counts, DiskUsage, VolumeUsage, Info, VERSION, fetch, kernel_release};
+pub use system::{Counts, DiskUsage, Info, VERSION, VolumeUsage, fetch, kernel_release};
 pub use volume::{ANONYMOUS_LABEL, CreateVolume, Volume};
 
 use std::path::Path;

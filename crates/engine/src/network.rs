@@ -91,7 +91,9 @@ impl Engine {
         check_joinable(&record, &network)?;
         let known = [&network.name, &network.id].map(|name| record.networks.contains_key(name));
         if known.contains(&true) || is_mode(&record, &network) {
-            return Err(NetworkError::Attached { endpoint: record.name, network: network.name }.into());
+            return Err(
+                NetworkError::Attached { endpoint: record.name, network: network.name }.into()
+            );
         }
         if self.state(container)?.status.is_alive() {
             alive.connect(container, &network.name, &settings)?;
@@ -115,7 +117,9 @@ impl Engine {
         let containers = self.containers();
         let mut record = containers.read(container)?;
         if network.name == "host" {
-            return Err(refused("container cannot be disconnected from host network or connected to host network"));
+            return Err(refused(
+                "container cannot be disconnected from host network or connected to host network",
+            ));
         }
         let mode = is_mode(&record, &network);
         let listed = [&network.name, &network.id]
@@ -177,10 +181,14 @@ fn check_joinable(record: &ContainerRecord, network: &Network) -> Result<()> {
         ));
     }
     if mode.starts_with("container:") {
-        return Err(refused("container sharing network namespace with another container or host cannot be connected to any other network"));
+        return Err(refused(
+            "container sharing network namespace with another container or host cannot be connected to any other network",
+        ));
     }
     if mode == "none" || network.name == "none" {
-        return Err(refused("container cannot be connected to multiple networks with one of the networks in private (none) mode"));
+        return Err(refused(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+        ));
     }
     Ok(())
 }

@@ -6,10 +6,10 @@ use runtime::state::State;
 use spec::{ChainId, ContainerId, FullName, ImageId, Platform};
 use store::{Collected, Images, Tables};
 
-use crate::{Engine, Summary};
 use crate::error::{EngineError, Result};
 use crate::filter::ImageFilter;
 use crate::find::{Found, find_for};
+use crate::{Engine, Summary};
 
 /// A request to remove one image or one of its names.
 #[derive(Clone, Debug, Default)]

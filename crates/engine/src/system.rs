@@ -7,9 +7,9 @@ use runtime::state::Status;
 use spec::{ChainId, DiffId, ImageId, Timestamp};
 use store::{CheckReport, EventFilter, Events, Tables, Usage};
 
-use crate::{ContainerRow, Engine, ListContainers, Volume};
 use crate::error::Result;
 use crate::remove::{PruneImages, Pruned};
+use crate::{ContainerRow, Engine, ListContainers, Volume};
 
 /// This mica's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

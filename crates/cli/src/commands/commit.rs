@@ -90,7 +90,9 @@ fn check_output(path: &str) -> Result<(), Failure> {
         )));
     }
     match Path::new(path).is_dir() {
-        true => Err(Failure::new(format!("failed to export container: cannot write to {path}: is a directory"))),
+        true => Err(Failure::new(format!(
+            "failed to export container: cannot write to {path}: is a directory"
+        ))),
         false => Ok(()),
     }
 }

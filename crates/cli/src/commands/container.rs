@@ -3,8 +3,8 @@
 use engine::{EngineError, PruneContainers, RemoveContainer};
 use spec::{Timestamp, human_size};
 
-use super::{ALIVE, label, ports};
 use super::prune::sure;
+use super::{ALIVE, label, ports};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -44,7 +44,8 @@ pub(crate) fn rename(context: &Context) -> Outcome {
     Ok(0)
 }
 
-const WARNING: &str = "WARNING! This will remove all stopped containers.\nAre you sure you want to continue? [y/N] ";
+const WARNING: &str =
+    "WARNING! This will remove all stopped containers.\nAre you sure you want to continue? [y/N] ";
 
 pub(crate) fn prune(context: &Context) -> Outcome {
     let request = prune_request(context.matches().list("filter"))?;
@@ -92,9 +93,10 @@ pub(crate) fn port(context: &Context) -> Outcome {
     let endpoints = engine.endpoints_of(&id)?;
     let wanted = match context.names().get(1) {
         None => None,
-        Some(text) => Some(text.parse::<spec::ContainerPort>().map_err(|_| {
-            Failure::new(format!("Error: invalid port '{text}': no such port"))
-        })?),
+        Some(text) => Some(
+            text.parse::<spec::ContainerPort>()
+                .map_err(|_| Failure::new(format!("Error: invalid port '{text}': no such port")))?,
+        ),
     };
     let mut lines = Vec::new();
     for port in endpoints.iter().flat_map(|endpoint| &endpoint.ports) {
@@ -106,9 +108,7 @@ pub(crate) fn port(context: &Context) -> Outcome {
         }
     }
     if let (Some(wanted), true) = (wanted, lines.is_empty()) {
-        return Err(Failure::new(format!(
-            "Error: No public port '{wanted}' published for {name}"
-        )));
+        return Err(Failure::new(format!("Error: No public port '{wanted}' published for {name}")));
     }
     lines.sort();
     lines.iter().for_each(|(_, line)| context.ui.line(line));

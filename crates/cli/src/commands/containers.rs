@@ -54,8 +54,7 @@ pub(crate) fn list(context: &Context) -> Outcome {
     };
     let asked = matches.flag("size") || format.is_some_and(|text| text.contains(".Size"));
     let quiet = matches.flag("quiet") && format.is_none();
-    let request =
-        ListContainers { all: matches.flag("all"), last, size: asked && !quiet, filters };
+    let request = ListContainers { all: matches.flag("all"), last, size: asked && !quiet, filters };
     let found = context.engine()?.list_containers(&request)?;
     let (full, now) = (matches.flag("no-trunc"), Timestamp::now());
     let shown: Vec<_> = found.into_iter().map(|row| Shown { row, full, now }).collect();

@@ -23,7 +23,9 @@ pub(crate) fn create(context: &Context) -> Outcome {
     let matches = context.matches();
     for (flag, name) in [("ingress", "ingress"), ("config-only", "config-only")] {
         if matches.flag(flag) {
-            return Err(daemon(format!("{name} networks belong to Swarm, which mica does not have")));
+            return Err(daemon(format!(
+                "{name} networks belong to Swarm, which mica does not have"
+            )));
         }
     }
     if matches.string("config-from").is_some_and(|name| !name.is_empty()) {
@@ -35,7 +37,9 @@ pub(crate) fn create(context: &Context) -> Outcome {
     }
     let ipam = matches.string("ipam-driver").unwrap_or("default");
     if !matches!(ipam, "" | "default") {
-        return Err(daemon(format!("could not find plugin {ipam} in v1 plugin registry: plugin not found")));
+        return Err(daemon(format!(
+            "could not find plugin {ipam} in v1 plugin registry: plugin not found"
+        )));
     }
     if !matches.list("ipam-opt").is_empty() {
         return Err(daemon("the default IPAM driver takes no options"));
@@ -141,7 +145,9 @@ pub(crate) fn connect(context: &Context) -> Outcome {
     };
     let options = matches.list("driver-opt");
     if let Some(wrong) = options.iter().find(|option| !option.contains('=')) {
-        return Err(Failure::new(format!("invalid key/value pair format in driver options: {wrong}")));
+        return Err(Failure::new(format!(
+            "invalid key/value pair format in driver options: {wrong}"
+        )));
     }
     let settings = EndpointSettings {
         ipam_config: Some(ipam).filter(|ipam| *ipam != IpamSettings::default()),
@@ -354,7 +360,7 @@ fn filter(texts: &[String], known: &[&str]) -> Result<NetworkFilter, Failure> {
             },
             _ => {
                 let time = Timestamp::parse_docker(&value, Timestamp::now());
-                filter.until = Some(time.map_err(|error| daemon(error))?);
+                filter.until = Some(time.map_err(daemon)?);
             }
         }
     }

@@ -4,8 +4,8 @@ use engine::{ImageFilter, PruneImages, Pruned, Removed};
 use serde_json::json;
 use spec::human_size;
 
-use super::rmi::document;
 use super::container::{prune_request, tell_pruned};
+use super::rmi::document;
 use super::{filters, formatted, network, volume};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use engine::{CreateVolume, Engine, Volume};
 use spec::human_size;
 
-use super::label;
 use super::inspect::show as show_documents;
+use super::label;
 use super::prune::sure;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};

@@ -79,9 +79,7 @@ static DISCONNECT: Cmd = Command {
     usage: "[OPTIONS] NETWORK CONTAINER",
     about: "Disconnect a container from a network",
     args: Arity::Exact(2),
-    flags: &[&[
-        Flag::bool("force", "Force the container to disconnect from a network").short('f')
-    ]],
+    flags: &[&[Flag::bool("force", "Force the container to disconnect from a network").short('f')]],
     complete: &[Complete::Networks, Complete::Containers],
     action: Some(run::network::disconnect),
     ..Command::BLANK
@@ -141,9 +139,7 @@ static RM: Cmd = Command {
     usage: "NETWORK [NETWORK...]",
     about: "Remove one or more networks",
     args: Arity::AtLeast(1),
-    flags: &[&[
-        Flag::bool("force", "Do not error if the network does not exist").short('f')
-    ]],
+    flags: &[&[Flag::bool("force", "Do not error if the network does not exist").short('f')]],
     complete: &[Complete::Networks],
     action: Some(run::network::remove),
     ..Command::BLANK

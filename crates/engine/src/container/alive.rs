@@ -26,7 +26,9 @@ pub struct Unreached;
 
 impl Unreached {
     fn refuse<T>(id: &ContainerId, what: impl fmt::Display) -> Result<T> {
-        Err(EngineError::Refused(format!("cannot {what} container {id}: its monitor cannot be reached")))
+        Err(EngineError::Refused(format!(
+            "cannot {what} container {id}: its monitor cannot be reached"
+        )))
     }
 }
 

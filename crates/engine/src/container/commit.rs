@@ -33,13 +33,17 @@ pub struct CommitContainer {
 
 impl Engine {
     /// Makes an image of a container.
-    pub fn commit_container(&self, request: &CommitContainer, alive: &dyn Alive) -> Result<ImageId> {
+    pub fn commit_container(
+        &self,
+        request: &CommitContainer,
+        alive: &dyn Alive,
+    ) -> Result<ImageId> {
         let record = self.containers().read(&request.container)?;
         let name = request.name.as_deref().map(target_name).transpose()?;
         let mut config = record.config.clone();
         apply_changes(&mut config, request.changes.iter().map(String::as_str))?;
-        let frozen = request.pause
-            && self.state(&record.id)?.status == runtime::state::Status::Running;
+        let frozen =
+            request.pause && self.state(&record.id)?.status == runtime::state::Status::Running;
         if frozen {
             alive.freeze(&record.id, true)?;
         }
@@ -71,14 +75,18 @@ impl Engine {
         let tables = self.store.tables()?;
         let layer = match tables.layers.layers.contains_key(&chain) {
             true => None,
-            false => Some(self.store.adopt_layer(&lease, unpacked, snapshot.below, &tables.layers)?),
+            false => {
+                Some(self.store.adopt_layer(&lease, unpacked, snapshot.below, &tables.layers)?)
+            }
         };
         let base = match self.config(record.image) {
             // Its image was forced away; its layers are here, since its snapshot holds them.
             Err(EngineError::Store(StoreError::NoBlob(_))) => {
                 let stack = tables.layers.stack(snapshot.below)?;
-                let mut base = ImageConfig { os: record.platform.clone(), ..ImageConfig::default() };
-                base.rootfs = spec::RootFs::new(stack.iter().map(|(_, layer)| layer.diff).collect());
+                let mut base =
+                    ImageConfig { os: record.platform.clone(), ..ImageConfig::default() };
+                base.rootfs =
+                    spec::RootFs::new(stack.iter().map(|(_, layer)| layer.diff).collect());
                 base.architecture = spec::Platform::host().architecture;
                 base
             }
@@ -115,7 +123,8 @@ impl Engine {
         if !shown.is_empty() {
             self.store.record_event("image", "tag", &text, &[("name", &shown)]);
         }
-        let said = [("comment", request.message.as_str()), ("imageID", &text), ("imageRef", &shown)];
+        let said =
+            [("comment", request.message.as_str()), ("imageID", &text), ("imageRef", &shown)];
         self.container_event("commit", record, &said);
         Ok(id)
     }

@@ -61,14 +61,20 @@ impl Engine {
         let CopyFiles { from, to, archive, follow } = request;
         let both = matches!((&from, &to), (CopyEnd::Container(..), CopyEnd::Container(..)));
         if both {
-            return Err(EngineError::Input("copying between containers is not supported".to_owned()));
+            return Err(EngineError::Input(
+                "copying between containers is not supported".to_owned(),
+            ));
         }
         match (from, to) {
             (CopyEnd::Reader(reader), to) => {
                 let to = self.place(to, true)?;
                 let folder = to.folder().map_err(|error| to.missing(error))?;
                 let folder = folder.ok_or_else(|| to.no_folder())?;
-                extract(BufReader::with_capacity(256 << 10, reader), folder, archive || to.is_inside())
+                extract(
+                    BufReader::with_capacity(256 << 10, reader),
+                    folder,
+                    archive || to.is_inside(),
+                )
             }
             (from, CopyEnd::Writer(writer)) => {
                 let from = self.place(from, false)?;
@@ -92,9 +98,9 @@ impl Engine {
     fn place(&self, end: CopyEnd, written: bool) -> Result<Place> {
         match end {
             CopyEnd::Container(id, path) => self.place_in_container(&id, path, written),
-            CopyEnd::Image(..) if written => {
-                Err(EngineError::Input("an image cannot be changed: copy into a container of it".to_owned()))
-            }
+            CopyEnd::Image(..) if written => Err(EngineError::Input(
+                "an image cannot be changed: copy into a container of it".to_owned(),
+            )),
             CopyEnd::Image(name, path) => {
                 let images = self.store.images()?;
                 let found = crate::find::find(&images, &name)?;
@@ -113,7 +119,12 @@ impl Engine {
                 } else if given.ends_with('/') && !text.ends_with('/') {
                     text.push('/');
                 }
-                Ok(Place { root: Root::of_host(Path::new("/"))?, path: text, given, container: None })
+                Ok(Place {
+                    root: Root::of_host(Path::new("/"))?,
+                    path: text,
+                    given,
+                    container: None,
+                })
             }
             CopyEnd::Reader(_) | CopyEnd::Writer(_) => {
                 Err(EngineError::Input("a tar has no paths".to_owned()))
@@ -208,7 +219,10 @@ impl Place {
                 return Ok(path);
             }
             let target = sys::fs::read_link(&folder, name.as_slice())?;
-            path = Path::new(&parent).join(String::from_utf8_lossy(&target).as_ref()).display().to_string();
+            path = Path::new(&parent)
+                .join(String::from_utf8_lossy(&target).as_ref())
+                .display()
+                .to_string();
         }
         Err(io::Error::other("too many links"))
     }
@@ -285,9 +299,13 @@ impl Place {
         match &self.container {
             Some(container) => {
                 let given = &self.given;
-                EngineError::Input(format!("destination \"{container}:{given}\" must be a directory"))
+                EngineError::Input(format!(
+                    "destination \"{container}:{given}\" must be a directory"
+                ))
             }
-            None => EngineError::Input(format!("destination directory {:?} must exist", self.given)),
+            None => {
+                EngineError::Input(format!("destination directory {:?} must exist", self.given))
+            }
         }
     }
 }

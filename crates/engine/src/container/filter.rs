@@ -168,7 +168,8 @@ impl<'a> Conditions<'a> {
             && self.any(Name::Volume, |value| {
                 summary.mounts.iter().any(|mount| {
                     let name = if mount.name.is_empty() { &mount.source } else { &mount.name };
-                    name == value || mount.destination.trim_end_matches('/') == value.trim_end_matches('/')
+                    name == value
+                        || mount.destination.trim_end_matches('/') == value.trim_end_matches('/')
                 })
             })
             && (self.networks.is_empty() || {
@@ -203,7 +204,9 @@ impl<'a> Conditions<'a> {
 fn created(engine: &Engine, all: &[(Summary, State)], text: &str) -> Result<Timestamp> {
     let id = engine.containers().find(text)?;
     let found = all.iter().find(|(summary, _)| summary.id == id);
-    found.map(|(summary, _)| summary.created).ok_or_else(|| EngineError::NoSuchContainer(text.to_owned()))
+    found
+        .map(|(summary, _)| summary.created)
+        .ok_or_else(|| EngineError::NoSuchContainer(text.to_owned()))
 }
 
 /// An image, and all that stand on all of its layers.

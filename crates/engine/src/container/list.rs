@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use network::{Endpoint, PublishedPort};
 use runtime::state::{State, Status};
-use serde::de::IgnoredAny;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use spec::{ContainerId, ContainerPort, ImageId, MountPoint, Timestamp};
 use store::Images;
 
@@ -166,7 +166,8 @@ impl Engine {
                 continue;
             }
             if list.size {
-                row.size = Some(self.container_size(&row.summary.id, &row.summary.image, &images)?);
+                row.size =
+                    Some(self.container_size(&row.summary.id, &row.summary.image, &images)?);
             }
             rows.push(row);
             if list.last == Some(rows.len()) {

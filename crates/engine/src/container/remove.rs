@@ -133,7 +133,12 @@ impl Engine {
 
     /// Writes down what happened to a container, with what docker tells of it: its image, its name
     /// and its labels.
-    pub(crate) fn container_event(&self, action: &str, record: &ContainerRecord, more: &[(&str, &str)]) {
+    pub(crate) fn container_event(
+        &self,
+        action: &str,
+        record: &ContainerRecord,
+        more: &[(&str, &str)],
+    ) {
         let labels = record.config.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let own = [("image", record.config.image.as_str()), ("name", record.name.as_str())];
         let attributes: Vec<_> = labels.chain(own).chain(more.iter().copied()).collect();
