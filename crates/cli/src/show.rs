@@ -17,6 +17,11 @@ pub(crate) trait Row {
     /// A field's value; `None` if there is no such field.
     fn field(&self, name: &str) -> Option<Value>;
 
+    /// Answers `{{.Label "key"}}`; `None` if a row has no labels.
+    fn label(&self, _key: &str) -> Option<String> {
+        None
+    }
+
     /// Appends a field as a table shows it. A list that may be long does without the value.
     fn write(&self, name: &str, out: &mut String) {
         match self.field(name) {
@@ -33,6 +38,13 @@ struct RowObject<R>(R);
 impl<R: Row> Object for RowObject<R> {
     fn field(&self, name: &str) -> Option<Value> {
         self.0.field(name)
+    }
+
+    fn call(&self, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
+        match (name, arguments) {
+            ("Label", [Value::Str(key)]) => Some(Ok(Value::Str(self.0.label(key)?))),
+            _ => None,
+        }
     }
 
     fn type_name(&self) -> &str {

@@ -1,6 +1,8 @@
 //! The tree of commands: docker's, and what is beyond it.
 
+mod containers;
 mod create;
+mod networks;
 mod registry;
 mod running;
 mod volumes;
@@ -83,9 +85,18 @@ pub(crate) static ROOT: Cmd = Command {
         &IMAGE,
         &MANIFEST,
         &SYSTEM,
+        &networks::NETWORK,
         &volumes::VOLUME,
         &COMPLETION,
         &CREATE,
+        &containers::COMMIT,
+        &containers::CP,
+        &containers::DIFF,
+        &containers::EXPORT,
+        &containers::PORT,
+        &containers::PS,
+        &containers::RENAME,
+        &containers::RM,
         &EVENTS,
         &running::RUN,
         &running::EXEC,
@@ -129,6 +140,17 @@ static CONTAINER: Cmd = Command {
         &running::CONTAINER_STOP,
         &running::CONTAINER_UNPAUSE,
         &running::CONTAINER_WAIT,
+        &containers::CONTAINER_COMMIT,
+        &containers::CONTAINER_CP,
+        &CONTAINER_CREATE,
+        &containers::CONTAINER_DIFF,
+        &containers::CONTAINER_EXPORT,
+        &containers::CONTAINER_INSPECT,
+        &containers::CONTAINER_LS,
+        &containers::CONTAINER_PORT,
+        &containers::CONTAINER_PRUNE,
+        &containers::CONTAINER_RENAME,
+        &containers::CONTAINER_RM,
     ],
     ..Command::BLANK
 };

@@ -53,9 +53,29 @@ pub enum EngineError {
     #[error("{message}")]
     Monitor { message: String, failure: Box<runtime::failure::Failure> },
     #[error(transparent)]
-    Network(#[from] network::NetworkError),
-    #[error(transparent)]
     Runtime(#[from] runtime::RuntimeError),
+    #[error(transparent)]
+    Network(#[from] network::NetworkError),
+    #[error(
+        "cannot remove container \"/{name}\": container is {state}: stop the container before removing or force remove"
+    )]
+    Running { name: String, state: &'static str },
+    #[error("removal of container {0} is already in progress")]
+    BeingRemoved(String),
+    #[error("Could not find the file {path} in container {container}")]
+    NoFile { path: String, container: String },
+    #[error(
+        "conflict: unable to delete {id} (must be forced) - image is being used by stopped container {container}"
+    )]
+    UsedByStopped { id: String, container: String },
+    #[error(
+        "conflict: unable to delete {id} (cannot be forced) - image is being used by running container {container}"
+    )]
+    UsedByRunning { id: String, container: String },
+    #[error(
+        "conflict: unable to remove repository reference \"{name}\" (must force) - container {container} is using its referenced image {id}"
+    )]
+    NameUsed { name: String, container: String, id: String },
     #[error("No such container: {0}")]
     NoSuchContainer(String),
     #[error("multiple IDs found with provided prefix: {0}")]
@@ -132,8 +152,20 @@ impl EngineError {
         match self {
             E::NoSuchImage(_) | E::NoReference(_) | E::NoPath { .. } => Kind::NotFound,
             E::Start(_) => Kind::Other,
-            E::NotRunning(_) => Kind::Conflict,
-            E::Monitor { .. } | E::Network(_) | E::Runtime(_) => Kind::Other,
+            E::Monitor { .. } | E::Runtime(_) => Kind::Other,
+            E::NotRunning(_) | E::Running { .. } | E::BeingRemoved(_) => Kind::Conflict,
+            E::UsedByStopped { .. } | E::UsedByRunning { .. } | E::NameUsed { .. } => {
+                Kind::Conflict
+            }
+            E::NoFile { .. } => Kind::NotFound,
+            E::Network(error) => match error.kind() {
+                network::ErrorKind::NotFound => Kind::NotFound,
+                network::ErrorKind::Conflict | network::ErrorKind::Forbidden => Kind::Conflict,
+                network::ErrorKind::InvalidInput => Kind::InvalidInput,
+                network::ErrorKind::Corrupt => Kind::Corrupt,
+                network::ErrorKind::Unsupported => Kind::Unsupported,
+                network::ErrorKind::Other => Kind::Other,
+            },
             E::NoSuchContainer(_) | E::NoSuchVolume(_) => Kind::NotFound,
             E::NameTaken { .. } | E::VolumeInUse { .. } => Kind::Conflict,
             E::AmbiguousContainer(_) | E::ContainerName(_) | E::SameName => Kind::InvalidInput,
@@ -177,6 +209,12 @@ impl EngineError {
                 | E::Start(_)
                 | E::NotRunning(_)
                 | E::Monitor { .. }
+                | E::Running { .. }
+                | E::BeingRemoved(_)
+                | E::NoFile { .. }
+                | E::UsedByStopped { .. }
+                | E::UsedByRunning { .. }
+                | E::NameUsed { .. }
                 | E::AmbiguousContainer(_)
                 | E::ContainerName(_)
                 | E::NameTaken { .. }
@@ -201,7 +239,7 @@ impl EngineError {
                 | E::Registry(_)
                 | E::OtherPlatform { .. }
                 | E::NoPlatform { .. }
-        )
+        ) || matches!(self, E::Network(error) if is_dockers(error))
     }
 
     /// What the user can do, where we know it.
@@ -211,6 +249,7 @@ impl EngineError {
             E::Store(error) => error.hint(),
             E::Registry(error) => error.hint(),
             E::PullDenied { .. } => Some("`mica login` first, or look at the name".to_owned()),
+            E::Network(error) => error.hint(),
             E::NoSuchImage(_) | E::NoReference(_) => Some(
                 "`mica images` lists what is here; `mica pull`, `mica load` and `mica import` bring more"
                     .to_owned(),
@@ -247,6 +286,13 @@ fn registry_kind(error: &RegistryError) -> Kind {
         RegistryErrorKind::Invalid => Kind::InvalidInput,
         RegistryErrorKind::Denied | RegistryErrorKind::Unavailable => Kind::Other,
     }
+}
+
+/// Whether an error of networks is one that docker has words for.
+fn is_dockers(error: &network::NetworkError) -> bool {
+    use network::ErrorKind as K;
+    matches!(error.kind(), K::NotFound | K::Conflict | K::Forbidden | K::InvalidInput)
+        || matches!(error, network::NetworkError::NoPools | network::NetworkError::Full { .. })
 }
 
 /// What the verbs return.

@@ -1,7 +1,7 @@
 //! What `inspect` says of an image: docker's document, field for field.
 
 use serde_json::{Map, Value, json};
-use spec::{ChainId, ImageConfig, Platform, Reference, Timestamp};
+use spec::{ChainId, ContainerConfig, ImageConfig, Platform, Reference, Timestamp};
 use store::{Images, Stacked};
 
 use crate::Engine;
@@ -64,7 +64,7 @@ pub fn inspect_image(engine: &Engine, images: &Images, found: &Found) -> Result<
     put("RootFS", rootfs);
     let tagged = record.tagged.unwrap_or(Timestamp::ZERO);
     put("Metadata", json!({ "LastTagTime": tagged.to_string() }));
-    put("Config", container_config(&config));
+    put("Config", container_config(&config.config.clone().unwrap_or_default()));
     Ok(Value::Object(document))
 }
 
@@ -76,8 +76,7 @@ fn comment(config: &ImageConfig) -> String {
 }
 
 /// The configuration with the fields that docker always shows.
-fn container_config(config: &ImageConfig) -> Value {
-    let own = config.config.clone().unwrap_or_default();
+pub(crate) fn container_config(own: &ContainerConfig) -> Value {
     let mut shown = Map::new();
     let always = json!({
         "Hostname": own.hostname, "Domainname": own.domainname, "User": own.user,

@@ -17,6 +17,7 @@ mod load;
 mod login;
 mod look;
 mod manifest;
+mod network;
 mod pack;
 mod progress;
 mod pull;
@@ -29,9 +30,15 @@ mod system;
 mod tag;
 mod volume;
 
+pub use ::network::{
+    AddressPool, Driver as NetworkDriver, Endpoint, Network, NetworkError, NetworkFilter,
+    NetworkRequest, PublishedPort, Subnet,
+};
 pub use container::{
-    ContainerLog, ContainerRecord, Containers, CreateContainer, Created, ExecProcess, Pull,
-    Starting, WATCH_COMMAND, inherited_connection,
+    Alive, CommitContainer, ContainerFilter, ContainerLog, ContainerRecord, ContainerRow,
+    Containers, CopyEnd, CopyFiles, CreateContainer, Created, ExecProcess, ListContainers,
+    PruneContainers, Pull, RemoveContainer, Starting, Summary, SummaryConfig, SummaryHost,
+    WATCH_COMMAND, change_letter, inherited_connection, status_words,
 };
 pub use error::{EngineError, Kind, Result};
 pub use family::{Family, Member};
@@ -50,12 +57,13 @@ pub use pull::{PullImage, Pulled};
 pub use push::{PushImage, Pushed};
 pub use registry::{Client, Credential, Kept, SearchResult, Secret};
 pub use remove::{PruneImages, Pruned, RemoveImages, Removed};
+pub use runtime::state::{State, Status};
 pub use save::{Called, Save, SaveTarget, Saved};
 pub use settings::{LogLevel, RegistrySettings, SettingFlags, Settings, SettingsError};
 pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Migrated, Usage, View,
 };
-pub use system::{DiskUsage, Info, VERSION, fetch, kernel_release};
+pub use system::{Counts, DiskUsage, Info, VERSION, VolumeUsage, fetch, kernel_release};
 pub use volume::{ANONYMOUS_LABEL, CreateVolume, Volume};
 
 use std::path::Path;

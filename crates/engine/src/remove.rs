@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use spec::{ChainId, FullName, ImageId, Platform};
+use runtime::state::State;
+use spec::{ChainId, ContainerId, FullName, ImageId, Platform};
 use store::{Collected, Images, Tables};
 
-use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::filter::ImageFilter;
 use crate::find::{Found, find_for};
+use crate::{Engine, Summary};
 
 /// A request to remove one image or one of its names.
 #[derive(Clone, Debug, Default)]
@@ -58,13 +59,20 @@ impl Engine {
         let tables = self.store.tables()?;
         let views = self.store.views()?;
         let views: Vec<_> = views.into_iter().map(|view| (view.image, view.path)).collect();
+        let users = self.image_users()?;
         let (mut unmount, mut image) = (None, None);
         let ((mut removed, gone), collected) = self.store.remove_images(|images| {
             let found = find_for(images, &request.name, request.platform.as_ref())?;
             image = Some(found.id);
+            let users = Users::of(&users, found.id);
+            users.allow(images, &found, request)?;
             let removed = untag(images, &found, request)?;
             if is_referenced(images, found.id) {
                 return Ok::<_, EngineError>((removed, Vec::new()));
+            }
+            if users.running.is_some() {
+                // Its name is gone, as asked; it stays as long as it runs.
+                return Ok((removed, Vec::new()));
             }
             if let Some((_, path)) = views.iter().find(|(id, _)| *id == found.id) {
                 if !request.force {
@@ -98,8 +106,9 @@ impl Engine {
     /// Removes all images that nothing needs.
     pub fn prune_images(&self, request: &PruneImages) -> Result<Pruned> {
         let tables = self.store.tables()?;
-        let mounted: BTreeSet<ImageId> =
+        let mut used: BTreeSet<ImageId> =
             self.store.views()?.into_iter().map(|view| view.image).collect();
+        used.extend(self.image_users()?.into_iter().map(|(image, ..)| image));
         let (filters, all) = prune_filters(request)?;
         let list = crate::ListImages { all: true, filters, pattern: None };
         let matching: BTreeSet<ImageId> = self.listed(&list)?.rows().map(|row| row.id).collect();
@@ -111,7 +120,7 @@ impl Engine {
             for id in &matching {
                 let names: Vec<String> = images.names_of(*id).map(str::to_owned).collect();
                 let wanted = all || (names.is_empty() && !parents.contains(id));
-                if !wanted || mounted.contains(id) {
+                if !wanted || used.contains(id) {
                     continue;
                 }
                 for name in names {
@@ -135,6 +144,58 @@ impl Engine {
         }
         self.store.record_event("image", "prune", "", &[("reclaimed", &bytes.to_string())]);
         Ok(Pruned { removed, bytes })
+    }
+}
+
+impl Engine {
+    /// The image of each container, the container, and whether it runs.
+    fn image_users(&self) -> Result<Vec<(ImageId, ContainerId, bool)>> {
+        let user = |(summary, state): (Summary, State)| {
+            (summary.image, summary.id, state.status.is_alive())
+        };
+        Ok(self.summaries()?.into_iter().map(user).collect())
+    }
+}
+
+/// Containers of an image: one that runs, one that does not.
+struct Users {
+    running: Option<ContainerId>,
+    stopped: Option<ContainerId>,
+}
+
+impl Users {
+    fn of(all: &[(ImageId, ContainerId, bool)], image: ImageId) -> Users {
+        let first = |alive: bool| {
+            let mut of_image = all.iter().filter(|(id, _, runs)| *id == image && *runs == alive);
+            of_image.next().map(|(_, container, _)| *container)
+        };
+        Users { running: first(true), stopped: first(false) }
+    }
+
+    /// Whether an image may go, or its last name. Docker's rules, in its words.
+    fn allow(&self, images: &Images, found: &Found, request: &RemoveImages) -> Result<()> {
+        let id = found.id.0.short();
+        if found.name.is_some() {
+            let names: Vec<String> = images.names_of(found.id).map(str::to_owned).collect();
+            let user = self.running.or(self.stopped).filter(|_| !request.force && names.len() <= 1);
+            return match user {
+                None => Ok(()),
+                Some(container) => Err(EngineError::NameUsed {
+                    name: request.name.clone(),
+                    container: container.short(),
+                    id,
+                }),
+            };
+        }
+        match (self.running, self.stopped) {
+            (Some(container), _) => {
+                Err(EngineError::UsedByRunning { id, container: container.short() })
+            }
+            (None, Some(container)) if !request.force => {
+                Err(EngineError::UsedByStopped { id, container: container.short() })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! The engine about itself: what it is, what it holds, whether it is whole.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
-use spec::Timestamp;
-use store::{CheckReport, DriverKind, EventFilter, Events, MigrateStep, Migrated, Usage};
+use runtime::state::Status;
+use spec::{ChainId, DiffId, ImageId, Timestamp};
+use store::{CheckReport, DriverKind, EventFilter, Events, MigrateStep, Migrated, Tables, Usage};
 
-use crate::Engine;
 use crate::error::Result;
 use crate::progress::{Item, Progress};
 use crate::remove::{PruneImages, Pruned};
+use crate::{ContainerRow, Engine, ListContainers, Volume};
 
 /// This mica's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -29,6 +31,8 @@ pub fn fetch(url: &str) -> Result<(Box<dyn Read + Send>, Option<u64>)> {
 pub struct Info {
     /// The store's own name.
     pub id: String,
+    /// How many containers run, are frozen, and do neither.
+    pub containers: Counts,
     /// How many images there are.
     pub images: usize,
     /// How many layers.
@@ -57,6 +61,35 @@ pub struct Info {
     pub operating_system: String,
 }
 
+/// How many containers there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Those that run.
+    pub running: usize,
+    /// Those that are frozen.
+    pub paused: usize,
+    /// The others.
+    pub stopped: usize,
+}
+
+impl Counts {
+    /// All of them.
+    pub fn all(&self) -> usize {
+        self.running + self.paused + self.stopped
+    }
+}
+
+/// A volume, its bytes, and how many containers have it.
+#[derive(Clone, Debug)]
+pub struct VolumeUsage {
+    /// The volume.
+    pub volume: Volume,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// How many containers have it.
+    pub links: usize,
+}
+
 /// What `system df` tells.
 #[derive(Clone, Debug)]
 pub struct DiskUsage {
@@ -64,6 +97,12 @@ pub struct DiskUsage {
     pub usage: Usage,
     /// The images with their names.
     pub images: crate::ImageList,
+    /// How many containers were made from each image.
+    pub users: BTreeMap<ImageId, usize>,
+    /// The containers, with their sizes.
+    pub containers: Vec<ContainerRow>,
+    /// The volumes.
+    pub volumes: Vec<VolumeUsage>,
 }
 
 impl Engine {
@@ -73,6 +112,7 @@ impl Engine {
         let paths = self.store.paths();
         Ok(Info {
             id: self.store.id().to_owned(),
+            containers: self.count_containers()?,
             images: tables.images.images.len(),
             layers: tables.layers.layers.len(),
             driver: self.store.driver().kind().to_string(),
@@ -92,9 +132,38 @@ impl Engine {
     /// How much space what takes.
     pub fn disk_usage(&self) -> Result<DiskUsage> {
         let tables = self.store.tables()?;
-        let usage = self.store.usage(&tables)?;
+        let mut usage = self.store.usage(&tables)?;
         let images = self.list(&crate::ListImages { all: true, ..Default::default() })?;
-        Ok(DiskUsage { usage, images })
+        let all = ListContainers { all: true, size: true, ..ListContainers::default() };
+        let containers = self.list_containers(&all)?;
+        let mut users: BTreeMap<ImageId, usize> = BTreeMap::new();
+        for row in &containers {
+            *users.entry(row.summary.image).or_default() += 1;
+        }
+        usage.reclaimable = reclaimable(&tables, &users);
+        let links = |name: &str| {
+            let has = |row: &&ContainerRow| row.summary.mounts.iter().any(|it| it.name == name);
+            containers.iter().filter(has).count()
+        };
+        let measured = |volume: Volume| VolumeUsage {
+            bytes: self.volume_bytes(&volume),
+            links: links(&volume.name),
+            volume,
+        };
+        let volumes = self.volumes()?.into_iter().map(measured).collect();
+        Ok(DiskUsage { usage, images, users, containers, volumes })
+    }
+
+    fn count_containers(&self) -> Result<Counts> {
+        let mut counts = Counts::default();
+        for (_, state) in self.summaries()? {
+            match state.status {
+                Status::Running | Status::Restarting => counts.running += 1,
+                Status::Paused => counts.paused += 1,
+                _ => counts.stopped += 1,
+            }
+        }
+        Ok(counts)
     }
 
     /// Whether everything is what it says it is; with `repair`, makes it so where it can.
@@ -135,6 +204,21 @@ impl Engine {
     pub fn events(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> Result<Events> {
         Ok(self.store.events(EventFilter { since, until })?)
     }
+}
+
+/// Bytes of the layers that no image has from which a container was made, each once.
+fn reclaimable(tables: &Tables, users: &BTreeMap<ImageId, usize>) -> u64 {
+    let chains = |used: bool| -> BTreeSet<ChainId> {
+        let images = tables.images.images.iter();
+        let tops = images.filter(|(id, _)| users.contains_key(id) == used);
+        tables.layers.closure(tops.filter_map(|(_, record)| record.top))
+    };
+    let layer = |chain: &ChainId| tables.layers.layers.get(chain);
+    let kept: BTreeSet<DiffId> =
+        chains(true).iter().filter_map(layer).map(|layer| layer.diff).collect();
+    let rest: BTreeMap<DiffId, u64> =
+        chains(false).iter().filter_map(layer).map(|layer| (layer.diff, layer.bytes)).collect();
+    rest.iter().filter(|(diff, _)| !kept.contains(diff)).map(|(_, bytes)| bytes).sum()
 }
 
 fn backing(magic: i64) -> &'static str {

@@ -31,7 +31,7 @@ impl Engine {
 }
 
 /// A name that an image can be given: with a tag or the default one, never with a digest.
-fn target_name(text: &str) -> Result<Reference> {
+pub(crate) fn target_name(text: &str) -> Result<Reference> {
     let reference = parse(text).map_err(tag_name)?;
     if reference.digest().is_some() {
         return Err(EngineError::TagWithDigest);

@@ -24,6 +24,8 @@ pub struct LayerWriter<W: Write> {
     /// The first name of each file that has several.
     names: HashMap<(u64, u64), Vec<u8>>,
     entries: u64,
+    /// Whether what is mounted somewhere in the folder is left out.
+    one_mount: bool,
 }
 
 /// Folders in folders are followed so deep.
@@ -32,7 +34,15 @@ const MAX_DEPTH: usize = 1024;
 impl<W: Write> LayerWriter<W> {
     /// Starts a layer. No time in it will be later than `clamp` seconds.
     pub fn new(out: W, marks: Marks, clamp: Option<i64>) -> LayerWriter<W> {
-        LayerWriter { tar: TarWriter::new(out), marks, clamp, names: HashMap::new(), entries: 0 }
+        let (tar, names) = (TarWriter::new(out), HashMap::new());
+        LayerWriter { tar, marks, clamp, names, entries: 0, one_mount: false }
+    }
+
+    /// The same without what is mounted somewhere in the folder: a mount is an empty folder or an
+    /// empty file.
+    pub fn one_mount(mut self) -> LayerWriter<W> {
+        self.one_mount = true;
+        self
     }
 
     /// Adds everything below a folder, and with `root` the folder itself.
@@ -45,6 +55,11 @@ impl<W: Write> LayerWriter<W> {
             self.append(&entry, &mut io::empty())?;
         }
         self.add_children(folder, &mut Vec::new(), 0)
+    }
+
+    /// Adds one name of a folder, with all below it, under another path.
+    pub fn add_tree(&mut self, folder: impl AsFd, name: &[u8], path: &[u8]) -> io::Result<()> {
+        self.add(folder, name, &mut path.to_vec(), 0)
     }
 
     /// Adds what was changed in a whole tree: whatever is named, alone, and marks for what is gone.
@@ -125,16 +140,25 @@ impl<W: Write> LayerWriter<W> {
             FileType::RegularFile => EntryKind::File,
             _ => return Ok(false),
         };
+        let covered = self.one_mount && sys::fs::is_mount_root(folder, name)?;
         if kind == EntryKind::Directory {
             let path = [path, b"/"].concat();
             let entry = self.entry(path.clone(), kind, &stat, xattrs);
             self.append(&entry, &mut io::empty())?;
+            if covered {
+                return Ok(false);
+            }
             if opaque {
                 let marker = [path.as_slice(), b".wh..wh..opq"].concat();
                 let entry = self.entry(marker, EntryKind::File, &stat, Vec::new());
                 self.append(&Entry { size: 0, mode: 0, ..entry }, &mut io::empty())?;
             }
             return Ok(true);
+        }
+        if covered {
+            let entry = self.entry(path.to_vec(), EntryKind::File, &stat, Vec::new());
+            self.append(&Entry { size: 0, ..entry }, &mut io::empty())?;
+            return Ok(false);
         }
         if stat.st_nlink > 1 {
             let key = (stat.st_dev, stat.st_ino);

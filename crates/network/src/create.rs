@@ -62,6 +62,8 @@ pub struct NetworkFilter {
     pub drivers: Vec<String>,
     /// `key` or `key=value`; all have to fit.
     pub labels: Vec<String>,
+    /// `key` or `key=value`; none may fit.
+    pub not_labels: Vec<String>,
     /// Whether it is one of those there by nature.
     pub builtin: Option<bool>,
     /// Whether nobody is in it.
@@ -239,6 +241,7 @@ impl NetworkFilter {
             && (self.drivers.is_empty() || self.drivers.iter().any(|it| it == driver))
             && (self.scopes.is_empty() || self.scopes.iter().any(|it| it == "local"))
             && self.labels.iter().all(labelled)
+            && !self.not_labels.iter().any(labelled)
             && self.builtin.is_none_or(|builtin| builtin == network.is_predefined())
             && self.dangling.is_none_or(|wanted| wanted == dangling)
             && self.until.is_none_or(|until| network.created < until)

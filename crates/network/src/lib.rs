@@ -141,6 +141,11 @@ impl Networks {
         Ok((network, endpoints))
     }
 
+    /// Every endpoint, in no order.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>> {
+        self.documents.all_endpoints()
+    }
+
     /// Every endpoint of a container.
     pub fn of_container(&self, container: &str) -> Result<Vec<Endpoint>> {
         let mut all = self.documents.all_endpoints()?;

@@ -300,6 +300,13 @@ pub fn file_system_magic(path: &Path) -> io::Result<i64> {
     Ok(rustix::fs::statfs(path)?.f_type as i64)
 }
 
+/// Whether something is mounted on a name in a folder.
+pub fn is_mount_root(folder: impl AsFd, name: impl rustix::path::Arg) -> io::Result<bool> {
+    use rustix::fs::{StatxAttributes, StatxFlags};
+    let stat = rustix::fs::statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())?;
+    Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
 /// All extended attributes of a file below a folder; a link's own, through its path in `/proc`.
 pub fn xattrs(file: impl AsFd) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     use std::os::fd::AsRawFd;

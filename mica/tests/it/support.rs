@@ -148,7 +148,15 @@ impl Mica {
         run.out.strip_suffix('\n').unwrap_or(&run.out).to_owned()
     }
 
-    /// The same, read as JSON.
+    /// All events so far, to the last one; `line` says which, and how they are shown.
+    #[track_caller]
+    pub(crate) fn events(&self, line: &str) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let until = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
+        self.ok(&format!("events --since 1h --until {until} {line}"))
+    }
+
+    /// What a command that must work printed, read as JSON.
     #[track_caller]
     pub(crate) fn json(&self, line: &str) -> Value {
         let text = self.ok(line);

@@ -1,9 +1,10 @@
 //! `mica system df`.
 
-use engine::{DiskUsage, ImageUsage};
+use engine::{ContainerRow, DiskUsage, ImageUsage, VolumeUsage};
 use serde_json::json;
-use spec::{human_size, human_size_3};
+use spec::{Timestamp, human_size, human_size_3};
 
+use super::containers::Shown as ShownContainer;
 use super::images::ShownImage;
 use crate::context::Context;
 use crate::failure::Outcome;
@@ -34,23 +35,39 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if matches.flag("verbose") {
         return verbose(context, usage);
     }
-    let usage = usage.usage;
-    let images = Line {
-        kind: "Images",
-        total: usage.images.len(),
-        active: usage.active.len(),
-        size: usage.layers,
-        reclaimable: usage.reclaimable,
-    };
-    let containers = Line {
-        kind: "Containers",
-        total: usage.tops.len(),
-        active: usage.tops.values().filter(|top| top.mounted).count(),
-        size: usage.tops_bytes(),
-        reclaimable: usage.tops_reclaimable(),
-    };
-    let none = |kind| Line { kind, total: 0, active: 0, size: 0, reclaimable: 0 };
-    let lines = vec![images, containers, none("Local Volumes"), none("Build Cache")];
+    let size = usage.usage.layers;
+    let written = |row: &ContainerRow| row.size.map_or(0, |(own, _)| own);
+    let runs = |row: &&ContainerRow| row.state.status.is_alive();
+    let (containers, volumes) = (&usage.containers, &usage.volumes);
+    let used = |volume: &&VolumeUsage| volume.links > 0;
+    let all: u64 = containers.iter().map(written).sum();
+    let running: u64 = containers.iter().filter(runs).map(written).sum();
+    let kept: u64 = volumes.iter().filter(used).map(|volume| volume.bytes).sum();
+    let bytes: u64 = volumes.iter().map(|volume| volume.bytes).sum();
+    let lines = vec![
+        Line {
+            kind: "Images",
+            total: usage.usage.images.len(),
+            active: usage.users.len(),
+            size,
+            reclaimable: usage.usage.reclaimable,
+        },
+        Line {
+            kind: "Containers",
+            total: containers.len(),
+            active: containers.iter().filter(runs).count(),
+            size: all,
+            reclaimable: all - running,
+        },
+        Line {
+            kind: "Local Volumes",
+            total: volumes.len(),
+            active: volumes.iter().filter(used).count(),
+            size: bytes,
+            reclaimable: bytes - kept,
+        },
+        Line { kind: "Build Cache", total: 0, active: 0, size: 0, reclaimable: 0 },
+    ];
     rows(&context.ui, matches.string("format"), COLUMNS, COLUMNS, lines)?;
     Ok(0)
 }
@@ -85,22 +102,36 @@ impl Row for Line {
 }
 
 fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
-    let DiskUsage { usage: all, images } = usage;
+    let DiskUsage { usage: all, images, users, containers, volumes } = usage;
     let shown: Vec<Shown> = ShownImage::all(images, false)
         .map(|image| {
             let usage = all.images.get(&image.image().id).copied().unwrap_or_default();
-            Shown { image, usage }
+            let containers = users.get(&image.image().id).copied().unwrap_or_default();
+            Shown { image, usage, containers }
         })
         .collect();
+    let now = Timestamp::now();
+    let containers: Vec<_> =
+        containers.into_iter().map(|row| ShownContainer { row, full: false, now }).collect();
+    let volumes: Vec<_> = volumes.into_iter().map(ShownVolume).collect();
     let format = context.matches().string("format").filter(|text| !matches!(*text, "" | "table"));
     if let Some(format) = format {
-        let images: Vec<_> = shown.iter().map(document).collect();
-        let whole = json!({ "Images": images, "Containers": [], "Volumes": [], "BuildCache": [] });
+        let whole = json!({
+            "Images": shown.iter().map(document).collect::<Vec<_>>(),
+            "Containers": containers.iter().map(document).collect::<Vec<_>>(),
+            "Volumes": volumes.iter().map(document).collect::<Vec<_>>(),
+            "BuildCache": [],
+        });
         show::document(&context.ui, Some(format), &whole)?;
         return Ok(0);
     }
     context.ui.print("Images space usage:\n\n");
     rows(&context.ui, None, IMAGES, IMAGES, shown)?;
+    context.ui.print("\nContainers space usage:\n\n");
+    rows(&context.ui, None, CONTAINERS, CONTAINERS, containers)?;
+    context.ui.print("\nLocal Volumes space usage:\n\n");
+    rows(&context.ui, None, VOLUMES, VOLUMES, volumes)?;
+    context.ui.print("\nBuild cache usage: 0B\n");
     let size = |bytes: u64| human_size(bytes as f64);
     context.ui.print(&format!(
         "\nOn disk:\n\nBlobs: {}\nIndexes: {}\nUnpacked layers: {}\nCompressed layers kept beside their plain form: {}\n",
@@ -113,17 +144,55 @@ fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
 }
 
 /// A row as an element of docker's document over everything.
-fn document(row: &Shown) -> serde_json::Value {
+fn document<R: Row>(row: &R) -> serde_json::Value {
     let text = |name: &&str| match row.field(name) {
         Some(Value::Str(text)) => ((*name).to_owned(), json!(text)),
         _ => ((*name).to_owned(), json!(null)),
     };
-    Shown::FIELDS.iter().map(text).collect::<serde_json::Map<_, _>>().into()
+    R::FIELDS.iter().map(text).collect::<serde_json::Map<_, _>>().into()
 }
 
 struct Shown {
     image: ShownImage,
     usage: ImageUsage,
+    containers: usize,
+}
+
+const CONTAINERS: &[Column] = &[
+    ("ID", "CONTAINER ID"),
+    ("Image", "IMAGE"),
+    ("Command", "COMMAND"),
+    ("LocalVolumes", "LOCAL VOLUMES"),
+    ("Size", "SIZE"),
+    ("RunningFor", "CREATED"),
+    ("Status", "STATUS"),
+    ("Names", "NAMES"),
+];
+const VOLUMES: &[Column] = &[("Name", "VOLUME NAME"), ("Links", "LINKS"), ("Size", "SIZE")];
+
+struct ShownVolume(VolumeUsage);
+
+impl Row for ShownVolume {
+    const KIND: &'static str = "*formatter.volumeContext";
+    const FIELDS: &'static [&'static str] =
+        &["Driver", "Labels", "Links", "Mountpoint", "Name", "Scope", "Size"];
+
+    fn field(&self, name: &str) -> Option<Value> {
+        let VolumeUsage { volume, bytes, links } = &self.0;
+        Some(Value::Str(match name {
+            "Name" => volume.name.clone(),
+            "Links" => links.to_string(),
+            "Size" => human_size(*bytes as f64),
+            "Driver" => volume.driver.clone(),
+            "Scope" => volume.scope.clone(),
+            "Mountpoint" => volume.mountpoint.display().to_string(),
+            "Labels" => {
+                let label = |(name, value): (&String, &String)| format!("{name}={value}");
+                volume.labels.iter().flatten().map(label).collect::<Vec<_>>().join(",")
+            }
+            _ => return None,
+        }))
+    }
 }
 
 impl Row for Shown {
@@ -135,7 +204,7 @@ impl Row for Shown {
             "Size" => size(self.usage.size),
             "SharedSize" => size(self.usage.shared),
             "UniqueSize" => size(self.usage.unique),
-            "Containers" => Some(Value::Str("0".to_owned())),
+            "Containers" => Some(Value::Str(self.containers.to_string())),
             name => self.image.field(name),
         }
     }

@@ -37,7 +37,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let mut events = context.engine()?.events(since.or(Some(now)), until)?;
     loop {
         match events.next_ready().map_err(engine::EngineError::from)? {
-            Some(event) if conditions.iter().all(|condition| condition.holds(&event)) => {
+            Some(event) if wanted(&conditions, &event) => {
                 show(context, &event)?;
             }
             Some(_) => {}
@@ -47,6 +47,15 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
 }
 
+/// Whether an event fits: one value of each key has to, and every label.
+fn wanted(conditions: &[Condition], event: &Event) -> bool {
+    conditions.iter().all(|condition| {
+        condition.holds(event)
+            || (condition.key != "label"
+                && conditions.iter().any(|other| other.key == condition.key && other.holds(event)))
+    })
+}
+
 struct Condition {
     key: String,
     value: String,
@@ -54,7 +63,8 @@ struct Condition {
 
 impl Condition {
     fn parse(text: &str) -> Result<Condition, Failure> {
-        const KEYS: [&str; 6] = ["type", "event", "image", "container", "label", "scope"];
+        const KEYS: [&str; 8] =
+            ["container", "event", "image", "label", "network", "scope", "type", "volume"];
         match text.split_once('=') {
             Some((key, value)) if KEYS.contains(&key) => {
                 Ok(Condition { key: key.to_owned(), value: value.to_owned() })
@@ -67,18 +77,34 @@ impl Condition {
     }
 
     fn holds(&self, event: &Event) -> bool {
-        let named = || event.actor.attributes.get("name").map(String::as_str);
+        let attributes = &event.actor.attributes;
+        let named = |name: &str| attributes.get(name).map(String::as_str);
+        let called = |text: Option<&str>| {
+            text == Some(self.value.as_str()) || text == Some(&format!("{}:latest", self.value))
+        };
+        let is_it = || is_id(&event.actor.id, &self.value) || named("name") == Some(&self.value);
         match self.key.as_str() {
             "type" => event.kind == self.value,
-            "event" => event.action == self.value,
-            "scope" => event.scope == self.value,
-            "image" => {
-                event.kind == "image"
-                    && (is_id(&event.actor.id, &self.value)
-                        || named() == Some(self.value.as_str())
-                        || named() == Some(&format!("{}:latest", self.value)))
+            // Some say more than their name: `exec_create: sh`.
+            "event" => {
+                event.action == self.value
+                    || event.action.split_once(':').is_some_and(|(name, _)| name == self.value)
             }
-            _ => false,
+            "scope" => event.scope == self.value,
+            "label" => match self.value.split_once('=') {
+                Some((key, value)) => named(key) == Some(value),
+                None => attributes.contains_key(&self.value),
+            },
+            "image" => match event.kind.as_str() {
+                "image" => is_id(&event.actor.id, &self.value) || called(named("name")),
+                "container" => called(named("image")),
+                _ => false,
+            },
+            "container" => match event.kind.as_str() {
+                "container" => is_it(),
+                _ => named("container").is_some_and(|id| is_id(id, &self.value)),
+            },
+            kind => event.kind == kind && is_it(),
         }
     }
 }

@@ -66,7 +66,7 @@ fn parse_name(text: &str) -> Result<Reference, Failure> {
 }
 
 /// Now, or `SOURCE_DATE_EPOCH`, so that the same import can give the same image.
-fn created(context: &Context) -> Result<Timestamp, Failure> {
+pub(super) fn created(context: &Context) -> Result<Timestamp, Failure> {
     let Some(text) = context.variable("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
         return Ok(Timestamp::now());
     };

@@ -13,7 +13,10 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if let Some(format) = context.matches().string("format").filter(|text| !text.is_empty()) {
         let document = json!({
             "ID": info.id,
-            "Containers": 0, "ContainersRunning": 0, "ContainersPaused": 0, "ContainersStopped": 0,
+            "Containers": info.containers.all(),
+            "ContainersRunning": info.containers.running,
+            "ContainersPaused": info.containers.paused,
+            "ContainersStopped": info.containers.stopped,
             "Images": info.images,
             "Layers": info.layers,
             "Driver": info.driver,
@@ -36,8 +39,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     let memory = bytes_size(info.memory as f64);
     context.ui.print(&format!(
-        "Client: mica\n Version:    {VERSION}\n\nServer:\n Containers: 0\n  Running: 0\n  Paused: 0\n  Stopped: 0\n Images: {}\n Layers: {}\n Server Version: {VERSION}\n Storage Driver: {}\n  Backing Filesystem: {}\n  Chosen because: {}\n Kernel Version: {}\n Operating System: {}\n OSType: linux\n Architecture: {}\n CPUs: {}\n Total Memory: {memory}\n Name: {}\n ID: {}\n Docker Root Dir: {}\n Run Root: {}\n",
-        info.images, info.layers, info.driver, info.backing, info.driver_reason, info.kernel,
+        "Client: mica\n Version:    {VERSION}\n\nServer:\n Containers: {}\n  Running: {}\n  Paused: {}\n  Stopped: {}\n Images: {}\n Layers: {}\n Server Version: {VERSION}\n Storage Driver: {}\n  Backing Filesystem: {}\n  Chosen because: {}\n Kernel Version: {}\n Operating System: {}\n OSType: linux\n Architecture: {}\n CPUs: {}\n Total Memory: {memory}\n Name: {}\n ID: {}\n Docker Root Dir: {}\n Run Root: {}\n",
+        info.containers.all(), info.containers.running, info.containers.paused,
+        info.containers.stopped, info.images, info.layers, info.driver, info.backing, info.driver_reason, info.kernel,
         info.operating_system, info.machine, info.cpus, info.hostname, info.id, info.root, info.run,
     ));
     Ok(0)

@@ -1,7 +1,11 @@
 //! The commands: arguments, one call, what is shown.
 
 pub(crate) mod check;
+pub(crate) mod commit;
 pub(crate) mod completion;
+pub(crate) mod container;
+pub(crate) mod containers;
+pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod df;
 pub(crate) mod events;
@@ -21,6 +25,8 @@ pub(crate) mod look;
 pub(crate) mod manifest;
 pub(crate) mod migrate;
 pub(crate) mod mount;
+pub(crate) mod network;
+mod ports;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod push;
@@ -88,6 +94,14 @@ fn pairs(values: &[String]) -> BTreeMap<String, String> {
         None => (text.clone(), String::new()),
     };
     values.iter().map(split).collect()
+}
+
+/// `name` or `name=value`, as filters word labels.
+fn label(text: &str) -> (String, Option<String>) {
+    match text.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (text.to_owned(), None),
+    }
 }
 
 /// Names as people write them.

@@ -4,8 +4,9 @@ use engine::{ImageFilter, PruneImages, Pruned, Removed};
 use serde_json::json;
 use spec::human_size;
 
+use super::container::{prune_request, tell_pruned};
 use super::rmi::document;
-use super::{filters, formatted};
+use super::{filters, formatted, network, volume};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -33,7 +34,6 @@ pub(crate) fn system(context: &Context) -> Outcome {
         true => "all images without at least one container associated to them",
         false => "all dangling images",
     };
-    // There are no volumes yet, so there is none to remove; the filter is refused all the same.
     let until = |filter: &ImageFilter| matches!(filter, ImageFilter::Until(_));
     if matches.flag("volumes") && request.filters.iter().any(until) {
         let words = "ERROR: The \"until\" filter is not supported with \"--volumes\"";
@@ -48,12 +48,43 @@ pub(crate) fn system(context: &Context) -> Outcome {
         false => "",
     };
     let warning = format!(
-        "WARNING! This will remove:\n{volumes}  - {images}\n{compressed}  - whatever unfinished work has left behind\n\n{SURE}"
+        "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n{volumes}  - {images}\n{compressed}  - whatever unfinished work has left behind\n\n{SURE}"
     );
     if !sure(context, &warning) {
         return Ok(0);
     }
-    tell(context, &context.engine()?.prune(&request)?)
+    let engine = context.engine()?;
+    let texts = matches.list("filter");
+    let (containers, mut bytes) = engine.prune_containers(&prune_request(texts)?)?;
+    let networks = engine.prune_networks(&network::prune_filter(texts)?)?;
+    let volumes = match matches.flag("volumes") {
+        true => {
+            let (names, freed) = engine.prune_volumes(&volume::prune_condition(texts)?)?;
+            bytes += freed;
+            names
+        }
+        false => Vec::new(),
+    };
+    let mut pruned = engine.prune(&request)?;
+    pruned.bytes += bytes;
+    if matches.string("format").is_none_or(str::is_empty) {
+        tell_pruned(context, &containers);
+        network::tell_pruned(context, &networks);
+        volume::tell_pruned(context, &volumes);
+        return tell(context, &pruned);
+    }
+    let deleted: Vec<_> = pruned.removed.iter().map(document).collect();
+    formatted(
+        context,
+        [json!({
+            "ContainersDeleted": containers,
+            "NetworksDeleted": networks,
+            "VolumesDeleted": volumes,
+            "ImagesDeleted": deleted,
+            "SpaceReclaimed": pruned.bytes,
+        })],
+    )?;
+    Ok(0)
 }
 
 /// Asks, unless told not to. Where standard output is for documents, the question stays out of it.

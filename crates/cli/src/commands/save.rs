@@ -60,7 +60,7 @@ fn open(text: &str) -> (SaveTarget, Option<Called>) {
     }
 }
 
-fn stdout() -> Result<File, Failure> {
+pub(super) fn stdout() -> Result<File, Failure> {
     let copied = io::stdout().as_fd().try_clone_to_owned();
     copied
         .map(File::from)

@@ -6,6 +6,7 @@ use engine::{CreateVolume, Engine, Volume};
 use spec::human_size;
 
 use super::inspect::show as show_documents;
+use super::label;
 use super::prune::sure;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -139,13 +140,24 @@ pub(crate) fn prune(context: &Context) -> Outcome {
     let engine: Engine = context.engine()?;
     let wanted = |volume: &Volume| (all || volume.is_anonymous()) && filter.takes(volume);
     let (removed, bytes) = engine.prune_volumes(wanted)?;
+    tell_pruned(context, &removed);
+    context.ui.line(&format!("Total reclaimed space: {}", human_size(bytes as f64)));
+    Ok(0)
+}
+
+/// Says which volumes went.
+pub(super) fn tell_pruned(context: &Context, removed: &[String]) {
     if !removed.is_empty() {
         context.ui.line("Deleted Volumes:");
         removed.iter().for_each(|name| context.ui.line(name));
         context.ui.line("");
     }
-    context.ui.line(&format!("Total reclaimed space: {}", human_size(bytes as f64)));
-    Ok(0)
+}
+
+/// Which volumes go when everything is pruned: those that nobody named and that the labels fit.
+pub(super) fn prune_condition(texts: &[String]) -> Result<impl Fn(&Volume) -> bool, Failure> {
+    let filter = Filter::parse(texts)?;
+    Ok(move |volume: &Volume| volume.is_anonymous() && filter.takes(volume))
 }
 
 /// Which volumes are meant.
@@ -191,13 +203,6 @@ impl Filter {
             && (self.names.is_empty() || self.names.iter().any(|part| volume.name.contains(part)))
             && self.labels.iter().all(has)
             && !self.not_labels.iter().any(has)
-    }
-}
-
-fn label(text: &str) -> (String, Option<String>) {
-    match text.split_once('=') {
-        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-        None => (text.to_owned(), None),
     }
 }
 

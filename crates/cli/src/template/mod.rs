@@ -23,7 +23,7 @@ mod number;
 mod parser;
 mod phrases;
 mod printf;
-mod quote;
+pub(crate) mod quote;
 mod token;
 mod value;
 mod verbs;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// `text` as a Go string literal, with what cannot be shown escaped.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     quote_with(text, '"', false)
 }
 

@@ -146,9 +146,7 @@ impl Engine {
             let _ = fs::remove_dir_all(&folder);
             return kept;
         }
-        let (image, name) = (record.config.image.as_str(), record.name.as_str());
-        let attributes = [("image", image), ("name", name)];
-        self.store.record_event("container", "create", &id, &attributes);
+        self.container_event("create", &record, &[]);
         Ok(())
     }
 

@@ -50,7 +50,7 @@ pub struct Containers {
     folder: PathBuf,
 }
 
-const RECORD: &str = "container.json";
+pub(super) const RECORD: &str = "container.json";
 
 impl Containers {
     /// Those kept in this folder.

@@ -77,7 +77,10 @@ fn verbs_that_name_and_remove() {
     assert!(pruned["SpaceReclaimed"].as_u64().unwrap() > 1000);
     assert_eq!(
         mica.json("system prune -f --format json"),
-        json!({ "ImagesDeleted": [], "SpaceReclaimed": 0 })
+        json!({
+            "ContainersDeleted": [], "NetworksDeleted": [], "VolumesDeleted": [],
+            "ImagesDeleted": [], "SpaceReclaimed": 0,
+        })
     );
     // The question is not among the documents.
     let run = mica.run_with("image prune --format json", b"y\n");

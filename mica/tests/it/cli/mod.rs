@@ -1,6 +1,8 @@
 //! Every command and flag: what it prints, where, and how it ends.
 
 mod cache;
+mod containers;
+mod copy;
 mod global;
 mod help;
 mod history;
@@ -11,6 +13,7 @@ mod json;
 mod load;
 mod look;
 mod migrate;
+mod networks;
 mod prune;
 mod rmi;
 mod save;

@@ -66,7 +66,8 @@ fn it_asks_first() {
     assert!(run.out.starts_with(&format!("{DANGLING}Deleted Images:\n")), "{run}");
     assert_eq!(mica.ok("images -q"), "");
     mica.run_with("system prune", b"N\n").prints(
-        "WARNING! This will remove:\n  - all dangling images\n  - whatever unfinished work has left \
+        "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at \
+         least one container\n  - all dangling images\n  - whatever unfinished work has left \
          behind\n\nAre you sure you want to continue? [y/N] ",
     );
 }

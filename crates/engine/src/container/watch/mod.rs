@@ -13,7 +13,6 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use network::Networks;
 use runtime::attach::Exit;
 use runtime::failure::{Failure, FailureKind};
 use runtime::health::HealthRules;
@@ -52,18 +51,6 @@ impl Engine {
     /// A container's folder for this boot.
     pub fn container_run_folder(&self, id: &ContainerId) -> PathBuf {
         self.store.paths().run().join("containers").join(id.to_string())
-    }
-
-    /// The networks of this store.
-    pub fn networks(&self) -> Result<Networks> {
-        let paths = self.store.paths();
-        let mut settings = network::Settings::default();
-        if !self.settings.is_default_root() {
-            // Stores on one host have a bridge and a table each.
-            let own = format!("mica-{}", &self.store.id()[..6]);
-            (settings.table, settings.bridge) = (own.clone(), own);
-        }
-        Ok(Networks::open(&paths.root().join("networks"), &paths.run().join("networks"), settings)?)
     }
 }
 

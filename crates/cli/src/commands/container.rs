@@ -1,0 +1,116 @@
+//! What is done with containers that need not run: `rm`, `rename`, `port`, `container prune`.
+
+use engine::{EngineError, PruneContainers, RemoveContainer};
+use spec::{Timestamp, human_size};
+
+use super::prune::sure;
+use super::{label, ports};
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+
+pub(crate) fn remove(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let engine = context.engine()?;
+    let containers = engine.containers();
+    let (force, volumes) = (matches.flag("force"), matches.flag("volumes"));
+    if matches.flag("link") {
+        return Err(Failure::new(
+            "Error response from daemon: links between containers are names in a network; `mica network disconnect` takes a container out of one",
+        ));
+    }
+    let mut code = 0;
+    for name in context.names() {
+        let removed = containers.find(name).and_then(|id| {
+            engine.remove_container(&id, RemoveContainer { force, volumes }, &engine)
+        });
+        match removed {
+            Ok(()) => context.ui.line(name),
+            Err(EngineError::NoSuchContainer(_)) if force => context.ui.line(name),
+            Err(error) => code = Failure::from(error).tell(&context.ui),
+        }
+    }
+    if code == 0 { Ok(0) } else { Err(Failure::silent(code)) }
+}
+
+pub(crate) fn rename(context: &Context) -> Outcome {
+    let engine = context.engine()?;
+    let [old, new] = context.names() else { return Ok(1) };
+    let (old, new) = (old.trim(), new.trim());
+    if old.is_empty() || new.is_empty() {
+        return Err(Failure::new("Error: Neither old nor new names may be empty"));
+    }
+    let id = engine.containers().find(old)?;
+    engine.rename_container(&id, new)?;
+    Ok(0)
+}
+
+const WARNING: &str =
+    "WARNING! This will remove all stopped containers.\nAre you sure you want to continue? [y/N] ";
+
+pub(crate) fn prune(context: &Context) -> Outcome {
+    let request = prune_request(context.matches().list("filter"))?;
+    if !sure(context, WARNING) {
+        return Ok(0);
+    }
+    let (removed, bytes) = context.engine()?.prune_containers(&request)?;
+    tell_pruned(context, &removed);
+    context.ui.line(&format!("Total reclaimed space: {}", human_size(bytes as f64)));
+    Ok(0)
+}
+
+/// Says which containers went.
+pub(super) fn tell_pruned(context: &Context, removed: &[String]) {
+    if !removed.is_empty() {
+        context.ui.line("Deleted Containers:");
+        removed.iter().for_each(|id| context.ui.line(id));
+        context.ui.line("");
+    }
+}
+
+/// What filters say of the containers that are pruned.
+pub(super) fn prune_request(texts: &[String]) -> Result<PruneContainers, Failure> {
+    let mut request = PruneContainers::default();
+    for text in texts.iter().filter(|text| !text.is_empty()) {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        match name.trim().to_lowercase().as_str() {
+            "until" => {
+                let time = Timestamp::parse_docker(value, Timestamp::now());
+                let wrong = |error| EngineError::Refused(format!("{error}"));
+                request.until = Some(time.map_err(wrong)?);
+            }
+            "label" => request.labels.push(label(value)),
+            "label!" => request.not_labels.push(label(value)),
+            other => return Err(EngineError::Filter(other.to_owned()).into()),
+        }
+    }
+    Ok(request)
+}
+
+pub(crate) fn port(context: &Context) -> Outcome {
+    let engine = context.engine()?;
+    let name = &context.names()[0];
+    let id = engine.containers().find(name)?;
+    let endpoints = engine.endpoints_of(&id)?;
+    let wanted = match context.names().get(1) {
+        None => None,
+        Some(text) => Some(
+            text.parse::<spec::ContainerPort>()
+                .map_err(|_| Failure::new(format!("Error: invalid port '{text}': no such port")))?,
+        ),
+    };
+    let mut lines = Vec::new();
+    for port in endpoints.iter().flat_map(|endpoint| &endpoint.ports) {
+        let host = ports::joined(port.host_address, &port.host_port.to_string());
+        match wanted {
+            None => lines.push((port.container, format!("{} -> {host}", port.container))),
+            Some(wanted) if wanted == port.container => lines.push((port.container, host)),
+            Some(_) => {}
+        }
+    }
+    if let (Some(wanted), true) = (wanted, lines.is_empty()) {
+        return Err(Failure::new(format!("Error: No public port '{wanted}' published for {name}")));
+    }
+    lines.sort();
+    lines.iter().for_each(|(_, line)| context.ui.line(line));
+    Ok(0)
+}

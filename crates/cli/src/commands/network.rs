@@ -1,0 +1,378 @@
+//! `mica network`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use engine::{
+    AddressPool, Endpoint, EngineError, Kind, Network, NetworkDriver, NetworkError, NetworkFilter,
+    NetworkRequest, Subnet,
+};
+use serde_json::{Value as Json, json};
+use spec::{EndpointSettings, IpamSettings, Timestamp};
+
+use super::inspect::show as show_documents;
+use super::pairs;
+use super::prune::sure;
+use crate::args::Matches;
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+use crate::show::{Column, Row, rows};
+use crate::template::Value;
+
+pub(crate) fn create(context: &Context) -> Outcome {
+    let matches = context.matches();
+    for (flag, name) in [("ingress", "ingress"), ("config-only", "config-only")] {
+        if matches.flag(flag) {
+            return Err(daemon(format!(
+                "{name} networks belong to Swarm, which mica does not have"
+            )));
+        }
+    }
+    if matches.string("config-from").is_some_and(|name| !name.is_empty()) {
+        return Err(daemon("networks made from others belong to Swarm, which mica does not have"));
+    }
+    match matches.string("scope").unwrap_or_default() {
+        "" | "local" => {}
+        scope => return Err(daemon(format!("invalid scope {scope:?}: mica's networks are local"))),
+    }
+    let ipam = matches.string("ipam-driver").unwrap_or("default");
+    if !matches!(ipam, "" | "default") {
+        return Err(daemon(format!(
+            "could not find plugin {ipam} in v1 plugin registry: plugin not found"
+        )));
+    }
+    if !matches.list("ipam-opt").is_empty() {
+        return Err(daemon("the default IPAM driver takes no options"));
+    }
+    let driver: NetworkDriver = matches
+        .string("driver")
+        .filter(|driver| !driver.is_empty())
+        .unwrap_or("bridge")
+        .parse()
+        .map_err(EngineError::from)?;
+    let request = NetworkRequest {
+        name: context.names()[0].clone(),
+        driver,
+        pools: pools(matches)?,
+        ipv4: matches.flag("ipv4"),
+        ipv6: matches.flag("ipv6"),
+        internal: matches.flag("internal"),
+        attachable: matches.flag("attachable"),
+        labels: pairs(matches.list("label")),
+        options: pairs(matches.list("opt")),
+    };
+    let network = context.engine()?.create_network(request)?;
+    context.ui.line(&network.id);
+    Ok(0)
+}
+
+/// The address pools of `--subnet` and the flags that belong to one of the subnets each.
+fn pools(matches: &Matches) -> Result<Vec<AddressPool>, Failure> {
+    let mut pools = Vec::new();
+    for text in matches.list("subnet") {
+        let subnet: Subnet =
+            text.parse().map_err(|_| Failure::new(format!("invalid CIDR address: {text}")))?;
+        let overlaps = |pool: &AddressPool| pool.subnet.overlaps(&subnet);
+        if pools.iter().any(overlaps) {
+            return Err(Failure::new("multiple overlapping subnet configuration is not supported"));
+        }
+        pools.push(AddressPool { subnet, gateway: None, range: None, reserved: BTreeMap::new() });
+    }
+    if pools.is_empty()
+        && ["gateway", "ip-range", "aux-address"].iter().any(|flag| !matches.list(flag).is_empty())
+    {
+        return Err(Failure::new("every ip-range or gateway must have a corresponding subnet"));
+    }
+    for text in matches.list("ip-range") {
+        let range: Subnet =
+            text.parse().map_err(|_| Failure::new(format!("invalid CIDR address: {text}")))?;
+        let pool = pools.iter_mut().find(|pool| pool.subnet.holds(&range));
+        let pool = pool.ok_or_else(|| no_subnet("range", text))?;
+        if pool.range.replace(range).is_some() {
+            return Err(Failure::new(format!(
+                "cannot configure multiple ranges ({text}, {range}) on the same subnet ({})",
+                pool.subnet
+            )));
+        }
+    }
+    for text in matches.list("gateway") {
+        let gateway = address(text)?;
+        let pool = pool_of(&mut pools, gateway).ok_or_else(|| no_subnet("gateway", text))?;
+        if pool.gateway.replace(gateway).is_some() {
+            return Err(Failure::new(format!(
+                "cannot configure multiple gateways ({text}, {gateway}) for the same subnet ({})",
+                pool.subnet
+            )));
+        }
+    }
+    for (name, text) in pairs(matches.list("aux-address")) {
+        let other = address(&text)?;
+        let pool = pool_of(&mut pools, other).ok_or_else(|| no_subnet("aux-address", &text))?;
+        pool.reserved.insert(name, other);
+    }
+    Ok(pools)
+}
+
+fn pool_of(pools: &mut [AddressPool], address: IpAddr) -> Option<&mut AddressPool> {
+    pools.iter_mut().find(|pool| pool.subnet.contains(address))
+}
+
+fn no_subnet(what: &str, text: &str) -> Failure {
+    Failure::new(format!("no matching subnet for {what} {text}"))
+}
+
+fn address(text: &str) -> Result<IpAddr, Failure> {
+    text.parse().map_err(|_| Failure::new(format!("invalid IP address: {text}")))
+}
+
+fn daemon(words: impl std::fmt::Display) -> Failure {
+    Failure::new(format!("Error response from daemon: {words}"))
+}
+
+pub(crate) fn connect(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let [network, container] = context.names() else { return Ok(1) };
+    let engine = context.engine()?;
+    let text = |name: &str| matches.string(name).unwrap_or_default().to_owned();
+    let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
+    for ip in [text("ip"), text("ip6")].iter().filter(|ip| !ip.is_empty()) {
+        address(ip).map_err(|_| daemon(format!("invalid IP address: {ip}")))?;
+    }
+    let ipam = IpamSettings {
+        ipv4_address: text("ip"),
+        ipv6_address: text("ip6"),
+        link_local_ips: matches.list("link-local-ip").to_vec(),
+    };
+    let options = matches.list("driver-opt");
+    if let Some(wrong) = options.iter().find(|option| !option.contains('=')) {
+        return Err(Failure::new(format!(
+            "invalid key/value pair format in driver options: {wrong}"
+        )));
+    }
+    let settings = EndpointSettings {
+        ipam_config: Some(ipam).filter(|ipam| *ipam != IpamSettings::default()),
+        links: some(matches.list("link")),
+        aliases: some(matches.list("alias")),
+        driver_opts: Some(pairs(options)).filter(|options| !options.is_empty()),
+        gw_priority: matches.int("gw-priority").unwrap_or_default(),
+        ..EndpointSettings::default()
+    };
+    let id = engine.containers().find(container)?;
+    engine.connect(network, &id, settings, &engine)?;
+    Ok(0)
+}
+
+pub(crate) fn disconnect(context: &Context) -> Outcome {
+    let [network, container] = context.names() else { return Ok(1) };
+    let engine = context.engine()?;
+    let id = engine.containers().find(container)?;
+    engine.disconnect(network, &id, context.matches().flag("force"), &engine)?;
+    Ok(0)
+}
+
+pub(crate) fn inspect(context: &Context) -> Outcome {
+    let engine = context.engine()?;
+    show_documents(context, &|name| {
+        let (network, endpoints) = engine.inspect_network(name)?;
+        Ok(document(&network, &endpoints))
+    })
+}
+
+/// Docker's document about a network.
+pub(super) fn document(network: &Network, endpoints: &[Endpoint]) -> Json {
+    let pool = |pool: &AddressPool| {
+        let mut shown = json!({ "Subnet": pool.subnet.to_string() });
+        if let Some(range) = pool.range {
+            shown["IPRange"] = json!(range.to_string());
+        }
+        if let Some(gateway) = pool.gateway {
+            shown["Gateway"] = json!(gateway.to_string());
+        }
+        if !pool.reserved.is_empty() {
+            shown["AuxiliaryAddresses"] = json!(pool.reserved);
+        }
+        shown
+    };
+    let prefixed = |address: Option<String>| address.unwrap_or_default();
+    let containers: serde_json::Map<String, Json> = endpoints
+        .iter()
+        .map(|endpoint| {
+            let shown = json!({
+                "Name": endpoint.container_name,
+                "EndpointID": endpoint.id,
+                "MacAddress": endpoint.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+                "IPv4Address": prefixed(endpoint.ipv4.map(|(ip, bits)| format!("{ip}/{bits}"))),
+                "IPv6Address": prefixed(endpoint.ipv6.map(|(ip, bits)| format!("{ip}/{bits}"))),
+            });
+            (endpoint.container.clone(), shown)
+        })
+        .collect();
+    let ipam = match network.pools.is_empty() {
+        true => Json::Null,
+        false => network.pools.iter().map(pool).collect(),
+    };
+    json!({
+        "Name": network.name,
+        "Id": network.id,
+        "Created": network.created.to_string(),
+        "Scope": "local",
+        "Driver": network.driver.as_str(),
+        "EnableIPv4": network.ipv4,
+        "EnableIPv6": network.ipv6,
+        "IPAM": { "Driver": "default", "Options": if network.is_predefined() { Json::Null } else { json!({}) }, "Config": ipam },
+        "Internal": network.internal,
+        "Attachable": network.attachable,
+        "Ingress": false,
+        "ConfigFrom": { "Network": "" },
+        "ConfigOnly": false,
+        "Containers": containers,
+        "Options": network.options,
+        "Labels": network.labels,
+    })
+}
+
+const COLUMNS: &[Column] =
+    &[("ID", "NETWORK ID"), ("Name", "NAME"), ("Driver", "DRIVER"), ("Scope", "SCOPE")];
+const HEADERS: &[Column] = &[
+    ("ID", "NETWORK ID"),
+    ("Name", "NAME"),
+    ("Driver", "DRIVER"),
+    ("Scope", "SCOPE"),
+    ("IPv4", "IPV4"),
+    ("IPv6", "IPV6"),
+    ("Internal", "INTERNAL"),
+    ("Labels", "LABELS"),
+    ("CreatedAt", "CREATED AT"),
+];
+
+pub(crate) fn list(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let filter = filter(matches.list("filter"), LIST_FILTERS)?;
+    let full = matches.flag("no-trunc");
+    let found = context.engine()?.list_networks(&filter)?;
+    let shown: Vec<Shown> = found.into_iter().map(|network| Shown { network, full }).collect();
+    let format = matches.string("format").filter(|text| !text.is_empty());
+    if matches.flag("quiet") && format.is_none() {
+        shown.iter().for_each(|row| context.ui.line(row.id()));
+        return Ok(0);
+    }
+    rows(&context.ui, format, COLUMNS, HEADERS, shown)?;
+    Ok(0)
+}
+
+struct Shown {
+    network: Network,
+    full: bool,
+}
+
+impl Shown {
+    fn id(&self) -> &str {
+        let id = &self.network.id;
+        if self.full { id } else { &id[..id.len().min(12)] }
+    }
+}
+
+impl Row for Shown {
+    const KIND: &'static str = "*network.networkContext";
+    const FIELDS: &'static [&'static str] =
+        &["CreatedAt", "Driver", "ID", "IPv4", "IPv6", "Internal", "Labels", "Name", "Scope"];
+
+    fn field(&self, name: &str) -> Option<Value> {
+        let network = &self.network;
+        Some(Value::Str(match name {
+            "ID" => self.id().to_owned(),
+            "Name" => network.name.clone(),
+            "Driver" => network.driver.as_str().to_owned(),
+            "Scope" => "local".to_owned(),
+            "IPv4" => network.ipv4.to_string(),
+            "IPv6" => network.ipv6.to_string(),
+            "Internal" => network.internal.to_string(),
+            "Labels" => {
+                let label = |(name, value): (&String, &String)| format!("{name}={value}");
+                network.labels.iter().map(label).collect::<Vec<_>>().join(",")
+            }
+            "CreatedAt" => network.created.docker_local(),
+            _ => return None,
+        }))
+    }
+}
+
+pub(crate) fn remove(context: &Context) -> Outcome {
+    let engine = context.engine()?;
+    let force = context.matches().flag("force");
+    let mut code = 0;
+    for name in context.names() {
+        match engine.remove_network(name) {
+            Ok(_) => context.ui.line(name),
+            Err(error) if force && error.kind() == Kind::NotFound => {}
+            Err(error) => code = Failure::from(error).tell(&context.ui),
+        }
+    }
+    if code == 0 { Ok(0) } else { Err(Failure::silent(code)) }
+}
+
+const WARNING: &str = "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ";
+
+pub(crate) fn prune(context: &Context) -> Outcome {
+    let filter = filter(context.matches().list("filter"), PRUNE_FILTERS)?;
+    if !sure(context, WARNING) {
+        return Ok(0);
+    }
+    let removed = context.engine()?.prune_networks(&filter)?;
+    tell_pruned(context, &removed);
+    Ok(0)
+}
+
+/// Says which networks went.
+pub(super) fn tell_pruned(context: &Context, removed: &[String]) {
+    if !removed.is_empty() {
+        context.ui.line("Deleted Networks:");
+        removed.iter().for_each(|name| context.ui.line(name));
+        context.ui.line("");
+    }
+}
+
+const LIST_FILTERS: &[&str] = &["dangling", "driver", "id", "label", "name", "scope", "type"];
+const PRUNE_FILTERS: &[&str] = &["label", "label!", "until"];
+
+fn filter(texts: &[String], known: &[&str]) -> Result<NetworkFilter, Failure> {
+    let mut filter = NetworkFilter::default();
+    for text in texts.iter().filter(|text| !text.is_empty()) {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        let name = name.trim().to_lowercase();
+        let value = value.trim().to_owned();
+        if !known.contains(&name.as_str()) {
+            return Err(EngineError::Filter(name).into());
+        }
+        let wrong = || Failure::from(EngineError::Filter(format!("{name}={value}")));
+        match name.as_str() {
+            "dangling" => filter.dangling = Some(value.parse().map_err(|_| wrong())?),
+            "driver" => filter.drivers.push(value),
+            "id" => filter.ids.push(value),
+            "label" => filter.labels.push(value),
+            "label!" => filter.not_labels.push(value),
+            "name" => filter.names.push(value),
+            "scope" => filter.scopes.push(value),
+            "type" => match value.as_str() {
+                "builtin" => filter.builtin = Some(true),
+                "custom" => filter.builtin = Some(false),
+                _ => return Err(wrong()),
+            },
+            _ => {
+                let time = Timestamp::parse_docker(&value, Timestamp::now());
+                filter.until = Some(time.map_err(daemon)?);
+            }
+        }
+    }
+    Ok(filter)
+}
+
+/// Whether an error says that there is no such network.
+pub(super) fn is_missing(error: &EngineError) -> bool {
+    matches!(error, EngineError::Network(NetworkError::NotFound(_)))
+}
+
+/// What `prune --filter` of everything says of networks.
+pub(super) fn prune_filter(texts: &[String]) -> Result<NetworkFilter, Failure> {
+    filter(texts, PRUNE_FILTERS)
+}

@@ -1,0 +1,335 @@
+//! Files are copied between a container, or an image, and the host.
+//!
+//! Both ends are roots and paths in them, resolved as a process with that root would; a tar goes
+//! from one to the other. What the paths mean is docker's rule about trailing slashes.
+
+use std::io::{self, BufReader, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use image::folder::Marks;
+use image::pack::LayerWriter;
+use spec::ContainerId;
+use sys::fs::FileType;
+
+use super::export::Root;
+use super::extract::extract;
+use crate::Engine;
+use crate::error::{EngineError, Result};
+
+/// One end of a copy.
+pub enum CopyEnd {
+    /// A path in a container.
+    Container(ContainerId, String),
+    /// A path in an image, by the image's name.
+    Image(String, String),
+    /// A path on the host.
+    Host(PathBuf),
+    /// A tar that is read.
+    Reader(Box<dyn Read + Send>),
+    /// A tar that is written.
+    Writer(Box<dyn Write + Send>),
+}
+
+/// What `cp` is asked for.
+pub struct CopyFiles {
+    /// What is copied.
+    pub from: CopyEnd,
+    /// Where to.
+    pub to: CopyEnd,
+    /// Files keep their owners.
+    pub archive: bool,
+    /// A link that is named is followed.
+    pub follow: bool,
+}
+
+/// A root, a path in it, and what messages call it.
+struct Place {
+    root: Root,
+    path: String,
+    /// The path as it was given, and in which container it is, for messages.
+    given: String,
+    container: Option<String>,
+}
+
+/// A link to a link is followed so often.
+const MAX_LINKS: usize = 40;
+
+impl Engine {
+    /// Copies, and says how many bytes of files that were.
+    pub fn copy_files(&self, request: CopyFiles) -> Result<u64> {
+        let CopyFiles { from, to, archive, follow } = request;
+        let both = matches!((&from, &to), (CopyEnd::Container(..), CopyEnd::Container(..)));
+        if both {
+            return Err(EngineError::Input(
+                "copying between containers is not supported".to_owned(),
+            ));
+        }
+        match (from, to) {
+            (CopyEnd::Reader(reader), to) => {
+                let to = self.place(to, true)?;
+                let folder = to.folder().map_err(|error| to.missing(error))?;
+                let folder = folder.ok_or_else(|| to.no_folder())?;
+                extract(
+                    BufReader::with_capacity(256 << 10, reader),
+                    folder,
+                    archive || to.is_inside(),
+                )
+            }
+            (from, CopyEnd::Writer(writer)) => {
+                let from = self.place(from, false)?;
+                let source = from.source(follow)?;
+                let name = source.name.clone();
+                let mut writer = LayerWriter::new(writer, Marks::Trusted, None);
+                source.pack(&mut writer, &name).map_err(EngineError::Write)?;
+                writer.finish().map_err(EngineError::Write)?;
+                Ok(0)
+            }
+            (from, to) => {
+                let from = self.place(from, false)?;
+                let source = from.source(follow)?;
+                let to = self.place(to, true)?;
+                let (folder, name) = to.target(&source)?;
+                pass_on(&source, &folder, &name, archive)
+            }
+        }
+    }
+
+    fn place(&self, end: CopyEnd, written: bool) -> Result<Place> {
+        match end {
+            CopyEnd::Container(id, path) => self.place_in_container(&id, path, written),
+            CopyEnd::Image(..) if written => Err(EngineError::Input(
+                "an image cannot be changed: copy into a container of it".to_owned(),
+            )),
+            CopyEnd::Image(name, path) => {
+                let images = self.store.images()?;
+                let found = crate::find::find(&images, &name)?;
+                let layers = self.store.tables()?.layers;
+                let stack = self.store.stacked(images.images[&found.id].top, &layers)?;
+                let root = Root::of_mount(self.store.view(&stack)?)?;
+                Ok(Place { root, given: path.clone(), path, container: Some(name) })
+            }
+            CopyEnd::Host(path) => {
+                let given = path.display().to_string();
+                let whole = std::path::absolute(&path).map_err(EngineError::io("find", &path))?;
+                let mut text = whole.display().to_string();
+                // What makes it a folder, or its contents, is in the last letters.
+                if given.ends_with("/.") || given == "." {
+                    text.push_str("/.");
+                } else if given.ends_with('/') && !text.ends_with('/') {
+                    text.push('/');
+                }
+                Ok(Place {
+                    root: Root::of_host(Path::new("/"))?,
+                    path: text,
+                    given,
+                    container: None,
+                })
+            }
+            CopyEnd::Reader(_) | CopyEnd::Writer(_) => {
+                Err(EngineError::Input("a tar has no paths".to_owned()))
+            }
+        }
+    }
+
+    /// A container that runs has its mounts; of one that does not, a path below a mount is looked
+    /// up where the mount comes from.
+    fn place_in_container(&self, id: &ContainerId, given: String, written: bool) -> Result<Place> {
+        let record = self.containers().read(id)?;
+        let root = self.container_root(id)?;
+        let path = format!("/{}", given.trim_start_matches('/'));
+        let below = |destination: &str| {
+            let rest = path.strip_prefix(destination.trim_end_matches('/'))?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
+        };
+        let mount = record
+            .mounts
+            .iter()
+            .filter(|mount| below(&mount.destination).is_some())
+            .max_by_key(|mount| mount.destination.len());
+        let container = Some(record.name.clone());
+        match mount {
+            Some(mount) if written && !mount.writable => {
+                Err(EngineError::Refused("mounted volume is marked read-only".to_owned()))
+            }
+            Some(mount) if !root.runs && Path::new(&mount.source).is_dir() => {
+                let rest = below(&mount.destination).filter(|rest| !rest.is_empty());
+                let root = Root::of_host(Path::new(&mount.source))?;
+                Ok(Place { root, path: rest.unwrap_or_else(|| "/".to_owned()), given, container })
+            }
+            None if written && record.host_config.readonly_rootfs => {
+                Err(EngineError::Refused("container rootfs is marked read-only".to_owned()))
+            }
+            _ => Ok(Place { root, path, given, container }),
+        }
+    }
+}
+
+/// What is copied: a name in a folder, or what is in the folder.
+struct Source {
+    folder: OwnedFd,
+    name: Vec<u8>,
+    is_folder: bool,
+    contents_only: bool,
+}
+
+impl Source {
+    /// Writes it as a tar whose top is this name; no name leaves the top away.
+    fn pack<W: Write>(&self, writer: &mut LayerWriter<W>, name: &[u8]) -> io::Result<()> {
+        if !self.is_folder {
+            return writer.add_tree(&self.folder, &self.name, name);
+        }
+        if name.is_empty() || name == b"." {
+            let inner = sys::fs::folder_beneath(&self.folder, self.name.as_slice())?;
+            return writer.add_folder(&inner, false);
+        }
+        writer.add_tree(&self.folder, &self.name, name)
+    }
+}
+
+impl Place {
+    fn is_inside(&self) -> bool {
+        self.container.is_some()
+    }
+
+    /// The path without what says that it is a folder, and the last name of it.
+    fn split(path: &str) -> (String, Vec<u8>) {
+        let whole = Path::new(path);
+        let parent = whole.parent().unwrap_or_else(|| Path::new("/"));
+        let name = whole.file_name().map_or(&b"."[..], |name| name.as_encoded_bytes());
+        (parent.display().to_string(), name.to_vec())
+    }
+
+    /// The folder that the path leads to, if it is one.
+    fn folder(&self) -> io::Result<Option<OwnedFd>> {
+        match sys::fs::folder_in_root(&self.root.folder, self.path.as_str()) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Where a path ends whose last name may be a link.
+    fn followed(&self, path: &str) -> io::Result<String> {
+        let mut path = path.to_owned();
+        for _ in 0..MAX_LINKS {
+            let (parent, name) = Place::split(&path);
+            let folder = sys::fs::folder_in_root(&self.root.folder, parent.as_str())?;
+            let stat = sys::fs::stat(&folder, name.as_slice());
+            if !stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink) {
+                return Ok(path);
+            }
+            let target = sys::fs::read_link(&folder, name.as_slice())?;
+            path = Path::new(&parent)
+                .join(String::from_utf8_lossy(&target).as_ref())
+                .display()
+                .to_string();
+        }
+        Err(io::Error::other("too many links"))
+    }
+
+    fn source(&self, follow: bool) -> Result<Source> {
+        self.find(follow).map_err(|error| self.missing(error))
+    }
+
+    fn find(&self, follow: bool) -> io::Result<Source> {
+        let contents_only = self.path.ends_with("/.");
+        let as_folder = contents_only || self.path.ends_with('/');
+        let given = self.path.trim_end_matches("/.").trim_end_matches('/');
+        let given = if given.is_empty() { "/" } else { given };
+        let path = if follow || as_folder { self.followed(given)? } else { given.to_owned() };
+        let (parent, name) = Place::split(&path);
+        let folder = sys::fs::folder_in_root(&self.root.folder, parent.as_str())?;
+        let stat = sys::fs::stat(&folder, name.as_slice())?;
+        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        if as_folder && !is_folder {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Source { folder, name, is_folder, contents_only })
+    }
+
+    /// The folder that a copy goes into, and what it is called there; no name for the contents.
+    fn target(&self, source: &Source) -> Result<(OwnedFd, Vec<u8>)> {
+        match self.folder() {
+            Ok(Some(folder)) if source.is_folder && source.contents_only => {
+                return Ok((folder, Vec::new()));
+            }
+            Ok(Some(folder)) => {
+                // The root has no name of its own.
+                let name = if source.name == b"." { Vec::new() } else { source.name.clone() };
+                return Ok((folder, name));
+            }
+            Ok(None) if source.is_folder => {
+                return Err(EngineError::Input("cannot copy directory".to_owned()));
+            }
+            Ok(None) if self.path.ends_with('/') => return Err(self.no_folder()),
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.path.ends_with('/') && !source.is_folder {
+                    return Err(self.no_folder());
+                }
+            }
+            Err(error) => return Err(self.missing(error)),
+        }
+        let path = self.path.trim_end_matches("/.").trim_end_matches('/');
+        let path = self.followed(path).map_err(|error| self.missing(error))?;
+        let (parent, name) = Place::split(&path);
+        let folder = sys::fs::folder_in_root(&self.root.folder, parent.as_str());
+        let folder = folder.map_err(|error| self.missing(error))?;
+        if !source.is_folder {
+            return Ok((folder, name));
+        }
+        // A folder that is not there becomes the copy.
+        Ok((folder, name))
+    }
+
+    fn missing(&self, error: io::Error) -> EngineError {
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        match &self.container {
+            Some(container) if is_missing => {
+                EngineError::NoFile { path: self.given.clone(), container: container.clone() }
+            }
+            _ if is_missing => {
+                EngineError::Input(format!("lstat {}: no such file or directory", self.given))
+            }
+            _ => EngineError::io("open", &self.given)(error),
+        }
+    }
+
+    fn no_folder(&self) -> EngineError {
+        match &self.container {
+            Some(container) => {
+                let given = &self.given;
+                EngineError::Input(format!(
+                    "destination \"{container}:{given}\" must be a directory"
+                ))
+            }
+            None => {
+                EngineError::Input(format!("destination directory {:?} must exist", self.given))
+            }
+        }
+    }
+}
+
+/// Carries a source to its new place through a pipe.
+fn pass_on(source: &Source, folder: impl AsFd, name: &[u8], archive: bool) -> Result<u64> {
+    let (reader, writer) = io::pipe().map_err(EngineError::Write)?;
+    std::thread::scope(|scope| {
+        let packer = scope.spawn(move || -> io::Result<()> {
+            let mut writer = LayerWriter::new(
+                io::BufWriter::with_capacity(256 << 10, writer),
+                Marks::Trusted,
+                None,
+            );
+            source.pack(&mut writer, name)?;
+            writer.finish()?.0.flush()
+        });
+        let mut reader = BufReader::with_capacity(256 << 10, reader);
+        let bytes = extract(&mut reader, folder, archive);
+        // The packer must not wait for a reader that gave up.
+        drop(reader);
+        let packed = packer.join().expect("the packer does not panic");
+        let bytes = bytes?;
+        packed.map_err(EngineError::Read)?;
+        Ok(bytes)
+    })
+}

@@ -1,0 +1,147 @@
+//! Containers go.
+
+use std::fs;
+use std::io;
+
+use runtime::state::Status;
+use spec::{ContainerId, Timestamp};
+
+use super::alive::Alive;
+use super::record::ContainerRecord;
+use crate::Engine;
+use crate::error::{EngineError, Result};
+
+/// How a container is removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RemoveContainer {
+    /// End it first if it runs.
+    pub force: bool,
+    /// Its volumes that nobody named go too.
+    pub volumes: bool,
+}
+
+/// Which containers are pruned.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PruneContainers {
+    /// Only those made before this time.
+    pub until: Option<Timestamp>,
+    /// Only those with all of these labels.
+    pub labels: Vec<(String, Option<String>)>,
+    /// Only those with none of these.
+    pub not_labels: Vec<(String, Option<String>)>,
+}
+
+impl PruneContainers {
+    fn takes(&self, record: &ContainerRecord) -> bool {
+        let labels = &record.config.labels;
+        let has = |(name, value): &(String, Option<String>)| {
+            labels.get(name).is_some_and(|own| value.as_ref().is_none_or(|value| value == own))
+        };
+        self.until.is_none_or(|until| record.created < until)
+            && self.labels.iter().all(has)
+            && !self.not_labels.iter().any(has)
+    }
+}
+
+impl Engine {
+    /// Removes a container.
+    pub fn remove_container(
+        &self,
+        id: &ContainerId,
+        request: RemoveContainer,
+        alive: &dyn Alive,
+    ) -> Result<()> {
+        let record = self.containers().read(id)?;
+        let status = self.state(id)?.status;
+        if status.is_alive() {
+            if !request.force {
+                let state = match status {
+                    Status::Paused => "paused",
+                    Status::Restarting => "restarting",
+                    _ => "running",
+                };
+                return Err(EngineError::Running { name: record.name, state });
+            }
+            alive.end(id)?;
+        }
+        self.drop_container(&record, request.volumes)
+    }
+
+    /// Removes all containers that do not run and that fit; gives their ids and what they took.
+    pub fn prune_containers(&self, request: &PruneContainers) -> Result<(Vec<String>, u64)> {
+        let mut removed = (Vec::new(), 0);
+        for record in self.containers().list()? {
+            if !request.takes(&record) || self.state(&record.id)?.status.is_alive() {
+                continue;
+            }
+            let id = record.id.to_string();
+            let snapshot = self.store.snapshot(&id);
+            let usage = snapshot.and_then(|snapshot| self.store.snapshot_usage(&snapshot));
+            match self.drop_container(&record, false) {
+                // Somebody else removed it while we looked.
+                Err(EngineError::NoSuchContainer(_)) => continue,
+                other => other?,
+            }
+            removed.1 += usage.map_or(0, |usage| usage.bytes);
+            removed.0.push(id);
+        }
+        let bytes = removed.1.to_string();
+        self.store.record_event("container", "prune", "", &[("reclaimed", &bytes)]);
+        Ok(removed)
+    }
+
+    /// Removes a container that does not run: its record, its files, what it left for this boot.
+    fn drop_container(&self, record: &ContainerRecord, volumes: bool) -> Result<()> {
+        let id = record.id.to_string();
+        self.containers().remove(&record.id)?;
+        self.store.remove_snapshot(&id)?;
+        let run = self.store.paths().run().join("containers").join(&id);
+        match fs::remove_dir_all(&run) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(EngineError::io("remove", &run))?,
+        }
+        if volumes {
+            self.drop_anonymous_volumes(record)?;
+        }
+        self.container_event("destroy", record, &[]);
+        Ok(())
+    }
+
+    /// Volumes that were made for one container alone go with it, unless another has them too.
+    fn drop_anonymous_volumes(&self, record: &ContainerRecord) -> Result<()> {
+        for mount in record.mounts.iter().filter(|mount| !mount.name.is_empty()) {
+            let Ok(volume) = self.volume(&mount.name) else { continue };
+            if volume.is_anonymous() && self.volume_users(&volume.name)?.is_empty() {
+                self.remove_volume(&volume.name, true)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a container another name, in its record and in its networks.
+    pub fn rename_container(&self, id: &ContainerId, name: &str) -> Result<()> {
+        if name.is_empty() {
+            return Err(EngineError::Refused("Neither old nor new names may be empty".to_owned()));
+        }
+        let containers = self.containers();
+        let before = containers.read(id)?.name;
+        let record = containers.rename(id, name)?;
+        self.networks()?.rename_container(&id.to_string(), &record.name)?;
+        self.container_event("rename", &record, &[("oldName", &format!("/{before}"))]);
+        Ok(())
+    }
+
+    /// Writes down what happened to a container, with what docker tells of it: its image, its name
+    /// and its labels.
+    pub(crate) fn container_event(
+        &self,
+        action: &str,
+        record: &ContainerRecord,
+        more: &[(&str, &str)],
+    ) {
+        let labels = record.config.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let own = [("image", record.config.image.as_str()), ("name", record.name.as_str())];
+        let attributes: Vec<_> = labels.chain(own).chain(more.iter().copied()).collect();
+        self.store.record_event("container", action, &record.id.to_string(), &attributes);
+    }
+}

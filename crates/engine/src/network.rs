@@ -1,0 +1,207 @@
+//! Networks as commands know them: who is in them, and containers that join or leave.
+
+use std::collections::BTreeMap;
+
+use network::{Endpoint, Network, NetworkError, NetworkFilter, NetworkRequest, Networks};
+use spec::{ContainerId, EndpointSettings};
+
+use crate::container::ContainerRecord;
+use crate::error::{EngineError, Result};
+use crate::{Alive, Engine};
+
+/// The networks of which a container with one of them can have no other.
+const ALONE: [&str; 2] = ["host", "none"];
+
+impl Engine {
+    /// The networks of this store.
+    pub fn networks(&self) -> Result<Networks> {
+        let paths = self.store.paths();
+        let mut settings = network::Settings::default();
+        if !self.settings.is_default_root() {
+            // Stores on one host have a bridge and a table each.
+            let own = format!("mica-{}", &self.store.id()[..6]);
+            (settings.table, settings.bridge) = (own.clone(), own);
+        }
+        Ok(Networks::open(paths.root(), paths.run(), settings)?)
+    }
+
+    /// Where a container that runs stands in networks.
+    pub fn endpoints_of(&self, id: &ContainerId) -> Result<Vec<Endpoint>> {
+        match self.state(id)?.status.is_alive() {
+            true => Ok(self.networks()?.of_container(&id.to_string())?),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Defines a network.
+    pub fn create_network(&self, request: NetworkRequest) -> Result<Network> {
+        let network = self.networks()?.create(request)?;
+        self.network_event("create", &network, &[]);
+        Ok(network)
+    }
+
+    /// A network, and who is in it.
+    pub fn inspect_network(&self, name: &str) -> Result<(Network, Vec<Endpoint>)> {
+        Ok(self.networks()?.inspect(name)?)
+    }
+
+    /// The networks that fit.
+    pub fn list_networks(&self, filter: &NetworkFilter) -> Result<Vec<Network>> {
+        Ok(self.networks()?.list(filter)?)
+    }
+
+    /// Removes a network that nobody is in.
+    pub fn remove_network(&self, name: &str) -> Result<Network> {
+        let network = self.networks()?.remove(name)?;
+        self.network_event("destroy", &network, &[]);
+        Ok(network)
+    }
+
+    /// Removes the networks that fit and that no container wants, not even one that is stopped.
+    pub fn prune_networks(&self, filter: &NetworkFilter) -> Result<Vec<String>> {
+        let wanted = self.wanted_networks()?;
+        let is_wanted = |network: &Network| {
+            wanted.iter().any(|name| *name == network.name || *name == network.id)
+        };
+        let gone = self.networks()?.prune(filter, &is_wanted)?;
+        gone.iter().for_each(|network| self.network_event("destroy", network, &[]));
+        Ok(gone.into_iter().map(|network| network.name).collect())
+    }
+
+    fn wanted_networks(&self) -> Result<Vec<String>> {
+        let records = self.containers().list()?;
+        let of = |record: ContainerRecord| {
+            let mode = record.host_config.network_mode;
+            record.networks.into_keys().chain([mode])
+        };
+        Ok(records.into_iter().flat_map(of).collect())
+    }
+
+    /// Puts a container into a network: one that runs at once, any other when it starts.
+    pub fn connect(
+        &self,
+        network: &str,
+        container: &ContainerId,
+        settings: EndpointSettings,
+        alive: &dyn Alive,
+    ) -> Result<()> {
+        let network = self.networks()?.find(network)?;
+        let containers = self.containers();
+        let mut record = containers.read(container)?;
+        check_joinable(&record, &network)?;
+        let known = [&network.name, &network.id].map(|name| record.networks.contains_key(name));
+        if known.contains(&true) || is_mode(&record, &network) {
+            return Err(
+                NetworkError::Attached { endpoint: record.name, network: network.name }.into()
+            );
+        }
+        if self.state(container)?.status.is_alive() {
+            alive.connect(container, &network.name, &settings)?;
+        }
+        spell_out_mode(&mut record);
+        record.networks.insert(network.name.clone(), settings);
+        containers.replace(&record)?;
+        self.network_event("connect", &network, &[("container", &container.to_string())]);
+        Ok(())
+    }
+
+    /// Takes a container out of a network. With `force`, one that is not there is no error.
+    pub fn disconnect(
+        &self,
+        network: &str,
+        container: &ContainerId,
+        force: bool,
+        alive: &dyn Alive,
+    ) -> Result<()> {
+        let network = self.networks()?.find(network)?;
+        let containers = self.containers();
+        let mut record = containers.read(container)?;
+        if network.name == "host" {
+            return Err(refused(
+                "container cannot be disconnected from host network or connected to host network",
+            ));
+        }
+        let mode = is_mode(&record, &network);
+        let listed = [&network.name, &network.id]
+            .iter()
+            .filter(|name| record.networks.remove(**name).is_some())
+            .count();
+        if listed == 0 && !mode {
+            return match force {
+                true => Ok(()),
+                false => Err(NetworkError::NotAttached {
+                    container: container.to_string(),
+                    network: network.name,
+                }
+                .into()),
+            };
+        }
+        if self.state(container)?.status.is_alive() {
+            alive.disconnect(container, &network.name)?;
+        }
+        if mode {
+            // The next one becomes what it was made with; without one it has none.
+            let next = record.networks.keys().next().cloned();
+            record.host_config.network_mode = next.unwrap_or_else(|| "none".to_owned());
+        }
+        containers.replace(&record)?;
+        self.network_event("disconnect", &network, &[("container", &container.to_string())]);
+        Ok(())
+    }
+
+    fn network_event(&self, action: &str, network: &Network, more: &[(&str, &str)]) {
+        let own = [("name", network.name.as_str()), ("type", network.driver.as_str())];
+        let attributes = [own.as_slice(), more].concat();
+        self.store.record_event("network", action, &network.id, &attributes);
+    }
+}
+
+/// Whether a container was made with this network.
+fn is_mode(record: &ContainerRecord, network: &Network) -> bool {
+    let mode = record.host_config.network_mode.as_str();
+    let mode = if matches!(mode, "" | "default") { "bridge" } else { mode };
+    mode == network.name || mode == network.id
+}
+
+/// Once a container has several networks, the one that it was made with is one of them.
+fn spell_out_mode(record: &mut ContainerRecord) {
+    let mode = record.host_config.network_mode.clone();
+    if !ALONE.contains(&mode.as_str()) && !mode.starts_with("container:") {
+        record.networks.entry(mode).or_default();
+    } else if mode == "none" {
+        record.networks.remove("none");
+    }
+}
+
+fn check_joinable(record: &ContainerRecord, network: &Network) -> Result<()> {
+    let mode = record.host_config.network_mode.as_str();
+    if network.name == "host" || mode == "host" {
+        return Err(refused(
+            "container cannot be disconnected from host network or connected to host network",
+        ));
+    }
+    if mode.starts_with("container:") {
+        return Err(refused(
+            "container sharing network namespace with another container or host cannot be connected to any other network",
+        ));
+    }
+    if mode == "none" || network.name == "none" {
+        return Err(refused(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+        ));
+    }
+    Ok(())
+}
+
+fn refused(words: &str) -> EngineError {
+    EngineError::Refused(words.to_owned())
+}
+
+/// Endpoints by the container that has them.
+pub(crate) fn by_container(endpoints: Vec<Endpoint>) -> BTreeMap<String, Vec<Endpoint>> {
+    let mut sorted: BTreeMap<String, Vec<Endpoint>> = BTreeMap::new();
+    for endpoint in endpoints {
+        sorted.entry(endpoint.container.clone()).or_default().push(endpoint);
+    }
+    sorted
+}

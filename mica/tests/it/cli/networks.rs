@@ -1,0 +1,74 @@
+//! `mica network`: definitions, tables, who stands where.
+
+use serde_json::json;
+
+use crate::support::{Mica, short};
+
+#[test]
+fn networks_are_defined_shown_and_removed() {
+    let mica = Mica::new();
+    let id = mica.ok(
+        "network create --subnet 10.211.7.0/24 --gateway 10.211.7.9 --ip-range 10.211.7.128/25 \
+         --aux-address printer=10.211.7.5 --internal --label tier=back back",
+    );
+    let shown = &mica.json("network inspect back")[0];
+    assert_eq!(shown["Id"], json!(id));
+    assert_eq!(
+        shown["IPAM"]["Config"],
+        json!([{
+            "Subnet": "10.211.7.0/24", "IPRange": "10.211.7.128/25", "Gateway": "10.211.7.9",
+            "AuxiliaryAddresses": { "printer": "10.211.7.5" },
+        }])
+    );
+    assert_eq!((&shown["Internal"], &shown["Labels"]), (&json!(true), &json!({ "tier": "back" })));
+    let names = |line: &str| {
+        mica.ok(&format!("network ls {line} --format '{{{{.Name}}}}'")).replace('\n', " ")
+    };
+    assert_eq!(names(""), "back bridge host none");
+    assert_eq!(names("-f type=custom"), "back");
+    assert_eq!(names("-f driver=host"), "host");
+    assert_eq!(names("-f label=tier=back"), "back");
+    assert_eq!(mica.ok("network ls -q -f name=back"), short(&id));
+    mica.run("network create back")
+        .fails(1, "Error response from daemon: network with name back already exists\n");
+    mica.run("network create --subnet 10.211.7.0/25 other")
+        .complains(1, "Pool overlaps with other one");
+    mica.run("network create --gateway 10.0.0.1 other")
+        .fails(1, "every ip-range or gateway must have a corresponding subnet\n");
+    mica.run("network create -d odd other").complains(1, "could not find plugin odd");
+    mica.run("network rm bridge").fails(
+        1,
+        "Error response from daemon: bridge is a pre-defined network and cannot be removed\n",
+    );
+    assert_eq!(mica.ok("network rm back"), "back");
+    mica.run("network rm back").fails(1, "Error response from daemon: network back not found\n");
+    mica.ok("network rm -f back");
+    mica.run("network ls -f odd=1").fails(1, "Error response from daemon: invalid filter 'odd'\n");
+}
+
+#[test]
+fn a_container_that_does_not_run_joins_and_leaves() {
+    let mica = Mica::new();
+    mica.import("base");
+    mica.ok("network create --subnet 10.211.8.0/24 one");
+    mica.ok("network create --subnet 10.211.9.0/24 two");
+    let id = mica.ok("create --name web base x");
+    mica.ok("network connect --alias www --ip 10.211.8.7 one web");
+    let networks = || mica.ok("ps -a --format '{{.Networks}}'");
+    assert_eq!(networks(), "bridge,one");
+    let shown = &mica.json("inspect web")[0]["NetworkSettings"]["Networks"]["one"];
+    assert_eq!(shown["Aliases"], json!(["www"]));
+    assert_eq!(shown["IPAMConfig"], json!({ "IPv4Address": "10.211.8.7" }));
+    mica.run("network connect one web").complains(1, "already exists in network one");
+    mica.ok("network disconnect bridge web");
+    assert_eq!(networks(), "one");
+    mica.run("network disconnect two web").complains(1, "is not connected to network two");
+    mica.ok("network disconnect -f two web");
+    mica.run("network connect host web").complains(1, "host network");
+    mica.run("network prune -f").prints("Deleted Networks:\ntwo\n\n");
+    let shown = "-f type=network --format '{{.Action}} {{.Actor.Attributes.name}}'";
+    let events = mica.events(shown);
+    assert!(events.ends_with("connect one\ndisconnect bridge\ndestroy two"), "{events}");
+    let of_container = format!("-f type=network -f container={id} --format '{{{{.Action}}}}'");
+    assert_eq!(mica.events(&of_container), "connect\ndisconnect");
+}
