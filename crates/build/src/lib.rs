@@ -6,6 +6,8 @@
 pub mod error;
 pub mod ignore;
 pub mod instruction;
+pub mod scope;
+pub mod stage;
 pub mod syntax;
 
 pub use error::{BuildError, Span};
