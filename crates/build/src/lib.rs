@@ -4,6 +4,7 @@
 //! with their variables ([`scope`]) → [`graph`]. Nothing here opens a file or starts a process.
 
 pub mod error;
+pub mod graph;
 pub mod ignore;
 pub mod instruction;
 pub mod scope;
