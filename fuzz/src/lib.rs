@@ -21,6 +21,18 @@ pub fn digest(input: &[u8]) {
     }
 }
 
+/// Any text is instructions or an error that shows its place; ignore files likewise.
+pub fn dockerfile(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let read = build::syntax::parse(text).and_then(|document| build::instruction::read(&document));
+    if let Err(error) = read {
+        let _ = error.excerpt("Dockerfile", text);
+    }
+    if let Ok(ignore) = build::ignore::Ignore::parse(text) {
+        ignore.skips_folder(text);
+    }
+}
+
 /// A name means the same however it is written.
 pub fn reference(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };

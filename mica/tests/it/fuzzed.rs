@@ -108,3 +108,13 @@ fn archives() {
     let two = Image::new(&[]).layer(small(), "base").layer(Layer::new().file("x", ""), "x");
     damage(&[archive(&[&one, &two]), two.archive()], 1500, targets::archive);
 }
+
+#[test]
+fn dockerfiles() {
+    let seeds: [&[u8]; 3] = [
+        b"# escape=`\nARG v=1\nFROM --platform=$BUILDPLATFORM a:${v:-2} AS b\nRUN x `\n # c\n\n y\n",
+        b"FROM a\nRUN --mount=type=cache,target=/c <<-'E' 3<<F x\n\ta\n\tE\nb\nF\nONBUILD COPY <<G /\nG\n",
+        b"FROM a\nENV a=\"b c\" d='e'\nHEALTHCHECK --interval=1s CMD [\"a\"]\nEXPOSE 1-3/udp\n!**/[a-c]?\n",
+    ];
+    damage(&seeds.map(<[u8]>::to_vec), 1000, targets::dockerfile);
+}

@@ -1,0 +1,191 @@
+//! What can be wrong with a Dockerfile, where, and what was probably meant.
+
+use std::fmt::Write;
+
+/// The lines something stands on, counted from one, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// The first line.
+    pub first: usize,
+    /// The last line.
+    pub last: usize,
+}
+
+impl Span {
+    /// The lines from `first` to `last`.
+    pub fn new(first: usize, last: usize) -> Span {
+        Span { first, last }
+    }
+}
+
+/// What sort of error it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The file or an argument is not written as it must be.
+    InvalidInput,
+    /// A stage or context that was named does not exist.
+    NotFound,
+}
+
+/// Why a Dockerfile cannot be built. The first line is BuildKit's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// An instruction is not written as it must be.
+    #[error("dockerfile parse error on line {}: {message}", at.first)]
+    Parse {
+        /// Where it stands.
+        at: Span,
+        /// What is wrong.
+        message: String,
+    },
+    /// The file has no instruction.
+    #[error("file with no instructions")]
+    Empty,
+    /// An instruction other than `ARG` stands before the first `FROM`.
+    #[error("no build stage in current context")]
+    NoStage {
+        /// Where it stands.
+        at: Span,
+    },
+    /// A word's quotes or variables are wrong.
+    #[error("dockerfile parse error on line {}: failed to process {word:?}", at.first)]
+    Word {
+        /// Where it stands.
+        at: Span,
+        /// The word as it was written.
+        word: String,
+        /// What is wrong with it.
+        source: spec::WordError,
+    },
+    /// `--target` names no stage.
+    #[error("target stage {name:?} could not be found")]
+    NoTarget {
+        /// What was asked for.
+        name: String,
+        /// A stage with nearly that name.
+        meant: Option<String>,
+    },
+    /// A stage needs itself, through others or directly.
+    #[error("circular dependency detected on stage: {name}")]
+    Circular {
+        /// Where the stage begins.
+        at: Span,
+        /// The stage's name or number.
+        name: String,
+    },
+    /// A pattern of an ignore file means nothing.
+    #[error("invalid pattern {0:?}: syntax error in pattern")]
+    Pattern(String),
+}
+
+impl BuildError {
+    pub(crate) fn parse(at: Span, message: impl Into<String>) -> BuildError {
+        BuildError::Parse { at, message: message.into() }
+    }
+
+    /// What sort of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            BuildError::NoTarget { .. } => ErrorKind::NotFound,
+            _ => ErrorKind::InvalidInput,
+        }
+    }
+
+    /// What the user can do, where we know it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            BuildError::NoTarget { meant: Some(meant), .. } => {
+                Some(format!("did you mean {meant}?"))
+            }
+            BuildError::NoStage { .. } => Some("begin the file with FROM".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Where in the file it is, if it is at one place.
+    pub fn span(&self) -> Option<Span> {
+        match self {
+            BuildError::Parse { at, .. }
+            | BuildError::NoStage { at }
+            | BuildError::Word { at, .. }
+            | BuildError::Circular { at, .. } => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// The lines around the error as BuildKit prints them, `>>>` before those that are meant.
+    pub fn excerpt(&self, file: &str, text: &str) -> Option<String> {
+        self.span().map(|span| excerpt(file, text, span))
+    }
+}
+
+/// Lines shown before and after those that are meant, together at most.
+const CONTEXT_LINES: usize = 4;
+
+/// The lines of `span` with a few around them, numbered, `>>>` before those that are meant.
+pub fn excerpt(file: &str, text: &str, span: Span) -> String {
+    let place = match span.first == span.last {
+        true => format!("{file}:{}", span.first),
+        false => format!("{file}:{}-{}", span.first, span.last),
+    };
+    let around = CONTEXT_LINES.saturating_sub(span.last.saturating_sub(span.first)).div_ceil(2);
+    let from = span.first.saturating_sub(around).max(1);
+    let mut shown = format!("{place}\n--------------------\n");
+    let lines =
+        text.lines().enumerate().skip(from - 1).take_while(|(at, _)| *at < span.last + around);
+    for (at, line) in lines {
+        let mark = if (span.first..=span.last).contains(&(at + 1)) { ">>>" } else { "   " };
+        let _ = writeln!(shown, "{:4} | {mark} {line}", at + 1);
+    }
+    shown.push_str("--------------------\n");
+    shown
+}
+
+/// The one of `known` that is nearest to `word`, if it is near enough to have been meant.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Nobody meant a word of this length, and the comparison costs its square.
+    if word.len() > 64 {
+        return None;
+    }
+    let word = word.to_lowercase();
+    let limit = (word.chars().count() / 3).max(1);
+    let ranked = known.into_iter().filter(|known| known.len() <= 64);
+    let ranked = ranked.map(|known| (distance(&word, &known.to_lowercase()), known));
+    ranked.filter(|(far, _)| *far <= limit).min_by_key(|(far, _)| *far).map(|(_, known)| known)
+}
+
+/// How many letters must be put in, taken out or exchanged.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (at, letter) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, other) in to.iter().enumerate() {
+            let cost = diagonal + usize::from(letter != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = cost.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_what_is_near() {
+        assert_eq!(nearest("RUNN", ["RUN", "FROM"]), Some("RUN"));
+        assert_eq!(nearest("copi", ["COPY", "FROM"]), Some("COPY"));
+        assert_eq!(nearest("apk", ["COPY", "ADD"]), None);
+        assert_eq!(nearest(&"x".repeat(100_000), ["COPY"]), None);
+    }
+
+    #[test]
+    fn shows_lines_around_the_place() {
+        let shown = excerpt("Dockerfile", "a\nb\nc\nd\ne\nf\n", Span::new(3, 3));
+        assert!(shown.contains("   3 | >>> c\n") && shown.contains("   1 |     a\n"), "{shown}");
+        assert!(shown.starts_with("Dockerfile:3\n") && !shown.contains("   6 |"));
+        excerpt("", "", Span::new(0, 0));
+    }
+}

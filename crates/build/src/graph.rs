@@ -1,0 +1,293 @@
+//! The graph: what has to be done for a target, each step after those it needs.
+
+use std::collections::HashMap;
+
+use crate::error::{BuildError, Span};
+use crate::instruction::{Command, CopyFlags, Instruction, Kind, Run, Source, read_node};
+use crate::scope::{Inputs, Scope};
+use crate::stage::{Base, Stages};
+use crate::syntax::parse_trigger;
+
+/// What is known of the images that stages begin from.
+pub trait Bases {
+    /// The environment and the triggers of an image, or nothing if it is not known.
+    fn config(&self, image: &str, platform: Option<&str>) -> Option<spec::ContainerConfig>;
+}
+
+/// A step's place in the graph.
+pub type StepId = usize;
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What is done.
+    pub op: Op,
+    /// The step whose files and configuration this one changes.
+    pub parent: Option<StepId>,
+    /// Steps whose files it reads besides.
+    pub sources: Vec<StepId>,
+    /// The stage it belongs to; none for an image that is only copied from.
+    pub stage: Option<usize>,
+    /// The instruction in one line.
+    pub text: String,
+    /// Where that stands.
+    pub span: Span,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// Begins with nothing.
+    Scratch,
+    /// Begins with an image, or with a context of that name.
+    Base {
+        /// The name.
+        image: String,
+        /// The platform that was asked for.
+        platform: Option<String>,
+    },
+    /// Runs a command with these variables.
+    Run {
+        /// The command with its mounts.
+        run: Run,
+        /// What it sees.
+        scope: Scope,
+    },
+    /// Copies files of the context, of another step, or of the Dockerfile.
+    Copy {
+        /// How; `from` is among the step's sources.
+        flags: CopyFlags,
+        /// What, expanded.
+        sources: Vec<Source>,
+        /// Where to, expanded.
+        target: String,
+        /// Whether it is `ADD`.
+        is_add: bool,
+    },
+    /// Enters a folder, and makes it if need be.
+    Workdir(String),
+    /// Changes the configuration alone; words are expanded when that is known.
+    Config {
+        /// What it says.
+        kind: Kind,
+        /// The variables it sees.
+        scope: Scope,
+    },
+}
+
+/// All steps for a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graph {
+    /// Each after those it needs.
+    pub steps: Vec<Step>,
+    /// The step that is the result.
+    pub target: StepId,
+}
+
+/// Plans a target of a file.
+pub fn plan(mut stages: Stages, inputs: &Inputs, bases: &dyn Bases) -> Result<Graph, BuildError> {
+    let target = stages.target(inputs)?;
+    let needed = with_triggers(&mut stages, target, bases)?;
+    let (steps, images) = Default::default();
+    let ends = vec![None; stages.stages.len()];
+    let mut planner = Planner { stages: &stages, inputs, bases, steps, ends, images };
+    for stage in needed {
+        planner.stage(stage)?;
+    }
+    let target = planner.ends[target].as_ref().expect("the target is among what is needed").0;
+    Ok(Graph { steps: planner.steps, target })
+}
+
+/// Puts the triggers of bases in front of stages. A trigger can name stages that were not needed
+/// before, so this goes on until none is new.
+fn with_triggers(
+    stages: &mut Stages,
+    target: usize,
+    bases: &dyn Bases,
+) -> Result<Vec<usize>, BuildError> {
+    let mut expanded = vec![false; stages.stages.len()];
+    loop {
+        let needed = stages.needed(target)?;
+        let fresh: Vec<usize> = needed.iter().copied().filter(|stage| !expanded[*stage]).collect();
+        if fresh.is_empty() {
+            return Ok(needed);
+        }
+        for stage in fresh {
+            expanded[stage] = true;
+            let mut instructions = triggers(stages, stage, bases)?;
+            instructions.append(&mut stages.stages[stage].instructions);
+            stages.stages[stage].instructions = instructions;
+        }
+    }
+}
+
+fn triggers(
+    stages: &Stages,
+    stage: usize,
+    bases: &dyn Bases,
+) -> Result<Vec<Instruction>, BuildError> {
+    let own = &stages.stages[stage];
+    match &own.base {
+        Base::Scratch => Ok(Vec::new()),
+        Base::Stage(base) => {
+            let trigger = |instruction: &Instruction| match &instruction.kind {
+                Kind::OnBuild { trigger, .. } => Some((**trigger).clone()),
+                _ => None,
+            };
+            Ok(stages.stages[*base].instructions.iter().filter_map(trigger).collect())
+        }
+        Base::Image(image) => {
+            let config = bases.config(image, own.platform.as_deref()).unwrap_or_default();
+            let read = |text: &String| read_node(&parse_trigger(text, '\\', own.span), '\\');
+            config.on_build.iter().map(read).collect()
+        }
+    }
+}
+
+struct Planner<'a> {
+    stages: &'a Stages,
+    inputs: &'a Inputs,
+    bases: &'a dyn Bases,
+    steps: Vec<Step>,
+    /// The last step of each stage that is planned, and its variables.
+    ends: Vec<Option<(StepId, Scope)>>,
+    /// Images that are copied from, each once.
+    images: HashMap<String, StepId>,
+}
+
+impl Planner<'_> {
+    fn stage(&mut self, stage: usize) -> Result<(), BuildError> {
+        let all = self.stages;
+        let own = &all.stages[stage];
+        let (mut last, mut scope) = self.begin(stage);
+        for instruction in &own.instructions {
+            if let Some((op, sources)) = self.op(instruction, &mut scope)? {
+                let (parent, span) = (Some(last), instruction.span);
+                let text = instruction.text.clone();
+                last = self.add(Step { op, parent, sources, stage: Some(stage), text, span });
+            }
+        }
+        self.ends[stage] = Some((last, scope));
+        Ok(())
+    }
+
+    fn begin(&mut self, stage: usize) -> (StepId, Scope) {
+        let own = &self.stages.stages[stage];
+        let platform = own.platform.clone();
+        let (op, scope) = match &own.base {
+            Base::Stage(base) => {
+                return self.ends[*base].clone().expect("a stage comes after those it needs");
+            }
+            Base::Scratch => (Op::Scratch, Scope::default()),
+            Base::Image(image) => {
+                let config = self.bases.config(image, platform.as_deref()).unwrap_or_default();
+                let mut scope = Scope::default();
+                for (name, value) in config.env.iter().filter_map(|pair| pair.split_once('=')) {
+                    scope.set_env(name, value);
+                }
+                (Op::Base { image: image.clone(), platform }, scope)
+            }
+        };
+        let (parent, sources, text) = Default::default();
+        let span = own.span;
+        (self.add(Step { op, parent, sources, stage: Some(stage), text, span }), scope)
+    }
+
+    fn add(&mut self, step: Step) -> StepId {
+        self.steps.push(step);
+        self.steps.len() - 1
+    }
+
+    /// What an instruction does; an argument does nothing by itself.
+    fn op(
+        &mut self,
+        instruction: &Instruction,
+        scope: &mut Scope,
+    ) -> Result<Option<(Op, Vec<StepId>)>, BuildError> {
+        let (at, escape) = (instruction.span, self.stages.escape);
+        let before = scope.clone();
+        let expand = |word: &str| before.expand(word, at, escape);
+        let mut sources = Vec::new();
+        let op = match &instruction.kind {
+            Kind::Arg(list) => {
+                for argument in list {
+                    let global = Some(&self.stages.global);
+                    scope.declare(argument, (self.inputs, global), (at, escape))?;
+                }
+                return Ok(None);
+            }
+            Kind::Run(run) => {
+                let from = run.mounts.iter().filter_map(|mount| mount.from.as_deref());
+                sources = from.map(|name| self.source(name, at)).collect();
+                Op::Run { run: run.clone(), scope: before }
+            }
+            Kind::Copy { flags, sources: from, target }
+            | Kind::Add { flags, sources: from, target } => {
+                sources = flags.from.iter().map(|name| self.source(name, at)).collect();
+                let mut flags = flags.clone();
+                for word in [&mut flags.chown, &mut flags.chmod, &mut flags.checksum] {
+                    *word = word.as_deref().map(expand).transpose()?;
+                }
+                let source = |source: &Source| match source {
+                    Source::Path(path) => expand(path).map(Source::Path),
+                    inline => Ok(inline.clone()),
+                };
+                let from = from.iter().map(source).collect::<Result<_, _>>()?;
+                let is_add = matches!(instruction.kind, Kind::Add { .. });
+                Op::Copy { flags, sources: from, target: expand(target)?, is_add }
+            }
+            Kind::Workdir(path) => Op::Workdir(expand(path)?),
+            Kind::Env(env) => {
+                for (name, value) in &env.pairs {
+                    scope.set_env(&expand(name)?, &expand(value)?);
+                }
+                Op::Config { kind: instruction.kind.clone(), scope: before }
+            }
+            kind => Op::Config { kind: kind.clone(), scope: before },
+        };
+        Ok(Some((op, sources)))
+    }
+
+    /// The end of a stage, or else an image.
+    fn source(&mut self, name: &str, span: Span) -> StepId {
+        if let Some((end, _)) = self.stages.find(name).and_then(|stage| self.ends[stage].as_ref()) {
+            return *end;
+        }
+        if let Some(step) = self.images.get(name) {
+            return *step;
+        }
+        let op = Op::Base { image: name.to_owned(), platform: None };
+        let (parent, sources, stage, text) = Default::default();
+        let step = self.add(Step { op, parent, sources, stage, text, span });
+        self.images.insert(name.to_owned(), step);
+        step
+    }
+}
+
+impl Graph {
+    /// One line a step: number, parent, sources, what it does.
+    pub fn render(&self) -> String {
+        let line = |(at, step): (usize, &Step)| {
+            let what = match &step.op {
+                Op::Scratch => "scratch".to_owned(),
+                Op::Base { image, .. } => format!("base {image}"),
+                Op::Run { run, .. } => match &run.command {
+                    Command::Shell(text) => format!("run {text}"),
+                    Command::Exec(list) => format!("run {list:?}"),
+                },
+                Op::Copy { target, is_add, .. } => {
+                    format!("{} to {target}", if *is_add { "add" } else { "copy" })
+                }
+                Op::Workdir(path) => format!("workdir {path}"),
+                Op::Config { .. } => format!("config {}", step.text),
+            };
+            let parent = step.parent.map(|parent| format!(" on {parent}")).unwrap_or_default();
+            let from: String = step.sources.iter().map(|from| format!(" from {from}")).collect();
+            format!("{at}{parent}{from}: {what}\n")
+        };
+        self.steps.iter().enumerate().map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

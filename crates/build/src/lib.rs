@@ -1,0 +1,14 @@
+//! Dockerfiles: what is written, what it means, and what has to be done for a target.
+//!
+//! Each step is a pure function of the one before: text → [`syntax`] → [`instruction`] → stages
+//! with their variables ([`scope`]) → [`graph`]. Nothing here opens a file or starts a process.
+
+pub mod error;
+pub mod graph;
+pub mod ignore;
+pub mod instruction;
+pub mod scope;
+pub mod stage;
+pub mod syntax;
+
+pub use error::{BuildError, Span};

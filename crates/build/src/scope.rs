@@ -1,0 +1,123 @@
+//! Which variables an instruction sees: arguments of the file, of the stage, and its environment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use spec::{Platform, expand_word, expand_words};
+
+use crate::error::{BuildError, Span};
+
+/// What the user gives to a build.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// `--build-arg`.
+    pub arguments: BTreeMap<String, String>,
+    /// What the image is for.
+    pub target_platform: Platform,
+    /// What the build runs on.
+    pub build_platform: Platform,
+    /// `--target`, a stage's name or number; without it the last.
+    pub target: Option<String>,
+}
+
+/// Arguments every `RUN` may see without declaring them; they are no part of an image's history.
+pub const PROXY_ARGUMENTS: &[&str] = &[
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "FTP_PROXY",
+    "ftp_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
+/// Variables at one place. Copies share what they have in common until one changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    env: Arc<BTreeMap<Arc<str>, Arc<str>>>,
+    arguments: Arc<BTreeMap<Arc<str>, Arc<str>>>,
+}
+
+impl Scope {
+    /// The scope before the first `FROM`: what is known of the platforms.
+    pub fn global(inputs: &Inputs) -> Scope {
+        let mut scope = Scope::default();
+        let sides = [("TARGET", &inputs.target_platform), ("BUILD", &inputs.build_platform)];
+        for (side, platform) in sides {
+            scope.set_argument(&format!("{side}PLATFORM"), &platform.to_string());
+            scope.set_argument(&format!("{side}OS"), &platform.os);
+            scope.set_argument(&format!("{side}ARCH"), &platform.architecture);
+            let variant = platform.variant.as_deref().unwrap_or_default();
+            scope.set_argument(&format!("{side}VARIANT"), variant);
+        }
+        scope.set_argument("TARGETSTAGE", inputs.target.as_deref().unwrap_or("default"));
+        // A platform's arguments can be given like any other.
+        let names: Vec<Arc<str>> = scope.arguments.keys().cloned().collect();
+        for name in names {
+            if let Some(value) = inputs.arguments.get(&*name) {
+                scope.set_argument(&name, value);
+            }
+        }
+        scope
+    }
+
+    /// A variable's value; the environment hides arguments.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.env.get(name).or_else(|| self.arguments.get(name)).map(|value| &**value)
+    }
+
+    /// The environment alone.
+    pub fn env(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.env.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The arguments alone.
+    pub fn arguments(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.arguments.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Sets a variable of the environment.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        Arc::make_mut(&mut self.env).insert(name.into(), value.into());
+    }
+
+    fn set_argument(&mut self, name: &str, value: &str) {
+        Arc::make_mut(&mut self.arguments).insert(name.into(), value.into());
+    }
+
+    /// Declares an argument: given by the user, else by the instruction, else by the file's head.
+    pub fn declare(
+        &mut self,
+        (name, default): &(String, Option<String>),
+        (inputs, global): (&Inputs, Option<&Scope>),
+        (at, escape): (Span, char),
+    ) -> Result<(), BuildError> {
+        let default = default.as_ref().map(|word| self.expand(word, at, escape)).transpose()?;
+        let of_file = || global?.arguments.get(name.as_str()).map(|value| value.to_string());
+        let value = inputs.arguments.get(name).cloned().or(default).or_else(of_file);
+        if let Some(value) = value {
+            self.set_argument(name, &value);
+        }
+        Ok(())
+    }
+
+    /// Expands a word to one word.
+    pub fn expand(&self, word: &str, at: Span, escape: char) -> Result<String, BuildError> {
+        let expanded = expand_word(word, escape, &|name| self.get(name).map(str::to_owned));
+        expanded.map_err(|source| BuildError::Word { at, word: word.to_owned(), source })
+    }
+
+    /// Expands a word to as many as its spaces make.
+    pub fn expand_all(
+        &self,
+        word: &str,
+        at: Span,
+        escape: char,
+    ) -> Result<Vec<String>, BuildError> {
+        let expanded = expand_words(word, escape, &|name| self.get(name).map(str::to_owned));
+        expanded.map_err(|source| BuildError::Word { at, word: word.to_owned(), source })
+    }
+}
