@@ -275,10 +275,6 @@ impl Place {
         let (parent, name) = Place::split(&path);
         let folder = sys::fs::folder_in_root(&self.root.folder, parent.as_str());
         let folder = folder.map_err(|error| self.missing(error))?;
-        if !source.is_folder {
-            return Ok((folder, name));
-        }
-        // A folder that is not there becomes the copy.
         Ok((folder, name))
     }
 
