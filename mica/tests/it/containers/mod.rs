@@ -8,3 +8,4 @@ mod security;
 mod settings;
 mod storage;
 mod support;
+mod terminal;
