@@ -5,6 +5,7 @@
 
 mod cli;
 mod compat;
+mod containers;
 mod faults;
 mod fuzzed;
 mod house;

@@ -18,6 +18,9 @@ use crate::error::{EngineError, Result};
 /// The command that watches a container; nobody types it.
 pub const WATCH_COMMAND: &str = "__watch";
 
+/// The signal that no process can refuse; on Linux it has this number everywhere.
+const SIGKILL: i32 = 9;
+
 /// A container that is being started by us: a connection to its monitor.
 pub struct Starting {
     /// The connection. Requests are answered in the order in which they were asked.
@@ -142,14 +145,18 @@ impl Engine {
         }
     }
 
-    /// Sends a signal to a container's first process.
+    /// Sends a signal to a container's first process. One that cannot be refused is waited for.
     pub fn kill_container(&self, id: &ContainerId, signal: i32) -> Result<()> {
         if !self.container_state(id)?.status.is_alive() {
             return Err(EngineError::Refused(format!(
                 "cannot kill container: {id}: container {id} is not running"
             )));
         }
-        self.ask_monitor(id, &Request::Kill { signal }).map(drop)
+        self.ask_monitor(id, &Request::Kill { signal })?;
+        if signal == SIGKILL {
+            self.wait_for_container(id, WaitFor::NotRunning)?;
+        }
+        Ok(())
     }
 
     /// Waits for the end of a container and gives its exit code.

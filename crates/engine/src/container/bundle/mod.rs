@@ -128,7 +128,11 @@ fn process(record: &ContainerRecord, facts: &Facts) -> Result<Process> {
     let (config, host) = (&record.config, &record.host_config);
     let account = facts.accounts.find(&config.user)?;
     let mut user = account.user;
-    user.additional_gids = facts.accounts.groups(&account.name, host.group_add.as_deref())?;
+    // The first group is among the further ones too: a program that lets go of it by setgid could
+    // otherwise pass where a mode refuses that group.
+    user.additional_gids = vec![user.gid];
+    let further = facts.accounts.groups(&account.name, host.group_add.as_deref())?;
+    user.additional_gids.extend(further.into_iter().filter(|gid| *gid != user.gid));
     let words = config.entrypoint.iter().chain(&config.cmd).flatten();
     let cwd = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
     let no_new_privileges = option(host, "no-new-privileges").is_some_and(|value| value != "false");

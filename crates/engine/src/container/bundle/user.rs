@@ -67,6 +67,8 @@ impl Accounts {
         let mut account = self.user(name)?;
         if let Some(group) = group {
             account.user.gid = self.group(group)?;
+            // Who names a group wants that one, not those that the account is in.
+            account.name.clear();
         }
         if account.home.is_empty() {
             account.home = "/".to_owned();

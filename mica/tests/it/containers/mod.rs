@@ -1,0 +1,11 @@
+//! Containers, as somebody who types `docker` meets them.
+
+mod faults;
+mod life;
+mod network;
+mod run;
+mod security;
+mod settings;
+mod storage;
+mod support;
+mod terminal;

@@ -1,0 +1,92 @@
+//! What a container without further rights must be refused.
+
+use serde_json::json;
+use testkit::Layer;
+
+use super::support::Root;
+use crate::support::Image;
+
+#[test]
+fn the_kernel_cannot_be_touched() {
+    let Some(root) = Root::new() else { return };
+    for script in [
+        "mount -t tmpfs none /tmp",
+        "mount -o remount,rw /proc/sys",
+        "umount /proc/sys",
+        "echo 1 > /proc/sys/kernel/panic",
+        "echo b > /proc/sysrq-trigger",
+        "mkdir /sys/fs/cgroup/memory/out",
+        "echo 1 > /sys/kernel/mm/ksm/run",
+        "mknod /disk b 7 0 && head -c 1 /disk",
+        "head -c 1 /proc/kcore | grep .",
+        "cat /proc/keys | grep .",
+        "ls -A /sys/firmware | grep .",
+        "ls -A /proc/acpi | grep .",
+        "chroot /proc/1/root/.. unshare -m true",
+        "unshare -m true",
+        "hostname other",
+        "date -s 2000-01-01 2>&1 | grep -v -e permitted -e UTC",
+        "insmod /bin/busybox",
+        "ip link add name extra type dummy",
+    ] {
+        let run = root.sh("", script);
+        assert_ne!(run.code, 0, "{run}");
+    }
+}
+
+#[test]
+fn no_descriptor_leaks_in() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("other", "");
+    // The fourth is the folder that is being listed.
+    root.sh("", "cd /proc/self/fd; echo *").prints("0 1 2 3\n");
+    root.run("exec other sh -c 'cd /proc/self/fd; echo *'").prints("0 1 2 3\n");
+    for number in 3..12 {
+        for folder in [format!("/proc/self/fd/{number}"), format!("/proc/self/fd/{number}/..")] {
+            let run =
+                root.run(&format!("run --rm --network none -w {folder} bb ls /root/../dev/shm"));
+            assert_ne!(run.code, 0, "{run}");
+            let run = root.run(&format!("exec -w {folder} other pwd"));
+            assert_ne!(run.code, 0, "{run}");
+        }
+    }
+}
+
+#[test]
+fn our_own_program_cannot_be_overwritten() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("other", "");
+    let before = std::fs::metadata(env!("CARGO_BIN_EXE_mica")).unwrap();
+    // Whoever joins is caught through the first process's view and by naming our own program.
+    let run = root.run("exec other /proc/self/exe");
+    assert_ne!(run.code, 0, "{run}");
+    let run = root.sh("", "for pid in /proc/[0-9]*; do echo hurt >> $pid/exe; done");
+    assert!(!run.out.contains("mica"), "{run}");
+    let after = std::fs::metadata(env!("CARGO_BIN_EXE_mica")).unwrap();
+    assert_eq!(
+        (before.len(), before.modified().unwrap()),
+        (after.len(), after.modified().unwrap())
+    );
+}
+
+#[test]
+fn links_in_an_image_do_not_lead_mounts_out() {
+    let Some(root) = Root::new() else { return };
+    let secret = root.file("host/secret", "untouched\n");
+    let out = secret.parent().unwrap().display().to_string();
+    let hostile =
+        Layer::new().link("data", format!("/../../../..{out}")).link("up", "../../../../../../etc");
+    let image = Image::new(&["hostile:latest"])
+        .layer(super::support::base().unwrap(), "base")
+        .layer(hostile, "links")
+        .config("Volumes", json!({ "/data": {} }));
+    root.load(&image);
+    let line = "run --rm --network none --tmpfs /up --tmpfs /data/deep hostile";
+    let run =
+        root.run(&format!("{line} sh -c 'echo new > /data/new; echo new > /up/new; ls /etc'"));
+    assert!(run.out.contains("new"), "{run}");
+    let names = std::fs::read_dir(root.path("host")).unwrap().flatten();
+    let names = names.map(|entry| entry.file_name()).collect::<Vec<_>>();
+    assert_eq!(names, ["secret"], "nothing was made outside");
+    assert!(!std::path::Path::new("/etc/new").exists());
+}

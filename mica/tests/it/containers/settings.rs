@@ -1,0 +1,92 @@
+//! What the flags of `run` set, seen from inside.
+
+use super::support::Root;
+
+#[test]
+fn the_environment() {
+    let Some(root) = Root::new() else { return };
+    root.file("list", "# a comment\nFROM=file\nTWICE=file\n");
+    let run = root
+        .sh("--env-file list -e TWICE=flag -h box", "echo $FROM $TWICE $HOSTNAME $HOME; hostname");
+    run.prints("file flag box /root\nbox\n");
+}
+
+#[test]
+fn users_and_folders() {
+    let Some(root) = Root::new() else { return };
+    assert_eq!(
+        root.prints("-u bob", "id; echo $HOME"),
+        "uid=1000(bob) gid=1001(bob) groups=50(staff),1001(bob)\n/home/bob"
+    );
+    assert_eq!(root.prints("-u 7:8", "id -u; id -g; echo $HOME"), "7\n8\n/");
+    assert_eq!(root.prints("-u bob:staff --group-add 99", "id -G"), "50 99");
+    assert_eq!(root.prints("-w /made/here", "pwd"), "/made/here");
+}
+
+#[test]
+fn the_entrypoint() {
+    let Some(root) = Root::new() else { return };
+    root.run("run --rm --network none --entrypoint echo bb said").prints("said\n");
+}
+
+#[test]
+fn limits_reach_the_groups() {
+    let Some(root) = Root::new() else { return };
+    let options = "-m 64m --pids-limit 50 --cpus 0.5 --cpu-shares 512 --ulimit nofile=100:200";
+    let script = "cd /sys/fs/cgroup; ulimit -n; ulimit -Hn; \
+        cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us cpu/cpu.shares || \
+        cat memory.max pids.max cpu.max cpu.weight";
+    let said = root.prints(options, script);
+    assert!(said.starts_with("100\n200\n67108864\n50\n50000"), "{said}");
+}
+
+#[test]
+fn capabilities_are_those_of_docker() {
+    let Some(root) = Root::new() else { return };
+    let effective = |options: &str| root.prints(options, "grep CapEff /proc/self/status");
+    assert_eq!(effective(""), "CapEff:\t00000000a80425fb");
+    assert_eq!(effective("--cap-drop ALL"), "CapEff:\t0000000000000000");
+    assert_eq!(effective("--cap-drop ALL --cap-add CHOWN"), "CapEff:\t0000000000000001");
+    assert_eq!(effective("--cap-add SYS_ADMIN"), "CapEff:\t00000000a82425fb");
+    assert_eq!(effective("-u bob"), "CapEff:\t0000000000000000");
+    let all = root.prints("--privileged", "grep CapEff /proc/self/status");
+    assert_eq!(root.prints("--cap-add ALL", "grep CapEff /proc/self/status"), all);
+}
+
+#[test]
+fn new_privileges_can_be_refused() {
+    let Some(root) = Root::new() else { return };
+    let said = root.prints("--security-opt no-new-privileges", "grep NoNewPrivs /proc/self/status");
+    assert_eq!(said, "NoNewPrivs:\t1");
+}
+
+#[test]
+fn namespaces_are_shared_where_asked() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("other", "");
+    for kind in ["pid", "net"] {
+        let flag = if kind == "net" { "network" } else { kind };
+        let host = std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
+        let look = format!("readlink /proc/self/ns/{kind}");
+        let theirs = root.ok(&format!("exec other {look}"));
+        let line = format!("run --rm --{flag} container:other bb {look}");
+        assert_eq!(root.ok(&line), theirs);
+        let line = format!("run --rm --{flag} host bb {look}");
+        assert_eq!(root.ok(&line), host.to_string_lossy());
+        assert_ne!(theirs, host.to_string_lossy());
+    }
+    for kind in ["uts", "ipc"] {
+        let host = std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
+        let said =
+            root.prints(&format!("--{kind} host"), &format!("readlink /proc/self/ns/{kind}"));
+        assert_eq!(said, host.to_string_lossy());
+    }
+}
+
+#[test]
+fn an_init_reaps() {
+    let Some(root) = Root::new() else { return };
+    let script = "sh -c \"sleep 0.02 & exit\"; sleep 0.3; ps -o stat,comm; exit 5";
+    let run = root.sh("--init", script);
+    assert!(run.out.contains("init") && !run.out.contains('Z') && run.code == 5, "{run}");
+}
