@@ -12,7 +12,7 @@ use sys::lock::Mode;
 
 use crate::error::{Result, StoreError};
 use crate::lease::{self, Lease};
-use crate::tables::{LayerRecord, Tables};
+use crate::tables::{LayerRecord, Layers, Tables};
 use crate::{EventFilter, Plan, Store};
 use repair::with_any_blob;
 
@@ -100,9 +100,8 @@ impl Store {
     }
 
     fn look_at_all(&self) -> Result<CheckReport> {
-        let (guard, tables) = Guard::take(self)?;
-        let seen = tables.and_then(|tables| Ok((tables, self.unneeded(&guard)?)));
-        let (tables, before) = match seen {
+        let (guard, found) = Guard::take(self)?;
+        let (tables, before) = match found {
             // Without its documents nothing can be said of the rest, and nothing may be swept.
             Err(StoreError::Damaged { what, why }) => {
                 let faults = vec![Fault::new(what, why, Cure::None)];
@@ -115,18 +114,21 @@ impl Store {
             layers: tables.layers.layers.len(),
             ..CheckReport::default()
         };
-        for (chain, record) in &tables.layers.layers {
+        let mut layers = tables.layers.clone();
+        // What nothing needs may go at any moment.
+        before.records.iter().for_each(|chain| drop(layers.layers.remove(chain)));
+        for (chain, record) in &layers.layers {
             report.blobs += 1 + usize::from(record.blob.is_some());
             report.bytes += record.bytes + record.blob.as_ref().map_or(0, |blob| blob.bytes);
-            report.faults.extend(record_fault(chain, record, &tables));
-            let record = with_any_blob(record, &tables.layers);
-            report.faults.extend(self.layer_faults(chain, &record, &tables.layers)?);
+            report.faults.extend(record_fault(chain, record, &layers));
+            let record = with_any_blob(record, &layers);
+            report.faults.extend(self.layer_faults(chain, &record, &layers)?);
         }
         self.check_images(&tables, &mut report)?;
         self.check_snapshots(&mut report)?;
         self.check_events(&mut report);
         // What came or went while we looked is the business of those who work here.
-        let after = self.unneeded(&guard)?;
+        let after = guard.unneeded(self)?;
         drop(guard);
         // If it cannot be done now, as on a read-only disk, the next full collection does it.
         let _ = self.let_go(&tables);
@@ -219,26 +221,19 @@ impl Store {
         }
     }
 
-    /// What nothing needs at this moment.
-    fn unneeded(&self, guard: &Guard) -> Result<Plan> {
-        let _alone = match guard {
-            Guard::Lease(_) => Some(lease::hold(self.paths(), Mode::Exclusive)?),
-            Guard::Alone(_) => None,
-        };
-        let own = match guard {
-            Guard::Lease(lease) => Some(lease),
-            Guard::Alone(_) => None,
-        };
+    /// The documents, and what nothing needs. The caller holds the store's lock alone.
+    fn found(&self, own: Option<&Lease>) -> Result<(Tables, Plan)> {
+        let tables = self.tables()?;
         let protected = lease::protected(self.paths(), own)?;
         let keeps_tar = self.driver().keeps_tar();
-        let (tables, in_use) = (self.tables()?, self.in_use()?);
-        Ok(crate::plan(&tables, keeps_tar, &in_use, &protected, &self.present()?))
+        let plan = crate::plan(&tables, keeps_tar, &self.in_use()?, &protected, &self.present()?);
+        Ok((tables, plan))
     }
 }
 
 /// What keeps everything in its place while it is looked at.
 enum Guard {
-    /// A lease on all that there is.
+    /// A lease on all that something needs.
     Lease(Lease),
     /// The store's lock itself, where no lease can be written: on a full or a read-only disk. Who
     /// wants to change something waits.
@@ -246,22 +241,38 @@ enum Guard {
 }
 
 impl Guard {
-    /// Protects everything, and reads the documents that name it.
-    fn take(store: &Store) -> Result<(Guard, Result<Tables>)> {
-        let leased = store.lease().and_then(|lease| match lease.protect_all() {
-            Err(error @ StoreError::Io { .. }) => Err(error),
-            tables => Ok((Guard::Lease(lease), tables)),
+    /// Reads the documents and protects what they name, unless nothing needs it: who is about to
+    /// remove that must not be held back.
+    fn take(store: &Store) -> Result<(Guard, Result<(Tables, Plan)>)> {
+        let leased = store.lease().and_then(|lease| {
+            let _alone = lease::hold(store.paths(), Mode::Exclusive)?;
+            let found = store.found(Some(&lease));
+            if let Ok((tables, plan)) = &found {
+                lease.protect_all(tables, &plan.records)?;
+            }
+            Ok((Guard::Lease(lease), found))
         });
         leased.or_else(|_| {
             let alone = lease::hold(store.paths(), Mode::Exclusive)?;
-            Ok((Guard::Alone(alone), store.tables()))
+            Ok((Guard::Alone(alone), store.found(None)))
         })
+    }
+
+    /// What nothing needs at this moment.
+    fn unneeded(&self, store: &Store) -> Result<Plan> {
+        let (own, _alone) = match self {
+            Guard::Lease(lease) => {
+                (Some(lease), Some(lease::hold(store.paths(), Mode::Exclusive)?))
+            }
+            Guard::Alone(_) => (None, None),
+        };
+        store.found(own).map(|(_, plan)| plan)
     }
 }
 
 /// What is wrong with a layer's place among the others.
-fn record_fault(chain: &ChainId, record: &LayerRecord, tables: &Tables) -> Option<Fault> {
-    let layers = &tables.layers.layers;
+fn record_fault(chain: &ChainId, record: &LayerRecord, layers: &Layers) -> Option<Fault> {
+    let layers = &layers.layers;
     let why = match record.parent.filter(|parent| !layers.contains_key(parent)) {
         Some(parent) => format!("it stands on {parent}, which is not here"),
         None => {

@@ -75,6 +75,7 @@ impl Plan {
         self.blobs.retain(|blob| other.blobs.contains(blob));
         self.indexes.retain(|index| other.indexes.contains(index));
         self.forms.retain(|form| other.forms.contains(form));
+        self.foreign.retain(|form| other.foreign.contains(form));
         self.asides.retain(|name| other.asides.contains(name));
         self.strangers.retain(|path| other.strangers.contains(path));
         self
@@ -179,21 +180,27 @@ impl Store {
         &self,
         change: impl FnOnce(&mut crate::Images) -> Result<T, E>,
     ) -> Result<(T, Collected), E> {
-        let mut gone = BTreeSet::new();
-        let result = self.change_images::<_, E>(|images| {
-            gone = images.documents();
-            let result = change(images)?;
-            let left = images.documents();
-            gone.retain(|digest| !left.contains(digest));
-            Ok(result)
-        })?;
+        // One hold of the lock for both: nobody sees what is removed and not collected yet.
+        let alone = lease::hold(&self.paths, Mode::Exclusive)?;
+        let (mut images, before) = tables::read_images(&self.paths)?;
+        let mut gone = images.documents();
+        let result = change(&mut images)?;
+        let after = tables::to_bytes(&images);
+        if after != before {
+            tables::write_bytes(&self.paths.images(), &after)?;
+        }
+        let left = images.documents();
+        gone.retain(|digest| !left.contains(digest));
         if gone.is_empty() {
             return Ok((result, Collected::default()));
         }
         let mut present = Present { blobs: self.sized(gone.into_iter()), ..Present::default() };
         // Every layer is a candidate: some may be left by a removal that was cut short.
         present.add_layers(&self.tables()?.layers);
-        Ok((result, self.collect_from(Some(present))?))
+        let (collected, bin) = self.collect_alone(Some(present))?;
+        drop(alone);
+        bin.map_or(Ok(()), |bin| remove_all(&bin))?;
+        Ok((result, collected))
     }
 
     /// Lets go of the compressed blobs of layers that are kept plain too. Their images stay what they
@@ -251,37 +258,9 @@ impl Store {
 
     fn collect_from(&self, candidates: Option<Present>) -> Result<Collected> {
         let everything = candidates.is_none();
-        let mut collected = Collected::default();
-        let bin = {
+        let (collected, bin) = {
             let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
-            // To the wrong driver, what is needed is what others have left.
-            self.must_be_current()?;
-            let before = self.tables()?;
-            let present = match candidates {
-                Some(candidates) => candidates,
-                None => self.present()?,
-            };
-            // Leases first: who lets one go has made by then what is looked for here.
-            let protected = lease::protected(&self.paths, None)?;
-            let in_use = self.in_use()?;
-            let keeps_tar = self.driver.keeps_tar();
-            let nobody_works = protected.leases.is_empty();
-            let plan = plan(&before, keeps_tar, &in_use, &protected, &present);
-            let mut after = before.clone();
-            for chain in &plan.records {
-                after.layers.layers.remove(chain);
-            }
-            after.write(&before, &self.paths)?;
-            if everything {
-                let needed = in_use.iter().chain(&protected.chains).copied();
-                self.unmount_idle(&before.layers.closure(needed))?;
-            }
-            collected.layers = plan.records.clone();
-            let bin = self.carry_out(&plan, &mut collected)?;
-            if everything && nobody_works {
-                self.remove_other_drivers();
-            }
-            bin
+            self.collect_alone(candidates)?
         };
         if let Some(bin) = bin {
             remove_all(&bin)?;
@@ -290,6 +269,41 @@ impl Store {
             self.empty_trash()?;
         }
         Ok(collected)
+    }
+
+    /// Takes garbage out of sight, and gives the folder of the trash that is to be deleted when the
+    /// caller has let go of the store's lock, which it holds alone.
+    fn collect_alone(&self, candidates: Option<Present>) -> Result<(Collected, Option<PathBuf>)> {
+        let mut collected = Collected::default();
+        // To the wrong driver, what is needed is what others have left.
+        self.must_be_current()?;
+        let before = self.tables()?;
+        let everything = candidates.is_none();
+        let present = match candidates {
+            Some(candidates) => candidates,
+            None => self.present()?,
+        };
+        // Leases first: who lets one go has made by then what is looked for here.
+        let protected = lease::protected(&self.paths, None)?;
+        let in_use = self.in_use()?;
+        let keeps_tar = self.driver.keeps_tar();
+        let nobody_works = protected.leases.is_empty();
+        let plan = plan(&before, keeps_tar, &in_use, &protected, &present);
+        let mut after = before.clone();
+        for chain in &plan.records {
+            after.layers.layers.remove(chain);
+        }
+        after.write(&before, &self.paths)?;
+        if everything {
+            let needed = in_use.iter().chain(&protected.chains).copied();
+            self.unmount_idle(&before.layers.closure(needed))?;
+        }
+        collected.layers = plan.records.clone();
+        let bin = self.carry_out(&plan, &mut collected)?;
+        if everything && nobody_works {
+            self.remove_other_drivers();
+        }
+        Ok((collected, bin))
     }
 
     /// Renames what goes into a new folder in the trash.

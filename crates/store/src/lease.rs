@@ -68,17 +68,13 @@ impl Lease {
         self.protect(&format!("blob {digest}\n"), || self.paths.blob(digest).exists())
     }
 
-    /// Reads the documents and protects everything that they name, in one hold of the store's
-    /// lock: read a moment earlier, they could name what is gone when it is protected.
-    pub(crate) fn protect_all(&self) -> Result<Tables> {
-        let _shared = hold(&self.paths, Mode::Shared)?;
-        let tables = Tables::read(&self.paths)?;
-        let Tables { images, layers } = &tables;
-        let mut lines: Vec<String> =
-            layers.layers.keys().map(|chain| format!("chain {chain}\n")).collect();
-        lines.extend(images.documents().iter().map(|digest| format!("blob {digest}\n")));
-        self.write(&lines.concat())?;
-        Ok(tables)
+    /// Protects everything that the documents name, but for these layers. The caller has held the
+    /// store's lock since it read them: else they could name what is gone when it is protected.
+    pub(crate) fn protect_all(&self, tables: &Tables, but: &[ChainId]) -> Result<()> {
+        let chains = tables.layers.layers.keys().filter(|chain| !but.contains(chain));
+        let mut lines: Vec<String> = chains.map(|chain| format!("chain {chain}\n")).collect();
+        lines.extend(tables.images.documents().iter().map(|digest| format!("blob {digest}\n")));
+        self.write(&lines.concat())
     }
 
     /// Protects a stack.

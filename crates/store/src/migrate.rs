@@ -121,7 +121,12 @@ impl Store {
         let mut done = BTreeSet::new();
         let mut bytes = 0;
         loop {
-            let tables = lease.protect_all()?;
+            let tables = {
+                let _shared = lease::hold(&self.paths, Mode::Shared)?;
+                let tables = self.tables()?;
+                lease.protect_all(&tables, &[])?;
+                tables
+            };
             for (chain, record) in missing(&tables, &done) {
                 progress(MigrateStep::Begin(chain, record.bytes));
                 self.convert(target, &lease, chain, record, &tables.layers)?;
