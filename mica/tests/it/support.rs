@@ -48,7 +48,7 @@ impl Mica {
     }
 
     /// The same, run by an ordinary user to whom its folders belong. Takes root.
-    pub(crate) fn as_nobody(mut self) -> Mica {
+    pub(crate) fn by_nobody(mut self) -> Mica {
         let place = self.place.path();
         for folder in [place, &place.join("work"), &place.join("home")] {
             std::os::unix::fs::chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();

@@ -45,7 +45,7 @@ fn image() -> Image {
 #[test]
 fn an_ordinary_user_has_the_same_images() {
     need_root!();
-    let (root, user) = (Mica::new(), Mica::new().as_nobody());
+    let (root, user) = (Mica::new(), Mica::new().by_nobody());
     for mica in [&root, &user] {
         mica.load(&image());
         mica.file("small.tar", small().tar());
@@ -87,7 +87,7 @@ fn an_ordinary_user_has_the_same_images() {
 fn an_ordinary_users_folders_are_theirs_and_damage_is_found() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     need_root!();
-    let user = Mica::new().as_nobody();
+    let user = Mica::new().by_nobody();
     user.load(&image());
     let folders = || std::fs::read_dir(user.root().join("vfs")).unwrap();
     let top =

@@ -59,7 +59,7 @@ impl Bundle {
 
     /// The same as docker would make it: its capabilities, its policy, a root that can be written
     /// to.
-    fn as_docker(self) -> Bundle {
+    fn docker_like(self) -> Bundle {
         let kept = [
             "CHOWN",
             "DAC_OVERRIDE",

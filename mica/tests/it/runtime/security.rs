@@ -11,7 +11,7 @@ use super::bundle;
 #[test]
 fn a_container_as_docker_makes_it_refuses() {
     let bundle = bundle!();
-    let mut bundle = bundle.as_docker();
+    let mut bundle = bundle.docker_like();
     let attempts = [
         "mount -t tmpfs none /bin",
         "mount --bind /proc /bin",
@@ -42,7 +42,7 @@ fn a_container_as_docker_makes_it_refuses() {
 #[test]
 fn powers_are_dockers() {
     let bundle = bundle!();
-    let run = bundle.as_docker().script("grep -E 'Cap|Seccomp:|NoNew' /proc/self/status");
+    let run = bundle.docker_like().script("grep -E 'Cap|Seccomp:|NoNew' /proc/self/status");
     let words: Vec<_> = run.out.split_whitespace().collect();
     let set = "00000000a80425fb";
     let none = "0000000000000000";
@@ -156,7 +156,7 @@ fn a_terminal_is_made_in_a_real_devpts() {
 
 #[test]
 fn the_programs_own_file_cannot_be_written() {
-    let mut bundle = bundle!().as_docker();
+    let mut bundle = bundle!().docker_like();
     // The container's program becomes the runtime's file (CVE-2019-5736), which then lies open.
     symlink("/proc/self/exe", bundle.inside("bin/self")).unwrap();
     bundle.sleeper();
