@@ -118,7 +118,7 @@ impl NetworkError {
         let hint = match self {
             E::Kernel(error) => return kernel_hint(error),
             E::Namespace(error) if denied(error) => NO_PRIVILEGE,
-            E::Io { source, .. } if denied(source) => "run as root",
+            E::Io { source, .. } => return file_hint(source).map(str::to_owned),
             E::NoPools => {
                 "name a --subnet, or remove networks that nobody uses with `mica network prune`"
             }
@@ -148,6 +148,20 @@ const NO_PRIVILEGE: &str = "networks need root; without it, --network none and -
 
 fn denied(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// What helps where a file of ours could not be read or written.
+fn file_hint(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            Some("run as root, or name a --data-root that you may write")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => Some("name a writable --data-root"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free space with `mica system prune`, or use another --data-root")
+        }
+        _ => None,
+    }
 }
 
 /// Whether the kernel does not know what it was asked for.

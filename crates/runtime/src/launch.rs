@@ -1,7 +1,7 @@
 //! A container made and started.
 //!
 //! Everything that can be prepared is prepared here, before the new process exists; see
-//! [`crate::init`] for what it then does by itself.
+//! `crate::init` for what it then does by itself.
 
 use std::ffi::CString;
 use std::fs::File;

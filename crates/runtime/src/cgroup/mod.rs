@@ -1,7 +1,7 @@
 //! Control groups: of version 1, of version 2, and of both side by side.
 //!
 //! A container's group lies below one of ours (`/mica/ID`) or where its configuration says. What a
-//! limit means in files is a pure function ([`settings`]); writing them is [`Cgroup::apply`].
+//! limit means in files is a pure function (`settings`); writing them is [`Cgroup::apply`].
 
 mod layout;
 mod settings;

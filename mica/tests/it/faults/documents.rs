@@ -101,13 +101,19 @@ fn judge_error(said: &Said, name: &str, checks: bool) -> Result<(), String> {
     }
 }
 
-/// Every file in which layers and blobs are kept, with its size.
+/// Every file in which layers and blobs are kept, with its size, whatever driver keeps them.
 fn layers_and_blobs(root: &Path) -> Result<BTreeMap<PathBuf, u64>, String> {
     let mut found = BTreeMap::new();
-    for name in ["blobs", "index", "overlay"] {
-        list(&root.join(name), &mut found).map_err(|error| format!("{name}: {error}"))?;
+    for name in ["blobs", "index", "overlay", "vfs"] {
+        match list(&root.join(name), &mut found) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            told => told.map_err(|error| format!("{name}: {error}"))?,
+        }
     }
-    Ok(found)
+    match found.is_empty() {
+        true => Err("no layer and no blob is kept".to_owned()),
+        false => Ok(found),
+    }
 }
 
 fn list(folder: &Path, found: &mut BTreeMap<PathBuf, u64>) -> std::io::Result<()> {
