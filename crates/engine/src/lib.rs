@@ -37,8 +37,8 @@ pub use ::network::{
 pub use container::{
     Alive, CommitContainer, ContainerFilter, ContainerLog, ContainerRecord, ContainerRow,
     Containers, CopyEnd, CopyFiles, CreateContainer, Created, ExecProcess, ListContainers,
-    PruneContainers, Pull, RemoveContainer, Starting, Summary, SummaryConfig, SummaryHost,
-    WATCH_COMMAND, change_letter, inherited_connection, status_words,
+    PruneContainers, RemoveContainer, Starting, Summary, SummaryConfig, SummaryHost, WATCH_COMMAND,
+    change_letter, inherited_connection, status_words,
 };
 pub use error::{EngineError, Kind, Result};
 pub use family::{Family, Member};

@@ -1,7 +1,7 @@
 //! `mica pull`.
 
-use engine::{PullImage, Pulled};
-use spec::Reference;
+use engine::{Engine, PullImage};
+use spec::{Platform, Reference};
 
 use super::{platform, transfer::Transfer};
 use crate::context::Context;
@@ -22,20 +22,26 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let pull = PullImage { name: name.clone(), all_tags, platform: platform(context)? };
     let engine = context.engine()?;
     let client = engine.settings().client()?;
-    let mut tell = |pulled: &Pulled| {
-        if quiet {
-            return;
-        }
-        let familiar = pulled.name.familiar();
-        ui.line(&format!("Digest: {}", pulled.digest));
-        ui.line(&match pulled.newer {
-            true => format!("Status: Downloaded newer image for {familiar}"),
-            false => format!("Status: Image is up to date for {familiar}"),
-        });
-    };
-    engine.pull(&client, &pull, &Transfer::new(ui, quiet), &mut tell)?;
+    let transfer = Transfer::new(ui, quiet);
+    engine.pull(&client, &pull, &transfer, &mut |pulled| transfer.tell(pulled))?;
     ui.line(&name.to_string());
     Ok(0)
+}
+
+/// Pulls an image that a command needs. Nothing of this is on standard output: that is the command's
+/// own.
+pub(super) fn fetch(
+    context: &Context,
+    engine: &Engine,
+    name: Reference,
+    platform: Option<Platform>,
+    quiet: bool,
+) -> Result<(), Failure> {
+    let pull = PullImage { name, all_tags: false, platform };
+    let client = engine.settings().client()?;
+    let transfer = Transfer::aside(&context.ui, quiet);
+    engine.pull(&client, &pull, &transfer, &mut |pulled| transfer.tell(pulled))?;
+    Ok(())
 }
 
 /// A name as docker's client checks it before it asks anybody.

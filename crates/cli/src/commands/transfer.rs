@@ -1,6 +1,6 @@
 //! What `pull` and `push` show on their way: bars for a person, docker's lines for a log.
 
-use engine::{Item, Progress};
+use engine::{Item, Progress, Pulled};
 
 use crate::progress::Bars;
 use crate::ui::Ui;
@@ -10,11 +10,31 @@ pub(super) struct Transfer {
     bars: Bars,
     ui: Ui,
     quiet: bool,
+    line: fn(&Ui, &str),
 }
 
 impl Transfer {
     pub(super) fn new(ui: &Ui, quiet: bool) -> Transfer {
-        Transfer { bars: Bars::new(ui, quiet), ui: ui.clone(), quiet }
+        Transfer { bars: Bars::new(ui, quiet), ui: ui.clone(), quiet, line: Ui::line }
+    }
+
+    /// One that leaves standard output to whatever it is done for.
+    pub(super) fn aside(ui: &Ui, quiet: bool) -> Transfer {
+        Transfer { line: Ui::warn, ..Transfer::new(ui, quiet) }
+    }
+
+    /// Says what became of an image that was pulled.
+    pub(super) fn tell(&self, pulled: &Pulled) {
+        if self.quiet {
+            return;
+        }
+        let familiar = pulled.name.familiar();
+        (self.line)(&self.ui, &format!("Digest: {}", pulled.digest));
+        let status = match pulled.newer {
+            true => format!("Status: Downloaded newer image for {familiar}"),
+            false => format!("Status: Image is up to date for {familiar}"),
+        };
+        (self.line)(&self.ui, &status);
     }
 }
 
@@ -30,7 +50,7 @@ impl Progress for Transfer {
             None if self.quiet => {}
             // Bars say the same of each layer, and lines would tear them apart.
             None if self.ui.error_is_terminal() && is_of_layer(text) => {}
-            None => self.ui.line(text),
+            None => (self.line)(&self.ui, text),
         }
     }
 }

@@ -15,18 +15,6 @@ use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::find::find_for;
 
-/// Whether an image is fetched before it is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Pull {
-    /// Always.
-    Always,
-    /// If it is not here.
-    #[default]
-    Missing,
-    /// Never.
-    Never,
-}
-
 /// What `create` is asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CreateContainer {
@@ -34,8 +22,6 @@ pub struct CreateContainer {
     pub name: Option<String>,
     /// The image's platform, if it is to be a certain one.
     pub platform: Option<Platform>,
-    /// Whether the image is fetched.
-    pub pull: Pull,
     /// How its process runs; `image` names the image.
     pub config: ContainerConfig,
     /// How the host runs it.

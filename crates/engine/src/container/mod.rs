@@ -25,7 +25,7 @@ mod watch;
 pub use alive::Alive;
 pub use commit::CommitContainer;
 pub use copy::{CopyEnd, CopyFiles};
-pub use create::{CreateContainer, Created, Pull};
+pub use create::{CreateContainer, Created};
 pub use exec::ExecProcess;
 pub use export::change_letter;
 pub use filter::ContainerFilter;

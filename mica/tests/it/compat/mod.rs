@@ -7,7 +7,7 @@ mod large;
 mod peers;
 mod podman;
 mod real;
-mod registry;
+pub(crate) mod registry;
 mod skopeo;
 mod templates;
 mod umoci;

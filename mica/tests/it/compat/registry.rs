@@ -16,7 +16,7 @@ use crate::support::{Image, Mica, Run, short};
 use crate::{need_peers, need_programs};
 
 /// A registry of one test, gone when the test is.
-struct Registry {
+pub(crate) struct Registry {
     child: Child,
     host: String,
 }
@@ -25,7 +25,7 @@ struct Registry {
 const HTPASSWD: &str = "me:$2b$04$abcdefghijklmnopqrstuugIEnm3ZbWF6xb2GcoE3L1CoGJFMKtu.\n";
 
 impl Registry {
-    fn plain(mica: &Mica) -> Registry {
+    pub(crate) fn plain(mica: &Mica) -> Registry {
         Registry::start(mica, "", "")
     }
 
@@ -58,7 +58,7 @@ impl Registry {
         panic!("the registry does not come up");
     }
 
-    fn name(&self, name: &str) -> String {
+    pub(crate) fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.host)
     }
 }

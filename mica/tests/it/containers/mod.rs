@@ -3,6 +3,7 @@
 mod faults;
 mod life;
 mod network;
+mod pull;
 mod run;
 mod security;
 mod settings;

@@ -2,6 +2,7 @@
 
 mod config;
 mod host;
+mod image;
 mod lines;
 mod mounts;
 mod network;
@@ -9,7 +10,7 @@ mod network;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use engine::{CreateContainer, Engine, Pull};
+use engine::{CreateContainer, Engine};
 use spec::{ContainerId, HostConfig};
 
 use super::{pairs, parse_platform, reason};
@@ -46,7 +47,7 @@ pub(crate) fn make(
         ))
         .code(USAGE));
     }
-    let created = engine.create_container(request).map_err(|e| Failure::from(e).code(USAGE))?;
+    let created = image::create(context, engine, request).map_err(|failure| failure.code(USAGE))?;
     for warning in &created.warnings {
         context.ui.warn(&format!("WARNING: {warning}"));
     }
@@ -74,29 +75,13 @@ fn read(matches: &Matches, environment: &BTreeMap<String, String>) -> Parsed<Cre
     mounts::read(matches, &mut config, &mut host)?;
     let networks = network::read(matches, &mut config, &mut host)?;
     let platform = matches.string("platform").map(parse_platform).transpose()?;
-    let pull = match matches.string("pull").unwrap_or("missing") {
-        "always" => Pull::Always,
-        "missing" | "" => Pull::Missing,
-        "never" => Pull::Never,
-        other => {
-            return Err(Failure::new(format!(
-                "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
-            )));
-        }
-    };
     if let Some(kind) = matches.string("isolation").filter(|kind| !["", "default"].contains(kind)) {
         return Err(Failure::new(format!(
             "invalid isolation {kind:?}: Linux has only \"default\""
         )));
     }
-    Ok(CreateContainer {
-        name: matches.string("name").filter(|name| !name.is_empty()).map(str::to_owned),
-        platform,
-        pull,
-        config,
-        host,
-        networks,
-    })
+    let name = matches.string("name").filter(|name| !name.is_empty()).map(str::to_owned);
+    Ok(CreateContainer { name, platform, config, host, networks })
 }
 
 /// `--flag` was given, and what was given is wrong.
