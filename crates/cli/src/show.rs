@@ -67,19 +67,27 @@ pub(crate) fn rows<R: Row + 'static>(
     headers: &[Column],
     rows: Vec<R>,
 ) -> Result<(), Failure> {
+    ui.print(&rendered(format, columns, headers, rows)?);
+    Ok(())
+}
+
+/// What [`rows`] prints.
+pub(crate) fn rendered<R: Row + 'static>(
+    format: Option<&str>,
+    columns: &[Column],
+    headers: &[Column],
+    rows: Vec<R>,
+) -> Result<String, Failure> {
     let format = format.unwrap_or("table");
     if matches!(format, "table" | "") {
         let mut table = Table::new(columns.iter().map(|(_, words)| words));
         for row in &rows {
             columns.iter().for_each(|(field, _)| table.cell(|out| row.write(field, out)));
         }
-        ui.print(&table.render());
-        return Ok(());
+        return Ok(table.render());
     }
     let rows = rows.into_iter().map(|row| Value::Object(Rc::new(RowObject(row))));
-    let text = Format::parse(format).render(headers, rows, &Functions::docker())?;
-    ui.print(&text);
-    Ok(())
+    Ok(Format::parse(format).render(headers, rows, &Functions::docker())?)
 }
 
 /// The exit code for a template that is none, where docker checks it before anything else.

@@ -5,6 +5,7 @@ mod create;
 mod networks;
 mod registry;
 mod running;
+mod usage;
 mod volumes;
 
 use crate::args::{Arity, Command, Complete, Flag};
@@ -107,7 +108,10 @@ pub(crate) static ROOT: Cmd = Command {
         &running::RESTART,
         &running::START,
         &running::STOP,
+        &usage::STATS,
+        &usage::TOP,
         &running::UNPAUSE,
+        &usage::UPDATE,
         &running::WAIT,
         &running::WATCH,
         &HISTORY,
@@ -147,8 +151,11 @@ static CONTAINER: Cmd = Command {
         &containers::CONTAINER_RM,
         &running::CONTAINER_RUN,
         &running::CONTAINER_START,
+        &usage::CONTAINER_STATS,
         &running::CONTAINER_STOP,
+        &usage::CONTAINER_TOP,
         &running::CONTAINER_UNPAUSE,
+        &usage::CONTAINER_UPDATE,
         &running::CONTAINER_WAIT,
     ],
     ..Command::BLANK

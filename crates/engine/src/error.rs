@@ -60,6 +60,8 @@ pub enum EngineError {
         "cannot remove container \"/{name}\": container is {state}: stop the container before removing or force remove"
     )]
     Running { name: String, state: &'static str },
+    #[error("Cannot update container {id}: {why}")]
+    Update { id: ContainerId, kind: Kind, why: String },
     #[error("removal of container {0} is already in progress")]
     BeingRemoved(String),
     #[error("Could not find the file {path} in container {container}")]
@@ -158,6 +160,7 @@ impl EngineError {
                 Kind::Conflict
             }
             E::NoFile { .. } => Kind::NotFound,
+            E::Update { kind, .. } => *kind,
             E::Network(error) => match error.kind() {
                 network::ErrorKind::NotFound => Kind::NotFound,
                 network::ErrorKind::Conflict | network::ErrorKind::Forbidden => Kind::Conflict,
@@ -211,6 +214,7 @@ impl EngineError {
                 | E::Monitor { .. }
                 | E::Running { .. }
                 | E::BeingRemoved(_)
+                | E::Update { .. }
                 | E::NoFile { .. }
                 | E::UsedByStopped { .. }
                 | E::UsedByRunning { .. }

@@ -36,9 +36,10 @@ pub use ::network::{
 };
 pub use container::{
     Alive, CommitContainer, ContainerFilter, ContainerLog, ContainerRecord, ContainerRow,
-    Containers, CopyEnd, CopyFiles, CreateContainer, Created, ExecProcess, ListContainers,
-    PruneContainers, RemoveContainer, Starting, Summary, SummaryConfig, SummaryHost, WATCH_COMMAND,
-    change_letter, inherited_connection, status_words,
+    ContainerSample, Containers, CopyEnd, CopyFiles, CreateContainer, Created, ExecProcess,
+    LinkCounts, ListContainers, ProcessTable, PruneContainers, RemoveContainer, Starting, Summary,
+    SummaryConfig, SummaryHost, UpdateContainer, WATCH_COMMAND, change_letter,
+    inherited_connection, status_words,
 };
 pub use error::{EngineError, Kind, Result};
 pub use family::{Family, Member};

@@ -57,6 +57,11 @@ impl Matches {
         self.find(name).is_some()
     }
 
+    /// Whether any flag was given.
+    pub fn any_given(&self) -> bool {
+        !self.given.is_empty()
+    }
+
     /// Whether the flag `name` was given, with whatever value.
     pub fn given(&self, name: &str) -> bool {
         let flag = self.find(name).filter(|flag| flag.same_as.is_none());

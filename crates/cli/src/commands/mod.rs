@@ -36,8 +36,11 @@ pub(crate) mod runtime;
 pub(crate) mod save;
 pub(crate) mod search;
 pub(crate) mod start;
+pub(crate) mod stats;
 pub(crate) mod tag;
+pub(crate) mod top;
 mod transfer;
+pub(crate) mod update;
 pub(crate) mod version;
 pub(crate) mod volume;
 

@@ -55,25 +55,46 @@ pub(super) fn complete(host: &mut HostConfig) -> Result<Vec<String>> {
     limits(&mut host.resources)
 }
 
+/// Refuses limits that no container can be given while it runs.
+pub(super) fn check_update(asked: &Resources) -> Result<()> {
+    memory(asked)?;
+    processors(asked)?;
+    weight(asked)
+}
+
 fn limits(resources: &mut Resources) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
+    memory(resources)?;
     let memory = resources.memory;
-    if memory != 0 && memory < LEAST_MEMORY {
-        return Err(refused("Minimum memory limit allowed is 6MB"));
-    }
     match resources.memory_swap {
         swap if swap > 0 && memory == 0 => {
             return Err(refused(
                 "You should always set the Memory limit when using Memoryswap limit, see usage",
             ));
         }
-        swap if swap > 0 && swap < memory => {
-            return Err(refused(
-                "Minimum memoryswap limit should be larger than memory limit, see usage",
-            ));
-        }
         0 if memory > 0 => resources.memory_swap = memory * 2,
         _ => {}
+    }
+    processors(resources)?;
+    if resources.oom_kill_disable == Some(true) && memory == 0 {
+        warnings.push(
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
+                .to_owned(),
+        );
+    }
+    weight(resources)?;
+    Ok(warnings)
+}
+
+fn memory(resources: &Resources) -> Result<()> {
+    let (memory, swap) = (resources.memory, resources.memory_swap);
+    if memory != 0 && memory < LEAST_MEMORY {
+        return Err(refused("Minimum memory limit allowed is 6MB"));
+    }
+    if swap > 0 && swap < memory {
+        return Err(refused(
+            "Minimum memoryswap limit should be larger than memory limit, see usage",
+        ));
     }
     let reservation = resources.memory_reservation;
     if reservation != 0 && reservation < LEAST_MEMORY {
@@ -84,17 +105,14 @@ fn limits(resources: &mut Resources) -> Result<Vec<String>> {
             "Minimum memory limit can not be less than memory reservation limit, see usage",
         ));
     }
-    processors(resources)?;
-    if resources.oom_kill_disable == Some(true) && memory == 0 {
-        warnings.push(
-            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
-                .to_owned(),
-        );
+    Ok(())
+}
+
+fn weight(resources: &Resources) -> Result<()> {
+    match resources.blkio_weight != 0 && !(10..=1000).contains(&resources.blkio_weight) {
+        true => Err(refused("Range of blkio weight is from 10 to 1000")),
+        false => Ok(()),
     }
-    if resources.blkio_weight != 0 && !(10..=1000).contains(&resources.blkio_weight) {
-        return Err(refused("Range of blkio weight is from 10 to 1000"));
-    }
-    Ok(warnings)
 }
 
 fn processors(resources: &Resources) -> Result<()> {

@@ -20,6 +20,9 @@ mod network;
 mod record;
 mod remove;
 mod start;
+mod stats;
+mod top;
+mod update;
 mod watch;
 
 pub use alive::Alive;
@@ -33,3 +36,6 @@ pub use list::{ContainerRow, ListContainers, Summary, SummaryConfig, SummaryHost
 pub use record::{ContainerRecord, Containers};
 pub use remove::{PruneContainers, RemoveContainer};
 pub use start::{ContainerLog, Starting, WATCH_COMMAND, inherited_connection};
+pub use stats::{ContainerSample, LinkCounts};
+pub use top::ProcessTable;
+pub use update::UpdateContainer;

@@ -82,6 +82,20 @@ impl Containers {
         write(&self.folder(&record.id).join(RECORD), record, durable)
     }
 
+    /// Changes a container's record: what it is now is read, changed and written with nobody in
+    /// between. Nothing is written if the change fails.
+    pub fn change(
+        &self,
+        id: &ContainerId,
+        change: impl FnOnce(&mut ContainerRecord) -> Result<()>,
+    ) -> Result<ContainerRecord> {
+        let _alone = self.lock()?;
+        let mut record = self.read(id)?;
+        change(&mut record)?;
+        self.replace(&record)?;
+        Ok(record)
+    }
+
     /// Gives a container another name.
     pub fn rename(&self, id: &ContainerId, name: &str) -> Result<ContainerRecord> {
         super::name::check(name)?;

@@ -10,3 +10,4 @@ mod settings;
 mod storage;
 mod support;
 mod terminal;
+mod usage;

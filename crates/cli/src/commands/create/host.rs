@@ -148,7 +148,6 @@ fn each<T>(
 fn resources(matches: &Matches) -> Parsed<Resources> {
     let text = |name: &str| matches.string(name).unwrap_or_default().to_owned();
     let number = |name: &str| matches.int(name).unwrap_or_default();
-    let size = |name: &str| matches.size_bytes(name).unwrap_or_default();
     let swappiness = number("memory-swappiness");
     if matches.given("memory-swappiness") && !(-1..=100).contains(&swappiness) {
         return Err(Failure::new(format!(
@@ -157,36 +156,45 @@ fn resources(matches: &Matches) -> Parsed<Resources> {
     }
     let (devices, mut requests) = devices(matches)?;
     requests.extend(gpus(matches)?);
-    let weight = matches.uint("blkio-weight").unwrap_or_default() as u16;
     let given = |name: &str| matches.given(name);
     Ok(Resources {
-        cpu_shares: number("cpu-shares"),
-        memory: size("memory"),
-        nano_cpus: matches.billionths("cpus").unwrap_or_default(),
         cgroup_parent: text("cgroup-parent"),
-        blkio_weight: weight,
         blkio_weight_device: each(matches, "blkio-weight-device", |t| t.parse::<WeightDevice>())?,
         blkio_device_read_bps: each(matches, "device-read-bps", ThrottleDevice::parse_bytes)?,
         blkio_device_write_bps: each(matches, "device-write-bps", ThrottleDevice::parse_bytes)?,
         blkio_device_read_iops: each(matches, "device-read-iops", ThrottleDevice::parse_count)?,
         blkio_device_write_iops: each(matches, "device-write-iops", ThrottleDevice::parse_count)?,
+        devices: Some(devices),
+        device_cgroup_rules: rules(matches)?,
+        device_requests: (!requests.is_empty()).then_some(requests),
+        memory_swappiness: (swappiness >= 0 && given("memory-swappiness")).then_some(swappiness),
+        oom_kill_disable: given("oom-kill-disable").then(|| matches.flag("oom-kill-disable")),
+        ulimits: each(matches, "ulimit", |text| text.parse::<Ulimit>())?,
+        ..limits(matches)
+    })
+}
+
+/// The limits that `update` changes too.
+pub(in crate::commands) fn limits(matches: &Matches) -> Resources {
+    let text = |name: &str| matches.string(name).unwrap_or_default().to_owned();
+    let number = |name: &str| matches.int(name).unwrap_or_default();
+    let size = |name: &str| matches.size_bytes(name).unwrap_or_default();
+    Resources {
+        cpu_shares: number("cpu-shares"),
+        memory: size("memory"),
+        nano_cpus: matches.billionths("cpus").unwrap_or_default(),
+        blkio_weight: matches.uint("blkio-weight").unwrap_or_default() as u16,
         cpu_period: number("cpu-period"),
         cpu_quota: number("cpu-quota"),
         cpu_realtime_period: number("cpu-rt-period"),
         cpu_realtime_runtime: number("cpu-rt-runtime"),
         cpuset_cpus: text("cpuset-cpus"),
         cpuset_mems: text("cpuset-mems"),
-        devices: Some(devices),
-        device_cgroup_rules: rules(matches)?,
-        device_requests: (!requests.is_empty()).then_some(requests),
         memory_reservation: size("memory-reservation"),
         memory_swap: size("memory-swap"),
-        memory_swappiness: (swappiness >= 0 && given("memory-swappiness")).then_some(swappiness),
-        oom_kill_disable: given("oom-kill-disable").then(|| matches.flag("oom-kill-disable")),
-        pids_limit: given("pids-limit").then(|| number("pids-limit")),
-        ulimits: each(matches, "ulimit", |text| text.parse::<Ulimit>())?,
+        pids_limit: matches.given("pids-limit").then(|| number("pids-limit")),
         ..Resources::default()
-    })
+    }
 }
 
 /// Devices by path, and those named in the manner of the container device interface.

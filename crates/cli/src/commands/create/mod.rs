@@ -18,6 +18,7 @@ use crate::args::Matches;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
+pub(super) use host::limits;
 pub(super) use lines::variables;
 
 /// What a flag makes of its values.

@@ -47,6 +47,13 @@ pub(super) fn check_capabilities(host: &HostConfig) -> Result<()> {
     capability::names(host).map(drop)
 }
 
+/// What a container may use, without what it may do with devices: limits that are changed while it
+/// runs.
+pub(super) fn limits(host: &HostConfig) -> Result<spec::bundle::Resources> {
+    let planned = resources::plan(host, &[])?;
+    Ok(spec::bundle::Resources { devices: Vec::new(), ..planned })
+}
+
 /// Looks up the devices that a container is to have.
 pub(super) fn look_up_devices(host: &HostConfig) -> Result<Vec<devices::Found>> {
     devices::look_up(host)

@@ -1,0 +1,244 @@
+//! What a container may use, and when it is started again, changed after it was made.
+
+use runtime::attach::Request;
+use runtime::cgroup::{Cgroup, Layout, Missing};
+use runtime::state::Status;
+use spec::{ContainerId, HostConfig, Resources, RestartName, RestartPolicy};
+
+use super::{bundle, host};
+use crate::error::{EngineError, Result};
+use crate::{ContainerRecord, Engine};
+
+/// What `update` is asked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct UpdateContainer {
+    /// New limits. What is 0, empty or absent stays as it is.
+    pub resources: Resources,
+    /// When it is started again from now on.
+    pub restart: Option<RestartPolicy>,
+}
+
+impl Engine {
+    /// Changes a container, at once if it runs; returns what its user should know.
+    pub fn update_container(
+        &self,
+        id: &ContainerId,
+        request: &UpdateContainer,
+    ) -> Result<Vec<String>> {
+        let failed = |error: EngineError| match error {
+            EngineError::NoSuchContainer(_) => error,
+            error => EngineError::Update { id: *id, kind: error.kind(), why: why(&error) },
+        };
+        self.change_limits(id, request).map_err(failed)
+    }
+
+    fn change_limits(&self, id: &ContainerId, request: &UpdateContainer) -> Result<Vec<String>> {
+        let state = self.container_state(id)?;
+        if matches!(state.status, Status::Removing | Status::Dead) {
+            let words = "container is marked for removal and cannot be \"update\"";
+            return Err(EngineError::Refused(words.to_owned()));
+        }
+        let runs = matches!(state.status, Status::Running | Status::Paused);
+        let mut warnings = Vec::new();
+        let record = self.containers().change(id, |record| {
+            let changed = merge(&mut record.host_config, request)?;
+            // What the kernel refuses is not written down.
+            if runs {
+                warnings = limit(record, &changed)?;
+            }
+            Ok(())
+        })?;
+        if request.restart.is_some() && state.status.is_alive() {
+            let policy = record.host_config.restart_policy.to_string().parse();
+            let policy = policy.map_err(|error: runtime::restart::PolicyError| {
+                EngineError::Refused(error.to_string())
+            })?;
+            match self.ask_monitor(id, &Request::Update { restart: policy }) {
+                // It has ended meanwhile, and the next monitor reads the record.
+                Ok(_) | Err(EngineError::NotRunning(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.container_event("update", &record, &[]);
+        Ok(warnings)
+    }
+}
+
+/// An error and its causes in one line.
+fn why(error: &EngineError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| match text.ends_with(&cause.to_string()) {
+        true => text,
+        false => format!("{text}: {cause}"),
+    })
+}
+
+/// Sets limits of a container that runs.
+fn limit(record: &ContainerRecord, changed: &Resources) -> Result<Vec<String>> {
+    let host = HostConfig { resources: changed.clone(), ..HostConfig::default() };
+    let cgroup = Cgroup::at(Layout::of_host()?, &bundle::cgroup_path(record))?;
+    let warnings = cgroup.apply(&bundle::limits(&host)?, Missing::Warn)?;
+    Ok(warnings.iter().map(ToString::to_string).collect())
+}
+
+/// Puts what is asked for into a configuration, and returns what the kernel is to be told: memory
+/// and processors each in full if anything of them changes, since it takes them together.
+fn merge(host: &mut HostConfig, request: &UpdateContainer) -> Result<Resources> {
+    let asked = &request.resources;
+    if let Some(policy) = &request.restart {
+        if host.auto_remove && policy.name != RestartName::No {
+            return Err(refused(
+                "Restart policy cannot be updated because AutoRemove is enabled for the container",
+            ));
+        }
+        host.restart_policy = policy.clone();
+    }
+    host::check_update(asked)?;
+    check_conflicts(&host.resources, asked)?;
+    let own = &mut host.resources;
+    let processors = set_processors(own, asked);
+    let memory = [
+        set(&mut own.memory, asked.memory),
+        set(&mut own.memory_swap, asked.memory_swap),
+        set(&mut own.memory_reservation, asked.memory_reservation),
+    ];
+    let mut changed = Resources::default();
+    if processors {
+        changed = Resources {
+            cpu_shares: own.cpu_shares,
+            nano_cpus: own.nano_cpus,
+            cpu_period: own.cpu_period,
+            cpu_quota: own.cpu_quota,
+            cpu_realtime_period: own.cpu_realtime_period,
+            cpu_realtime_runtime: own.cpu_realtime_runtime,
+            cpuset_cpus: own.cpuset_cpus.clone(),
+            cpuset_mems: own.cpuset_mems.clone(),
+            ..changed
+        };
+    }
+    if memory.contains(&true) {
+        changed.memory = own.memory;
+        changed.memory_swap = own.memory_swap;
+        changed.memory_reservation = own.memory_reservation;
+    }
+    if asked.blkio_weight != 0 {
+        own.blkio_weight = asked.blkio_weight;
+        changed.blkio_weight = asked.blkio_weight;
+    }
+    if let Some(limit) = asked.pids_limit {
+        // Nothing, or less than that, is for as many as they like.
+        let limit = if limit <= 0 { -1 } else { limit };
+        own.pids_limit = Some(limit);
+        changed.pids_limit = Some(limit);
+    }
+    Ok(changed)
+}
+
+fn set_processors(own: &mut Resources, asked: &Resources) -> bool {
+    let numbers = [
+        set(&mut own.cpu_shares, asked.cpu_shares),
+        set(&mut own.nano_cpus, asked.nano_cpus),
+        set(&mut own.cpu_period, asked.cpu_period),
+        set(&mut own.cpu_quota, asked.cpu_quota),
+        set(&mut own.cpu_realtime_period, asked.cpu_realtime_period),
+        set(&mut own.cpu_realtime_runtime, asked.cpu_realtime_runtime),
+    ];
+    let texts =
+        [(&mut own.cpuset_cpus, &asked.cpuset_cpus), (&mut own.cpuset_mems, &asked.cpuset_mems)];
+    let mut chosen = false;
+    for (own, asked) in texts.into_iter().filter(|(_, asked)| !asked.is_empty()) {
+        own.clone_from(asked);
+        chosen = true;
+    }
+    chosen || numbers.contains(&true)
+}
+
+/// Takes a number that was given, and says whether one was.
+fn set(own: &mut i64, asked: i64) -> bool {
+    if asked != 0 {
+        *own = asked;
+    }
+    asked != 0
+}
+
+/// What was asked for before stands against some of what is asked for now.
+fn check_conflicts(own: &Resources, asked: &Resources) -> Result<()> {
+    let pairs = [
+        (asked.nano_cpus, own.cpu_period, "Nano CPUs", "CPU Period"),
+        (asked.nano_cpus, own.cpu_quota, "Nano CPUs", "CPU Quota"),
+        (asked.cpu_period, own.nano_cpus, "CPU Period", "NanoCPUs"),
+        (asked.cpu_quota, own.nano_cpus, "CPU Quota", "NanoCPUs"),
+    ];
+    if let Some((_, _, new, old)) = pairs.iter().find(|(new, old, ..)| *new != 0 && *old != 0) {
+        return Err(EngineError::Refused(format!(
+            "Conflicting options: {new} cannot be updated as {old} has already been set"
+        )));
+    }
+    if own.memory_swap > 0 && asked.memory > own.memory_swap && asked.memory_swap == 0 {
+        return Err(refused(
+            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
+        ));
+    }
+    Ok(())
+}
+
+fn refused(words: &str) -> EngineError {
+    EngineError::Refused(words.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: i64 = 1 << 20;
+
+    fn limited() -> HostConfig {
+        let mut host = HostConfig::default();
+        host.resources.memory = 64 * MIB;
+        host.resources.memory_swap = 128 * MIB;
+        host.resources.cpu_quota = 50_000;
+        host
+    }
+
+    fn asked(change: impl Fn(&mut Resources)) -> UpdateContainer {
+        let mut request = UpdateContainer::default();
+        change(&mut request.resources);
+        request
+    }
+
+    #[test]
+    fn only_what_is_asked_for_changes() {
+        let mut host = limited();
+        let changed = merge(&mut host, &asked(|r| r.pids_limit = Some(7))).unwrap();
+        assert_eq!(changed, Resources { pids_limit: Some(7), ..Resources::default() });
+        assert_eq!(host.resources.memory, 64 * MIB);
+        // The kernel is told of processors in full.
+        let changed = merge(&mut host, &asked(|r| r.cpu_period = 20_000)).unwrap();
+        assert_eq!((changed.cpu_quota, changed.cpu_period, changed.memory), (50_000, 20_000, 0));
+    }
+
+    #[track_caller]
+    fn refuses(request: UpdateContainer, words: &str) {
+        let said = merge(&mut limited(), &request).unwrap_err().to_string();
+        assert!(said.contains(words), "{said}");
+    }
+
+    #[test]
+    fn what_stands_against_it_is_told_in_dockers_words() {
+        refuses(asked(|r| r.memory = 256 * MIB), "smaller than already set memoryswap");
+        refuses(asked(|r| r.nano_cpus = 500_000_000), "Nano CPUs cannot be updated as CPU Quota");
+        refuses(asked(|r| r.memory = MIB), "Minimum memory limit allowed is 6MB");
+        let mut host = limited();
+        host.auto_remove = true;
+        let policy = "always".parse().unwrap();
+        let request = UpdateContainer { restart: Some(policy), ..UpdateContainer::default() };
+        assert!(merge(&mut host, &request).is_err_and(|e| e.to_string().contains("AutoRemove")));
+    }
+
+    #[test]
+    fn memory_grows_together_with_swap_and_without_a_swap_limit() {
+        let both = asked(|r| (r.memory, r.memory_swap) = (256 * MIB, 256 * MIB));
+        assert!(merge(&mut limited(), &both).is_ok());
+        assert!(merge(&mut limited(), &asked(|r| r.memory_swap = -1)).is_ok());
+    }
+}
