@@ -81,6 +81,6 @@ fn member(tables: &Tables, id: ImageId, in_use: bool) -> Option<Member> {
         Some(blob) => blob.bytes,
         None => layer.bytes,
     });
-    let (platform, content) = (record.platform.clone(), content.sum());
+    let (platform, content) = (record.platform.platform(), content.sum());
     Some(Member { id, platform, size: record.size(), content, in_use })
 }

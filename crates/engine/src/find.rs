@@ -85,7 +85,7 @@ pub(crate) fn find_for(images: &Images, text: &str, platform: Option<&Platform>)
     };
     let best = of_name
         .iter()
-        .filter_map(|id| Some((images.images.get(id)?.platform.rank(wanted)?, *id)))
+        .filter_map(|id| Some((images.images.get(id)?.platform.platform().rank(wanted)?, *id)))
         .min_by_key(|(rank, _)| *rank);
     match best {
         Some((_, id)) => Ok(Found { id, ..found }),

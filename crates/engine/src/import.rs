@@ -85,14 +85,14 @@ impl Engine {
             created: Some(import.created),
             tagged: import.name.as_ref().map(|_| Timestamp::now()),
             layers: vec![size],
-            platform,
+            platform: platform.into(),
             manifest: None,
             repo_digests: Default::default(),
             parent: None,
         };
         self.store.change(|tables| {
             if let Some((chain, layer)) = layer {
-                tables.layers.layers.entry(chain).or_insert(layer);
+                tables.layers.layers.insert_new(chain, || layer);
             }
             tables.images.images.insert(id, record);
             if let Some(name) = &import.name {

@@ -99,8 +99,8 @@ impl<'a> ImageRow<'a> {
     }
 
     /// What it runs on.
-    pub fn platform(&self) -> &'a Platform {
-        &self.record.platform
+    pub fn platform(&self) -> Platform {
+        self.record.platform.platform()
     }
 }
 
@@ -121,7 +121,7 @@ impl Engine {
         let parents: BTreeSet<ImageId> =
             images.images.values().filter_map(|record| record.parent).collect();
         let Images { images, names } = images;
-        let (images, names) = (Vec::from_iter(images), Vec::from_iter(names));
+        let (images, names) = (images.into_entries(), names.into_entries());
         let named = names_of_images(&images, &names);
         let mut rows = Vec::with_capacity(named.len());
         let mut next = named.as_slice();

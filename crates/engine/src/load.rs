@@ -244,8 +244,8 @@ impl Engine {
                 created: image.config.created,
                 tagged: (!image.names.is_empty()).then_some(now),
                 layers: sizes,
-                platform: image.platform(),
-                manifest,
+                platform: image.platform().into(),
+                manifest: manifest.map(Box::new),
                 repo_digests: repo_digests.clone(),
                 parent: None,
             };
@@ -258,7 +258,7 @@ impl Engine {
             // Only what these images stand on, which the lease protects: of the rest, some may have
             // gone while the layers were read.
             for (chain, record) in layers.stack_records(records.iter().filter_map(|r| r.1.top)) {
-                tables.layers.layers.entry(chain).or_insert_with(|| record.clone());
+                tables.layers.layers.insert_new(chain, || record.clone());
             }
             let mut loaded = Vec::new();
             for ((image, (id, record)), index) in images.iter().zip(&records).zip(&indexes) {
@@ -383,11 +383,12 @@ fn name_image(
 ) -> Option<(Reference, ImageId)> {
     let images = &tables.images.images;
     let host = Platform::host();
-    let rank = |id: &ImageId| images.get(id).and_then(|record| record.platform.rank(&host));
+    let rank =
+        |id: &ImageId| images.get(id).and_then(|record| record.platform.platform().rank(&host));
     let text = name.to_string();
     let before = tables.images.names.get(&text).cloned();
     let record = match (&before, index) {
-        (Some(record), Some(index)) if record.index.as_ref() == Some(index) => {
+        (Some(record), Some(index)) if record.index.as_deref() == Some(index) => {
             let mut all: Vec<ImageId> = record.images().chain([id]).collect();
             all.dedup();
             all.sort_by_key(|id| rank(id).unwrap_or(u32::MAX));
@@ -397,9 +398,15 @@ fn name_image(
                     unique.push(id);
                 }
             }
-            NameRecord { image: unique.remove(0), others: unique, index: Some(index.clone()) }
+            NameRecord {
+                image: unique.remove(0),
+                others: unique,
+                index: Some(index.clone().into()),
+            }
         }
-        (_, index) => NameRecord { image: id, others: Vec::new(), index: index.cloned() },
+        (_, index) => {
+            NameRecord { image: id, others: Vec::new(), index: index.cloned().map(Box::new) }
+        }
     };
     let displaced = before
         .filter(|before| record.images().all(|id| id != before.image))

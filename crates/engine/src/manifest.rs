@@ -34,14 +34,14 @@ impl Engine {
         if let Some(index) = index {
             let bytes = self.store.read_document(&index.digest)?;
             let (media_type, digest) = (index.media_type, index.digest);
-            let platform = record.platform.clone();
+            let platform = record.platform.platform();
             return Ok(ManifestDocument { bytes, media_type, digest, name: shown, platform });
         }
         if let Some(own) = &record.manifest {
             // Also where its layers are kept in another form: it is what a registry knows.
             let bytes = self.store.read_document(&own.digest)?;
             let (media_type, digest) = (own.media_type.clone(), own.digest);
-            let platform = record.platform.clone();
+            let platform = record.platform.platform();
             return Ok(ManifestDocument { bytes, media_type, digest, name: shown, platform });
         }
         let image = self.archive_image(&tables, found.id, record, Vec::new())?;

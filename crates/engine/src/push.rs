@@ -141,7 +141,7 @@ impl Engine {
         self.store.change_images(|all| {
             for (id, manifest) in documents {
                 let Some(record) = all.images.get_mut(&id) else { continue };
-                record.manifest = Some(manifest);
+                record.manifest = Some(manifest.into());
                 record.repo_digests.insert(format!("{}@{digest}", name.name()));
             }
             Ok::<_, EngineError>(())

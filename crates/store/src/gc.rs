@@ -366,11 +366,11 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use spec::{DiffId, ImageId, Platform};
 
     use super::*;
+    use crate::sorted::SortedMap;
     use crate::tables::{ImageRecord, Images, LayerBlob, LayerRecord};
 
     fn digest(text: &str) -> Digest {
@@ -389,20 +389,21 @@ mod tests {
             unsynced: None,
         };
         let (a, b) = (ChainId(digest("a")), ChainId(digest("b")));
-        let layers = BTreeMap::from([(a, record(None, "tar a")), (b, record(Some(a), "tar b"))]);
+        let layers =
+            SortedMap::from_iter([(a, record(None, "tar a")), (b, record(Some(a), "tar b"))]);
         let image = ImageId(digest("image"));
         let image_record = ImageRecord {
             top: Some(b),
             created: None,
             tagged: None,
             layers: vec![1, 1],
-            platform: Platform::host(),
+            platform: Platform::host().into(),
             manifest: None,
             repo_digests: BTreeSet::new(),
             parent: None,
         };
         let images =
-            Images { images: BTreeMap::from([(image, image_record)]), ..Images::default() };
+            Images { images: SortedMap::from_iter([(image, image_record)]), ..Images::default() };
         (Tables { images, layers: Layers { layers } }, a, b, image)
     }
 

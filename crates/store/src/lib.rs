@@ -18,9 +18,11 @@ mod layers;
 mod lease;
 mod migrate;
 mod paths;
+mod platform;
 mod remove;
 mod run;
 mod snapshot;
+mod sorted;
 mod tables;
 mod trust;
 mod usage;
@@ -46,7 +48,9 @@ pub use gc::{Collected, Plan, Present, plan};
 pub use lease::{Lease, Protected};
 pub use migrate::{Busy, MigrateStep, Migrated};
 pub use paths::Paths;
+pub use platform::PlatformName;
 pub use snapshot::{Snapshot, TopUsage};
+pub use sorted::SortedMap;
 pub use tables::{
     ImageRecord, Images, LayerBlob, LayerRecord, Layers, ManifestRef, NameRecord, Tables,
 };

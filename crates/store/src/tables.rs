@@ -4,25 +4,27 @@
 //! it, all at once with its names. Layers are written before the images that stand on them and
 //! removed after them, so that a crash between the two leaves only what the next clean-up deletes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use spec::{ChainId, DiffId, Digest, ImageId, MediaType, Platform, Timestamp};
+use spec::{ChainId, DiffId, Digest, ImageId, MediaType, Timestamp};
 
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
+use crate::platform::PlatformName;
+use crate::sorted::SortedMap;
 
 /// Images and their names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Images {
     /// Every image under its id.
-    pub images: BTreeMap<ImageId, ImageRecord>,
+    pub images: SortedMap<ImageId, ImageRecord>,
     /// Every full name with its tag (`docker.io/library/debian:12`), and what it stands for.
-    pub names: BTreeMap<String, NameRecord>,
+    pub names: SortedMap<String, NameRecord>,
 }
 
 /// One image.
@@ -40,11 +42,10 @@ pub struct ImageRecord {
     /// The sizes of its layers' plain tars, bottom first.
     pub layers: Vec<u64>,
     /// What it runs on.
-    #[serde(with = "as_text")]
-    pub platform: Platform,
+    pub platform: PlatformName,
     /// The manifest it came with, kept so that it can leave with the same digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest: Option<ManifestRef>,
+    pub manifest: Option<Box<ManifestRef>>,
     /// Names with digests under which registries know it (`name@sha256:…`).
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub repo_digests: BTreeSet<String>,
@@ -91,37 +92,6 @@ mod as_nanos {
     }
 }
 
-/// Platforms as `os/architecture/variant`.
-mod as_text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use spec::Platform;
-
-    pub(super) fn serialize<S: Serializer>(
-        platform: &Platform,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(platform)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Platform, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        // What we wrote is normal already; only what has more than names needs the whole grammar.
-        match text.split_once('/') {
-            Some((os, architecture)) if !text.contains('(') => {
-                let (architecture, variant) = match architecture.split_once('/') {
-                    Some((architecture, variant)) => (architecture, Some(variant.to_owned())),
-                    None => (architecture, None),
-                };
-                let (os, architecture) = (os.to_owned(), architecture.to_owned());
-                Ok(Platform { os, architecture, variant, ..Platform::default() })
-            }
-            _ => Platform::parse(&text).map_err(D::Error::custom),
-        }
-    }
-}
-
 /// A manifest among the blobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestRef {
@@ -143,7 +113,7 @@ pub struct NameRecord {
     pub others: Vec<ImageId>,
     /// The index they came in, kept like a manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<ManifestRef>,
+    pub index: Option<Box<ManifestRef>>,
 }
 
 impl NameRecord {
@@ -180,7 +150,7 @@ impl Images {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Layers {
     /// A layer stands here once for each stack that it is the top of.
-    pub layers: BTreeMap<ChainId, LayerRecord>,
+    pub layers: SortedMap<ChainId, LayerRecord>,
 }
 
 /// One layer on its stack.
@@ -393,7 +363,7 @@ impl Tables {
         if changed {
             let mut both = self.layers.clone();
             for (chain, record) in old {
-                both.layers.entry(*chain).or_insert_with(|| record.clone());
+                both.layers.insert_new(*chain, || record.clone());
             }
             write(&paths.layers(), &both)?;
         }

@@ -223,7 +223,7 @@ impl Scratch {
             created: None,
             tagged: None,
             layers: stack.iter().map(|(_, record)| record.bytes).collect(),
-            platform,
+            platform: platform.into(),
             manifest: None,
             repo_digests: Default::default(),
             parent: None,
@@ -298,7 +298,7 @@ impl Default for Scratch {
 
 fn add_layers(tables: &mut Tables, layers: &Layers) {
     for (chain, record) in &layers.layers {
-        tables.layers.layers.entry(*chain).or_insert_with(|| record.clone());
+        tables.layers.layers.insert_new(*chain, || record.clone());
     }
 }
 

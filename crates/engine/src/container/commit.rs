@@ -104,14 +104,14 @@ impl Engine {
             created: Some(request.created),
             tagged: name.map(|_| Timestamp::now()),
             layers: sizes,
-            platform,
+            platform: platform.into(),
             manifest: None,
             repo_digests: Default::default(),
             parent,
         };
         self.store.change(|tables| {
             if let Some((chain, layer)) = layer {
-                tables.layers.layers.entry(chain).or_insert(layer);
+                tables.layers.layers.insert_new(chain, || layer);
             }
             tables.images.images.insert(id, image);
             if let Some(name) = name {

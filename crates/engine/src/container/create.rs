@@ -62,7 +62,7 @@ impl Engine {
             if let Some(top) = &record.top {
                 lease.protect_chain(top)?;
             }
-            (found.id, record.top, record.platform.clone())
+            (found.id, record.top, record.platform.platform())
         };
         let (image, top, platform) = found;
         if request.platform.is_none() && platform.rank(&Platform::host()).is_none() {

@@ -308,7 +308,7 @@ fn load(store: &store::Store, tars: &[Vec<u8>]) {
     store
         .change::<_, StoreError>(|tables| {
             for (chain, record) in &layers.layers {
-                tables.layers.layers.entry(*chain).or_insert_with(|| record.clone());
+                tables.layers.layers.insert_new(*chain, || record.clone());
             }
             Ok(())
         })

@@ -256,7 +256,7 @@ fn damaged_documents_of_images_are_named() {
     check(DriverKind::Overlay, "the manifest of image", true, |sick| {
         let manifest = kept(sick, b"no manifest");
         let change = |images: &mut store::Images| {
-            images.images.get_mut(&sick.image).unwrap().manifest = Some(manifest);
+            images.images.get_mut(&sick.image).unwrap().manifest = Some(manifest.into());
             Ok(())
         };
         sick.scratch.store.change_images::<_, StoreError>(change).unwrap();
@@ -265,7 +265,7 @@ fn damaged_documents_of_images_are_named() {
         let index = kept(sick, b"{}");
         fs::remove_file(sick.scratch.blob(&index.digest)).unwrap();
         let change = |images: &mut store::Images| {
-            images.names.get_mut("image").unwrap().index = Some(index);
+            images.names.get_mut("image").unwrap().index = Some(index.into());
             Ok(())
         };
         sick.scratch.store.change_images::<_, StoreError>(change).unwrap();

@@ -67,10 +67,10 @@ fn a_removal_leaves_nothing_for_a_full_collection() {
     let (other, _) = scratch.add_image("other", &[tar("a")]).unwrap();
     let (manifest, index, old) = (keep(b"manifest"), keep(b"index"), keep(b"an older index"));
     let named = |images: &mut store::Images, index: &store::ManifestRef| {
-        images.names.get_mut("image").unwrap().index = Some(index.clone());
+        images.names.get_mut("image").unwrap().index = Some(index.clone().into());
     };
     let change = |images: &mut store::Images| {
-        images.images.get_mut(&id).unwrap().manifest = Some(manifest.1.clone());
+        images.images.get_mut(&id).unwrap().manifest = Some(manifest.1.clone().into());
         named(images, &old.1);
         Ok(())
     };
