@@ -1,4 +1,4 @@
-//! `demo`: an image's whole life with the release binary, in a root of its own.
+//! `demo`: an image's whole life with the release binary, in a root of its own, and a container's.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +15,7 @@ pub(crate) fn run() -> Result {
     std::fs::create_dir(&folder)?;
     let demo = Demo { binary, folder };
     let outcome = demo.show();
+    let outcome = outcome.and(demo.mica(&["system", "unmount"]).map(drop));
     let removed = std::fs::remove_dir_all(&demo.folder);
     outcome?;
     removed?;
@@ -50,7 +51,31 @@ impl Demo {
         let listed = self.mica(&["images"])?;
         expect("the image is listed again", listed.contains("demo"))?;
         let after = self.mica(&["image", "inspect", "--format", "{{.Id}}", "demo:1"])?;
-        expect("the image kept its ID on the way", before == after)
+        expect("the image kept its ID on the way", before == after)?;
+        match process::is_root() {
+            true => self.show_container(),
+            false => {
+                println!("\n(not root: containers are left out)");
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs a container, looks at what it changed, keeps that as an image and runs it.
+    fn show_container(&self) -> Result {
+        let write = "echo Hello from a container. >/etc/motd";
+        let run = ["run", "--network", "none"];
+        self.mica(&[&run[..], &["--name", "first", "demo:1", "sh", "-c", write]].concat())?;
+        let listed = self.mica(&["ps", "--all"])?;
+        expect("the container is listed", listed.contains("Exited (0)"))?;
+        let changes = self.mica(&["diff", "first"])?;
+        expect("diff names what changed and no more", changes == "C /etc\nC /etc/motd\n")?;
+        self.mica(&["commit", "--message", "another greeting", "first", "demo:2"])?;
+        let said = self.mica(&[&run[..], &["--rm", "demo:2", "cat", "/etc/motd"]].concat())?;
+        expect("the new image has the change", said == "Hello from a container.\n")?;
+        let files = self.mica(&["image", "diff", "demo:1", "demo:2"])?;
+        expect("the images differ in that file", files.contains("/etc/motd"))?;
+        self.mica(&["rm", "first"]).map(drop)
     }
 
     /// Reads the image's files through the kernel, where the tree is one and read-only.

@@ -216,7 +216,16 @@ static SYSTEM: Cmd = Command {
     name: "system",
     usage: "COMMAND",
     about: "Manage Docker",
-    sub: &[&CHECK, &DF, &SYSTEM_EVENTS, &SYSTEM_INFO, &MIGRATE, &SYSTEM_PRUNE, &SYNC],
+    sub: &[
+        &CHECK,
+        &DF,
+        &SYSTEM_EVENTS,
+        &SYSTEM_INFO,
+        &MIGRATE,
+        &SYSTEM_PRUNE,
+        &SYNC,
+        &SYSTEM_UNMOUNT,
+    ],
     ..Command::BLANK
 };
 
@@ -622,6 +631,13 @@ static SYNC: Cmd = Command {
     args: Arity::None,
     flags: &[&[FORMAT_JSON]],
     action: Some(run::check::sync),
+    ..Command::BLANK
+};
+static SYSTEM_UNMOUNT: Cmd = Command {
+    name: "unmount",
+    about: "Release all that is mounted, before the data root is deleted or its disk unmounted",
+    args: Arity::None,
+    action: Some(run::check::unmount),
     ..Command::BLANK
 };
 static COMPLETION: Cmd = Command {

@@ -36,6 +36,8 @@ pub enum EngineError {
         "conflict: unable to delete {id} (cannot be forced) - image has dependent child images"
     )]
     HasChildren { id: String },
+    #[error("running containers stand on what is mounted: {containers}")]
+    AtWork { containers: usize },
     #[error(
         "image {name} was found but does not match the specified platform: wanted {wanted}, actual: {actual}"
     )]
@@ -177,6 +179,7 @@ impl EngineError {
                 Kind::NotFound
             }
             E::ManyNames { .. } | E::Mounted { .. } | E::HasChildren { .. } => Kind::Conflict,
+            E::AtWork { .. } => Kind::Conflict,
             E::NotMounted(_) => Kind::Conflict,
             E::NoManifest { .. } | E::NoRepository { .. } | E::NoMatchingManifest { .. } => {
                 Kind::NotFound
@@ -258,6 +261,7 @@ impl EngineError {
                 "`mica images` lists what is here; `mica pull`, `mica load` and `mica import` bring more"
                     .to_owned(),
             ),
+            E::AtWork { .. } => Some("stop them first, with `mica stop`".to_owned()),
             E::Ambiguous { .. } => Some("give more digits, or a name".to_owned()),
             E::Mounted { id, .. } => {
                 Some(format!("`mica image unmount {id}` first, or use --force to do both"))

@@ -7,7 +7,7 @@ use runtime::state::Status;
 use spec::{ChainId, DiffId, ImageId, Timestamp};
 use store::{CheckReport, DriverKind, EventFilter, Events, MigrateStep, Migrated, Tables, Usage};
 
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::progress::{Item, Progress};
 use crate::remove::{PruneImages, Pruned};
 use crate::{ContainerRow, Engine, ListContainers, Volume};
@@ -181,6 +181,16 @@ impl Engine {
     /// Makes durable what was written lazily, and says how many layers that were.
     pub fn sync(&self) -> Result<usize> {
         Ok(self.store.settle()?)
+    }
+
+    /// Takes away all that is mounted for looking at images and for containers, which must have
+    /// stopped. What needs a mount again makes it again.
+    pub fn unmount_all(&self) -> Result<()> {
+        let summaries = self.summaries()?;
+        match summaries.iter().filter(|(_, state)| state.status.is_alive()).count() {
+            0 => Ok(self.store.unmount_all()?),
+            containers => Err(EngineError::AtWork { containers }),
+        }
     }
 
     /// Keeps all layers with another driver from now on.

@@ -189,8 +189,8 @@ impl Store {
         idle.try_for_each(|path| take_away(path))
     }
 
-    /// Takes away every mount that this store has made, for a store that is to go or to be
-    /// converted.
+    /// Takes away every mount that this store has made: before its folders are deleted, or the
+    /// disk under them is unmounted. Snapshots must not be in use.
     pub fn unmount_all(&self) -> Result<()> {
         let _alone = run::hold(self.paths(), VIEWING)?;
         let run = self.paths().run();

@@ -67,6 +67,11 @@ pub(crate) fn run(context: &Context) -> Outcome {
     })
 }
 
+pub(crate) fn unmount(context: &Context) -> Outcome {
+    context.engine()?.unmount_all()?;
+    Ok(0)
+}
+
 pub(crate) fn sync(context: &Context) -> Outcome {
     let layers = context.engine()?.sync()?;
     if !formatted(context, [json!({ "Layers": layers })])? {

@@ -85,11 +85,15 @@ pub struct ContainerRow {
 }
 
 impl ContainerRow {
-    /// What is run, with its arguments.
+    /// What is run, with its arguments: those with blanks in them in quotes, as docker shows them.
     pub fn command(&self) -> String {
         let config = &self.summary.config;
         let words = config.entrypoint.iter().flatten().chain(config.cmd.iter().flatten());
-        words.map(String::as_str).collect::<Vec<_>>().join(" ")
+        let quoted = |(at, word): (usize, &String)| match at > 0 && word.contains(' ') {
+            true => format!("'{word}'"),
+            false => word.clone(),
+        };
+        words.enumerate().map(quoted).collect::<Vec<_>>().join(" ")
     }
 
     /// The names of its networks.

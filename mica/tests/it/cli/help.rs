@@ -101,6 +101,7 @@ const OWN: &[&str] = &[
     "system check",
     "system migrate",
     "system sync",
+    "system unmount",
 ];
 
 /// A flag as help shows it: its letter, its name, what it takes.

@@ -128,3 +128,28 @@ fn health_of(folder: &std::path::Path) -> String {
     let files = ["health.json", "state.json"].map(|name| folder.join(name));
     files.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect()
 }
+
+#[test]
+fn all_that_is_mounted_can_be_released_when_nothing_runs() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("busy", "");
+    root.ok("image mount bb");
+    let refused = root.run("system unmount");
+    refused.complains(1, "running containers stand on what is mounted: 1");
+    refused.complains(1, "stop them first");
+    root.ok("stop -t 0 busy");
+    root.ok("system unmount");
+    let run = root.root().with_file_name("run").display().to_string();
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!table.contains(&run), "{table}");
+    root.run("image unmount bb").complains(1, "is not mounted");
+    assert_eq!(root.prints("", "echo back"), "back");
+}
+
+#[test]
+fn commands_are_shown_with_their_blanks_in_quotes() {
+    let Some(root) = Root::new() else { return };
+    run_script(&root, "--name quoted", "exit 0 # done");
+    let row = root.ok("ps -a --no-trunc --format {{.Command}}");
+    assert_eq!(row, "\"sh -c 'exit 0 # done'\"");
+}
