@@ -73,6 +73,9 @@ pub enum BuildError {
         /// The stage's name or number.
         name: String,
     },
+    /// Checks found something, and the file or the user wants that to stop the build.
+    #[error("lint violation found for rules: {0}")]
+    Checks(String),
     /// A pattern of an ignore file means nothing.
     #[error("invalid pattern {0:?}: syntax error in pattern")]
     Pattern(String),
@@ -119,23 +122,17 @@ impl BuildError {
     }
 }
 
-/// Lines shown before and after those that are meant, together at most.
-const CONTEXT_LINES: usize = 4;
-
 /// The lines of `span` with a few around them, numbered, `>>>` before those that are meant.
 pub fn excerpt(file: &str, text: &str, span: Span) -> String {
-    let place = match span.first == span.last {
-        true => format!("{file}:{}", span.first),
-        false => format!("{file}:{}-{}", span.first, span.last),
-    };
-    let around = CONTEXT_LINES.saturating_sub(span.last.saturating_sub(span.first)).div_ceil(2);
-    let from = span.first.saturating_sub(around).max(1);
-    let mut shown = format!("{place}\n--------------------\n");
-    let lines =
-        text.lines().enumerate().skip(from - 1).take_while(|(at, _)| *at < span.last + around);
-    for (at, line) in lines {
-        let mark = if (span.first..=span.last).contains(&(at + 1)) { ">>>" } else { "   " };
-        let _ = writeln!(shown, "{:4} | {mark} {line}", at + 1);
+    // A text that ends in a newline has, for BuildKit, one more line.
+    let lines: Vec<&str> = text.split('\n').map(|line| line.trim_end_matches('\r')).collect();
+    let first = span.first.clamp(1, lines.len());
+    let last = span.last.clamp(first, lines.len());
+    let around = if first == last { 2 } else { 1 };
+    let mut shown = format!("{file}:{first}\n--------------------\n");
+    for at in first.saturating_sub(around).max(1)..=(last + around).min(lines.len()) {
+        let mark = if (first..=last).contains(&at) { ">>>" } else { "   " };
+        let _ = writeln!(shown, "{at:4} | {mark} {}", lines[at - 1]);
     }
     shown.push_str("--------------------\n");
     shown
@@ -154,19 +151,27 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     ranked.filter(|(far, _)| *far <= limit).min_by_key(|(far, _)| *far).map(|(_, known)| known)
 }
 
-/// How many letters must be put in, taken out or exchanged.
+/// How many letters must be put in, taken out or exchanged; two neighbours that changed places
+/// count once.
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
+    let mut older: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=to.len()).collect();
+    let mut before = None;
     for (at, letter) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        let mut row = vec![at + 1];
         for (column, other) in to.iter().enumerate() {
-            let cost = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = cost.min(diagonal + 1).min(row[column] + 1);
+            let cost = above[column] + usize::from(letter != *other);
+            let mut best = cost.min(above[column + 1] + 1).min(row[column] + 1);
+            if column > 0 && before == Some(*other) && to[column - 1] == letter {
+                best = best.min(older[column - 1] + 1);
+            }
+            row.push(best);
         }
+        before = Some(letter);
+        older = std::mem::replace(&mut above, row);
     }
-    row[to.len()]
+    above[to.len()]
 }
 
 #[cfg(test)]
@@ -177,6 +182,7 @@ mod tests {
     fn suggests_what_is_near() {
         assert_eq!(nearest("RUNN", ["RUN", "FROM"]), Some("RUN"));
         assert_eq!(nearest("copi", ["COPY", "FROM"]), Some("COPY"));
+        assert_eq!(nearest("FORM", ["FROM", "COPY"]), Some("FROM"));
         assert_eq!(nearest("apk", ["COPY", "ADD"]), None);
         assert_eq!(nearest(&"x".repeat(100_000), ["COPY"]), None);
     }
@@ -186,6 +192,10 @@ mod tests {
         let shown = excerpt("Dockerfile", "a\nb\nc\nd\ne\nf\n", Span::new(3, 3));
         assert!(shown.contains("   3 | >>> c\n") && shown.contains("   1 |     a\n"), "{shown}");
         assert!(shown.starts_with("Dockerfile:3\n") && !shown.contains("   6 |"));
+        let shown = excerpt("f", "a\nb\nc\nd\n", Span::new(2, 3));
+        assert!(shown.starts_with("f:2\n") && shown.contains("   4 |     d\n"), "{shown}");
+        assert!(!shown.contains("   5 |"));
         excerpt("", "", Span::new(0, 0));
+        excerpt("", "a", Span::new(7, 9));
     }
 }

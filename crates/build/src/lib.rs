@@ -3,12 +3,15 @@
 //! Each step is a pure function of the one before: text → [`syntax`] → [`instruction`] → stages
 //! with their variables ([`scope`]) → [`graph`]. Nothing here opens a file or starts a process.
 
+pub mod call;
 pub mod error;
 pub mod graph;
 pub mod ignore;
 pub mod instruction;
+pub mod lint;
 pub mod scope;
 pub mod stage;
 pub mod syntax;
+mod variables;
 
 pub use error::{BuildError, Span};

@@ -69,7 +69,9 @@ pub fn parse(text: &str) -> Result<Document, BuildError> {
     let mut comments = Vec::new();
     while let Some(line) = reader.next() {
         let trimmed = trim_end(line).trim_start();
-        if let Some(comment) = trimmed.strip_prefix('#') {
+        if reader.at <= directives.lines {
+            continue;
+        } else if let Some(comment) = trimmed.strip_prefix('#') {
             comments.push(comment.trim().to_owned());
         } else if trimmed.trim_end().is_empty() {
             comments.clear();

@@ -11,11 +11,13 @@ pub struct Directives {
     pub escape: char,
     /// What the linter shall skip, and whether it fails the build.
     pub check: Option<String>,
+    /// How many lines at the top hold them.
+    pub lines: usize,
 }
 
 impl Directives {
     pub(super) fn read(text: &str) -> Result<Directives, BuildError> {
-        let mut read = Directives { syntax: None, escape: '\\', check: None };
+        let mut read = Directives { syntax: None, escape: '\\', check: None, lines: 0 };
         let mut seen: Vec<&str> = Vec::new();
         for (at, line) in text.lines().enumerate() {
             // A script may begin with its interpreter.
@@ -31,6 +33,7 @@ impl Directives {
                 return Err(wrong(format!("only one {known} parser directive can be used")));
             }
             seen.push(known);
+            read.lines = at + 1;
             match *known {
                 "syntax" => read.syntax = Some(value.to_owned()),
                 "check" => read.check = Some(value.to_owned()),

@@ -1,0 +1,68 @@
+//! `--call=check`: what the checks find, written as buildx writes it, and our advice below.
+
+use serde_json::{Value, json};
+
+use super::{encoded, location};
+use crate::error::{BuildError, excerpt};
+use crate::lint::{Finding, Report};
+
+/// For people; `file` is the Dockerfile's name.
+pub fn check_text(found: &Result<Report, BuildError>, file: &str, text: &str) -> String {
+    let report = match found {
+        Ok(report) => report,
+        Err(error) => {
+            let lines = error.excerpt(file, text).unwrap_or_default();
+            let hint = error.hint().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+            return format!("{lines}ERROR: {error}\n{hint}");
+        }
+    };
+    let mut shown = match report.warnings().count() {
+        0 => "Check complete, no warnings found.\n".to_owned(),
+        1 => "Check complete, 1 warning has been found!\n".to_owned(),
+        count => format!("Check complete, {count} warnings have been found!\n"),
+    };
+    let warnings = report.warnings().map(|found| ("WARNING", found));
+    for (word, found) in warnings.chain(report.advice().map(|found| ("ADVICE", found))) {
+        let Finding { rule, message, span, hint, edits, .. } = found;
+        shown.push_str(&format!("\n{word}: {}\n{message}\n", rule.name));
+        shown.push_str(&excerpt(file, text, *span));
+        shown.push_str(&format!("why: {}\n", rule.why));
+        let by_itself = if edits.is_empty() { "" } else { " (--fix does it)" };
+        if let Some(hint) = hint {
+            shown.push_str(&format!("hint: {hint}{by_itself}\n"));
+        }
+    }
+    shown
+}
+
+/// For programs: BuildKit's document, with our advice in a field of its own.
+pub fn check_document(found: &Result<Report, BuildError>, file: &str, text: &str) -> Value {
+    let one = |found: &Finding| {
+        let mut row = json!({
+            "ruleName": found.rule.name,
+            "description": found.rule.about,
+            "detail": found.message,
+            "location": location(found.span),
+        });
+        if let Some(hint) = &found.hint {
+            row["hint"] = json!(hint);
+        }
+        row
+    };
+    let (warnings, advice): (Vec<Value>, Vec<Value>) = match found {
+        Ok(report) => (report.warnings().map(one).collect(), report.advice().map(one).collect()),
+        Err(_) => Default::default(),
+    };
+    let source = json!({ "filename": file, "language": "Dockerfile", "data": encoded(text) });
+    let mut document = json!({ "warnings": warnings, "sources": [source] });
+    if !advice.is_empty() {
+        document["advice"] = json!(advice);
+    }
+    if let Err(error) = found {
+        document["buildError"] = json!({ "message": error.to_string() });
+        if let Some(span) = error.span() {
+            document["buildError"]["location"] = location(span);
+        }
+    }
+    document
+}
