@@ -13,9 +13,10 @@ use std::sync::{Mutex, MutexGuard};
 use spec::{ChainId, Digest};
 use sys::lock::{Mode, lock, try_lock};
 
+use crate::document::read_limited;
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
-use crate::tables::{Tables, read_limited};
+use crate::tables::Tables;
 
 /// Room for a line about each of half a million layers.
 const LEASE_BYTES: u64 = 64 << 20;

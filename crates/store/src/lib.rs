@@ -9,6 +9,7 @@ mod arrive;
 mod below;
 mod blobs;
 mod check;
+mod document;
 mod driver;
 mod error;
 mod events;
@@ -113,7 +114,7 @@ impl Store {
     /// Opens a store, and makes it first if there is none.
     pub fn open(settings: Settings) -> Result<Store> {
         let path = settings.root.join(FORMAT_FILE);
-        let format: Format = match tables::read_limited(&path, FORMAT_BYTES)? {
+        let format: Format = match document::read_limited(&path, FORMAT_BYTES)? {
             Some(bytes) => parse_format(&settings.root, &bytes)?,
             None => create(&settings)?,
         };
@@ -191,9 +192,9 @@ impl Store {
         let path = self.paths.images();
         let (mut images, before) = tables::read_images(&self.paths)?;
         let result = change(&mut images)?;
-        let after = tables::to_bytes(&images);
+        let after = document::to_bytes(&images);
         if after != before {
-            tables::write_bytes(&path, &after)?;
+            document::write_bytes(&path, &after)?;
         }
         Ok(result)
     }
@@ -315,7 +316,7 @@ fn create(settings: &Settings) -> Result<Format> {
         paths::create_private(&folder)?;
     }
     let _alone = lease::hold(&paths, Mode::Exclusive)?;
-    if let Some(bytes) = tables::read_limited(&paths.format(), FORMAT_BYTES)? {
+    if let Some(bytes) = document::read_limited(&paths.format(), FORMAT_BYTES)? {
         // Somebody else was quicker; perhaps a newer mica, whose store must not be written over.
         return parse_format(&settings.root, &bytes);
     }
@@ -325,7 +326,7 @@ fn create(settings: &Settings) -> Result<Format> {
     let choice = driver::choose(settings.driver, &paths.ingest())?;
     let id = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
     let format = Format { version: FORMAT_VERSION, id, driver: choice.kind, why: choice.why };
-    tables::write(&paths.format(), &format)?;
+    document::write(&paths.format(), &format)?;
     Ok(format)
 }
 

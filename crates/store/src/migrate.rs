@@ -20,7 +20,7 @@ use crate::error::{Result, StoreError};
 use crate::lease::{self, Lease};
 use crate::remove::remove_all;
 use crate::tables::{LayerRecord, Layers, Tables};
-use crate::{Format, Store, driver, tables};
+use crate::{Format, Store, document, driver};
 
 /// Why a store cannot change its driver now: somebody uses what the old one keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Store {
             let _alone = self.hold_idle(&lease)?;
             // Others may have brought something in meanwhile.
             if missing(&self.tables()?, &done).is_empty() {
-                tables::write(&self.paths.format(), &target.format)?;
+                document::write(&self.paths.format(), &target.format)?;
                 let (from, to) = (self.format.driver, target.format.driver);
                 return Ok(Migrated { from, to, layers: done.len(), bytes });
             }

@@ -24,7 +24,7 @@ use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::paths::create_private;
 use crate::remove::remove_all;
-use crate::{Store, driver, tables};
+use crate::{Store, document, driver};
 
 /// A stack with a writable top.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,8 +97,8 @@ impl Store {
         let path = folder.join(DOCUMENT);
         let document = Document { below };
         match lasting {
-            Lasting::Kept => tables::write(&path, &document),
-            Lasting::ThrownAway => fs::write(&path, tables::to_bytes(&document))
+            Lasting::Kept => document::write(&path, &document),
+            Lasting::ThrownAway => fs::write(&path, document::to_bytes(&document))
                 .map_err(StoreError::io("write", &path)),
         }
     }
@@ -110,7 +110,7 @@ impl Store {
         if !path.exists() {
             return Err(StoreError::NoSnapshot(name.to_owned()));
         }
-        let Document { below } = tables::read(&path)?;
+        let Document { below } = document::read(&path)?;
         Ok(Snapshot { folder, below })
     }
 

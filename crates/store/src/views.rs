@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use spec::{ChainId, ImageId};
 
 use crate::Store;
+use crate::document;
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::paths::create_private;
 use crate::run::{self, MOUNTING, VIEWING};
-use crate::tables::{self, LayerRecord};
+use crate::tables::LayerRecord;
 
 /// An image that is mounted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,7 +154,7 @@ impl Store {
     }
 
     fn read_views(&self) -> Result<Views> {
-        let read: Result<Views> = tables::read(&self.paths().run().join("views.json"));
+        let read: Result<Views> = document::read(&self.paths().run().join("views.json"));
         let mut views = match read {
             Err(StoreError::Damaged { .. }) => Views::default(),
             other => other?,
@@ -173,7 +174,7 @@ impl Store {
     }
 
     fn write_views(&self, views: &Views) -> Result<()> {
-        tables::write(&self.paths().run().join("views.json"), views)
+        document::write(&self.paths().run().join("views.json"), views)
     }
 
     /// Takes away the mounts of all layers but these. The caller holds the store's lock alone, so
