@@ -4,6 +4,7 @@
 //! what happened; long work reports to a [`Progress`].
 
 mod container;
+mod difference;
 mod error;
 mod family;
 mod filter;
@@ -41,6 +42,7 @@ pub use container::{
     SummaryConfig, SummaryHost, UpdateContainer, WATCH_COMMAND, change_letter,
     inherited_connection, status_words,
 };
+pub use difference::{DiffEntry, ImageDiff};
 pub use error::{EngineError, Kind, Result};
 pub use family::{Family, Member};
 pub use filter::ImageFilter;
@@ -51,7 +53,7 @@ pub use inspect::inspect_image;
 pub use list::{ImageList, ImageRow, ListImages};
 pub use load::{Load, LoadSource, Loaded};
 pub use login::{LoggedIn, Login};
-pub use look::{DiffEntry, FileRow, ImageDiff, TreeRow, WhyRow};
+pub use look::{FileRow, TreeRow, WhyRow};
 pub use manifest::ManifestDocument;
 pub use progress::{Item, Progress, Quiet};
 pub use pull::{PullImage, Pulled};

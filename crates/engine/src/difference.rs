@@ -1,0 +1,172 @@
+//! How two images differ: in files, and in what they say of themselves.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use image::erofs::{IndexInode, IndexReader};
+use image::merged::{Change, Origin, diff};
+use serde_json::Value;
+use spec::ChainId;
+
+use crate::Engine;
+use crate::error::Result;
+use crate::look::at_top;
+
+/// How two images differ.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImageDiff {
+    /// Files that only one has or that differ.
+    pub files: Vec<DiffEntry>,
+    /// Fields of the configuration that differ: name, first image's value, second's.
+    pub config: Vec<(String, Value, Value)>,
+}
+
+/// A file that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiffEntry {
+    /// Its path, with a slash in front.
+    pub path: Vec<u8>,
+    /// How.
+    pub change: Change,
+    /// Its size in the first image.
+    pub before: Option<u64>,
+    /// Its size in the second.
+    pub after: Option<u64>,
+}
+
+impl Engine {
+    /// How the second image differs from the first.
+    pub fn image_diff(&self, first: &str, second: &str) -> Result<ImageDiff> {
+        let tables = self.store.tables()?;
+        let (one, before, left) = self.merged(&tables, first)?;
+        let (two, after, right) = self.merged(&tables, second)?;
+        let common = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
+        let mut entries = Vec::new();
+        let tars = |chains: &[ChainId]| -> Vec<Option<File>> {
+            let open = |chain| {
+                let record = tables.layers.layers.get(chain)?;
+                self.store.open_blob(&record.diff.0).ok()
+            };
+            chains.iter().map(open).collect()
+        };
+        let (left_tars, right_tars) = (tars(&left), tars(&right));
+        let mut same = |a: &Origin, b: &Origin| {
+            let one = Bytes::of(left_tars[a.layer].as_ref(), before.layer(a.layer), &a.inode);
+            let two = Bytes::of(right_tars[b.layer].as_ref(), after.layer(b.layer), &b.inode);
+            match (one, two) {
+                (Some(one), Some(two)) => same_bytes(&one, &two, a.inode.size),
+                // Where a tar is not kept, the same size and time count as the same content.
+                _ => a.inode.mtime == b.inode.mtime,
+            }
+        };
+        let size = |origin: &Option<Origin>| {
+            let inode = &origin.as_ref()?.inode;
+            Some(if inode.is_folder() { 0 } else { inode.size })
+        };
+        diff(&before, &after, common, &mut same, &mut |difference| {
+            entries.push(DiffEntry {
+                before: size(&difference.before),
+                after: size(&difference.after),
+                path: difference.path,
+                change: difference.change,
+            });
+        })
+        .map_err(at_top(&left))?;
+        let config = diff_config(self.config(one)?, self.config(two)?);
+        Ok(ImageDiff { files: entries, config })
+    }
+}
+
+/// Where a file's bytes can be read.
+enum Bytes<'a> {
+    /// In the tar, from this byte on.
+    Tar(&'a File, u64),
+    /// In the index, with its holes.
+    Sparse(&'a IndexReader, &'a IndexInode),
+}
+
+impl<'a> Bytes<'a> {
+    /// Nowhere, if the tar is not kept.
+    fn of(tar: Option<&'a File>, index: &'a IndexReader, inode: &'a IndexInode) -> Option<Self> {
+        let tar = tar?;
+        Some(match inode.tar_offset {
+            Some(offset) => Bytes::Tar(tar, offset),
+            None => Bytes::Sparse(index, inode),
+        })
+    }
+
+    fn read(&self, at: u64, buffer: &mut [u8]) -> bool {
+        match self {
+            Bytes::Tar(tar, offset) => tar.read_exact_at(buffer, offset + at).is_ok(),
+            Bytes::Sparse(index, inode) => index.read_sparse(inode, at, buffer).is_ok(),
+        }
+    }
+
+    /// Where something else than a hole begins, at or behind a place.
+    fn next_data(&self, at: u64) -> u64 {
+        match self {
+            Bytes::Tar(..) => at,
+            Bytes::Sparse(index, inode) => index.next_data(inode, at).unwrap_or(at),
+        }
+    }
+}
+
+/// Whether two files hold the same bytes, so many. What is a hole in both is passed over.
+fn same_bytes(one: &Bytes<'_>, two: &Bytes<'_>, size: u64) -> bool {
+    let room = size.min(COMPARE_BYTES as u64) as usize;
+    let mut buffers = (vec![0; room], vec![0; room]);
+    let mut at = 0;
+    loop {
+        at = one.next_data(at).min(two.next_data(at));
+        let bytes = size.saturating_sub(at).min(COMPARE_BYTES as u64);
+        if bytes == 0 {
+            return true;
+        }
+        let (a, b) = (&mut buffers.0[..bytes as usize], &mut buffers.1[..bytes as usize]);
+        if !one.read(at, a) || !two.read(at, b) || a != b {
+            return false;
+        }
+        at += bytes;
+    }
+}
+
+/// How much of two files is compared at once.
+const COMPARE_BYTES: usize = 64 << 10;
+
+/// The fields of two configurations that differ, history and layers left out.
+fn diff_config(one: spec::ImageConfig, two: spec::ImageConfig) -> Vec<(String, Value, Value)> {
+    let document = |config: &spec::ImageConfig| -> Value {
+        serde_json::from_slice(&config.to_bytes()).unwrap_or(Value::Null)
+    };
+    let (one, two) = (document(&one), document(&two));
+    let mut fields = Vec::new();
+    compare("", &one, &two, &mut fields);
+    fields.retain(|(name, _, _)| {
+        !name.starts_with("history")
+            && !name.starts_with("rootfs")
+            && !name.starts_with("container")
+    });
+    fields
+}
+
+fn compare(name: &str, one: &Value, two: &Value, fields: &mut Vec<(String, Value, Value)>) {
+    match (one, two) {
+        (Value::Object(left), Value::Object(right)) => {
+            let mut keys: Vec<&String> = left.keys().chain(right.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                let inner = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                let null = Value::Null;
+                compare(
+                    &inner,
+                    left.get(key).unwrap_or(&null),
+                    right.get(key).unwrap_or(&null),
+                    fields,
+                );
+            }
+        }
+        (one, two) if one == two => {}
+        (one, two) => fields.push((name.to_owned(), one.clone(), two.clone())),
+    }
+}
