@@ -109,11 +109,19 @@ pub(crate) fn document(
 
 /// A document through a template, as docker's `inspect` does it.
 pub(crate) fn templated(format: &str, document: &serde_json::Value) -> Result<String, Failure> {
+    filled_in(format, &Value::from(document.clone()), MissingKey::Error)
+}
+
+/// Anything through a template, in the same way.
+pub(crate) fn filled_in(
+    format: &str,
+    value: &Value,
+    missing: MissingKey,
+) -> Result<String, Failure> {
     let template = Template::parse(format, &Functions::docker())
         .map_err(|error| Failure::from(error).code(NO_TEMPLATE))?;
-    let value = Value::from(document.clone());
     template
-        .render(&value, MissingKey::Error)
+        .render(value, missing)
         .map_err(|error| Failure::new(format!("template parsing error: {error}")))
 }
 

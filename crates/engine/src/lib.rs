@@ -66,7 +66,9 @@ pub use settings::{LogLevel, RegistrySettings, SettingFlags, Settings, SettingsE
 pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Migrated, Usage, View,
 };
-pub use system::{Counts, DiskUsage, Info, VERSION, VolumeUsage, fetch, kernel_release};
+pub use system::{
+    Counts, DiskUsage, Info, VERSION, VolumeUsage, event_document, fetch, kernel_release,
+};
 pub use volume::{ANONYMOUS_LABEL, CreateVolume, Volume};
 
 use std::path::Path;

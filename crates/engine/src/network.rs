@@ -65,6 +65,7 @@ impl Engine {
         };
         let gone = self.networks()?.prune(filter, &is_wanted)?;
         gone.iter().for_each(|network| self.network_event("destroy", network, &[]));
+        self.store.record_event("network", "prune", "", &[("reclaimed", "0")]);
         Ok(gone.into_iter().map(|network| network.name).collect())
     }
 

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use runtime::state::Status;
+use serde_json::{Value, json};
 use spec::{ChainId, DiffId, ImageId, Timestamp};
-use store::{CheckReport, DriverKind, EventFilter, Events, MigrateStep, Migrated, Tables, Usage};
+use store::{
+    CheckReport, DriverKind, Event, EventFilter, Events, MigrateStep, Migrated, Tables, Usage,
+};
 
 use crate::error::{EngineError, Result};
 use crate::progress::{Item, Progress};
@@ -214,6 +217,21 @@ impl Engine {
     pub fn events(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> Result<Events> {
         Ok(self.store.events(EventFilter { since, until })?)
     }
+}
+
+/// An event as docker tells it: what happened to containers and images has its older fields too.
+pub fn event_document(event: &Event) -> Value {
+    let mut document = serde_json::Map::new();
+    if matches!(event.kind.as_str(), "container" | "image") {
+        document.insert("status".to_owned(), json!(event.action));
+        document.insert("id".to_owned(), json!(event.actor.id));
+    }
+    if let Some(image) = event.actor.attributes.get("image").filter(|_| event.kind == "container") {
+        document.insert("from".to_owned(), json!(image));
+    }
+    let Value::Object(rest) = json!(event) else { return Value::Object(document) };
+    document.extend(rest);
+    Value::Object(document)
 }
 
 /// Bytes of the layers that no image has from which a container was made, each once.

@@ -221,6 +221,8 @@ impl Engine {
             self.drop_volume(&volume.name)?;
             removed.0.push(volume.name);
         }
+        let reclaimed = removed.1.to_string();
+        self.store.record_event("volume", "prune", "", &[("reclaimed", &reclaimed)]);
         Ok(removed)
     }
 

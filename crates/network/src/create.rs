@@ -54,9 +54,9 @@ impl Default for NetworkRequest {
 /// Which networks are wanted; of several values of one kind, one has to fit.
 #[derive(Clone, Debug, Default)]
 pub struct NetworkFilter {
-    /// Beginnings or parts of names.
+    /// Names, as regular expressions.
     pub names: Vec<String>,
-    /// Parts of ids.
+    /// Ids, as regular expressions.
     pub ids: Vec<String>,
     /// Drivers.
     pub drivers: Vec<String>,
@@ -228,7 +228,7 @@ impl Networks {
 impl NetworkFilter {
     fn fits(&self, network: &Network, used: bool) -> bool {
         let part = |list: &[String], of: &str| {
-            list.is_empty() || list.iter().any(|text| of.contains(text.as_str()))
+            list.is_empty() || list.iter().any(|value| spec::matches_name(value, of))
         };
         let labelled = |label: &String| match label.split_once('=') {
             Some((key, value)) => network.labels.get(key).is_some_and(|it| it == value),

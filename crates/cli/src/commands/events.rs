@@ -1,15 +1,16 @@
 //! `mica events`.
 
+use std::rc::Rc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use engine::Event;
+use engine::{Event, event_document};
 use spec::Timestamp;
 
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
-use crate::show::{NO_TEMPLATE, templated};
-use crate::template::{Functions, Template};
+use crate::show::{NO_TEMPLATE, filled_in};
+use crate::template::{Functions, MissingKey, Object, Template, Value};
 
 /// How long to wait before looking for new events.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -63,8 +64,23 @@ struct Condition {
 
 impl Condition {
     fn parse(text: &str) -> Result<Condition, Failure> {
-        const KEYS: [&str; 8] =
-            ["container", "event", "image", "label", "network", "scope", "type", "volume"];
+        // Of those that are never here there are no events.
+        const KEYS: [&str; 14] = [
+            "config",
+            "container",
+            "daemon",
+            "event",
+            "image",
+            "label",
+            "network",
+            "node",
+            "plugin",
+            "scope",
+            "secret",
+            "service",
+            "type",
+            "volume",
+        ];
         match text.split_once('=') {
             Some((key, value)) if KEYS.contains(&key) => {
                 Ok(Condition { key: key.to_owned(), value: value.to_owned() })
@@ -116,24 +132,64 @@ fn is_id(id: &str, meant: &str) -> bool {
 }
 
 fn show(context: &Context, event: &Event) -> Result<(), Failure> {
-    let document = serde_json::to_value(event).unwrap_or_default();
     match context.matches().string("format").filter(|text| !text.is_empty()) {
-        Some("json") => context.ui.line(&document.to_string()),
-        Some(format) => context.ui.line(&templated(format, &document)?),
-        None => {
-            let time = Timestamp::from_unix(event.time, (event.time_nano % 1_000_000_000) as u32);
-            let mut line = format!("{} {} {} {}", time, event.kind, event.action, event.actor.id);
-            let attributes: Vec<String> = event
-                .actor
-                .attributes
-                .iter()
-                .map(|(key, value)| format!("{key}={value}"))
-                .collect();
-            if !attributes.is_empty() {
-                line.push_str(&format!(" ({})", attributes.join(", ")));
-            }
-            context.ui.line(&line);
+        Some("json") => context.ui.line(&event_document(event).to_string()),
+        Some(format) => {
+            let shown = Value::Object(Rc::new(Shown(event_document(event))));
+            context.ui.line(&filled_in(format, &shown, MissingKey::NoValue)?);
         }
+        None => context.ui.line(&line(event)),
     }
     Ok(())
+}
+
+fn line(event: &Event) -> String {
+    let time = Timestamp::from_unix(event.time, (event.time_nano % 1_000_000_000) as u32);
+    let attribute = |(key, value): (&String, &String)| format!("{key}={value}");
+    let attributes: Vec<String> = event.actor.attributes.iter().map(attribute).collect();
+    let line = format!("{} {} {} {}", time, event.kind, event.action, event.actor.id);
+    match attributes.is_empty() {
+        true => line,
+        false => format!("{line} ({})", attributes.join(", ")),
+    }
+}
+
+/// An event as templates read it: by Go's names, and as JSON by the names of the document.
+struct Shown(serde_json::Value);
+
+impl Object for Shown {
+    fn field(&self, name: &str) -> Option<Value> {
+        let key = match name {
+            "Status" => "status",
+            "ID" => "id",
+            "From" => "from",
+            "Scope" => "scope",
+            "Time" => "time",
+            "TimeNano" => "timeNano",
+            other => other,
+        };
+        match self.0.get(key) {
+            // Its fields keep their order.
+            Some(serde_json::Value::Object(fields)) => {
+                let field = |(name, value): (&String, &serde_json::Value)| {
+                    (name.clone(), Value::from(value.clone()))
+                };
+                Some(Value::Struct(fields.iter().map(field).collect()))
+            }
+            Some(value) => Some(Value::from(value.clone())),
+            None => ["status", "id", "from"].contains(&key).then(|| Value::Str(String::new())),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.as_object().map(|keys| keys.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    fn is_document(&self) -> bool {
+        true
+    }
+
+    fn type_name(&self) -> &str {
+        "events.Message"
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use engine::{CreateVolume, Engine, Volume};
-use spec::human_size;
+use spec::{human_size, matches_name};
 
 use super::inspect::show as show_documents;
 use super::label;
@@ -200,7 +200,8 @@ impl Filter {
             labels.get(name).is_some_and(|own| value.as_ref().is_none_or(|value| value == own))
         };
         (self.drivers.is_empty() || self.drivers.contains(&volume.driver))
-            && (self.names.is_empty() || self.names.iter().any(|part| volume.name.contains(part)))
+            && (self.names.is_empty()
+                || self.names.iter().any(|value| matches_name(value, &volume.name)))
             && self.labels.iter().all(has)
             && !self.not_labels.iter().any(has)
     }

@@ -136,6 +136,8 @@ impl Engine {
     /// up where the mount comes from.
     fn place_in_container(&self, id: &ContainerId, given: String, written: bool) -> Result<Place> {
         let record = self.containers().read(id)?;
+        let action = if written { "extract-to-dir" } else { "archive-path" };
+        self.container_event(action, &record, &[("path", &given)]);
         let root = self.container_root(id)?;
         let path = format!("/{}", given.trim_start_matches('/'));
         let below = |destination: &str| {

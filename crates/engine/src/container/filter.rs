@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use runtime::state::{State, Status};
-use spec::{ContainerPort, ImageId, Protocol, Timestamp};
+use spec::{ContainerPort, ImageId, Protocol, Timestamp, matches_name};
 use store::Images;
 
 use super::list::{ContainerRow, Summary};
@@ -27,6 +27,7 @@ enum Name {
     Expose,
     Health,
     Id,
+    Isolation,
     IsTask,
     Label,
     Named,
@@ -37,13 +38,14 @@ enum Name {
     Volume,
 }
 
-const NAMES: [(&str, Name); 14] = [
+const NAMES: [(&str, Name); 15] = [
     ("ancestor", Name::Ancestor),
     ("before", Name::Before),
     ("exited", Name::Exited),
     ("expose", Name::Expose),
     ("health", Name::Health),
     ("id", Name::Id),
+    ("isolation", Name::Isolation),
     ("is-task", Name::IsTask),
     ("label", Name::Label),
     ("name", Name::Named),
@@ -155,15 +157,17 @@ impl<'a> Conditions<'a> {
         self.before.iter().all(|time| created < *time)
             && self.since.iter().all(|time| created > *time)
             && self.ancestors.as_ref().is_none_or(|wanted| wanted.contains(&summary.image))
-            && self.any(Name::Id, |value| matches(value, &summary.id.to_string()))
+            && self.any(Name::Id, |value| matches_name(value, &summary.id.to_string()))
             && self.any(Name::Named, |value| {
-                let value = value.strip_prefix('/').unwrap_or(value);
-                matches(value, &summary.name) || matches(value, &format!("/{}", summary.name))
+                let bare = value.strip_prefix('/').unwrap_or(value);
+                matches_name(bare, &summary.name) || matches_name(value, &format!("/{}", summary.name))
             })
             && self.labels().all(|value| has_label(summary, value))
             && self.any(Name::Status, |value| value == row.state.status.name())
             && self.any(Name::Exited, |value| has_exited(&row.state, value))
             && self.any(Name::Health, |value| value == health(row))
+            // On Linux there is one kind.
+            && self.any(Name::Isolation, |value| matches!(value, "" | "default"))
             && self.any(Name::IsTask, |value| truth(value) == Some(false))
             && self.any(Name::Volume, |value| {
                 summary.mounts.iter().any(|mount| {
@@ -176,17 +180,32 @@ impl<'a> Conditions<'a> {
                 let own = row.networks();
                 self.networks.iter().any(|wanted| own.contains(wanted))
             })
-            && self.any(Name::Publish, |value| {
+            && self.has_port(row)
+    }
+
+    /// Whether one of the ports fits that were asked for, at the host or inside.
+    fn has_port(&self, row: &ContainerRow) -> bool {
+        let asked = |name: Name| self.filters.iter().any(|filter| filter.name == name);
+        let published = || {
+            self.any(Name::Publish, |value| {
                 row.endpoints.iter().flat_map(|endpoint| &endpoint.ports).any(|port| {
-                    let at_host =
-                        ContainerPort { number: port.host_port, protocol: port.container.protocol };
-                    within(value, at_host)
+                    let protocol = port.container.protocol;
+                    within(value, ContainerPort { number: port.host_port, protocol })
                 })
             })
-            && self.any(Name::Expose, |value| {
-                let exposed = summary.config.exposed_ports.keys();
-                exposed.filter_map(|port| port.parse().ok()).any(|port| within(value, port))
+        };
+        let exposed = || {
+            self.any(Name::Expose, |value| {
+                let ports = row.summary.config.exposed_ports.keys();
+                ports.filter_map(|port| port.parse().ok()).any(|port| within(value, port))
             })
+        };
+        match (asked(Name::Publish), asked(Name::Expose)) {
+            (true, true) => published() || exposed(),
+            (true, false) => published(),
+            (false, true) => exposed(),
+            (false, false) => true,
+        }
     }
 
     fn labels(&self) -> impl Iterator<Item = &'a str> {
@@ -245,18 +264,4 @@ fn within(wanted: &str, port: ContainerPort) -> bool {
     ports(wanted).is_ok_and(|(first, last, protocol)| {
         (first..=last).contains(&port.number) && port.protocol == protocol
     })
-}
-
-/// Whether a text is as a pattern says: a part of it, with `^` its beginning, with `$` its end.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, from_start) = match pattern.strip_prefix('^') {
-        Some(rest) => (rest, true),
-        None => (pattern, false),
-    };
-    match (from_start, pattern.strip_suffix('$')) {
-        (true, Some(whole)) => whole == text,
-        (true, None) => text.starts_with(pattern),
-        (false, Some(end)) => text.ends_with(end),
-        (false, None) => text.contains(pattern),
-    }
 }

@@ -5,6 +5,7 @@ mod bundle;
 mod commit;
 mod copy;
 mod create;
+mod events;
 mod exec;
 mod export;
 mod extract;

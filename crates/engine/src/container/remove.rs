@@ -64,7 +64,7 @@ impl Engine {
             }
             alive.end(id)?;
         }
-        self.drop_container(&record, request.volumes)
+        self.discard_container(&record, request.volumes)
     }
 
     /// Removes all containers that do not run and that fit; gives their ids and what they took.
@@ -77,7 +77,7 @@ impl Engine {
             let id = record.id.to_string();
             let snapshot = self.store.snapshot(&id);
             let usage = snapshot.and_then(|snapshot| self.store.snapshot_usage(&snapshot));
-            match self.drop_container(&record, false) {
+            match self.discard_container(&record, false) {
                 // Somebody else removed it while we looked.
                 Err(EngineError::NoSuchContainer(_)) => continue,
                 other => other?,
@@ -90,8 +90,9 @@ impl Engine {
         Ok(removed)
     }
 
-    /// Removes a container that does not run: its record, its files, what it left for this boot.
-    fn drop_container(&self, record: &ContainerRecord, volumes: bool) -> Result<()> {
+    /// Removes a container that does not run: its record, its files, what it left for this boot, and
+    /// with `volumes` the volumes that nobody named.
+    pub fn discard_container(&self, record: &ContainerRecord, volumes: bool) -> Result<()> {
         let id = record.id.to_string();
         self.containers().remove(&record.id)?;
         self.store.remove_snapshot(&id)?;
@@ -129,19 +130,5 @@ impl Engine {
         self.networks()?.rename_container(&id.to_string(), &record.name)?;
         self.container_event("rename", &record, &[("oldName", &format!("/{before}"))]);
         Ok(())
-    }
-
-    /// Writes down what happened to a container, with what docker tells of it: its image, its name
-    /// and its labels.
-    pub(crate) fn container_event(
-        &self,
-        action: &str,
-        record: &ContainerRecord,
-        more: &[(&str, &str)],
-    ) {
-        let labels = record.config.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let own = [("image", record.config.image.as_str()), ("name", record.name.as_str())];
-        let attributes: Vec<_> = labels.chain(own).chain(more.iter().copied()).collect();
-        self.store.record_event("container", action, &record.id.to_string(), &attributes);
     }
 }

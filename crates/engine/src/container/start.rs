@@ -1,6 +1,6 @@
 //! Containers are started, asked, and let go of.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -11,7 +11,6 @@ use runtime::failure::Failure;
 use runtime::state::{self, Keeper, State};
 use spec::ContainerId;
 
-use super::ContainerRecord;
 use crate::Engine;
 use crate::error::{EngineError, Result};
 
@@ -172,36 +171,6 @@ impl Engine {
             Err(EngineError::NotRunning(_)) => Ok(self.container_state(id)?.exit_code),
             Err(error) => Err(error),
         }
-    }
-
-    /// Removes a container that does not run: its record, its files, with `volumes` the volumes
-    /// that nobody named.
-    pub fn discard_container(&self, record: &ContainerRecord, volumes: bool) -> Result<()> {
-        let id = record.id.to_string();
-        self.containers().remove(&record.id)?;
-        self.store().remove_snapshot(&id)?;
-        let run = self.container_run_folder(&record.id);
-        match fs::remove_dir_all(&run) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => other.map_err(EngineError::io("remove", &run))?,
-        }
-        if volumes {
-            self.drop_anonymous(record)?;
-        }
-        let (image, name) = (record.config.image.as_str(), record.name.as_str());
-        self.store().record_event("container", "destroy", &id, &[("image", image), ("name", name)]);
-        Ok(())
-    }
-
-    /// Volumes that were made for one container alone go with it, unless another has them too.
-    fn drop_anonymous(&self, record: &ContainerRecord) -> Result<()> {
-        for mount in record.mounts.iter().filter(|mount| !mount.name.is_empty()) {
-            let Ok(volume) = self.volume(&mount.name) else { continue };
-            if volume.is_anonymous() && self.volume_users(&volume.name)?.is_empty() {
-                self.remove_volume(&volume.name, true)?;
-            }
-        }
-        Ok(())
     }
 }
 

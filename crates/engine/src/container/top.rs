@@ -47,7 +47,9 @@ impl Engine {
         // Not every `ps` can be asked for some processes alone.
         let alone = [options.as_slice(), &["-q".to_owned(), list]].concat();
         let text = ps(&alone).or_else(|_| ps(&options))?;
-        read(&text, &pids)
+        let table = read(&text, &pids)?;
+        self.container_event("top", &record, &[]);
+        Ok(table)
     }
 }
 

@@ -67,7 +67,7 @@ impl Monitor<'_> {
             process: request.process.clone(),
         });
         self.write_state();
-        self.around.happened(Event::ExecStart(&request.id));
+        self.around.happened(Event::ExecStart(request));
         let place = self.execs.add(exec);
         self.watch_exec(place);
         if let Some(client) = self.clients.all.get_mut(&client) {

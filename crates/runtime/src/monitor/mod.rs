@@ -174,8 +174,10 @@ pub enum Event<'a> {
     Unpause,
     /// It is well, or no more.
     Health(Health),
+    /// A client has attached to its streams.
+    Attach,
     /// A further process was started.
-    ExecStart(&'a str),
+    ExecStart(&'a ExecRequest),
     /// A further process has ended.
     ExecDie(&'a str, i32),
 }

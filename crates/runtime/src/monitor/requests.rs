@@ -5,6 +5,7 @@ use std::time::Instant;
 use spec::Timestamp;
 use sys::terminal::Size;
 
+use super::Event;
 use super::execs::not_running;
 use super::life::Phase;
 use super::watch::{Asked, Monitor, What};
@@ -100,6 +101,7 @@ impl Monitor<'_> {
             client.patient = wants.patient;
             client.answer(number, &answer);
         }
+        self.around.happened(Event::Attach);
     }
 
     fn typed(&mut self, client: u32, bytes: &[u8]) {

@@ -68,7 +68,10 @@ fn a_container_that_does_not_run_joins_and_leaves() {
     mica.run("network prune -f").prints("Deleted Networks:\ntwo\n\n");
     let shown = "-f type=network --format '{{.Action}} {{.Actor.Attributes.name}}'";
     let events = mica.events(shown);
-    assert!(events.ends_with("connect one\ndisconnect bridge\ndestroy two"), "{events}");
+    assert!(
+        events.ends_with("connect one\ndisconnect bridge\ndestroy two\nprune <no value>"),
+        "{events}"
+    );
     let of_container = format!("-f type=network -f container={id} --format '{{{{.Action}}}}'");
     assert_eq!(mica.events(&of_container), "connect\ndisconnect");
 }

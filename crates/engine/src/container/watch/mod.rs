@@ -7,7 +7,6 @@ mod extras;
 mod files;
 mod run;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -35,6 +34,8 @@ struct Watch<'a> {
     engine: &'a Engine,
     containers: Containers,
     record: ContainerRecord,
+    /// Where the present run stands in networks.
+    places: Vec<network::Endpoint>,
 }
 
 impl Engine {
@@ -44,7 +45,7 @@ impl Engine {
         let containers = self.containers();
         let record = containers.read(id)?;
         let setup = setup(self, &containers, &record, client)?;
-        let mut watch = Watch { engine: self, containers, record };
+        let mut watch = Watch { engine: self, containers, record, places: Vec::new() };
         Ok(runtime::monitor::run(setup, &mut watch))
     }
 
@@ -120,7 +121,10 @@ impl Surroundings for Watch<'_> {
         // What was changed meanwhile, as its name or its limits, counts from now on.
         self.record = self.containers.read(&self.record.id).map_err(failure)?;
         let run = OneRun::prepare(self.engine, &self.containers, &self.record);
-        Ok(Box::new(run.map_err(failure)?))
+        let run = run.map_err(failure)?;
+        self.places = run.endpoints().to_vec();
+        self.engine.tell_joined(&self.record, &self.places);
+        Ok(Box::new(run))
     }
 
     fn leave(
@@ -130,6 +134,7 @@ impl Surroundings for Watch<'_> {
         again: bool,
     ) -> Result<(), Failure> {
         drop(run);
+        self.engine.tell_left(&self.record, &std::mem::take(&mut self.places));
         if !again && self.record.host_config.auto_remove {
             self.engine.discard_container(&self.record, true).map_err(failure)?;
         }
@@ -137,46 +142,43 @@ impl Surroundings for Watch<'_> {
     }
 
     fn happened(&mut self, event: Event<'_>) {
-        let record = &self.record;
-        let mut attributes: BTreeMap<String, String> = record.config.labels.clone();
-        attributes.insert("image".to_owned(), record.config.image.clone());
-        attributes.insert("name".to_owned(), record.name.clone());
-        let mut add = |key: &str, value: String| attributes.insert(key.to_owned(), value);
-        let action = match event {
-            Event::Start => "start".to_owned(),
-            Event::Die(exit) => {
-                add("exitCode", exit.code.to_string());
-                "die".to_owned()
-            }
-            Event::OutOfMemory => "oom".to_owned(),
-            Event::Kill(signal) => {
-                add("signal", signal.to_string());
-                "kill".to_owned()
-            }
-            Event::Stop => "stop".to_owned(),
-            Event::Restart => "restart".to_owned(),
-            Event::Pause => "pause".to_owned(),
-            Event::Unpause => "unpause".to_owned(),
-            Event::Health(health) => format!("health_status: {}", health.name()),
-            Event::ExecStart(id) => {
-                add("execID", id.to_owned());
-                "exec_start".to_owned()
+        let tell = |action: &str, more: &[(&str, &str)]| {
+            self.engine.container_event(action, &self.record, more);
+        };
+        match event {
+            Event::Attach => tell("attach", &[]),
+            Event::Start => tell("start", &[]),
+            Event::Die(exit) => tell("die", &[("exitCode", &exit.code.to_string())]),
+            Event::OutOfMemory => tell("oom", &[]),
+            Event::Kill(signal) => tell("kill", &[("signal", &signal.to_string())]),
+            Event::Stop => tell("stop", &[]),
+            Event::Restart => tell("restart", &[]),
+            Event::Pause => tell("pause", &[]),
+            Event::Unpause => tell("unpause", &[]),
+            Event::Health(health) => tell(&format!("health_status: {}", health.name()), &[]),
+            Event::ExecStart(request) => {
+                let words = exec_words(&request.process);
+                let id = [("execID", request.id.as_str())];
+                // Docker makes a session before it starts it; here both are one.
+                tell(&format!("exec_create: {words}"), &id);
+                tell(&format!("exec_start: {words}"), &id);
             }
             Event::ExecDie(id, code) => {
-                add("execID", id.to_owned());
-                add("exitCode", code.to_string());
-                "exec_die".to_owned()
+                tell("exec_die", &[("execID", id), ("exitCode", &code.to_string())]);
             }
-        };
-        let pairs: Vec<(&str, &str)> =
-            attributes.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        self.engine.store.record_event("container", &action, &record.id.to_string(), &pairs);
+        }
     }
 
     fn told(&mut self, _words: &Value) -> Result<Value, Failure> {
         let text = "this monitor does not understand what it was told";
         Err(Failure::new(FailureKind::Unsupported, text))
     }
+}
+
+/// What a further process runs, as events word it.
+fn exec_words(process: &Value) -> String {
+    let words = process["Cmd"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// An error of the engine as it travels.

@@ -103,6 +103,11 @@ impl OneRun {
         Ok(run)
     }
 
+    /// Its places in networks.
+    pub(super) fn endpoints(&self) -> &[network::Endpoint] {
+        &self.places.endpoints
+    }
+
     /// Writes the container's own files, and answers for names where it stands in a network of the
     /// user's.
     fn serve_names(&mut self) -> Result<()> {

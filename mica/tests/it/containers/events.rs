@@ -1,0 +1,73 @@
+//! What `events` tells of containers that run, now and later.
+
+use super::support::{Root, eventually};
+
+/// The actions that are written down, one a line.
+fn actions(root: &Root, line: &str) -> String {
+    root.events(&format!("{line} --format '{{{{.Type}}}} {{{{.Action}}}}'"))
+}
+
+#[test]
+fn the_whole_life_of_a_container_is_kept() {
+    let Some(root) = Root::new() else { return };
+    let id = root.ok("create --rm --name box -l tier=front -v data:/data -i bb cat");
+    assert_eq!(root.run_with("start -a -i box", b"said\n").out, "said\n");
+    eventually("it is gone", || root.containers().is_empty());
+    eventually("that is written down", || {
+        actions(&root, "-f event=destroy") == "container destroy"
+    });
+    assert_eq!(
+        actions(&root, &format!("-f container={id}")).lines().collect::<Vec<_>>(),
+        [
+            "container create",
+            "container attach",
+            "network connect",
+            "volume mount",
+            "container start",
+            "container die",
+            "network disconnect",
+            "volume unmount",
+            "container destroy",
+        ]
+    );
+    assert_eq!(actions(&root, "-f volume=data"), "volume create\nvolume mount\nvolume unmount");
+    assert_eq!(actions(&root, "-f network=bridge -f event=connect"), "network connect");
+    assert_eq!(actions(&root, "-f container=box -f event=die"), "container die");
+    assert_eq!(actions(&root, "-f label=tier=front -f event=start"), "container start");
+    assert_eq!(actions(&root, "-f image=bb -f event=create"), "container create");
+    assert_eq!(actions(&root, "-f type=node -f plugin=x"), "");
+    let mounted = root.events("-f event=mount --format '{{json .Actor.Attributes}}'");
+    let mounted: serde_json::Value = serde_json::from_str(&mounted).unwrap();
+    assert_eq!(mounted["destination"], "/data");
+    assert_eq!((&mounted["container"], &mounted["read/write"]), (&id.into(), &"true".into()));
+}
+
+#[test]
+fn further_processes_are_told_with_their_words() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("box", "");
+    root.run("exec box sh -c 'exit 3'");
+    let told = || root.events("-f event=exec_create -f event=exec_start -f event=exec_die");
+    eventually("its end is written down", || told().contains("exec_die"));
+    let lines = actions(&root, "-f event=exec_create -f event=exec_start -f event=exec_die");
+    let expected = "container exec_create: sh -c exit 3\ncontainer exec_start: sh -c exit 3\ncontainer exec_die";
+    assert_eq!(lines, expected);
+    let code = root.events("-f event=exec_die --format '{{.Actor.Attributes.exitCode}}'");
+    assert_eq!(code, "3");
+}
+
+#[test]
+fn events_have_dockers_older_fields_and_gos_names() {
+    let Some(root) = Root::new() else { return };
+    let id = root.ok("create --name box bb true");
+    let said = root.events("-f event=create --format '{{.Status}} {{.ID}} {{.From}} {{.Scope}}'");
+    assert_eq!(said, format!("create {id} bb local"));
+    let line = root.events("-f event=create --format json");
+    assert!(line.starts_with(&format!("{{\"status\":\"create\",\"id\":\"{id}\"")), "{line}");
+    let same = root.events("-f event=create --format '{{json .}}'");
+    assert_eq!(same, line);
+    root.ok("volume create data");
+    let line = root.events("-f type=volume --format json");
+    assert!(line.starts_with("{\"Type\":\"volume\""), "{line}");
+    assert_eq!(root.events("-f type=volume --format '{{.Status}}|{{.TimeNano}}'").len(), 20);
+}
