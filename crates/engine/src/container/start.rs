@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use runtime::attach::{Answer, AttachRequest, Connection, Request, StopRequest, WaitFor};
-use runtime::failure::Failure;
+use runtime::failure::{Failure, FailureKind};
 use runtime::state::{self, Keeper, State};
 use spec::ContainerId;
 
@@ -118,7 +118,14 @@ impl Engine {
 
     /// Asks a running container's monitor one thing.
     pub fn ask_monitor(&self, id: &ContainerId, request: &Request) -> Result<Answer> {
-        self.monitor(id)?.call(request).map_err(monitor)
+        let mut connection = self.monitor(id)?;
+        connection.call(request).map_err(|failure| {
+            // One that was on its way out takes connections and answers nothing.
+            match connection.has_ended() && failure.kind == FailureKind::NotFound {
+                true => EngineError::NotRunning(id.to_string()),
+                false => monitor(failure),
+            }
+        })
     }
 
     /// Stops a container; one that does not run is no error.

@@ -85,6 +85,11 @@ impl Connection {
         }
     }
 
+    /// Whether the monitor has ended the conversation.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Adds bytes for the container's standard input; none end it.
     pub fn send_stdin(&mut self, bytes: &[u8]) -> io::Result<()> {
         wire::encode(&mut self.waiting, FrameKind::Stdin, 0, bytes);
