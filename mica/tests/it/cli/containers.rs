@@ -34,12 +34,12 @@ fn containers_are_listed() {
     let table = mica.ok("ps -a");
     let head = "CONTAINER ID   IMAGE     COMMAND                  CREATED ";
     assert!(table.starts_with(head), "{table}");
-    assert!(table.contains("\"sleep a rather long…\""), "{table}");
+    assert!(table.contains("\"sleep 'a rather lon…\""), "{table}");
     let row = "ps -a -f name=web --format '{{.Image}} {{.Status}} {{.State}} {{.Mounts}} {{.LocalVolumes}} {{.Networks}} {{.Label \"tier\"}} {{.Ports}}|{{.Names}}'";
     assert_eq!(mica.ok(row), "base Created created data 1 bridge front |web");
     let size = mica.ok("ps -a -f name=web --format '{{.Size}}'");
     assert!(size.starts_with("0B (virtual "), "{size}");
-    assert_eq!(mica.json("ps -l --format json")["Command"], json!("\"sleep a rather long…\""));
+    assert_eq!(mica.json("ps -l --format json")["Command"], json!("\"sleep 'a rather lon…\""));
 }
 
 #[test]
