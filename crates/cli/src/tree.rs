@@ -1,5 +1,6 @@
 //! The tree of commands: docker's, and what is beyond it.
 
+mod build;
 mod containers;
 mod create;
 mod networks;
@@ -74,6 +75,7 @@ pub(crate) static ROOT: Cmd = Command {
     about: "Container images in one program, without a daemon",
     flags: &[GLOBALS],
     sub: &[
+        &build::BUILD,
         &registry::PULL,
         &registry::PUSH,
         &IMAGES,
@@ -82,6 +84,8 @@ pub(crate) static ROOT: Cmd = Command {
         &registry::SEARCH,
         &VERSION,
         &INFO,
+        &build::BUILDER,
+        &build::BUILDX,
         &CONTAINER,
         &IMAGE,
         &MANIFEST,
@@ -182,6 +186,7 @@ static IMAGE: Cmd = Command {
     usage: "COMMAND",
     about: "Manage images",
     sub: &[
+        &build::IMAGE_BUILD,
         &DIFF,
         &EXPORT_LAYOUT,
         &FILES,

@@ -3,6 +3,7 @@
 //! Nothing here knows a terminal or a wire. A verb takes a request with named fields and returns
 //! what happened; long work reports to a [`Progress`].
 
+mod build_call;
 mod container;
 mod difference;
 mod error;
@@ -31,10 +32,13 @@ mod system;
 mod tag;
 mod volume;
 
+pub use ::build::call::{Call, Format};
+pub use ::build::scope::Inputs as BuildInputs;
 pub use ::network::{
     AddressPool, Driver as NetworkDriver, Endpoint, Network, NetworkError, NetworkFilter,
     NetworkRequest, PublishedPort, Subnet,
 };
+pub use build_call::{Answer, Definition};
 pub use container::{
     Alive, CommitContainer, ContainerFilter, ContainerLog, ContainerRecord, ContainerRow,
     ContainerSample, Containers, CopyEnd, CopyFiles, CreateContainer, Created, ExecProcess,

@@ -1,5 +1,7 @@
 //! The commands: arguments, one call, what is shown.
 
+pub(crate) mod build;
+mod build_call;
 pub(crate) mod check;
 pub(crate) mod commit;
 pub(crate) mod completion;

@@ -9,6 +9,9 @@ use crate::support::Mica;
 /// Commands that docker has too, with docker's flags that have no meaning here yet.
 const COMMANDS: &[(&str, &[&str])] = &[
     ("images", &[]),
+    ("build", &[]),
+    ("image build", &[]),
+    ("builder build", &[]),
     ("pull", &[]),
     ("image pull", &[]),
     ("push", &[]),
@@ -91,6 +94,7 @@ const CLUSTER: &[&str] = &[
 
 /// Commands that docker does not have.
 const OWN: &[&str] = &[
+    "buildx build",
     "image diff",
     "image export-layout",
     "image files",

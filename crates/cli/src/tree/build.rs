@@ -1,0 +1,133 @@
+//! `build`, under all its names, and what else `builder` and `buildx` hold.
+
+use super::Cmd;
+use crate::args::{Arity, Command, Complete, Flag, Kind};
+use crate::commands as run;
+
+/// What `build` takes: docker's flags, of buildx and of the builder before it.
+const BUILD_FLAGS: &[Flag] = &[
+    Flag::list("add-host", "Add a custom host-to-IP mapping (format: \"host:ip\")"),
+    Flag::new(
+        Kind::Strings,
+        "allow",
+        "Allow extra privileged entitlement (e.g., \"network.host\", \"security.insecure\")",
+    ),
+    Flag::list("annotation", "Add annotation to the image"),
+    Flag::list("attest", "Attestation parameters (format: \"type=sbom,generator=image\")"),
+    Flag::list("build-arg", "Set build-time variables"),
+    Flag::list("build-context", "Additional build contexts (e.g., name=path)"),
+    Flag::string("builder", "Override the configured builder instance"),
+    Flag::list(
+        "cache-from",
+        "External cache sources (e.g., \"user/app:cache\", \"type=local,src=path/to/dir\")",
+    )
+    .value("strings"),
+    Flag::list(
+        "cache-to",
+        "Cache export destinations (e.g., \"user/app:cache\", \"type=local,dest=path/to/dir\")",
+    ),
+    CALL,
+    Flag::string(
+        "cgroup-parent",
+        "Set the parent cgroup for the \"RUN\" instructions during build",
+    ),
+    CHECK,
+    Flag::bool("compress", "Compress the build context using gzip"),
+    Flag::int("cpu-period", "Limit the CPU CFS (Completely Fair Scheduler) period"),
+    Flag::int("cpu-quota", "Limit the CPU CFS (Completely Fair Scheduler) quota"),
+    Flag::int("cpu-shares", "CPU shares (relative weight)").short('c'),
+    Flag::string("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
+    Flag::string("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
+    Flag::bool("disable-content-trust", "Skip image verification").default_value("true"),
+    Flag::string("file", "Name of the Dockerfile (default: \"PATH/Dockerfile\")")
+        .short('f')
+        .complete(Complete::Files),
+    Flag::bool("fix", "With --check: put right in the Dockerfile what needs no thinking"),
+    Flag::bool("force-rm", "Always remove intermediate containers"),
+    Flag::string("iidfile", "Write the image ID to a file").complete(Complete::Files),
+    Flag::string("isolation", "Container isolation technology"),
+    Flag::list("label", "Set metadata for an image"),
+    Flag::bool("load", "Shorthand for \"--output=type=docker\""),
+    Flag::new(Kind::Size, "memory", "Memory limit").short('m'),
+    Flag::new(
+        Kind::SwapSize,
+        "memory-swap",
+        "Swap limit equal to memory plus swap: -1 to enable unlimited swap",
+    ),
+    Flag::string("metadata-file", "Write build result metadata to a file")
+        .complete(Complete::Files),
+    Flag::string("network", "Set the networking mode for the \"RUN\" instructions during build")
+        .default_value("default"),
+    Flag::bool("no-cache", "Do not use cache when building the image"),
+    Flag::list("no-cache-filter", "Do not cache specified stages"),
+    Flag::list("output", "Output destination (format: \"type=local,dest=path\")").short('o'),
+    Flag::list("platform", "Set target platform for build").value("string"),
+    Flag::list("policy", "Policy configuration (format: \"filename=path,strict\")"),
+    Flag::string(
+        "progress",
+        "Set type of progress output (\"auto\", \"quiet\", \"plain\", \"tty\", \"rawjson\")",
+    )
+    .default_value("auto")
+    .complete(Complete::Words(&["auto", "quiet", "plain", "tty", "rawjson"])),
+    Flag::string("provenance", "Shorthand for \"--attest=type=provenance\"").no_value("true"),
+    Flag::bool("pull", "Always attempt to pull all referenced images"),
+    Flag::bool("push", "Shorthand for \"--output=type=registry\""),
+    Flag::bool("quiet", "Suppress the build output and print image ID on success").short('q'),
+    Flag::list("resource", "Limits of RUN instructions (e.g., \"memory=512m\")"),
+    Flag::bool("rm", "Remove intermediate containers after a successful build")
+        .default_value("true"),
+    Flag::string("sbom", "Shorthand for \"--attest=type=sbom\"").no_value("true"),
+    Flag::list(
+        "secret",
+        "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")",
+    ),
+    Flag::new(Kind::Strings, "security-opt", "Security options"),
+    Flag::new(Kind::Size, "shm-size", "Shared memory size for build containers"),
+    Flag::bool("squash", "Squash newly built layers into a single new layer"),
+    Flag::list(
+        "ssh",
+        "SSH agent socket or keys to expose to the build (format: \"default|<id>[=<socket>|<key>[,<key>]]\")",
+    ),
+    Flag::list("tag", "Name and optionally a tag (format: \"name:tag\")").short('t'),
+    Flag::string("target", "Set the target build stage to build"),
+    Flag::list("ulimit", "Ulimit options").value("ulimit"),
+];
+
+const CALL: Flag =
+    Flag::string("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")")
+        .default_value("build")
+        .complete(Complete::Words(&["build", "check", "outline", "targets"]));
+const CHECK: Flag = Flag::bool("check", "Shorthand for \"--call=check\"");
+
+const DO_BUILD: Cmd = Command {
+    name: "build",
+    also: &["image build", "build", "builder build"],
+    usage: "[OPTIONS] PATH | URL | -",
+    about: "Start a build",
+    examples: "  mica build --check .\n  mica build --check --fix .\n  mica build --call=outline,format=json --target app .",
+    args: Arity::Exact(1),
+    flags: &[BUILD_FLAGS],
+    complete: &[Complete::Folders],
+    action: Some(run::build::run),
+    ..Command::BLANK
+};
+pub(super) static BUILD: Cmd = Command { common: true, ..DO_BUILD };
+pub(super) static IMAGE_BUILD: Cmd = DO_BUILD;
+static BUILDER_BUILD: Cmd = DO_BUILD;
+static BUILDX_BUILD: Cmd = Command { aliases: &["b"], ..DO_BUILD };
+
+pub(super) static BUILDER: Cmd = Command {
+    name: "builder",
+    usage: "COMMAND",
+    about: "Manage builds",
+    sub: &[&BUILDER_BUILD],
+    ..Command::BLANK
+};
+
+pub(super) static BUILDX: Cmd = Command {
+    name: "buildx",
+    usage: "COMMAND",
+    about: "Docker Buildx",
+    sub: &[&BUILDX_BUILD],
+    ..Command::BLANK
+};
