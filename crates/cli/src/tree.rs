@@ -222,6 +222,7 @@ static SYSTEM: Cmd = Command {
     usage: "COMMAND",
     about: "Manage Docker",
     sub: &[
+        &BOOT,
         &CHECK,
         &DF,
         &SYSTEM_EVENTS,
@@ -627,6 +628,14 @@ static MIGRATE: Cmd = Command {
             .complete(Complete::Words(DRIVERS)),
     ]],
     action: Some(run::migrate::run),
+    ..Command::BLANK
+};
+static BOOT: Cmd = Command {
+    name: "boot",
+    usage: "",
+    about: "Start the containers that a reboot ended, as their restart policies ask",
+    args: Arity::None,
+    action: Some(run::boot::run),
     ..Command::BLANK
 };
 static SYNC: Cmd = Command {

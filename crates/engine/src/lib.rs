@@ -40,7 +40,7 @@ pub use ::network::{
 };
 pub use build_call::{Answer, Definition};
 pub use container::{
-    Alive, CommitContainer, ContainerFilter, ContainerLog, ContainerRecord, ContainerRow,
+    Alive, Booted, CommitContainer, ContainerFilter, ContainerLog, ContainerRecord, ContainerRow,
     ContainerSample, Containers, CopyEnd, CopyFiles, CreateContainer, Created, ExecProcess,
     LinkCounts, ListContainers, ProcessTable, PruneContainers, RemoveContainer, Starting, Summary,
     SummaryConfig, SummaryHost, UpdateContainer, WATCH_COMMAND, change_letter,

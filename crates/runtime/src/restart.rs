@@ -96,15 +96,13 @@ impl fmt::Display for RestartPolicy {
 }
 
 impl RestartPolicy {
-    /// Whether a container that has run is started when the machine comes up: by the exit code of
-    /// its last run, which is [`LOST_CODE`](crate::state::LOST_CODE) if the machine's end was its
-    /// own, and by whether somebody had asked for that run's end.
-    pub fn at_boot(self, exit_code: i32, stopped: bool) -> bool {
+    /// Whether a container that has run is started when the machine comes up: by whether somebody
+    /// had asked for its end. That the machine went down is no failure of the container's.
+    pub fn at_boot(self, stopped: bool) -> bool {
         match self {
-            RestartPolicy::No => false,
+            RestartPolicy::No | RestartPolicy::OnFailure(_) => false,
             RestartPolicy::Always => true,
             RestartPolicy::UnlessStopped => !stopped,
-            RestartPolicy::OnFailure(_) => !stopped && exit_code != 0,
         }
     }
 }
@@ -222,9 +220,8 @@ mod tests {
 
     #[test]
     fn a_boot_starts_what_its_policy_asks_for() {
-        assert!(Always.at_boot(0, true) && Always.at_boot(255, false));
-        assert!(UnlessStopped.at_boot(0, false) && !UnlessStopped.at_boot(255, true));
-        assert!(OnFailure(None).at_boot(255, false) && !OnFailure(None).at_boot(0, false));
-        assert!(!No.at_boot(255, false));
+        assert!(Always.at_boot(true) && Always.at_boot(false));
+        assert!(UnlessStopped.at_boot(false) && !UnlessStopped.at_boot(true));
+        assert!(!OnFailure(None).at_boot(false) && !No.at_boot(false));
     }
 }

@@ -1,6 +1,7 @@
 //! Containers: what they are asked to be, what is kept of them, what is done with them.
 
 mod alive;
+mod boot;
 mod bundle;
 mod commit;
 mod copy;
@@ -27,6 +28,7 @@ mod update;
 mod watch;
 
 pub use alive::Alive;
+pub use boot::Booted;
 pub use commit::CommitContainer;
 pub use copy::{CopyEnd, CopyFiles};
 pub use create::{CreateContainer, Created};

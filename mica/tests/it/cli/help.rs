@@ -102,6 +102,7 @@ const OWN: &[&str] = &[
     "image tree",
     "image unmount",
     "image why",
+    "system boot",
     "system check",
     "system migrate",
     "system sync",

@@ -1,5 +1,6 @@
 //! Containers, as somebody who types `docker` meets them.
 
+mod boot;
 mod events;
 mod faults;
 mod life;
