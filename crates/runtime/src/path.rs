@@ -27,11 +27,21 @@ const MOST_LINKS: usize = 40;
 /// Opens what is at a path, and makes it and the folders above it where they are missing. A link
 /// that leads to nothing has its target made, inside.
 pub(crate) fn ensure(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> io::Result<OwnedFd> {
+    ensure_as(root, path, || Ok(missing))
+}
+
+/// The same, for those who have to look first at what is to be made.
+pub(crate) fn ensure_as(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    missing: impl FnOnce() -> io::Result<Missing>,
+) -> io::Result<OwnedFd> {
     // Nearly always it is there.
     match sys::fs::path_in_root(root, path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         other => return other,
     }
+    let missing = missing()?;
     let mut rest: Vec<PathBuf> = normal(path).rev().collect();
     let mut here = PathBuf::from("/");
     let mut links = 0;
@@ -73,7 +83,8 @@ fn normal(path: &Path) -> impl DoubleEndedIterator<Item = PathBuf> {
     })
 }
 
-fn make(
+/// Makes one name in a folder: as `missing` says if it is the last of its path.
+pub(crate) fn make(
     folder: BorrowedFd<'_>,
     name: &OsStr,
     last: bool,

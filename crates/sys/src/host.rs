@@ -1,17 +1,24 @@
 //! What the host says of itself.
 
-use std::fs;
 use std::io;
+use std::path::Path;
+use std::sync::OnceLock;
 
 /// Changes with every boot of the kernel.
 pub fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    // No process lives through a boot.
+    static KNOWN: OnceLock<String> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known.clone());
+    }
+    let text = crate::read::text(Path::new("/proc/sys/kernel/random/boot_id"))?;
+    Ok(KNOWN.get_or_init(|| text.trim().to_owned()).clone())
 }
 
 /// A name that nobody has had before: 128 random bits in hexadecimal.
 pub fn random_id() -> io::Result<String> {
-    let text = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
-    Ok(text.trim().replace('-', ""))
+    let bytes = random_bytes::<16>()?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Bytes that nobody can guess.
@@ -47,7 +54,7 @@ pub fn memory_bytes() -> u64 {
 
 /// Whether this process acts as root.
 pub fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+    user_id() == 0
 }
 
 /// The user that this process acts as.

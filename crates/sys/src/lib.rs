@@ -4,6 +4,7 @@
 //! for once, in [`support`].
 
 pub mod btrfs;
+pub mod classic;
 pub mod clone;
 pub mod event;
 pub mod fs;
@@ -14,6 +15,7 @@ pub mod mount;
 pub mod netlink;
 pub mod netns;
 pub mod process;
+pub mod read;
 pub mod seccomp;
 pub mod socket;
 pub mod support;

@@ -1,6 +1,6 @@
 //! Mounts made by descriptors: built while nobody sees them, then put in place.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -116,26 +116,52 @@ pub fn change(
     recursive: bool,
     users: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
-    let mut attributes = libc::mount_attr {
-        attr_set: change.set,
-        attr_clr: change.clear,
-        propagation: change.propagation,
-        userns_fd: 0,
-    };
+    let mut attributes = attributes(change);
     if let Some(users) = users {
         attributes.attr_set |= libc::MOUNT_ATTR_IDMAP;
         attributes.userns_fd = u64::try_from(users.as_raw_fd()).map_err(io::Error::other)?;
     }
-    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
-    // SAFETY: the path is an empty, terminated string, `attributes` outlives the call and its size
-    // is passed with it; the kernel only reads both.
+    set_attributes(mount.as_fd(), c"", libc::AT_EMPTY_PATH, &attributes, recursive)
+}
+
+/// Changes the topmost mount at a name in a folder. A last link is not followed.
+pub fn change_at(
+    folder: impl AsFd,
+    name: &str,
+    change: Change,
+    recursive: bool,
+) -> io::Result<()> {
+    let name = CString::new(name)?;
+    let flags = libc::AT_SYMLINK_NOFOLLOW;
+    set_attributes(folder.as_fd(), &name, flags, &attributes(change), recursive)
+}
+
+fn attributes(change: Change) -> libc::mount_attr {
+    libc::mount_attr {
+        attr_set: change.set,
+        attr_clr: change.clear,
+        propagation: change.propagation,
+        userns_fd: 0,
+    }
+}
+
+fn set_attributes(
+    folder: BorrowedFd<'_>,
+    name: &CStr,
+    flags: libc::c_int,
+    attributes: &libc::mount_attr,
+    recursive: bool,
+) -> io::Result<()> {
+    let flags = flags | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is a terminated string, `attributes` outlives the call and its size is
+    // passed with it; the kernel only reads both.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            mount.as_fd().as_raw_fd(),
-            c"".as_ptr(),
+            folder.as_raw_fd(),
+            name.as_ptr(),
             flags,
-            &attributes,
+            attributes,
             size_of::<libc::mount_attr>(),
         )
     };
@@ -185,6 +211,11 @@ pub fn clone_of(file: impl AsFd, recursive: bool) -> io::Result<OwnedFd> {
 pub fn attach_at(mount: impl AsFd, target: impl AsFd) -> io::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     Ok(move_mount(mount, "", target, "", flags)?)
+}
+
+/// Puts a detached mount on a name in an open folder.
+pub fn attach_in(mount: impl AsFd, folder: impl AsFd, name: &str) -> io::Result<()> {
+    Ok(move_mount(mount, "", folder, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
 
 /// Puts a detached mount in place.

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
 
 /// Becomes another program. Comes back only with an error.
 pub fn execute(program: &CStr, arguments: &[CString], environment: &[CString]) -> io::Error {
@@ -160,13 +161,22 @@ pub fn set_scheduling(scheduling: Scheduling) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Makes every standard signal do what it does to a new program, and blocks none. Nobody leaves
-/// real-time signals ignored.
-pub fn reset_signals() -> io::Result<()> {
-    for signal in 1..32 {
-        if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
-            continue;
-        }
+/// The signals that this process ignores and would leave ignored to the next program, as bits from
+/// the first signal on.
+pub fn ignored_signals() -> io::Result<u64> {
+    let status = crate::read::text(Path::new("/proc/self/status"))?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Makes these signals do what they do to a new program, and blocks none. Handlers of ours end by
+/// themselves when another program is started; what is ignored stays ignored.
+pub fn reset_signals(ignored: u64) -> io::Result<()> {
+    // Two cannot be ignored, and two belong to the C library.
+    let others = [libc::SIGKILL, libc::SIGSTOP, 32, 33];
+    let signals = (1..=64).filter(|signal| !others.contains(signal));
+    for signal in signals.filter(|signal| ignored & 1 << (signal - 1) != 0) {
         // SAFETY: the default action needs no handler of ours.
         if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
             return Err(io::Error::last_os_error());

@@ -1,8 +1,8 @@
 //! Processes watched through descriptors, which stay right when a number is used again.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
@@ -54,7 +54,7 @@ pub fn reap(process: impl AsFd) -> io::Result<Option<Ended>> {
 /// When a process began, in ticks since the boot: with its number, a name that is never given
 /// again. `None` if there is no such process, or only what is left until somebody reaps it.
 pub fn started(pid: i32) -> io::Result<Option<u64>> {
-    let text = match fs::read_to_string(format!("/proc/{pid}/stat")) {
+    let text = match crate::read::text(Path::new(&format!("/proc/{pid}/stat"))) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),

@@ -36,7 +36,8 @@ impl Places {
                 let path = PathBuf::from(format!("/proc/{}/ns/net", of(&name)?));
                 Ok(Places { shared: Some(path), ..none })
             }
-            NetworkMode::None => Ok(Places { namespace: Some(NetNs::create()?), ..none }),
+            // It is born into a namespace of its own, which has nothing but the loopback device.
+            NetworkMode::None => Ok(none),
             NetworkMode::Named(first) => {
                 let Some(networks) = networks else { return Ok(none) };
                 let mut places = Places { namespace: Some(NetNs::create()?), ..none };

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use spec::bundle::Device;
 
 use super::Result;
+use super::fresh::Fresh;
 use super::root::Host;
 use crate::error::{During, Explain, refused};
 use crate::path::{self, Missing};
@@ -33,7 +34,12 @@ const LINKS: &[(&str, &str)] = &[
 ];
 
 /// Makes the devices, unless the container shares `/dev` with the host.
-pub(super) fn make(plan: &Plan, root: BorrowedFd<'_>, host: &Host) -> Result<()> {
+pub(super) fn make(
+    plan: &Plan,
+    root: BorrowedFd<'_>,
+    host: &Host,
+    fresh: &Fresh,
+) -> Result<()> {
     let dev = Path::new("/dev");
     let shared = |mount: &crate::plan::MountPlan| {
         mount.target == dev && matches!(mount.what, What::Bind { .. })
@@ -41,26 +47,43 @@ pub(super) fn make(plan: &Plan, root: BorrowedFd<'_>, host: &Host) -> Result<()>
     if plan.mounts.iter().any(shared) {
         return Ok(());
     }
-    for (place, major, minor) in ALWAYS {
-        if !plan.devices.iter().any(|device| device.path == *place) {
+    // Whoever may use a device is said by its own mode.
+    let umask = rustix::process::umask(Mode::empty());
+    let made = all(plan, root, host, fresh);
+    rustix::process::umask(umask);
+    made
+}
+
+fn all(plan: &Plan, root: BorrowedFd<'_>, host: &Host, fresh: &Fresh) -> Result<()> {
+    let place = Place { root, host, fresh };
+    for (path, major, minor) in ALWAYS {
+        if !plan.devices.iter().any(|device| device.path == *path) {
             let device = Device {
-                path: (*place).to_owned(),
+                path: (*path).to_owned(),
                 kind: "c".to_owned(),
                 major: *major,
                 minor: *minor,
                 file_mode: Some(0o666),
                 ..Device::default()
             };
-            one(&device, root, host).during(format_args!("make the device {place}"))?;
+            one(&device, &place).during(format_args!("make the device {path}"))?;
         }
     }
     for device in &plan.devices {
-        one(device, root, host).during(format_args!("make the device {}", device.path))?;
+        one(device, &place).during(format_args!("make the device {}", device.path))?;
     }
-    let folder = path::ensure(root, dev, Missing::Folder);
-    let folder = folder.call("openat2", "/dev").during("make links in /dev")?;
+    match fresh.at(Path::new("/dev")) {
+        Some(folder) => link(folder),
+        None => {
+            let folder = path::ensure(root, Path::new("/dev"), Missing::Folder);
+            link(folder.call("openat2", "/dev").during("make links in /dev")?.as_fd())
+        }
+    }
+}
+
+fn link(folder: BorrowedFd<'_>) -> Result<()> {
     for (target, name) in LINKS {
-        match rustix::fs::symlinkat(*target, &folder, *name) {
+        match rustix::fs::symlinkat(*target, folder, *name) {
             Ok(()) | Err(Errno::EXIST) => {}
             // An image's own /dev on a root that cannot be written to has what it has.
             Err(Errno::ROFS) => break,
@@ -72,9 +95,28 @@ pub(super) fn make(plan: &Plan, root: BorrowedFd<'_>, host: &Host) -> Result<()>
     Ok(())
 }
 
-fn one(device: &Device, root: BorrowedFd<'_>, host: &Host) -> Result<()> {
-    let place = Path::new(&device.path);
-    let (folder, name) = path::parent(root, place).call("openat2", &device.path)?;
+/// Where devices are made.
+struct Place<'a> {
+    root: BorrowedFd<'a>,
+    host: &'a Host,
+    fresh: &'a Fresh,
+}
+
+fn one(device: &Device, place: &Place<'_>) -> Result<()> {
+    let path = Path::new(&device.path);
+    if let Some((folder, name)) = place.fresh.find(path) {
+        return make_in(folder, Path::new(name), device, place);
+    }
+    let (folder, name) = path::parent(place.root, path).call("openat2", &device.path)?;
+    make_in(folder.as_fd(), &name, device, place)
+}
+
+fn make_in(
+    folder: BorrowedFd<'_>,
+    name: &Path,
+    device: &Device,
+    place: &Place<'_>,
+) -> Result<()> {
     let kind = match device.kind.as_str() {
         "b" => FileType::BlockDevice,
         "p" => FileType::Fifo,
@@ -83,21 +125,18 @@ fn one(device: &Device, root: BorrowedFd<'_>, host: &Host) -> Result<()> {
     let mode = Mode::from_raw_mode(device.file_mode.unwrap_or(0o666) & 0o7777);
     let number = |number: i64| u32::try_from(number).unwrap_or(0);
     let id = rustix::fs::makedev(number(device.major), number(device.minor));
-    let umask = rustix::process::umask(Mode::empty());
-    let made = rustix::fs::mknodat(&folder, &name, kind, mode, id);
-    rustix::process::umask(umask);
-    match made {
+    match rustix::fs::mknodat(folder, name, kind, mode, id) {
         Ok(()) => {}
-        Err(Errno::EXIST) => return same(&folder, &name, device, id),
+        Err(Errno::EXIST) => return same(folder, name, device, id),
         // Users of a namespace of their own make no devices: they get the host's.
-        Err(Errno::PERM) => return borrow(device, root, host),
+        Err(Errno::PERM) => return borrow(device, place.root, place.host),
         Err(error) => return Err(error).call("mknodat", &device.path),
     }
     if let (None | Some(0), None | Some(0)) = (device.uid, device.gid) {
         return Ok(());
     }
     let (uid, gid) = (device.uid.map(Uid::from_raw), device.gid.map(Gid::from_raw));
-    rustix::fs::chownat(&folder, &name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+    rustix::fs::chownat(folder, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
         .call("fchownat", &device.path)
 }
 

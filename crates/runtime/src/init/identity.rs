@@ -20,8 +20,8 @@ fn set_ids(user: u32, group: u32) -> Result<()> {
     rustix::thread::set_thread_res_uid(uid, uid, uid).call("setresuid", user)
 }
 
-/// Becomes the program's user with its capabilities, but for the one that putting a filter in place
-/// needs: it stays in reserve until [`finish`].
+/// Becomes the program's user with its capabilities, and one besides, which putting a filter in
+/// place needs: it stays until [`finish`].
 pub(crate) fn assume(process: &ProcessPlan) -> Result<()> {
     let wanted = process.capabilities.unwrap_or_default();
     for (number, name) in capability::NAMES.iter().enumerate() {
@@ -36,7 +36,11 @@ pub(crate) fn assume(process: &ProcessPlan) -> Result<()> {
             other => other.call("prctl", format_args!("PR_CAPBSET_DROP, {name}"))?,
         }
     }
-    rustix::thread::set_keep_capabilities(true).call("prctl", "PR_SET_KEEPCAPS, 1")?;
+    // Root does not lose them by becoming root.
+    let keeps = process.user != 0;
+    if keeps {
+        rustix::thread::set_keep_capabilities(true).call("prctl", "PR_SET_KEEPCAPS, 1")?;
+    }
     let groups: Vec<_> = process.groups.iter().map(|group| Gid::from_raw(*group)).collect();
     match rustix::thread::set_thread_groups(&groups) {
         // In a namespace whose users an ordinary user has mapped there is nothing to drop.
@@ -44,9 +48,12 @@ pub(crate) fn assume(process: &ProcessPlan) -> Result<()> {
         other => other.call("setgroups", format_args!("{:?}", process.groups))?,
     }
     set_ids(process.user, process.group)?;
-    rustix::thread::set_keep_capabilities(false).call("prctl", "PR_SET_KEEPCAPS, 0")?;
-    let reserve = reserve();
-    set(wanted.effective, wanted.permitted | reserve, wanted.inheritable)
+    if keeps {
+        rustix::thread::set_keep_capabilities(false).call("prctl", "PR_SET_KEEPCAPS, 0")?;
+    }
+    // Without new privileges a filter needs no power.
+    let reserve = if process.no_new_privileges { 0 } else { reserve() };
+    set(wanted.effective | reserve, wanted.permitted | reserve, wanted.inheritable)
 }
 
 fn in_bounding_set(bit: CapabilitySet) -> bool {
@@ -57,13 +64,6 @@ fn in_bounding_set(bit: CapabilitySet) -> bool {
 fn reserve() -> u64 {
     let held = rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits());
     held & capability::bit("SYS_ADMIN").unwrap_or(0)
-}
-
-/// Puts the reserve in force, for the call that needs it.
-pub(crate) fn draw_reserve(process: &ProcessPlan) -> Result<()> {
-    let wanted = process.capabilities.unwrap_or_default();
-    let reserve = reserve();
-    set(wanted.effective | reserve, wanted.permitted | reserve, wanted.inheritable)
 }
 
 /// Leaves the program's capabilities and nothing else.

@@ -6,6 +6,8 @@
 
 mod copy;
 mod devices;
+mod fresh;
+mod hide;
 mod identity;
 mod mounts;
 pub(crate) mod process;
@@ -86,6 +88,7 @@ fn first_stage(prepared: &mut Prepared) -> Result<()> {
     if prepared.plan.makes(NamespaceKind::Cgroup) {
         unshare(UnshareFlags::NEWCGROUP).during("enter namespaces")?;
     }
+    loopback(&prepared.plan).during("switch on the loopback device")?;
     connect_streams(&prepared.stdio).during("connect standard streams")?;
     rustix::process::setsid().call("setsid", "").during("open a session")?;
     // A kernel without keyrings, and a filter of somebody's above us, leave the parent's: those
@@ -97,8 +100,8 @@ fn first_stage(prepared: &mut Prepared) -> Result<()> {
     }
     name_host(&prepared.plan).during("set the host's name")?;
     let terminal = root::build(prepared)?;
-    process::prepare(&prepared.plan.process, &terminal)?;
-    Ok(())
+    close_rest(prepared).during("close descriptors")?;
+    process::prepare(&prepared.plan.process, &terminal)
 }
 
 /// From there to the program.
@@ -145,6 +148,12 @@ fn start(prepared: &Prepared, program: &std::ffi::CStr) -> Result<Infallible> {
     process::become_program(&prepared.plan.process, program, prepared)
 }
 
+/// Keeps a descriptor open that is not needed any more: what was opened while the root was built is
+/// closed by one call when it is done.
+pub(super) fn leave_open(file: OwnedFd) {
+    std::mem::forget(file);
+}
+
 /// Hands so many descriptors after the third to the program, and no others.
 pub(crate) fn keep_descriptors(preserve: u32) -> Result<()> {
     let kept = RawFd::try_from(preserve).unwrap_or(0);
@@ -164,20 +173,35 @@ pub(crate) fn host() -> Result<Host> {
 /// Closes what the parent had open and the container does not need, so that nothing of the host can
 /// be reached through it, not even while the program waits for its start.
 fn close_others(prepared: &Prepared) -> Result<()> {
-    let kept = RawFd::try_from(prepared.preserve).unwrap_or(0);
-    let mut needed: Vec<RawFd> = (0..3 + kept).collect();
+    let mut needed: Vec<RawFd> = lasting(prepared);
     let mut need = |file: BorrowedFd<'_>| needed.push(file.as_raw_fd());
-    need(prepared.channel.0.as_fd());
-    let files = [&prepared.gate, &prepared.root].into_iter().flatten();
-    files.chain(prepared.binds.iter().flatten()).for_each(|file| need(file.as_fd()));
+    prepared.root.iter().chain(prepared.binds.iter().flatten()).for_each(|file| need(file.as_fd()));
     prepared.joins.iter().for_each(|(_, file)| need(file.as_fd()));
     prepared.entry.tasks.iter().for_each(|file| need(file.as_fd()));
     if let Stdio::Pipes { stdin, stdout, stderr } = &prepared.stdio {
         stdin.iter().chain([stdout, stderr]).for_each(|file| need(file.as_fd()));
     }
-    if let Some(file) = prepared.filter.as_ref().and_then(|filter| filter.listener.as_ref()) {
-        need(file.as_fd());
-    }
+    close_all_but(needed)
+}
+
+/// Closes what was needed to build the root and to get there.
+fn close_rest(prepared: &mut Prepared) -> Result<()> {
+    // Their numbers are free from here on: nobody may close them again.
+    std::mem::forget(std::mem::take(&mut prepared.joins));
+    std::mem::forget(std::mem::take(&mut prepared.entry));
+    std::mem::forget(std::mem::replace(&mut prepared.stdio, Stdio::Inherit));
+    close_all_but(lasting(prepared))
+}
+
+/// The descriptors that are needed until the program runs.
+fn lasting(prepared: &Prepared) -> Vec<RawFd> {
+    let kept = RawFd::try_from(prepared.preserve).unwrap_or(0);
+    let listener = prepared.filter.as_ref().and_then(|filter| filter.listener.as_ref());
+    let files = prepared.gate.iter().chain(listener).chain([&prepared.channel.0]);
+    (0..3 + kept).chain(files.map(AsRawFd::as_raw_fd)).collect()
+}
+
+fn close_all_but(mut needed: Vec<RawFd>) -> Result<()> {
     needed.sort_unstable();
     let mut next = 0;
     for number in needed {
@@ -213,6 +237,14 @@ fn enter_namespaces(prepared: &Prepared) -> Result<()> {
         moved.call("setns", format_args!("{kind:?}"))?;
     }
     Ok(())
+}
+
+/// A namespace of networks that is new has one device, which is off.
+fn loopback(plan: &Plan) -> Result<()> {
+    match plan.makes(NamespaceKind::Network) {
+        true => sys::netns::loopback_up().call("ioctl", "SIOCSIFFLAGS, lo"),
+        false => Ok(()),
+    }
 }
 
 fn unshare(flags: UnshareFlags) -> Result<()> {
@@ -255,7 +287,11 @@ pub(crate) fn connect_streams(stdio: &Stdio) -> Result<()> {
         Stdio::Pipes { stdin, stdout, stderr } => {
             match stdin {
                 Some(stdin) => dup2_stdin(stdin).call("dup2", "0")?,
-                None => dup2_stdin(null(rustix::fs::OFlags::RDONLY)?).call("dup2", "0")?,
+                None => {
+                    let null = null(rustix::fs::OFlags::RDONLY)?;
+                    dup2_stdin(&null).call("dup2", "0")?;
+                    leave_open(null);
+                }
             }
             dup2_stdout(stdout).and(dup2_stderr(stderr)).call("dup2", "1, 2")?;
         }

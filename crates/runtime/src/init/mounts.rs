@@ -1,26 +1,34 @@
-//! Mounts, each made where nobody sees it and then put where the kernel finds its target.
+//! Mounts, each put where the kernel finds its target with the container's root as its top.
+//!
+//! What needs more than one word said of it is made where nobody sees it and then put in place; the
+//! rest takes the classic call, which does it all at once.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use sys::mount::Change;
 
-use super::{Prepared, Result, copy};
+use super::fresh::Fresh;
+use super::{Prepared, Result, copy, leave_open};
 use crate::cgroup::View;
 use crate::error::{During, Explain, Failure};
 use crate::path::{self, Missing};
 use crate::plan::{MountPlan, Plan, What};
 
-/// Makes all mounts in order.
-pub(super) fn all(prepared: &mut Prepared, root: BorrowedFd<'_>) -> Result<()> {
+/// Makes all mounts in order, and gives those that others are looked for in.
+pub(super) fn all(
+    prepared: &mut Prepared,
+    root: BorrowedFd<'_>,
+    mut fresh: Fresh,
+) -> Result<Fresh> {
     let mut binds = std::mem::take(&mut prepared.binds).into_iter();
     for mount in &prepared.plan.mounts {
         let ready = binds.next().flatten();
-        one(mount, ready, prepared, root)
+        one(mount, ready, prepared, root, &mut fresh)
             .during(format_args!("mount {}", mount.target.display()))?;
     }
-    Ok(())
+    Ok(fresh)
 }
 
 fn one(
@@ -28,21 +36,98 @@ fn one(
     ready: Option<OwnedFd>,
     prepared: &Prepared,
     root: BorrowedFd<'_>,
+    fresh: &mut Fresh,
 ) -> Result<()> {
+    fresh.cover(&mount.target);
+    if fresh.has_paths && ready.is_none() && at_once(mount, &prepared.plan, root, fresh)? {
+        return Ok(());
+    }
     let made = match (&mount.what, ready) {
         (_, Some(ready)) => ready,
         (What::Bind { source, recursive }, None) => bind(mount, source, *recursive)?,
         (What::New { kind, source, options }, None) => create(mount, kind, source, options, root)?,
-        (What::Cgroups, None) => return groups(mount, prepared, root),
+        (What::Cgroups, None) => return groups(mount, prepared, root, fresh.has_paths),
     };
-    let stat = rustix::fs::fstat(&made).call("fstat", "the mount")?;
-    let missing = match stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
+    let missing = || Ok(kind_of(&rustix::fs::fstat(&made)?));
+    let target = path::ensure_as(root, &mount.target, missing);
+    let target = target.call("openat2", mount.target.display())?;
+    sys::mount::attach_at(&made, &target).call("move_mount", mount.target.display())?;
+    leave_open(target);
+    match &mount.what {
+        What::New { kind, .. } if Fresh::wants(kind, &mount.target) => {
+            fresh.add(&mount.target, made);
+        }
+        _ => leave_open(made),
+    }
+    Ok(())
+}
+
+fn kind_of(stat: &rustix::fs::Stat) -> Missing {
+    match stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
         true => Missing::Folder,
         false => Missing::File,
-    };
-    let target = path::ensure(root, &mount.target, missing);
-    let target = target.call("openat2", mount.target.display())?;
-    sys::mount::attach_at(&made, target).call("move_mount", mount.target.display())
+    }
+}
+
+/// Makes a mount of which nothing is said that one classic call could not say. Where that call is
+/// refused, the longer way does it or finds better words for what is wrong.
+fn at_once(
+    mount: &MountPlan,
+    plan: &Plan,
+    root: BorrowedFd<'_>,
+    fresh: &Fresh,
+) -> Result<bool> {
+    let said = mount.copy_up || mount.id_map.is_some() || mount.change.clear != 0;
+    match &mount.what {
+        What::New { kind, source, options } => {
+            let all = mount.change.propagation == 0 && mount.recursive == Change::default();
+            if said || !all || Fresh::wants(kind, &mount.target) {
+                return Ok(false);
+            }
+            let target = target(mount, root, fresh, || Ok(Missing::Folder))?;
+            let options: Vec<_> =
+                options.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
+            let made = sys::classic::create(kind, source, &options, mount.change.set, &target);
+            Ok(made.is_ok())
+        }
+        What::Bind { source, recursive } => {
+            // All that the host has is private in this namespace, or is told otherwise.
+            let private = Change { propagation: libc::MS_PRIVATE, ..Change::default() };
+            let usual = |change| change == private || change == Change::default();
+            let all = plan.is_private() && usual(mount.change) && usual(mount.recursive);
+            if said || !all {
+                return Ok(false);
+            }
+            let missing = || Ok(kind_of(&rustix::fs::stat(source)?));
+            let target = target(mount, root, fresh, missing)?;
+            Ok(sys::classic::bind(source, &target, *recursive).is_ok())
+        }
+        What::Cgroups => Ok(false),
+    }
+}
+
+/// The path of a mount's target for a classic call; what is missing is made.
+fn target(
+    mount: &MountPlan,
+    root: BorrowedFd<'_>,
+    fresh: &Fresh,
+    missing: impl FnOnce() -> std::io::Result<Missing>,
+) -> Result<PathBuf> {
+    let shown = mount.target.display();
+    if let Some((folder, name)) = fresh.find(&mount.target)
+        && Some(folder.as_raw_fd()) == fresh.at(Path::new("/dev")).map(|dev| dev.as_raw_fd())
+    {
+        let missing = missing().call("stat", "the source")?;
+        match path::make(folder, name.as_ref(), true, missing) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error).call("mkdirat", &shown),
+        }
+        return Ok(sys::classic::path(folder).join(name));
+    }
+    let target = path::ensure_as(root, &mount.target, missing).call("openat2", shown)?;
+    let path = sys::classic::path(&target);
+    leave_open(target);
+    Ok(path)
 }
 
 /// A mount of something that the host has, with everything set that is asked for.
@@ -116,7 +201,12 @@ pub(super) fn finish(plan: &Plan, root: BorrowedFd<'_>) -> Result<()> {
 
 /// The control groups as the container sees them: one tree of version 2, or a folder with a tree
 /// for each controller of version 1.
-fn groups(mount: &MountPlan, prepared: &Prepared, root: BorrowedFd<'_>) -> Result<()> {
+fn groups(
+    mount: &MountPlan,
+    prepared: &Prepared,
+    root: BorrowedFd<'_>,
+    has_paths: bool,
+) -> Result<()> {
     let target = path::ensure(root, &mount.target, Missing::Folder);
     let target = target.call("openat2", mount.target.display())?;
     let views = &prepared.entry.views;
@@ -127,28 +217,33 @@ fn groups(mount: &MountPlan, prepared: &Prepared, root: BorrowedFd<'_>) -> Resul
             .call("move_mount", "cgroup2");
     }
     let options = [("mode", Some("755"))];
-    let flags = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
-    let base = sys::mount::create("tmpfs", Some("cgroup"), &options, flags);
+    let base = sys::mount::create("tmpfs", Some("cgroup"), &options, 0);
     let base = base.call("fsmount", "tmpfs")?;
     sys::mount::attach_at(&base, &target).call("move_mount", mount.target.display())?;
     for view in views {
-        let made = group(mount, view, prepared)?;
         rustix::fs::mkdirat(&base, &view.name, Mode::from_raw_mode(0o755))
             .call("mkdirat", &view.name)?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let place = rustix::fs::openat(&base, &view.name, flags, Mode::empty());
-        let place = place.call("openat", &view.name)?;
-        sys::mount::attach_at(made, place).call("move_mount", &view.name)?;
+        match has_paths && !prepared.plan.makes(spec::bundle::NamespaceKind::Cgroup) {
+            true => {
+                let place = sys::classic::path(&base).join(&view.name);
+                sys::classic::bind(&view.folder, &place, false).call("mount", &view.name)?;
+            }
+            false => {
+                let made = group(mount, view, prepared)?;
+                sys::mount::attach_in(made, &base, &view.name).call("move_mount", &view.name)?;
+            }
+        }
         for link in &view.links {
             rustix::fs::symlinkat(&view.name, &base, link).call("symlinkat", link)?;
         }
     }
-    let change = Change {
-        set: mount.change.set & libc::MOUNT_ATTR_RDONLY,
-        propagation: mount.change.propagation,
-        ..Change::default()
-    };
-    sys::mount::change(&base, change, false, None).call("mount_setattr", "cgroups")
+    // Once, for the folder and for all that is mounted in it.
+    let flags = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+    let change = Change { set: mount.change.set | flags, ..mount.change };
+    sys::mount::change(&base, change, true, None).call("mount_setattr", "cgroups")?;
+    leave_open(base);
+    leave_open(target);
+    Ok(())
 }
 
 /// One tree: new within a namespace of groups, else the container's own group out of the host's.

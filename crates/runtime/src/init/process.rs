@@ -48,9 +48,13 @@ pub(super) fn prepare(process: &ProcessPlan, terminal: &Terminal) -> Result<()> 
     if let Terminal::Own = terminal {
         own_streams(process);
     }
-    enter_folder(process)?;
+    // The root is where we stand already, and there is no way to stand outside of it.
+    let moves = process.folder != "/";
+    if moves {
+        enter_folder(process)?;
+    }
     identity::assume(process).during("become the program's user")?;
-    check_folder(process)
+    if moves { check_folder(process) } else { Ok(()) }
 }
 
 /// The same for a process that joins a container.
@@ -185,15 +189,13 @@ pub(crate) fn lock_down(
         let set = sys::task::set_personality(domain).call("personality", domain);
         set.during("set the execution domain")?;
     }
-    sys::task::reset_signals().call("sigaction", "").during("reset signals")?;
+    sys::task::reset_signals(process.ignored_signals)
+        .call("sigaction", "").during("reset signals")?;
     if process.no_new_privileges {
         let set = rustix::thread::set_no_new_privs(true);
         set.call("prctl", "PR_SET_NO_NEW_PRIVS").during("forbid new privileges")?;
     }
     if let Some(filter) = filter {
-        if !process.no_new_privileges {
-            identity::draw_reserve(process).during("filter system calls")?;
-        }
         filter.load(state).during("filter system calls")?;
     }
     identity::finish(process).during("give up capabilities")

@@ -8,8 +8,9 @@ use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use spec::bundle::NamespaceKind;
 use sys::mount::Change;
 
+use super::fresh::Fresh;
 use super::terminal::Terminal;
-use super::{Prepared, Result, devices, mounts, process, terminal};
+use super::{Prepared, Result, devices, hide, leave_open, mounts, process, terminal};
 use crate::channel::Message;
 use crate::error::{During, Explain, refused};
 use crate::hooks;
@@ -45,6 +46,11 @@ impl Host {
         }
     }
 
+    fn leave_open(self) {
+        leave_open(self.processes);
+        leave_open(self.null);
+    }
+
     /// This process's number as the host sees it, for hooks and listeners.
     fn own_number(&self) -> i32 {
         let link = rustix::fs::readlinkat(&self.processes, "self", Vec::new());
@@ -72,21 +78,28 @@ pub(super) fn build(prepared: &mut Prepared) -> Result<Terminal> {
         return join_root(prepared, &host);
     }
     let root = place(prepared).during("mount the root")?;
-    mounts::all(prepared, root.as_fd())?;
-    devices::make(&prepared.plan, root.as_fd(), &host)?;
+    // It shows us, so it shows our descriptors.
+    let fresh = Fresh::new(prepared.state.pid != 0);
+    let fresh = mounts::all(prepared, root.as_fd(), fresh)?;
+    devices::make(&prepared.plan, root.as_fd(), &host, &fresh)?;
     run_create_hooks(prepared)?;
     let folder = Path::new(&prepared.plan.process.folder);
-    path::ensure(root.as_fd(), folder, Missing::Folder)
-        .call("mkdir", folder.display())
-        .during("make the working folder")?;
+    if folder != Path::new("/") {
+        path::ensure(root.as_fd(), folder, Missing::Folder)
+            .call("mkdir", folder.display())
+            .during("make the working folder")?;
+    }
     let terminal = terminal::open(prepared, root.as_fd()).during("open a terminal")?;
     set_parameters(&prepared.plan, &host)?;
-    mask(&prepared.plan, root.as_fd(), &host).during("mask paths")?;
-    protect(&prepared.plan, root.as_fd()).during("make paths read-only")?;
+    hide::mask(&prepared.plan, root.as_fd(), &host, &fresh).during("mask paths")?;
+    hide::protect(&prepared.plan, root.as_fd(), &fresh).during("make paths read-only")?;
     mounts::finish(&prepared.plan, root.as_fd()).during("make mounts read-only")?;
     enter(root.as_fd()).during("enter the root")?;
     settle(&prepared.plan, root.as_fd()).during("settle the root")?;
     process::set_on_host(&prepared.plan.process, &host)?;
+    leave_open(root);
+    host.leave_open();
+    fresh.leave_open();
     Ok(terminal)
 }
 
@@ -105,9 +118,9 @@ fn join_root(prepared: &Prepared, host: &Host) -> Result<Terminal> {
 fn place(prepared: &mut Prepared) -> Result<OwnedFd> {
     // What happens in the container must not reach the host; what happens on the host may come
     // in where the configuration wants that.
-    let way = match prepared.plan.propagation.0 {
-        libc::MS_SLAVE | libc::MS_SHARED => MountPropagationFlags::DOWNSTREAM,
-        _ => MountPropagationFlags::PRIVATE,
+    let way = match prepared.plan.is_private() {
+        true => MountPropagationFlags::PRIVATE,
+        false => MountPropagationFlags::DOWNSTREAM,
     };
     rustix::mount::mount_change("/", way | MountPropagationFlags::REC)
         .call("mount", "/, rslave")?;
@@ -148,53 +161,6 @@ fn set_parameters(plan: &Plan, host: &Host) -> Result<()> {
         set.during(format_args!("set sysctl {path}"))?;
     }
     Ok(())
-}
-
-/// Hides paths: a folder becomes empty, a file becomes the null device.
-fn mask(plan: &Plan, root: BorrowedFd<'_>, host: &Host) -> Result<()> {
-    let mut empty: Option<OwnedFd> = None;
-    for masked in &plan.masked {
-        let target = match sys::fs::path_in_root(root, masked.as_str()) {
-            Err(error) if is_missing(&error) => continue,
-            other => other.call("openat2", masked)?,
-        };
-        let stat = rustix::fs::fstat(&target).call("fstat", masked)?;
-        let cover = match (stat.st_mode & libc::S_IFMT == libc::S_IFDIR, &empty) {
-            (true, None) => {
-                let options = [("nr_blocks", Some("1")), ("nr_inodes", Some("1"))];
-                let attributes = libc::MOUNT_ATTR_RDONLY;
-                let made = sys::mount::create("tmpfs", Some("tmpfs"), &options, attributes);
-                made.call("fsmount", "tmpfs")?
-            }
-            // One empty folder covers all of them.
-            (true, Some(empty)) => sys::mount::clone_of(empty, false).call("open_tree", masked)?,
-            (false, _) => sys::mount::clone_of(&host.null, false).call("open_tree", "/dev/null")?,
-        };
-        sys::mount::attach_at(&cover, &target).call("move_mount", masked)?;
-        if stat.st_mode & libc::S_IFMT == libc::S_IFDIR {
-            empty.get_or_insert(cover);
-        }
-    }
-    Ok(())
-}
-
-/// Lets paths be read alone.
-fn protect(plan: &Plan, root: BorrowedFd<'_>) -> Result<()> {
-    for protected in &plan.protected {
-        let target = match sys::fs::path_in_root(root, protected.as_str()) {
-            Err(error) if is_missing(&error) => continue,
-            other => other.call("openat2", protected)?,
-        };
-        let copy = sys::mount::clone_of(&target, true).call("open_tree", protected)?;
-        let change = Change { set: libc::MOUNT_ATTR_RDONLY, ..Change::default() };
-        sys::mount::change(&copy, change, true, None).call("mount_setattr", protected)?;
-        sys::mount::attach_at(&copy, &target).call("move_mount", protected)?;
-    }
-    Ok(())
-}
-
-fn is_missing(error: &std::io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
 }
 
 /// Makes the new root the only one there is.

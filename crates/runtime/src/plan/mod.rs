@@ -35,6 +35,8 @@ pub struct Facts {
     pub apparmor: bool,
     /// Whether the kernel has SELinux.
     pub selinux: bool,
+    /// Signals that this process ignores, as bits from the first one on.
+    pub ignored_signals: u64,
 }
 
 impl Facts {
@@ -67,6 +69,7 @@ impl Facts {
             },
             apparmor: labelled && fs::metadata("/sys/kernel/security/apparmor").is_ok(),
             selinux: labelled && fs::metadata("/sys/fs/selinux/enforce").is_ok(),
+            ignored_signals: sys::task::ignored_signals().unwrap_or(u64::MAX),
         }
     }
 
@@ -226,6 +229,11 @@ impl Plan {
             !matches!(kind, NamespaceKind::Cgroup | NamespaceKind::Time)
         });
         born.fold(UnshareFlags::empty(), |flags, kind| flags | flag(*kind))
+    }
+
+    /// Whether nothing that is mounted or unmounted passes between the host and the container.
+    pub(crate) fn is_private(&self) -> bool {
+        !matches!(self.propagation.0, libc::MS_SLAVE | libc::MS_SHARED)
     }
 
     pub(crate) fn makes(&self, kind: NamespaceKind) -> bool {

@@ -32,6 +32,8 @@ pub(crate) struct ProcessPlan {
     pub(crate) scheduling: Option<Scheduling>,
     pub(crate) affinity: Option<Vec<usize>>,
     pub(crate) size: Option<ConsoleSize>,
+    /// What the process that asks for it ignores; the program must not.
+    pub(crate) ignored_signals: u64,
 }
 
 /// The sets of capabilities.
@@ -84,6 +86,7 @@ pub(crate) fn plan(
         scheduling: process.scheduler.as_ref().map(scheduling).transpose()?,
         affinity: affinity(process)?,
         size: process.console_size,
+        ignored_signals: facts.ignored_signals,
     })
 }
 

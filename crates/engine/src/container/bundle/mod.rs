@@ -14,7 +14,7 @@ use runtime::seccomp::{Profile, Subject};
 use spec::bundle::{
     Linux, Namespace, NamespaceKind, OCI_VERSION, Process, Rlimit, Root, Seccomp, Spec,
 };
-use spec::{CgroupnsMode, HostConfig, IpcMode, NamespaceMode};
+use spec::{CgroupnsMode, HostConfig, IpcMode, NamespaceMode, NetworkMode};
 
 use super::ContainerRecord;
 use super::exec::ExecProcess;
@@ -29,7 +29,8 @@ pub(super) struct Facts {
     pub(super) accounts: Accounts,
     /// Whether the host has only control groups of the second version.
     pub(super) unified_cgroups: bool,
-    /// The network namespace; none is the host's.
+    /// The network namespace that is joined; without it the container has the host's, or one of its
+    /// own where it stands in no network.
     pub(super) network: Option<PathBuf>,
     /// First processes of containers whose namespaces are shared, by what was asked for.
     pub(super) others: BTreeMap<String, i32>,
@@ -229,9 +230,13 @@ fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
         Some(IpcMode::Container(name)) => list.push(other(NamespaceKind::Ipc, &name)?),
         _ => list.push(own(NamespaceKind::Ipc)),
     }
-    if let Some(path) = &facts.network {
-        let path = path.display().to_string();
-        list.push(Namespace { kind: NamespaceKind::Network, path });
+    match (&facts.network, NetworkMode::parse(&host.network_mode)) {
+        (Some(path), _) => {
+            let path = path.display().to_string();
+            list.push(Namespace { kind: NamespaceKind::Network, path });
+        }
+        (None, NetworkMode::None) => list.push(own(NamespaceKind::Network)),
+        (None, _) => {}
     }
     let usual = if facts.unified_cgroups { CgroupnsMode::Private } else { CgroupnsMode::Host };
     if CgroupnsMode::parse(&host.cgroupns_mode, usual) == Some(CgroupnsMode::Private) {
