@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Where a command prints.
 #[derive(Clone)]
@@ -10,11 +10,12 @@ pub(crate) struct Ui {
     facts: Arc<Facts>,
 }
 
+/// What is known of the terminal, each asked for when somebody needs it.
 struct Facts {
-    out_is_terminal: bool,
-    error_is_terminal: bool,
-    colours: bool,
-    width: usize,
+    out_is_terminal: OnceLock<bool>,
+    error_is_terminal: OnceLock<bool>,
+    width: OnceLock<usize>,
+    no_colour: bool,
 }
 
 /// The exit code of a program that SIGPIPE ended, which is what a closed pipe means.
@@ -22,28 +23,26 @@ const BROKEN_PIPE: i32 = 141;
 
 impl Ui {
     pub(crate) fn new(environment: &BTreeMap<String, String>) -> Ui {
-        let out_is_terminal = io::stdout().is_terminal();
-        let error_is_terminal = io::stderr().is_terminal();
         let no_colour = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty())
             || environment.get("TERM").is_some_and(|value| value == "dumb");
-        let colours = out_is_terminal && !no_colour;
-        let width = if out_is_terminal { terminal_width() } else { 80 };
-        Ui { facts: Arc::new(Facts { out_is_terminal, error_is_terminal, colours, width }) }
+        let (out_is_terminal, error_is_terminal, width) = Default::default();
+        Ui { facts: Arc::new(Facts { out_is_terminal, error_is_terminal, width, no_colour }) }
     }
 
     /// Whether a person sees standard output.
     pub(crate) fn is_terminal(&self) -> bool {
-        self.facts.out_is_terminal
+        *self.facts.out_is_terminal.get_or_init(|| io::stdout().is_terminal())
     }
 
     /// Whether a person sees standard error.
     pub(crate) fn error_is_terminal(&self) -> bool {
-        self.facts.error_is_terminal
+        *self.facts.error_is_terminal.get_or_init(|| io::stderr().is_terminal())
     }
 
     /// Columns of the terminal; 80 without one.
     pub(crate) fn width(&self) -> usize {
-        self.facts.width
+        let width = || if self.is_terminal() { terminal_width() } else { 80 };
+        *self.facts.width.get_or_init(width)
     }
 
     /// Prints a line.
@@ -78,7 +77,7 @@ impl Ui {
 
     /// Text in a colour, where colours are wanted.
     pub(crate) fn paint(&self, colour: Colour, text: &str) -> String {
-        match self.facts.colours {
+        match self.is_terminal() && !self.facts.no_colour {
             true => format!("\x1b[{}m{text}\x1b[0m", colour.code()),
             false => text.to_owned(),
         }

@@ -41,10 +41,12 @@ impl Settings {
 
 impl RegistrySettings {
     fn client(&self, credentials: Option<Arc<dyn Credentials>>) -> Result<Client> {
-        let (file, folders) = &self.registries_conf;
+        let (files, folders) = &self.registries_conf;
+        let file = files.iter().find(|file| file.exists()).or(files.last());
+        let read = |file| read_registries_conf(file, folders);
         let rules = Rules {
             own: self.rules.clone(),
-            containers: read_registries_conf(file, folders)?,
+            containers: file.map(|file| read(file)).transpose()?.unwrap_or_default(),
             host_folders: self.host_folders.clone(),
             insecure: self.insecure.clone(),
         };

@@ -36,17 +36,27 @@ pub struct Request<'a> {
     pub stdio: Stdio,
     /// The group that it is born into, made already.
     pub cgroup: Option<&'a Cgroup>,
-    /// A listening socket: whoever connects to it can start the program ([`start`]). Without it,
-    /// only [`Created::start`] can.
-    pub gate: Option<OwnedFd>,
+    /// When the program starts.
+    pub begin: Begin,
     /// How many descriptors after the third the program inherits.
     pub preserve: u32,
     /// Whether the first process is a reaper of ours and the program its child.
     pub reaper: bool,
 }
 
-/// A container whose program waits for its start. When this is dropped without a start, and there
-/// is no gate, the container ends.
+/// When a container's program starts.
+#[derive(Debug)]
+pub enum Begin {
+    /// As soon as everything is ready.
+    AtOnce,
+    /// When [`Created::start`] says so.
+    Told,
+    /// When somebody says so ([`start`]) who connects to this listening socket.
+    Gate(OwnedFd),
+}
+
+/// A container whose program runs, or waits for its start. When this is dropped without a start,
+/// and there is no gate, one that waits ends.
 pub struct Created {
     /// The first process.
     pub pid: i32,
@@ -79,7 +89,7 @@ impl Exit {
     }
 }
 
-/// Makes a container. The calling process must have one thread; the new one is its child, and is
+/// Makes a container, and starts its program if that is not to wait. The calling process must have one thread; the new one is its child, and is
 /// to be waited for ([`wait`]).
 pub fn create(request: Request<'_>) -> Result<Created> {
     let facts = Facts::of_host(request.spec.process.as_ref());
@@ -94,15 +104,20 @@ pub fn create(request: Request<'_>) -> Result<Created> {
     let filter = Filter::of_spec(request.spec)?;
     let state = state(&request);
     let hooks = &request.spec.hooks;
+    let at_once = matches!(request.begin, Begin::AtOnce);
     let (ours, theirs) = Channel::pair().map_err(RuntimeError::step("make a channel"))?;
+    // Users of a namespace of their own may not write to the host's groups.
+    let users = plan.makes(NamespaceKind::User)
+        || plan.join.iter().any(|join| join.kind == NamespaceKind::User);
+    let enter = if users { Cgroup::entry } else { Cgroup::entry_by_path };
     let mut prepared = Prepared {
         id: request.id.to_owned(),
         joins: open_namespaces(&plan)?,
-        entry: request.cgroup.map_or_else(|| Ok(Entry::default()), Cgroup::entry)?,
+        entry: request.cgroup.map_or_else(|| Ok(Entry::default()), enter)?,
         binds: Vec::new(),
         root: request.root,
         channel: theirs,
-        gate: request.gate,
+        begin: request.begin,
         filter,
         stdio: request.stdio,
         preserve: request.preserve,
@@ -126,7 +141,8 @@ pub fn create(request: Request<'_>) -> Result<Created> {
         poststart: (hooks.poststart.clone(), State { pid, ..state }),
     };
     let mapped = if maps { map_users(&created, &uids, &gids) } else { Ok(()) };
-    match mapped.and_then(|()| await_ready(&mut created, hooks)) {
+    let ready = mapped.and_then(|()| await_ready(&mut created, hooks, at_once));
+    match ready.and_then(|()| if at_once { created.run_poststart() } else { Ok(()) }) {
         Ok(()) => Ok(created),
         Err(error) => {
             end(created.pidfd.as_fd());
@@ -144,6 +160,10 @@ impl Created {
     /// Starts the program; fails when it cannot be run.
     pub fn start(&self) -> Result<()> {
         go(&self.channel)?;
+        self.run_poststart()
+    }
+
+    fn run_poststart(&self) -> Result<()> {
         let (hooks, state) = &self.poststart;
         hooks::run(hooks, &State { status: Status::Running, ..state.clone() })
     }
@@ -352,12 +372,14 @@ fn map_users(
     sent.map_err(RuntimeError::step("tell that users are mapped"))
 }
 
-/// Answers the new process until it is ready.
-fn await_ready(created: &mut Created, hooks: &Hooks) -> Result<()> {
+/// Answers the new process until it is ready, or has become a program that does not wait.
+fn await_ready(created: &mut Created, hooks: &Hooks, at_once: bool) -> Result<()> {
     let step = || RuntimeError::step("hear from the container's first process");
     loop {
         match created.channel.receive().map_err(step())? {
             Message::Ready => return Ok(()),
+            // The socket was closed by becoming the program.
+            Message::Closed if at_once => return Ok(()),
             Message::Failed(failure) => return Err(RuntimeError::Init(failure)),
             Message::Terminal(file) if init::is_terminal(&file) => created.terminal = Some(file),
             Message::Hooks => {

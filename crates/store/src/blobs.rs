@@ -261,16 +261,17 @@ pub(crate) fn open(paths: &Paths, digest: &Digest) -> Result<File> {
 
 /// Reads a document and checks that it is what its name says.
 pub(crate) fn read_document(paths: &Paths, digest: &Digest) -> Result<Vec<u8>> {
-    let file = open(paths, digest)?;
     let path = paths.blob(digest);
-    let bytes = file.metadata().map_err(StoreError::io("read", &path))?.len();
-    if bytes > DOCUMENT_BYTES {
+    let document = match sys::read::limited(&path, DOCUMENT_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(StoreError::NoBlob(*digest));
+        }
+        other => other.map_err(StoreError::io("read", &path))?,
+    };
+    if document.len() as u64 > DOCUMENT_BYTES {
+        let bytes = fs::metadata(&path).map_or(document.len() as u64, |meta| meta.len());
         return Err(StoreError::LargeDocument { bytes, limit: DOCUMENT_BYTES });
     }
-    let mut document = Vec::with_capacity(bytes as usize);
-    file.take(DOCUMENT_BYTES + 1)
-        .read_to_end(&mut document)
-        .map_err(StoreError::io("read", &path))?;
     let mut hasher = Hasher::new(digest.algorithm());
     hasher.update(&document);
     let got = hasher.finish();

@@ -1,7 +1,7 @@
 //! Documents: small files of JSON, read whole and replaced whole.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -31,17 +31,10 @@ const TABLE_BYTES: u64 = 1 << 30;
 
 /// Reads a file whole, unless it is larger than any of its kind can be; nothing if there is none.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+    let bytes = match sys::read::limited(path, limit) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(StoreError::io("open", path))?,
+        other => other.map_err(StoreError::io("read", path))?,
     };
-    let read = || -> io::Result<Vec<u8>> {
-        let expected = file.metadata()?.len().min(limit);
-        let mut bytes = Vec::with_capacity(expected as usize + 1);
-        (&file).take(limit + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(StoreError::io("read", path))?;
     if bytes.len() as u64 > limit {
         let why = format!("it has more than {limit} bytes");
         return Err(StoreError::Damaged { what: path.display().to_string(), why });

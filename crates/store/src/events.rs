@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -104,10 +104,12 @@ impl Store {
         loop {
             let file = File::options().read(true).append(true).create(true).open(&path)?;
             sys::lock::lock(&file, Mode::Exclusive)?;
-            if !is_at(&file, &path) {
+            let (here, there) = (file.metadata()?, fs::metadata(&path).ok());
+            let name = |meta: &fs::Metadata| (meta.dev(), meta.ino());
+            if there.is_none_or(|there| name(&there) != name(&here)) {
                 continue;
             }
-            let length = file.metadata()?.len();
+            let length = here.len();
             if length <= JOURNAL_BYTES {
                 return Ok((file, length));
             }

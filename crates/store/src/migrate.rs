@@ -6,7 +6,7 @@
 //! collector knows; so a crash at any point leaves a store that is whole, and something to sweep.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 use spec::{ChainId, ImageId};
@@ -218,7 +218,7 @@ impl Store {
     /// Fails if the store has another driver than when it was opened.
     pub(crate) fn must_be_current(&self) -> Result<()> {
         let path = self.paths.format();
-        let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+        let bytes = sys::read::whole(&path).map_err(StoreError::io("read", &path))?;
         let now = crate::parse_format(self.paths.root(), &bytes)?.driver;
         match now == self.format.driver {
             true => Ok(()),

@@ -24,7 +24,7 @@ use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::paths::create_private;
 use crate::remove::remove_all;
-use crate::{Store, document, driver};
+use crate::{Store, document, driver, tables};
 
 /// A stack with a writable top.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +65,15 @@ impl Store {
         let aside = lease.aside();
         self.branch(lease, &aside, below, lasting)?;
         let folder = self.snapshot_folder(name);
-        create_private(&self.paths.snapshots())?;
-        fs::rename(&aside, &folder).map_err(StoreError::io("rename", &aside))?;
+        let renamed = match fs::rename(&aside, &folder) {
+            // The first snapshot of the store.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_private(&self.paths.snapshots())?;
+                fs::rename(&aside, &folder)
+            }
+            other => other,
+        };
+        renamed.map_err(StoreError::io("rename", &aside))?;
         if lasting == Lasting::Kept {
             let parent = self.paths.snapshots();
             sys::fs::sync_folder(&parent).map_err(StoreError::io("sync", &parent))?;
@@ -91,7 +98,7 @@ impl Store {
         if let Some(chain) = &below {
             lease.protect_chain(chain)?;
         }
-        let stack = self.stacked(below, &self.tables()?.layers)?;
+        let stack = self.stacked(below, &tables::read_layers(&self.paths)?)?;
         fs::create_dir(folder).map_err(StoreError::io("create", folder))?;
         self.driver.branch(&stack, folder)?;
         let path = folder.join(DOCUMENT);
@@ -107,11 +114,11 @@ impl Store {
     pub fn snapshot(&self, name: &str) -> Result<Snapshot> {
         let folder = self.snapshot_folder(name);
         let path = folder.join(DOCUMENT);
-        if !path.exists() {
-            return Err(StoreError::NoSnapshot(name.to_owned()));
+        let (Document { below }, bytes) = document::read_with_bytes(&path)?;
+        match bytes.is_empty() {
+            true => Err(StoreError::NoSnapshot(name.to_owned())),
+            false => Ok(Snapshot { folder, below }),
         }
-        let Document { below } = document::read(&path)?;
-        Ok(Snapshot { folder, below })
     }
 
     /// The names of all snapshots.
@@ -254,16 +261,19 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other.map_err(StoreError::io("remove", &folder))?,
         }
-        remove_all(&bin)
+        match remove_untouched(&bin) {
+            Ok(()) => Ok(()),
+            Err(_) => remove_all(&bin),
+        }
     }
 
     fn below(&self, snapshot: &Snapshot) -> Result<Vec<Stacked>> {
-        self.stacked(snapshot.below, &self.tables()?.layers)
+        self.stacked(snapshot.below, &tables::read_layers(&self.paths)?)
     }
 
     /// The merged tree of a stack, out of its layers' indexes.
     pub fn merged(&self, top: Option<ChainId>) -> Result<Merged> {
-        let stack = self.fit(top, &self.tables()?.layers)?;
+        let stack = self.fit(top, &tables::read_layers(&self.paths)?)?;
         let indexes = stack.iter().map(|(chain, _)| self.open_index(chain));
         Ok(Merged::new(indexes.collect::<Result<_>>()?))
     }
@@ -271,6 +281,13 @@ impl Store {
     fn snapshot_folder(&self, name: &str) -> PathBuf {
         self.paths.snapshots().join(name)
     }
+}
+
+/// Removes a snapshot of whose folders all is known, since nothing was written to it.
+fn remove_untouched(folder: &Path) -> io::Result<()> {
+    driver::remove_empty_top(folder)?;
+    fs::remove_file(folder.join(DOCUMENT))?;
+    fs::remove_dir(folder)
 }
 
 /// Whether a table of mounts has an overlay with this snapshot's folder on top.

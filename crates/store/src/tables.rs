@@ -252,6 +252,11 @@ pub(crate) fn read_images(paths: &Paths) -> Result<(Images, Vec<u8>)> {
     read_one_of_two(&paths.images(), &paths.layers())
 }
 
+/// Layers alone.
+pub(crate) fn read_layers(paths: &Paths) -> Result<Layers> {
+    read_one_of_two(&paths.layers(), &paths.images()).map(|(layers, _)| layers)
+}
+
 /// Reads one of the two documents; it may be missing only with the other one.
 fn read_one_of_two<T: DeserializeOwned + Default>(
     path: &Path,
@@ -278,8 +283,7 @@ impl Tables {
     pub(crate) fn read(paths: &Paths) -> Result<Tables> {
         // Images first: what they stand on was there before them.
         let (images, _) = read_images(paths)?;
-        let (layers, _) = read_one_of_two(&paths.layers(), &paths.images())?;
-        Ok(Tables { images, layers })
+        Ok(Tables { images, layers: read_layers(paths)? })
     }
 
     /// Carries a change to disk in an order that a crash can cut anywhere.

@@ -57,9 +57,11 @@ pub fn is_root() -> bool {
     user_id() == 0
 }
 
-/// The user that this process acts as.
+/// The user that this process has acted as since it was started.
 pub fn user_id() -> u32 {
-    rustix::process::geteuid().as_raw()
+    // SAFETY: the call takes a number and reads what the kernel has put beside the arguments.
+    let known = unsafe { libc::getauxval(libc::AT_EUID) };
+    u32::try_from(known).unwrap_or_else(|_| rustix::process::geteuid().as_raw())
 }
 
 /// The group that this process acts as.

@@ -123,8 +123,10 @@ fn processors(resources: &Resources) -> Result<()> {
     if nanos != 0 && resources.cpu_quota != 0 {
         return Err(refused("Conflicting options: Nano CPUs and CPU Quota cannot both be set."));
     }
-    let there = std::thread::available_parallelism().map_or(1, |count| count.get() as i64);
-    if nanos < 0 || nanos > there * 1_000_000_000 {
+    // Asked only where it matters: the answer is long in coming.
+    let there = || std::thread::available_parallelism().map_or(1, |count| count.get() as i64);
+    if nanos < 0 || nanos > 0 && nanos > there() * 1_000_000_000 {
+        let there = there();
         return Err(EngineError::Refused(format!(
             "range of CPUs is from 0.01 to {there}.00, as there are only {there} CPUs available"
         )));

@@ -255,7 +255,7 @@ impl Containers {
 }
 
 fn read(path: &Path, id: &ContainerId) -> Result<ContainerRecord> {
-    let bytes = fs::read(path).map_err(|source| match source.kind() {
+    let bytes = sys::read::whole(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => EngineError::NoSuchContainer(id.to_string()),
         _ => EngineError::io("read", path)(source),
     })?;

@@ -16,8 +16,9 @@ pub struct RegistrySettings {
     pub rules: Vec<Rule>,
     /// Hosts and networks that need not prove who they are.
     pub insecure: Vec<String>,
-    /// Containers' file, and the folders with pieces of it.
-    pub registries_conf: (PathBuf, Vec<PathBuf>),
+    /// Where containers' file may be, and the folders with pieces of it: the first that is there
+    /// counts.
+    pub registries_conf: (Vec<PathBuf>, Vec<PathBuf>),
     /// Folders with a folder for each host: certificates, and containerd's `hosts.toml`.
     pub host_folders: Vec<PathBuf>,
     /// The authorities to trust instead of the system's.
@@ -55,7 +56,7 @@ impl RegistrySettings {
         RegistrySettings {
             rules: rules.collect(),
             insecure: table.insecure,
-            registries_conf: named.map_or_else(|| containers(&config), |file| (file, Vec::new())),
+            registries_conf: named.map_or_else(|| containers(&config), |file| (vec![file], Vec::new())),
             host_folders: table.host_folders.unwrap_or_else(|| host_folders(&config)),
             authorities: variable("SSL_CERT_FILE").map(PathBuf::from),
             credentials,
@@ -65,13 +66,12 @@ impl RegistrySettings {
 }
 
 /// Containers' file: the user's own if there is one, else the system's; and the pieces beside it.
-fn containers(config: &Path) -> (PathBuf, Vec<PathBuf>) {
+fn containers(config: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let system = Path::new("/etc/containers");
     let own = config.join("containers");
-    let file = [own.join("registries.conf"), system.join("registries.conf")];
-    let file = file.into_iter().find(|file| file.exists());
+    let files = [&own, system].map(|folder| folder.join("registries.conf")).to_vec();
     let folders = [system, &own].map(|folder| folder.join("registries.conf.d")).to_vec();
-    (file.unwrap_or_else(|| system.join("registries.conf")), folders)
+    (files, folders)
 }
 
 fn host_folders(config: &Path) -> Vec<PathBuf> {

@@ -1,6 +1,5 @@
 //! Where the trees of groups are.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -66,7 +65,7 @@ impl Layout {
         if is_version2(base) {
             return Ok(Layout::Version2 { root: base.to_owned() });
         }
-        let text = match fs::read_to_string(list) {
+        let text = match sys::read::text(list) {
             // A kernel without groups.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Layout::None),
             other => other.map_err(|source| RuntimeError::Read { path: list.into(), source })?,
@@ -134,6 +133,8 @@ fn find(base: &Path, controllers: Vec<String>) -> Option<Hierarchy> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

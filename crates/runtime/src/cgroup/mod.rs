@@ -11,7 +11,7 @@ mod tests;
 mod values;
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -33,6 +33,8 @@ use crate::plan::Warning;
 pub struct Entry {
     /// Version 1: files that the process writes itself into.
     pub(crate) tasks: Vec<OwnedFd>,
+    /// Such files that it opens itself.
+    pub(crate) paths: Vec<PathBuf>,
     /// Version 2: the folder that it is born into.
     pub(crate) unified: Option<OwnedFd>,
     /// What a mount of the groups shows.
@@ -97,21 +99,35 @@ impl Cgroup {
         &self.layout
     }
 
-    /// Makes the group, with those above it, in all trees.
-    pub fn create(&self) -> Result<()> {
-        for folder in self.folders() {
-            fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
+    /// Makes the group, with those above it, in all trees; says whether it is new in all of them.
+    pub fn create(&self) -> Result<bool> {
+        let mut is_new = true;
+        for root in self.layout.roots() {
+            let folder = root.join(&self.path);
+            let made = match fs::create_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    is_new = false;
+                    continue;
+                }
+                // The first one below its parent.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    fs::create_dir_all(&folder).map(|()| self.delegate(root))
+                }
+                other => other,
+            };
+            made.map_err(failed("make", &folder))?;
         }
         if let Some(cpuset) = self.layout.version1("cpuset") {
-            self.inherit_processors(&cpuset.root)?;
+            let own = read(&cpuset.root.join(&self.path), "cpuset.cpus").unwrap_or_default();
+            if own.trim().is_empty() {
+                self.inherit_processors(&cpuset.root)?;
+            }
         }
-        if let Some(root) = self.layout.unified() {
-            self.delegate(root);
-        }
-        Ok(())
+        Ok(is_new)
     }
 
-    /// A group of version 1 has no processors until somebody gives it some.
+    /// A group of version 1 has no processors until somebody gives it some. Those below ours get
+    /// theirs from then on.
     fn inherit_processors(&self, root: &Path) -> Result<()> {
         let mut folder = root.to_owned();
         for part in self.path.split('/') {
@@ -124,13 +140,18 @@ impl Cgroup {
                     write(&folder, file, value.trim()).map_err(failed("write", &folder))?;
                 }
             }
+            // Without it, this is done again for each.
+            let _ = write(&folder, "cgroup.clone_children", "1");
         }
         Ok(())
     }
 
-    /// Hands controllers down to the group's parent. Those that cannot be had are missed when a
-    /// limit needs them.
+    /// Version 2: hands controllers down to the group's parent. Those that cannot be had are missed
+    /// when a limit needs them.
     fn delegate(&self, root: &Path) {
+        if self.layout.unified() != Some(root) {
+            return;
+        }
         let available = read(root, "cgroup.controllers").unwrap_or_default();
         let mut folder = root.to_owned();
         for part in self.path.split('/') {
@@ -143,16 +164,23 @@ impl Cgroup {
         }
     }
 
-    /// What a new process needs to get in.
+    /// What a new process needs to get in that may not open the files itself.
     pub fn entry(&self) -> Result<Entry> {
+        let mut entry = self.entry_by_path()?;
+        for path in std::mem::take(&mut entry.paths) {
+            let opened = open_tasks(&path).map_err(failed("open", &path))?;
+            entry.tasks.push(opened);
+        }
+        Ok(entry)
+    }
+
+    /// What a new process needs to get in that may.
+    pub(crate) fn entry_by_path(&self) -> Result<Entry> {
         let mut entry = Entry::default();
         if let Layout::Version1 { hierarchies, .. } = &self.layout {
             for hierarchy in hierarchies {
                 let folder = hierarchy.root.join(&self.path);
-                let file = folder.join("tasks");
-                let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-                let tasks = rustix::fs::open(&file, flags, Mode::empty());
-                entry.tasks.push(tasks.map_err(io::Error::from).map_err(failed("open", &file))?);
+                entry.paths.push(folder.join("tasks"));
                 entry.views.push(View {
                     name: hierarchy.name.clone(),
                     options: hierarchy.options(),
@@ -178,8 +206,9 @@ impl Cgroup {
     /// Sets limits, at the start or later.
     pub fn apply(&self, resources: &Resources, missing: Missing) -> Result<Vec<Warning>> {
         let mut warnings = Vec::new();
+        let mut last = None;
         for setting in self.settings(resources)? {
-            let Some(folder) = self.folder_of(&setting.controller) else {
+            let Some(folder) = self.folder_with(&setting.controller) else {
                 match missing {
                     Missing::Warn => {
                         warnings.push(Warning::Controller { limit: setting.limit.to_owned() });
@@ -193,9 +222,17 @@ impl Cgroup {
                 }
                 continue;
             };
-            self.set(&folder, &setting)?;
+            self.set(&folder, &setting, &mut last)?;
         }
         Ok(warnings)
+    }
+
+    /// The folder of a controller, which is handed down now if it was not before.
+    fn folder_with(&self, controller: &str) -> Option<PathBuf> {
+        self.folder_of(controller).or_else(|| {
+            self.delegate(self.layout.unified()?);
+            self.folder_of(controller)
+        })
     }
 
     fn settings(&self, resources: &Resources) -> Result<Vec<Setting>> {
@@ -219,8 +256,23 @@ impl Cgroup {
         }
     }
 
-    fn set(&self, folder: &Path, setting: &Setting) -> Result<()> {
-        let result = write(folder, &setting.file, &setting.value);
+    /// Writes one setting. Several that go to one file after another (the rules of devices) find it
+    /// open.
+    fn set(
+        &self,
+        folder: &Path,
+        setting: &Setting,
+        last: &mut Option<(PathBuf, fs::File)>,
+    ) -> Result<()> {
+        let path = folder.join(&setting.file);
+        if last.as_ref().is_none_or(|(open, _)| *open != path) {
+            *last = fs::OpenOptions::new().write(true).open(&path).ok().map(|file| (path, file));
+        }
+        let result = match last {
+            Some((_, file)) => file.write_all(setting.value.as_bytes()),
+            // Its error is the one to tell.
+            None => write(folder, &setting.file, &setting.value),
+        };
         let result = match (result, setting.file.as_str()) {
             // Memory alone may never be more than memory and swap: when both grow, the sum goes
             // first.
@@ -416,11 +468,15 @@ fn failed(step: &str, path: &Path) -> impl FnOnce(io::Error) -> RuntimeError + u
 }
 
 fn read(folder: &Path, file: &str) -> io::Result<String> {
-    fs::read_to_string(folder.join(file))
+    sys::read::text(&folder.join(file))
+}
+
+/// Opens a file for a process to write itself into.
+pub(crate) fn open_tasks(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 fn write(folder: &Path, file: &str, value: &str) -> io::Result<()> {
-    use std::io::Write;
     fs::OpenOptions::new().write(true).open(folder.join(file))?.write_all(value.as_bytes())
 }
 

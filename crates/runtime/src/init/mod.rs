@@ -24,6 +24,7 @@ use spec::bundle::{Hook, NamespaceKind};
 use crate::cgroup::Entry;
 use crate::channel::{Channel, Message};
 use crate::error::{During, Explain, Failure, refused};
+use crate::launch::Begin;
 use crate::plan::Plan;
 use crate::seccomp::Filter;
 use crate::stdio::Stdio;
@@ -42,8 +43,8 @@ pub(crate) struct Prepared {
     pub(crate) id: String,
     pub(crate) plan: Plan,
     pub(crate) channel: Channel,
-    /// Who starts it: whoever connects here, or else the other end of the channel.
-    pub(crate) gate: Option<OwnedFd>,
+    /// Who starts it, if it waits.
+    pub(crate) begin: Begin,
     /// The root, where the parent has opened it.
     pub(crate) root: Option<OwnedFd>,
     /// For each mount what is bound, where the parent has opened it.
@@ -108,24 +109,27 @@ fn first_stage(prepared: &mut Prepared) -> Result<()> {
 fn last_stage(prepared: &Prepared) -> Result<Infallible> {
     let process = &prepared.plan.process;
     let program = process::find_program(process)?;
-    let said = prepared.channel.send(&Message::Ready).call("sendmsg", "ready");
-    said.during("say that everything is ready")?;
-    let gate = match &prepared.gate {
-        None => None,
-        Some(listener) => {
+    let ready = || {
+        let said = prepared.channel.send(&Message::Ready).call("sendmsg", "ready");
+        said.during("say that everything is ready")
+    };
+    match &prepared.begin {
+        Begin::AtOnce => start(prepared, &program),
+        Begin::Told => {
+            ready()?;
+            await_start(&prepared.channel)?;
+            start(prepared, &program)
+        }
+        Begin::Gate(listener) => {
+            ready()?;
             let flags = rustix::net::SocketFlags::CLOEXEC;
             let accepted = rustix::io::retry_on_intr(|| rustix::net::accept_with(listener, flags));
-            Some(Channel(accepted.call("accept4", "").during("wait for the start")?))
+            let gate = Channel(accepted.call("accept4", "").during("wait for the start")?);
+            await_start(&gate).and_then(|()| start(prepared, &program)).or_else(|failure| {
+                let _ = gate.send(&Message::Failed(failure));
+                sys::task::exit_now(1)
+            })
         }
-    };
-    let gate = gate.as_ref().unwrap_or(&prepared.channel);
-    let result = await_start(gate).and_then(|()| start(prepared, &program));
-    match (result, &prepared.gate) {
-        (Err(failure), Some(_)) => {
-            let _ = gate.send(&Message::Failed(failure));
-            sys::task::exit_now(1)
-        }
-        (result, _) => result,
     }
 }
 
@@ -197,7 +201,8 @@ fn close_rest(prepared: &mut Prepared) -> Result<()> {
 fn lasting(prepared: &Prepared) -> Vec<RawFd> {
     let kept = RawFd::try_from(prepared.preserve).unwrap_or(0);
     let listener = prepared.filter.as_ref().and_then(|filter| filter.listener.as_ref());
-    let files = prepared.gate.iter().chain(listener).chain([&prepared.channel.0]);
+    let gate = if let Begin::Gate(gate) = &prepared.begin { Some(gate) } else { None };
+    let files = gate.into_iter().chain(listener).chain([&prepared.channel.0]);
     (0..3 + kept).chain(files.map(AsRawFd::as_raw_fd)).collect()
 }
 
@@ -218,6 +223,11 @@ fn close_all_but(mut needed: Vec<RawFd>) -> Result<()> {
 pub(crate) fn enter_groups(entry: &Entry) -> Result<()> {
     for tasks in &entry.tasks {
         rustix::io::write(tasks, b"0").call("write", "tasks, 0")?;
+    }
+    for path in &entry.paths {
+        let tasks = crate::cgroup::open_tasks(path).call("open", path.display())?;
+        rustix::io::write(&tasks, b"0").call("write", "tasks, 0")?;
+        leave_open(tasks);
     }
     Ok(())
 }

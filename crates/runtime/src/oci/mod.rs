@@ -30,7 +30,7 @@ use crate::cgroup::{Cgroup, Layout, Missing, Stats};
 use crate::error::{Result, RuntimeError};
 use crate::exec::{Target, exec};
 use crate::hooks;
-use crate::launch::{self, Created, Exit, Request};
+use crate::launch::{self, Begin, Created, Exit, Request};
 use crate::plan::Warning;
 use crate::seccomp::Filter;
 use crate::stdio::Stdio;
@@ -157,7 +157,7 @@ impl Containers {
         gated: bool,
     ) -> Result<Made> {
         let cgroup = cgroup_of(id, &spec)?;
-        let result = cgroup.create().and_then(|()| {
+        let result = cgroup.create().and_then(|_| {
             let mut warnings = match spec.linux.as_ref().and_then(|l| l.resources.as_ref()) {
                 Some(resources) => cgroup.apply(&with_usual_devices(resources), Missing::Fail)?,
                 None => Vec::new(),
@@ -170,7 +170,7 @@ impl Containers {
                 root: None,
                 stdio,
                 cgroup: Some(&cgroup),
-                gate: if gated { Some(listen(folder)?) } else { None },
+                begin: if gated { Begin::Gate(listen(folder)?) } else { Begin::Told },
                 preserve: options.preserve,
                 reaper: false,
             };

@@ -24,7 +24,7 @@ use crate::paths::Paths;
 use crate::remove::remove_all;
 
 pub use probe::{Choice, choose};
-pub(crate) use top::is_given;
+pub(crate) use top::{is_given, remove_empty as remove_empty_top};
 
 /// The drivers there are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]

@@ -75,6 +75,24 @@ fn forget_volatile(work: &Path) -> Result<()> {
     }
 }
 
+/// Removes the folders of a top to which nothing was written, without looking for what is in them;
+/// fails at the first that is not as it was made.
+pub(crate) fn remove_empty(folder: &Path) -> io::Result<()> {
+    fs::remove_dir(upper(folder))?;
+    let work = work(folder);
+    let mark = work.join("work/incompat/volatile");
+    match fs::remove_file(mark.join("dirty")) {
+        Ok(()) => {
+            fs::remove_dir(&mark)?;
+            fs::remove_dir(work.join("work/incompat"))?;
+            fs::remove_dir(work.join("work"))?;
+        }
+        // One that was synced has no mark, one that was never mounted no folder either.
+        Err(_) => drop(fs::remove_dir(work.join("work"))),
+    }
+    fs::remove_dir(work)
+}
+
 /// What stands in a place of the skeleton.
 #[derive(Clone, Copy)]
 enum Given {

@@ -87,7 +87,7 @@ fn resolver_request(record: &ContainerRecord) -> Result<ResolverRequest> {
 
 /// What the host asks.
 fn host_resolver() -> Resolver {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let read = |path: &str| sys::read::text(Path::new(path)).unwrap_or_default();
     let text = read("/etc/resolv.conf");
     let path = Resolver::host_file(&text);
     Resolver::parse(&if path == "/etc/resolv.conf" { text } else { read(path) })

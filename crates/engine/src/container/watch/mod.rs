@@ -36,6 +36,8 @@ struct Watch<'a> {
     record: ContainerRecord,
     /// Where the present run stands in networks.
     places: Vec<network::Endpoint>,
+    /// Whether the record was read for the run that comes next.
+    is_current: bool,
 }
 
 impl Engine {
@@ -45,7 +47,8 @@ impl Engine {
         let containers = self.containers();
         let record = containers.read(id)?;
         let setup = setup(self, &containers, &record, client)?;
-        let mut watch = Watch { engine: self, containers, record, places: Vec::new() };
+        let places = Vec::new();
+        let mut watch = Watch { engine: self, containers, record, places, is_current: true };
         Ok(runtime::monitor::run(setup, &mut watch))
     }
 
@@ -119,7 +122,9 @@ fn health(record: &ContainerRecord) -> Option<HealthSetup> {
 impl Surroundings for Watch<'_> {
     fn prepare(&mut self) -> Result<Box<dyn Run>, Failure> {
         // What was changed meanwhile, as its name or its limits, counts from now on.
-        self.record = self.containers.read(&self.record.id).map_err(failure)?;
+        if !std::mem::take(&mut self.is_current) {
+            self.record = self.containers.read(&self.record.id).map_err(failure)?;
+        }
         let run = OneRun::prepare(self.engine, &self.containers, &self.record);
         let run = run.map_err(failure)?;
         self.places = run.endpoints().to_vec();

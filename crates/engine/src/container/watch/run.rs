@@ -10,7 +10,7 @@ use runtime::attach::ExecRequest;
 use runtime::cgroup::{Cgroup, Layout, Missing};
 use runtime::exec::{self, Target};
 use runtime::failure::{Failure, FailureKind};
-use runtime::launch::{self, Request};
+use runtime::launch::{self, Begin, Request};
 use runtime::monitor::{Extra, Run, Started, Stdio};
 use runtime::{Kind, RuntimeError};
 use spec::bundle::{NamespaceKind, Process, Spec};
@@ -94,12 +94,14 @@ impl OneRun {
         run.serve_names()?;
         facts.network = run.places.path();
         run.spec = bundle::plan(record, &facts)?;
-        run.cgroup.create()?;
+        let is_new = run.cgroup.create()?;
         let resources = run.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
         if let Some(resources) = resources {
             run.cgroup.apply(resources, Missing::Warn)?;
         }
-        run.kills_before = run.cgroup.out_of_memory_kills().unwrap_or_default();
+        if !is_new {
+            run.kills_before = run.cgroup.out_of_memory_kills().unwrap_or_default();
+        }
         Ok(run)
     }
 
@@ -182,15 +184,11 @@ impl Run for OneRun {
             root: self.root.take(),
             stdio: theirs,
             cgroup: Some(&self.cgroup),
-            gate: None,
+            begin: Begin::AtOnce,
             preserve: 0,
             reaper: self.record.host_config.init == Some(true),
         };
         let mut created = launch::create(request).map_err(launched)?;
-        if let Err(error) = created.start() {
-            created.end();
-            return Err(launched(error));
-        }
         let first = created.pidfd.try_clone();
         self.first = first.ok();
         let stdio = match (created.terminal.take(), ours) {
@@ -243,6 +241,12 @@ impl Run for OneRun {
     }
 
     fn kill_rest(&mut self) -> io::Result<()> {
+        let linux = self.spec.linux.as_ref();
+        let mut namespaces = linux.iter().flat_map(|linux| &linux.namespaces);
+        // With the first process of a namespace of processes the kernel has ended all others.
+        if namespaces.any(|one| one.kind == NamespaceKind::Pid && one.path.is_empty()) {
+            return Ok(());
+        }
         self.cgroup.kill_all().map_err(io::Error::other)
     }
 
