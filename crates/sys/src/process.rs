@@ -1,7 +1,53 @@
 //! Processes: waited for, and what they cost.
 
+use std::ffi::CString;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
+
+/// Starts a program that outlives this process and is not waited for: with these arguments, no
+/// environment and no descriptors but the three given.
+///
+/// Whether the program could be run is not told here: the caller hears from it, or finds the other
+/// end of what it was given closed.
+pub fn start(
+    program: impl AsFd,
+    arguments: &[CString],
+    stdin: BorrowedFd<'_>,
+    stdout: BorrowedFd<'_>,
+    stderr: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let list: Vec<_> =
+        arguments.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect();
+    let environment = [std::ptr::null::<libc::c_char>()];
+    let streams = [stdin, stdout, stderr].map(|stream| stream.as_raw_fd());
+    let program = program.as_fd().as_raw_fd();
+    // Numbers below the third would be overwritten before they are used.
+    if streams.iter().skip(1).any(|stream| *stream < 3) || program < 3 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: the child calls nothing that allocates or takes a lock, whatever other threads of
+    // this process were doing; what it reads was made before and is its own copy.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            // SAFETY: the numbers are open descriptors, the lists end in a null pointer and point
+            // at terminated strings; the last call does not return.
+            unsafe {
+                for (number, stream) in (0..).zip(streams) {
+                    libc::dup2(stream, number);
+                }
+                libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+                let (list, environment) = (list.as_ptr(), environment.as_ptr());
+                let path = c"".as_ptr();
+                let flags = libc::AT_EMPTY_PATH;
+                libc::syscall(libc::SYS_execveat, program, path, list, environment, flags);
+                libc::_exit(127)
+            }
+        }
+        _ => Ok(()),
+    }
+}
 
 /// What a process and all that it waited for cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +95,23 @@ fn duration(time: libc::timeval) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_is_started_with_its_streams_and_nothing_else() {
+        use std::io::Read;
+        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let shell = std::fs::File::open("/bin/sh").unwrap();
+        let script = "echo $# $HOME; ls /proc/self/fd | wc -l; read word; echo $word";
+        let words = ["sh", "-c", script, "x", "y"].map(|word| CString::new(word).unwrap());
+        let fd = theirs.as_fd();
+        start(&shell, &words, fd, fd, fd).unwrap();
+        drop(theirs);
+        io::Write::write_all(&mut ours, b"word\n").unwrap();
+        let mut said = String::new();
+        ours.read_to_string(&mut said).unwrap();
+        // `ls` has the folder that it lists open besides.
+        assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["1", "4", "word"]);
+    }
 
     #[test]
     fn a_child_has_a_status_and_a_cost() {

@@ -1,10 +1,9 @@
 //! Containers are started, asked, and let go of.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::os::fd::{AsFd, OwnedFd};
 
 use runtime::attach::{Answer, AttachRequest, Connection, Request, StopRequest, WaitFor};
 use runtime::failure::{Failure, FailureKind};
@@ -80,30 +79,27 @@ impl Engine {
         Ok(())
     }
 
+    /// The monitor outlives us and is nobody's child that we would wait for. The connection takes
+    /// the place of its standard input.
     fn spawn_monitor(&self, id: &ContainerId, client: OwnedFd) -> Result<()> {
         let program = runtime::shelter::file()?;
-        let path = format!("/proc/self/fd/{}", program.as_fd().as_raw_fd());
         let settings = self.settings();
-        let out = || File::options().write(true).open("/dev/null");
-        let out = || out().map_err(EngineError::io("open", "/dev/null"));
-        let mut command = Command::new(path);
-        command
-            .arg0("mica")
-            .arg("--data-root")
-            .arg(&settings.data_root)
-            .arg("--run-root")
-            .arg(&settings.run_root)
-            .args([WATCH_COMMAND, &id.to_string()])
-            .env_clear()
-            .current_dir("/")
-            // The connection takes the place of standard input.
-            .stdin(Stdio::from(client))
-            .stdout(Stdio::from(out()?))
-            .stderr(Stdio::from(out()?));
-        // The monitor outlives us and is nobody's child that we would wait for.
-        let child = command.spawn().map_err(EngineError::io("start", "the container's monitor"))?;
-        drop(child);
-        Ok(())
+        let id = id.to_string();
+        let words: [&[u8]; 7] = [
+            b"mica",
+            b"--data-root",
+            settings.data_root.as_os_str().as_encoded_bytes(),
+            b"--run-root",
+            settings.run_root.as_os_str().as_encoded_bytes(),
+            WATCH_COMMAND.as_bytes(),
+            id.as_bytes(),
+        ];
+        let words = words.iter().map(|word| CString::new(*word)).collect::<std::result::Result<Vec<_>, _>>();
+        let started = words.map_err(io::Error::other).and_then(|words| {
+            let null = File::options().write(true).open("/dev/null")?;
+            sys::process::start(program, &words, client.as_fd(), null.as_fd(), null.as_fd())
+        });
+        started.map_err(EngineError::io("start", "the container's monitor"))
     }
 
     /// A connection to the monitor of a container that runs.
