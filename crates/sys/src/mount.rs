@@ -125,12 +125,7 @@ pub fn change(
 }
 
 /// Changes the topmost mount at a name in a folder. A last link is not followed.
-pub fn change_at(
-    folder: impl AsFd,
-    name: &str,
-    change: Change,
-    recursive: bool,
-) -> io::Result<()> {
+pub fn change_at(folder: impl AsFd, name: &str, change: Change, recursive: bool) -> io::Result<()> {
     let name = CString::new(name)?;
     let flags = libc::AT_SYMLINK_NOFOLLOW;
     set_attributes(folder.as_fd(), &name, flags, &attributes(change), recursive)

@@ -94,7 +94,10 @@ impl Engine {
             WATCH_COMMAND.as_bytes(),
             id.as_bytes(),
         ];
-        let words = words.iter().map(|word| CString::new(*word)).collect::<std::result::Result<Vec<_>, _>>();
+        let words = words
+            .iter()
+            .map(|word| CString::new(*word))
+            .collect::<std::result::Result<Vec<_>, _>>();
         let started = words.map_err(io::Error::other).and_then(|words| {
             let null = File::options().write(true).open("/dev/null")?;
             sys::process::start(program, &words, client.as_fd(), null.as_fd(), null.as_fd())

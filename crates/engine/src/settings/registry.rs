@@ -56,7 +56,8 @@ impl RegistrySettings {
         RegistrySettings {
             rules: rules.collect(),
             insecure: table.insecure,
-            registries_conf: named.map_or_else(|| containers(&config), |file| (vec![file], Vec::new())),
+            registries_conf: named
+                .map_or_else(|| containers(&config), |file| (vec![file], Vec::new())),
             host_folders: table.host_folders.unwrap_or_else(|| host_folders(&config)),
             authorities: variable("SSL_CERT_FILE").map(PathBuf::from),
             credentials,

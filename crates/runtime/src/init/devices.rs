@@ -34,12 +34,7 @@ const LINKS: &[(&str, &str)] = &[
 ];
 
 /// Makes the devices, unless the container shares `/dev` with the host.
-pub(super) fn make(
-    plan: &Plan,
-    root: BorrowedFd<'_>,
-    host: &Host,
-    fresh: &Fresh,
-) -> Result<()> {
+pub(super) fn make(plan: &Plan, root: BorrowedFd<'_>, host: &Host, fresh: &Fresh) -> Result<()> {
     let dev = Path::new("/dev");
     let shared = |mount: &crate::plan::MountPlan| {
         mount.target == dev && matches!(mount.what, What::Bind { .. })
@@ -111,12 +106,7 @@ fn one(device: &Device, place: &Place<'_>) -> Result<()> {
     make_in(folder.as_fd(), &name, device, place)
 }
 
-fn make_in(
-    folder: BorrowedFd<'_>,
-    name: &Path,
-    device: &Device,
-    place: &Place<'_>,
-) -> Result<()> {
+fn make_in(folder: BorrowedFd<'_>, name: &Path, device: &Device, place: &Place<'_>) -> Result<()> {
     let kind = match device.kind.as_str() {
         "b" => FileType::BlockDevice,
         "p" => FileType::Fifo,

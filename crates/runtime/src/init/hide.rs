@@ -16,12 +16,7 @@ use crate::plan::Plan;
 const EMPTY: [(&str, Option<&str>); 2] = [("nr_blocks", Some("1")), ("nr_inodes", Some("1"))];
 
 /// Hides paths: a folder becomes empty, a file becomes the null device.
-pub(super) fn mask(
-    plan: &Plan,
-    root: BorrowedFd<'_>,
-    host: &Host,
-    fresh: &Fresh,
-) -> Result<()> {
+pub(super) fn mask(plan: &Plan, root: BorrowedFd<'_>, host: &Host, fresh: &Fresh) -> Result<()> {
     let mut empty: Option<OwnedFd> = None;
     for masked in &plan.masked {
         match fresh.find(Path::new(masked)) {
@@ -62,8 +57,7 @@ fn mask_path(
     let is_folder = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
     let cover = match (is_folder, &*empty) {
         (true, None) => {
-            let made =
-                sys::mount::create("tmpfs", Some("tmpfs"), &EMPTY, libc::MOUNT_ATTR_RDONLY);
+            let made = sys::mount::create("tmpfs", Some("tmpfs"), &EMPTY, libc::MOUNT_ATTR_RDONLY);
             made.call("fsmount", "tmpfs")?
         }
         // One empty folder covers all of them.

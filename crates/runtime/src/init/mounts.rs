@@ -71,12 +71,7 @@ fn kind_of(stat: &rustix::fs::Stat) -> Missing {
 
 /// Makes a mount of which nothing is said that one classic call could not say. Where that call is
 /// refused, the longer way does it or finds better words for what is wrong.
-fn at_once(
-    mount: &MountPlan,
-    plan: &Plan,
-    root: BorrowedFd<'_>,
-    fresh: &Fresh,
-) -> Result<bool> {
+fn at_once(mount: &MountPlan, plan: &Plan, root: BorrowedFd<'_>, fresh: &Fresh) -> Result<bool> {
     let said = mount.copy_up || mount.id_map.is_some() || mount.change.clear != 0;
     match &mount.what {
         What::New { kind, source, options } => {

@@ -190,7 +190,8 @@ pub(crate) fn lock_down(
         set.during("set the execution domain")?;
     }
     sys::task::reset_signals(process.ignored_signals)
-        .call("sigaction", "").during("reset signals")?;
+        .call("sigaction", "")
+        .during("reset signals")?;
     if process.no_new_privileges {
         let set = rustix::thread::set_no_new_privs(true);
         set.call("prctl", "PR_SET_NO_NEW_PRIVS").during("forbid new privileges")?;
