@@ -76,6 +76,19 @@ pub enum BuildError {
     /// Checks found something, and the file or the user wants that to stop the build.
     #[error("lint violation found for rules: {0}")]
     Checks(String),
+    /// A bake cannot be planned.
+    #[error("{0}")]
+    Bake(String),
+    /// A bake file is not written as it must be, or an expression in it has no value.
+    #[error("{place}: {message}")]
+    BakeFile {
+        /// File, line and columns.
+        place: String,
+        /// What is wrong.
+        message: String,
+        /// The lines around the place.
+        lines: String,
+    },
     /// A pattern of an ignore file means nothing.
     #[error("invalid pattern {0:?}: syntax error in pattern")]
     Pattern(String),

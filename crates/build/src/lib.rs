@@ -3,6 +3,7 @@
 //! Each step is a pure function of the one before: text → [`syntax`] → [`instruction`] → stages
 //! with their variables ([`scope`]) → [`graph`]. Nothing here opens a file or starts a process.
 
+pub mod bake;
 pub mod call;
 pub mod error;
 pub mod graph;

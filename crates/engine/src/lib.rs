@@ -3,6 +3,7 @@
 //! Nothing here knows a terminal or a wire. A verb takes a request with named fields and returns
 //! what happened; long work reports to a [`Progress`].
 
+mod bake;
 mod build_call;
 mod container;
 mod difference;
@@ -32,12 +33,18 @@ mod system;
 mod tag;
 mod volume;
 
+pub use ::build::BuildError;
+pub use ::build::bake::{
+    File as BakeFile, Given as BakeGiven, Plan as BakePlan, Target as BakeTarget,
+    Variable as BakeVariable, World as BakeWorld, list as list_bake, plan as plan_bake,
+};
 pub use ::build::call::{Call, Format};
 pub use ::build::scope::Inputs as BuildInputs;
 pub use ::network::{
     AddressPool, Driver as NetworkDriver, Endpoint, Network, NetworkError, NetworkFilter,
     NetworkRequest, PublishedPort, Subnet,
 };
+pub use bake::{bake_files, dot_env};
 pub use build_call::{Answer, Definition};
 pub use container::{
     Alive, Booted, CommitContainer, ContainerFilter, ContainerLog, ContainerRecord, ContainerRow,

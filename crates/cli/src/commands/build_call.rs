@@ -18,7 +18,7 @@ pub(super) fn asked(context: &Context) -> Result<Option<(Call, Format)>, Failure
         (true, None) => Ok(Some((Call::Check, Format::Text))),
         (true, Some((Call::Check, format))) => Ok(Some((Call::Check, format))),
         (true, Some(_)) => Err(Failure::new("error: --check and --call ask different questions")),
-        (false, None) if matches.flag("fix") => {
+        (false, None) if matches.has("fix") && matches.flag("fix") => {
             Err(Failure::new("error: --fix needs --check").hint("mica build --check --fix ."))
         }
         (false, call) => Ok(call),
@@ -33,7 +33,7 @@ pub(super) fn run(context: &Context, call: (Call, Format)) -> Outcome {
     // A question makes no store where there is none.
     let settings = context.settings()?;
     let engine = Engine::is_made(&settings).then(|| context.engine()).transpose()?;
-    if matches.flag("fix") {
+    if matches.has("fix") && matches.flag("fix") {
         for fixed in definition.fix(&inputs, engine.as_ref())? {
             let (name, line) = (&definition.name, fixed.span.first);
             context

@@ -1,5 +1,6 @@
 //! The commands: arguments, one call, what is shown.
 
+pub(crate) mod bake;
 pub(crate) mod boot;
 pub(crate) mod build;
 mod build_call;

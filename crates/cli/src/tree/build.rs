@@ -63,12 +63,7 @@ const BUILD_FLAGS: &[Flag] = &[
     Flag::list("output", "Output destination (format: \"type=local,dest=path\")").short('o'),
     Flag::list("platform", "Set target platform for build").value("string"),
     Flag::list("policy", "Policy configuration (format: \"filename=path,strict\")"),
-    Flag::string(
-        "progress",
-        "Set type of progress output (\"auto\", \"quiet\", \"plain\", \"tty\", \"rawjson\")",
-    )
-    .default_value("auto")
-    .complete(Complete::Words(&["auto", "quiet", "plain", "tty", "rawjson"])),
+    PROGRESS,
     Flag::string("provenance", "Shorthand for \"--attest=type=provenance\"").no_value("true"),
     Flag::bool("pull", "Always attempt to pull all referenced images"),
     Flag::bool("push", "Shorthand for \"--output=type=registry\""),
@@ -99,6 +94,13 @@ const CALL: Flag =
         .complete(Complete::Words(&["build", "check", "outline", "targets"]));
 const CHECK: Flag = Flag::bool("check", "Shorthand for \"--call=check\"");
 
+const PROGRESS: Flag = Flag::string(
+    "progress",
+    "Set type of progress output (\"auto\", \"quiet\", \"plain\", \"tty\", \"rawjson\")",
+)
+.default_value("auto")
+.complete(Complete::Words(&["auto", "quiet", "plain", "tty", "rawjson"]));
+
 const DO_BUILD: Cmd = Command {
     name: "build",
     also: &["image build", "build", "builder build"],
@@ -128,6 +130,39 @@ pub(super) static BUILDX: Cmd = Command {
     name: "buildx",
     usage: "COMMAND",
     about: "Docker Buildx",
-    sub: &[&BUILDX_BUILD],
+    sub: &[&BAKE, &BUILDX_BUILD],
+    ..Command::BLANK
+};
+
+static BAKE: Cmd = Command {
+    name: "bake",
+    aliases: &["f"],
+    usage: "[OPTIONS] [TARGET...]",
+    about: "Build from a file",
+    examples: "  mica buildx bake --print\n  mica buildx bake -f docker-bake.hcl --set '*.platform=linux/arm64' --print app\n  mica buildx bake --list=variables",
+    args: Arity::Any,
+    flags: &[&[
+        Flag::list("allow", "Allow build to access specified resources"),
+        Flag::string("builder", "Override the configured builder instance"),
+        CALL,
+        CHECK,
+        Flag::list("file", "Build definition file").short('f').complete(Complete::Files),
+        Flag::string("list", "List targets or variables")
+            .complete(Complete::Words(&["targets", "variables"])),
+        Flag::bool("load", "Shorthand for \"--set=*.output=type=docker\""),
+        Flag::string("metadata-file", "Write build result metadata to a file")
+            .complete(Complete::Files),
+        Flag::bool("no-cache", "Do not use cache when building the image"),
+        Flag::bool("print", "Print the options without building"),
+        PROGRESS,
+        Flag::string("provenance", "Shorthand for \"--set=*.attest=type=provenance\"")
+            .no_value("true"),
+        Flag::bool("pull", "Always attempt to pull all referenced images"),
+        Flag::bool("push", "Shorthand for \"--set=*.output=type=registry\""),
+        Flag::string("sbom", "Shorthand for \"--set=*.attest=type=sbom\"").no_value("true"),
+        Flag::list("set", "Override target value (e.g., \"targetpattern.key=value\")"),
+        Flag::list("var", "Set a variable value (e.g., \"name=value\")"),
+    ]],
+    action: Some(run::bake::run),
     ..Command::BLANK
 };

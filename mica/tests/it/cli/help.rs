@@ -94,6 +94,7 @@ const CLUSTER: &[&str] = &[
 
 /// Commands that docker does not have.
 const OWN: &[&str] = &[
+    "buildx bake",
     "buildx build",
     "image diff",
     "image export-layout",

@@ -1,5 +1,6 @@
 //! Every command and flag: what it prints, where, and how it ends.
 
+mod bake;
 mod build_call;
 mod cache;
 mod containers;

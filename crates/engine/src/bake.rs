@@ -1,0 +1,68 @@
+//! Where bake files come from: names, folders, streams. What they mean is `build::bake`'s.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use ::build::bake::{FILE_NAMES, File, MAX_BYTES};
+
+use crate::error::{EngineError, Result};
+
+/// Reads the files that are named, or those that lie in a folder under the usual names; `-` is the
+/// stream.
+pub fn bake_files(names: &[String], folder: &Path, stream: &mut dyn Read) -> Result<Vec<File>> {
+    let mut files = Vec::new();
+    if names.is_empty() {
+        for name in FILE_NAMES {
+            match text_of(&folder.join(name)) {
+                Ok(text) => files.push(File { name: (*name).to_owned(), text }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(EngineError::io("read", *name)(error)),
+            }
+        }
+        if files.is_empty() {
+            return Err(EngineError::Input("couldn't find a bake definition".to_owned()));
+        }
+    }
+    for name in names {
+        let text = match name.as_str() {
+            "-" => limited(stream),
+            path => text_of(&folder.join(path)),
+        };
+        let text = text.map_err(EngineError::io("read", name))?;
+        files.push(File { name: name.clone(), text });
+    }
+    Ok(files)
+}
+
+/// The variables of a folder's `.env`, which compose files see unless the environment has them.
+pub fn dot_env(folder: &Path) -> Result<BTreeMap<String, String>> {
+    let text = match text_of(&folder.join(".env")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(EngineError::io("read", ".env")(error)),
+    };
+    let pair = |line: &str| {
+        let line = line.trim();
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let (name, value) = line.split_once('=').filter(|_| !line.starts_with('#'))?;
+        let value = value.trim();
+        let quoted = |quote| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+        let plain = || value.split(" #").next().unwrap_or_default().trim_end();
+        let value = quoted('"').or_else(|| quoted('\'')).unwrap_or_else(plain);
+        Some((name.trim().to_owned(), value.to_owned()))
+    };
+    Ok(text.lines().filter_map(pair).collect())
+}
+
+fn text_of(path: &Path) -> io::Result<String> {
+    limited(&mut fs::File::open(path)?)
+}
+
+/// One byte more than may be is enough to see that it is too much.
+fn limited(from: &mut dyn Read) -> io::Result<String> {
+    let mut text = String::new();
+    from.take(MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
