@@ -140,13 +140,18 @@ pub(crate) struct Patterns<'a> {
 
 impl<'a> Patterns<'a> {
     /// Those of the filters, and the one after the command, which is one more of them.
-    pub(crate) fn of(filters: &'a [ImageFilter], pattern: Option<&'a str>) -> Patterns<'a> {
+    pub(crate) fn of(filters: &'a [ImageFilter], pattern: Option<&'a str>) -> Result<Patterns<'a>> {
         let named = filters.iter().filter_map(|filter| match filter {
             ImageFilter::Reference(pattern) => Some(pattern.as_str()),
             _ => None,
         });
-        let patterns = named.chain(pattern).map(|text| (text, Reference::parse(text).ok()));
-        Patterns { patterns: patterns.collect() }
+        let mut patterns = Vec::new();
+        for text in named.chain(pattern) {
+            let wrong = |_| EngineError::Input("syntax error in pattern".to_owned());
+            spec::path_match(text, "").map_err(wrong)?;
+            patterns.push((text, Reference::parse(text).ok()));
+        }
+        Ok(Patterns { patterns })
     }
 
     /// Whether there are none, so that every image is meant, one without a name too.

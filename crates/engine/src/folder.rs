@@ -11,6 +11,7 @@ use image::archive::{ArchiveContent, ArchiveImage, ArchivePlan, Member, merge_in
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
+use crate::whole::WholeFile;
 
 /// What a layout's other files hang on.
 const INDEX: &str = "index.json";
@@ -19,8 +20,13 @@ const DIR_VERSION: &str = "version";
 
 impl Engine {
     /// Adds what an archive would hold to the layout in a folder.
-    pub(crate) fn write_layout(&self, plan: &ArchivePlan, root: &Path) -> Result<()> {
-        fs::create_dir_all(root).map_err(EngineError::io("create", root))?;
+    pub(crate) fn write_layout(
+        &self,
+        plan: &ArchivePlan,
+        root: &Path,
+        by_word: bool,
+    ) -> Result<()> {
+        let _alone = take(root)?;
         let mut index = None;
         for member in plan {
             match (member.path.as_str(), &member.content) {
@@ -35,18 +41,15 @@ impl Engine {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             other => Some(other.map_err(EngineError::io("read", &path))?),
         };
-        let bytes = match (old, index) {
-            (_, None) => return Ok(()),
-            (None, Some(new)) => new.clone(),
-            (Some(old), Some(new)) => merge_index(&old, new)?,
-        };
+        let Some(new) = index else { return Ok(()) };
+        let bytes = merge_index(old.as_deref(), new, by_word)?;
         let content = ArchiveContent::Bytes(bytes);
         self.write_member(root, &Member { path: INDEX.to_owned(), content })
     }
 
     /// Makes a folder hold one image in the form `dir:`, and nothing of one that was there before.
     pub(crate) fn write_dir(&self, image: &ArchiveImage, root: &Path) -> Result<()> {
-        fs::create_dir_all(root).map_err(EngineError::io("create", root))?;
+        let _alone = take(root)?;
         let before = names(root)?;
         if !before.is_empty() && !before.iter().any(|name| name == DIR_VERSION) {
             let text = format!("{} is neither empty nor an image in the form dir:", root.display());
@@ -78,33 +81,30 @@ impl Engine {
             // It is named by its digest: what is there whole is the same.
             return Ok(());
         }
-        let aside = super::save::aside_of(&path)?;
-        let written = self
-            .write_content(&aside, &member.content)
-            .and_then(|()| fs::rename(&aside, &path).map_err(failed));
-        if written.is_err() {
-            // The first error is what counts.
-            let _ = fs::remove_file(&aside);
-        }
-        written
-    }
-
-    fn write_content(&self, path: &Path, content: &ArchiveContent) -> Result<()> {
-        let failed = |error| EngineError::io("write", path)(error);
-        let mut file = File::create(path).map_err(failed)?;
-        match content {
-            ArchiveContent::Folder => Ok(()),
-            ArchiveContent::Bytes(bytes) => file.write_all(bytes).map_err(failed),
+        let whole = WholeFile::create(&path, 0o666).map_err(failed)?;
+        let mut file = whole.file();
+        match &member.content {
+            ArchiveContent::Folder => {}
+            ArchiveContent::Bytes(bytes) => file.write_all(bytes).map_err(failed)?,
             ArchiveContent::Blob { digest, bytes } => {
                 let blob = self.store.open_blob(digest)?;
-                let copied = store::send(&blob, &mut file, *bytes, true).map_err(failed)?;
-                match copied == *bytes {
-                    true => Ok(()),
-                    false => Err(super::save::short_blob(digest, copied, *bytes)),
+                let copied = store::send(&blob, file, *bytes, true).map_err(failed)?;
+                if copied != *bytes {
+                    return Err(super::save::short_blob(digest, copied, *bytes));
                 }
             }
         }
+        whole.finish().map_err(failed)
     }
+}
+
+/// Makes a folder if need be, and keeps other mica processes that write there waiting until the
+/// file is dropped.
+fn take(root: &Path) -> Result<File> {
+    fs::create_dir_all(root).map_err(EngineError::io("create", root))?;
+    let folder = File::open(root).map_err(EngineError::io("open", root))?;
+    sys::lock::lock(&folder, sys::lock::Mode::Exclusive).map_err(EngineError::io("lock", root))?;
+    Ok(folder)
 }
 
 fn names(folder: &Path) -> Result<Vec<String>> {

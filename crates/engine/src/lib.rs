@@ -32,6 +32,7 @@ mod stream;
 mod system;
 mod tag;
 mod volume;
+mod whole;
 
 pub use ::build::BuildError;
 pub use ::build::bake::{

@@ -117,7 +117,7 @@ impl Engine {
     pub(crate) fn listed(&self, list: &ListImages) -> Result<ImageList> {
         let images = self.store.images()?;
         let conditions = self.conditions(&images, &list.filters)?;
-        let patterns = Patterns::of(&list.filters, list.pattern.as_deref());
+        let patterns = Patterns::of(&list.filters, list.pattern.as_deref())?;
         let parents: BTreeSet<ImageId> =
             images.images.values().filter_map(|record| record.parent).collect();
         let Images { images, names } = images;
@@ -138,8 +138,9 @@ impl Engine {
             if own.is_empty() && patterns.is_empty() {
                 rows.push(Place { image, name: None });
             }
-            let wanted =
-                own.iter().filter(|(_, name)| patterns.allow(FullName::of(&names[*name].0)));
+            // One row for a name, whatever platforms it stands for.
+            let stands = own.iter().filter(|(_, name)| names[*name].1.image == *id);
+            let wanted = stands.filter(|(_, name)| patterns.allow(FullName::of(&names[*name].0)));
             rows.extend(wanted.map(|(_, name)| Place { image, name: Some(*name) }));
         }
         // Names are in order, so their places are too.

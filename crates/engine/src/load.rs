@@ -63,6 +63,15 @@ const WORKERS: usize = 2;
 impl Engine {
     /// Loads all images of an archive.
     pub fn load(&self, load: Load, progress: &dyn Progress) -> Result<Vec<Loaded>> {
+        let loaded = self.load_all(load, progress);
+        if loaded.is_err() {
+            // What came before the fault is of no use. The first error is what counts.
+            let _ = self.store.collect();
+        }
+        loaded
+    }
+
+    fn load_all(&self, load: Load, progress: &dyn Progress) -> Result<Vec<Loaded>> {
         let lease = self.store.lease()?;
         let archive = match load.source {
             LoadSource::Folder(path) => Archive::Lying(Box::new(FolderBundle::open(&path)?)),
@@ -74,7 +83,7 @@ impl Engine {
             images = select(images, &load.platforms)?;
         }
         if images.is_empty() {
-            return Err(ArchiveError::NoImages.into());
+            return Err(ArchiveError::Empty.into());
         }
         if let Some(word) = &load.called {
             images = called(images, word)?;

@@ -78,8 +78,7 @@ impl Engine {
         let names = self.names_to_push(push)?;
         let named = self.store.images()?.names;
         let chosen = names.iter().filter_map(|name| named.get(&name.to_string()));
-        let chosen = chosen.flat_map(|record| record.images().map(|id| (id, Vec::new()))).collect();
-        self.protect(&lease, chosen)?;
+        self.protect(&lease, chosen.flat_map(|record| record.images()))?;
         // Looked at only now: what is here and protected stays.
         let tables = self.store.tables()?;
         let elsewhere = Elsewhere::of(self, &tables, &push.name);

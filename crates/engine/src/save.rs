@@ -1,20 +1,20 @@
 //! Images into an archive or a layout: the same images always give the same bytes.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use image::archive::{ArchiveContent, ArchiveImage, ArchivePlan, plan_archive};
+use image::archive::{ArchiveContent, ArchiveFamily, ArchiveImage, ArchivePlan, plan_archive};
 use image::codec::Codec;
 use image::tar::{Entry, EntryKind, encode_header, padding};
 use spec::{Descriptor, Document, ImageConfig, ImageId, Manifest, MediaType, Platform, Reference};
-use store::{ImageRecord, LayerRecord, Lease, Tables};
+use store::{ImageRecord, Images, LayerRecord, Lease, ManifestRef, NameRecord, Tables};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::find::{find, find_for};
 use crate::tag::parse;
+use crate::whole::{WholeFile, check_place};
 
 /// A request to save.
 pub struct Save {
@@ -60,41 +60,54 @@ impl Engine {
     /// Writes images into an archive.
     pub fn save(&self, save: &Save, target: SaveTarget) -> Result<Vec<Saved>> {
         let lease = self.store.lease()?;
-        let chosen = self.protect(&lease, select(&self.store.tables()?, save)?)?;
+        let chosen = select(&self.store.images()?, save)?;
+        self.protect(&lease, chosen.images.iter().map(|(id, _)| *id))?;
         let tables = self.store.tables()?;
         let mut images: Vec<ArchiveImage> = Vec::new();
-        for (id, names) in chosen {
+        for (id, names) in chosen.images {
             // It was there a moment ago, before it was protected.
             let record = tables.images.images.get(&id);
             let record = record.ok_or_else(|| EngineError::NoSuchImage(id.to_string()))?;
             images.push(self.archive_image(&tables, id, record, names)?);
         }
+        let families = chosen.families.iter().map(|family| self.archive_family(&lease, family));
+        let mut families: Vec<ArchiveFamily> = families.collect::<Result<_>>()?;
         if let Some(called) = &save.called {
-            rename(only(&mut images)?, called)?;
+            rename(&mut images, &mut families, called)?;
         }
-        let plan = plan_archive(&images);
+        let by_word = matches!(save.called, Some(Called::Tag(_)));
+        let plan = plan_archive(&images, &families);
         match target {
-            SaveTarget::Stream(file) => self.write_archive(&plan, file)?,
+            SaveTarget::Stream(file) => self.write_archive(&plan, &file)?,
             SaveTarget::File(path) => self.write_file(&plan, &path)?,
-            SaveTarget::Layout(path) => self.write_layout(&plan, &path)?,
+            SaveTarget::Layout(path) => self.write_layout(&plan, &path, by_word)?,
             SaveTarget::Dir(path) => self.write_dir(only(&mut images)?, &path)?,
         }
-        for image in &images {
-            let id = image.config.digest.to_string();
-            let name = image.names.first().map_or_else(|| id.clone(), Reference::familiar);
-            self.store.record_event("image", "save", &id, &[("name", &name)]);
-        }
-        let saved =
-            |image: ArchiveImage| Saved { id: ImageId(image.config.digest), names: image.names };
-        Ok(images.into_iter().map(saved).collect())
+        Ok(images.into_iter().map(|image| self.saved(image, &families)).collect())
+    }
+
+    /// What is told of an image that was saved.
+    fn saved(&self, image: ArchiveImage, families: &[ArchiveFamily]) -> Saved {
+        let digest = image.config.digest;
+        let own = families.iter().filter(|family| family.members.contains(&digest));
+        let mut names = image.names;
+        names.extend(own.flat_map(|family| family.names.clone()));
+        let id = digest.to_string();
+        let name = names.first().map_or_else(|| id.clone(), Reference::familiar);
+        self.store.record_event("image", "save", &id, &[("name", &name)]);
+        Saved { id: ImageId(digest), names }
     }
 
     /// Protects everything that these images need.
-    pub(crate) fn protect(&self, lease: &Lease, chosen: Chosen) -> Result<Chosen> {
+    pub(crate) fn protect(
+        &self,
+        lease: &Lease,
+        chosen: impl IntoIterator<Item = ImageId>,
+    ) -> Result<()> {
         let images = self.store.images()?.images;
-        for (id, _) in &chosen {
+        for id in chosen {
             lease.protect_blob(&id.0)?;
-            let Some(record) = images.get(id) else { continue };
+            let Some(record) = images.get(&id) else { continue };
             if let Some(top) = &record.top {
                 lease.protect_chain(top)?;
             }
@@ -102,7 +115,19 @@ impl Engine {
                 lease.protect_blob(&manifest.digest)?;
             }
         }
-        Ok(chosen)
+        Ok(())
+    }
+
+    /// The images of a name, with the index that they came in if that is still here.
+    fn archive_family(&self, lease: &Lease, family: &Family) -> Result<ArchiveFamily> {
+        let index = match &family.index {
+            Some(index) if lease.protect_blob(&index.digest)? => {
+                Some((self.store.read_document(&index.digest)?, index.media_type.clone()))
+            }
+            _ => None,
+        };
+        let members = family.members.iter().map(|id| id.0).collect();
+        Ok(ArchiveFamily { names: vec![family.name.clone()], tag: None, index, members })
     }
 
     /// An image as an archive has it: with its own manifest where all of that is here, else with
@@ -159,38 +184,14 @@ impl Engine {
     }
 
     fn write_file(&self, plan: &ArchivePlan, path: &Path) -> Result<()> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        if let Err(why) = is_folder(folder) {
-            let text = format!("invalid output path: stat {}: {why}", folder.display());
-            return Err(EngineError::Output(text));
-        }
-        if path.is_dir() {
-            return Err(EngineError::Output("cannot write to a directory".to_owned()));
-        }
-        if path.exists() && !path.is_file() {
-            // A pipe or a device is written to as it stands.
-            let file = File::options().write(true).open(path);
-            return self.write_archive(plan, file.map_err(EngineError::Write)?);
-        }
-        let aside = aside_of(path)?;
+        check_place(path)?;
         // As docker has it: what an image holds is not for everybody to read.
-        let written = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&aside)
-            .map_err(EngineError::Write)
-            .and_then(|file| self.write_archive(plan, file))
-            .and_then(|()| fs::rename(&aside, path).map_err(EngineError::Write));
-        if written.is_err() {
-            // The first error is what counts.
-            let _ = fs::remove_file(&aside);
-        }
-        written
+        let whole = WholeFile::create(path, 0o600).map_err(EngineError::Write)?;
+        self.write_archive(plan, whole.file())?;
+        whole.finish().map_err(EngineError::Write)
     }
 
-    fn write_archive(&self, plan: &ArchivePlan, mut file: File) -> Result<()> {
+    fn write_archive(&self, plan: &ArchivePlan, mut file: &File) -> Result<()> {
         let regular = file.metadata().map_err(EngineError::Write)?.is_file();
         let mut head = Vec::new();
         for member in plan {
@@ -211,7 +212,7 @@ impl Engine {
                     file.write_all(&head).map_err(EngineError::Write)?;
                     head.clear();
                     let blob = self.store.open_blob(digest)?;
-                    let copied = store::send(&blob, &mut file, *bytes, regular);
+                    let copied = store::send(&blob, file, *bytes, regular);
                     let copied = copied.map_err(EngineError::Write)?;
                     if copied != *bytes {
                         return Err(short_blob(digest, copied, *bytes));
@@ -225,23 +226,50 @@ impl Engine {
     }
 }
 
-/// Images with the names that they were meant by.
-pub(crate) type Chosen = Vec<(ImageId, Vec<Reference>)>;
+/// What is to be saved.
+#[derive(Default)]
+struct Chosen {
+    /// Images in the order in which they were named, each with the names that are its alone.
+    images: Vec<(ImageId, Vec<Reference>)>,
+    families: Vec<Family>,
+}
 
-/// The images meant, in the order in which they were named, each with the names it was meant by.
-fn select(tables: &Tables, save: &Save) -> Result<Chosen> {
-    let mut chosen: Chosen = Vec::new();
-    let mut add = |id: ImageId, name: Option<Reference>| {
-        let at = match chosen.iter().position(|(known, _)| *known == id) {
+/// A name for images of several platforms.
+struct Family {
+    name: Reference,
+    index: Option<Box<ManifestRef>>,
+    members: Vec<ImageId>,
+}
+
+impl Chosen {
+    fn add(&mut self, id: ImageId, name: Option<Reference>) {
+        let at = match self.images.iter().position(|(known, _)| *known == id) {
             Some(at) => at,
             None => {
-                chosen.push((id, Vec::new()));
-                chosen.len() - 1
+                self.images.push((id, Vec::new()));
+                self.images.len() - 1
             }
         };
-        let names = &mut chosen[at].1;
+        let names = &mut self.images[at].1;
         names.extend(name.filter(|name| !names.contains(name)));
-    };
+    }
+
+    /// All images of a name.
+    fn add_all(&mut self, name: Reference, record: &NameRecord) {
+        if record.others.is_empty() {
+            return self.add(record.image, Some(name));
+        }
+        record.images().for_each(|id| self.add(id, None));
+        if !self.families.iter().any(|family| family.name == name) {
+            let (index, members) = (record.index.clone(), record.images().collect());
+            self.families.push(Family { name, index, members });
+        }
+    }
+}
+
+/// The images meant: of a name with several platforms all, unless one is asked for.
+fn select(images: &Images, save: &Save) -> Result<Chosen> {
+    let mut chosen = Chosen::default();
     for text in &save.images {
         let repository = Reference::parse(text)
             .ok()
@@ -249,13 +277,18 @@ fn select(tables: &Tables, save: &Save) -> Result<Chosen> {
         let tags: Vec<&String> = match &repository {
             Some(name) => {
                 let prefix = format!("{}:", name.name());
-                tables.images.names.keys().filter(|full| full.starts_with(&prefix)).collect()
+                images.names.keys().filter(|full| full.starts_with(&prefix)).collect()
             }
             None => Vec::new(),
         };
         for full in &tags {
-            let found = find_for(&tables.images, full, save.platform.as_ref())?;
-            add(found.id, Some(parse(full)?));
+            match &save.platform {
+                None => chosen.add_all(parse(full)?, &images.names[*full]),
+                platform => {
+                    let found = find_for(images, full, platform.as_ref())?;
+                    chosen.add(found.id, Some(parse(full)?));
+                }
+            }
         }
         if tags.is_empty() {
             let missing = |error| match (error, &repository) {
@@ -263,13 +296,18 @@ fn select(tables: &Tables, save: &Save) -> Result<Chosen> {
                 (EngineError::NoSuchImage(_), None) => EngineError::NoReference(text.clone()),
                 (error, _) => error,
             };
-            let found = find(&tables.images, text).map_err(missing)?;
-            let found = match &save.platform {
-                Some(platform) => find_for(&tables.images, text, Some(platform))?,
-                None => found,
-            };
-            let name = found.name.filter(|_| !found.by_digest);
-            add(found.id, name.map(|name| parse(&name)).transpose()?);
+            let found = find(images, text).map_err(missing)?;
+            let name = found.name.as_ref().filter(|_| !found.by_digest);
+            match (name.and_then(|name| Some((name, images.names.get(name)?))), &save.platform) {
+                (Some((name, record)), None) => chosen.add_all(parse(name)?, record),
+                (name, platform) => {
+                    let id = match platform {
+                        Some(platform) => find_for(images, text, Some(platform))?.id,
+                        None => found.id,
+                    };
+                    chosen.add(id, name.map(|(name, _)| parse(name)).transpose()?);
+                }
+            }
         }
     }
     Ok(chosen)
@@ -280,58 +318,46 @@ fn only(images: &mut [ArchiveImage]) -> Result<&mut ArchiveImage> {
     match images {
         [image] => Ok(image),
         images => {
-            let text = format!("{} images do not fit where one image goes", images.len());
+            let count = images.len();
+            let text = format!(
+                "{count} images do not fit where one image goes: name one, or its --platform"
+            );
             Err(EngineError::Input(text))
         }
     }
 }
 
-/// Calls an image in an archive something else.
-fn rename(image: &mut ArchiveImage, called: &Called) -> Result<()> {
-    match called {
-        Called::Name(name) => {
-            image.names = vec![parse(name)?.without_digest().with_default_tag()];
+/// Calls the only image of an archive, or all the platforms of one, something else.
+fn rename(
+    images: &mut [ArchiveImage],
+    families: &mut [ArchiveFamily],
+    called: &Called,
+) -> Result<()> {
+    let (names, tag) = match families {
+        [family] if family.members.len() == images.len() => (&mut family.names, &mut family.tag),
+        _ => {
+            let image = only(images)?;
+            (&mut image.names, &mut image.tag)
         }
-        Called::Tag(tag) => {
-            image.names.truncate(1);
-            if tag.contains([':', '/']) {
-                image.names = vec![parse(tag)?.without_digest().with_default_tag()];
-            } else if let Some(name) = image.names.first_mut() {
-                let failed = |source| EngineError::Reference { text: tag.clone(), source };
-                *name = name.with_tag(tag).map_err(failed)?;
+    };
+    match called {
+        Called::Name(name) => *names = vec![parse(name)?.without_digest().with_default_tag()],
+        Called::Tag(word) => {
+            names.truncate(1);
+            if word.contains([':', '/']) {
+                *names = vec![parse(word)?.without_digest().with_default_tag()];
+            } else if let Some(name) = names.first_mut() {
+                let failed = |source| EngineError::Reference { text: word.clone(), source };
+                *name = name.with_tag(word).map_err(failed)?;
             }
-            image.tag = Some(tag.clone());
+            *tag = Some(word.clone());
         }
     }
     Ok(())
-}
-
-/// Whether a folder is there, and if not, why, in the words of Go's library.
-fn is_folder(path: &Path) -> Result<(), String> {
-    match fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => Ok(()),
-        Ok(_) => Err("not a directory".to_owned()),
-        Err(error) => Err(match error.kind() {
-            io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            io::ErrorKind::NotADirectory => "not a directory".to_owned(),
-            _ => error.to_string(),
-        }),
-    }
 }
 
 /// A blob that ended early, or went on.
 pub(crate) fn short_blob(digest: &spec::Digest, copied: u64, bytes: u64) -> EngineError {
     let why = format!("it has {copied} bytes instead of {bytes}");
     store::StoreError::Damaged { what: format!("blob {digest}"), why }.into()
-}
-
-/// A name beside a file, for writing it whole or not at all.
-pub(crate) fn aside_of(path: &Path) -> Result<PathBuf> {
-    let name = path.file_name().ok_or_else(|| {
-        EngineError::Input(format!("invalid output path: {:?} is a directory", path))
-    })?;
-    // Process ids come again, soon in a container: what a crash has left must be in nobody's way.
-    let id = sys::host::random_id().map_err(EngineError::io("read", "/proc"))?;
-    Ok(path.with_file_name(format!(".{}.{}", name.to_string_lossy(), &id[..8])))
 }

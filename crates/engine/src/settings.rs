@@ -151,7 +151,11 @@ fn default_run_root(root: bool, environment: &BTreeMap<String, String>) -> PathB
     match environment.get("XDG_RUNTIME_DIR") {
         Some(folder) if !root && !folder.is_empty() => Path::new(folder).join("mica"),
         _ if root => PathBuf::from("/run/mica"),
-        _ => std::env::temp_dir().join(format!("mica-{}", store::user_id())),
+        _ => {
+            let folder = environment.get("TMPDIR").filter(|folder| folder.starts_with('/'));
+            let folder = Path::new(folder.map_or("/tmp", String::as_str));
+            folder.join(format!("mica-{}", store::user_id()))
+        }
     }
 }
 

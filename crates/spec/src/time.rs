@@ -85,6 +85,20 @@ impl Timestamp {
         self.0.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string()
     }
 
+    /// The time in the local zone as docker tells of events: `2006-01-02T15:04:05.000000000-07:00`.
+    pub fn event_local(&self) -> String {
+        self.event_in(&local_zone())
+    }
+
+    /// The time in a given zone as docker tells of events.
+    pub fn event_in(&self, zone: &TimeZone) -> String {
+        let text = self.0.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.9f%:z").to_string();
+        match text.strip_suffix("+00:00") {
+            Some(time) => format!("{time}Z"),
+            None => text,
+        }
+    }
+
     /// Reads the value of `--since` or `--until`: a time, a date, seconds of the Unix clock, or how
     /// long before `now`. What names no zone is local time.
     pub fn parse_docker(text: &str, now: Timestamp) -> Result<Timestamp, TimeError> {

@@ -33,6 +33,8 @@ pub enum StoreError {
     NoSnapshot(String),
     #[error("layer {} cannot be replaced while it is in use by {user}", chain.0.short())]
     InUse { chain: ChainId, user: String },
+    #[error("others may change what is in {}", .0.display())]
+    RunRoot(PathBuf),
     #[error("cannot tell what was changed in {}", folder.display())]
     Changes { folder: PathBuf, source: UpperError },
     #[error("{what} is damaged: {why}")]
@@ -124,6 +126,7 @@ impl StoreError {
             E::OtherDriver { .. } | E::Migrated { .. } | E::Busy(_) | E::InUse { .. } => {
                 ErrorKind::Conflict
             }
+            E::RunRoot(_) => ErrorKind::Conflict,
             E::NewerFormat { .. } | E::DriverUnfit { .. } | E::NoDriver(_) => {
                 ErrorKind::Unsupported
             }
@@ -147,6 +150,7 @@ impl StoreError {
             E::OtherDriver { asked, kept, .. } => Some(format!(
                 "leave --storage-driver out to go on with {kept}; `mica system migrate --to {asked}` changes it"
             )),
+            E::RunRoot(_) => Some("name a --run-root of your own".to_owned()),
             E::Migrated { .. } => Some("run the command again".to_owned()),
             E::Busy(Busy::Work) => Some("wait until other commands have ended".to_owned()),
             E::Busy(Busy::View(image)) => {

@@ -350,7 +350,7 @@ pub fn own_files() -> Ownership {
 }
 
 /// Copies a blob to where a file stands, by reference or within the kernel where that can be.
-pub fn send(blob: &File, target: &mut File, bytes: u64, regular: bool) -> std::io::Result<u64> {
+pub fn send(blob: &File, mut target: &File, bytes: u64, regular: bool) -> std::io::Result<u64> {
     use std::io::{Seek, SeekFrom};
     if !regular {
         return sys::fs::send_range(blob, 0, target, bytes);

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use sys::lock::Mode;
 
@@ -17,11 +19,31 @@ pub(crate) const VIEWING: &str = "viewing";
 pub(crate) fn hold(paths: &Paths, name: &str) -> Result<File> {
     let run = paths.run();
     create_private(run)?;
+    if !crate::is_root() {
+        check_owner(run)?;
+    }
     let path = run.join(name);
     let open = File::options().write(true).create(true).truncate(false).open(&path);
     let file = open.map_err(StoreError::io("open", &path))?;
     sys::lock::lock(&file, Mode::Exclusive).map_err(StoreError::io("lock", &path))?;
     Ok(file)
+}
+
+/// Refuses a run root in a folder where others could put something in its place: its default for a
+/// user without a session lies where everybody may make folders.
+fn check_owner(run: &Path) -> Result<()> {
+    let look =
+        |path: &Path| std::fs::symlink_metadata(path).map_err(StoreError::io("look at", path));
+    if look(run)?.uid() != crate::user_id() {
+        return Err(StoreError::RunRoot(run.to_owned()));
+    }
+    let Some(above) = run.parent() else { return Ok(()) };
+    let meta = look(above)?;
+    let shared = meta.mode() & 0o022 != 0 && meta.mode() & 0o1000 == 0;
+    match shared || ![0, crate::user_id()].contains(&meta.uid()) {
+        true => Err(StoreError::RunRoot(above.to_owned())),
+        false => Ok(()),
+    }
 }
 
 /// Keeps what is mounted below the run root from reaching other namespaces, where copies of it

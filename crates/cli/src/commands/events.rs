@@ -147,7 +147,7 @@ fn line(event: &Event) -> String {
     let time = Timestamp::from_unix(event.time, (event.time_nano % 1_000_000_000) as u32);
     let attribute = |(key, value): (&String, &String)| format!("{key}={value}");
     let attributes: Vec<String> = event.actor.attributes.iter().map(attribute).collect();
-    let line = format!("{} {} {} {}", time, event.kind, event.action, event.actor.id);
+    let line = format!("{} {} {} {}", time.event_local(), event.kind, event.action, event.actor.id);
     match attributes.is_empty() {
         true => line,
         false => format!("{line} ({})", attributes.join(", ")),

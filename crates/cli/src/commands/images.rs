@@ -38,7 +38,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     let images = context.engine()?.list(&list)?;
     let shown: Vec<ShownImage> = ShownImage::all(images, matches.flag("no-trunc")).collect();
-    if matches.flag("quiet") && !matches.given("format") {
+    if matches.flag("quiet") && matches.string("format").is_none_or(str::is_empty) {
         let mut ids = String::new();
         shown.iter().for_each(|row| {
             row.write("ID", &mut ids);

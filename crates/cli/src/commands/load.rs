@@ -1,5 +1,6 @@
 //! `mica load`.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -25,7 +26,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let load = Load { source, platforms, called };
     let loaded = context.engine()?.load(load, &Bars::new(&context.ui, quiet))?;
     if !formatted(context, loaded.iter().map(document))? {
-        loaded.iter().for_each(|image| tell(context, image));
+        let mut told = BTreeSet::new();
+        loaded.iter().for_each(|image| tell(context, image, &mut told));
     }
     Ok(0)
 }
@@ -39,7 +41,8 @@ fn document(image: &Loaded) -> Value {
     json!({ "ID": image.id.to_string(), "Names": familiar(&image.names), "Displaced": displaced })
 }
 
-fn tell(context: &Context, image: &Loaded) {
+/// Tells of an image, and of a name once, however many platforms it stands for.
+fn tell(context: &Context, image: &Loaded, told: &mut BTreeSet<String>) {
     for (name, old) in &image.displaced {
         let name = name.familiar();
         context.ui.line(&format!(
@@ -49,8 +52,10 @@ fn tell(context: &Context, image: &Loaded) {
     if image.names.is_empty() {
         context.ui.line(&format!("Loaded image ID: {}", image.id));
     }
-    for name in &image.names {
-        context.ui.line(&format!("Loaded image: {}", name.familiar()));
+    for name in familiar(&image.names) {
+        if told.insert(name.clone()) {
+            context.ui.line(&format!("Loaded image: {name}"));
+        }
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
     let output = matches.string("output").filter(|text| !text.is_empty());
     let (target, called) = match output {
-        Some(text) => open(text),
+        Some(text) => open(text)?,
         None if context.ui.is_terminal() => {
             return Err(Failure::new(
                 "cowardly refusing to save to a terminal. Use the -o flag or redirect",
@@ -41,7 +41,19 @@ pub(super) fn document(image: &Saved, output: &str) -> Value {
 
 /// A file, or with a prefix in skopeo's manner what skopeo means by it, and what the image is
 /// called there.
-fn open(text: &str) -> (SaveTarget, Option<Called>) {
+fn open(text: &str) -> Result<(SaveTarget, Option<Called>), Failure> {
+    let (target, called) = target(text);
+    let (SaveTarget::File(path) | SaveTarget::Layout(path) | SaveTarget::Dir(path)) = &target
+    else {
+        return Ok((target, called));
+    };
+    match path.as_os_str().is_empty() {
+        true => Err(Failure::new(format!("error: {text:?} names no place to save to"))),
+        false => Ok((target, called)),
+    }
+}
+
+fn target(text: &str) -> (SaveTarget, Option<Called>) {
     if let Some(rest) = text.strip_prefix("docker-archive:") {
         let (path, name) = place(rest);
         return (SaveTarget::File(path.into()), name.map(Called::Name));

@@ -67,7 +67,7 @@ pub(crate) fn list(context: &Context) -> Outcome {
         filter.takes(volume) && (filter.dangling.is_none() || filter.dangling == dangling)
     };
     let volumes: Vec<Volume> = engine.volumes()?.into_iter().filter(wanted).collect();
-    if matches.flag("quiet") && !matches.given("format") {
+    if matches.flag("quiet") && matches.string("format").is_none_or(str::is_empty) {
         volumes.iter().for_each(|volume| context.ui.line(&volume.name));
         return Ok(0);
     }

@@ -20,6 +20,13 @@ pub(super) fn is_dir_manifest(bytes: &[u8]) -> bool {
 
 /// The images of such a folder.
 pub(super) fn read_dir(bundle: &dyn Bundle, bytes: Vec<u8>) -> Result<Vec<Bundled>, ArchiveError> {
+    read_flat(bundle, bytes).map_err(|error| match error {
+        ArchiveError::Missing { name } => ArchiveError::Missing { name: base(&name).to_owned() },
+        other => other,
+    })
+}
+
+fn read_flat(bundle: &dyn Bundle, bytes: Vec<u8>) -> Result<Vec<Bundled>, ArchiveError> {
     let document =
         Document::parse(&bytes).map_err(|error| malformed("manifest.json", error.to_string()))?;
     let original = Original { bytes, media_type: document.media_type() };
@@ -27,12 +34,17 @@ pub(super) fn read_dir(bundle: &dyn Bundle, bytes: Vec<u8>) -> Result<Vec<Bundle
     let mut images = Vec::new();
     match document {
         Document::Manifest(manifest) => {
-            // All of the only image must be there.
-            let name = flat_name(&manifest.config.digest);
-            let image = read_manifest(&flat, manifest, original, Vec::new())?;
-            images.push(image.ok_or(ArchiveError::Missing { name })?);
+            images.extend(read_manifest(&flat, manifest, original, Vec::new())?);
         }
-        Document::Index(index) => read_index(&flat, &index, &original, &[], &mut images, 0)?,
+        Document::Index(index) => {
+            let missing = read_index(&flat, &index, &original, &[], &mut images, 0)?;
+            if let (true, Some(missing)) = (images.is_empty(), missing) {
+                return Err(missing);
+            }
+        }
+    }
+    if images.is_empty() {
+        return Err(ArchiveError::Empty);
     }
     for layer in images.iter_mut().flat_map(|image| &mut image.layers) {
         if let Some(digest) = &layer.blob {
@@ -47,12 +59,17 @@ struct Flat<'a>(&'a dyn Bundle);
 
 impl Bundle for Flat<'_> {
     fn open(&self, name: &str) -> Result<Option<Part>, ArchiveError> {
-        let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
+        let name = base(name);
         match self.0.open(name)? {
             Some(part) => Ok(Some(part)),
             None => self.0.open(&format!("{name}.manifest.json")),
         }
     }
+}
+
+/// What is left of a layout's name for a blob.
+fn base(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(_, name)| name)
 }
 
 fn flat_name(digest: &Digest) -> String {

@@ -13,7 +13,9 @@ pub use bundle::{Bundle, FolderBundle, Part, TarBundle};
 pub use dir::plan_dir;
 pub use parts::Parts;
 pub use plan::{ArchiveError, Bundled, BundledLayer, Original, read_bundle};
-pub use write::{ArchiveContent, ArchiveImage, ArchivePlan, Member, merge_index, plan_archive};
+pub use write::{
+    ArchiveContent, ArchiveFamily, ArchiveImage, ArchivePlan, Member, merge_index, plan_archive,
+};
 
 /// A document in an archive (manifest, index, configuration) is at most this large.
 pub const DOCUMENT_BYTES: u64 = 8 << 20;

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 use spec::{
-    ArchiveManifest, DiffId, Digest, Document, ImageConfig, ImageId, Index, Manifest, MediaType,
-    Platform, Reference,
+    ArchiveManifest, Descriptor, DiffId, Digest, Document, ImageConfig, ImageId, Index, Manifest,
+    MediaType, Platform, Reference,
 };
 
 use super::bundle::Bundle;
@@ -40,6 +40,8 @@ pub enum ArchiveError {
         "the archive is neither a docker archive (no manifest.json) nor an OCI layout (no index.json)"
     )]
     NoImages,
+    #[error("the archive names no image")]
+    Empty,
 }
 
 /// A document that must leave as it came.
@@ -112,16 +114,17 @@ pub fn read_bundle(bundle: &dyn Bundle) -> Result<Vec<Bundled>, ArchiveError> {
         Some(bytes) if is_dir_manifest(&bytes) => return read_dir(bundle, bytes),
         docker => docker,
     };
-    let oci = match bundle.document("index.json")? {
-        Some(bytes) => read_layout(bundle, &bytes)?,
-        None => Vec::new(),
-    };
+    let index = bundle.document("index.json")?;
+    let layout = index.map(|bytes| read_layout(bundle, &bytes)).transpose()?;
     let Some(docker) = docker else {
-        return match oci.is_empty() && bundle.document("index.json")?.is_none() {
-            true => Err(ArchiveError::NoImages),
-            false => Ok(oci),
+        return match layout.ok_or(ArchiveError::NoImages)? {
+            Layout { missing: Some(missing), .. } => Err(missing),
+            Layout { images, .. } if images.is_empty() => Err(ArchiveError::Empty),
+            Layout { images, .. } => Ok(images),
         };
     };
+    // What docker's file names must be here; the index then only says more about it.
+    let oci = layout.map(|layout| layout.images).unwrap_or_default();
     let entries: Vec<ArchiveManifest> = serde_json::from_slice(&docker)
         .map_err(|error| malformed("manifest.json", error.to_string()))?;
     let mut images: Vec<Bundled> = Vec::new();
@@ -145,10 +148,13 @@ pub fn read_bundle(bundle: &dyn Bundle) -> Result<Vec<Bundled>, ArchiveError> {
 
 fn docker_names(entry: &ArchiveManifest) -> Result<Vec<Reference>, ArchiveError> {
     let parse = |name: &String| {
-        let reference = Reference::parse(name);
-        reference
-            .map(Reference::with_default_tag)
-            .map_err(|error| malformed("manifest.json", format!("{name:?}: {error}")))
+        let wrong =
+            |why: String| malformed("manifest.json", format!("invalid tag {name:?}: {why}"));
+        match Reference::parse(name).map(Reference::with_default_tag) {
+            Ok(reference) if reference.digest().is_none() => Ok(reference),
+            Ok(_) => Err(wrong("a digest is no name that an image is given".to_owned())),
+            Err(error) => Err(wrong(error.to_string())),
+        }
     };
     entry.repo_tags.iter().flatten().map(parse).collect()
 }
@@ -174,9 +180,16 @@ fn read_docker(
     Ok(Bundled { names, tag: None, config_bytes, config, manifest: None, index: None, layers })
 }
 
-/// The images of an OCI layout. What it names and does not have (other platforms, attestations,
-/// artifacts) is passed over; a layout in which nothing is complete is an error.
-fn read_layout(bundle: &dyn Bundle, bytes: &[u8]) -> Result<Vec<Bundled>, ArchiveError> {
+/// What a layout holds.
+struct Layout {
+    images: Vec<Bundled>,
+    /// The first image that it lists and does not have all of.
+    missing: Option<ArchiveError>,
+}
+
+/// The images of an OCI layout. All that it lists by itself must be there; of an index in it only
+/// some platforms may be. Artifacts and attestations are passed over.
+fn read_layout(bundle: &dyn Bundle, bytes: &[u8]) -> Result<Layout, ArchiveError> {
     let index = match Document::parse(bytes) {
         Ok(Document::Index(index)) => index,
         Ok(Document::Manifest(_)) => {
@@ -184,30 +197,45 @@ fn read_layout(bundle: &dyn Bundle, bytes: &[u8]) -> Result<Vec<Bundled>, Archiv
         }
         Err(error) => return Err(malformed("index.json", error.to_string())),
     };
-    let mut images = Vec::new();
+    let mut layout = Layout { images: Vec::new(), missing: None };
     for descriptor in &index.manifests {
-        let names = layout_names(&descriptor.annotations);
-        let Some(original) = blob(bundle, &descriptor.digest, &descriptor.media_type)? else {
-            continue;
-        };
-        let before = images.len();
-        match parse(&original, &descriptor.digest)? {
-            Document::Manifest(manifest) => {
-                images.extend(read_manifest(bundle, manifest, original, names)?);
+        match read_listed(bundle, descriptor) {
+            Ok(images) => layout.images.extend(images),
+            Err(error @ ArchiveError::Missing { .. }) => {
+                layout.missing.get_or_insert(error);
             }
-            Document::Index(inner) => {
-                read_index(bundle, &inner, &original, &names, &mut images, 0)?;
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(layout)
+}
+
+/// The images under one entry of a layout's list.
+fn read_listed(bundle: &dyn Bundle, descriptor: &Descriptor) -> Result<Vec<Bundled>, ArchiveError> {
+    let names = layout_names(&descriptor.annotations);
+    let mut images = Vec::new();
+    let original = required_blob(bundle, &descriptor.digest, &descriptor.media_type)?;
+    match parse(&original, &descriptor.digest)? {
+        Document::Manifest(manifest) => {
+            images.extend(read_manifest(bundle, manifest, original, names)?);
+        }
+        Document::Index(inner) => {
+            let missing = read_index(bundle, &inner, &original, &names, &mut images, 0)?;
+            if let (true, Some(missing)) = (images.is_empty(), missing) {
+                return Err(missing);
             }
         }
-        let tag = descriptor.annotations.get(REF_NAME);
-        images[before..].iter_mut().for_each(|image| image.tag = tag.cloned());
     }
+    let tag = descriptor.annotations.get(REF_NAME);
+    images.iter_mut().for_each(|image| image.tag = tag.cloned());
     Ok(images)
 }
 
 /// Indexes in indexes are followed so deep.
 const MAX_NESTING: usize = 4;
 
+/// The images of an index, whose other platforms need not be there: what is missing first, if
+/// anything is.
 pub(super) fn read_index(
     bundle: &dyn Bundle,
     index: &Index,
@@ -215,22 +243,30 @@ pub(super) fn read_index(
     names: &[Reference],
     images: &mut Vec<Bundled>,
     depth: usize,
-) -> Result<(), ArchiveError> {
-    for descriptor in &index.manifests {
-        if descriptor.is_attestation() {
-            continue;
-        }
-        let Some(inner) = blob(bundle, &descriptor.digest, &descriptor.media_type)? else {
-            continue;
+) -> Result<Option<ArchiveError>, ArchiveError> {
+    let mut missing = None;
+    for descriptor in index.manifests.iter().filter(|descriptor| !descriptor.is_attestation()) {
+        let inner = match required_blob(bundle, &descriptor.digest, &descriptor.media_type) {
+            Err(error @ ArchiveError::Missing { .. }) => {
+                missing.get_or_insert(error);
+                continue;
+            }
+            other => other?,
         };
         match parse(&inner, &descriptor.digest)? {
             Document::Manifest(manifest) => {
-                let image = read_manifest(bundle, manifest, inner, names.to_vec())?;
-                images
-                    .extend(image.map(|image| Bundled { index: Some(original.clone()), ..image }));
+                match read_manifest(bundle, manifest, inner, names.to_vec()) {
+                    Err(error @ ArchiveError::Missing { .. }) => {
+                        missing.get_or_insert(error);
+                    }
+                    image => images.extend(
+                        image?.map(|image| Bundled { index: Some(original.clone()), ..image }),
+                    ),
+                }
             }
             Document::Index(nested) if depth < MAX_NESTING => {
-                read_index(bundle, &nested, original, names, images, depth + 1)?;
+                let lacks = read_index(bundle, &nested, original, names, images, depth + 1)?;
+                missing = missing.or(lacks);
             }
             Document::Index(_) => {
                 let why = "indexes in indexes, too many".to_owned();
@@ -238,10 +274,10 @@ pub(super) fn read_index(
             }
         }
     }
-    Ok(())
+    Ok(missing)
 }
 
-/// An image by its manifest, if all of it is there and it is an image.
+/// An image by its manifest, if it is an image; all of it must be there.
 pub(super) fn read_manifest(
     bundle: &dyn Bundle,
     manifest: Manifest,
@@ -252,10 +288,8 @@ pub(super) fn read_manifest(
         return Ok(None);
     }
     let name = blob_name(&manifest.config.digest);
-    let Some(config) = blob(bundle, &manifest.config.digest, &manifest.config.media_type)? else {
-        return Ok(None);
-    };
-    let config_bytes = config.bytes;
+    let config = &manifest.config;
+    let config_bytes = required_blob(bundle, &config.digest, &config.media_type)?.bytes;
     let config =
         ImageConfig::parse(&config_bytes).map_err(|error| malformed(&name, error.to_string()))?;
     if config.rootfs.diff_ids.len() != manifest.layers.len() {
@@ -267,7 +301,7 @@ pub(super) fn read_manifest(
     for (descriptor, diff) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
         let part = blob_name(&descriptor.digest);
         if bundle.open(&part)?.is_none() {
-            return Ok(None);
+            return Err(ArchiveError::Missing { name: part });
         }
         let (blob, bytes) = (Some(descriptor.digest), Some(descriptor.size));
         layers.push(BundledLayer { part, diff: *diff, blob, bytes });
@@ -288,7 +322,9 @@ fn layout_names(annotations: &BTreeMap<String, String>) -> Vec<Reference> {
     let short = annotations.get(REF_NAME).filter(|name| name.contains([':', '/']));
     let name = full.or(short);
     name.and_then(|name| Reference::parse(name).ok())
-        .map(Reference::with_default_tag)
+        // One that is a digest and no tag is no name that an image is given.
+        .filter(|name| name.tag().is_some() || name.digest().is_none())
+        .map(|name| name.without_digest().with_default_tag())
         .into_iter()
         .collect()
 }
@@ -297,21 +333,21 @@ fn blob_name(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex())
 }
 
-/// A document among the blobs, if it is there, checked against its digest.
-fn blob(
+/// A document among the blobs, checked against its digest.
+fn required_blob(
     bundle: &dyn Bundle,
     digest: &Digest,
     media_type: &MediaType,
-) -> Result<Option<Original>, ArchiveError> {
+) -> Result<Original, ArchiveError> {
     let name = blob_name(digest);
-    let Some(bytes) = bundle.document(&name)? else { return Ok(None) };
+    let bytes = required(bundle, &name)?;
     let mut hasher = spec::Hasher::new(digest.algorithm());
     hasher.update(&bytes);
     let got = hasher.finish();
     if got != *digest {
         return Err(ArchiveError::WrongBytes { name, got });
     }
-    Ok(Some(Original { bytes, media_type: media_type.clone() }))
+    Ok(Original { bytes, media_type: media_type.clone() })
 }
 
 fn parse(original: &Original, digest: &Digest) -> Result<Document, ArchiveError> {

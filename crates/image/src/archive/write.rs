@@ -30,6 +30,19 @@ pub struct ArchiveImage {
     pub platform: Platform,
 }
 
+/// Images for several platforms that share names. Each of them is among the archive's images.
+#[derive(Clone, Debug)]
+pub struct ArchiveFamily {
+    /// The names.
+    pub names: Vec<Reference>,
+    /// What a layout shall call it, where that is not the tag of its name.
+    pub tag: Option<String>,
+    /// The index that they came in, with its type.
+    pub index: Option<(Vec<u8>, MediaType)>,
+    /// Their configurations; the first is the image that stands for all where only one can.
+    pub members: Vec<Digest>,
+}
+
 /// Something in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -59,42 +72,45 @@ pub enum ArchiveContent {
 pub type ArchivePlan = Vec<Member>;
 
 /// Plans an archive of these images. The plan of the same images is always the same.
-pub fn plan_archive(images: &[ArchiveImage]) -> ArchivePlan {
+pub fn plan_archive(images: &[ArchiveImage], families: &[ArchiveFamily]) -> ArchivePlan {
     let mut blobs: BTreeMap<String, Member> = BTreeMap::new();
-    let mut index = Index::new(Vec::new());
-    let mut docker: Vec<ArchiveManifest> = Vec::new();
-    for image in images {
-        let (bytes, media_type) = &image.manifest;
-        let mut descriptor = Descriptor::of(media_type.clone(), bytes);
-        descriptor.platform = Some(image.platform.clone());
-        let path = blob_path(&descriptor.digest);
-        let content = ArchiveContent::Bytes(bytes.clone());
+    let mut add_document = |digest: &Digest, bytes: &[u8]| {
+        let path = blob_path(digest);
+        let content = ArchiveContent::Bytes(bytes.to_vec());
         blobs.insert(path.clone(), Member { path, content });
+    };
+    let mut index = Index::new(Vec::new());
+    for image in images {
+        let descriptor = descriptor(image);
+        add_document(&descriptor.digest, &image.manifest.0);
+        let is_member = |family: &ArchiveFamily| family.members.contains(&image.config.digest);
+        if !image.names.is_empty() || !families.iter().any(is_member) {
+            push_descriptors(&mut index, &descriptor, &image.names, image.tag.as_deref());
+        }
+    }
+    for family in families {
+        let (bytes, media_type) = index_of(family, images);
+        let descriptor = Descriptor::of(media_type, &bytes);
+        add_document(&descriptor.digest, &bytes);
+        push_descriptors(&mut index, &descriptor, &family.names, family.tag.as_deref());
+    }
+    for image in images {
         for part in std::iter::once(&image.config).chain(&image.layers) {
             let path = blob_path(&part.digest);
             let content = ArchiveContent::Blob { digest: part.digest, bytes: part.size };
             blobs.entry(path.clone()).or_insert(Member { path, content });
         }
-        push_descriptors(&mut index, &descriptor, image);
-        let tags: Vec<String> = image.names.iter().map(Reference::familiar).collect();
-        docker.push(ArchiveManifest {
-            config: blob_path(&image.config.digest),
-            repo_tags: (!tags.is_empty()).then_some(tags),
-            layers: image.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
-            layer_sources: BTreeMap::new(),
-        });
     }
     let document = |path: &str, bytes: Vec<u8>| Member {
         path: path.to_owned(),
         content: ArchiveContent::Bytes(bytes),
     };
-    let manifest = serde_json::to_vec(&docker).expect("strings and numbers are always JSON");
     let mut plan = vec![
         document("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
         document("index.json", index.to_bytes()),
-        document("manifest.json", manifest),
+        document("manifest.json", dockers_list(images, families)),
     ];
-    if let Some(repositories) = repositories(images) {
+    if let Some(repositories) = repositories(images, families) {
         plan.push(document("repositories", repositories));
     }
     plan.push(Member { path: "blobs/".to_owned(), content: ArchiveContent::Folder });
@@ -117,16 +133,69 @@ pub fn plan_archive(images: &[ArchiveImage]) -> ArchivePlan {
     plan
 }
 
+/// Docker's list of images, which has one image for a name.
+fn dockers_list(images: &[ArchiveImage], families: &[ArchiveFamily]) -> Vec<u8> {
+    let entry = |image: &ArchiveImage| {
+        let tags: Vec<String> = names_of(image, families).map(|name| name.familiar()).collect();
+        let is_member = |family: &ArchiveFamily| family.members.contains(&image.config.digest);
+        let is_listed = !tags.is_empty() || !families.iter().any(is_member);
+        is_listed.then(|| ArchiveManifest {
+            config: blob_path(&image.config.digest),
+            repo_tags: (!tags.is_empty()).then_some(tags),
+            layers: image.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
+            layer_sources: BTreeMap::new(),
+        })
+    };
+    let list: Vec<ArchiveManifest> = images.iter().filter_map(entry).collect();
+    serde_json::to_vec(&list).expect("strings and numbers are always JSON")
+}
+
+/// The names that an image has where a name has one image.
+fn names_of<'a>(
+    image: &'a ArchiveImage,
+    families: &'a [ArchiveFamily],
+) -> impl Iterator<Item = &'a Reference> {
+    let stands_for = |family: &&ArchiveFamily| family.members.first() == Some(&image.config.digest);
+    let shared = families.iter().filter(stands_for).flat_map(|family| &family.names);
+    image.names.iter().chain(shared)
+}
+
+fn descriptor(image: &ArchiveImage) -> Descriptor {
+    let (bytes, media_type) = &image.manifest;
+    let mut descriptor = Descriptor::of(media_type.clone(), bytes);
+    descriptor.platform = Some(image.platform.clone());
+    descriptor
+}
+
+/// The index that images came in, if it names them as they are now; else one of those there are.
+fn index_of(family: &ArchiveFamily, images: &[ArchiveImage]) -> (Vec<u8>, MediaType) {
+    let member = |config: &Digest| images.iter().find(|image| image.config.digest == *config);
+    let members: Vec<Descriptor> =
+        family.members.iter().filter_map(member).map(descriptor).collect();
+    if let Some((bytes, media_type)) = &family.index
+        && let Ok(Document::Index(own)) = Document::parse(bytes)
+        && members.iter().all(|one| own.manifests.iter().any(|entry| entry.digest == one.digest))
+    {
+        return (bytes.clone(), media_type.clone());
+    }
+    (Index::new(members).to_bytes(), MediaType::OciIndex)
+}
+
 /// One descriptor for each name, as containerd and docker write it; one without for no name.
-fn push_descriptors(index: &mut Index, descriptor: &Descriptor, image: &ArchiveImage) {
-    if image.names.is_empty() {
+fn push_descriptors(
+    index: &mut Index,
+    descriptor: &Descriptor,
+    names: &[Reference],
+    tag: Option<&str>,
+) {
+    if names.is_empty() {
         let mut bare = descriptor.clone();
-        bare.annotations.extend(image.tag.iter().map(|tag| (REF_NAME.to_owned(), tag.clone())));
+        bare.annotations.extend(tag.map(|tag| (REF_NAME.to_owned(), tag.to_owned())));
         index.manifests.push(bare);
     }
-    for name in &image.names {
+    for name in names {
         let mut named = descriptor.clone();
-        let tag = image.tag.as_deref().or(name.tag()).unwrap_or("latest").to_owned();
+        let tag = tag.or(name.tag()).unwrap_or("latest").to_owned();
         named.annotations = Annotations::from([
             (IMAGE_NAME.to_owned(), name.to_string()),
             (REF_NAME.to_owned(), tag),
@@ -135,33 +204,51 @@ fn push_descriptors(index: &mut Index, descriptor: &Descriptor, image: &ArchiveI
     }
 }
 
-/// Puts what a layout already lists before what is new: an older image under the same tag, or the
-/// same image without one, is replaced.
-pub fn merge_index(old: &[u8], new: &[u8]) -> Result<Vec<u8>, ArchiveError> {
+/// The list of a layout that gets new images: an older image of the same name, or the same image
+/// without a name, is replaced, and nothing else.
+///
+/// What a layout calls an image is its tag as long as no other image there has the same, else the
+/// whole name. If the word was asked for (`by_word`), it is this image's from now on.
+pub fn merge_index(old: Option<&[u8]>, new: &[u8], by_word: bool) -> Result<Vec<u8>, ArchiveError> {
     let parse = |bytes: &[u8]| match Document::parse(bytes) {
         Ok(Document::Index(index)) => Ok(index),
         Ok(Document::Manifest(_)) => Err(malformed("index.json", "it is a manifest".to_owned())),
         Err(error) => Err(malformed("index.json", error.to_string())),
     };
-    let (mut merged, new) = (parse(old)?, parse(new)?);
-    let replaced = |known: &Descriptor| {
-        new.manifests.iter().any(|other| {
-            let (tag, other_tag) =
-                (known.annotations.get(REF_NAME), other.annotations.get(REF_NAME));
-            tag == other_tag && (tag.is_some() || known.digest == other.digest)
-        })
+    let new = parse(new)?;
+    let mut merged = match old {
+        Some(old) => parse(old)?,
+        None => Index { manifests: Vec::new(), ..new.clone() },
     };
-    merged.manifests.retain(|known| !replaced(known));
-    merged.manifests.extend(new.manifests);
+    for mut added in new.manifests {
+        merged.manifests.retain(|known| !replaces(&added, known, by_word));
+        let word = added.annotations.get(REF_NAME);
+        let taken = merged.manifests.iter().any(|known| known.annotations.get(REF_NAME) == word);
+        let full = added.annotations.get(IMAGE_NAME).and_then(|name| Reference::parse(name).ok());
+        if let (true, Some(full)) = (taken && word.is_some(), full) {
+            added.annotations.insert(REF_NAME.to_owned(), full.familiar());
+        }
+        merged.manifests.push(added);
+    }
     Ok(merged.to_bytes())
 }
 
+/// Whether a new entry of a layout's list takes the place of an older one.
+fn replaces(new: &Descriptor, known: &Descriptor, by_word: bool) -> bool {
+    let note = |key| (new.annotations.get(key), known.annotations.get(key));
+    match (note(IMAGE_NAME), note(REF_NAME)) {
+        ((Some(name), Some(known_name)), _) if !by_word => name == known_name,
+        (_, (None, None)) => new.digest == known.digest,
+        (_, (word, known_word)) => word == known_word,
+    }
+}
+
 /// The oldest form's table of names, which old tools read.
-fn repositories(images: &[ArchiveImage]) -> Option<Vec<u8>> {
+fn repositories(images: &[ArchiveImage], families: &[ArchiveFamily]) -> Option<Vec<u8>> {
     let mut table: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for image in images {
         let Some(top) = image.layers.last() else { continue };
-        for name in &image.names {
+        for name in names_of(image, families) {
             let tag = name.tag().unwrap_or("latest").to_owned();
             table.entry(name.familiar_name()).or_default().insert(tag, top.digest.hex());
         }
@@ -191,9 +278,30 @@ mod tests {
     fn a_layout_keeps_what_is_not_replaced() {
         let old = index(&[("a", Some("1")), ("b", Some("2")), ("c", None), ("d", None)]);
         let new = index(&[("x", Some("2")), ("c", None)]);
-        let merged = merge_index(&old, &new).unwrap();
+        let merged = merge_index(Some(&old), &new, false).unwrap();
         let expected = index(&[("a", Some("1")), ("d", None), ("x", Some("2")), ("c", None)]);
         assert_eq!(merged, expected);
-        assert!(merge_index(b"[]", &new).is_err());
+        assert!(merge_index(Some(b"[]"), &new, false).is_err());
+    }
+
+    #[test]
+    fn a_layout_tells_images_with_one_tag_apart() {
+        let named = |entries: &[(&str, &str)]| {
+            let descriptor = |(name, word): &(&str, &str)| {
+                let mut descriptor = Descriptor::of(MediaType::OciManifest, name.as_bytes());
+                descriptor.annotations = Annotations::from([
+                    (IMAGE_NAME.to_owned(), Reference::parse(name).unwrap().to_string()),
+                    (REF_NAME.to_owned(), (*word).to_owned()),
+                ]);
+                descriptor
+            };
+            Index::new(entries.iter().map(descriptor).collect()).to_bytes()
+        };
+        let first = merge_index(None, &named(&[("a:1", "1"), ("b:1", "1")]), false).unwrap();
+        assert_eq!(first, named(&[("a:1", "1"), ("b:1", "b:1")]));
+        let again = merge_index(Some(&first), &named(&[("a:1", "1")]), false).unwrap();
+        assert_eq!(again, named(&[("b:1", "b:1"), ("a:1", "1")]));
+        let asked = merge_index(Some(&again), &named(&[("c:1", "1")]), true).unwrap();
+        assert_eq!(asked, named(&[("b:1", "b:1"), ("c:1", "1")]));
     }
 }

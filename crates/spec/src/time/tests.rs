@@ -86,6 +86,9 @@ fn shows_local_time_in_tables() {
     assert_eq!(summer.docker_in(&TimeZone::UTC), "2024-07-04 12:00:00 +0000 UTC");
     assert_eq!(Timestamp::ZERO.docker_in(&TimeZone::UTC), "0001-01-01 00:00:00 +0000 UTC");
     assert_eq!(summer.docker_local(), summer.docker_in(&local_zone()));
+    assert_eq!(summer.event_in(&new_york()), "2024-07-04T08:00:00.000000000-04:00");
+    let precise = Timestamp::from_unix(1, 20);
+    assert_eq!(precise.event_in(&TimeZone::UTC), "1970-01-01T00:00:01.000000020Z");
 }
 
 #[test]

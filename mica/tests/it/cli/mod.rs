@@ -12,6 +12,7 @@ mod images;
 mod import;
 mod inspect;
 mod json;
+mod layouts;
 mod load;
 mod look;
 mod migrate;

@@ -197,8 +197,6 @@ fn a_full_device_is_an_error() {
     let output = mica.command("save base").stdout(full()).output().unwrap();
     let run = Run::of("save base >/dev/full", output);
     run.complains(1, "error: cannot write the archive\n  because: ");
-    mica.run("save -o /dev/full base").complains(1, "error: cannot write the archive\n  because: ");
-    mica.run("save -o /dev/null base").prints("");
     // A file that was there stays as it was.
     mica.file("kept.tar", "kept");
     mica.run("save -o kept.tar nothere").complains(1, "No such image");

@@ -118,7 +118,8 @@ fn one_image_in_a_flat_folder() {
     assert_eq!(names("precious"), ["thing"]);
     mica.ok("tag app:1.0 app:2.0");
     mica.ok("import fixture.tar app:3.0");
-    mica.run("save -o dir:two app").fails(1, "error: 2 images do not fit where one image goes\n");
+    mica.run("save -o dir:two app")
+        .fails(1, "error: 2 images do not fit where one image goes: name one, or its --platform\n");
     assert!(!mica.path("two").exists());
 }
 
