@@ -144,6 +144,9 @@ impl PlainRun {
 
 impl monitor::Run for PlainRun {
     fn start(&mut self) -> Result<Started, Failure> {
+        if self.plan.stray {
+            drop(self.spawn(&["true".to_owned()], false, false)?);
+        }
         let started = self.spawn(&self.plan.args, self.plan.tty, self.plan.stdin)?;
         self.group = started.pid;
         Ok(started)

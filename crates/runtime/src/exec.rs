@@ -15,7 +15,7 @@ use crate::cgroup::{Cgroup, Entry};
 use crate::channel::{Channel, Message};
 use crate::error::{During, Explain, Failure, Result, RuntimeError, refused};
 use crate::init::{self, process};
-use crate::launch::{end, keyring_name, wait};
+use crate::launch::{born_of, end, keyring_name};
 use crate::plan::{Facts, Plan, ProcessPlan, Warning};
 use crate::seccomp::Filter;
 use crate::stdio::Stdio;
@@ -88,16 +88,7 @@ pub fn exec(
         Cloned::Child => middle(joining),
         Cloned::Parent { pidfd, .. } => {
             drop(joining);
-            let message = ours.receive().map_err(step())?;
-            wait(pidfd.as_fd())?;
-            match message {
-                Message::Born(pid, pidfd) => {
-                    ours.send(&Message::Go).map_err(step())?;
-                    (pid, pidfd)
-                }
-                Message::Failed(failure) => return Err(RuntimeError::Init(failure)),
-                _ => return Err(RuntimeError::InitGone),
-            }
+            born_of(pidfd, &ours, step)?
         }
     };
     let mut executed = Executed { pid, pidfd, terminal: None, warnings };

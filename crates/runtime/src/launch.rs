@@ -285,17 +285,30 @@ fn spawn(prepared: Prepared, ours: &Channel) -> Result<(i32, OwnedFd)> {
         Cloned::Child => middle(prepared),
         Cloned::Parent { pidfd, .. } => {
             drop(prepared);
-            let message = ours.receive().map_err(step())?;
-            let ended = wait(pidfd.as_fd());
-            match message {
-                Message::Born(pid, pidfd) => {
-                    ours.send(&Message::Go).map_err(step())?;
-                    Ok((pid, pidfd))
-                }
-                Message::Failed(failure) => Err(RuntimeError::Init(failure)),
-                _ => ended.and(Err(RuntimeError::InitGone)),
-            }
+            born_of(pidfd, ours, step)
         }
+    }
+}
+
+/// What a middle process has had, which it tells before it ends. Whatever goes wrong, no process is
+/// left that nobody waits for: one in the container's namespace would keep its first from ending.
+pub(crate) fn born_of<F: FnOnce(std::io::Error) -> RuntimeError>(
+    middle: OwnedFd,
+    channel: &Channel,
+    step: impl Fn() -> F,
+) -> Result<(i32, OwnedFd)> {
+    let message = channel.receive();
+    wait(middle.as_fd())?;
+    match message.map_err(step())? {
+        Message::Born(pid, pidfd) => match channel.send(&Message::Go) {
+            Ok(()) => Ok((pid, pidfd)),
+            Err(error) => {
+                end(pidfd.as_fd());
+                Err(step()(error))
+            }
+        },
+        Message::Failed(failure) => Err(RuntimeError::Init(failure)),
+        _ => Err(RuntimeError::InitGone),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitOptions};
 
 /// How a process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +49,27 @@ pub fn reap(process: impl AsFd) -> io::Result<Option<Ended>> {
     };
     let ended = status.exit_status().map(Ended::Status);
     Ok(ended.or_else(|| status.terminating_signal().map(Ended::Signal)))
+}
+
+/// Lets this process be told of its children's ends, which whoever made it may have ignored: then
+/// the kernel takes them, and nobody learns the exit codes.
+pub fn hear_of_children() -> io::Result<()> {
+    // SAFETY: the default action needs no handler of ours.
+    let before = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Takes the end of any child that has ended.
+pub fn reap_any() -> io::Result<Option<(i32, Ended)>> {
+    let (pid, status) = match rustix::process::wait(WaitOptions::NOHANG) {
+        Ok(Some(ended)) => ended,
+        // Without children nobody has ended.
+        Ok(None) | Err(rustix::io::Errno::CHILD) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let by_signal = status.terminating_signal().map(Ended::Signal);
+    let ended = by_signal.unwrap_or_else(|| Ended::Status(status.exit_status().unwrap_or(255)));
+    Ok(Some((pid.as_raw_pid(), ended)))
 }
 
 /// When a process began, in ticks since the boot: with its number, a name that is never given

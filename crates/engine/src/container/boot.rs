@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use runtime::restart::RestartPolicy;
-use runtime::state::{self, State};
+use runtime::restart;
+use runtime::state::{self, State, Status};
 use spec::{IpcMode, NamespaceMode, NetworkMode};
 
 use super::start::{Starting, monitor};
@@ -38,7 +38,8 @@ impl Engine {
                 continue;
             }
             let state = self.container_state(&record.id)?;
-            if state.status.is_alive() {
+            // One that was to be removed has been, if it ran when the machine went down.
+            if state.status.is_alive() || state.status == Status::Removing {
                 continue;
             }
             if record.host_config.auto_remove {
@@ -87,8 +88,7 @@ impl Engine {
 }
 
 fn wants_to_run(record: &ContainerRecord, state: &State) -> bool {
-    let policy = record.host_config.restart_policy.to_string().parse::<RestartPolicy>();
-    policy.is_ok_and(|policy| policy.at_boot(state.stopped))
+    restart::at_boot(&record.host_config.restart_policy, state.stopped)
 }
 
 /// What others may call a container.

@@ -225,7 +225,10 @@ impl Engine {
 /// The connection that a monitor was given in the place of standard input.
 pub fn inherited_connection() -> Option<OwnedFd> {
     let given = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
-    // Whoever reads standard input later must not take words out of the conversation.
+    // Whoever reads standard input later must not take words out of the conversation, and its end
+    // is the other side's to see.
+    let nothing = File::open("/dev/null").ok()?;
+    rustix::stdio::dup2_stdin(nothing).ok()?;
     sys::process::new_session().ok()?;
     Some(given)
 }

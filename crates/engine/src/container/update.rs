@@ -49,11 +49,8 @@ impl Engine {
             Ok(())
         })?;
         if request.restart.is_some() && state.status.is_alive() {
-            let policy = record.host_config.restart_policy.to_string().parse();
-            let policy = policy.map_err(|error: runtime::restart::PolicyError| {
-                EngineError::Refused(error.to_string())
-            })?;
-            match self.ask_monitor(id, &Request::Update { restart: policy }) {
+            let restart = record.host_config.restart_policy.clone();
+            match self.ask_monitor(id, &Request::Update { restart }) {
                 // It has ended meanwhile, and the next monitor reads the record.
                 Ok(_) | Err(EngineError::NotRunning(_)) => {}
                 Err(error) => return Err(error),

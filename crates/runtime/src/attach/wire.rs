@@ -13,7 +13,7 @@ use serde_json::Value;
 use spec::Timestamp;
 
 use crate::failure::Failure;
-use crate::restart::RestartPolicy;
+use spec::RestartPolicy;
 use crate::state::State;
 
 /// The protocol's version.
@@ -273,8 +273,8 @@ mod tests {
             (Request::Wait(WaitFor::Exec("x".into())), r#"{"wait":{"exec":"x"}}"#),
             (Request::Stop(StopRequest::default()), r#"{"stop":{"signal":null,"timeout":null}}"#),
             (
-                Request::Update { restart: RestartPolicy::OnFailure(Some(2)) },
-                r#"{"update":{"restart":{"on_failure":2}}}"#,
+                Request::Update { restart: "on-failure:2".parse().unwrap() },
+                r#"{"update":{"restart":{"Name":"on-failure","MaximumRetryCount":2}}}"#,
             ),
         ] {
             assert_eq!(serde_json::to_string(&request).unwrap(), text);

@@ -146,6 +146,12 @@ impl Client {
         Ok(Some(frame))
     }
 
+    /// Takes it out of the loop. Closing is not enough: who has the same socket, as the standard
+    /// input that it came by, would keep it there, and its end would be told for ever.
+    pub(super) fn leave(self, poll: &Poll) {
+        let _ = poll.remove(&self.socket);
+    }
+
     /// Tells the loop what is waited for. One that is held and has nothing to get is left out
     /// altogether: its end would be told over and over.
     pub(super) fn watch(&mut self, poll: &Poll, number: u32) -> io::Result<()> {

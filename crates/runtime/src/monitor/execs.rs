@@ -7,7 +7,7 @@ use spec::Timestamp;
 use sys::event::{Interest, read_some, set_nonblocking};
 
 use super::key::Key;
-use super::watch::Monitor;
+use super::watch::{Child, Monitor};
 use super::{Event, Started, Stdio};
 use crate::attach::{Answer, ExecRequest, Exit, WaitFor};
 use crate::failure::{Failure, FailureKind};
@@ -18,7 +18,7 @@ use crate::state::{ExecState, Status};
 pub(super) struct Exec {
     /// The session's id; empty for a check.
     id: String,
-    process: OwnedFd,
+    child: Child,
     /// Its outputs. While a client has them this is only a spare: read when the client has gone,
     /// so that the process does not wait for ever.
     outputs: [Option<OwnedFd>; 2],
@@ -107,15 +107,14 @@ impl Monitor<'_> {
             given.clear();
         }
         let client = request.attach.then_some(client);
-        let (id, process) = (request.id.clone(), started.process);
-        Ok((Exec { id, process, outputs, terminal, client, check: None }, given))
+        let (id, child) =
+            (request.id.clone(), Child { pid: started.pid, process: started.process });
+        Ok((Exec { id, child, outputs, terminal, client, check: None }, given))
     }
 
-    /// Waits for its end, and for its output if nobody else does.
+    /// Waits for its output if nobody else does.
     fn watch_exec(&mut self, place: u32) {
         let Some(exec) = self.execs.all.get(&place) else { return };
-        // Without memory for this the kernel has no memory for anything: it ends with the container.
-        let _ = self.poll.set(&exec.process, Key::Exec(place).number(), Interest::READ);
         if exec.client.is_none() {
             for (fd, stream) in exec.outputs.iter().zip([Stream::Stdout, Stream::Stderr]) {
                 let Some(fd) = fd else { continue };
@@ -157,14 +156,15 @@ impl Monitor<'_> {
         }
     }
 
-    /// A further process may have ended.
-    pub(super) fn reap_exec(&mut self, place: u32) {
-        let Some(exec) = self.execs.all.get(&place) else { return };
-        let code = match sys::watched::reap(&exec.process) {
-            Ok(None) => return,
-            Ok(Some(ended)) => ended.code(),
-            Err(_) => 255,
-        };
+    /// A child has ended, which may be a further process.
+    pub(super) fn exec_ended(&mut self, pid: i32, code: i32) {
+        let found = self.execs.all.iter().find(|(_, exec)| exec.child.pid == pid);
+        if let Some(place) = found.map(|(place, _)| *place) {
+            self.end_exec(place, code);
+        }
+    }
+
+    fn end_exec(&mut self, place: u32, code: i32) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             self.read_last(place, stream);
         }
@@ -206,15 +206,18 @@ impl Monitor<'_> {
             .map_err(|error| Failure::doing("cannot resize the terminal", &error))
     }
 
-    /// The first process has ended, and all others with it.
+    /// The first process has ended, and all others have to.
     pub(super) fn end_execs(&mut self) {
+        for exec in self.execs.all.values() {
+            let _ = sys::watched::signal(&exec.child.process, 9);
+        }
+    }
+
+    /// Those that were killed and take their time are told to have ended so.
+    pub(super) fn give_up_execs(&mut self) {
+        const KILLED: i32 = 137;
         for place in self.execs.all.keys().copied().collect::<Vec<_>>() {
-            if let Some(exec) = self.execs.all.get(&place) {
-                let _ = sys::watched::signal(&exec.process, 9);
-                let source = (Some(exec.process.as_fd()), Interest::READ);
-                let _ = sys::event::poll([source], Some(super::life::LAST_WAIT));
-            }
-            self.reap_exec(place);
+            self.end_exec(place, KILLED);
         }
     }
 
@@ -229,7 +232,7 @@ impl Monitor<'_> {
         for exec in self.execs.all.values_mut() {
             if let Some(check) = exec.check.as_mut().filter(|check| check.deadline <= now) {
                 check.late = true;
-                let _ = sys::watched::signal(&exec.process, 9);
+                let _ = sys::watched::signal(&exec.child.process, 9);
             }
         }
         if self.check_due.is_some_and(|due| due <= now) && self.state.status == Status::Running {

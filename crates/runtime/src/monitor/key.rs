@@ -9,10 +9,8 @@ use crate::logs::Stream;
 pub(super) enum Key {
     /// Somebody connects.
     Listener,
-    /// A signal for the monitor itself.
+    /// A signal for the monitor: its own, or that a child has ended.
     Signals,
-    /// The first process.
-    First,
     /// One of its outputs.
     Output(Stream),
     /// Its input.
@@ -21,8 +19,6 @@ pub(super) enum Key {
     LogDaemon,
     /// A client.
     Client(u32),
-    /// A further process.
-    Exec(u32),
     /// An output of a further process that nobody takes.
     ExecOutput(u32, Stream),
     /// A descriptor of an extra.
@@ -36,14 +32,12 @@ impl Key {
         match self {
             Key::Listener => of(0, 0, 0),
             Key::Signals => of(1, 0, 0),
-            Key::First => of(2, 0, 0),
-            Key::Output(stream) => of(3, stream as u16, 0),
-            Key::Input => of(4, 0, 0),
-            Key::LogDaemon => of(5, 0, 0),
-            Key::Client(number) => of(6, 0, number),
-            Key::Exec(number) => of(7, 0, number),
-            Key::ExecOutput(number, stream) => of(8, stream as u16, number),
-            Key::Extra(place, fd) => of(9, place, fd.unsigned_abs()),
+            Key::Output(stream) => of(2, stream as u16, 0),
+            Key::Input => of(3, 0, 0),
+            Key::LogDaemon => of(4, 0, 0),
+            Key::Client(number) => of(5, 0, number),
+            Key::ExecOutput(number, stream) => of(6, stream as u16, number),
+            Key::Extra(place, fd) => of(7, place, fd.unsigned_abs()),
         }
     }
 
@@ -53,14 +47,12 @@ impl Key {
         Some(match number >> 56 {
             0 => Key::Listener,
             1 => Key::Signals,
-            2 => Key::First,
-            3 => Key::Output(stream),
-            4 => Key::Input,
-            5 => Key::LogDaemon,
-            6 => Key::Client(low),
-            7 => Key::Exec(low),
-            8 => Key::ExecOutput(low, stream),
-            9 => Key::Extra(high, RawFd::try_from(low).ok()?),
+            2 => Key::Output(stream),
+            3 => Key::Input,
+            4 => Key::LogDaemon,
+            5 => Key::Client(low),
+            6 => Key::ExecOutput(low, stream),
+            7 => Key::Extra(high, RawFd::try_from(low).ok()?),
             _ => return None,
         })
     }
@@ -75,13 +67,11 @@ mod tests {
         for key in [
             Key::Listener,
             Key::Signals,
-            Key::First,
             Key::Output(Stream::Stdout),
             Key::Output(Stream::Stderr),
             Key::Input,
             Key::LogDaemon,
             Key::Client(u32::MAX),
-            Key::Exec(7),
             Key::ExecOutput(7, Stream::Stderr),
             Key::Extra(3, 1000),
         ] {

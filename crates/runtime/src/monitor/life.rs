@@ -3,10 +3,8 @@
 use std::time::{Duration, Instant};
 
 use spec::Timestamp;
-use sys::event::Interest;
 
-use super::key::Key;
-use super::watch::{Monitor, What};
+use super::watch::{Child, Monitor, What};
 use super::{Event, Started};
 use crate::attach::{Answer, Exit, WaitFor};
 use crate::failure::{Failure, FailureKind};
@@ -14,9 +12,9 @@ use crate::health::HealthState;
 use crate::restart;
 use crate::state::{ProcessName, Status};
 
-/// How long the end of output is waited for when the first process has ended: whoever else has the
-/// pipe was killed.
-pub(super) const LAST_WAIT: Duration = Duration::from_secs(2);
+/// How long the end of output and of further processes is waited for when the first process has
+/// ended: whoever else is there was killed.
+const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// Where a container is between two states that are told.
 #[derive(Clone, Debug)]
@@ -57,8 +55,7 @@ impl Monitor<'_> {
     fn take_first(&mut self, started: Started) -> Result<i32, Failure> {
         let failed = |error| Failure::doing("cannot watch the container", &error);
         let Started { pid, process, stdio } = started;
-        self.poll.set(&process, Key::First.number(), Interest::READ).map_err(failed)?;
-        self.first = Some(process);
+        self.first = Some(Child { pid, process });
         self.streams.begin(stdio, &self.poll).map_err(failed)?;
         self.extras = self.run.as_mut().map(|run| run.extras()).unwrap_or_default();
         self.watch_extras();
@@ -78,12 +75,8 @@ impl Monitor<'_> {
     /// A run could not be started, for the first time or again.
     fn cannot_start(&mut self, failure: &Failure) {
         if let Some(first) = self.first.take() {
-            let _ = sys::watched::signal(&first, 9);
-            let _ = sys::event::poll(
-                [(Some(std::os::fd::AsFd::as_fd(&first)), Interest::READ)],
-                Some(LAST_WAIT),
-            );
-            let _ = sys::watched::reap(&first);
+            // Its end is taken like that of any child.
+            let _ = sys::watched::signal(&first.process, 9);
         }
         let never_ran = self.state.started.is_zero();
         self.state.status = if never_ran { Status::Created } else { Status::Exited };
@@ -100,14 +93,19 @@ impl Monitor<'_> {
         self.finish(&exit);
     }
 
-    /// The first process may have ended.
-    pub(super) fn reap_first(&mut self) {
-        let Some(first) = &self.first else { return };
-        let code = match sys::watched::reap(first) {
-            Ok(None) => return,
-            Ok(Some(ended)) => ended.code(),
-            Err(_) => 255,
-        };
+    /// Takes the ends of all children that have ended, known or not: one that nobody took would
+    /// stay in the container's namespace of processes, and its first process could not end.
+    pub(super) fn reap(&mut self) {
+        while let Ok(Some((pid, ended))) = sys::watched::reap_any() {
+            if self.first.as_ref().is_some_and(|first| first.pid == pid) {
+                self.first_ended(ended.code());
+            } else {
+                self.exec_ended(pid, ended.code());
+            }
+        }
+    }
+
+    fn first_ended(&mut self, code: i32) {
         self.first = None;
         if let Some(run) = &mut self.run {
             // What cannot be killed now is told of when the run is left.
@@ -120,7 +118,7 @@ impl Monitor<'_> {
     /// Ends the run when all that it printed was read, or nobody ends printing.
     pub(super) fn drain(&mut self, now: Instant) {
         let Phase::Draining { code, until } = self.phase else { return };
-        if self.streams.is_drained() || now >= until {
+        if (self.streams.is_drained() && self.execs.all.is_empty()) || now >= until {
             self.end_run(code);
         }
     }
@@ -128,6 +126,7 @@ impl Monitor<'_> {
     fn end_run(&mut self, code: i32) {
         self.streams.end(&mut self.log, &self.poll);
         self.log.flush();
+        self.give_up_execs();
         self.extras.clear();
         let oom_killed = self.run.as_mut().is_some_and(|run| run.ran_out_of_memory());
         let mut exit = Exit { code, oom_killed, error: String::new() };
@@ -171,7 +170,7 @@ impl Monitor<'_> {
         }
         let stopped = self.cancelled;
         let run = restart::Run { exit_code, lasted: self.began.elapsed(), stopped };
-        let (wait, backoff) = restart::after(self.setup.restart, self.backoff, run)?;
+        let (wait, backoff) = restart::after(&self.setup.restart, self.backoff, run)?;
         self.backoff = backoff;
         self.state.restart_count = backoff.restarts;
         Some(wait)

@@ -21,12 +21,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use spec::RestartPolicy;
 
 use crate::attach::{ExecRequest, Exit};
 use crate::failure::Failure;
 use crate::health::{Health, HealthRules};
 use crate::logs::{LogConfig, LogFacts};
-use crate::restart::RestartPolicy;
 
 pub use watch::run;
 

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use sys::event::Ready;
+use sys::event::{Interest, Ready};
 
 use super::client::{Client, PATIENCE};
+use super::key::Key;
 use super::life::Phase;
 use super::watch::Monitor;
 use crate::attach::FrameKind;
@@ -26,9 +27,20 @@ impl Monitor<'_> {
 
     pub(super) fn accept(&mut self) {
         let Some(listener) = &self.listener else { return };
-        while let Ok(Some(socket)) = sys::socket::accept(listener) {
-            if let Ok(client) = Client::new(socket) {
-                self.clients.add(client);
+        loop {
+            match sys::socket::accept(listener) {
+                Ok(Some(socket)) => {
+                    if let Ok(client) = Client::new(socket) {
+                        self.clients.add(client);
+                    }
+                }
+                Ok(None) => return,
+                Err(_) => {
+                    // There is no room for more of them. Who waits would be told of over and over;
+                    // the next one that leaves lets us listen again.
+                    let _ = self.poll.remove(listener);
+                    return;
+                }
             }
         }
     }
@@ -64,7 +76,12 @@ impl Monitor<'_> {
 
     pub(super) fn drop_client(&mut self, number: u32) {
         self.end_typing(number);
-        self.clients.all.remove(&number);
+        if let Some(client) = self.clients.all.remove(&number) {
+            client.leave(&self.poll);
+        }
+        if let Some(listener) = &self.listener {
+            let _ = self.poll.set(listener, Key::Listener.number(), Interest::READ);
+        }
         self.asked.retain(|asked| asked.client != number);
         self.leave_execs(number);
         if matches!(self.phase, Phase::Waiting) && self.clients.all.is_empty() {

@@ -28,8 +28,16 @@ const HOLD_PATIENCE: Duration = Duration::from_secs(30);
 /// How long clients get for what is left for them when all is over, unless they are patient.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 const SIGTERM: i32 = 15;
-/// Signals that a monitor takes, so that none of them ends it: HUP, INT, QUIT, USR1, USR2, TERM.
-const TAKEN_SIGNALS: [i32; 6] = [1, 2, 3, 10, 12, SIGTERM];
+const SIGCHLD: i32 = 17;
+/// Signals that a monitor takes, so that none of them ends it: HUP, INT, QUIT, USR1, USR2, TERM;
+/// and that a child has ended.
+const TAKEN_SIGNALS: [i32; 7] = [1, 2, 3, 10, 12, SIGTERM, SIGCHLD];
+
+/// A process that was started here.
+pub(super) struct Child {
+    pub(super) pid: i32,
+    pub(super) process: OwnedFd,
+}
 
 /// Who asked for what, and has no answer yet.
 pub(super) struct Asked {
@@ -61,7 +69,7 @@ pub(super) struct Monitor<'a> {
     pub(super) log: Log,
     pub(super) phase: Phase,
     pub(super) run: Option<Box<dyn Run>>,
-    pub(super) first: Option<OwnedFd>,
+    pub(super) first: Option<Child>,
     pub(super) began: Instant,
     pub(super) streams: Streams,
     pub(super) clients: Numbered<Client>,
@@ -140,6 +148,7 @@ impl<'a> Monitor<'a> {
     ) -> Result<Monitor<'a>, Failure> {
         let failed = |error: io::Error| Failure::doing("cannot watch the container", &error);
         sys::watched::leave_session().map_err(failed)?;
+        sys::watched::hear_of_children().map_err(failed)?;
         // A file system of the user's must not be kept busy.
         std::env::set_current_dir("/").map_err(failed)?;
         let signals = Signals::take(&TAKEN_SIGNALS).map_err(failed)?;
@@ -246,7 +255,6 @@ impl<'a> Monitor<'a> {
                     }
                 }
             }
-            Some(Key::First) => self.reap_first(),
             Some(Key::Output(stream)) => self.read_output(stream),
             Some(Key::Input) => drop(self.streams.write(&self.poll)),
             Some(Key::LogDaemon) => {
@@ -257,7 +265,6 @@ impl<'a> Monitor<'a> {
                 self.log.flush();
             }
             Some(Key::Client(number)) => self.serve(number, ready),
-            Some(Key::Exec(number)) => self.reap_exec(number),
             Some(Key::ExecOutput(number, stream)) => self.read_exec(number, stream),
             Some(Key::Extra(place, fd)) => {
                 if let Some(extra) = self.extras.get_mut(usize::from(place)) {
@@ -305,6 +312,8 @@ impl<'a> Monitor<'a> {
 
     /// Brings what is waited for in line with how things are.
     fn settle(&mut self) {
+        // Not only when the signal came: starting a program may have let one of them pass unread.
+        self.reap();
         self.log.flush();
         self.flush_clients();
         let waits = self.has_to_wait();
@@ -365,7 +374,10 @@ impl<'a> Monitor<'a> {
             return false;
         }
         let late = self.over_since.is_some_and(|at| at.elapsed() >= LAST_WORDS);
-        self.clients.all.retain(|_, client| client.has_to_send() && (client.patient || !late));
+        let stays = |client: &Client| client.has_to_send() && (client.patient || !late);
+        for (_, client) in self.clients.all.extract_if(.., |_, client| !stays(client)) {
+            client.leave(&self.poll);
+        }
         self.clients.all.is_empty()
     }
 }

@@ -337,3 +337,34 @@ pub(crate) fn wait_for_log(stand: &Stand, text: &str) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// The children of a process that have ended and were not taken in.
+fn zombies(of: u32) -> Vec<String> {
+    let children = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap();
+    let stat = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let ended = |stat: &String| stat.contains(") Z ");
+    children.split_whitespace().map(stat).filter(ended).collect()
+}
+
+#[test]
+fn every_child_is_taken_in_also_one_that_nobody_knows() {
+    let mut stand = Stand::start(Plan { stray: true, ..shell("exec sleep 600") });
+    let monitor = stand.monitor.id();
+    let begin = Instant::now();
+    while !zombies(monitor).is_empty() {
+        assert!(begin.elapsed() < Duration::from_secs(5), "left: {:?}", zombies(monitor));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    stand.call(&Request::Stop(StopRequest { signal: Some(9), timeout: None }));
+    stand.end();
+}
+
+#[test]
+fn who_ignores_children_makes_a_monitor_that_does_not() {
+    let mut stand = Stand::make_ignoring(shell("exit 7"));
+    let wait = stand.connection.ask(&Request::Wait(WaitFor::NextExit)).unwrap();
+    stand.connection.call(&Request::Start).unwrap();
+    let answer = stand.connection.answer(wait);
+    assert!(matches!(&answer, Ok(Answer::Exited(exit)) if exit.code == 7), "{answer:?}");
+    stand.end();
+}

@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) log: String,
     pub(crate) check: Option<Vec<String>>,
     pub(crate) auto_remove: bool,
+    /// A child that the monitor was never told of is made at the start.
+    pub(crate) stray: bool,
 }
 
 impl Default for Plan {
@@ -37,6 +39,7 @@ impl Default for Plan {
             log: "json-file".into(),
             check: None,
             auto_remove: false,
+            stray: false,
         }
     }
 }

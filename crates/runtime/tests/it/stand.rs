@@ -29,13 +29,26 @@ pub(crate) struct Stand {
 }
 
 impl Stand {
-    pub(crate) fn make(mut plan: Plan) -> Stand {
+    pub(crate) fn make(plan: Plan) -> Stand {
+        Stand::made_by(plan, |program| Command::new(program))
+    }
+
+    /// One whose maker ignores the ends of children.
+    pub(crate) fn make_ignoring(plan: Plan) -> Stand {
+        Stand::made_by(plan, |program| {
+            let mut command = Command::new("sh");
+            command.args(["-c", "trap '' CHLD; exec \"$0\" \"$@\""]).arg(program);
+            command
+        })
+    }
+
+    fn made_by(mut plan: Plan, make: impl FnOnce(PathBuf) -> Command) -> Stand {
         let folder = tempfile::tempdir().unwrap();
         if plan.folder.as_os_str().is_empty() {
             plan.folder = folder.path().to_owned();
         }
         let (ours, theirs) = sys::socket::pair().unwrap();
-        let mut command = Command::new(monitor_program());
+        let mut command = make(monitor_program());
         command.arg(serde_json::to_string(&plan).unwrap());
         command.stdin(Stdio::from(theirs)).stdout(Stdio::null());
         let monitor = command.spawn().unwrap();

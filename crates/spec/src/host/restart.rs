@@ -58,6 +58,9 @@ pub enum RestartError {
     /// More than one colon, or nothing before it.
     #[error("invalid restart policy format: {0}")]
     Format(&'static str),
+    /// The number is below nothing.
+    #[error("invalid restart policy: maximum retry count cannot be negative")]
+    Negative,
     /// Only `on-failure` counts.
     #[error("invalid restart policy: maximum retry count can only be used with 'on-failure'")]
     Count,
@@ -77,11 +80,11 @@ impl FromStr for RestartPolicy {
             }
             Some((name, count)) => (name, Some(count)),
         };
-        let maximum_retry_count = match count {
+        let number = RestartError::Format("maximum retry count must be an integer");
+        let count: i64 = match count.map(str::parse) {
             None => 0,
-            Some(count) => count
-                .parse()
-                .map_err(|_| RestartError::Format("maximum retry count must be an integer"))?,
+            Some(Ok(count)) => count,
+            Some(Err(_)) => return Err(number),
         };
         let name = match name {
             "no" => RestartName::No,
@@ -90,9 +93,13 @@ impl FromStr for RestartPolicy {
             "on-failure" => RestartName::OnFailure,
             other => return Err(RestartError::Unknown(other.to_owned())),
         };
-        if count.is_some() && name != RestartName::OnFailure {
+        if count < 0 {
+            return Err(RestartError::Negative);
+        }
+        if count > 0 && name != RestartName::OnFailure {
             return Err(RestartError::Count);
         }
+        let maximum_retry_count = u32::try_from(count).map_err(|_| number)?;
         Ok(RestartPolicy { name, maximum_retry_count })
     }
 }
@@ -117,6 +124,7 @@ mod tests {
             assert_eq!(text.parse::<RestartPolicy>().unwrap().to_string(), text);
         }
         assert_eq!("".parse(), Ok(RestartPolicy::default()));
+        assert_eq!("always:0".parse::<RestartPolicy>().unwrap().to_string(), "always");
     }
 
     #[test]
@@ -127,7 +135,10 @@ mod tests {
         };
         check("sometimes", "unknown policy 'sometimes'");
         check("always:3", "can only be used with 'on-failure'");
-        check("on-failure:x", "must be an integer");
+        for text in ["on-failure:x", "on-failure:", "on-failure:1:2", "on-failure:99999999999"] {
+            check(text, "must be an integer");
+        }
+        check("on-failure:-1", "cannot be negative");
         check(":3", "no policy provided before colon");
     }
 

@@ -70,7 +70,6 @@ fn setup(
     let start = |why: String| EngineError::Start(why);
     let log = LogConfig::parse(&host.log_config.kind, &host.log_config.config)
         .map_err(|error| start(error.to_string()))?;
-    let restart = host.restart_policy.to_string().parse();
     let own_signal = parse_signal(&config.stop_signal);
     let seconds = config.stop_timeout.unwrap_or(STOP_SECONDS);
     Ok(Setup {
@@ -81,8 +80,7 @@ fn setup(
         log_facts: log_facts(containers, record),
         tty: config.tty,
         stdin_once: config.stdin_once,
-        restart: restart
-            .map_err(|error: runtime::restart::PolicyError| start(error.to_string()))?,
+        restart: host.restart_policy.clone(),
         stop_signal: own_signal.unwrap_or(SIGTERM),
         own_stop_signal: own_signal.is_some(),
         // Less than nothing is for as long as it likes.
