@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use network::{Endpoint, Network, NetworkError, NetworkFilter, NetworkRequest, Networks};
-use spec::{ContainerId, EndpointSettings};
+use runtime::state::Status;
+use spec::{ContainerId, EndpointSettings, NetworkMode};
 
 use crate::container::ContainerRecord;
 use crate::error::{EngineError, Result};
@@ -27,7 +28,7 @@ impl Engine {
 
     /// Where a container that runs stands in networks.
     pub fn endpoints_of(&self, id: &ContainerId) -> Result<Vec<Endpoint>> {
-        match self.state(id)?.status.is_alive() {
+        match self.container_state(id)?.status.is_alive() {
             true => Ok(self.networks()?.of_container(&id.to_string())?),
             false => Ok(Vec::new()),
         }
@@ -63,7 +64,9 @@ impl Engine {
         let is_wanted = |network: &Network| {
             wanted.iter().any(|name| *name == network.name || *name == network.id)
         };
-        let gone = self.networks()?.prune(filter, &is_wanted)?;
+        let networks = self.networks()?;
+        let gone = networks.prune(filter, &is_wanted)?;
+        networks.shut_down()?;
         gone.iter().for_each(|network| self.network_event("destroy", network, &[]));
         self.store.record_event("network", "prune", "", &[("reclaimed", "0")]);
         Ok(gone.into_iter().map(|network| network.name).collect())
@@ -88,7 +91,7 @@ impl Engine {
     ) -> Result<()> {
         let network = self.networks()?.find(network)?;
         let containers = self.containers();
-        let mut record = containers.read(container)?;
+        let record = containers.read(container)?;
         check_joinable(&record, &network)?;
         let known = [&network.name, &network.id].map(|name| record.networks.contains_key(name));
         if known.contains(&true) || is_mode(&record, &network) {
@@ -96,12 +99,17 @@ impl Engine {
                 NetworkError::Attached { endpoint: record.name, network: network.name }.into()
             );
         }
-        if self.state(container)?.status.is_alive() {
+        if self.has_processes(container)? {
             alive.connect(container, &network.name, &settings)?;
         }
-        spell_out_mode(&mut record);
-        record.networks.insert(network.name.clone(), settings);
-        containers.replace(&record)?;
+        containers.change(container, |record| {
+            spell_out_mode(record);
+            if record.host_config.network_mode == "none" {
+                record.host_config.network_mode.clone_from(&network.name);
+            }
+            record.networks.insert(network.name.clone(), settings);
+            Ok(())
+        })?;
         self.network_event("connect", &network, &[("container", &container.to_string())]);
         Ok(())
     }
@@ -116,18 +124,15 @@ impl Engine {
     ) -> Result<()> {
         let network = self.networks()?.find(network)?;
         let containers = self.containers();
-        let mut record = containers.read(container)?;
+        let record = containers.read(container)?;
         if network.name == "host" {
             return Err(refused(
                 "container cannot be disconnected from host network or connected to host network",
             ));
         }
-        let mode = is_mode(&record, &network);
-        let listed = [&network.name, &network.id]
-            .iter()
-            .filter(|name| record.networks.remove(**name).is_some())
-            .count();
-        if listed == 0 && !mode {
+        let names = [&network.name, &network.id];
+        let listed = names.iter().any(|name| record.networks.contains_key(*name));
+        if !listed && !is_mode(&record, &network) {
             return match force {
                 true => Ok(()),
                 false => Err(NetworkError::NotAttached {
@@ -137,17 +142,25 @@ impl Engine {
                 .into()),
             };
         }
-        if self.state(container)?.status.is_alive() {
+        if self.has_processes(container)? {
             alive.disconnect(container, &network.name)?;
         }
-        if mode {
-            // The next one becomes what it was made with; without one it has none.
-            let next = record.networks.keys().next().cloned();
-            record.host_config.network_mode = next.unwrap_or_else(|| "none".to_owned());
-        }
-        containers.replace(&record)?;
+        containers.change(container, |record| {
+            names.iter().for_each(|name| drop(record.networks.remove(*name)));
+            if is_mode(record, &network) {
+                // The next one becomes what it was made with; without one it has none.
+                let next = record.networks.keys().next().cloned();
+                record.host_config.network_mode = next.unwrap_or_else(|| "none".to_owned());
+            }
+            Ok(())
+        })?;
         self.network_event("disconnect", &network, &[("container", &container.to_string())]);
         Ok(())
+    }
+
+    /// Whether a container stands in its networks now.
+    fn has_processes(&self, id: &ContainerId) -> Result<bool> {
+        Ok(matches!(self.container_state(id)?.status, Status::Running | Status::Paused))
     }
 
     fn network_event(&self, action: &str, network: &Network, more: &[(&str, &str)]) {
@@ -166,7 +179,10 @@ fn is_mode(record: &ContainerRecord, network: &Network) -> bool {
 
 /// Once a container has several networks, the one that it was made with is one of them.
 fn spell_out_mode(record: &mut ContainerRecord) {
-    let mode = record.host_config.network_mode.clone();
+    let mode = match NetworkMode::parse(&record.host_config.network_mode) {
+        NetworkMode::Named(name) => name,
+        _ => record.host_config.network_mode.clone(),
+    };
     if !ALONE.contains(&mode.as_str()) && !mode.starts_with("container:") {
         record.networks.entry(mode).or_default();
     } else if mode == "none" {
@@ -186,7 +202,8 @@ fn check_joinable(record: &ContainerRecord, network: &Network) -> Result<()> {
             "container sharing network namespace with another container or host cannot be connected to any other network",
         ));
     }
-    if mode == "none" || network.name == "none" {
+    let alone = mode == "none" && record.networks.contains_key("none");
+    if alone || network.name == "none" {
         return Err(refused(
             "container cannot be connected to multiple networks with one of the networks in private (none) mode",
         ));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use rustix::io::Errno;
-use spec::Timestamp;
+use spec::{PortMapping, Timestamp};
 
 use crate::bridge;
 use crate::definition::{Driver, Network};
@@ -59,6 +59,35 @@ impl Networks {
             return Err(error);
         }
         Ok(Attached { endpoint, reserved, notices })
+    }
+
+    /// Publishes ports at an endpoint that is there already, as those of a network that its container
+    /// has left. Where nothing can be published the notices say so.
+    pub fn publish(&self, endpoint: &Endpoint, wanted: &[PortMapping]) -> Result<Attached> {
+        let _lock = self.documents.lock()?;
+        let network = self.find(&endpoint.network)?;
+        let mut endpoint = endpoint.clone();
+        if network.driver != Driver::Bridge || network.internal {
+            let notices = vec![Notice::Discarded { network: network.name }];
+            return Ok(Attached { endpoint, reserved: Vec::new(), notices });
+        }
+        let addresses: Vec<IpAddr> = endpoint.addresses().collect();
+        let default = network.host_address().or(self.settings.host_address);
+        let mut held = self.documents.held_ports()?;
+        let (ports, reserved) = ports::publish(wanted, &addresses, default, &mut held)?;
+        endpoint.ports.extend(ports);
+        self.documents.save_endpoint(&endpoint)?;
+        self.documents.lease(&endpoint)?;
+        if let Some(link) = &endpoint.host_link {
+            let mut requests = Requests::default();
+            requests.hairpin(link);
+            Connection::route()?.carry_out(requests)?;
+        }
+        let rules = Rules { switches: Vec::new(), ports: bridge::ports(&endpoint) };
+        if !self.firewall().add(&rules)? {
+            self.rebuild()?;
+        }
+        Ok(Attached { endpoint, reserved, notices: Vec::new() })
     }
 
     /// Takes a container out of a network.

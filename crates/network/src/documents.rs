@@ -94,6 +94,16 @@ impl Documents {
 
     pub(crate) fn forget_network(&self, id: &str) -> Result<()> {
         remove(&self.definitions.join(format!("{id}.json")))?;
+        self.forget_use(id)
+    }
+
+    /// Whether somebody was in a network since its bridge was last taken away.
+    pub(crate) fn was_used(&self, id: &str) -> bool {
+        self.run.join(id).exists()
+    }
+
+    /// Forgets what there was of a network that nobody is in.
+    pub(crate) fn forget_use(&self, id: &str) -> Result<()> {
         let folder = self.run.join(id);
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -41,7 +41,7 @@ pub use firewall::FirewallKind;
 pub use netlink::NetlinkError;
 pub use netns::NetNs;
 pub use pools::{SubnetPool, default_pools};
-pub use resolver::{ExtraHost, Resolver, ResolverRequest, hostname_file, hosts};
+pub use resolver::{ExtraHost, Resolver, ResolverRequest, hostname_file, hosts, moved_hosts};
 pub use subnet::{Mac, MacError, Subnet, SubnetError};
 pub use user::{Carrier, UserNetwork, UserRequest};
 
@@ -198,15 +198,21 @@ impl Networks {
         Ok(dead)
     }
 
-    /// Takes away every bridge that nobody is plugged into, and with the last one our rules.
+    /// Takes away every bridge that nobody is plugged into, and with the last one our rules. Where
+    /// there is none, nothing but folders is looked at.
     pub fn shut_down(&self) -> Result<()> {
         let _lock = self.documents.lock()?;
+        let mut changed = false;
         for network in self.all()? {
-            if self.documents.endpoints(&network.id)?.is_empty() {
+            if self.documents.was_used(&network.id)
+                && self.documents.endpoints(&network.id)?.is_empty()
+            {
                 self.take_down(&network)?;
+                self.documents.forget_use(&network.id)?;
+                changed = true;
             }
         }
-        self.settle()
+        if changed { self.settle() } else { Ok(()) }
     }
 
     /// Our rules as the documents want them, or none if nothing is in use.

@@ -210,6 +210,29 @@ pub fn hosts(
     text
 }
 
+/// The text of `hosts` when the container has left some of its addresses and got others. What else
+/// somebody has written there stays.
+pub fn moved_hosts(
+    text: &str,
+    left: &[IpAddr],
+    got: &[IpAddr],
+    hostname: &str,
+    domain: &str,
+) -> String {
+    let names = match domain {
+        "" => hostname.to_owned(),
+        domain => format!("{hostname}.{domain} {hostname}"),
+    };
+    let own = |line: &str| {
+        line.split_once('\t').is_some_and(|(address, rest)| {
+            rest == names && address.parse().is_ok_and(|address| left.contains(&address))
+        })
+    };
+    let stays = text.lines().filter(|line| !own(line)).map(|line| format!("{line}\n"));
+    let new = got.iter().map(|address| format!("{address}\t{names}\n"));
+    stays.chain(new).collect()
+}
+
 /// The text of `hostname`.
 pub fn hostname_file(hostname: &str) -> String {
     format!("{hostname}\n")
@@ -292,5 +315,8 @@ mod tests {
             assert!(ExtraHost::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(hostname_file("web"), "web\n");
+        let (old, new) = (["172.17.0.2".parse().unwrap()], ["10.0.0.9".parse().unwrap()]);
+        let moved = moved_hosts(&(plain + "172.17.0.2\tmine\n"), &old, &new, "web", "");
+        assert_eq!(moved, "127.0.0.1\tlocalhost\n172.17.0.2\tmine\n10.0.0.9\tweb\n");
     }
 }

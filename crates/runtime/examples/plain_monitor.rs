@@ -69,7 +69,7 @@ impl Plain {
 
 impl Surroundings for Plain {
     fn prepare(&mut self) -> Result<Box<dyn monitor::Run>, Failure> {
-        Ok(Box::new(PlainRun { plan: self.plan.clone(), group: 0 }))
+        Ok(Box::new(PlainRun { plan: self.plan.clone(), group: 0, beside: false }))
     }
 
     fn leave(
@@ -88,15 +88,12 @@ impl Surroundings for Plain {
             other => self.note(&format!("{other:?}").to_lowercase()),
         }
     }
-
-    fn told(&mut self, words: &Value) -> Result<Value, Failure> {
-        Ok(json!({ "heard": words }))
-    }
 }
 
 struct PlainRun {
     plan: Plan,
     group: i32,
+    beside: bool,
 }
 
 impl PlainRun {
@@ -169,8 +166,15 @@ impl monitor::Run for PlainRun {
         false
     }
 
+    fn told(&mut self, words: &Value) -> Result<Value, Failure> {
+        Ok(json!({ "heard": words }))
+    }
+
     fn extras(&mut self) -> Vec<Box<dyn monitor::Extra>> {
-        vec![Box::new(Beside::new(&self.plan))]
+        match std::mem::replace(&mut self.beside, true) {
+            true => Vec::new(),
+            false => vec![Box::new(Beside::new(&self.plan))],
+        }
     }
 }
 

@@ -208,6 +208,9 @@ pub fn attach_at(mount: impl AsFd, target: impl AsFd) -> io::Result<()> {
     Ok(move_mount(mount, "", target, "", flags)?)
 }
 
+/// Bits of [`create`] for files that are nothing but data: no devices, no programs.
+pub const INERT: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+
 /// Puts a detached mount on a name in an open folder.
 pub fn attach_in(mount: impl AsFd, folder: impl AsFd, name: &str) -> io::Result<()> {
     Ok(move_mount(mount, "", folder, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)

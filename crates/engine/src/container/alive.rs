@@ -1,13 +1,11 @@
 //! What is asked of a container that runs. Its monitor answers; whoever speaks to it is handed in.
 
-use std::path::PathBuf;
-
-use runtime::attach::StopRequest;
-use runtime::state::{self, State};
+use runtime::attach::{Request, StopRequest};
 use spec::{ContainerId, EndpointSettings};
 
+use super::network::Move;
 use crate::Engine;
-use crate::error::{EngineError, Result};
+use crate::error::Result;
 
 /// Whoever can speak to the monitors of containers that run.
 pub trait Alive {
@@ -31,38 +29,27 @@ impl Alive for Engine {
         self.freeze_container(id, frozen)
     }
 
-    fn connect(&self, id: &ContainerId, _: &str, _: &EndpointSettings) -> Result<()> {
-        refuse(id, "connect")
+    fn connect(&self, id: &ContainerId, network: &str, settings: &EndpointSettings) -> Result<()> {
+        let (network, settings) = (network.to_owned(), settings.clone());
+        self.tell(id, &Move::Connect { network, settings })
     }
 
-    fn disconnect(&self, id: &ContainerId, _: &str) -> Result<()> {
-        refuse(id, "disconnect")
+    fn disconnect(&self, id: &ContainerId, network: &str) -> Result<()> {
+        self.tell(id, &Move::Disconnect { network: network.to_owned() })
     }
 }
 
 const KILL: i32 = 9;
 
-fn refuse(id: &ContainerId, what: &str) -> Result<()> {
-    Err(EngineError::Refused(format!(
-        "cannot {what} container {id} while it runs: stop it first, then {what} and start it"
-    )))
-}
-
 impl Engine {
-    /// How a container is. Nothing is changed by asking.
-    pub fn state(&self, id: &ContainerId) -> Result<State> {
-        observe(self.containers().folder(id))
+    fn tell(&self, id: &ContainerId, change: &Move) -> Result<()> {
+        let words = serde_json::to_value(change).expect("a change has only string keys");
+        self.ask_monitor(id, &Request::Tell(words)).map(drop)
     }
 
     /// The process whose root is a running container's, if it runs.
     pub(crate) fn process(&self, id: &ContainerId) -> Result<Option<i32>> {
-        let state = self.state(id)?;
+        let state = self.container_state(id)?;
         Ok(Some(state.process.pid).filter(|pid| state.status.is_alive() && *pid > 0))
     }
-}
-
-/// The state in a container's folder.
-pub(super) fn observe(folder: PathBuf) -> Result<State> {
-    let observed = state::observe(&folder);
-    Ok(observed.map_err(EngineError::io("read the state in", folder))?.state)
 }

@@ -42,8 +42,8 @@ impl Engine {
         let name = request.name.as_deref().map(target_name).transpose()?;
         let mut config = record.config.clone();
         apply_changes(&mut config, request.changes.iter().map(String::as_str))?;
-        let frozen =
-            request.pause && self.state(&record.id)?.status == runtime::state::Status::Running;
+        let frozen = request.pause
+            && self.container_state(&record.id)?.status == runtime::state::Status::Running;
         if frozen {
             alive.freeze(&record.id, true)?;
         }

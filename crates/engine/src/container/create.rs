@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 
+use runtime::state::Hold;
 use spec::{
     ContainerConfig, ContainerId, EndpointSettings, HostConfig, ImageConfig, Platform, Timestamp,
 };
@@ -52,7 +53,10 @@ impl Engine {
     pub fn create_container(&self, request: CreateContainer) -> Result<Created> {
         if let Some(name) = &request.name {
             name::check(name)?;
+            // Told now, before anything is made for it; whether it is free in the end is told by `add`.
+            self.containers().check_free(name)?;
         }
+        let begun = Timestamp::now();
         let mut warnings = Vec::new();
         let lease = self.store.lease()?;
         let found = {
@@ -84,7 +88,12 @@ impl Engine {
             return Err(EngineError::Refused("no command specified".to_owned()));
         }
         super::bundle::check_capabilities(&host_config)?;
-        let mounts = self.plan_mounts(&mut host_config, &config)?;
+        let mut volumes = Vec::new();
+        let mounts = self.plan_mounts(&mut host_config, &config, &mut volumes);
+        if mounts.is_err() {
+            self.give_back(&volumes, begun);
+        }
+        let mounts = mounts?;
         let record = ContainerRecord {
             id,
             name: String::new(),
@@ -97,8 +106,22 @@ impl Engine {
             networks: request.networks,
             mounts,
         };
-        self.keep(&lease, record, request.name, top)?;
-        Ok(Created { id, warnings })
+        let kept = self.keep(&lease, record, request.name, top);
+        if kept.is_err() {
+            self.give_back(&volumes, begun);
+        }
+        kept.map(|()| Created { id, warnings })
+    }
+
+    /// Removes volumes that were made for a container that did not come to be. What cannot be
+    /// removed is there to be pruned; the first error is the one to tell.
+    fn give_back(&self, volumes: &[String], begun: Timestamp) {
+        for name in volumes {
+            let is_new = self.volume(name).is_ok_and(|volume| volume.created_at >= begun);
+            if is_new && self.volume_users(name).is_ok_and(|users| users.is_empty()) {
+                let _ = self.remove_volume(name, true);
+            }
+        }
     }
 
     /// Puts a new container where it will be found, its record last.
@@ -120,6 +143,8 @@ impl Engine {
             .mode(0o700)
             .create(&folder)
             .map_err(EngineError::io("create", &folder))?;
+        // Held while it is made: what nobody holds and has no record is left over.
+        let hold = Hold::take(&folder).map_err(EngineError::io("lock", &folder))?;
         let id = record.id.to_string();
         let kept = self
             .store
@@ -132,6 +157,7 @@ impl Engine {
             let _ = fs::remove_dir_all(&folder);
             return kept;
         }
+        drop(hold);
         self.container_event("create", &record, &[]);
         Ok(())
     }

@@ -19,13 +19,12 @@ impl Engine {
         let containers = self.containers();
         let id = containers.find(name)?;
         let record = containers.read(&id)?;
-        let state = self.state(&id)?;
+        let state = self.container_state(&id)?;
         let endpoints = self.endpoints_of(&id)?;
-        let run = self.store.paths().run().join("containers").join(id.to_string());
         // Files that a run makes are there once it has run.
         let has_run = state.status != Status::Created;
         let path = |name: &str| match has_run {
-            true => run.join(name).display().to_string(),
+            true => containers.folder(&id).join(name).display().to_string(),
             false => String::new(),
         };
         let logs = match record.host_config.log_config.kind.as_str() {

@@ -6,13 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use network::{Endpoint, PublishedPort};
-use runtime::state::{State, Status};
+use runtime::state::{self, Observed, State, Status};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use spec::{ContainerId, ContainerPort, ImageId, MountPoint, Timestamp};
 use store::Images;
 
-use super::alive::observe;
 use super::filter::{Conditions, ContainerFilter};
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -209,12 +208,20 @@ impl Engine {
             let joined = parts.into_iter().map(|part| part.join().expect("reading does not panic"));
             joined.collect::<Vec<Vec<Result<_>>>>()
         });
-        found.into_iter().flatten().collect()
+        let mut summaries = Vec::new();
+        for found in found.into_iter().flatten() {
+            let (summary, observed): (Summary, Observed) = found?;
+            let state = self.put_right(&summary.id, observed)?;
+            if state.status != Status::Removing || containers.read(&summary.id).is_ok() {
+                summaries.push((summary, state));
+            }
+        }
+        Ok(summaries)
     }
 }
 
 /// A container in a folder; none if it has just been removed or is not whole yet.
-fn read(folder: &Path) -> Option<Result<(Summary, State)>> {
+fn read(folder: &Path) -> Option<Result<(Summary, Observed)>> {
     let path = folder.join(super::record::RECORD);
     let bytes = match fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -228,7 +235,8 @@ fn read(folder: &Path) -> Option<Result<(Summary, State)>> {
             Err(_) => EngineError::NoSuchContainer(name.to_owned()),
         }
     });
-    Some(summary.and_then(|summary| Ok((summary, observe(folder.to_owned())?))))
+    let observed = state::observe(folder).map_err(EngineError::io("read the state in", folder));
+    Some(summary.and_then(|summary| Ok((summary, observed?))))
 }
 
 /// What a container's image is called: as it was asked for, if that still means it.

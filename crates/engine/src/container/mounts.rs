@@ -14,19 +14,20 @@ use crate::{ContainerRecord, Engine};
 impl Engine {
     /// Everything that is mounted besides the kernel's own file systems, in no order. One place has
     /// one mount: what was asked for goes before what comes from other containers, and that before
-    /// what the image says.
+    /// what the image says. The volumes that are named are added to `volumes`, also if it fails.
     pub(super) fn plan_mounts(
         &self,
         host: &mut HostConfig,
         config: &ContainerConfig,
+        volumes: &mut Vec<String>,
     ) -> Result<Vec<MountPoint>> {
         let mut places: BTreeMap<String, MountPoint> = BTreeMap::new();
         for text in host.binds.iter().flatten() {
             let bind = parse_bind(text).map_err(|error| EngineError::Refused(error.to_string()))?;
-            add(&mut places, self.bind_point(bind, &host.volume_driver)?)?;
+            add(&mut places, self.bind_point(bind, &host.volume_driver, volumes)?)?;
         }
         for mount in &host.mounts {
-            add(&mut places, self.mount_point(mount)?)?;
+            add(&mut places, self.mount_point(mount, volumes)?)?;
         }
         for target in host.tmpfs.keys() {
             if places.contains_key(target) {
@@ -47,13 +48,18 @@ impl Engine {
             if places.contains_key(&bind.mount.target) {
                 continue;
             }
-            let point = self.bind_point(bind, &host.volume_driver)?;
+            let point = self.bind_point(bind, &host.volume_driver, volumes)?;
             places.insert(point.destination.clone(), point);
         }
         Ok(places.into_values().collect())
     }
 
-    fn bind_point(&self, bind: Bind, driver: &str) -> Result<MountPoint> {
+    fn bind_point(
+        &self,
+        bind: Bind,
+        driver: &str,
+        volumes: &mut Vec<String>,
+    ) -> Result<MountPoint> {
         let Bind { mount, mode, relabel } = bind;
         let mut point = match mount.kind {
             MountKind::Bind => MountPoint {
@@ -62,7 +68,7 @@ impl Engine {
                 propagation: propagation(&mount),
                 ..MountPoint::default()
             },
-            _ => self.volume_point(&mount, driver)?,
+            _ => self.volume_point(&mount, driver, volumes)?,
         };
         point.destination = mount.target;
         point.writable = !mount.read_only;
@@ -74,7 +80,7 @@ impl Engine {
         Ok(point)
     }
 
-    fn mount_point(&self, mount: &Mount) -> Result<MountPoint> {
+    fn mount_point(&self, mount: &Mount, volumes: &mut Vec<String>) -> Result<MountPoint> {
         let mut point = match mount.kind {
             MountKind::Bind => {
                 let made = mount.bind_options.as_ref().is_some_and(|o| o.create_mountpoint);
@@ -91,7 +97,7 @@ impl Engine {
                 }
             }
             MountKind::Volume => {
-                let mut point = self.volume_point(mount, "")?;
+                let mut point = self.volume_point(mount, "", volumes)?;
                 point.mode = "z".to_owned();
                 point
             }
@@ -109,7 +115,12 @@ impl Engine {
     }
 
     /// A volume that is there, or is made now.
-    fn volume_point(&self, mount: &Mount, driver: &str) -> Result<MountPoint> {
+    fn volume_point(
+        &self,
+        mount: &Mount,
+        driver: &str,
+        volumes: &mut Vec<String>,
+    ) -> Result<MountPoint> {
         let options = mount.volume_options.clone().unwrap_or_default();
         let VolumeDriver { name, options: told } = options.driver_config.unwrap_or_default();
         let driver = if name.is_empty() { driver.to_owned() } else { name };
@@ -120,6 +131,7 @@ impl Engine {
             labels: options.labels,
         };
         let volume = self.create_volume(request)?;
+        volumes.push(volume.name.clone());
         Ok(MountPoint {
             kind: MountKind::Volume,
             name: volume.name,

@@ -1,24 +1,45 @@
 //! A container's places in its networks, for one run.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
 
 use network::{Attached, Cable, Endpoint, EndpointRequest, NetNs, Networks};
-use spec::{ContainerPort, HostPorts, NetworkMode, PortMapping, exposed_ports, port_mappings};
+use serde::{Deserialize, Serialize};
+use spec::{
+    ContainerPort, EndpointSettings, HostPorts, NetworkMode, PortMapping, exposed_ports,
+    port_mappings,
+};
 
 use super::ContainerRecord;
 use crate::error::{EngineError, Result};
 
 /// Where a container stands while it runs.
+#[derive(Default)]
 pub(super) struct Places {
     /// Its namespace, unless it shares one.
     pub(super) namespace: Option<NetNs>,
     /// Another container's namespace, by its path.
     pub(super) shared: Option<PathBuf>,
-    /// Its endpoints.
-    pub(super) endpoints: Vec<Endpoint>,
-    /// Ports of the host that are kept from others.
-    reserved: Vec<OwnedFd>,
+    /// Its endpoints, each with the ports of the host that are kept from others.
+    attached: Vec<Attached>,
+}
+
+/// A change of a running container's networks, as its monitor is told of it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Move {
+    /// Into one more network.
+    Connect {
+        /// Its name.
+        network: String,
+        /// How it stands there.
+        settings: EndpointSettings,
+    },
+    /// Out of a network.
+    Disconnect {
+        /// Its name.
+        network: String,
+    },
 }
 
 impl Places {
@@ -28,20 +49,22 @@ impl Places {
         record: &ContainerRecord,
         of: impl Fn(&str) -> Result<i32>,
     ) -> Result<Places> {
-        let none =
-            Places { namespace: None, shared: None, endpoints: Vec::new(), reserved: Vec::new() };
         match NetworkMode::parse(&record.host_config.network_mode) {
-            NetworkMode::Host => Ok(none),
+            NetworkMode::Host => Ok(Places::default()),
             NetworkMode::Container(name) => {
                 let path = PathBuf::from(format!("/proc/{}/ns/net", of(&name)?));
-                Ok(Places { shared: Some(path), ..none })
+                Ok(Places { shared: Some(path), ..Places::default() })
             }
             // It is born into a namespace of its own, which has nothing but the loopback device.
-            NetworkMode::None => Ok(none),
+            NetworkMode::None => Ok(Places::default()),
             NetworkMode::Named(first) => {
-                let Some(networks) = networks else { return Ok(none) };
-                let mut places = Places { namespace: Some(NetNs::create()?), ..none };
-                let taken = places.take_all(networks, record, &first);
+                let Some(networks) = networks else { return Ok(Places::default()) };
+                let namespace = Some(NetNs::create()?);
+                let mut places = Places { namespace, ..Places::default() };
+                let others = record.networks.keys().map(String::as_str);
+                let others = others.filter(|name| *name != first);
+                let names: Vec<&str> = std::iter::once(first.as_str()).chain(others).collect();
+                let taken = names.iter().try_for_each(|name| places.join(networks, record, name));
                 if taken.is_err() {
                     // The first error is the one to tell.
                     let _ = places.leave(networks);
@@ -51,23 +74,54 @@ impl Places {
         }
     }
 
-    fn take_all(
+    /// Joins one more network. The first that can publish ports publishes all.
+    pub(super) fn join(
         &mut self,
         networks: &Networks,
         record: &ContainerRecord,
-        first: &str,
+        name: &str,
     ) -> Result<()> {
-        let others = record.networks.keys().map(String::as_str).filter(|name| *name != first);
-        let names: Vec<&str> = std::iter::once(first).chain(others).collect();
-        for name in names {
-            let ports = if name == first { wanted_ports(record)? } else { Vec::new() };
-            let request = request(record, name, ports)?;
-            let Some(namespace) = &self.namespace else { return Ok(()) };
-            let Attached { endpoint, reserved, .. } = networks.attach(namespace, &request)?;
-            self.endpoints.push(endpoint);
-            self.reserved.extend(reserved);
-        }
+        let Some(namespace) = &self.namespace else { return Ok(()) };
+        let published = self.endpoints().any(|endpoint| !endpoint.ports.is_empty());
+        let ports = if published { Vec::new() } else { wanted_ports(record)? };
+        let request = request(record, name, ports)?;
+        self.attached.push(networks.attach(namespace, &request)?);
         Ok(())
+    }
+
+    /// Leaves one network while the container goes on, and publishes its ports in another one.
+    /// Returns the place that was left.
+    pub(super) fn leave_one(
+        &mut self,
+        networks: &Networks,
+        record: &ContainerRecord,
+        network: &str,
+    ) -> Result<Option<Endpoint>> {
+        let is_meant = |one: &Attached| {
+            one.endpoint.network_name == network || one.endpoint.network == network
+        };
+        let (Some(place), Some(namespace)) =
+            (self.attached.iter().position(is_meant), &self.namespace)
+        else {
+            return Ok(None);
+        };
+        networks.detach(&self.attached[place].endpoint, Cable::RemoveIn(namespace))?;
+        let left = self.attached.remove(place).endpoint;
+        if !left.ports.is_empty() {
+            let ports = wanted_ports(record)?;
+            for one in &mut self.attached {
+                *one = networks.publish(&one.endpoint, &ports)?;
+                if !one.endpoint.ports.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(Some(left))
+    }
+
+    /// Its endpoints.
+    pub(super) fn endpoints(&self) -> impl DoubleEndedIterator<Item = &Endpoint> {
+        self.attached.iter().map(|one| &one.endpoint)
     }
 
     /// The namespace's path, for as long as this is kept.
@@ -79,9 +133,15 @@ impl Places {
         own.or_else(|| self.shared.clone())
     }
 
+    /// Whether a network of it is one whose containers have names.
+    pub(super) fn have_names(&self) -> bool {
+        self.endpoints()
+            .any(|endpoint| NetworkMode::parse(&endpoint.network_name).is_user_defined())
+    }
+
     /// Whether none of them leads out.
     pub(super) fn are_internal(&self, networks: &Networks) -> Result<bool> {
-        for endpoint in &self.endpoints {
+        for endpoint in self.endpoints() {
             if !networks.find(&endpoint.network)?.internal {
                 return Ok(false);
             }
@@ -92,11 +152,10 @@ impl Places {
     /// Gives the places back.
     pub(super) fn leave(&mut self, networks: &Networks) -> Result<()> {
         let mut result = Ok(());
-        for endpoint in self.endpoints.drain(..) {
+        for Attached { endpoint, .. } in self.attached.drain(..) {
             let left = networks.detach(&endpoint, Cable::EndsWithNamespace);
             result = result.and(left.map_err(EngineError::from));
         }
-        self.reserved.clear();
         self.namespace = None;
         result
     }

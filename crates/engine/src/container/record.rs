@@ -193,7 +193,16 @@ impl Containers {
         }
     }
 
-    fn exists(&self, id: &ContainerId) -> bool {
+    /// Fails if somebody has a name.
+    pub(super) fn check_free(&self, name: &str) -> Result<()> {
+        let name = name.strip_prefix('/').unwrap_or(name);
+        match self.holder(name)? {
+            Some(holder) => Err(EngineError::NameTaken { name: name.to_owned(), holder }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn exists(&self, id: &ContainerId) -> bool {
         self.folder(id).join(RECORD).exists()
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use runtime::state::Status;
+use runtime::state::{Hold, Status};
 use spec::{ContainerId, Timestamp};
 
 use super::alive::Alive;
@@ -52,7 +52,11 @@ impl Engine {
         alive: &dyn Alive,
     ) -> Result<()> {
         let record = self.containers().read(id)?;
-        let status = self.state(id)?.status;
+        let status = self.container_state(id)?.status;
+        if status == Status::Removing && self.containers().read(id).is_err() {
+            // Its monitor had begun to remove it and was killed; the rest was done just now.
+            return Ok(());
+        }
         if status.is_alive() {
             if !request.force {
                 let state = match status {
@@ -71,7 +75,7 @@ impl Engine {
     pub fn prune_containers(&self, request: &PruneContainers) -> Result<(Vec<String>, u64)> {
         let mut removed = (Vec::new(), 0);
         for record in self.containers().list()? {
-            if !request.takes(&record) || self.state(&record.id)?.status.is_alive() {
+            if !request.takes(&record) || self.container_state(&record.id)?.status.is_alive() {
                 continue;
             }
             let id = record.id.to_string();
@@ -85,22 +89,57 @@ impl Engine {
             removed.1 += usage.map_or(0, |usage| usage.bytes);
             removed.0.push(id);
         }
+        self.sweep_containers()?;
         let bytes = removed.1.to_string();
         self.store.record_event("container", "prune", "", &[("reclaimed", &bytes)]);
         Ok(removed)
     }
 
+    /// Removes what is left of containers whose making or removal was cut short: folders without a
+    /// record that nobody holds, snapshots and folders of this boot without such a folder.
+    fn sweep_containers(&self) -> Result<()> {
+        let containers = self.containers();
+        for id in containers.ids()?.into_iter().filter(|id| !containers.exists(id)) {
+            let folder = containers.folder(&id);
+            let hold = match Hold::take(&folder) {
+                Ok(Some(hold)) if !containers.exists(&id) => hold,
+                // Somebody is making it, has made it, or has just removed the rest.
+                Ok(_) => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(EngineError::io("lock", folder)(error)),
+            };
+            self.drop_rest(&id)?;
+            containers.remove(&id)?;
+            drop(hold);
+        }
+        let run = self.store.paths().run().join("containers");
+        let names = fs::read_dir(&run).into_iter().flatten().flatten();
+        let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        for name in names.chain(self.store.snapshots()?) {
+            let Ok(id) = name.parse::<ContainerId>() else { continue };
+            if !containers.folder(&id).exists() {
+                self.drop_rest(&id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what a container has besides its own folder.
+    fn drop_rest(&self, id: &ContainerId) -> Result<()> {
+        self.store.remove_snapshot(&id.to_string())?;
+        let run = self.container_run_folder(id);
+        super::watch::memory::release(&run)?;
+        match fs::remove_dir_all(&run) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.map_err(EngineError::io("remove", &run)),
+        }
+    }
+
     /// Removes a container that does not run: its record, its files, what it left for this boot, and
     /// with `volumes` the volumes that nobody named.
     pub fn discard_container(&self, record: &ContainerRecord, volumes: bool) -> Result<()> {
-        let id = record.id.to_string();
         self.containers().remove(&record.id)?;
-        self.store.remove_snapshot(&id)?;
-        let run = self.store.paths().run().join("containers").join(&id);
-        match fs::remove_dir_all(&run) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => other.map_err(EngineError::io("remove", &run))?,
-        }
+        self.drop_rest(&record.id)?;
         if volumes {
             self.drop_anonymous_volumes(record)?;
         }

@@ -5,9 +5,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use runtime::attach::{Answer, AttachRequest, Connection, Request, StopRequest, WaitFor};
+use runtime::attach::{
+    Answer, AttachRequest, Connection, Request, SOCKET_FILE, StopRequest, WaitFor,
+};
 use runtime::failure::{Failure, FailureKind};
-use runtime::state::{self, Keeper, State};
+use runtime::state::{self, Hold, Keeper, Observed, State, Status};
 use spec::ContainerId;
 
 use crate::Engine;
@@ -35,10 +37,75 @@ impl Engine {
         let folder = self.containers().folder(id);
         let io = EngineError::io("read the state in", &folder);
         let observed = state::observe(&folder).map_err(io)?;
-        match observed.keeper {
-            Keeper::Nobody | Keeper::Monitor => Ok(observed.state),
-            Keeper::Orphaned | Keeper::Died | Keeper::Rebooted => self.recover(id),
+        self.put_right(id, observed)
+    }
+
+    /// What was observed of a container; if its monitor has gone, what has become of it. One that
+    /// was to be removed when it ended is removed.
+    pub(super) fn put_right(&self, id: &ContainerId, observed: Observed) -> Result<State> {
+        let socket = self.container_run_folder(id).join(SOCKET_FILE);
+        let mut state = match observed.keeper {
+            Keeper::Monitor => return Ok(observed.state),
+            // A monitor that ends takes its socket with it.
+            Keeper::Nobody if !socket.exists() && observed.state.status != Status::Removing => {
+                return Ok(observed.state);
+            }
+            Keeper::Nobody => {
+                self.end_unwritten(id)?;
+                observed.state
+            }
+            Keeper::Orphaned | Keeper::Died | Keeper::Rebooted => self.recover(id)?,
+        };
+        if !state.status.is_alive() && self.finish_removal(id)? {
+            state.status = Status::Removing;
         }
+        Ok(state)
+    }
+
+    /// Ends what a monitor has left that was killed before it wrote down that its container runs, or
+    /// after it wrote that it had ended.
+    fn end_unwritten(&self, id: &ContainerId) -> Result<()> {
+        let containers = self.containers();
+        let folder = containers.folder(id);
+        let hold = match Hold::take(&folder) {
+            // It is just beginning, or just ending.
+            Ok(None) => return Ok(()),
+            Ok(Some(hold)) => hold,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(EngineError::io("lock", folder)(error)),
+        };
+        let io = EngineError::io("read the state in", &folder);
+        if hold.found().map_err(io)?.keeper != Keeper::Nobody {
+            return Ok(());
+        }
+        match containers.read(id) {
+            Err(EngineError::NoSuchContainer(_)) => Ok(()),
+            record => super::watch::end_remains(self, &record?),
+        }
+    }
+
+    /// Removes a container that was to be removed when it ended, and whose monitor was killed before
+    /// it could do so. Says whether that was so.
+    fn finish_removal(&self, id: &ContainerId) -> Result<bool> {
+        let containers = self.containers();
+        let folder = containers.folder(id);
+        let _hold = match Hold::take(&folder) {
+            Ok(Some(hold)) => hold,
+            // Its monitor is about to do it.
+            Ok(None) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(EngineError::io("lock", folder)(error)),
+        };
+        let record = match containers.read(id) {
+            Err(EngineError::NoSuchContainer(_)) => return Ok(false),
+            other => other?,
+        };
+        if !record.host_config.auto_remove {
+            return Ok(false);
+        }
+        super::watch::end_remains(self, &record)?;
+        self.discard_container(&record, true)?;
+        Ok(true)
     }
 
     /// Ends what is left of a container whose monitor has gone.

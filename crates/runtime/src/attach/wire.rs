@@ -13,8 +13,8 @@ use serde_json::Value;
 use spec::Timestamp;
 
 use crate::failure::Failure;
-use spec::RestartPolicy;
 use crate::state::State;
+use spec::RestartPolicy;
 
 /// The protocol's version.
 pub const VERSION: u8 = 1;

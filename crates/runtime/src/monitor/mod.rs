@@ -83,9 +83,6 @@ pub trait Surroundings {
 
     /// Takes note of what has happened.
     fn happened(&mut self, event: Event<'_>);
-
-    /// Answers what only the engine understands, as a change of networks or limits.
-    fn told(&mut self, words: &Value) -> Result<Value, Failure>;
 }
 
 /// One run of a container, prepared: from the start of its first process to its end.
@@ -105,7 +102,11 @@ pub trait Run {
     /// Whether the kernel killed for want of memory.
     fn ran_out_of_memory(&mut self) -> bool;
 
-    /// Work that is done beside the run while it lasts, as answering questions about names.
+    /// Answers what only the engine understands, as a change of networks.
+    fn told(&mut self, words: &Value) -> Result<Value, Failure>;
+
+    /// Work that is done beside the run while it lasts, as answering questions about names. Asked
+    /// for when the run begins and each time that it was told something: what is new is added.
     fn extras(&mut self) -> Vec<Box<dyn Extra>> {
         Vec::new()
     }

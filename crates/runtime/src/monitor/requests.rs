@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use serde_json::Value;
 use spec::Timestamp;
 use sys::terminal::Size;
 
@@ -45,10 +46,7 @@ impl Monitor<'_> {
                 return self.answer(client, number, Answer::State(state));
             }
             Request::Tell(words) => {
-                let answer = match self.around.told(&words) {
-                    Ok(words) => Answer::Told(words),
-                    Err(failure) => Answer::Failed(failure),
-                };
+                let answer = self.tell(&words).map_or_else(Answer::Failed, Answer::Told);
                 return self.answer(client, number, answer);
             }
             Request::Resize { rows, columns, exec } => {
@@ -75,6 +73,14 @@ impl Monitor<'_> {
         };
         let answer = done.map_or_else(Answer::Failed, |()| Answer::Done);
         self.answer(client, number, answer);
+    }
+
+    fn tell(&mut self, words: &Value) -> Result<Value, Failure> {
+        let run = self.run.as_mut().ok_or_else(not_running)?;
+        let answer = run.told(words)?;
+        self.extras.extend(run.extras());
+        self.watch_extras();
+        Ok(answer)
     }
 
     fn start(&mut self, client: u32, number: u16) {

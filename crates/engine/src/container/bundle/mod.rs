@@ -34,6 +34,8 @@ pub(super) struct Facts {
     pub(super) network: Option<PathBuf>,
     /// First processes of containers whose namespaces are shared, by what was asked for.
     pub(super) others: BTreeMap<String, i32>,
+    /// Where shared memory is mounted that several containers have.
+    pub(super) memory: Option<PathBuf>,
     /// Where the container's own hosts file and its like are.
     pub(super) folder: PathBuf,
     /// Devices of the host, as they were looked up.

@@ -94,14 +94,15 @@ fn cgroup(record: &ContainerRecord) -> Mount {
     mount
 }
 
-/// `/dev/shm`: its own, another container's, the host's, or none.
+/// `/dev/shm`: its own, one that several containers have, the host's, or none.
 fn shared_memory(record: &ContainerRecord, facts: &Facts) -> std::option::IntoIter<Mount> {
     let host = &record.host_config;
     let mount = match IpcMode::parse(&host.ipc_mode) {
         Some(IpcMode::None) => None,
         Some(IpcMode::Host) => Some(bind("/dev/shm", "/dev/shm", &["rbind", "rprivate"])),
-        Some(IpcMode::Container(name)) => facts.others.get(&name).map(|pid| {
-            bind("/dev/shm", &format!("/proc/{pid}/root/dev/shm"), &["rbind", "rprivate"])
+        Some(IpcMode::Shareable | IpcMode::Container(_)) => facts.memory.as_ref().map(|path| {
+            let options = ["rbind", "rprivate", "nosuid", "noexec", "nodev"];
+            bind("/dev/shm", &path.display().to_string(), &options)
         }),
         _ => {
             let mut mount =

@@ -47,28 +47,56 @@ pub(super) fn write(
     put("hostname", &hostname_file(&config.hostname))?;
     let extra = host.extra_hosts.iter().flatten().map(|text| ExtraHost::parse(text));
     let extra: Vec<ExtraHost> = extra.collect::<Result<_, _>>()?;
-    let own: Vec<IpAddr> = places.endpoints.iter().flat_map(Endpoint::addresses).collect();
+    let own: Vec<IpAddr> = places.endpoints().flat_map(Endpoint::addresses).collect();
     let gateways: Vec<IpAddr> =
-        places.endpoints.iter().filter_map(|endpoint| endpoint.gateway4.map(IpAddr::V4)).collect();
-    let ipv6 = places.endpoints.iter().any(|endpoint| endpoint.ipv6.is_some());
+        places.endpoints().filter_map(|endpoint| endpoint.gateway4.map(IpAddr::V4)).collect();
     let text = match mode {
         NetworkMode::Host => fs::read_to_string("/etc/hosts").unwrap_or_default(),
         _ => hosts(&own, &config.hostname, &config.domainname, &extra, &gateways, true),
     };
     put("hosts", &text)?;
+    write_resolver(folder, record, places, internal)
+}
+
+/// Writes `resolv.conf`, and says what a name server must know if the container needs one.
+pub(super) fn write_resolver(
+    folder: &Path,
+    record: &ContainerRecord,
+    places: &Places,
+    internal: bool,
+) -> Result<Option<dns::ServerSettings>> {
     let request = resolver_request(record)?;
     let resolver = host_resolver();
-    let (resolver, server) = match mode {
+    let ipv6 = places.endpoints().any(|endpoint| endpoint.ipv6.is_some());
+    let (resolver, server) = match NetworkMode::parse(&record.host_config.network_mode) {
         NetworkMode::Host | NetworkMode::Container(_) => (resolver.for_host(&request), None),
-        NetworkMode::None => (resolver.for_default_network(&request, ipv6), None),
-        _ if !mode.is_user_defined() => (resolver.for_default_network(&request, ipv6), None),
-        _ => {
+        _ if places.have_names() => {
             let (resolver, server) = resolver.for_user_network(&request, internal);
             (resolver, Some(server))
         }
+        _ => (resolver.for_default_network(&request, ipv6), None),
     };
-    put("resolv.conf", &resolver.text())?;
+    let path = folder.join("resolv.conf");
+    fs::write(&path, resolver.text()).map_err(EngineError::io("write", &path))?;
     Ok(server)
+}
+
+/// Writes into `hosts` that the container has left some of its addresses and got others. The file
+/// stays the same one, since it is mounted.
+pub(super) fn move_hosts(
+    folder: &Path,
+    record: &ContainerRecord,
+    left: &[IpAddr],
+    got: &[IpAddr],
+) -> Result<()> {
+    let path = folder.join("hosts");
+    let mut text = String::new();
+    // The container's own may write there what they like, and so much of it.
+    let file = fs::File::open(&path).map_err(EngineError::io("read", &path))?;
+    file.take(ACCOUNT_BYTES).read_to_string(&mut text).map_err(EngineError::io("read", &path))?;
+    let config = &record.config;
+    let text = network::moved_hosts(&text, left, got, &config.hostname, &config.domainname);
+    fs::write(&path, text).map_err(EngineError::io("write", &path))
 }
 
 fn resolver_request(record: &ContainerRecord) -> Result<ResolverRequest> {

@@ -5,25 +5,30 @@
 
 mod extras;
 mod files;
+pub(super) mod memory;
 mod run;
 
 use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::attach::Exit;
+use runtime::attach::{Exit, SOCKET_FILE};
 use runtime::failure::{Failure, FailureKind};
 use runtime::health::HealthRules;
 use runtime::logs::{LogConfig, LogFacts};
 use runtime::monitor::{Event, HealthSetup, Run, Setup, Surroundings};
 use serde_json::{Value, json};
-use spec::{ContainerId, parse_signal};
+use spec::{ContainerId, NetworkMode, parse_signal};
 
 use super::{ContainerRecord, Containers};
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use run::OneRun;
+
+/// How long a network without containers is kept for the next one, whose start it makes faster.
+const NETWORK_LINGERS: Duration = Duration::from_secs(2);
 
 /// How long a container may take to end when it is asked to, unless told otherwise.
 const STOP_SECONDS: i64 = 10;
@@ -34,8 +39,6 @@ struct Watch<'a> {
     engine: &'a Engine,
     containers: Containers,
     record: ContainerRecord,
-    /// Where the present run stands in networks.
-    places: Vec<network::Endpoint>,
     /// Whether the record was read for the run that comes next.
     is_current: bool,
 }
@@ -47,9 +50,10 @@ impl Engine {
         let containers = self.containers();
         let record = containers.read(id)?;
         let setup = setup(self, &containers, &record, client)?;
-        let places = Vec::new();
-        let mut watch = Watch { engine: self, containers, record, places, is_current: true };
-        Ok(runtime::monitor::run(setup, &mut watch))
+        let mut watch = Watch { engine: self, containers, record, is_current: true };
+        let code = runtime::monitor::run(setup, &mut watch);
+        watch.clear_networks();
+        Ok(code)
     }
 
     /// A container's folder for this boot.
@@ -117,6 +121,33 @@ fn health(record: &ContainerRecord) -> Option<HealthSetup> {
     Some(HealthSetup { process: json!({ "Cmd": args }), rules: HealthRules::of(check) })
 }
 
+impl Watch<'_> {
+    fn has_networks(&self) -> bool {
+        let mode = NetworkMode::parse(&self.record.host_config.network_mode);
+        matches!(mode, NetworkMode::Named(_))
+    }
+
+    /// Where the container stands in networks now.
+    fn places(&self) -> Vec<network::Endpoint> {
+        if !self.has_networks() {
+            return Vec::new();
+        }
+        // They are for events alone.
+        let of = |networks: network::Networks| networks.of_container(&self.record.id.to_string());
+        self.engine.networks().and_then(|networks| Ok(of(networks)?)).unwrap_or_default()
+    }
+
+    /// Takes away what networks have on the host that nobody is in any more. Nobody waits for this:
+    /// the container is given back, and all who asked have their answers.
+    fn clear_networks(&self) {
+        if self.has_networks() {
+            std::thread::sleep(NETWORK_LINGERS);
+            // The next container that leaves a network clears what cannot be cleared now.
+            let _ = self.engine.networks().and_then(|networks| Ok(networks.shut_down()?));
+        }
+    }
+}
+
 impl Surroundings for Watch<'_> {
     fn prepare(&mut self) -> Result<Box<dyn Run>, Failure> {
         // What was changed meanwhile, as its name or its limits, counts from now on.
@@ -125,8 +156,8 @@ impl Surroundings for Watch<'_> {
         }
         let run = OneRun::prepare(self.engine, &self.containers, &self.record);
         let run = run.map_err(failure)?;
-        self.places = run.endpoints().to_vec();
-        self.engine.tell_joined(&self.record, &self.places);
+        let places: Vec<_> = run.endpoints().cloned().collect();
+        self.engine.tell_joined(&self.record, &places);
         Ok(Box::new(run))
     }
 
@@ -136,8 +167,9 @@ impl Surroundings for Watch<'_> {
         _exit: &Exit,
         again: bool,
     ) -> Result<(), Failure> {
+        let places = self.places();
         drop(run);
-        self.engine.tell_left(&self.record, &std::mem::take(&mut self.places));
+        self.engine.tell_left(&self.record, &places);
         if !again && self.record.host_config.auto_remove {
             self.engine.discard_container(&self.record, true).map_err(failure)?;
         }
@@ -171,11 +203,6 @@ impl Surroundings for Watch<'_> {
             }
         }
     }
-
-    fn told(&mut self, _words: &Value) -> Result<Value, Failure> {
-        let text = "this monitor does not understand what it was told";
-        Err(Failure::new(FailureKind::Unsupported, text))
-    }
 }
 
 /// What a further process runs, as events word it.
@@ -208,9 +235,18 @@ pub(super) fn end_remains(engine: &Engine, record: &ContainerRecord) -> Result<(
         cgroup.kill_all()?;
         cgroup.remove()?;
     }
+    let run_folder = engine.container_run_folder(&record.id);
+    memory::release(&run_folder)?;
     let networks = engine.networks()?;
     for endpoint in networks.of_container(&record.id.to_string())? {
-        networks.detach(&endpoint, network::Cable::EndsWithNamespace)?;
+        // The namespace ends with its last process, of which somebody else may still know.
+        networks.detach(&endpoint, network::Cable::Remove)?;
     }
-    Ok(())
+    networks.shut_down()?;
+    // Its socket goes last: until then there is something left to end.
+    let socket = run_folder.join(SOCKET_FILE);
+    match fs::remove_file(&socket) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(EngineError::io("remove", socket)),
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use network::Networks;
+use network::{Endpoint, Networks};
 use runtime::attach::ExecRequest;
 use runtime::cgroup::{Cgroup, Layout, Missing};
 use runtime::exec::{self, Target};
@@ -13,15 +14,18 @@ use runtime::failure::{Failure, FailureKind};
 use runtime::launch::{self, Begin, Request};
 use runtime::monitor::{Extra, Run, Started, Stdio};
 use runtime::{Kind, RuntimeError};
+use serde::Deserialize;
+use serde_json::Value;
 use spec::bundle::{NamespaceKind, Process, Spec};
 use spec::{IpcMode, NamespaceMode, NetworkMode};
 use store::Lasting;
 
 use super::super::bundle::{self, Accounts, Facts};
 use super::super::exec::ExecProcess;
-use super::super::network::Places;
+use super::super::network::{Move, Places};
 use super::super::{ContainerRecord, Containers};
 use super::extras::NameServer;
+use super::memory::Memory;
 use super::{failure, files};
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -37,6 +41,10 @@ pub(super) struct OneRun {
     places: Places,
     networks: Option<Networks>,
     names: Option<NameServer>,
+    /// Whether names were answered from the start on, or are by now.
+    has_names: bool,
+    /// Where its shared memory is mounted, if others may have it too.
+    memory: Option<Memory>,
     first: Option<OwnedFd>,
     kills_before: u64,
 }
@@ -68,8 +76,10 @@ impl OneRun {
             others.get(name).copied().ok_or_else(|| EngineError::NotRunning(name.to_owned()))
         })?;
         let layout = Layout::of_host()?;
+        let memory = engine.own_memory(record)?;
         let mut facts = Facts {
             accounts: accounts.clone(),
+            memory: engine.memory_of(record)?,
             unified_cgroups: matches!(layout, Layout::Version2 { .. }),
             network: None,
             others,
@@ -88,6 +98,8 @@ impl OneRun {
             places,
             networks,
             names: None,
+            has_names: false,
+            memory,
             first: None,
             kills_before: 0,
         };
@@ -106,8 +118,8 @@ impl OneRun {
     }
 
     /// Its places in networks.
-    pub(super) fn endpoints(&self) -> &[network::Endpoint] {
-        &self.places.endpoints
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.places.endpoints()
     }
 
     /// Writes the container's own files, and answers for names where it stands in a network of the
@@ -118,12 +130,54 @@ impl OneRun {
             None => false,
         };
         let settings = files::write(&self.bundle, &self.record, &self.places, internal)?;
+        self.begin_names(settings)
+    }
+
+    fn begin_names(&mut self, settings: Option<network::dns::ServerSettings>) -> Result<()> {
         if let (Some(settings), Some(networks), Some(namespace)) =
             (settings, &self.networks, &self.places.namespace)
         {
             let id = self.record.id.to_string();
             let server = networks.serve_names(namespace.try_clone()?, &id, settings)?;
             self.names = Some(NameServer(server));
+            self.has_names = true;
+        }
+        Ok(())
+    }
+
+    /// Joins or leaves a network while the container runs: with its addresses in `hosts`, its names,
+    /// and its ports.
+    fn go(&mut self, change: Move) -> Result<()> {
+        let Some(networks) = &self.networks else {
+            let words = "the container was started without networks: stop it first";
+            return Err(EngineError::Refused(words.to_owned()));
+        };
+        let before: Vec<IpAddr> = self.places.endpoints().flat_map(Endpoint::addresses).collect();
+        match change {
+            Move::Connect { network, settings } => {
+                self.record.networks.insert(network.clone(), settings);
+                let joined = self.places.join(networks, &self.record, &network);
+                if joined.is_err() {
+                    self.record.networks.remove(&network);
+                }
+                joined?;
+            }
+            Move::Disconnect { network } => {
+                self.record.networks.remove(&network);
+                self.places.leave_one(networks, &self.record, &network)?;
+                networks.shut_down()?;
+            }
+        }
+        let now: Vec<IpAddr> = self.places.endpoints().flat_map(Endpoint::addresses).collect();
+        let only = |these: &[IpAddr], those: &[IpAddr]| -> Vec<IpAddr> {
+            these.iter().filter(|one| !those.contains(one)).copied().collect()
+        };
+        files::move_hosts(&self.bundle, &self.record, &only(&before, &now), &only(&now, &before))?;
+        if !self.has_names && self.places.have_names() {
+            let internal = self.places.are_internal(networks)?;
+            let (bundle, record) = (&self.bundle, &self.record);
+            let settings = files::write_resolver(bundle, record, &self.places, internal)?;
+            self.begin_names(settings)?;
         }
         Ok(())
     }
@@ -254,6 +308,15 @@ impl Run for OneRun {
         self.cgroup.out_of_memory_kills().is_some_and(|kills| kills > self.kills_before)
     }
 
+    fn told(&mut self, words: &Value) -> Result<Value, Failure> {
+        let change = Move::deserialize(words).map_err(|_| {
+            let text = "this monitor does not understand what it was told";
+            Failure::new(FailureKind::Unsupported, text)
+        })?;
+        self.go(change).map_err(failure)?;
+        Ok(Value::Null)
+    }
+
     fn extras(&mut self) -> Vec<Box<dyn Extra>> {
         self.names.take().map(|names| Box::new(names) as Box<dyn Extra>).into_iter().collect()
     }
@@ -268,6 +331,7 @@ impl Drop for OneRun {
             let _ = self.places.leave(networks);
         }
         let _ = self.cgroup.remove();
+        self.memory = None;
     }
 }
 
