@@ -1,5 +1,7 @@
 //! What is left when somebody is killed, and when many come at once.
 
+use std::time::{Duration, Instant};
+
 use super::support::{Root, eventually, groups, kill};
 
 #[test]
@@ -48,4 +50,92 @@ fn twenty_at_once_leave_nothing() {
     }
     let id = |number| std::fs::read_to_string(root.path(format!("cid{number}"))).unwrap();
     root.must_be_clean(&(0..20).map(id).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_container_ends_at_once_whatever_runs_in_it_beside() {
+    let Some(root) = Root::new() else { return };
+    for round in 0..5 {
+        let name = format!("busy{round}");
+        // A check that begins in every millisecond is being born when the container dies.
+        let checks = "--health-cmd true --health-interval 1ms";
+        root.sleeper(&name, checks);
+        root.sleeper(&format!("joins{round}"), &format!("--pid container:{name} {checks}"));
+        root.ok(&format!("exec -d {name} sleep 600"));
+        root.ok(&format!("exec -d joins{round} sleep 600"));
+        let begun = Instant::now();
+        root.ok(&format!("stop -t 0 {name}"));
+        assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+        root.ok(&format!("wait joins{round}"));
+    }
+}
+
+#[test]
+fn a_monitor_rests() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("rests", "");
+    let [monitor] = root.monitors()[..] else { panic!("{:?}", root.monitors()) };
+    // User and system time, in hundredths of a second: fields 14 and 15.
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{monitor}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields = fields.split_whitespace().skip(11).take(2);
+        fields.map(|field| field.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let before = ticks();
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(ticks() - before <= 2, "{} ticks for nothing", ticks() - before);
+}
+
+#[test]
+fn any_command_finds_a_killed_monitor() {
+    let Some(root) = Root::new() else { return };
+    let lost = |name: &str, options: &str| {
+        let id = root.ok(&format!("run -d --name {name} {options} bb sleep 600"));
+        let [monitor] = root.monitors()[..] else { panic!("{:?}", root.monitors()) };
+        kill(monitor, "KILL");
+        eventually("the monitor has gone", || root.monitors().is_empty());
+        id
+    };
+    for (line, words) in [
+        ("ps -a --format '{{.Status}}' -f name=c0", "Exited (137)"),
+        ("inspect -f '{{.State.Status}} {{.State.ExitCode}}' c1", "exited 137"),
+        ("exec c2 true", "is not running"),
+        ("network connect one c3", ""),
+        ("logs c4", ""),
+        ("cp c5:/etc/passwd -", "root:x:0"),
+        ("container prune -f", "Deleted Containers"),
+        ("rm c7", "c7"),
+    ] {
+        let at = root.containers().len();
+        if at == 0 {
+            root.run("network create one");
+        }
+        let name = line.split(['c', ':', ' ']).find_map(|word| word.parse::<u8>().ok());
+        let name = format!("c{}", name.unwrap_or(6));
+        let id = lost(&name, "--ipc shareable -p 127.0.0.1::80");
+        let said = root.run(line);
+        assert!(format!("{said}").contains(words), "{said}");
+        root.run(&format!("rm {name}"));
+        assert_eq!(groups(&id), Vec::<std::path::PathBuf>::new(), "{line}");
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(&id), "{line}: a mount is left");
+    }
+    let id = lost("gone", "--rm --network none");
+    root.run("ps -aq").prints("");
+    root.ok("network prune -f");
+    root.must_be_clean(&[id]);
+}
+
+#[test]
+fn what_cannot_be_made_leaves_nothing() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("taken", "");
+    for options in
+        ["-v fresh:/a --name taken", "-v fresh:/a -v other:/a", "-v /anonymous --name taken"]
+    {
+        assert_ne!(root.run(&format!("create --network none {options} bb true")).code, 0);
+        root.run("volume ls -q").prints("");
+        assert_eq!(root.containers().len(), 1);
+    }
 }

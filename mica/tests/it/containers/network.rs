@@ -1,7 +1,11 @@
 //! Networks of containers, as far as they can be seen from inside and from this host.
 
+use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::support::{Root, eventually};
@@ -36,4 +40,179 @@ fn a_published_port_is_reached_from_this_host() {
     assert!(root.ok(line).contains("inet "), "who joins it sees its address");
     root.ok("stop -t 0 web");
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the port is free again");
+}
+
+/// The namespace of a container's network, to open sockets in.
+fn namespace(root: &Root, id: &str) -> File {
+    let pid = root.state(id)["process"]["pid"].as_u64().unwrap();
+    File::open(format!("/proc/{pid}/ns/net")).unwrap()
+}
+
+fn within<T>(namespace: &File, work: impl FnOnce() -> T) -> T {
+    sys::netns::within(namespace, work).unwrap()
+}
+
+/// A container that sleeps in networks, and its id.
+#[track_caller]
+fn standing(root: &Root, name: &str, options: &str) -> String {
+    root.ok(&format!("run -d --name {name} {options} bb sleep 600"))
+}
+
+/// The IPv4 addresses of a container's link, without their networks.
+#[track_caller]
+fn address(root: &Root, name: &str, network: &str) -> String {
+    root.ok(&format!("inspect -f '{{{{.NetworkSettings.Networks.{network}.IPAddress}}}}' {name}"))
+}
+
+#[test]
+fn a_running_container_joins_and_leaves() {
+    let Some(root) = Root::new() else { return };
+    root.ok("network create one");
+    root.ok("network create two");
+    let id = standing(&root, "web", "-p 127.0.0.1::80");
+    standing(&root, "friend", "--network one");
+    root.ok("network connect --alias www one web");
+    let hosts = root.ok("exec web cat /etc/hosts");
+    let own = format!("{}\t{}", address(&root, "web", "one"), &id[..12]);
+    assert!(hosts.contains(&own) && hosts.contains(&address(&root, "web", "bridge")), "{hosts}");
+    for line in ["exec friend ping -c1 -W2 www", "exec friend ping -c1 -W2 web"] {
+        root.ok(line);
+    }
+    // Names are answered from now on, though it began in a network where nobody has any.
+    root.ok("exec web ping -c1 -W2 friend");
+    let port = root.ok("port web 80");
+    root.ok("network disconnect bridge web");
+    assert_eq!(root.ok("port web 80"), port, "the ports follow");
+    let links = "exec web ls /sys/class/net";
+    assert_eq!(root.ok(links).replace('\n', " "), "eth1 lo");
+    let hosts = root.ok("exec web cat /etc/hosts");
+    assert!(hosts.contains(&own) && hosts.matches(&id[..12]).count() == 1, "{hosts}");
+    let listening = within(&namespace(&root, &id), || TcpListener::bind("0.0.0.0:80")).unwrap();
+    listening.set_nonblocking(false).unwrap();
+    TcpStream::connect(port.as_str()).unwrap();
+    drop(listening);
+
+    root.ok("restart -t 0 web");
+    root.ok("exec friend ping -c1 -W2 www");
+    root.ok("network disconnect one web");
+    assert_eq!(root.ok(links), "lo", "nowhere, and it goes on");
+    root.run("exec friend ping -c1 -W1 www").complains(1, "bad address");
+    root.ok("network connect two web");
+    root.ok("stop -t 0 web");
+    root.ok("start web");
+    assert!(root.ok("exec web ip -4 addr").contains(&address(&root, "web", "two")));
+    root.run("network connect two web").complains(1, "already exists in network two");
+    root.run("network disconnect one web").complains(1, "is not connected to network one");
+}
+
+#[test]
+fn networks_go_with_their_last_container() {
+    let Some(root) = Root::new() else { return };
+    let id = root.ok("network create one");
+    let link = Path::new("/sys/class/net").join(format!("br-{}", &id[..12]));
+    standing(&root, "in", "--network one");
+    assert!(link.exists());
+    root.run("network rm one").complains(1, "has active endpoints");
+    root.ok("rm -f in");
+    eventually("the bridge goes by itself, and our rules", || root.links_and_rules().is_empty());
+    standing(&root, "in", "--network one");
+    assert_eq!(root.links_and_rules().len(), 2, "and all comes back when it is needed");
+    root.ok("rm -f in");
+    root.ok("network rm one");
+    assert_eq!(root.links_and_rules(), [""; 0], "at once when the network is removed");
+    assert!(!link.exists());
+}
+
+#[test]
+fn names_are_answered_and_others_are_asked_for() {
+    let Some(root) = Root::new() else { return };
+    root.ok("network create --subnet 10.213.5.0/24 named");
+    let id = standing(&root, "web", "--network named --network-alias www");
+    standing(&root, "asks", "--network named --dns 10.213.5.1");
+    // Another resolver, at the host's address in this network.
+    let outer = UdpSocket::bind("10.213.5.1:53").unwrap();
+    outer.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| answer_all(&outer, &done));
+        let look = |name: &str| root.run(&format!("exec asks nslookup -type=a {name}")).out;
+        let own = format!("Address: {}", address(&root, "web", "named"));
+        for name in ["web", "www", "web.named", "WEB", &id[..12]] {
+            let said = look(name);
+            assert!(said.contains("127.0.0.11") && said.contains(&own), "{name}: {said}");
+        }
+        let said = look("somewhere.example");
+        assert!(said.contains("Address: 192.0.2.77"), "{said}");
+        assert!(look("nobody.example").contains("NXDOMAIN"), "what is not there is said so");
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Answers every question about `somewhere.example` with one address, and knows no other name.
+fn answer_all(socket: &UdpSocket, done: &AtomicBool) {
+    let mut bytes = [0; 512];
+    while !done.load(Ordering::Relaxed) {
+        let Ok((count, from)) = socket.recv_from(&mut bytes) else { continue };
+        let mut answer = bytes[..count].to_vec();
+        let known = answer.windows(10).any(|part| part == b"\tsomewhere");
+        answer[2..4].copy_from_slice(if known { &[0x81, 0x80] } else { &[0x81, 0x83] });
+        answer[6..12].copy_from_slice(&[0, u8::from(known), 0, 0, 0, 0]);
+        if known {
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 77]);
+        }
+        let _ = socket.send_to(&answer, from);
+    }
+}
+
+#[test]
+fn networks_are_apart() {
+    let Some(root) = Root::new() else { return };
+    root.ok("network create left");
+    root.ok("network create right");
+    let there = standing(&root, "there", "--network left");
+    standing(&root, "near", "--network left");
+    standing(&root, "far", "--network right");
+    let to = address(&root, "there", "left");
+    root.ok(&format!("exec near ping -c1 -W2 {to}"));
+    assert_ne!(root.run(&format!("exec far ping -c1 -W1 {to}")).code, 0);
+    let listening = within(&namespace(&root, &there), || TcpListener::bind("0.0.0.0:80")).unwrap();
+    root.ok(&format!("exec near nc -w 2 {to} 80 -e true"));
+    assert_ne!(root.run(&format!("exec far nc -w 1 {to} 80 -e true")).code, 0);
+    assert_ne!(root.run("exec far ping -c1 -W1 near").code, 0, "nor is its name known");
+    drop(listening);
+}
+
+#[test]
+fn a_published_port_of_udp_is_reached_and_comes_back_when_rules_were_flushed() {
+    let Some(root) = Root::new() else { return };
+    let id = standing(&root, "web", "-p 127.0.0.1::53/udp -p 127.0.0.1::80");
+    let inside = namespace(&root, &id);
+    let (udp, tcp) = within(&inside, || {
+        (UdpSocket::bind("0.0.0.0:53").unwrap(), TcpListener::bind("0.0.0.0:80").unwrap())
+    });
+    let outside = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for socket in [&udp, &outside] {
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    }
+    let mut bytes = [0; 8];
+    outside.send_to(b"question", root.ok("port web 53/udp")).unwrap();
+    let (count, from) = udp.recv_from(&mut bytes).unwrap();
+    assert_eq!(&bytes[..count], b"question");
+    udp.send_to(b"answer", from).unwrap();
+    assert_eq!(outside.recv(&mut bytes).unwrap(), 6);
+
+    let port = root.ok("port web 80/tcp");
+    tcp.set_nonblocking(true).unwrap();
+    let arrives = || {
+        let _caller = TcpStream::connect_timeout(&port.parse().unwrap(), Duration::from_secs(1));
+        std::thread::sleep(Duration::from_millis(20));
+        tcp.accept().is_ok()
+    };
+    assert!(arrives());
+    for table in root.tables() {
+        let _ = Command::new("nft").args(["delete", "table", "inet", &table]).output();
+    }
+    assert!(!arrives(), "without rules nothing leads there");
+    root.ok("run --rm bb true");
+    assert!(arrives(), "whoever needs rules next puts all of them back");
 }

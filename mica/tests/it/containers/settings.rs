@@ -90,3 +90,60 @@ fn an_init_reaps() {
     let run = root.sh("--init", script);
     assert!(run.out.contains("init") && !run.out.contains('Z') && run.code == 5, "{run}");
 }
+
+#[test]
+fn shared_memory_is_shared_by_those_who_ask() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("donor", "--ipc shareable --shm-size 1m");
+    root.prints("--ipc container:donor", "echo shared > /dev/shm/file");
+    root.run("exec donor cat /dev/shm/file").prints("shared\n");
+    assert_eq!(
+        root.prints(
+            "--ipc container:donor",
+            "df -k /dev/shm | tail -1 | tr -s \" \" | cut -d\" \" -f2"
+        ),
+        "1024"
+    );
+    let queues = "readlink /proc/self/ns/ipc";
+    assert_eq!(
+        root.prints("--ipc container:donor", queues),
+        root.ok(&format!("exec donor {queues}"))
+    );
+    root.sleeper("alone", "");
+    root.sh("--ipc container:alone", "true").complains(125, "non-shareable IPC");
+    root.run("exec alone ls /dev/shm").prints("");
+    assert_eq!(root.prints("--ipc none", "test -e /dev/shm || echo none"), "none");
+    let host = std::fs::read_link("/proc/self/ns/ipc").unwrap();
+    assert_eq!(root.prints("--ipc host", queues), host.display().to_string());
+    root.ok("rm -f donor");
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let run = root.root().with_file_name("run").display().to_string();
+    assert!(!mounts.lines().any(|line| line.contains(&run) && line.contains("/shm ")), "{mounts}");
+}
+
+#[test]
+fn a_first_process_of_ours_takes_in_orphans_and_hands_signals_on() {
+    let Some(root) = Root::new() else { return };
+    assert_eq!(root.sh("--init", "exit 7").code, 7);
+    assert_eq!(root.sh("--init", "kill -9 $$").code, 137);
+    assert_eq!(
+        root.prints("--init", "cat /proc/1/comm; echo $$").lines().next(),
+        Some("mica-init")
+    );
+    // The middle process ends first; a program that waits for nobody leaves its child a zombie.
+    for (name, options, left) in [("reaped", "--init", ""), ("left", "", "Z (zombie)\n")] {
+        let line = format!("run -d {options} --name {name} --network none bb sh -c");
+        let script = "(sh -c 'sleep 0.05 & exec true'); exec sleep 600";
+        assert!(root.command(&line).arg(script).output().unwrap().status.success());
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let mut zombies = root.command(&format!("exec {name} sh -c"));
+        zombies.arg("grep -h State:.Z /proc/[0-9]*/status | cut -f2");
+        assert_eq!(String::from_utf8_lossy(&zombies.output().unwrap().stdout), left, "{name}");
+    }
+    let script = "trap \"exit 9\" TERM; echo ready; while :; do sleep 0.02; done";
+    let line = "run -d --init --name told --network none bb sh -c";
+    assert!(root.command(line).arg(script).output().unwrap().status.success());
+    super::support::eventually("the trap is set", || root.run("logs told").out == "ready\n");
+    root.ok("stop told");
+    assert_eq!(root.ok("wait told"), "9");
+}

@@ -108,6 +108,7 @@ impl Root {
         assert_eq!(self.containers(), Vec::<String>::new());
         let snapshots = entries(&self.root().join("snapshots"));
         assert!(snapshots.is_empty(), "snapshots are left: {snapshots:?}");
+        assert_eq!(self.links_and_rules(), [""; 0]);
         for id in ids {
             let left = groups(id);
             assert!(left.is_empty(), "groups are left: {left:?}");
@@ -143,18 +144,35 @@ impl Drop for Root {
 }
 
 impl Root {
-    /// Removes the bridge and the table of this root's default network; both carry the name that
-    /// the root has below its run root.
+    /// The names that the tables of this root may have, and the bridge of its default network.
+    pub(super) fn tables(&self) -> Vec<String> {
+        let folders = entries(&self.root().with_file_name("run"));
+        let names = folders.iter().filter_map(|folder| folder.file_name()?.to_str()?.get(..6));
+        names.map(|name| format!("mica-{name}")).collect()
+    }
+
+    /// The bridges of this root's own networks.
+    fn bridges(&self) -> Vec<String> {
+        let networks = entries(&self.root().join("networks"));
+        let names = networks.iter().filter_map(|path| path.file_stem()?.to_str()?.get(..12));
+        names.map(|name| format!("br-{name}")).chain(self.tables()).collect()
+    }
+
+    /// What there is of this root's networks on the host.
+    pub(super) fn links_and_rules(&self) -> Vec<String> {
+        let is_link = |name: &String| Path::new("/sys/class/net").join(name).exists();
+        let said = Command::new("nft").args(["list", "tables"]).output();
+        let said = said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned());
+        let said = said.unwrap_or_default();
+        let tables = self.tables().into_iter().filter(|table| said.contains(table));
+        self.bridges().into_iter().filter(is_link).chain(tables).collect()
+    }
+
+    /// Removes the bridges and the table of this root.
     fn remove_bridges(&self) {
-        for folder in entries(&self.root().with_file_name("run")) {
-            let Some(name) = folder.file_name().and_then(|name| name.to_str()?.get(..6)) else {
-                continue;
-            };
-            let name = format!("mica-{name}");
-            if Path::new("/sys/class/net").join(&name).exists() {
-                let _ = Command::new("ip").args(["link", "del", &name]).output();
-                let _ = Command::new("nft").args(["delete", "table", "inet", &name]).output();
-            }
+        for name in self.links_and_rules() {
+            let _ = Command::new("ip").args(["link", "del", &name]).output();
+            let _ = Command::new("nft").args(["delete", "table", "inet", &name]).output();
         }
     }
 }
