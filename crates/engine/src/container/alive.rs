@@ -30,7 +30,7 @@ impl Alive for Engine {
     }
 
     fn connect(&self, id: &ContainerId, network: &str, settings: &EndpointSettings) -> Result<()> {
-        let (network, settings) = (network.to_owned(), settings.clone());
+        let (network, settings) = (network.to_owned(), Box::new(settings.clone()));
         self.tell(id, &Move::Connect { network, settings })
     }
 

@@ -33,7 +33,7 @@ pub(super) enum Move {
         /// Its name.
         network: String,
         /// How it stands there.
-        settings: EndpointSettings,
+        settings: Box<EndpointSettings>,
     },
     /// Out of a network.
     Disconnect {

@@ -30,7 +30,7 @@ pub(crate) struct Stand {
 
 impl Stand {
     pub(crate) fn make(plan: Plan) -> Stand {
-        Stand::made_by(plan, |program| Command::new(program))
+        Stand::made_by(plan, Command::new)
     }
 
     /// One whose maker ignores the ends of children.

@@ -155,7 +155,7 @@ impl OneRun {
         let before: Vec<IpAddr> = self.places.endpoints().flat_map(Endpoint::addresses).collect();
         match change {
             Move::Connect { network, settings } => {
-                self.record.networks.insert(network.clone(), settings);
+                self.record.networks.insert(network.clone(), *settings);
                 let joined = self.places.join(networks, &self.record, &network);
                 if joined.is_err() {
                     self.record.networks.remove(&network);
