@@ -1,6 +1,11 @@
 //! The binary: picks a door.
 
+mod registry;
+
 use std::process::ExitCode;
+
+static DOORS: cli::Doors =
+    cli::Doors { serve_registry: registry::serve, collect_registry: registry::collect };
 
 fn main() -> ExitCode {
     // Names of files are bytes; what is not UTF-8 in an argument would not be found anyway.
@@ -8,5 +13,5 @@ fn main() -> ExitCode {
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let environment = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    cli::run(&arguments, environment.collect())
+    cli::run(&arguments, environment.collect(), &DOORS)
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use engine::{Engine, LogLevel, SettingFlags, Settings};
 
 use crate::args::{Invocation, Matches};
+use crate::doors::Doors;
 use crate::failure::{Failure, Outcome};
 use crate::ui::Ui;
 
@@ -16,6 +17,7 @@ pub(crate) type Action = fn(&Context) -> Outcome;
 pub(crate) struct Context {
     invocation: Invocation<Action>,
     environment: BTreeMap<String, String>,
+    doors: &'static Doors,
     /// Where it prints.
     pub(crate) ui: Ui,
 }
@@ -25,8 +27,14 @@ impl Context {
         invocation: Invocation<Action>,
         environment: BTreeMap<String, String>,
         ui: Ui,
+        doors: &'static Doors,
     ) -> Context {
-        Context { invocation, environment, ui }
+        Context { invocation, environment, doors, ui }
+    }
+
+    /// What the command line opens but does not know.
+    pub(crate) fn doors(&self) -> &'static Doors {
+        self.doors
     }
 
     /// The command's own flags and positionals.

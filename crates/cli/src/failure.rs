@@ -5,6 +5,7 @@ use std::fmt;
 
 use engine::{EngineError, Kind, SettingsError};
 
+use crate::doors::DoorError;
 use crate::template::TemplateError;
 use crate::ui::Ui;
 
@@ -82,6 +83,12 @@ fn exit_code(kind: Kind) -> u8 {
         | Kind::Corrupt
         | Kind::Unsupported
         | Kind::Other => 1,
+    }
+}
+
+impl From<DoorError> for Failure {
+    fn from(error: DoorError) -> Failure {
+        Failure { lines: chain(&*error.error), hint: error.hint, code: 1 }
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod args;
 mod commands;
 mod context;
+mod doors;
 mod failure;
 mod progress;
 mod show;
@@ -11,6 +12,8 @@ pub mod table;
 pub mod template;
 mod tree;
 mod ui;
+
+pub use doors::{CollectRegistry, CollectedRegistry, DoorError, Doors, ServeRegistry};
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -24,8 +27,13 @@ use tree::ROOT;
 /// The name that messages show.
 const PROGRAM: &str = "mica";
 
-/// Runs the command line `arguments` (without the program's own name).
-pub fn run(arguments: &[String], environment: BTreeMap<String, String>) -> ExitCode {
+/// Runs the command line `arguments` (without the program's own name). What is not done here is done
+/// behind one of the other `doors`.
+pub fn run(
+    arguments: &[String],
+    environment: BTreeMap<String, String>,
+    doors: &'static Doors,
+) -> ExitCode {
     let ui = Ui::new(&environment);
     // Callers put flags of their own between the runtime and its command, so it is a tree of its
     // own.
@@ -39,7 +47,7 @@ pub fn run(arguments: &[String], environment: BTreeMap<String, String>) -> ExitC
         Ok(Parsed::Run(invocation)) => {
             invocation.warnings.iter().for_each(|line| ui.warn(line));
             let action = invocation.action;
-            let context = Context::new(invocation, environment, ui.clone());
+            let context = Context::new(invocation, environment, ui.clone(), doors);
             match action(&context) {
                 Ok(code) => code,
                 Err(failure) => failure.tell(&ui),

@@ -91,6 +91,7 @@ pub(crate) static ROOT: Cmd = Command {
         &MANIFEST,
         &SYSTEM,
         &networks::NETWORK,
+        &registry::REGISTRY,
         &volumes::VOLUME,
         &COMPLETION,
         &CREATE,

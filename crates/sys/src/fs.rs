@@ -244,11 +244,11 @@ fn copy_slowly(from: &File, mut at: u64, to: &File, mut put: u64, bytes: u64) ->
 }
 
 /// Sends `bytes` from a file's offset into a pipe, a socket or a file at its position.
-pub fn send_range(from: &File, at: u64, to: &File, bytes: u64) -> io::Result<u64> {
+pub fn send_range(from: &File, at: u64, to: impl AsFd, bytes: u64) -> io::Result<u64> {
     let (mut at, mut left) = (at, bytes);
     while left > 0 {
         let chunk = usize::try_from(left).unwrap_or(usize::MAX).min(1 << 30);
-        match rustix::fs::sendfile(to, from, Some(&mut at), chunk) {
+        match rustix::fs::sendfile(&to, from, Some(&mut at), chunk) {
             Ok(0) => break,
             Ok(sent) => left -= sent as u64,
             Err(Errno::INTR) => {}

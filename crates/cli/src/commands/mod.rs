@@ -34,6 +34,7 @@ mod ports;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod registry;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod runtime;

@@ -1,7 +1,7 @@
-//! `pull`, `push`, `login`, `logout` and `search`.
+//! `pull`, `push`, `login`, `logout`, `search` and `registry`.
 
 use super::{Cmd, NO_TRUNC, name_and_value};
-use crate::args::{Arity, Command, Complete, Flag};
+use crate::args::{Arity, Command, Complete, Flag, Kind};
 use crate::commands as run;
 
 const DO_PULL: Cmd = Command {
@@ -90,5 +90,53 @@ pub(super) static SEARCH: Cmd = Command {
         NO_TRUNC,
     ]],
     action: Some(run::search::run),
+    ..Command::BLANK
+};
+
+pub(super) static REGISTRY: Cmd = Command {
+    name: "registry",
+    usage: "COMMAND",
+    about: "Be a registry",
+    sub: &[&GC, &SERVE],
+    ..Command::BLANK
+};
+
+const ROOT: Flag =
+    Flag::string("root", "Folder to keep everything in; by default beside the data root")
+        .complete(Complete::Folders);
+
+static GC: Cmd = Command {
+    name: "gc",
+    usage: "[OPTIONS]",
+    about: "Delete what no repository needs, also while the registry is served",
+    examples: "  mica registry gc --untagged --grace 1h",
+    args: Arity::None,
+    flags: &[&[
+        Flag::new(Kind::Duration, "grace", "Keep what is younger").default_value("24h"),
+        ROOT,
+        Flag::bool("untagged", "Delete manifests too that no tag leads to"),
+    ]],
+    action: Some(run::registry::gc),
+    ..Command::BLANK
+};
+
+static SERVE: Cmd = Command {
+    name: "serve",
+    usage: "[OPTIONS]",
+    about: "Serve images to others until SIGTERM or SIGINT",
+    examples: "  mica registry serve\n  mica registry serve --listen 0.0.0.0:443 --root /srv/registry",
+    args: Arity::None,
+    flags: &[&[
+        Flag::new(Kind::Duration, "collect-every", "Delete garbage so often; 0 is never")
+            .default_value("24h"),
+        Flag::string("listen", "Address to listen on").default_value("127.0.0.1:5000"),
+        Flag::string("log", "File to log requests to; \"-\" is standard output, \"none\" none")
+            .default_value("-")
+            .complete(Complete::Files),
+        Flag::bool("no-delete", "Refuse to delete manifests and blobs"),
+        Flag::bool("read-only", "Refuse whatever would change something"),
+        ROOT,
+    ]],
+    action: Some(run::registry::serve),
     ..Command::BLANK
 };

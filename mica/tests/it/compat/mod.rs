@@ -3,6 +3,7 @@
 
 mod buildah;
 mod docker;
+mod hub;
 mod large;
 mod peers;
 mod podman;

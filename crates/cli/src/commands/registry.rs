@@ -1,0 +1,64 @@
+//! `mica registry serve` and `mica registry gc`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use spec::human_size;
+
+use crate::context::Context;
+use crate::doors::{CollectRegistry, CollectedRegistry, ServeRegistry};
+use crate::failure::{Failure, Outcome};
+
+pub(crate) fn serve(context: &Context) -> Outcome {
+    let (matches, ui) = (context.matches(), &context.ui);
+    let path = |name| matches.string(name).filter(|text| !text.is_empty()).map(PathBuf::from);
+    let plan = ServeRegistry {
+        listen: matches.string("listen").unwrap_or_default().to_owned(),
+        root: root(context)?,
+        collect_every: duration(context, "collect-every")?,
+        read_only: matches.flag("read-only"),
+        no_delete: matches.flag("no-delete"),
+        log: path("log").filter(|path| path != Path::new("none")),
+    };
+    let shown = plan.root.display().to_string();
+    let ready = |address: &str| ui.warn(&format!("serving {shown} at {address}"));
+    (context.doors().serve_registry)(plan, &ready).map_err(Failure::from)?;
+    Ok(0)
+}
+
+pub(crate) fn gc(context: &Context) -> Outcome {
+    let grace = duration(context, "grace")?;
+    let plan = CollectRegistry {
+        root: root(context)?,
+        grace,
+        untagged: context.matches().flag("untagged"),
+    };
+    let taken = (context.doors().collect_registry)(plan).map_err(Failure::from)?;
+    let CollectedRegistry { manifests, blobs, bytes, uploads } = taken;
+    let size = human_size(bytes as f64);
+    context.ui.line(&format!(
+        "Deleted {manifests} manifests, {blobs} blobs ({size}), {uploads} abandoned uploads"
+    ));
+    Ok(0)
+}
+
+fn root(context: &Context) -> Result<PathBuf, Failure> {
+    match context.matches().string("root").filter(|text| !text.is_empty()) {
+        Some(root) => Ok(PathBuf::from(root)),
+        None => Ok(beside(&context.settings()?.data_root)),
+    }
+}
+
+fn duration(context: &Context, name: &str) -> Result<Duration, Failure> {
+    let nanos = context.matches().duration_nanos(name).unwrap_or_default();
+    let nanos = u64::try_from(nanos);
+    let nanos = nanos.map_err(|_| Failure::new(format!("--{name} cannot be negative")))?;
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// The registry's folder, where none is named: the store's with `-registry` behind its name.
+fn beside(data_root: &Path) -> PathBuf {
+    let mut name = data_root.as_os_str().to_owned();
+    name.push("-registry");
+    name.into()
+}

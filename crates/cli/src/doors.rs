@@ -1,0 +1,64 @@
+//! What the command line opens but does not know: doors beside it. The binary hands them in.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The doors beside the command line.
+pub struct Doors {
+    /// Serves a registry until somebody ends it; the function is called once, when it answers, with
+    /// its address.
+    pub serve_registry: fn(ServeRegistry, &dyn Fn(&str)) -> Result<(), DoorError>,
+    /// Takes what nobody needs out of a registry's folder.
+    pub collect_registry: fn(CollectRegistry) -> Result<CollectedRegistry, DoorError>,
+}
+
+/// An error behind another door, and what can be done about it.
+#[derive(Debug)]
+pub struct DoorError {
+    /// What failed, and why.
+    pub error: Box<dyn Error + Send + Sync>,
+    /// What the user can do.
+    pub hint: Option<String>,
+}
+
+/// What `mica registry serve` was asked for.
+#[derive(Clone, Debug)]
+pub struct ServeRegistry {
+    /// Where it listens.
+    pub listen: String,
+    /// The folder that it keeps everything in.
+    pub root: PathBuf,
+    /// Nothing can be pushed or deleted.
+    pub read_only: bool,
+    /// Nothing can be deleted.
+    pub no_delete: bool,
+    /// How often garbage is collected; never where it is zero.
+    pub collect_every: Duration,
+    /// The file that requests are logged to; `-` is standard output.
+    pub log: Option<PathBuf>,
+}
+
+/// What `mica registry gc` was asked for.
+#[derive(Clone, Debug)]
+pub struct CollectRegistry {
+    /// The registry's folder.
+    pub root: PathBuf,
+    /// What is younger stays.
+    pub grace: Duration,
+    /// Manifests without a tag go too.
+    pub untagged: bool,
+}
+
+/// What was taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CollectedRegistry {
+    /// Manifests without a tag.
+    pub manifests: u64,
+    /// Blobs, and how long they were together.
+    pub blobs: u64,
+    /// The length of those blobs.
+    pub bytes: u64,
+    /// Uploads that nobody went on with.
+    pub uploads: u64,
+}

@@ -1,0 +1,102 @@
+//! Blobs: read, whole or in part, and taken out of a repository.
+
+use spec::Digest;
+
+use crate::http::{Head, Method, Payload, Response};
+use crate::hub::{Hub, digest, is_known};
+use crate::names::RepositoryName;
+use crate::problem::{Code, Problem};
+use crate::range::{Part, asked};
+use crate::storage::{Blob, paths};
+
+impl Hub {
+    /// `GET` and `HEAD` of a blob.
+    pub(crate) fn get_blob(
+        &self,
+        head: &Head,
+        name: &RepositoryName,
+        text: &str,
+    ) -> Result<Response, Problem> {
+        let digest = digest(text)?;
+        let unknown = || Code::BlobUnknown.with(digest.to_string().into());
+        if !self.has_blob(name, &digest, head.method == Method::Head)? {
+            return Err(unknown());
+        }
+        let blob = self.storage.blob(&digest)?.ok_or_else(unknown)?;
+        Ok(send(head, &digest, blob))
+    }
+
+    /// Whether a repository has a blob. Who is told so by HEAD will not send it: then it must stay
+    /// until the manifest comes.
+    pub(crate) fn has_blob(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+        keeps: bool,
+    ) -> Result<bool, Problem> {
+        let link = paths::blob_link(name, digest);
+        if keeps && self.mode != crate::hub::Mode::ReadOnly {
+            return Ok(self.storage.touch(&link)? && self.storage.touch_blob(digest)?);
+        }
+        Ok(self.storage.age(&link)?.is_some())
+    }
+
+    /// Takes a blob out of a repository. Its bytes go when no repository has them.
+    pub(crate) fn delete_blob(
+        &self,
+        name: &RepositoryName,
+        text: &str,
+    ) -> Result<Response, Problem> {
+        let digest = digest(text)?;
+        match self.storage.remove(&paths::blob_link(name, &digest))? {
+            true => Ok(Response::new(202)),
+            false => Err(Code::BlobUnknown.with(digest.to_string().into())),
+        }
+    }
+
+    /// Makes a repository have a blob that the storage has.
+    pub(crate) fn link_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<(), Problem> {
+        Ok(self.storage.write(&paths::blob_link(name, digest), b"")?)
+    }
+}
+
+/// The answer that brings a blob, or the part of it that was asked for.
+fn send(head: &Head, digest: &Digest, blob: Blob) -> Response {
+    let length = blob.bytes();
+    let described = |status| {
+        Response::new(status)
+            .header("Content-Type", "application/octet-stream")
+            .header("Docker-Content-Digest", digest)
+            .header("ETag", format!("\"{digest}\""))
+            .header("Accept-Ranges", "bytes")
+            .header("Cache-Control", "max-age=31536000")
+    };
+    if is_known(head, digest) {
+        return described(304);
+    }
+    let part = match head.method {
+        Method::Get => asked(head.header("range"), length),
+        _ => Part::Whole,
+    };
+    let (status, at, bytes) = match part {
+        Part::Whole => (200, 0, length),
+        Part::Some { at, bytes } => (206, at, bytes),
+        Part::Nothing => {
+            return described(416).header("Content-Range", format!("bytes */{length}"));
+        }
+    };
+    let response = described(status).payload(payload(blob, at, bytes));
+    match status {
+        206 => {
+            let last = at + bytes - 1;
+            response.header("Content-Range", format!("bytes {at}-{last}/{length}"))
+        }
+        _ => response,
+    }
+}
+
+fn payload(blob: Blob, at: u64, bytes: u64) -> Payload {
+    match blob {
+        Blob::File { file, .. } => Payload::File { file, at, bytes },
+    }
+}

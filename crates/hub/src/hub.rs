@@ -1,0 +1,173 @@
+//! The registry: from a request to an answer.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use spec::Digest;
+
+use crate::access::{Access, Action, Need};
+use crate::cache::Recent;
+use crate::http::{Head, Method, Payload, Request, Response};
+use crate::metrics::Metrics;
+use crate::names::{RepositoryName, UploadId};
+use crate::problem::{Code, Problem};
+use crate::route::{NoRoute, Route};
+use crate::storage::Storage;
+use crate::uploads::Session;
+
+/// A manifest that was read is kept in memory; all of them together are not more than this.
+const RECENT_BYTES: usize = 32 << 20;
+/// Repositories that share a lock wait for each other's manifests, which is no harm.
+const LOCKS: usize = 64;
+
+/// What a registry lets clients do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything.
+    Writable,
+    /// Everything but deleting.
+    NoDelete,
+    /// Reading.
+    ReadOnly,
+}
+
+/// A registry.
+pub(crate) struct Hub {
+    pub(crate) storage: Box<dyn Storage>,
+    pub(crate) access: Access,
+    pub(crate) mode: Mode,
+    /// Manifests that were read lately. Their names are their hashes, so none is ever wrong.
+    pub(crate) recent: Recent,
+    /// Uploads that this process has seen.
+    pub(crate) sessions: Mutex<HashMap<UploadId, Arc<Mutex<Session>>>>,
+    /// Held while the documents of a repository's manifests change.
+    locks: [Mutex<()>; LOCKS],
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+}
+
+impl Hub {
+    pub(crate) fn new(storage: Box<dyn Storage>, access: Access, mode: Mode) -> Hub {
+        let locks = std::array::from_fn(|_| Mutex::new(()));
+        let recent = Recent::new(RECENT_BYTES);
+        let (sessions, metrics) = (Mutex::default(), Metrics::default());
+        Hub { storage, access, mode, recent, sessions, locks, metrics }
+    }
+
+    /// Answers a request; a problem is an answer too.
+    pub(crate) fn answer(
+        &self,
+        request: &mut Request<'_>,
+        route: &Result<Route<'_>, NoRoute>,
+    ) -> Result<Response, Problem> {
+        let route = match route {
+            Ok(route) => route,
+            Err(NoRoute::Name) => return Err(Code::NameInvalid.into()),
+            Err(NoRoute::Unknown) => return Err(Problem::from(Code::Unsupported).status(404)),
+        };
+        let user = self.access.check(request.head, request.peer, &needs(request.head, route))?;
+        if !self.allows(request.head.method, route) {
+            let why = "the registry is read-only";
+            return Err(Code::Unsupported.because(why).header("Allow", "GET, HEAD"));
+        }
+        let mut response = self.handle(request, route)?;
+        response.user = user;
+        Ok(response)
+    }
+
+    fn handle(&self, request: &mut Request<'_>, route: &Route<'_>) -> Result<Response, Problem> {
+        let head = request.head;
+        match (route, head.method) {
+            (Route::Base, Method::Get | Method::Head) => Ok(Response::json(200, b"{}".to_vec())),
+            (Route::Metrics, Method::Get) => {
+                let page = Payload::Bytes(self.metrics.page().into_bytes());
+                let kind = "text/plain; version=0.0.4; charset=utf-8";
+                Ok(Response::new(200).header("Content-Type", kind).payload(page))
+            }
+            (Route::Catalog, Method::Get) => self.catalog(head),
+            (Route::Tags(name), Method::Get) => self.tags(head, name),
+            (Route::Manifest(name, reference), Method::Get | Method::Head) => {
+                self.get_manifest(head, name, reference)
+            }
+            (Route::Manifest(name, reference), Method::Put) => {
+                self.put_manifest(request, name, reference)
+            }
+            (Route::Manifest(name, reference), Method::Delete) => {
+                self.delete_manifest(name, reference)
+            }
+            (Route::Blob(name, digest), Method::Get | Method::Head) => {
+                self.get_blob(head, name, digest)
+            }
+            (Route::Blob(name, digest), Method::Delete) => self.delete_blob(name, digest),
+            (Route::Uploads(name), Method::Post) => self.begin_upload(request, name),
+            (Route::Upload(name, id), Method::Get | Method::Head) => self.upload_status(name, id),
+            (Route::Upload(name, id), Method::Patch) => self.append_upload(request, name, id),
+            (Route::Upload(name, id), Method::Put) => self.finish_upload(request, name, id),
+            (Route::Upload(name, id), Method::Delete) => self.cancel_upload(name, id),
+            (Route::Referrers(name, subject), Method::Get) => self.referrers(head, name, subject),
+            _ => Err(Problem::from(Code::Unsupported).header("Allow", allowed(route))),
+        }
+    }
+
+    /// Whether the registry does such things at all.
+    fn allows(&self, method: Method, route: &Route<'_>) -> bool {
+        match self.mode {
+            Mode::Writable => true,
+            // An upload that is given up was nobody's yet.
+            Mode::NoDelete => method != Method::Delete || matches!(route, Route::Upload(..)),
+            Mode::ReadOnly => method.reads(),
+        }
+    }
+
+    /// The lock of a repository.
+    pub(crate) fn lock(&self, name: &RepositoryName) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let number = hasher.finish() as usize % LOCKS;
+        self.locks[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What somebody must be allowed to do to make this request.
+fn needs(head: &Head, route: &Route<'_>) -> Vec<Need> {
+    let action = match head.method {
+        method if method.reads() && !matches!(route, Route::Upload(..)) => Action::Pull,
+        // Whoever may push may give up what they began.
+        Method::Delete if !matches!(route, Route::Upload(..)) => Action::Delete,
+        _ => Action::Push,
+    };
+    match route {
+        Route::Base => Vec::new(),
+        Route::Catalog => vec![Need::Catalog],
+        Route::Metrics => vec![Need::Metrics],
+        _ => route
+            .repository()
+            .map(|name| Need::Repository(name.clone(), action))
+            .into_iter()
+            .collect(),
+    }
+}
+
+fn allowed(route: &Route<'_>) -> &'static str {
+    match route {
+        Route::Base => "GET, HEAD",
+        Route::Catalog | Route::Tags(_) | Route::Referrers(..) | Route::Metrics => "GET",
+        Route::Manifest(..) => "GET, HEAD, PUT, DELETE",
+        Route::Blob(..) => "GET, HEAD, DELETE",
+        Route::Uploads(_) => "POST",
+        Route::Upload(..) => "GET, PATCH, PUT, DELETE",
+    }
+}
+
+/// A digest out of a path or a query.
+pub(crate) fn digest(text: &str) -> Result<Digest, Problem> {
+    text.parse().map_err(|error| Code::DigestInvalid.because(error))
+}
+
+/// Whether the client has this already.
+pub(crate) fn is_known(head: &Head, digest: &Digest) -> bool {
+    let Some(tags) = head.header("if-none-match") else { return false };
+    let mut tags = tags.split(',').map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"'));
+    tags.any(|tag| tag == "*" || tag.parse() == Ok(*digest))
+}

@@ -1,0 +1,29 @@
+//! The registry: images served to others by the distribution protocol.
+//!
+//! [`serve`] is all there is to call. A request goes from `http` through `route` and `access` to a
+//! method of `Hub`, which works on documents and blobs in a `Storage`. docs/registry.md says what is
+//! kept where, and what holds after a crash.
+
+mod access;
+mod blobs;
+mod cache;
+mod collect;
+mod contents;
+mod error;
+mod http;
+mod hub;
+mod lists;
+mod manifests;
+mod metrics;
+mod names;
+mod problem;
+mod range;
+mod route;
+mod serve;
+mod storage;
+mod uploads;
+
+pub use collect::{Collected, Garbage, collect};
+pub use error::{HubError, HubErrorKind, Result};
+pub use hub::Mode;
+pub use serve::{Ready, Settings, serve};

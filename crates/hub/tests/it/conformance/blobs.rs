@@ -1,0 +1,116 @@
+//! Blobs: end-1, end-2, end-10.
+
+use spec::Digest;
+
+use super::need;
+use crate::client::Answer;
+use crate::server::Registry;
+
+super::conform!(
+    says_that_it_is_a_registry,
+    gives_blobs_and_their_lengths,
+    gives_parts_of_blobs,
+    knows_what_the_client_has,
+    misses_what_is_not_there,
+    deletes_blobs,
+    keeps_repositories_apart,
+    refuses_names_and_methods,
+);
+
+fn says_that_it_is_a_registry(registry: &Registry) {
+    let answer = registry.get("/v2/").is(200);
+    assert_eq!(answer.must("docker-distribution-api-version"), "registry/2.0");
+}
+
+fn gives_blobs_and_their_lengths(registry: &Registry) {
+    let large = vec![7; 3 << 20];
+    for bytes in [&b""[..], b"hello", &large] {
+        let digest = registry.push("a/b", bytes);
+        let path = format!("/v2/a/b/blobs/{digest}");
+        let head = registry.head(&*path).is(200);
+        assert_eq!(head.must("content-length"), bytes.len().to_string());
+        assert_eq!(head.digest(), digest);
+        let got = registry.get(path).is(200);
+        assert!(got.body == bytes && got.digest() == digest);
+    }
+}
+
+fn gives_parts_of_blobs(registry: &Registry) {
+    let bytes: Vec<u8> = (0..200_000_u32).map(|number| number as u8).collect();
+    let digest = registry.push("parts", &bytes);
+    let part = |range: &str| {
+        registry.ask("GET", format!("/v2/parts/blobs/{digest}")).header("Range", range).send()
+    };
+    let check = |range: &str, from: usize, to: usize| {
+        let answer = part(range).is(206);
+        assert_eq!(answer.body, bytes[from..to], "{range}");
+        let said = format!("bytes {from}-{}/{}", to - 1, bytes.len());
+        assert_eq!(answer.must("content-range"), said);
+    };
+    check("bytes=0-0", 0, 1);
+    check("bytes=5-9", 5, 10);
+    check("bytes=100000-", 100_000, 200_000);
+    check("bytes=-7", 199_993, 200_000);
+    check("bytes=199999-300000", 199_999, 200_000);
+    need!(registry, RefusedRanges);
+    assert_eq!(part("bytes=200000-").is(416).must("content-range"), "bytes */200000");
+    assert_eq!(part("nonsense").is(200).body, bytes);
+}
+
+fn knows_what_the_client_has(registry: &Registry) {
+    let digest = registry.push("etag", b"hello");
+    let path = format!("/v2/etag/blobs/{digest}");
+    let tag = registry.get(&*path).is(200).must("etag").to_owned();
+    let again = registry.ask("GET", &*path).header("If-None-Match", tag).send().is(304);
+    assert!(again.body.is_empty());
+}
+
+fn misses_what_is_not_there(registry: &Registry) {
+    registry.push("misses", b"one");
+    let path = format!("/v2/misses/blobs/{}", Digest::of(b"two"));
+    registry.get(&*path).is(404).says("BLOB_UNKNOWN");
+    registry.head(&*path).is(404);
+    registry.delete(&*path).is(404).says("BLOB_UNKNOWN");
+    let nowhere = format!("/v2/nowhere/blobs/{}", Digest::of(b"one"));
+    registry.get(nowhere).is(404).fails();
+    for wrong in ["sha256:abc", "sha256", "md5:d41d8cd98f00b204e9800998ecf8427e"] {
+        registry.get(format!("/v2/misses/blobs/{wrong}")).either(&[400, 404]);
+    }
+}
+
+fn deletes_blobs(registry: &Registry) {
+    let digest = registry.push("deletes", b"hello");
+    registry.push("others", b"hello");
+    let path = format!("/v2/deletes/blobs/{digest}");
+    registry.delete(&*path).is(202);
+    registry.get(&*path).is(404).says("BLOB_UNKNOWN");
+    registry.delete(&*path).is(404).says("BLOB_UNKNOWN");
+    registry.get(format!("/v2/others/blobs/{digest}")).is(200);
+    // It can come back.
+    registry.push("deletes", b"hello");
+    assert_eq!(registry.get(&*path).is(200).body, b"hello");
+}
+
+fn keeps_repositories_apart(registry: &Registry) {
+    let digest = registry.push("mine", b"secret");
+    registry.push("yours", b"other");
+    registry.get(format!("/v2/yours/blobs/{digest}")).is(404).says("BLOB_UNKNOWN");
+}
+
+fn refuses_names_and_methods(registry: &Registry) {
+    let digest = Digest::of(b"");
+    for name in ["A", "a//b", "-a", "a..b"] {
+        registry.get(format!("/v2/{name}/blobs/{digest}")).either(&[301, 400, 404]);
+    }
+    registry.ask("PATCH", format!("/v2/a/blobs/{digest}")).body("x").send().is(405);
+    registry.ask("BREW", "/v2/a/tags/list").send().is(405);
+    registry.get("/v2/a/nothing").is(404);
+}
+
+impl Answer {
+    /// Any error of the specification's form.
+    #[track_caller]
+    fn fails(self) {
+        assert!(self.json()["errors"][0]["code"].is_string(), "{self:?}");
+    }
+}

@@ -1,0 +1,59 @@
+//! `mica registry`: from the command line's door to the registry's.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use cli::{CollectRegistry, CollectedRegistry, DoorError, ServeRegistry};
+use hub::{Collected, Garbage, HubError, Mode, Settings};
+use sys::event::Signals;
+
+/// What ends the registry: SIGINT and SIGTERM.
+const ENDING: [i32; 2] = [2, 15];
+
+/// Serves until a signal comes.
+pub(crate) fn serve(plan: ServeRegistry, ready: &dyn Fn(&str)) -> Result<(), DoorError> {
+    // Before there is a thread: those that come after block them too.
+    let signals = Signals::take(&ENDING).map_err(failed)?;
+    let mode = match (plan.read_only, plan.no_delete) {
+        (true, _) => Mode::ReadOnly,
+        (false, true) => Mode::NoDelete,
+        (false, false) => Mode::Writable,
+    };
+    let log = plan.log.as_deref().map(open_log).transpose().map_err(failed)?;
+    let collect = Some((plan.collect_every, Garbage::default()));
+    let collect = collect.filter(|(every, _)| !every.is_zero());
+    let settings = Settings { mode, collect, log, ..Settings::new(plan.listen, plan.root) };
+    let tell = |address: SocketAddr| ready(&format!("http://{address}"));
+    let served = hub::serve(settings, signals.as_fd(), Box::new(tell)).map_err(told);
+    // What is not taken would still do what it does when nobody holds it back any more.
+    while signals.next().map_err(failed)?.is_some() {}
+    served
+}
+
+/// Takes what nobody needs.
+pub(crate) fn collect(plan: CollectRegistry) -> Result<CollectedRegistry, DoorError> {
+    let CollectRegistry { root, grace, untagged } = plan;
+    let garbage = Garbage { grace, untagged, ..Garbage::default() };
+    let Collected { manifests, blobs, bytes, uploads } =
+        hub::collect(&root, &garbage).map_err(told)?;
+    Ok(CollectedRegistry { manifests, blobs, bytes, uploads })
+}
+
+fn open_log(path: &Path) -> io::Result<Box<dyn Write + Send>> {
+    match path.to_str() {
+        Some("-") => Ok(Box::new(io::stdout())),
+        _ => Ok(Box::new(File::options().create(true).append(true).open(path)?)),
+    }
+}
+
+fn failed(error: io::Error) -> DoorError {
+    DoorError { error: error.into(), hint: None }
+}
+
+fn told(error: HubError) -> DoorError {
+    let hint = error.hint();
+    DoorError { error: error.into(), hint }
+}
