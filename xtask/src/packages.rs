@@ -24,6 +24,7 @@ const GROUPS: [Group; 3] = [
             "erofs-utils",
             "buildah",
             "libarchive-tools",
+            "mmdebstrap",
             "podman",
             "skopeo",
             "tar",
