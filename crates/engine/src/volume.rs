@@ -3,6 +3,9 @@
 //! `volumes/NAME/volume.json` says what a volume is, `volumes/NAME/_data` holds its files. A volume
 //! exists once it has its document, which is written into a folder aside and shown by one rename.
 
+mod ship;
+mod used;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -14,6 +17,8 @@ use spec::{MountError, Timestamp, is_volume_name};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
+
+pub(crate) use used::VolumeUse;
 
 /// What docker labels a volume with that nobody named.
 pub const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
@@ -249,6 +254,7 @@ impl Engine {
     fn drop_volume(&self, name: &str) -> Result<()> {
         let folder = self.volume_folder(name);
         let path = folder.join(DOCUMENT);
+        self.clear_mountpoint(&folder.join(FILES))?;
         // Without its document it is no volume any more; the files follow.
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

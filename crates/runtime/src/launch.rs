@@ -228,8 +228,23 @@ fn open_namespaces(plan: &Plan) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
     plan.join.iter().map(|join| Ok((join.kind, open(&join.path)?))).collect()
 }
 
+/// Where a process finds what it has open. What such a path names is in this process's namespace of
+/// mounts, out of which the container's cannot take anything.
+const OPEN: &str = "/proc/self/fd";
+
+/// A mount that is attached nowhere yet, made in this process's own namespace.
+pub fn detached(mount: &spec::bundle::Mount) -> Result<OwnedFd> {
+    let planned = crate::plan::mount(mount)?;
+    let made = match &planned.what {
+        What::Bind { source, recursive } => init::bind(&planned, source, *recursive),
+        What::New { kind, source, options } => init::create(&planned, kind, source, options, None),
+        What::Cgroups => return Err(RuntimeError::invalid("control groups are no volume")),
+    };
+    made.map_err(RuntimeError::Init)
+}
+
 /// Opens what the container's own users may not reach, and what needs the host's powers: mounts
-/// whose users are mapped.
+/// whose users are mapped, and what is open in this process alone.
 fn open_ahead(prepared: &mut Prepared, root: bool) -> Result<()> {
     let plan = &prepared.plan;
     let users = root
@@ -245,7 +260,7 @@ fn open_ahead(prepared: &mut Prepared, root: bool) -> Result<()> {
     for mount in &plan.mounts {
         let mut made = None;
         if let What::Bind { source, recursive } = &mount.what
-            && (users || mount.id_map.is_some())
+            && (users || mount.id_map.is_some() || source.starts_with(OPEN))
         {
             let name = mount.target.display().to_string();
             let bound = init::bind(mount, source, *recursive).map_err(failed(name.clone()))?;

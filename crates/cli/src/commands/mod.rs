@@ -43,11 +43,13 @@ pub(crate) mod search;
 pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod tag;
+mod tar_out;
 pub(crate) mod top;
 mod transfer;
 pub(crate) mod update;
 pub(crate) mod version;
 pub(crate) mod volume;
+pub(crate) mod volume_files;
 
 use std::collections::BTreeMap;
 use std::io;

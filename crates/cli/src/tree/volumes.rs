@@ -1,14 +1,14 @@
 //! `volume` and what is below it.
 
 use super::{Cmd, FILTER, FORCE, FORMAT_DOCUMENT, FORMAT_ROWS};
-use crate::args::{Arity, Command, Flag};
+use crate::args::{Arity, Command, Complete, Flag};
 use crate::commands as run;
 
 pub(super) static VOLUME: Cmd = Command {
     name: "volume",
     usage: "COMMAND",
     about: "Manage volumes",
-    sub: &[&CREATE, &INSPECT, &LS, &PRUNE, &RM],
+    sub: &[&CLONE, &CREATE, &EXPORT, &IMPORT, &INSPECT, &LS, &PRUNE, &RM],
     ..Command::BLANK
 };
 
@@ -74,5 +74,38 @@ static RM: Cmd = Command {
     args: Arity::AtLeast(1),
     flags: &[&[Flag::bool("force", "Force the removal of one or more volumes").short('f')]],
     action: Some(run::volume::remove),
+    ..Command::BLANK
+};
+
+static CLONE: Cmd = Command {
+    name: "clone",
+    usage: "VOLUME NEW_VOLUME",
+    about: "Create a volume with the files and labels of another one",
+    args: Arity::Exact(2),
+    action: Some(run::volume_files::clone),
+    ..Command::BLANK
+};
+
+static EXPORT: Cmd = Command {
+    name: "export",
+    usage: "[OPTIONS] VOLUME",
+    about: "Export a volume's files as a tar archive",
+    examples: "  mica volume export -o data.tar data\n  mica volume export data | ssh host mica volume import data -",
+    args: Arity::Exact(1),
+    flags: &[&[Flag::string("output", "Write to a file, instead of STDOUT")
+        .short('o')
+        .complete(Complete::Files)]],
+    action: Some(run::volume_files::export),
+    ..Command::BLANK
+};
+
+static IMPORT: Cmd = Command {
+    name: "import",
+    usage: "VOLUME file|-",
+    about: "Unpack a tar archive into a volume",
+    examples: "  mica volume create data && mica volume import data data.tar",
+    args: Arity::Exact(2),
+    complete: &[Complete::Nothing, Complete::Files],
+    action: Some(run::volume_files::import),
     ..Command::BLANK
 };

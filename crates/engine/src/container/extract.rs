@@ -15,7 +15,7 @@ const BLOCK: u32 = 0o060_000;
 const FIFO: u32 = 0o010_000;
 
 /// Unpacks everything and says how many bytes of files that were. With `owners` files keep theirs.
-pub(super) fn extract(reader: impl BufRead, folder: impl AsFd, owners: bool) -> Result<u64> {
+pub(crate) fn extract(reader: impl BufRead, folder: impl AsFd, owners: bool) -> Result<u64> {
     let folder = folder.as_fd();
     let mut tar = TarReader::new(reader, Limits::default());
     let (mut bytes, mut folders) = (0, Vec::new());

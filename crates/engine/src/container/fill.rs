@@ -23,7 +23,9 @@ impl Engine {
                 }
                 MountKind::Volume => {
                     let options = told.and_then(|mount| mount.volume_options.as_ref());
-                    let stays = options.is_some_and(|options| options.no_copy)
+                    // A place in a volume is there already, or it is no place.
+                    let stays = options
+                        .is_some_and(|options| options.no_copy || !options.subpath.is_empty())
                         || point.mode.split(',').any(|word| word == "nocopy");
                     if !stays && is_empty(source)? {
                         fill(root.as_fd(), &point.destination, source)?;

@@ -34,6 +34,7 @@ pub use copy::{CopyEnd, CopyFiles};
 pub use create::{CreateContainer, Created};
 pub use exec::ExecProcess;
 pub use export::change_letter;
+pub(crate) use extract::extract;
 pub use filter::ContainerFilter;
 pub use list::{ContainerRow, ListContainers, Summary, SummaryConfig, SummaryHost, status_words};
 pub use record::{ContainerRecord, Containers};

@@ -144,13 +144,16 @@ impl Engine {
     /// The volumes and binds of another container, `CONTAINER[:ro|rw]`.
     fn points_of(&self, text: &str) -> Result<Vec<MountPoint>> {
         let (name, mode) = text.split_once(':').unwrap_or((text, "rw"));
-        if !["ro", "rw", "z", "Z"].contains(&mode) {
+        let words: Vec<&str> = mode.split(',').collect();
+        let is_known = |word: &&str| ["ro", "rw", "z", "Z", "nocopy"].contains(word);
+        let both = words.contains(&"ro") && words.contains(&"rw");
+        if name.is_empty() || !words.iter().all(is_known) || both {
             return Err(EngineError::Refused(format!("invalid mode: {mode}")));
         }
         let containers = self.containers();
         let ContainerRecord { mounts, .. } = containers.read(&containers.find(name)?)?;
         let narrowed = |mut point: MountPoint| {
-            point.writable &= mode != "ro";
+            point.writable &= !words.contains(&"ro");
             point
         };
         Ok(mounts.into_iter().map(narrowed).collect())

@@ -31,7 +31,7 @@ use crate::stdio::Stdio;
 use crate::{hooks, reaper};
 
 pub(crate) use identity::become_root;
-pub(crate) use mounts::bind;
+pub(crate) use mounts::{bind, create};
 pub(crate) use root::Host;
 pub(crate) use root::detached as detached_root;
 pub(crate) use terminal::{is_terminal, pair, take};

@@ -45,7 +45,9 @@ fn one(
     let made = match (&mount.what, ready) {
         (_, Some(ready)) => ready,
         (What::Bind { source, recursive }, None) => bind(mount, source, *recursive)?,
-        (What::New { kind, source, options }, None) => create(mount, kind, source, options, root)?,
+        (What::New { kind, source, options }, None) => {
+            create(mount, kind, source, options, Some(root))?
+        }
         (What::Cgroups, None) => return groups(mount, prepared, root, fresh.has_paths),
     };
     let missing = || Ok(kind_of(&rustix::fs::fstat(&made)?));
@@ -143,12 +145,13 @@ fn set(mount: &MountPlan, made: &OwnedFd) -> Result<()> {
     Ok(())
 }
 
-fn create(
+/// A new file system; with a root, what that has in its place may be copied into it.
+pub(crate) fn create(
     mount: &MountPlan,
     kind: &str,
     source: &str,
     options: &[(String, Option<String>)],
-    root: BorrowedFd<'_>,
+    root: Option<BorrowedFd<'_>>,
 ) -> Result<OwnedFd> {
     let late = is_late(mount);
     // Writing into it comes first where what was there is copied.
@@ -159,7 +162,7 @@ fn create(
     let attributes = mount.change.set & !later;
     let made = sys::mount::create(kind, source, &options, attributes);
     let made = made.call("fsmount", kind)?;
-    if mount.copy_up {
+    if let (true, Some(root)) = (mount.copy_up, root) {
         match sys::fs::path_in_root(root, &mount.target) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).call("openat2", mount.target.display()),

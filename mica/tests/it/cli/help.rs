@@ -108,6 +108,9 @@ const OWN: &[&str] = &[
     "system migrate",
     "system sync",
     "system unmount",
+    "volume clone",
+    "volume export",
+    "volume import",
 ];
 
 /// A flag as help shows it: its letter, its name, what it takes.

@@ -13,3 +13,4 @@ mod storage;
 mod support;
 mod terminal;
 mod usage;
+mod volumes;

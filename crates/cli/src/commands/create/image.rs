@@ -47,7 +47,7 @@ pub(super) fn create(
         Ok(created) => return Ok(created),
         Err(error) => error,
     };
-    let Some(name) = name.filter(|_| pull == Pull::Missing && is_missing(&error)) else {
+    let Some(name) = name.filter(|name| pull == Pull::Missing && is_missing(&error, name)) else {
         return Err(error.into());
     };
     if !quiet {
@@ -68,12 +68,14 @@ fn name(image: &str) -> Parsed<Option<Reference>> {
     Ok(Some(if is_whole { name } else { name.with_default_tag() }))
 }
 
-/// Whether an image is not here, or not for the platform that is wanted.
-fn is_missing(error: &EngineError) -> bool {
-    matches!(
-        error,
-        EngineError::NoSuchImage(_)
-            | EngineError::OtherPlatform { .. }
-            | EngineError::NoPlatform { .. }
-    )
+/// Whether the image is not here, or not for the platform that is wanted. Others may be missing too:
+/// those that are to be mounted.
+fn is_missing(error: &EngineError, name: &Reference) -> bool {
+    match error {
+        EngineError::NoSuchImage(missing) => {
+            Reference::parse(missing).is_ok_and(|missing| missing.with_default_tag() == *name)
+        }
+        EngineError::OtherPlatform { .. } | EngineError::NoPlatform { .. } => true,
+        _ => false,
+    }
 }

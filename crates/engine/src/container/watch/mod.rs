@@ -6,6 +6,7 @@
 mod extras;
 mod files;
 pub(super) mod memory;
+mod opened;
 mod run;
 
 use std::fs;
@@ -20,7 +21,7 @@ use runtime::health::HealthRules;
 use runtime::logs::{LogConfig, LogFacts};
 use runtime::monitor::{Event, HealthSetup, Run, Setup, Surroundings};
 use serde_json::{Value, json};
-use spec::{ContainerId, NetworkMode, parse_signal};
+use spec::{ContainerId, MountKind, NetworkMode, parse_signal};
 
 use super::{ContainerRecord, Containers};
 use crate::Engine;
@@ -237,6 +238,9 @@ pub(super) fn end_remains(engine: &Engine, record: &ContainerRecord) -> Result<(
     }
     let run_folder = engine.container_run_folder(&record.id);
     memory::release(&run_folder)?;
+    opened::clear(&run_folder)?;
+    let volumes = record.mounts.iter().filter(|point| point.kind == MountKind::Volume);
+    volumes.for_each(|point| engine.release_volume(&point.name));
     let networks = engine.networks()?;
     for endpoint in networks.of_container(&record.id.to_string())? {
         // The namespace ends with its last process, of which somebody else may still know.

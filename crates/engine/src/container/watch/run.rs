@@ -26,6 +26,7 @@ use super::super::network::{Move, Places};
 use super::super::{ContainerRecord, Containers};
 use super::extras::NameServer;
 use super::memory::Memory;
+use super::opened::Opened;
 use super::{failure, files};
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -47,6 +48,7 @@ pub(super) struct OneRun {
     memory: Option<Memory>,
     first: Option<OwnedFd>,
     kills_before: u64,
+    opened: Opened,
 }
 
 impl OneRun {
@@ -67,6 +69,7 @@ impl OneRun {
         let snapshot = engine.store().snapshot(&id)?;
         let root = engine.store().mount_snapshot(&snapshot, lasting)?;
         let accounts = files::accounts(&root)?;
+        let opened = Opened::of(engine, record)?;
         engine.fill_volumes(record, &root)?;
         let networks = match NetworkMode::parse(&record.host_config.network_mode) {
             NetworkMode::Named(_) => Some(engine.networks()?),
@@ -85,7 +88,7 @@ impl OneRun {
             others,
             folder: folder.clone(),
             devices: bundle::look_up_devices(&record.host_config)?,
-            opened: BTreeMap::new(),
+            opened: opened.paths(),
         };
         let path = bundle::cgroup_path(record);
         let mut run = OneRun {
@@ -102,6 +105,7 @@ impl OneRun {
             memory,
             first: None,
             kills_before: 0,
+            opened,
         };
         run.serve_names()?;
         facts.network = run.places.path();
@@ -327,6 +331,7 @@ impl Drop for OneRun {
         // The next run, or the next clean-up, finds what cannot be let go of now.
         self.first = None;
         self.root = None;
+        self.opened = Opened::default();
         if let Some(networks) = &self.networks {
             let _ = self.places.leave(networks);
         }
@@ -362,7 +367,7 @@ fn launched(error: RuntimeError) -> Failure {
     Failure { hint, ..Failure::of(kind, &error) }
 }
 
-fn io_words(errno: i32) -> String {
+pub(super) fn io_words(errno: i32) -> String {
     let text = io::Error::from_raw_os_error(errno).to_string();
     let end = text.find(" (os error").unwrap_or(text.len());
     text[..end].to_lowercase()

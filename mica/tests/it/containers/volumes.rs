@@ -1,0 +1,153 @@
+//! Volumes with options, places in volumes, images as mounts, and what `--mount` says of binds.
+
+use std::fs;
+
+use super::support::{Root, eventually};
+
+/// Whether something is mounted at a volume's files.
+fn is_mounted(root: &Root, volume: &str) -> bool {
+    let place = root.root().join("volumes").join(volume).join("_data");
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    table.lines().any(|line| line.split(' ').nth(4) == place.to_str())
+}
+
+#[test]
+fn a_tmpfs_volume_lasts_as_long_as_somebody_has_it() {
+    let Some(root) = Root::new() else { return };
+    root.ok("volume create -o type=tmpfs -o device=tmpfs -o o=size=1m,mode=0700,noexec room");
+    root.ok("run -d --rm --name one --network none -v room:/room bb sleep 600");
+    root.ok("exec one sh -c 'echo kept > /room/file'");
+    root.sh("-v room:/room", "cat /room/file").prints("kept\n");
+    let table = root.prints("-v room:/room", "grep \" /room \" /proc/self/mountinfo");
+    assert!(table.contains("noexec") && table.contains("size=1024k"), "{table}");
+    assert!(is_mounted(&root, "room"), "one container has it still");
+    root.run("volume rm room").complains(1, "volume is in use");
+    root.ok("rm -f one");
+    eventually("the last one takes it away", || !is_mounted(&root, "room"));
+    root.sh("-v room:/room", "ls /room").prints("");
+    root.ok("volume rm room");
+}
+
+#[test]
+fn a_bound_volume_leaves_the_hosts_files_when_it_goes() {
+    let Some(root) = Root::new() else { return };
+    let file = root.file("theirs/file", "host\n");
+    let folder = file.parent().unwrap().display();
+    root.ok(&format!("volume create -o type=none -o o=bind -o device={folder} bound"));
+    root.sh("-v bound:/in", "cat /in/file; echo back > /in/new").prints("host\n");
+    assert_eq!(fs::read_to_string(root.path("theirs/new")).unwrap(), "back\n");
+    root.sh("-v bound:/in:ro", "touch /in/x").complains(1, "Read-only file system");
+    let options = root.json("volume inspect bound")[0]["Options"].clone();
+    assert_eq!(options["o"], "bind");
+    // Even where a killed monitor has left it mounted.
+    let id = root.sleeper("left", "-v bound:/in");
+    let monitors = root.monitors();
+    monitors.into_iter().for_each(|pid| super::support::kill(pid, "KILL"));
+    eventually("nobody holds it", || root.monitors().is_empty());
+    root.ok(&format!("rm -f {id}"));
+    root.ok("volume rm bound");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "host\n");
+}
+
+#[test]
+fn volumes_that_cannot_be_mounted_say_why() {
+    let Some(root) = Root::new() else { return };
+    let create = |name: &str, options: &str| {
+        root.ok(&format!("volume create {options} {name}"));
+        root.sh(&format!("-v {name}:/in"), "true")
+    };
+    let gone = create("gone", "-o type=none -o o=bind -o device=/no/such/folder");
+    gone.complains(125, "failed to mount local volume: mount /no/such/folder:");
+    let odd = create("odd", "-o type=nosuchfs -o device=none");
+    odd.complains(125, "failed to mount local volume: mount none:");
+    let far = create("far", "-o type=nfs -o device=:/x -o o=addr=no-such-host.invalid,rw");
+    far.complains(125, "error resolving passed in network volume address: no-such-host.invalid");
+    root.run("volume create -o size=1 x1").complains(1, "invalid option: \"size\"");
+    root.run("volume create -o o=bind x2").complains(1, "missing required option: \"device\"");
+    assert_eq!(root.containers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_place_in_a_volume() {
+    let Some(root) = Root::new() else { return };
+    root.sh("-v data:/data", "mkdir -p /data/a/b; echo deep > /data/a/b/file; ln -s / /data/out")
+        .prints("");
+    let part = |path: &str| format!("--mount type=volume,src=data,dst=/in,volume-subpath={path}");
+    root.sh(&part("a/b"), "cat /in/file; echo more > /in/more").prints("deep\n");
+    root.sh(&part("a/b/file"), "cat /in").prints("deep\n");
+    root.sh(&part("a"), "ls /in/b").prints("file\nmore\n");
+    root.sh(&part("missing"), "true").complains(125, "missing: no such file or directory");
+    // A link leads to the volume's own top, never to the host's.
+    root.sh(&part("out"), "ls /in").prints("a\nout\n");
+}
+
+#[test]
+fn an_image_is_mounted_for_reading() {
+    let Some(root) = Root::new() else { return };
+    let mount = "--mount type=image,src=bb,dst=/other";
+    root.sh(mount, "cat /other/filled/from-image; touch /other/x")
+        .complains(1, "Read-only file system");
+    root.sh(&format!("{mount},image-subpath=filled"), "ls /other").prints("from-image\n");
+    let run = root.sh(&format!("{mount},image-subpath=nowhere"), "true");
+    run.complains(125, "cannot access path bb/nowhere: no such file or directory");
+    root.sh("--mount type=image,src=nobody,dst=/x", "true").complains(125, "No such image: nobody");
+    root.must_be_clean(&[]);
+}
+
+#[test]
+fn binds_are_closed_in_depth_or_not() {
+    let Some(root) = Root::new() else { return };
+    let top = root.path("top");
+    fs::create_dir_all(top.join("below")).unwrap();
+    let below = top.join("below");
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&below).status();
+    assert!(mounted.unwrap().success());
+    let bind = format!("--mount type=bind,src={},dst=/in,readonly", top.display());
+    let writes = |options: &str| root.sh(options, "touch /in/below/x").code;
+    assert_eq!(writes(&bind), 1, "what is below is closed too");
+    assert_eq!(writes(&format!("{bind},bind-recursive=writable")), 0);
+    assert_eq!(writes(&format!("{bind},bind-recursive=readonly,bind-propagation=rprivate")), 1);
+    fs::remove_file(below.join("x")).unwrap();
+    let alone = format!("--mount type=bind,src={},dst=/in,bind-recursive=disabled", top.display());
+    root.sh(&alone, "touch /in/below/only-here; ls /in/below").prints("only-here\n");
+    assert!(fs::read_dir(&below).unwrap().next().is_none());
+    let shared = std::process::Command::new("mount").arg("--make-shared").arg(&below).status();
+    assert!(shared.unwrap().success());
+    let shared = format!("-v {}:/in:rslave", below.display());
+    let said = root.prints(&shared, "grep \" /in \" /proc/self/mountinfo");
+    assert!(said.contains("master:"), "{said}");
+}
+
+#[test]
+fn volumes_of_others_come_with_their_modes() {
+    let Some(root) = Root::new() else { return };
+    root.ok("create --name owner -v one:/one -v two:/two:ro bb true");
+    let access = "touch /one/x && echo one; touch /two/x && echo two; true";
+    assert_eq!(root.sh("--volumes-from owner", access).out, "one\n");
+    assert_eq!(root.sh("--volumes-from owner:ro,z", access).out, "");
+    root.sh("--volumes-from owner:odd", "true").complains(125, "invalid mode: odd");
+    root.sh("--volumes-from nobody", "true").complains(125, "No such container: nobody");
+}
+
+#[test]
+fn volumes_travel_as_tars() {
+    let Some(root) = Root::new() else { return };
+    root.sh("-v data:/data", "echo a > /data/a; mkdir /data/b; chown bob /data/b; ln -s a /data/l")
+        .prints("");
+    root.ok("volume export -o data.tar data");
+    root.ok("volume create other");
+    root.ok("volume import other data.tar");
+    let look = "cd /data; cat l; stat -c %U b";
+    root.sh("-v other:/data", look).prints("a\nbob\n");
+    assert_eq!(root.ok("volume clone data copy"), "copy");
+    root.sh("-v copy:/data", look).prints("a\nbob\n");
+    let tar = root.run("volume export data").bytes;
+    assert_eq!(tar, root.run("volume export copy").bytes, "the same files, the same bytes");
+    root.ok("volume create third");
+    assert_eq!(root.run_with("volume import third -", &tar).code, 0);
+    root.sh("-v third:/data", look).prints("a\nbob\n");
+    root.run("volume export nobody").complains(1, "no such volume");
+    root.run("volume clone data copy").complains(1, "already exists");
+    root.run("volume update data").complains(1, "");
+}
