@@ -21,15 +21,53 @@ pub fn digest(input: &[u8]) {
     }
 }
 
-/// Any text is instructions or an error that shows its place; ignore files likewise.
+/// Any text is instructions or an error that shows its place; what is read is printed, checked and
+/// put right without becoming something that cannot be read. Ignore files likewise.
 pub fn dockerfile(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    let read = build::syntax::parse(text).and_then(|document| build::instruction::read(&document));
-    if let Err(error) = read {
-        let _ = error.excerpt("Dockerfile", text);
+    let document = build::syntax::parse(text);
+    if let Ok(document) = &document {
+        let printed = document.to_string();
+        let again = build::syntax::parse(&printed).expect("what was printed can be read");
+        assert_eq!(again.to_string(), printed, "{text:?}");
+    }
+    match document.and_then(|document| build::instruction::read(&document)) {
+        Err(error) => drop(error.excerpt("Dockerfile", text)),
+        Ok(_) => check(text),
     }
     if let Ok(ignore) = build::ignore::Ignore::parse(text) {
         ignore.skips_folder(text);
+    }
+}
+
+fn check(text: &str) {
+    let linux = Platform::new("linux", "amd64", None);
+    let inputs = build::scope::Inputs {
+        arguments: BTreeMap::new(),
+        target_platform: linux.clone(),
+        build_platform: linux,
+        target: None,
+    };
+    let bases = BTreeMap::new();
+    let (ignore, has_context) = (None, true);
+    let around = build::lint::Surroundings { inputs: &inputs, ignore, has_context, bases: &bases };
+    if let Ok((fixed, _)) = build::lint::fix(text, &around) {
+        let read = build::syntax::parse(&fixed).and_then(|file| build::instruction::read(&file));
+        assert!(read.is_ok(), "{text:?} became {fixed:?}");
+    }
+    let _ = build::call::outline(text, &inputs);
+    let _ = build::call::targets(text);
+}
+
+/// Any text is a plan or an error, in all three languages of bake files.
+pub fn bake(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    for name in ["docker-bake.hcl", "docker-bake.json", "compose.yaml"] {
+        let file = build::bake::File { name: name.to_owned(), text: text.to_owned() };
+        if let Ok(plan) = build::bake::plan(&[file], &build::bake::Given::default()) {
+            assert_eq!(plan.in_order().len(), plan.targets.len(), "{text:?}");
+            let _ = plan.document();
+        }
     }
 }
 

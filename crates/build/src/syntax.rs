@@ -6,6 +6,7 @@ use crate::error::{BuildError, Span};
 
 mod directives;
 mod heredoc;
+mod print;
 mod words;
 
 pub use directives::Directives;

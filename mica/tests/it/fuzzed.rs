@@ -111,10 +111,22 @@ fn archives() {
 
 #[test]
 fn dockerfiles() {
-    let seeds: [&[u8]; 3] = [
+    let seeds: [&[u8]; 4] = [
+        b"from a as B\nMAINTAINER x\nENV a b\nEXPOSE 1:2/TCP\nRUN apk add x && \\\n\n y\nADD . /x\nCMD a b\nRUN cd /x\n",
         b"# escape=`\nARG v=1\nFROM --platform=$BUILDPLATFORM a:${v:-2} AS b\nRUN x `\n # c\n\n y\n",
         b"FROM a\nRUN --mount=type=cache,target=/c <<-'E' 3<<F x\n\ta\n\tE\nb\nF\nONBUILD COPY <<G /\nG\n",
         b"FROM a\nENV a=\"b c\" d='e'\nHEALTHCHECK --interval=1s CMD [\"a\"]\nEXPOSE 1-3/udp\n!**/[a-c]?\n",
     ];
     damage(&seeds.map(<[u8]>::to_vec), 1000, targets::dockerfile);
+}
+
+#[test]
+fn bakes() {
+    let hcl = "variable \"A\" {\n type = list(string)\n default = [for v in [1, 2] : \"x${v}\"]\n}\n\
+               function \"f\" {\n params = [n]\n result = <<-E\n  %{ if n > 1 }a%{ else }b%{ endif }\n E\n}\n\
+               target \"a\" {\n name = \"a-${i.k}\"\n matrix = { i = [{ k = 1 }, { k = 2 }] }\n args = { x = f(i.k) }\n}\n\
+               target \"default\" {\n inherits = [\"a-1\"]\n contexts = { b = \"target:a-2\" }\n tags = A\n}\n";
+    let json = r#"{"target": {"default": {"args": {"a": "${upper("x")}", "b": null}}}, "x": 1}"#;
+    let yaml = "x: &x {args: [A=1]}\nservices:\n  a.b:\n    image: i:${T:-1}\n    build:\n      <<: *x\n      context: .\n";
+    damage(&texts(&[hcl, json, yaml]), 1500, targets::bake);
 }

@@ -51,7 +51,7 @@ pub(super) fn copy(node: &Node, name: &str, escape: char) -> Result<Kind, String
     let read = Flags::read(&node.flags, if is_add { ADD } else { COPY })?;
     let perhaps = |name| read.text(name).map(|value| value == "true");
     let flags = CopyFlags {
-        from: read.text("from"),
+        from: read.text("from").map(known_stage).transpose()?,
         chown: read.text("chown"),
         chmod: read.text("chmod").map(checked_mode).transpose()?,
         link: read.is_set("link"),
@@ -92,6 +92,18 @@ fn paths(node: &Node, name: &str, escape: char) -> Result<(Vec<Source>, String),
         false => Source::Path(word),
     };
     Ok((words.into_iter().map(source).collect(), target))
+}
+
+/// Which stage is needed must be known before any variable is.
+fn known_stage(name: String) -> Result<String, String> {
+    match name.find('$').is_some_and(|at| at + 1 < name.len()) {
+        true => {
+            Err("variable expansion is not supported for --from, define a new stage with FROM \
+                     using ARG from global scope as a workaround"
+                .to_owned())
+        }
+        false => Ok(name),
+    }
 }
 
 /// Checks permissions that hold no variable.

@@ -1,6 +1,8 @@
 //! `RUN --mount`: what is visible only while a command runs.
 
-use crate::error::nearest;
+use spec::parse_binary_size;
+
+use crate::error::{BuildError, Span, nearest};
 
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,6 +24,8 @@ pub struct Mount {
     pub size_bytes: Option<u64>,
     /// The variable that holds a secret, in place of a file.
     pub env: Option<String>,
+    /// As it is written.
+    pub text: String,
 }
 
 /// What sort of mount it is.
@@ -68,7 +72,7 @@ const FIELDS: &[&str] = &[
 impl Mount {
     /// Reads `type=cache,target=/x`, a line of comma-separated values.
     pub fn parse(text: &str) -> Result<Mount, String> {
-        let mut mount = Mount::default();
+        let mut mount = Mount { text: text.to_owned(), ..Mount::default() };
         let mut read_only = None;
         let fields = csv(text)?;
         let mut kind = "bind".to_owned();
@@ -85,16 +89,18 @@ impl Mount {
                 "type" => kind = needed()?.to_ascii_lowercase(),
                 "target" | "dst" | "destination" => mount.target = Some(needed()?.to_owned()),
                 "source" | "src" => mount.source = Some(needed()?.to_owned()),
-                "from" => mount.from = Some(needed()?.to_owned()),
+                "from" => mount.from = Some(without_variables(needed()?)?),
                 "readonly" | "ro" => read_only = Some(flag()?),
                 "readwrite" | "rw" => read_only = Some(!flag()?),
                 "required" => mount.required = flag()?,
                 "id" => mount.id = Some(needed()?.to_owned()),
+                "sharing" if needed()?.contains('$') => {}
                 "sharing" => mount.sharing = sharing(needed()?)?,
                 "mode" => mount.mode = number(&name, needed()?, 8)?,
                 "uid" => mount.uid = number(&name, needed()?, 10)?,
                 "gid" => mount.gid = number(&name, needed()?, 10)?,
                 "env" => mount.env = Some(needed()?.to_owned()),
+                "size" if needed()?.contains('$') => {}
                 "size" => mount.size_bytes = Some(size(needed()?)?),
                 _ => return Err(unknown("unexpected key", &name, FIELDS)),
             }
@@ -105,16 +111,46 @@ impl Mount {
         mount.checked(&fields)
     }
 
+    /// The mount with what its variables hold in place of their names.
+    pub fn expanded(
+        &self,
+        at: Span,
+        expand: &dyn Fn(&str) -> Result<String, BuildError>,
+    ) -> Result<Mount, BuildError> {
+        if !self.text.contains('$') {
+            return Ok(self.clone());
+        }
+        let wrong = |message: String| BuildError::parse(at, message);
+        let mut fields = csv(&self.text).map_err(wrong)?;
+        for field in &mut fields {
+            if let Some((name, value)) = field.split_once('=') {
+                *field = format!("{name}={}", expand(value)?);
+            }
+        }
+        let quoted = |field: &String| format!("\"{}\"", field.replace('"', "\"\""));
+        let text = fields.iter().map(quoted).collect::<Vec<_>>().join(",");
+        Mount::parse(&text).map_err(wrong)
+    }
+
     fn checked(self, fields: &[String]) -> Result<Mount, String> {
-        let has = |name: &str| fields.iter().any(|field| field.split('=').next() == Some(name));
-        let only = |name: &str, kind: MountKind| match has(name) && self.kind != kind {
-            true => Err(format!("unexpected key '{name}' for mount type '{}'", self.kind.as_str())),
+        let kind = self.kind.as_str();
+        let name_of = |field: &String| field.split('=').next().map(str::to_ascii_lowercase);
+        let has = |name: &str| fields.iter().any(|field| name_of(field).as_deref() == Some(name));
+        let only = |name: &str, kinds: &[MountKind]| match has(name) && !kinds.contains(&self.kind)
+        {
+            true => Err(format!("unexpected key '{name}' for mount type '{kind}'")),
             false => Ok(()),
         };
-        only("sharing", MountKind::Cache)?;
-        only("size", MountKind::Tmpfs)?;
-        only("env", MountKind::Secret)?;
+        if has("sharing") && self.kind != MountKind::Cache {
+            return Err(format!("invalid cache sharing set for {kind} mount"));
+        }
+        only("size", &[MountKind::Tmpfs])?;
+        only("env", &[MountKind::Secret])?;
+        only("required", &[MountKind::Secret, MountKind::Ssh])?;
         let needs_source = matches!(self.kind, MountKind::Secret);
+        if has("from") && matches!(self.kind, MountKind::Secret | MountKind::Ssh) {
+            return Err(format!("{kind} mount should not have a from"));
+        }
         if needs_source && self.id.is_none() && self.source.is_none() && self.target.is_none() {
             return Err("invalid secret mount. one of source, target required".to_owned());
         }
@@ -149,6 +185,16 @@ fn kind_of(text: &str) -> Result<MountKind, String> {
     })
 }
 
+/// Which stage is needed must be known before any variable is.
+fn without_variables(stage: &str) -> Result<String, String> {
+    match stage.find('$').is_some_and(|at| at + 1 < stage.len()) {
+        true => {
+            Err("'from' doesn't support variable expansion, define alias stage instead".to_owned())
+        }
+        false => Ok(stage.to_owned()),
+    }
+}
+
 fn sharing(text: &str) -> Result<Sharing, String> {
     match text.to_ascii_lowercase().as_str() {
         "shared" => Ok(Sharing::Shared),
@@ -166,6 +212,8 @@ fn unknown(what: &str, word: &str, known: &[&str]) -> String {
 
 fn flag(name: &str, value: Option<&str>) -> Result<bool, String> {
     match value.map(str::to_ascii_lowercase).as_deref() {
+        // A variable is known only later, and then checked.
+        Some(value) if value.contains('$') => Ok(false),
         None | Some("true" | "1" | "t") => Ok(true),
         Some("false" | "0" | "f") => Ok(false),
         Some(value) => Err(format!("invalid value for {name}: {value}")),
@@ -183,21 +231,7 @@ fn number(name: &str, value: &str, radix: u32) -> Result<Option<u32>, String> {
 
 /// `100m` and the like, in powers of 1024.
 fn size(text: &str) -> Result<u64, String> {
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.trim_end_matches('b').trim_end_matches('i');
-    let (digits, shift) = match digits.char_indices().last() {
-        Some((at, unit @ ('k' | 'm' | 'g' | 't'))) => (
-            &digits[..at],
-            match unit {
-                'k' => 10,
-                'm' => 20,
-                'g' => 30,
-                _ => 40,
-            },
-        ),
-        _ => (digits, 0),
-    };
-    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    let bytes = parse_binary_size(text).ok().and_then(|bytes| u64::try_from(bytes).ok());
     bytes.ok_or_else(|| format!("invalid value for size: {text}"))
 }
 
@@ -205,8 +239,12 @@ fn size(text: &str) -> Result<u64, String> {
 fn csv(text: &str) -> Result<Vec<String>, String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
-    for letter in text.chars() {
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
         match letter {
+            '"' if quoted && letters.next_if_eq(&'"').is_some() => {
+                fields.last_mut().expect("there is always one field").push('"');
+            }
             '"' => quoted = !quoted,
             ',' if !quoted => fields.push(String::new()),
             _ => fields.last_mut().expect("there is always one field").push(letter),

@@ -19,11 +19,8 @@ impl Directives {
     pub(super) fn read(text: &str) -> Result<Directives, BuildError> {
         let mut read = Directives { syntax: None, escape: '\\', check: None, lines: 0 };
         let mut seen: Vec<&str> = Vec::new();
-        for (at, line) in text.lines().enumerate() {
-            // A script may begin with its interpreter.
-            if at == 0 && line.starts_with("#!") {
-                continue;
-            }
+        let is_script = text.starts_with("#!");
+        for (at, line) in text.lines().enumerate().skip(usize::from(is_script)) {
             let Some((name, value)) = directive(line) else { break };
             let Some(known) = KNOWN.iter().find(|known| name.eq_ignore_ascii_case(known)) else {
                 break;
@@ -32,8 +29,14 @@ impl Directives {
             if seen.contains(known) {
                 return Err(wrong(format!("only one {known} parser directive can be used")));
             }
+            // After an interpreter only the front end is looked for; the rest is comments then.
+            if is_script && *known != "syntax" {
+                break;
+            }
             seen.push(known);
-            read.lines = at + 1;
+            if line.trim_start().starts_with('#') {
+                read.lines = at + 1;
+            }
             match *known {
                 "syntax" => read.syntax = Some(value.to_owned()),
                 "check" => read.check = Some(value.to_owned()),

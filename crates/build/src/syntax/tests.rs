@@ -93,3 +93,56 @@ fn keeps_comments_and_empty_lines() {
     assert_eq!(nodes[0].comments, ["b", "c"]);
     assert_eq!((nodes[1].span, nodes[1].empty_lines.as_slice()), (Span::new(7, 9), &[8][..]));
 }
+
+/// What a document says, places left out.
+fn meaning(document: &Document) -> Vec<String> {
+    let Directives { syntax, escape, check, .. } = &document.directives;
+    let head = format!("{syntax:?} {escape} {check:?}");
+    let node = |node: &Node| {
+        let Node { keyword, flags, rest, heredocs, comments, .. } = node;
+        let here = |one: &Heredoc| {
+            format!("{} {} {} {} {:?}", one.name, one.expand, one.strip_tabs, one.fd, one.content)
+        };
+        let heredocs: Vec<String> = heredocs.iter().map(here).collect();
+        format!("{keyword} {flags:?} {rest:?} {heredocs:?} {comments:?}")
+    };
+    std::iter::once(head).chain(document.nodes.iter().map(node)).collect()
+}
+
+#[track_caller]
+fn prints_the_same(text: &str) {
+    let Ok(document) = parse(text) else { return };
+    let printed = document.to_string();
+    let again = parse(&printed).unwrap_or_else(|error| panic!("{text:?} as {printed:?}: {error}"));
+    assert_eq!(meaning(&again), meaning(&document), "{text:?} as {printed:?}");
+    assert_eq!(again.to_string(), printed, "{text:?}");
+}
+
+#[test]
+fn what_is_printed_reads_the_same() {
+    for text in [
+        "FROM a",
+        "# syntax=x\n# escape=`\n# check=skip=all\n\n# about a\nFROM a AS b\nRUN x `\n y",
+        "\n# escape=`\nFROM a\nRUN b\\\n",
+        "FROM a\nCOPY --chown='a b' --chmod=\"7\\\"\" -- --x /y",
+        "FROM a\nRUN --mount=type=bind,target=/x <<-E cat\n\tx\n\t#y\n\n\tE",
+        "FROM a\nCOPY <<a <<\"b\" /d/\n1\\\na\n$2\nb\nCMD [\"x\"]",
+        "FROM a\r\nRUN b \\\r\n\r\n  # c\r\n  c\r\n",
+        "FROM a\nRUN b \\\\\nUSER c",
+        "# a\n\n# b\nfrom x\n# c\n# d\nrun y",
+        "FROM a\nRUN b \\\u{b}\nUSER c",
+    ] {
+        prints_the_same(text);
+        assert!(parse(text).is_ok(), "{text:?}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_is_printed_reads_the_same_always(
+        text in "(FROM|RUN|COPY|--|<<|<<-|EOF|# |escape=|check=|[ \\t\\r\\n\u{b}\\\\`$\\{\\}=\"'#a-c\\[\\]é\u{a0}-]){0,40}",
+    ) {
+        prints_the_same(&text);
+        prints_the_same(&format!("FROM a\n{text}"));
+    }
+}
