@@ -1,13 +1,17 @@
 //! `mica registry`: from the command line's door to the registry's.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use cli::{CollectRegistry, CollectedRegistry, DoorError, ServeRegistry};
-use hub::{Collected, Garbage, HubError, Mode, Settings};
+use cli::{CollectRegistry, CollectedRegistry, DoorError, RegistryTokens, ServeRegistry};
+use hub::{
+    Access, Certificate, Collected, Entry, Garbage, HubError, Mode, Passwords, Rules, Settings,
+    TokenKeys, Tokens,
+};
 use sys::event::Signals;
 
 /// What ends the registry: SIGINT and SIGTERM.
@@ -25,8 +29,23 @@ pub(crate) fn serve(plan: ServeRegistry, ready: &dyn Fn(&str)) -> Result<(), Doo
     let log = plan.log.as_deref().map(open_log).transpose().map_err(failed)?;
     let collect = Some((plan.collect_every, Garbage::default()));
     let collect = collect.filter(|(every, _)| !every.is_zero());
-    let settings = Settings { mode, collect, log, ..Settings::new(plan.listen, plan.root) };
-    let tell = |address: SocketAddr| ready(&format!("http://{address}"));
+    let certificate = plan.certificate.as_ref();
+    let certificate = certificate.map(|(certificate, key)| Certificate::open(certificate, key));
+    let certificate = certificate.transpose().map_err(failed)?;
+    let entry = match (&plan.htpasswd, plan.tokens) {
+        (Some(path), _) => Some(Entry::Passwords(Passwords::open(path).map_err(failed)?)),
+        (None, Some(RegistryTokens { realm, service, issuer, keys })) => {
+            let keys = TokenKeys::open(&keys).map_err(failed)?;
+            Some(Entry::Tokens(Tokens { realm, service, issuer, keys }))
+        }
+        (None, None) => None,
+    };
+    let rules = plan.rules.as_deref().map(Rules::open).transpose().map_err(failed)?;
+    let access = Access { entry, rules };
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let fresh = Settings::new(plan.listen, plan.root);
+    let settings = Settings { mode, access, certificate, collect, log, ..fresh };
+    let tell = |address: SocketAddr| ready(&format!("{scheme}://{address}"));
     let served = hub::serve(settings, signals.as_fd(), Box::new(tell)).map_err(told);
     // What is not taken would still do what it does when nobody holds it back any more.
     while signals.next().map_err(failed)?.is_some() {}
@@ -49,7 +68,7 @@ fn open_log(path: &Path) -> io::Result<Box<dyn Write + Send>> {
     }
 }
 
-fn failed(error: io::Error) -> DoorError {
+fn failed(error: impl Error + Send + Sync + 'static) -> DoorError {
     DoorError { error: error.into(), hint: None }
 }
 

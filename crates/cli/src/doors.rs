@@ -33,10 +33,31 @@ pub struct ServeRegistry {
     pub read_only: bool,
     /// Nothing can be deleted.
     pub no_delete: bool,
+    /// The file with names and hashes of passwords.
+    pub htpasswd: Option<PathBuf>,
+    /// The file with rules.
+    pub rules: Option<PathBuf>,
+    /// The server's certificate and its key.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Who gives tokens.
+    pub tokens: Option<RegistryTokens>,
     /// How often garbage is collected; never where it is zero.
     pub collect_every: Duration,
     /// The file that requests are logged to; `-` is standard output.
     pub log: Option<PathBuf>,
+}
+
+/// Who gives clients of a registry tokens.
+#[derive(Clone, Debug)]
+pub struct RegistryTokens {
+    /// Where clients ask.
+    pub realm: String,
+    /// What the registry is called there.
+    pub service: String,
+    /// What the issuer is called.
+    pub issuer: String,
+    /// Public keys or certificates that tokens are signed with.
+    pub keys: PathBuf,
 }
 
 /// What `mica registry gc` was asked for.

@@ -13,7 +13,9 @@ pub mod template;
 mod tree;
 mod ui;
 
-pub use doors::{CollectRegistry, CollectedRegistry, DoorError, Doors, ServeRegistry};
+pub use doors::{
+    CollectRegistry, CollectedRegistry, DoorError, Doors, RegistryTokens, ServeRegistry,
+};
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;

@@ -216,6 +216,6 @@ impl Hub {
 /// Collects in a folder that a server may have open at the same time.
 pub fn collect(root: &std::path::Path, garbage: &Garbage) -> Result<Collected> {
     let storage = Box::new(crate::storage::Folder::open(root)?);
-    let hub = Hub::new(storage, crate::access::Access::Open, crate::hub::Mode::Writable);
+    let hub = Hub::new(storage, crate::access::Access::default(), crate::hub::Mode::Writable);
     hub.collect(garbage)
 }

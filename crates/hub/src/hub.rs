@@ -66,7 +66,7 @@ impl Hub {
             Err(NoRoute::Name) => return Err(Code::NameInvalid.into()),
             Err(NoRoute::Unknown) => return Err(Problem::from(Code::Unsupported).status(404)),
         };
-        let user = self.access.check(request.head, request.peer, &needs(request.head, route))?;
+        let user = self.access.check(request.head, &need(request.head, route))?;
         if !self.allows(request.head.method, route) {
             let why = "the registry is read-only";
             return Err(Code::Unsupported.because(why).header("Allow", "GET, HEAD"));
@@ -130,22 +130,19 @@ impl Hub {
 }
 
 /// What somebody must be allowed to do to make this request.
-fn needs(head: &Head, route: &Route<'_>) -> Vec<Need> {
+fn need(head: &Head, route: &Route<'_>) -> Need {
+    let upload = matches!(route, Route::Upload(..));
     let action = match head.method {
-        method if method.reads() && !matches!(route, Route::Upload(..)) => Action::Pull,
+        method if method.reads() && !upload => Action::Pull,
         // Whoever may push may give up what they began.
-        Method::Delete if !matches!(route, Route::Upload(..)) => Action::Delete,
+        Method::Delete if !upload => Action::Delete,
         _ => Action::Push,
     };
-    match route {
-        Route::Base => Vec::new(),
-        Route::Catalog => vec![Need::Catalog],
-        Route::Metrics => vec![Need::Metrics],
-        _ => route
-            .repository()
-            .map(|name| Need::Repository(name.clone(), action))
-            .into_iter()
-            .collect(),
+    match (route, route.repository()) {
+        (Route::Catalog, _) => Need::Catalog,
+        (Route::Metrics, _) => Need::Metrics,
+        (_, Some(name)) => Need::Repository(name.clone(), action),
+        (_, None) => Need::Entry,
     }
 }
 

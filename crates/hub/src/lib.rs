@@ -23,7 +23,11 @@ mod serve;
 mod storage;
 mod uploads;
 
+pub use access::{
+    Access, Entry, Passwords, PasswordsError, Rules, RulesError, TokenKeys, TokenKeysError, Tokens,
+};
 pub use collect::{Collected, Garbage, collect};
 pub use error::{HubError, HubErrorKind, Result};
+pub use http::{Certificate, CertificateError};
 pub use hub::Mode;
 pub use serve::{Ready, Settings, serve};

@@ -22,6 +22,8 @@ pub(crate) enum Code {
     PaginationNumberInvalid,
     SizeInvalid,
     TagInvalid,
+    Unauthorized,
+    Denied,
     Unsupported,
     Unknown,
 }
@@ -50,6 +52,8 @@ impl Code {
                 ("SIZE_INVALID", "provided length did not match content length", 400)
             }
             Code::TagInvalid => ("TAG_INVALID", "manifest tag did not match URI", 400),
+            Code::Unauthorized => ("UNAUTHORIZED", "authentication required", 401),
+            Code::Denied => ("DENIED", "requested access to the resource is denied", 403),
             Code::Unsupported => ("UNSUPPORTED", "The operation is unsupported.", 405),
             Code::Unknown => ("UNKNOWN", "unknown error", 500),
         }

@@ -14,7 +14,7 @@ use spec::Timestamp;
 use crate::access::Access;
 use crate::collect::Garbage;
 use crate::error::{HubError, Result};
-use crate::http::{Exchange, Limits, Request, Response, Server, Service};
+use crate::http::{Certificate, Exchange, Limits, Request, Response, Server, Service};
 use crate::hub::{Hub, Mode};
 use crate::metrics::Label;
 use crate::problem::in_one_line;
@@ -29,6 +29,10 @@ pub struct Settings {
     pub root: PathBuf,
     /// What clients may do.
     pub mode: Mode,
+    /// Who may do what.
+    pub access: Access,
+    /// Whom clients trust; without it, nothing is encrypted.
+    pub certificate: Option<Certificate>,
     /// How often garbage is collected, and what is.
     pub collect: Option<(Duration, Garbage)>,
     /// Where requests are logged, one JSON document a line.
@@ -38,7 +42,15 @@ pub struct Settings {
 impl Settings {
     /// A registry of one's own: everybody who reaches it may do everything.
     pub fn new(listen: String, root: PathBuf) -> Settings {
-        Settings { listen, root, mode: Mode::Writable, collect: None, log: None }
+        Settings {
+            listen,
+            root,
+            mode: Mode::Writable,
+            access: Access::default(),
+            certificate: None,
+            collect: None,
+            log: None,
+        }
     }
 }
 
@@ -47,15 +59,16 @@ pub type Ready<'a> = dyn FnOnce(SocketAddr) + 'a;
 
 /// Serves until `until` can be read, then lets those finish who are being served.
 pub fn serve(settings: Settings, until: BorrowedFd<'_>, ready: Box<Ready<'_>>) -> Result<()> {
-    let Settings { listen, root, mode, collect, log } = settings;
-    let hub = Hub::new(Box::new(Folder::open(&root)?), Access::Open, mode);
+    let Settings { listen, root, mode, access, certificate, collect, log } = settings;
+    let hub = Hub::new(Box::new(Folder::open(&root)?), access, mode);
     let bound = TcpListener::bind(&listen);
     let bound = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) =
         bound.map_err(|source| HubError::Listen { address: listen, source })?;
     let service = Arc::new(Door { hub, log: log.map(Mutex::new) });
     let failed = |source| HubError::Accept { source };
-    let server = Server::new(listener, service.clone(), Limits::default()).map_err(failed)?;
+    let server =
+        Server::new(listener, service.clone(), certificate, Limits::default()).map_err(failed)?;
     ready(address);
     std::thread::scope(|scope| {
         let (stop, stopped) = mpsc::channel::<()>();

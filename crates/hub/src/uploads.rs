@@ -74,8 +74,7 @@ impl Hub {
         let _hold = self.storage.hold()?;
         let is_there = match from {
             Some(Some(from)) => {
-                self.access.may_read(request.head, request.peer, &from)
-                    && self.has_blob(&from, digest, true)?
+                self.access.may_read(request.head, &from) && self.has_blob(&from, digest, true)?
             }
             Some(None) => false,
             // From anywhere, as long as nobody is kept from reading anything.

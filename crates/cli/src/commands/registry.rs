@@ -6,7 +6,7 @@ use std::time::Duration;
 use spec::human_size;
 
 use crate::context::Context;
-use crate::doors::{CollectRegistry, CollectedRegistry, ServeRegistry};
+use crate::doors::{CollectRegistry, CollectedRegistry, RegistryTokens, ServeRegistry};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn serve(context: &Context) -> Outcome {
@@ -15,6 +15,10 @@ pub(crate) fn serve(context: &Context) -> Outcome {
     let plan = ServeRegistry {
         listen: matches.string("listen").unwrap_or_default().to_owned(),
         root: root(context)?,
+        htpasswd: path("htpasswd"),
+        rules: path("rules"),
+        certificate: pair(path("tls-cert"), path("tls-key"))?,
+        tokens: tokens(context)?,
         collect_every: duration(context, "collect-every")?,
         read_only: matches.flag("read-only"),
         no_delete: matches.flag("no-delete"),
@@ -24,6 +28,35 @@ pub(crate) fn serve(context: &Context) -> Outcome {
     let ready = |address: &str| ui.warn(&format!("serving {shown} at {address}"));
     (context.doors().serve_registry)(plan, &ready).map_err(Failure::from)?;
     Ok(0)
+}
+
+fn pair(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<(PathBuf, PathBuf)>, Failure> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        (None, None) => Ok(None),
+        _ => Err(Failure::new("--tls-cert and --tls-key need each other")),
+    }
+}
+
+/// Who gives tokens. All that is said of them must be said.
+fn tokens(context: &Context) -> Result<Option<RegistryTokens>, Failure> {
+    let names = ["token-realm", "token-service", "token-issuer", "token-keys"];
+    let values = names.map(|name| context.matches().string(name).unwrap_or_default().to_owned());
+    if values.iter().all(String::is_empty) {
+        return Ok(None);
+    }
+    if values.iter().any(String::is_empty) {
+        let why = "--token-realm, --token-service, --token-issuer and --token-keys need each other";
+        return Err(Failure::new(why));
+    }
+    if context.matches().string("htpasswd").is_some() {
+        return Err(Failure::new("--htpasswd and --token-realm exclude each other"));
+    }
+    let [realm, service, issuer, keys] = values;
+    Ok(Some(RegistryTokens { realm, service, issuer, keys: keys.into() }))
 }
 
 pub(crate) fn gc(context: &Context) -> Outcome {

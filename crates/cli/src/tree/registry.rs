@@ -129,6 +129,8 @@ static SERVE: Cmd = Command {
     flags: &[&[
         Flag::new(Kind::Duration, "collect-every", "Delete garbage so often; 0 is never")
             .default_value("24h"),
+        Flag::string("htpasswd", "File of users and bcrypt hashes, as \"htpasswd -B\" writes it")
+            .complete(Complete::Files),
         Flag::string("listen", "Address to listen on").default_value("127.0.0.1:5000"),
         Flag::string("log", "File to log requests to; \"-\" is standard output, \"none\" none")
             .default_value("-")
@@ -136,6 +138,16 @@ static SERVE: Cmd = Command {
         Flag::bool("no-delete", "Refuse to delete manifests and blobs"),
         Flag::bool("read-only", "Refuse whatever would change something"),
         ROOT,
+        Flag::string("rules", "File of rules: who may do what in which repositories (TOML)")
+            .complete(Complete::Files),
+        Flag::string("tls-cert", "Certificate (PEM), with those it hangs on")
+            .complete(Complete::Files),
+        Flag::string("tls-key", "The certificate's key (PEM)").complete(Complete::Files),
+        Flag::string("token-issuer", "Who must have issued tokens"),
+        Flag::string("token-keys", "Public keys or certificates that tokens are signed with (PEM)")
+            .complete(Complete::Files),
+        Flag::string("token-realm", "URL where clients ask for tokens"),
+        Flag::string("token-service", "What this registry is called in tokens"),
     ]],
     action: Some(run::registry::serve),
     ..Command::BLANK

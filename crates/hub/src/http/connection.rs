@@ -1,6 +1,6 @@
 //! One connection: requests, one after the other, until somebody closes it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ pub(super) fn serve(stream: Stream, peer: SocketAddr, guest: &Guest, service: &d
         }
         guest.end();
     }
-    let _ = wire.stream.flush();
+    wire.stream.finish();
     guest.close(Shutdown::Both);
 }
 
@@ -73,7 +73,7 @@ fn exchange(
     clock: &mut Clock,
 ) -> bool {
     let began = Instant::now();
-    let mut request = Request { head, body: Body::new(wire, head), peer };
+    let mut request = Request { head, body: Body::new(wire, head) };
     let mut response = service.answer(&mut request);
     let received_bytes = request.body.received();
     let clean = finish_body(&mut request.body);
@@ -114,7 +114,7 @@ fn finish_body(body: &mut Body<'_>) -> bool {
 /// A socket that is closed with bytes unread resets the connection, and the client may never see
 /// why. So the client is told that we are done, and heard out for a moment.
 fn linger(wire: &mut Wire, guest: &Guest) {
-    let _ = wire.stream.flush();
+    wire.stream.finish();
     guest.close(Shutdown::Write);
     let began = Instant::now();
     let mut buffer = vec![0; 64 << 10];

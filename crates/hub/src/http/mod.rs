@@ -10,11 +10,13 @@ mod head;
 mod response;
 mod server;
 mod stream;
+mod tls;
 
 pub(crate) use body::Body;
 pub(crate) use head::{Head, Method};
 pub(crate) use response::{Payload, Response};
 pub(crate) use server::{Limits, Server};
+pub use tls::{Certificate, CertificateError};
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,8 +28,6 @@ pub(crate) struct Request<'a> {
     pub(crate) head: &'a Head,
     /// What follows the head.
     pub(crate) body: Body<'a>,
-    /// Who asks.
-    pub(crate) peer: SocketAddr,
 }
 
 /// What a request came to, for whoever counts and logs.

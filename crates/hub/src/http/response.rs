@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use super::stream::{Stream, Wire};
+use super::stream::Wire;
 
 /// Bodies up to here go out with the head in one piece.
 const TOGETHER_BYTES: u64 = 32 << 10;
@@ -139,20 +139,16 @@ fn send_file(
     (file, at, bytes): (&File, u64, u64),
     sent: &mut u64,
 ) -> io::Result<()> {
-    match &mut wire.stream {
-        Stream::Plain(_) => {
-            wire.stream.write_all(head)?;
-            while *sent < bytes {
-                // In steps, so that the count is right when the client goes away.
-                let step = (bytes - *sent).min(8 << 20);
-                match wire.send_file(file, at + *sent, step)? {
-                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    count => *sent += count,
-                }
-            }
-            Ok(())
+    wire.stream.write_all(head)?;
+    while *sent < bytes {
+        // In steps, so that the count is right when the client goes away.
+        let step = (bytes - *sent).min(8 << 20);
+        match wire.send_file(file, at + *sent, step)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => *sent += count,
         }
     }
+    Ok(())
 }
 
 fn reason(status: u16) -> &'static str {

@@ -9,9 +9,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls::{ServerConnection, StreamOwned};
 use sys::event::{Interest, poll};
 
 use super::stream::{Socket, Stream};
+use super::tls::Certificate;
 use super::{Service, connection};
 
 /// What a thread of a connection needs: buffers are on the heap.
@@ -103,6 +105,7 @@ impl Room {
 pub(crate) struct Server {
     listener: TcpListener,
     service: Arc<dyn Service>,
+    certificate: Option<Certificate>,
     room: Arc<Room>,
 }
 
@@ -111,13 +114,14 @@ impl Server {
     pub(crate) fn new(
         listener: TcpListener,
         service: Arc<dyn Service>,
+        certificate: Option<Certificate>,
         limits: Limits,
     ) -> io::Result<Server> {
         // Whoever knocked may be gone when it is asked in.
         listener.set_nonblocking(true)?;
         let (guests, left) = (Mutex::default(), Condvar::new());
         let room = Room { limits, guests, left, stopping: AtomicBool::new(false) };
-        Ok(Server { listener, service, room: Arc::new(room) })
+        Ok(Server { listener, service, certificate, room: Arc::new(room) })
     }
 
     /// Serves until `until` can be read; then lets those finish who are being served.
@@ -154,8 +158,16 @@ impl Server {
         let (busy, room) = (AtomicBool::new(false), self.room.clone());
         let guest = Arc::new(Guest { socket: socket.clone(), busy, room });
         let service = self.service.clone();
+        let stream = match self.certificate.as_ref().map(|Certificate(config)| config.clone()) {
+            None => Stream::Plain(Socket(socket)),
+            Some(config) => match ServerConnection::new(config) {
+                Ok(connection) => {
+                    Stream::Tls(Box::new(StreamOwned::new(connection, Socket(socket))))
+                }
+                Err(_) => return,
+            },
+        };
         self.enter(number, guest.clone());
-        let stream = Stream::Plain(Socket(socket));
         let place = Place { number, room: self.room.clone(), service: self.service.clone() };
         let thread = thread::Builder::new().name("connection".to_owned()).stack_size(STACK_BYTES);
         let work = move || {

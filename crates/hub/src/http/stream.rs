@@ -3,10 +3,15 @@
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+
+use rustls::{ServerConnection, StreamOwned};
 
 /// Beyond it a head is refused.
 pub(super) const MAX_HEAD_BYTES: usize = 64 << 10;
+/// Files are encrypted in pieces of this length.
+const STEP_BYTES: usize = 128 << 10;
 
 /// A socket that somebody else may close.
 pub(super) struct Socket(pub(super) Arc<TcpStream>);
@@ -35,12 +40,25 @@ impl Write for Socket {
 pub(super) enum Stream {
     /// As they are.
     Plain(Socket),
+    /// Encrypted.
+    Tls(Box<StreamOwned<ServerConnection, Socket>>),
+}
+
+impl Stream {
+    /// Tells the client that nothing follows, so that nobody can cut an answer unnoticed.
+    pub(super) fn finish(&mut self) {
+        if let Stream::Tls(stream) = self {
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    }
 }
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(socket) => socket.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
         }
     }
 }
@@ -49,12 +67,14 @@ impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(socket) => socket.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Stream::Plain(socket) => socket.flush(),
+            Stream::Tls(stream) => stream.flush(),
         }
     }
 }
@@ -111,8 +131,16 @@ impl Wire {
 
     /// Sends a part of a file: within the kernel where nothing encrypts it.
     pub(super) fn send_file(&mut self, file: &File, at: u64, bytes: u64) -> io::Result<u64> {
-        let Stream::Plain(socket) = &mut self.stream;
-        sys::fs::send_range(file, at, &*socket.0, bytes)
+        match &mut self.stream {
+            Stream::Plain(socket) => sys::fs::send_range(file, at, &*socket.0, bytes),
+            Stream::Tls(stream) => {
+                let mut piece =
+                    vec![0; usize::try_from(bytes).unwrap_or(STEP_BYTES).min(STEP_BYTES)];
+                let count = file.read_at(&mut piece, at)?;
+                stream.write_all(&piece[..count])?;
+                Ok(count as u64)
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 // A test that unwraps what is not there fails, as it should.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod client;
 mod conformance;
 mod faults;
