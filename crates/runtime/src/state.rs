@@ -241,7 +241,7 @@ impl Hold {
 
 /// What was written down last; a container without a state has never run.
 pub fn read(folder: &Path) -> io::Result<State> {
-    let bytes = match fs::read(folder.join(STATE_FILE)) {
+    let bytes = match sys::read::whole(&folder.join(STATE_FILE)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::default()),
         Err(error) => return Err(error),

@@ -1,5 +1,6 @@
 //! What is compared: the same work, said in each tool's own words.
 
+pub(super) mod containers;
 mod stored;
 mod transfer;
 
@@ -15,6 +16,13 @@ pub(crate) struct Case {
     /// The stores of podman's and skopeo's that the commands name.
     pub(crate) stores: &'static [&'static str],
     pub(crate) contenders: fn(&Lab) -> Vec<Contender>,
+}
+
+impl Case {
+    /// Whether containers run in it.
+    pub(crate) fn runs_containers(&self) -> bool {
+        self.stores == [containers::STORE]
+    }
 }
 
 /// One tool at one job. Only `timed` is measured.
@@ -61,7 +69,7 @@ const LONG: usize = 3;
 const SHORT: usize = 15;
 
 /// All jobs, in the order of the report.
-pub(crate) const CASES: [Case; 17] = [
+pub(crate) const CASES: [Case; 24] = [
     Case {
         name: "start",
         about: "start and say the version",
@@ -197,5 +205,61 @@ pub(crate) const CASES: [Case; 17] = [
         fixtures: &["many"],
         stores: &["load"],
         contenders: transfer::load_many,
+    },
+    Case {
+        name: "run",
+        about: "run `true` in a container without a network, and remove it (crun and runc: the same bundle)",
+        rounds: 2 * SHORT,
+        fixtures: &[],
+        stores: &[containers::STORE],
+        contenders: containers::run,
+    },
+    Case {
+        name: "run-bridge",
+        about: "the same in the default network",
+        rounds: SHORT,
+        fixtures: &[],
+        stores: &[containers::STORE],
+        contenders: containers::bridge,
+    },
+    Case {
+        name: "exec",
+        about: "run `true` in a container that runs",
+        rounds: 2 * SHORT,
+        fixtures: &[],
+        stores: &[containers::STORE],
+        contenders: containers::exec,
+    },
+    Case {
+        name: "commit",
+        about: "make an image of a container that has written 1,000 files",
+        rounds: SHORT,
+        fixtures: &[],
+        stores: &[containers::STORE],
+        contenders: containers::commit,
+    },
+    Case {
+        name: "changes",
+        about: "list what such a container has changed",
+        rounds: 2 * SHORT,
+        fixtures: &[],
+        stores: &[containers::STORE],
+        contenders: containers::changes,
+    },
+    Case {
+        name: "ps",
+        about: "list 1,000 containers",
+        rounds: SHORT,
+        fixtures: &[],
+        stores: &[containers::STORE],
+        contenders: containers::list,
+    },
+    Case {
+        name: "parallel",
+        about: "start 50 containers at once, and remove them at once",
+        rounds: LONG,
+        fixtures: &[],
+        stores: &[containers::STORE],
+        contenders: containers::parallel,
     },
 ];

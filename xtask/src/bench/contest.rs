@@ -16,6 +16,8 @@ pub(super) struct Contest {
     pub(super) plan: Plan,
     /// The preparations that have been made, as text.
     pub(super) done: HashSet<String>,
+    /// The system calls of one container, if they were counted.
+    pub(super) calls: Option<u64>,
 }
 
 impl Contest {
@@ -99,7 +101,7 @@ impl Contest {
         let report = format!(
             "# Measurements\n\n{}\n{}\n{}\n{}\n{}",
             surroundings::told(&self.lab, &self.plan)?,
-            goals::table(rows),
+            goals::table(rows, self.calls),
             report::table(rows),
             report::legend(rows),
             surroundings::sizes(&self.lab, &self.plan)

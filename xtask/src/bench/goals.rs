@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::idle::IDLE;
 use super::report::{Figures, Row, figures_of, memory, ratio, time};
 
 /// One requirement.
@@ -18,6 +19,10 @@ enum Need {
     Faster(&'static str, f64),
     /// Less CPU time than this.
     Cpu(Duration),
+    /// Less wall time than this.
+    Wall(Duration),
+    /// Less memory than this, in KiB.
+    Memory(u64),
 }
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -27,7 +32,7 @@ const fn goal(case: &'static str, need: Need) -> Goal {
 }
 
 fn goals() -> Vec<Goal> {
-    use Need::{Cpu, Faster, LessCpu};
+    use Need::{Cpu, Faster, LessCpu, Memory, Wall};
     let mut goals = vec![
         goal("load-gzip", LessCpu("podman", 4.0)),
         goal("load-gzip", LessCpu("skopeo", 4.0)),
@@ -39,6 +44,15 @@ fn goals() -> Vec<Goal> {
         goal("save", LessCpu("podman", 5.0)),
         goal("save", Faster("podman", 5.0)),
         goal("rmi", Cpu(MS(10))),
+        goal("run", Faster("crun", 1.0 / 1.5)),
+        goal("run", Faster("podman", 8.0)),
+        goal("run-bridge", Faster("podman", 6.0)),
+        goal("exec", Faster("podman", 8.0)),
+        goal("commit", Faster("podman", 5.0)),
+        goal("changes", Faster("podman", 8.0)),
+        goal("ps", Wall(MS(20))),
+        goal("parallel", Faster("podman", 6.0)),
+        goal(IDLE, Memory(4 << 10)),
     ];
     for case in ["images", "inspect", "tag", "history"] {
         goals.push(goal(case, Cpu(MS(3))));
@@ -51,13 +65,18 @@ fn goals() -> Vec<Goal> {
 /// The most memory that any job may take.
 const PEAK_KIB: u64 = 64 << 10;
 
-/// The requirements as a table in markdown.
-pub(crate) fn table(rows: &[Row]) -> String {
+/// The most system calls that a container without a network may take from its start to its end.
+const RUN_CALLS: u64 = 300;
+
+/// The requirements as a table in markdown; `calls` are those of one such container.
+pub(crate) fn table(rows: &[Row], calls: Option<u64>) -> String {
     let mut table = String::from("| required of mica | measured | reached |\n|---|---:|---|\n");
     for goal in goals() {
         let (words, verdict) = judged(&goal, rows);
         line(&mut table, &words, verdict);
     }
+    let words = format!("run: at most {RUN_CALLS} system calls of all processes");
+    line(&mut table, &words, calls.map(|calls| (calls.to_string(), calls <= RUN_CALLS)));
     let peaks = rows.iter().filter(|row| row.tool == "mica");
     let peak = peaks.filter_map(figures_of).map(|figures| figures.peak_kib).max();
     let words = format!("peak memory of every job below {}", memory(PEAK_KIB));
@@ -91,12 +110,23 @@ fn judged(goal: &Goal, rows: &[Row]) -> (String, Option<(String, bool)>) {
             against(tool, least, |figures| figures.cpu),
         ),
         Need::Faster(tool, least) => (
-            format!("{case}: {tool}'s wall time ÷ mica's at least {least}"),
+            match least.fract() == 0.0 {
+                true => format!("{case}: {tool}'s wall time ÷ mica's at least {least}"),
+                false => format!("{case}: {tool}'s wall time ÷ mica's at least {least:.2}"),
+            },
             against(tool, least, |figures| figures.wall),
         ),
         Need::Cpu(most) => (
             format!("{case}: CPU time below {}", time(most)),
             of("mica").map(|mica| (time(mica.cpu), mica.cpu < most)),
+        ),
+        Need::Wall(most) => (
+            format!("{case}: wall time below {}", time(most)),
+            of("mica").map(|mica| (time(mica.wall), mica.wall < most)),
+        ),
+        Need::Memory(most) => (
+            format!("{case}: memory below {}", memory(most)),
+            of("mica").map(|mica| (memory(mica.peak_kib), mica.peak_kib < most)),
         ),
     }
 }
@@ -119,13 +149,14 @@ mod tests {
             row("tag", "mica", 4),
             row("tag", "podman", 20),
         ];
-        let table = table(&rows);
+        let table = table(&rows, Some(299));
         let has = |line: &str| assert!(table.contains(line), "{line}\n{table}");
         has("| images: CPU time below 3.00 ms | 2.00 ms | yes |");
         has("| images: podman's CPU time ÷ mica's at least 8 | 20 x | yes |");
         has("| tag: CPU time below 3.00 ms | 4.00 ms | **no** |");
         has("| tag: podman's wall time ÷ mica's at least 8 | 5.0 x | **no** |");
         has("| save: podman's CPU time ÷ mica's at least 5 | not measured |  |");
+        has("| run: at most 300 system calls of all processes | 299 | yes |");
         has("| peak memory of every job below 64.0 MiB | 2.0 MiB | yes |");
     }
 }

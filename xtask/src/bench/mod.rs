@@ -1,11 +1,14 @@
 //! `bench`: mica beside other tools, on the same work, in turns.
 
+mod calls;
 mod cases;
 mod contest;
 mod copy;
 mod goals;
+mod idle;
 mod measure;
 mod plan;
+mod private;
 mod report;
 mod surroundings;
 mod tools;
@@ -26,6 +29,9 @@ pub(crate) fn run(arguments: &[String]) -> Result {
     let Some(plan) = Plan::read(arguments)? else {
         return Ok(());
     };
+    if plan.runs_containers() && private::enter(arguments)? {
+        return Ok(());
+    }
     make_fixtures(&plan)?;
     let mica = match &plan.mica {
         _ if !plan.takes_part("mica") => None,
@@ -34,12 +40,21 @@ pub(crate) fn run(arguments: &[String]) -> Result {
     };
     let stores = plan.folder.join("stores");
     let lab = Lab::prepare(&stores, &plan.folder, mica)?;
-    let mut contest = Contest { lab, plan, done: HashSet::new() };
+    let mut contest = Contest { lab, plan, done: HashSet::new(), calls: None };
     let mut rows = Vec::new();
     for case in &CASES {
         if contest.plan.wants(case) {
             rows.extend(contest.measure(case)?);
         }
+    }
+    if contest.plan.wants_containers("run") && contest.plan.takes_part("mica") {
+        contest.lab.write_storage(cases::containers::STORE)?;
+        contest.calls = calls::of_run(&contest.lab)?;
+    }
+    if contest.plan.wants_containers(idle::IDLE) {
+        println!("bench: {}", idle::IDLE);
+        contest.lab.write_storage(cases::containers::STORE)?;
+        rows.extend(idle::measure(&contest.lab, |tool| contest.plan.takes_part(tool)));
     }
     contest.finish(&rows)
 }

@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 
 use super::cases::{CASES, Case};
+use super::idle::IDLE;
 use super::tools::TOOLS;
 use crate::{Result, fixtures};
 
 const USAGE: &str = "\
 Usage: cargo xtask bench [CASE…] [OPTION…]
 
+A case is one of those that --list names, or `containers` for all with containers.
+
   --list           say what the cases are
-  --tools A,B      let only these take part (mica, podman, skopeo, umoci, tar, copy)
+  --tools A,B      let only these take part (mica, podman, skopeo, umoci,
+                   tar, copy, crun, runc)
   --rounds N       measure each N times instead of what the case says
   --quick          measure long jobs once and short ones five times
   --mica PATH      measure this binary instead of building the release
@@ -54,8 +58,16 @@ impl Plan {
                 }
                 "--list" => {
                     CASES.iter().for_each(|case| println!("{:<12} {}", case.name, case.about));
+                    println!("{IDLE:<12} {}", super::idle::ABOUT);
                     return Ok(None);
                 }
+                // All cases with containers, and what is counted of them.
+                "containers" => {
+                    let all = CASES.iter().filter(|case| case.runs_containers());
+                    plan.cases.extend(all.map(|case| case.name.to_string()));
+                    plan.cases.push(IDLE.to_string());
+                }
+                IDLE => plan.cases.push(IDLE.to_string()),
                 "--tools" => plan.tools = value()?.split(',').map(str::to_string).collect(),
                 "--rounds" => plan.rounds = Some(value()?.parse()?),
                 "--quick" => plan.quick = true,
@@ -73,6 +85,17 @@ impl Plan {
 
     pub(super) fn wants(&self, case: &Case) -> bool {
         self.cases.is_empty() || self.cases.iter().any(|name| name == case.name)
+    }
+
+    /// Whether what is counted of containers under this name is wanted.
+    pub(super) fn wants_containers(&self, name: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|wanted| wanted == name)
+    }
+
+    /// Whether any container will run.
+    pub(super) fn runs_containers(&self) -> bool {
+        self.wants_containers(IDLE)
+            || CASES.iter().any(|case| case.runs_containers() && self.wants(case))
     }
 
     /// How often a case is measured.

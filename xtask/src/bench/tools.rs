@@ -7,7 +7,8 @@ use std::process::Command;
 use crate::{Result, process};
 
 /// All that can take part.
-pub(crate) const TOOLS: [&str; 6] = ["mica", "podman", "skopeo", "umoci", "tar", "copy"];
+pub(crate) const TOOLS: [&str; 8] =
+    ["mica", "podman", "skopeo", "umoci", "tar", "copy", "crun", "runc"];
 
 /// A command line that can be run again and again.
 #[derive(Clone, Debug)]
@@ -42,6 +43,19 @@ impl Step {
         self
     }
 
+    /// A script for the shell in which `"$@"` is this step.
+    pub(crate) fn in_script(self, script: &str) -> Step {
+        let line = ["-euc".to_string(), script.to_string(), "sh".to_string(), self.program];
+        let arguments = line.into_iter().chain(self.arguments).collect();
+        Step { program: "sh".to_string(), arguments, ..self }
+    }
+
+    /// This step as the words and the environment of another command.
+    pub(crate) fn appended_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.arg(&self.program).args(&self.arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)))
+    }
+
     fn with(mut self, name: &str, value: &Path) -> Step {
         self.environment.push((name.to_string(), text(value)));
         self
@@ -74,10 +88,9 @@ impl Lab {
     pub(crate) fn prepare(folder: &Path, fixtures: &Path, mica: Option<PathBuf>) -> Result<Lab> {
         fs::create_dir_all(folder)?;
         let lab = Lab { folder: folder.to_path_buf(), fixtures: fixtures.to_path_buf(), mica };
-        fs::write(
-            lab.folder.join("containers.conf"),
-            "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n",
-        )?;
+        fs::write(lab.folder.join("containers.conf"), podman_settings(folder)?)?;
+        fs::create_dir_all(folder.join("bundle"))?;
+        fs::write(folder.join("bundle/config.json"), include_str!("bundle.json"))?;
         fs::write(
             lab.folder.join("policy.json"),
             r#"{"default":[{"type":"insecureAcceptAnything"}]}"#,
@@ -166,6 +179,23 @@ impl Lab {
         step.with("CONTAINERS_STORAGE_CONF", &settings)
             .with("CONTAINERS_CONF", &self.folder.join("containers.conf"))
     }
+}
+
+/// podman's settings: nothing outside the folder, and no limits above what this process may set.
+fn podman_settings(folder: &Path) -> Result<String> {
+    let limits = fs::read_to_string("/proc/self/limits")?;
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let files = files.and_then(|line| line.split_whitespace().nth(1)).unwrap_or("1024");
+    let processes = fs::read_to_string("/proc/sys/kernel/pid_max")?;
+    let processes = processes.trim();
+    Ok(format!(
+        "[containers]\npids_limit = 0\n\
+         default_ulimits = [\"nofile={files}:{files}\", \"nproc={processes}:{processes}\"]\n\
+         [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n\
+         runtime = \"crun\"\ntmp_dir = \"{0}/podman\"\n\
+         [network]\nnetwork_config_dir = \"{0}/podman-networks\"\n",
+        text(folder)
+    ))
 }
 
 /// Whether a tool can take part, and if not why.

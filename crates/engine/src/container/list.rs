@@ -223,7 +223,7 @@ impl Engine {
 /// A container in a folder; none if it has just been removed or is not whole yet.
 fn read(folder: &Path) -> Option<Result<(Summary, Observed)>> {
     let path = folder.join(super::record::RECORD);
-    let bytes = match fs::read(&path) {
+    let bytes = match sys::read::whole(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => return Some(Err(EngineError::io("read", path)(error))),
         Ok(bytes) => bytes,
