@@ -1,7 +1,6 @@
 //! The containers there are, as `ps` shows them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -125,10 +125,9 @@ impl Containers {
         if let Ok(name) = name {
             self.release(&name)?;
         }
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other.map_err(EngineError::io("remove", &folder)),
-        }
+        let log = format!("{id}-json.log");
+        let usual = ["state.json", "resolv.conf", "hosts", "hostname", "monitor.lock", &log];
+        clear(&folder, &usual).map_err(EngineError::io("remove", &folder))
     }
 
     /// A container's record.
@@ -260,6 +259,22 @@ impl Containers {
         let file = file.map_err(EngineError::io("open", &path))?;
         sys::lock::lock(&file, Mode::Exclusive).map_err(EngineError::io("lock", &path))?;
         Ok(file)
+    }
+}
+
+/// Removes a folder with what is usually in it; only if there is more, it is looked for.
+pub(super) fn clear(folder: &Path, usual: &[&str]) -> io::Result<()> {
+    for name in usual {
+        // What cannot be removed is met again when the folder is.
+        let _ = fs::remove_file(folder.join(name));
+    }
+    let removed = fs::remove_dir(folder).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Err(error),
+        _ => fs::remove_dir_all(folder),
+    });
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

@@ -7,7 +7,7 @@ use runtime::state::{Hold, Status};
 use spec::{ContainerId, Timestamp};
 
 use super::alive::Alive;
-use super::record::ContainerRecord;
+use super::record::{ContainerRecord, clear};
 use crate::Engine;
 use crate::error::{EngineError, Result};
 
@@ -129,10 +129,7 @@ impl Engine {
         self.store.remove_snapshot(&id.to_string())?;
         let run = self.container_run_folder(id);
         super::watch::memory::release(&run)?;
-        match fs::remove_dir_all(&run) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other.map_err(EngineError::io("remove", &run)),
-        }
+        clear(&run, &[runtime::attach::SOCKET_FILE]).map_err(EngineError::io("remove", &run))
     }
 
     /// Removes a container that does not run: its record, its files, what it left for this boot, and

@@ -1,6 +1,7 @@
 //! Containers, as somebody who types `docker` meets them.
 
 mod boot;
+mod cost;
 mod events;
 mod faults;
 mod life;
