@@ -101,7 +101,7 @@ pub(super) const CREATE: &[Flag] = &[
     Flag::string("ip6", "IPv6 address (e.g., 2001:db8::33)"),
     Flag::string("ipc", "IPC mode to use"),
     Flag::string("isolation", "Container isolation technology"),
-    Flag::new(Kind::Size, "kernel-memory", "Kernel memory limit").hidden(),
+    Flag::new(Kind::Size, "kernel-memory", "Kernel memory limit"),
     Flag::list("label", "Set meta data on a container").short('l'),
     Flag::list("label-file", "Read in a line delimited file of labels").complete(Complete::Files),
     Flag::list("link", "Add link to another container"),

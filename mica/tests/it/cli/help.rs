@@ -148,40 +148,90 @@ fn docker(command: &str) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-#[test]
-fn dockers_flags_are_all_here_with_the_same_letters_and_values() {
-    need_programs!("docker");
+/// Whether the docker client is here whose help ours is compared with; without it that is counted.
+fn has_docker_28() -> bool {
     let version = Command::new("docker").arg("--version").output().unwrap();
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     if !version.starts_with("Docker version 28.") {
-        return testkit::skip(format!("needs the docker client 28, this is {}", version.trim()));
+        testkit::skip(format!("needs the docker client 28, this is {}", version.trim()));
+        return false;
+    }
+    true
+}
+
+#[test]
+fn dockers_flags_are_all_here_with_the_same_letters_and_values() {
+    need_programs!("docker");
+    if !has_docker_28() {
+        return;
     }
     let mica = Mica::new();
-    for (command, absent) in COMMANDS {
-        let (ours, theirs) = (mica.ok(&format!("{command} --help")), docker(command).unwrap());
-        let (own, all) = (flags(&ours), flags(&theirs));
-        for flag in all.iter().filter(|flag| !absent.contains(&flag.name.as_str())) {
-            assert!(own.contains(flag), "{command}: {flag:?} is not among {own:#?}");
+    COMMANDS.iter().for_each(|(command, absent)| is_as_dockers(&mica, command, absent));
+}
+
+/// Flags that only Windows has, or a daemon that experiments.
+const ELSEWHERE: &[&str] = &[
+    "--checkpoint",
+    "--checkpoint-dir",
+    "--cpu-count",
+    "--cpu-percent",
+    "--io-maxbandwidth",
+    "--io-maxiops",
+];
+
+/// Commands of docker's groups that only a Swarm needs.
+const SWARM: &[&str] = &["volume update"];
+
+#[test]
+fn dockers_groups_are_here_with_all_their_commands() {
+    need_programs!("docker");
+    if !has_docker_28() {
+        return;
+    }
+    let mica = Mica::new();
+    for group in ["container", "volume", "network", "system"] {
+        let help = docker(group).unwrap();
+        let list = help.split("\nCommands:\n").nth(1).unwrap();
+        let names: Vec<&str> =
+            list.lines().map_while(|line| line.split_whitespace().next()).collect();
+        assert!(names.len() > 3, "{help}");
+        for name in names {
+            let command = format!("{group} {name}");
+            if SWARM.contains(&command.as_str()) {
+                continue;
+            }
+            let known = COMMANDS.iter().find(|(known, _)| *known == command);
+            is_as_dockers(&mica, &command, known.map_or(&[], |(_, absent)| absent));
+            // What is of containers is there without the group too.
+            if group == "container" && !["inspect", "ls", "prune"].contains(&name) {
+                is_as_dockers(&mica, name, &[]);
+            }
         }
-        let line = |help: &str, start: &str| {
-            let line = help.lines().find(|line| line.starts_with(start)).unwrap_or_default();
-            line.replace("docker", "mica")
+    }
+}
+
+/// A command has docker's flags, but for those that have no meaning here, its usage, its names.
+#[track_caller]
+fn is_as_dockers(mica: &Mica, command: &str, absent: &[&str]) {
+    let (ours, theirs) = (mica.ok(&format!("{command} --help")), docker(command).unwrap());
+    let (own, all) = (flags(&ours), flags(&theirs));
+    let absent = |flag: &&Shown| [absent, ELSEWHERE].concat().contains(&flag.name.as_str());
+    for flag in all.iter().filter(|flag| !absent(flag)) {
+        assert!(own.contains(flag), "{command}: {flag:?} is not among {own:#?}");
+    }
+    let line = |help: &str, start: &str| {
+        let line = help.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+        line.replace("docker", "mica")
+    };
+    if !command.starts_with("completion") {
+        assert_eq!(line(&ours, "Usage:"), line(&theirs, "Usage:"), "{command}");
+    }
+    if theirs.contains("\nAliases:\n") {
+        let aliases = |help: &str| {
+            let list = help.split("\nAliases:\n").nth(1).unwrap();
+            list.lines().next().unwrap().replace("docker", "mica")
         };
-        if !command.starts_with("completion") {
-            assert_eq!(line(&ours, "Usage:"), line(&theirs, "Usage:"), "{command}");
-        }
-        if theirs.contains("\nAliases:\n") {
-            let aliases = |help: &str| {
-                help.split("\nAliases:\n")
-                    .nth(1)
-                    .unwrap()
-                    .lines()
-                    .next()
-                    .unwrap()
-                    .replace("docker", "mica")
-            };
-            assert_eq!(aliases(&ours), aliases(&theirs), "{command}");
-        }
+        assert_eq!(aliases(&ours), aliases(&theirs), "{command}");
     }
 }
 

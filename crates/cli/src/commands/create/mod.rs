@@ -49,6 +49,11 @@ pub(crate) fn make(
         .code(USAGE));
     }
     let created = image::create(context, engine, request).map_err(|failure| failure.code(USAGE))?;
+    if context.matches().size_bytes("kernel-memory").is_some_and(|bytes| bytes != 0) {
+        context
+            .ui
+            .warn("WARNING: --kernel-memory is left out: kernels have no such limit any more");
+    }
     for warning in &created.warnings {
         context.ui.warn(&format!("WARNING: {warning}"));
     }
