@@ -30,8 +30,17 @@ pub struct Step {
     pub stage: Option<usize>,
     /// The instruction in one line.
     pub text: String,
+    /// What it is called while it is done: `[build 2/3] RUN make`.
+    pub title: String,
     /// Where that stands.
     pub span: Span,
+}
+
+impl Step {
+    /// Whether it works on files, so that it has a number among its stage's steps.
+    pub fn is_work(&self) -> bool {
+        !matches!(self.op, Op::Config { .. })
+    }
 }
 
 /// What a step does.
@@ -95,7 +104,9 @@ pub fn plan(mut stages: Stages, inputs: &Inputs, bases: &dyn Bases) -> Result<Gr
         planner.stage(stage)?;
     }
     let target = planner.ends[target].as_ref().expect("the target is among what is needed").0;
-    Ok(Graph { steps: planner.steps, target })
+    let mut graph = Graph { steps: planner.steps, target };
+    graph.entitle(&stages);
+    Ok(graph)
 }
 
 /// Puts the triggers of bases in front of stages. A trigger can name stages that were not needed
@@ -161,11 +172,10 @@ impl Planner<'_> {
         let own = &all.stages[stage];
         let (mut last, mut scope) = self.begin(stage);
         for instruction in &own.instructions {
-            if let Some((op, sources)) = self.op(instruction, &mut scope)? {
-                let (parent, span) = (Some(last), instruction.span);
-                let text = instruction.text.clone();
-                last = self.add(Step { op, parent, sources, stage: Some(stage), text, span });
-            }
+            let (op, sources) = self.op(instruction, &mut scope)?;
+            let (parent, span) = (Some(last), instruction.span);
+            let (text, title) = (instruction.text.clone(), String::new());
+            last = self.add(Step { op, parent, sources, stage: Some(stage), text, title, span });
         }
         self.ends[stage] = Some((last, scope));
         Ok(())
@@ -188,9 +198,9 @@ impl Planner<'_> {
                 (Op::Base { image: image.clone(), platform }, scope)
             }
         };
-        let (parent, sources, text) = Default::default();
+        let (parent, sources, text, title) = Default::default();
         let span = own.span;
-        (self.add(Step { op, parent, sources, stage: Some(stage), text, span }), scope)
+        (self.add(Step { op, parent, sources, stage: Some(stage), text, title, span }), scope)
     }
 
     fn add(&mut self, step: Step) -> StepId {
@@ -198,23 +208,25 @@ impl Planner<'_> {
         self.steps.len() - 1
     }
 
-    /// What an instruction does; an argument does nothing by itself.
+    /// What an instruction does.
     fn op(
         &mut self,
         instruction: &Instruction,
         scope: &mut Scope,
-    ) -> Result<Option<(Op, Vec<StepId>)>, BuildError> {
+    ) -> Result<(Op, Vec<StepId>), BuildError> {
         let (at, escape) = (instruction.span, self.stages.escape);
         let before = scope.clone();
         let expand = |word: &str| before.expand(word, at, escape);
         let mut sources = Vec::new();
         let op = match &instruction.kind {
             Kind::Arg(list) => {
+                let mut known = Vec::new();
                 for argument in list {
                     let global = Some(&self.stages.global);
-                    scope.declare(argument, (self.inputs, global), (at, escape))?;
+                    let value = scope.declare(argument, (self.inputs, global), (at, escape))?;
+                    known.push((argument.0.clone(), value));
                 }
-                return Ok(None);
+                Op::Config { kind: Kind::Arg(known), scope: before }
             }
             Kind::Run(run) => {
                 let from = run.mounts.iter().filter_map(|mount| mount.from.as_deref());
@@ -245,7 +257,7 @@ impl Planner<'_> {
             }
             kind => Op::Config { kind: kind.clone(), scope: before },
         };
-        Ok(Some((op, sources)))
+        Ok((op, sources))
     }
 
     /// The end of a stage, or else an image.
@@ -257,14 +269,44 @@ impl Planner<'_> {
             return *step;
         }
         let op = Op::Base { image: name.to_owned(), platform: None };
-        let (parent, sources, stage, text) = Default::default();
-        let step = self.add(Step { op, parent, sources, stage, text, span });
+        let (parent, sources, stage, text, title) = Default::default();
+        let step = self.add(Step { op, parent, sources, stage, text, title, span });
         self.images.insert(name.to_owned(), step);
         step
     }
 }
 
 impl Graph {
+    /// Gives each step its title: the stage's name where there are several, its number among the
+    /// stage's steps, and what it does.
+    fn entitle(&mut self, stages: &Stages) {
+        let mut totals = vec![0; stages.stages.len()];
+        for step in self.steps.iter().filter(|step| step.is_work()) {
+            step.stage.into_iter().for_each(|stage| totals[stage] += 1);
+        }
+        let mut counts = vec![0; totals.len()];
+        for step in &mut self.steps {
+            let text = match &step.op {
+                Op::Scratch => "FROM scratch",
+                Op::Base { image, .. } => &format!("FROM {image}"),
+                _ => &step.text,
+            };
+            step.title = match step.stage {
+                Some(stage) if step.is_work() => {
+                    counts[stage] += 1;
+                    let name = match &stages.stages[stage].name {
+                        Some(name) => format!("{name} "),
+                        None if stages.stages.len() > 1 => format!("stage-{stage} "),
+                        None => String::new(),
+                    };
+                    let (at, of) = (counts[stage], totals[stage]);
+                    format!("[{name}{at:>width$}/{of}] {text}", width = of.to_string().len())
+                }
+                _ => text.to_owned(),
+            };
+        }
+    }
+
     /// One line a step: number, parent, sources, what it does.
     pub fn render(&self) -> String {
         let line = |(at, step): (usize, &Step)| {

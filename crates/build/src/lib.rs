@@ -1,16 +1,20 @@
 //! Dockerfiles: what is written, what it means, and what has to be done for a target.
 //!
 //! Each step is a pure function of the one before: text → [`syntax`] → [`instruction`] → stages
-//! with their variables ([`scope`]) → [`graph`]. Nothing here opens a file or starts a process.
+//! with their variables ([`scope`]) → [`graph`]. Then the [`solver`] has the steps done, by
+//! whoever knows how. Nothing here opens a file or starts a process.
 
 pub mod bake;
 pub mod call;
+pub mod config;
 pub mod error;
 pub mod graph;
 pub mod ignore;
 pub mod instruction;
 pub mod lint;
+pub mod key;
 pub mod scope;
+pub mod solver;
 pub mod stage;
 pub mod syntax;
 mod variables;

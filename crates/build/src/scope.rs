@@ -88,20 +88,21 @@ impl Scope {
         Arc::make_mut(&mut self.arguments).insert(name.into(), value.into());
     }
 
-    /// Declares an argument: given by the user, else by the instruction, else by the file's head.
+    /// Declares an argument, and says its value: given by the user, else by the instruction, else
+    /// by the file's head.
     pub fn declare(
         &mut self,
         (name, default): &(String, Option<String>),
         (inputs, global): (&Inputs, Option<&Scope>),
         (at, escape): (Span, char),
-    ) -> Result<(), BuildError> {
+    ) -> Result<Option<String>, BuildError> {
         let default = default.as_ref().map(|word| self.expand(word, at, escape)).transpose()?;
         let of_file = || global?.arguments.get(name.as_str()).map(|value| value.to_string());
         let value = inputs.arguments.get(name).cloned().or(default).or_else(of_file);
-        if let Some(value) = value {
-            self.set_argument(name, &value);
+        if let Some(value) = &value {
+            self.set_argument(name, value);
         }
-        Ok(())
+        Ok(value)
     }
 
     /// Expands a word to one word.

@@ -29,12 +29,20 @@ fn graph(text: &str) -> Result<Graph, BuildError> {
 fn plans_only_what_is_needed() {
     let text = "FROM a AS x\nRUN one\nFROM b AS unused\nRUN two\nFROM scratch\nARG d=/d\n\
                 WORKDIR $d\nCOPY --from=x /a $d\nCOPY --from=img /b /c\nRUN --mount=from=img,target=/t z\nCMD q";
-    let wanted = "0: base a\n1 on 0: run one\n2: scratch\n3 on 2: workdir /d\n\
-                  4 on 3 from 1: copy to /d\n5: base img\n6 on 4 from 5: copy to /c\n\
-                  7 on 6 from 5: run z\n8 on 7: config CMD q\n";
+    let wanted = "0: base a\n1 on 0: run one\n2: scratch\n3 on 2: config ARG d=/d\n\
+                  4 on 3: workdir /d\n5 on 4 from 1: copy to /d\n6: base img\n\
+                  7 on 5 from 6: copy to /c\n8 on 7 from 6: run z\n9 on 8: config CMD q\n";
     let graph = graph(text).unwrap();
     assert_eq!(graph.render(), wanted);
-    assert_eq!(graph.target, 8);
+    assert_eq!(graph.target, 9);
+    let titles: Vec<_> = [0, 1, 6, 8].map(|at: usize| graph.steps[at].title.as_str()).into();
+    let wanted = [
+        "[x 1/2] FROM a",
+        "[x 2/2] RUN one",
+        "FROM img",
+        "[stage-2 5/5] RUN --mount=from=img,target=/t z",
+    ];
+    assert_eq!(titles, wanted);
 }
 
 #[test]

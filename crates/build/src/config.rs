@@ -1,0 +1,322 @@
+//! What instructions make of an image's configuration, and how its history tells them.
+
+use spec::{ContainerConfig, exposed_ports, parse_signal};
+
+use crate::error::{BuildError, Span};
+use crate::instruction::{Command, Kind, Pairs, Run};
+use crate::scope::{PROXY_ARGUMENTS, Scope};
+
+/// What the history says about who wrote it. Tools look for exactly this.
+pub const HISTORY_COMMENT: &str = "buildkit.dockerfile.v0";
+
+/// A configuration on its way through a stage.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Configured {
+    /// As it is now.
+    pub config: ContainerConfig,
+    /// Whether this stage has set `CMD`: an `ENTRYPOINT` drops one that is only inherited.
+    pub cmd_is_set: bool,
+}
+
+/// An instruction's surroundings: its variables, its place, what joins lines.
+#[derive(Debug, Clone, Copy)]
+pub struct Around<'a> {
+    /// The variables it sees.
+    pub scope: &'a Scope,
+    /// Where it stands.
+    pub at: Span,
+    /// What protects letters.
+    pub escape: char,
+}
+
+impl Around<'_> {
+    fn expand(&self, word: &str) -> Result<String, BuildError> {
+        self.scope.expand(word, self.at, self.escape)
+    }
+
+    fn pairs(&self, pairs: &Pairs) -> Result<Vec<(String, String)>, BuildError> {
+        let pair = |(name, value): &(String, String)| Ok((self.expand(name)?, self.expand(value)?));
+        pairs.pairs.iter().map(pair).collect()
+    }
+}
+
+impl Configured {
+    /// Carries out an instruction that changes nothing but the configuration, and says what the
+    /// history tells of it.
+    pub fn apply(&mut self, kind: &Kind, around: Around<'_>) -> Result<String, BuildError> {
+        let config = &mut self.config;
+        Ok(match kind {
+            Kind::Env(env) => {
+                let pairs = around.pairs(env)?;
+                pairs.iter().for_each(|(name, value)| set_env(config, name, value));
+                told("ENV", &pairs)
+            }
+            Kind::Label(labels) => {
+                let pairs = around.pairs(labels)?;
+                config.labels.extend(pairs.iter().cloned());
+                told("LABEL", &pairs)
+            }
+            Kind::Arg(list) => list.iter().fold("ARG".to_owned(), |text, (name, value)| {
+                let value = value.as_ref().map(|value| format!("={value}")).unwrap_or_default();
+                format!("{text} {name}{value}")
+            }),
+            Kind::Cmd(command) => {
+                self.cmd_is_set = true;
+                let words = words(config, command);
+                let text = format!("CMD {}", quoted(&words));
+                config.cmd = Some(words).filter(|words| !words.is_empty());
+                text
+            }
+            Kind::Entrypoint(command) => {
+                let words = words(config, command);
+                let text = format!("ENTRYPOINT {}", quoted(&words));
+                config.entrypoint = Some(words).filter(|words| !words.is_empty());
+                if !self.cmd_is_set {
+                    config.cmd = None;
+                }
+                text
+            }
+            Kind::Expose(list) => expose(config, list, around)?,
+            Kind::Healthcheck(check) => {
+                config.healthcheck = Some(check.clone());
+                format!("HEALTHCHECK {}", quoted(&check.test))
+            }
+            Kind::Maintainer(name) => format!("MAINTAINER {name}"),
+            Kind::OnBuild { text, .. } => {
+                config.on_build.push(text.clone());
+                format!("ONBUILD {text}")
+            }
+            Kind::Shell(list) => {
+                config.shell = Some(list.clone());
+                format!("SHELL [{}]", list.join(" "))
+            }
+            Kind::StopSignal(word) => {
+                let signal = around.expand(word)?;
+                if parse_signal(&signal).is_none() {
+                    return Err(BuildError::parse(around.at, format!("invalid signal: {signal}")));
+                }
+                config.stop_signal.clone_from(&signal);
+                format!("STOPSIGNAL {signal}")
+            }
+            Kind::User(word) => {
+                config.user = around.expand(word)?;
+                format!("USER {}", config.user)
+            }
+            Kind::Volume(list) => {
+                let list: Vec<String> =
+                    list.iter().map(|path| around.expand(path)).collect::<Result<_, _>>()?;
+                if list.iter().any(|path| path.is_empty()) {
+                    let words = "VOLUME specified can not be an empty string";
+                    return Err(BuildError::parse(around.at, words));
+                }
+                config.volumes.extend(list.iter().cloned());
+                format!("VOLUME [{}]", list.join(" "))
+            }
+            // These work on files, and the graph has steps of their own for them.
+            Kind::Add { .. }
+            | Kind::Copy { .. }
+            | Kind::From { .. }
+            | Kind::Run(_)
+            | Kind::Workdir(_) => String::new(),
+        })
+    }
+
+    /// Enters a folder, from the one that was entered before.
+    pub fn enter(&mut self, path: &str) -> String {
+        self.config.working_dir = absolute(&self.config.working_dir, path);
+        format!("WORKDIR {}", self.config.working_dir)
+    }
+}
+
+/// A path from a folder, without empty parts, `.` and `..`.
+pub fn absolute(folder: &str, path: &str) -> String {
+    let from = if path.starts_with('/') { "" } else { folder };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in from.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// What a command is made of: in shell form, the shell's words before its own.
+pub fn words(config: &ContainerConfig, command: &Command) -> Vec<String> {
+    match command {
+        Command::Exec(list) => list.clone(),
+        Command::Shell(text) if text.is_empty() => Vec::new(),
+        Command::Shell(text) => with_shell(config, text),
+    }
+}
+
+fn with_shell(config: &ContainerConfig, text: &str) -> Vec<String> {
+    let own = config.shell.clone().filter(|shell| !shell.is_empty());
+    let mut words = own.unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()]);
+    words.push(text.to_owned());
+    words
+}
+
+/// What a `RUN` starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// The program and its arguments.
+    pub words: Vec<String>,
+    /// A script with an interpreter of its own, by its name in [`SCRIPTS`].
+    pub script: Option<(String, String)>,
+}
+
+/// Where scripts of heredocs with an interpreter of their own are seen.
+pub const SCRIPTS: &str = "/dev/pipes";
+
+/// What a `RUN` starts: a lone heredoc is a script, others are for the shell to read.
+pub fn started(config: &ContainerConfig, run: &Run) -> Started {
+    let text = match &run.command {
+        Command::Exec(list) => return Started { words: list.clone(), script: None },
+        Command::Shell(text) => text,
+    };
+    let alone = matches!(run.heredocs.as_slice(), [only]
+        if text.trim_start().starts_with("<<") && text.split_whitespace().count() == 1
+            && text.contains(&only.name));
+    match run.heredocs.as_slice() {
+        [script] if alone && script.content.starts_with("#!") => {
+            let path = format!("{SCRIPTS}/{}", script.name);
+            let script = (script.name.clone(), script.content.clone());
+            Started { words: with_shell(config, &path), script: Some(script) }
+        }
+        [script] if alone => Started { words: with_shell(config, &script.content), script: None },
+        heredocs => {
+            let whole = heredocs.iter().fold(text.clone(), |whole, heredoc| {
+                format!("{whole}\n{}{}", heredoc.content, heredoc.name)
+            });
+            Started { words: with_shell(config, &whole), script: None }
+        }
+    }
+}
+
+/// The arguments that a `RUN` sees as variables: those that no variable of the image hides.
+pub fn visible_arguments(scope: &Scope) -> Vec<(String, String)> {
+    let hidden = |name: &str| scope.env().any(|(known, _)| known == name);
+    let seen = scope.arguments().filter(|(name, _)| !hidden(name));
+    seen.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// How the history tells of a `RUN`.
+pub fn run_history(words: &[String], arguments: &[(String, String)]) -> String {
+    let told: Vec<String> = arguments
+        .iter()
+        .filter(|(name, _)| !PROXY_ARGUMENTS.contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let count = (!told.is_empty()).then(|| format!("|{}", told.len()));
+    let all: Vec<&str> = count.iter().chain(&told).chain(words).map(String::as_str).collect();
+    format!("RUN {} # buildkit", all.join(" "))
+}
+
+fn set_env(config: &mut ContainerConfig, name: &str, value: &str) {
+    let pair = format!("{name}={value}");
+    match config.env.iter_mut().find(|old| old.split('=').next() == Some(name)) {
+        Some(old) => *old = pair,
+        None => config.env.push(pair),
+    }
+}
+
+fn expose(
+    config: &mut ContainerConfig,
+    list: &[String],
+    around: Around<'_>,
+) -> Result<String, BuildError> {
+    let mut ports = Vec::new();
+    for word in list {
+        for text in around.scope.expand_all(word, around.at, around.escape)? {
+            let known = exposed_ports(&text);
+            let known = known.map_err(|error| BuildError::parse(around.at, error.to_string()))?;
+            ports.extend(known.iter().map(ToString::to_string));
+        }
+    }
+    ports.sort();
+    ports.dedup();
+    config.exposed_ports.extend(ports.iter().cloned());
+    let told: Vec<String> = ports.iter().map(|port| format!("{port}:{{}}")).collect();
+    Ok(format!("EXPOSE map[{}]", told.join(" ")))
+}
+
+fn told(name: &str, pairs: &[(String, String)]) -> String {
+    pairs.iter().fold(name.to_owned(), |text, (name, value)| format!("{text} {name}={value}"))
+}
+
+/// Words as histories show them: each in quotes, all in brackets.
+fn quoted(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    format!("[{}]", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instruction;
+    use crate::syntax::parse;
+
+    /// The configuration after these lines, and what the history tells of the last.
+    fn applied(lines: &str) -> (ContainerConfig, String) {
+        let document = parse(&format!("FROM scratch\n{lines}")).unwrap();
+        let (mut configured, mut told) = (Configured::default(), String::new());
+        for instruction in instruction::read(&document).unwrap() {
+            let around = Around { scope: &Scope::default(), at: instruction.span, escape: '\\' };
+            told = configured.apply(&instruction.kind, around).unwrap();
+        }
+        (configured.config, told)
+    }
+
+    #[test]
+    fn the_history_has_buildkits_words() {
+        let told = |line: &str| applied(line).1;
+        assert_eq!(told("ENV a=1 b=\"2 3\""), "ENV a=1 b=2 3");
+        assert_eq!(told("CMD echo hi"), r#"CMD ["/bin/sh" "-c" "echo hi"]"#);
+        assert_eq!(told("SHELL [\"/bin/ash\",\"-e\"]\nCMD x"), r#"CMD ["/bin/ash" "-e" "x"]"#);
+        assert_eq!(told("EXPOSE 80 443/udp 80"), "EXPOSE map[443/udp:{} 80/tcp:{}]");
+        assert_eq!(told("VOLUME /a /b"), "VOLUME [/a /b]");
+        let arguments = [("A".to_owned(), "1".to_owned()), ("http_proxy".into(), "x".into())];
+        let words = ["sh".to_owned(), "-c".into(), "y".into()];
+        assert_eq!(run_history(&words, &arguments), "RUN |1 A=1 sh -c y # buildkit");
+    }
+
+    #[test]
+    fn an_entry_point_drops_only_an_inherited_command() {
+        let mut inherited = Configured::default();
+        inherited.config.cmd = Some(vec!["old".into()]);
+        let around = Around { scope: &Scope::default(), at: Span::new(1, 1), escape: '\\' };
+        let exec = |word: &str| Command::Exec(vec![word.to_owned()]);
+        inherited.apply(&Kind::Entrypoint(exec("e")), around).unwrap();
+        assert_eq!(inherited.config.cmd, None);
+        inherited.apply(&Kind::Cmd(exec("c")), around).unwrap();
+        inherited.apply(&Kind::Entrypoint(exec("f")), around).unwrap();
+        assert_eq!(inherited.config.cmd, Some(vec!["c".into()]));
+    }
+
+    #[test]
+    fn paths_are_taken_from_the_folder() {
+        assert_eq!(absolute("", "app"), "/app");
+        assert_eq!(absolute("/app", "../b/./c"), "/b/c");
+        assert_eq!(absolute("/app", "/x/"), "/x");
+        assert_eq!(absolute("/", ""), "/");
+    }
+
+    #[test]
+    fn heredocs_become_scripts() {
+        let run = |lines: &str| {
+            let document = parse(&format!("FROM scratch\n{lines}")).unwrap();
+            match instruction::read(&document).unwrap().pop().unwrap().kind {
+                Kind::Run(run) => started(&ContainerConfig::default(), &run),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(run("RUN <<EOF\na\nb\nEOF").words[2], "a\nb\n");
+        assert_eq!(run("RUN cat <<A >x\n1\nA\n").words[2], "cat <<A >x\n1\nA");
+        let script = run("RUN <<E\n#!/bin/cat\nx\nE");
+        assert_eq!(script.words[2], "/dev/pipes/E");
+        assert_eq!(script.script, Some(("E".into(), "#!/bin/cat\nx\n".into())));
+        assert_eq!(run("RUN [\"a\", \"b\"]").words, ["a", "b"]);
+    }
+}
