@@ -119,6 +119,7 @@ pub(crate) static ROOT: Cmd = Command {
         &usage::UPDATE,
         &running::WAIT,
         &running::WATCH,
+        &build::ONCE,
         &HISTORY,
         &IMPORT,
         &INSPECT,

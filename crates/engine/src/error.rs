@@ -126,6 +126,12 @@ pub enum EngineError {
     NothingToPush(String),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Dockerfile(#[from] ::build::BuildError),
+    #[error("{name}: failed to resolve source metadata for {full}: {source}")]
+    Base { name: String, full: String, source: Box<EngineError> },
+    #[error("process {words:?} did not complete successfully: {how}")]
+    StepFailed { words: String, how: String },
     #[error("{0}")]
     Refused(String),
     #[error("{0}")]
@@ -155,7 +161,12 @@ impl EngineError {
         use EngineError as E;
         match self {
             E::NoSuchImage(_) | E::NoReference(_) | E::NoPath { .. } => Kind::NotFound,
-            E::Start(_) => Kind::Other,
+            E::Start(_) | E::StepFailed { .. } => Kind::Other,
+            E::Base { source, .. } => source.kind(),
+            E::Dockerfile(error) => match error.kind() {
+                ::build::error::ErrorKind::InvalidInput => Kind::InvalidInput,
+                ::build::error::ErrorKind::NotFound => Kind::NotFound,
+            },
             E::Monitor { .. } | E::Runtime(_) => Kind::Other,
             E::NotRunning(_) | E::Running { .. } | E::BeingRemoved(_) => Kind::Conflict,
             E::UsedByStopped { .. } | E::UsedByRunning { .. } | E::NameUsed { .. } => {
@@ -254,6 +265,8 @@ impl EngineError {
         use EngineError as E;
         match self {
             E::Store(error) => error.hint(),
+            E::Dockerfile(error) => error.hint(),
+            E::Base { source, .. } => source.hint(),
             E::Registry(error) => error.hint(),
             E::PullDenied { .. } => Some("`mica login` first, or look at the name".to_owned()),
             E::Network(error) => error.hint(),

@@ -4,6 +4,7 @@
 //! what happened; long work reports to a [`Progress`].
 
 mod bake;
+mod build;
 mod build_call;
 mod container;
 mod difference;
@@ -46,13 +47,17 @@ pub use ::network::{
     NetworkRequest, PublishedPort, Subnet,
 };
 pub use bake::{bake_files, dot_env};
+pub use build::{
+    BuildCache, BuildFailure, BuildInput, BuildRequest, BuildWatch, Built, CacheRow, CacheUse,
+    ContextSource, DockerfileSource, Fetch, News, PruneCache,
+};
 pub use build_call::{Answer, Definition};
 pub use container::{
     Alive, Booted, CommitContainer, ContainerFilter, ContainerLog, ContainerRecord, ContainerRow,
     ContainerSample, Containers, CopyEnd, CopyFiles, CreateContainer, Created, ExecProcess,
-    LinkCounts, ListContainers, ProcessTable, PruneContainers, RemoveContainer, Starting, Summary,
-    SummaryConfig, SummaryHost, UpdateContainer, WATCH_COMMAND, change_letter,
-    inherited_connection, status_words,
+    LinkCounts, ListContainers, ONCE_COMMAND, ProcessTable, PruneContainers, RemoveContainer,
+    Starting, Summary, SummaryConfig, SummaryHost, UpdateContainer, WATCH_COMMAND, change_letter,
+    inherited_connection, run_once, status_words,
 };
 pub use difference::{DiffEntry, ImageDiff};
 pub use error::{EngineError, Kind, Result};

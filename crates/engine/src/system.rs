@@ -106,6 +106,8 @@ pub struct DiskUsage {
     pub containers: Vec<ContainerRow>,
     /// The volumes.
     pub volumes: Vec<VolumeUsage>,
+    /// What builds remember.
+    pub build_cache: crate::BuildCache,
 }
 
 impl Engine {
@@ -154,7 +156,8 @@ impl Engine {
             volume,
         };
         let volumes = self.volumes()?.into_iter().map(measured).collect();
-        Ok(DiskUsage { usage, images, users, containers, volumes })
+        let build_cache = self.build_cache()?;
+        Ok(DiskUsage { usage, images, users, containers, volumes, build_cache })
     }
 
     fn count_containers(&self) -> Result<Counts> {

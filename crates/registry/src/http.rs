@@ -302,7 +302,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn http_date(text: &str) -> Option<u64> {
+pub fn http_date(text: &str) -> Option<u64> {
     let mut words = text.split_ascii_whitespace().skip(1);
     let (day, month, year) = (words.next()?, words.next()?, words.next()?);
     let months =

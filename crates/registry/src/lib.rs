@@ -28,6 +28,7 @@ pub use credentials::{CredentialStore, Kept, StoreSettings};
 pub use document::{RemoteDocument, RemoteHead};
 pub use error::{ApiError, CredentialError, RegistryError, RegistryErrorKind};
 pub use fetch::{FetchError, Fetched, fetch};
+pub use http::http_date;
 pub use list::SearchResult;
 pub use proxy::Proxies;
 pub use rules::{Mirror, Rule, Rules, Serves, read_registries_conf, server_key};

@@ -23,6 +23,7 @@ pub mod launch;
 pub mod logs;
 pub mod monitor;
 pub mod oci;
+pub mod once;
 mod path;
 mod plan;
 mod reaper;

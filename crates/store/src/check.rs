@@ -226,7 +226,9 @@ impl Store {
         let tables = self.tables()?;
         let protected = lease::protected(self.paths(), own)?;
         let keeps_tar = self.driver().keeps_tar();
-        let plan = crate::plan(&tables, keeps_tar, &self.in_use()?, &protected, &self.present()?);
+        let mut held = self.in_use()?;
+        held.extend(self.held_by_steps()?);
+        let plan = crate::plan(&tables, keeps_tar, &held, &protected, &self.present()?);
         Ok((tables, plan))
     }
 }

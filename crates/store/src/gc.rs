@@ -92,8 +92,8 @@ pub struct Collected {
     pub bytes: u64,
 }
 
-/// What must go: everything that neither an image, nor a mounted view or a snapshot, nor a lease
-/// needs. What another driver has is needed by the lease alone of who is changing the driver.
+/// What must go: everything that neither an image, nor a mounted view, a snapshot or a remembered step
+/// of a build, nor a lease needs. What another driver has is needed by the lease alone of who is changing the driver.
 pub fn plan(
     tables: &Tables,
     keeps_tar: bool,
@@ -233,7 +233,7 @@ impl Store {
         self.collect_from(Some(present))
     }
 
-    /// The stacks that mounted views and snapshots stand on.
+    /// The stacks that somebody works in: those that mounted views and snapshots stand on.
     pub(crate) fn in_use(&self) -> Result<BTreeSet<ChainId>> {
         let views = self.views()?.into_iter().filter_map(|view| view.top);
         Ok(views.chain(self.snapshot_stacks()?).collect())
@@ -287,9 +287,11 @@ impl Store {
         // Leases first: who lets one go has made by then what is looked for here.
         let protected = lease::protected(&self.paths, None)?;
         let in_use = self.in_use()?;
+        let mut held = in_use.clone();
+        held.extend(self.held_by_steps()?);
         let keeps_tar = self.driver.keeps_tar();
         let nobody_works = protected.leases.is_empty();
-        let plan = plan(&before, keeps_tar, &in_use, &protected, &present);
+        let plan = plan(&before, keeps_tar, &held, &protected, &present);
         let mut after = before.clone();
         for chain in &plan.records {
             after.layers.layers.remove(chain);

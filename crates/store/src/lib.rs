@@ -24,6 +24,7 @@ mod remove;
 mod run;
 mod snapshot;
 mod sorted;
+mod steps;
 mod tables;
 mod trust;
 mod usage;
@@ -52,6 +53,7 @@ pub use paths::Paths;
 pub use platform::PlatformName;
 pub use snapshot::{Snapshot, TopUsage};
 pub use sorted::SortedMap;
+pub use steps::{RememberedStep, StepLayer, StepRecord};
 pub use tables::{
     ImageRecord, Images, LayerBlob, LayerRecord, Layers, ManifestRef, NameRecord, Tables,
 };

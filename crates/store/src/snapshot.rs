@@ -267,6 +267,14 @@ impl Store {
         }
     }
 
+    /// Removes a snapshot that would end only with its lease.
+    pub fn discard_snapshot(&self, snapshot: &Snapshot) -> Result<()> {
+        let random = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
+        let bin = self.paths.trash().join(random);
+        fs::rename(&snapshot.folder, &bin).map_err(StoreError::io("remove", &snapshot.folder))?;
+        remove_all(&bin)
+    }
+
     fn below(&self, snapshot: &Snapshot) -> Result<Vec<Stacked>> {
         self.stacked(snapshot.below, &tables::read_layers(&self.paths)?)
     }

@@ -1,6 +1,6 @@
 //! `mica system df`.
 
-use engine::{ContainerRow, DiskUsage, ImageUsage, VolumeUsage};
+use engine::{CacheRow, ContainerRow, DiskUsage, ImageUsage, VolumeUsage};
 use serde_json::json;
 use spec::{Timestamp, human_size, human_size_3};
 
@@ -66,7 +66,13 @@ pub(crate) fn run(context: &Context) -> Outcome {
             size: bytes,
             reclaimable: bytes - kept,
         },
-        Line { kind: "Build Cache", total: 0, active: 0, size: 0, reclaimable: 0 },
+        Line {
+            kind: "Build Cache",
+            total: usage.build_cache.rows.len(),
+            active: 0,
+            size: usage.build_cache.bytes,
+            reclaimable: usage.build_cache.reclaimable,
+        },
     ];
     rows(&context.ui, matches.string("format"), COLUMNS, COLUMNS, lines)?;
     Ok(0)
@@ -102,7 +108,7 @@ impl Row for Line {
 }
 
 fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
-    let DiskUsage { usage: all, images, users, containers, volumes } = usage;
+    let DiskUsage { usage: all, images, users, containers, volumes, build_cache } = usage;
     let shown: Vec<Shown> = ShownImage::all(images, false)
         .map(|image| {
             let usage = all.images.get(&image.image().id).copied().unwrap_or_default();
@@ -120,7 +126,7 @@ fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
             "Images": shown.iter().map(document).collect::<Vec<_>>(),
             "Containers": containers.iter().map(document).collect::<Vec<_>>(),
             "Volumes": volumes.iter().map(document).collect::<Vec<_>>(),
-            "BuildCache": [],
+            "BuildCache": build_cache.rows.iter().map(cached).collect::<Vec<_>>(),
         });
         show::document(&context.ui, Some(format), &whole)?;
         return Ok(0);
@@ -131,8 +137,8 @@ fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
     rows(&context.ui, None, CONTAINERS, CONTAINERS, containers)?;
     context.ui.print("\nLocal Volumes space usage:\n\n");
     rows(&context.ui, None, VOLUMES, VOLUMES, volumes)?;
-    context.ui.print("\nBuild cache usage: 0B\n");
     let size = |bytes: u64| human_size(bytes as f64);
+    context.ui.print(&format!("\nBuild cache usage: {}\n", size(build_cache.bytes)));
     context.ui.print(&format!(
         "\nOn disk:\n\nBlobs: {}\nIndexes: {}\nUnpacked layers: {}\nCompressed layers kept beside their plain form: {}\n",
         size(all.blobs),
@@ -141,6 +147,14 @@ fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
         size(all.evictable),
     ));
     Ok(0)
+}
+
+/// A remembered step of a build, as docker's document has it.
+fn cached(row: &CacheRow) -> serde_json::Value {
+    json!({
+        "ID": row.id, "CacheType": "regular", "Description": row.text, "InUse": false,
+        "Shared": row.shared, "Size": human_size(row.bytes as f64),
+    })
 }
 
 /// A row as an element of docker's document over everything.

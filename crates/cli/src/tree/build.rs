@@ -39,6 +39,9 @@ const BUILD_FLAGS: &[Flag] = &[
     Flag::string("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
     Flag::string("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
     Flag::bool("disable-content-trust", "Skip image verification").default_value("true"),
+    Flag::bool("explain", "Say of each step that is done why it was not cached"),
+    Flag::string("fail-on-miss", "Fail if a step is not cached: any, or one of this stage")
+        .no_value("any"),
     Flag::string("file", "Name of the Dockerfile (default: \"PATH/Dockerfile\")")
         .short('f')
         .complete(Complete::Files),
@@ -106,7 +109,7 @@ const DO_BUILD: Cmd = Command {
     also: &["image build", "build", "builder build"],
     usage: "[OPTIONS] PATH | URL | -",
     about: "Start a build",
-    examples: "  mica build --check .\n  mica build --check --fix .\n  mica build --call=outline,format=json --target app .",
+    examples: "  mica build -t app:1.0 .\n  mica build --explain --progress plain .\n  mica build --check .\n  mica build --check --fix .\n  mica build --call=outline,format=json --target app .",
     args: Arity::Exact(1),
     flags: &[BUILD_FLAGS],
     complete: &[Complete::Folders],
@@ -118,11 +121,20 @@ pub(super) static IMAGE_BUILD: Cmd = DO_BUILD;
 static BUILDER_BUILD: Cmd = DO_BUILD;
 static BUILDX_BUILD: Cmd = Command { aliases: &["b"], ..DO_BUILD };
 
+/// Runs one step of a build, asked by a socket in the place of standard input.
+pub(super) static ONCE: Cmd = Command {
+    name: engine::ONCE_COMMAND,
+    about: "Run a step of a build",
+    hidden: true,
+    action: Some(run::build::once),
+    ..Command::BLANK
+};
+
 pub(super) static BUILDER: Cmd = Command {
     name: "builder",
     usage: "COMMAND",
     about: "Manage builds",
-    sub: &[&BUILDER_BUILD],
+    sub: &[&BUILDER_BUILD, &BUILDER_DU, &BUILDER_PRUNE],
     ..Command::BLANK
 };
 
@@ -130,7 +142,7 @@ pub(super) static BUILDX: Cmd = Command {
     name: "buildx",
     usage: "COMMAND",
     about: "Docker Buildx",
-    sub: &[&BAKE, &BUILDX_BUILD],
+    sub: &[&BAKE, &BUILDX_BUILD, &BUILDX_DU, &BUILDX_PRUNE],
     ..Command::BLANK
 };
 
@@ -166,3 +178,39 @@ static BAKE: Cmd = Command {
     action: Some(run::bake::run),
     ..Command::BLANK
 };
+
+const DU: Cmd = Command {
+    name: "du",
+    usage: "[OPTIONS]",
+    about: "Disk usage",
+    action: Some(run::builder::du),
+    ..Command::BLANK
+};
+static BUILDER_DU: Cmd = DU;
+static BUILDX_DU: Cmd = DU;
+
+const PRUNE: Cmd = Command {
+    name: "prune",
+    usage: "[OPTIONS]",
+    about: "Remove build cache",
+    flags: &[&[
+        Flag::bool("all", "Also what images have").short('a'),
+        Flag::list("filter", "Provide filter values (e.g., \"until=24h\")").value("filter"),
+        Flag::bool("force", "Do not prompt for confirmation").short('f'),
+        Flag::new(Kind::Size, "keep-storage", "Amount of disk space to keep for cache").hidden(),
+        Flag::new(
+            Kind::Size,
+            "max-used-space",
+            "Maximum amount of disk space allowed to keep for cache",
+        ),
+        Flag::new(
+            Kind::Size,
+            "reserved-space",
+            "Amount of disk space always allowed to keep for cache",
+        ),
+    ]],
+    action: Some(run::builder::prune),
+    ..Command::BLANK
+};
+static BUILDER_PRUNE: Cmd = PRUNE;
+static BUILDX_PRUNE: Cmd = PRUNE;

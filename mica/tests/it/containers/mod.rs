@@ -11,7 +11,7 @@ mod run;
 mod security;
 mod settings;
 mod storage;
-mod support;
+pub(crate) mod support;
 mod terminal;
 mod usage;
 mod volumes;

@@ -14,7 +14,7 @@ use crate::support::{Image, Mica};
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// A mica of the test's own with the image `bb`; its containers end with it, however it ends.
-pub(super) struct Root {
+pub(crate) struct Root {
     mica: Mica,
 }
 
@@ -28,12 +28,12 @@ impl Deref for Root {
 
 impl Root {
     /// One in memory, or none with the reason counted where containers cannot run.
-    pub(super) fn new() -> Option<Root> {
+    pub(crate) fn new() -> Option<Root> {
         Root::with(Mica::new)
     }
 
     /// One at this place, with a storage driver of the test's choice.
-    pub(super) fn on_driver(place: Mounted, driver: &str) -> Option<Root> {
+    pub(crate) fn on_driver(place: Mounted, driver: &str) -> Option<Root> {
         Root::with(|| Mica::at(place).with_driver(driver))
     }
 
@@ -59,13 +59,13 @@ impl Root {
     }
 
     /// A line that runs a container with no network, which goes when it ends.
-    pub(super) fn sh(&self, options: &str, script: &str) -> crate::support::Run {
+    pub(crate) fn sh(&self, options: &str, script: &str) -> crate::support::Run {
         self.run(&format!("run --rm --network none {options} bb sh -c '{script}'"))
     }
 
     /// What such a script prints, which must end well and without a complaint.
     #[track_caller]
-    pub(super) fn prints(&self, options: &str, script: &str) -> String {
+    pub(crate) fn prints(&self, options: &str, script: &str) -> String {
         let run = self.sh(options, script);
         assert!(run.code == 0 && run.err.is_empty(), "{run}");
         run.out.trim_end().to_owned()
@@ -73,12 +73,12 @@ impl Root {
 
     /// A container with this name that runs until it is stopped, and its id.
     #[track_caller]
-    pub(super) fn sleeper(&self, name: &str, options: &str) -> String {
+    pub(crate) fn sleeper(&self, name: &str, options: &str) -> String {
         self.ok(&format!("run -d --name {name} --network none {options} bb sleep 600"))
     }
 
     /// The containers there are, by id.
-    pub(super) fn containers(&self) -> Vec<String> {
+    pub(crate) fn containers(&self) -> Vec<String> {
         let entries = fs::read_dir(self.root().join("containers")).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.len() == 64).collect()
@@ -86,13 +86,13 @@ impl Root {
 
     /// What is kept about how a container is.
     #[track_caller]
-    pub(super) fn state(&self, id: &str) -> serde_json::Value {
+    pub(crate) fn state(&self, id: &str) -> serde_json::Value {
         let path = self.root().join("containers").join(id).join("state.json");
         serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
     }
 
     /// The processes of this root's monitors: each carries the data root on its command line.
-    pub(super) fn monitors(&self) -> Vec<u32> {
+    pub(crate) fn monitors(&self) -> Vec<u32> {
         let root = self.root().into_os_string().into_encoded_bytes();
         let carries = |pid: &u32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -103,7 +103,7 @@ impl Root {
 
     /// Fails if anything is left of containers: the last of them must have been run with `--rm`.
     #[track_caller]
-    pub(super) fn must_be_clean(&self, ids: &[String]) {
+    pub(crate) fn must_be_clean(&self, ids: &[String]) {
         eventually("the monitors end", || self.monitors().is_empty());
         assert_eq!(self.containers(), Vec::<String>::new());
         let snapshots = entries(&self.root().join("snapshots"));
@@ -178,7 +178,7 @@ impl Root {
 }
 
 /// A root file system of busybox and two users.
-pub(super) fn base() -> Option<Layer> {
+pub(crate) fn base() -> Option<Layer> {
     let path = std::env::var_os("PATH")?;
     let folders = std::env::split_paths(&path);
     let program = folders.map(|folder| folder.join("busybox")).find(|path| path.is_file())?;
@@ -201,7 +201,7 @@ pub(super) fn base() -> Option<Layer> {
 }
 
 /// The groups of a container that are there.
-pub(super) fn groups(id: &str) -> Vec<PathBuf> {
+pub(crate) fn groups(id: &str) -> Vec<PathBuf> {
     let mut places = vec![PathBuf::from(CGROUPS)];
     places.extend(entries(Path::new(CGROUPS)));
     let groups = places.into_iter().map(|place| place.join("mica").join(id));
@@ -220,13 +220,13 @@ fn processes() -> impl Iterator<Item = u32> {
 }
 
 /// Sends a signal to one process.
-pub(super) fn kill(pid: u32, signal: &str) {
+pub(crate) fn kill(pid: u32, signal: &str) {
     let _ = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status();
 }
 
 /// Waits until something is so, at most ten seconds.
 #[track_caller]
-pub(super) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(10);
     while !is_so() {
         assert!(Instant::now() < end, "it never came to this: {what}");

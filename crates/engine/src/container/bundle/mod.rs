@@ -20,7 +20,7 @@ use super::ContainerRecord;
 use super::exec::ExecProcess;
 use crate::error::{EngineError, Result};
 
-pub(super) use user::Accounts;
+pub(crate) use user::Accounts;
 
 /// What a plan depends on besides the record.
 #[derive(Debug, Clone, Default)]

@@ -6,7 +6,7 @@ use crate::error::{EngineError, Result};
 
 /// The users and groups of a root file system.
 #[derive(Debug, Clone, Default)]
-pub(in crate::container) struct Accounts {
+pub(crate) struct Accounts {
     users: Vec<Account>,
     groups: Vec<Group>,
 }
@@ -103,6 +103,17 @@ impl Accounts {
                 "unable to find group {name}: no matching entries in group file"
             ))
         })
+    }
+
+    /// The numbers of a user that has this name.
+    pub(crate) fn owner(&self, name: &str) -> Option<(u32, u32)> {
+        let known = self.users.iter().find(|user| user.name == name)?;
+        Some((known.user.uid, known.user.gid))
+    }
+
+    /// The number of a group that has this name.
+    pub(crate) fn gid(&self, name: &str) -> Option<u32> {
+        self.groups.iter().find(|group| group.name == name).map(|group| group.gid)
     }
 
     /// The further groups of a user: those that name it, and those asked for.

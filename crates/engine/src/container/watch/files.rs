@@ -18,7 +18,7 @@ use crate::error::{EngineError, Result};
 const ACCOUNT_BYTES: u64 = 4 << 20;
 
 /// The users and groups that a root names.
-pub(super) fn accounts(root: impl AsFd) -> Result<Accounts> {
+pub(crate) fn accounts(root: impl AsFd) -> Result<Accounts> {
     let read = |name: &str| -> Result<String> {
         let Ok(file) = sys::fs::file_in_root(root.as_fd(), name) else { return Ok(String::new()) };
         let mut bytes = Vec::new();
@@ -32,7 +32,7 @@ pub(super) fn accounts(root: impl AsFd) -> Result<Accounts> {
 
 /// Writes `hosts`, `hostname` and `resolv.conf`, and says what a name server must know if the
 /// container needs one.
-pub(super) fn write(
+pub(in crate::container) fn write(
     folder: &Path,
     record: &ContainerRecord,
     places: &Places,

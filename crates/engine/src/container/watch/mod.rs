@@ -4,7 +4,7 @@
 //! and its document made before a run, and all that is let go of when the run has ended.
 
 mod extras;
-mod files;
+pub(super) mod files;
 pub(super) mod memory;
 mod opened;
 mod run;

@@ -1,0 +1,189 @@
+//! The flags of `build`, read.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use engine::EngineError;
+use spec::{HostConfig, Platform, Reference, Ulimit};
+
+use crate::args::{Matches, split_values};
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Flags of docker's that ask for what is not there: to take them and do nothing would be a lie.
+const NOT_THERE: &[&str] = &[
+    "annotation",
+    "attest",
+    "cache-from",
+    "cache-to",
+    "metadata-file",
+    "output",
+    "policy",
+    "provenance",
+    "push",
+    "resource",
+    "sbom",
+    "security-opt",
+    "squash",
+];
+
+/// Refuses what cannot be done yet.
+pub(super) fn refuse_what_is_not_there(context: &Context) -> Result<(), Failure> {
+    let matches = context.matches();
+    match NOT_THERE.iter().find(|name| matches.given(name) && !is_off(matches, name)) {
+        None => Ok(()),
+        Some(name) => {
+            Err(Failure::new(format!("ERROR: this version of mica cannot build with --{name}")))
+        }
+    }
+}
+
+/// Whether a flag is given only to say no.
+fn is_off(matches: &Matches, name: &str) -> bool {
+    match name {
+        "push" | "squash" => !matches.flag(name),
+        "provenance" | "sbom" => matches.string(name) == Some("false"),
+        _ => false,
+    }
+}
+
+/// `--tag`, each a name without a digest.
+pub(super) fn tags(matches: &Matches) -> Result<Vec<Reference>, Failure> {
+    let tag = |text: &String| {
+        let text = text.trim_start_matches('=').trim_matches('"');
+        let wrong = |why: &dyn std::fmt::Display| {
+            Failure::new(format!("ERROR: failed to build: invalid tag {text:?}: {why}"))
+        };
+        let name = Reference::parse(text).map_err(|error| wrong(&error))?;
+        match name.digest() {
+            Some(_) => Err(wrong(&"refusing to create a tag with a digest reference")),
+            None => Ok(name.with_default_tag()),
+        }
+    };
+    matches.list("tag").iter().filter(|text| !text.is_empty()).map(tag).collect()
+}
+
+/// `--platform`, of which there can be one.
+pub(super) fn platform(matches: &Matches) -> Result<Option<Platform>, Failure> {
+    let list = matches.list("platform").iter().flat_map(|list| list.split(','));
+    let list: Vec<&str> = list.filter(|text| !text.is_empty() && *text != "local").collect();
+    match list.as_slice() {
+        [] => Ok(None),
+        [one] => Platform::parse(one)
+            .map(Some)
+            .map_err(|error| Failure::new(format!("ERROR: failed to build: {error}"))),
+        _ => Err(Failure::new("ERROR: this version of mica builds for one platform at a time")),
+    }
+}
+
+/// `--build-context NAME=VALUE`.
+pub(super) fn named_contexts(matches: &Matches) -> Result<BTreeMap<String, String>, Failure> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(Failure::new(format!("ERROR: invalid context value: {text}, expected key=value"))),
+    };
+    matches.list("build-context").iter().map(pair).collect()
+}
+
+/// What the host gives to steps.
+pub(super) fn host(matches: &Matches) -> Result<HostConfig, Failure> {
+    let mut host = HostConfig::default();
+    matches.string("network").unwrap_or("default").clone_into(&mut host.network_mode);
+    let hosts = matches.list("add-host");
+    host.extra_hosts =
+        (!hosts.is_empty()).then(|| hosts.iter().map(|text| add_host(text)).collect());
+    let number = |name: &str| matches.int(name).unwrap_or_default();
+    let size = |name: &str| matches.size_bytes(name).unwrap_or_default();
+    host.shm_size = size("shm-size");
+    let resources = &mut host.resources;
+    resources.memory = size("memory");
+    resources.memory_swap = size("memory-swap");
+    resources.cpu_period = number("cpu-period");
+    resources.cpu_quota = number("cpu-quota");
+    resources.cpu_shares = number("cpu-shares");
+    let text = |name: &str| matches.string(name).unwrap_or_default().to_owned();
+    resources.cpuset_cpus = text("cpuset-cpus");
+    resources.cpuset_mems = text("cpuset-mems");
+    resources.cgroup_parent = text("cgroup-parent");
+    let limit = |text: &String| {
+        text.parse()
+            .map_err(|error| Failure::new(format!("ERROR: invalid ulimit {text:?}: {error}")))
+    };
+    let limits = matches.list("ulimit");
+    let limits: Vec<Ulimit> = limits.iter().map(limit).collect::<Result<_, _>>()?;
+    resources.ulimits = (!limits.is_empty()).then_some(limits);
+    Ok(host)
+}
+
+/// `name:address`, or the newer `name=address`.
+fn add_host(text: &str) -> String {
+    match text.split_once('=') {
+        Some((name, address)) if !name.contains(':') => format!("{name}:{address}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// `--secret id=NAME[,src=FILE|,env=VARIABLE]`; without either, the variable of that name, or else
+/// the file.
+pub(super) fn secrets(context: &Context) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut secrets = BTreeMap::new();
+    for text in context.matches().list("secret") {
+        let fields = fields(text)?;
+        let get = |names: &[&str]| {
+            names.iter().find_map(|name| fields.get(*name)).filter(|text| !text.is_empty())
+        };
+        let Some(id) = get(&["id"]) else {
+            return Err(Failure::new(format!("ERROR: invalid secret {text:?}: no id")));
+        };
+        let kind = fields.get("type").map(String::as_str);
+        let file = get(&["src", "source"]);
+        let variable = match (get(&["env"]), kind) {
+            (Some(name), _) => Some(name),
+            (None, Some("env")) => file.or(Some(id)),
+            (None, None) if file.is_none() && context.variable(id).is_some() => Some(id),
+            (None, _) => None,
+        };
+        let secret = match variable {
+            Some(name) => context.variable(name).unwrap_or_default().as_bytes().to_vec(),
+            None => {
+                let path = file.unwrap_or(id);
+                std::fs::read(path).map_err(EngineError::io("read", path))?
+            }
+        };
+        secrets.insert(id.clone(), secret);
+    }
+    Ok(secrets)
+}
+
+/// `--ssh default|ID[=SOCKET]`.
+pub(super) fn agents(context: &Context) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    let mut agents = BTreeMap::new();
+    for text in context.matches().list("ssh") {
+        let (id, path) = match text.split_once('=') {
+            Some((id, path)) => (id, Some(path)),
+            None => (text.as_str(), None),
+        };
+        let path = path.or_else(|| context.variable("SSH_AUTH_SOCK")).ok_or_else(|| {
+            Failure::new("ERROR: invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set")
+        })?;
+        let is_socket = std::fs::metadata(path)
+            .is_ok_and(|meta| std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()));
+        if !is_socket {
+            return Err(Failure::new(format!("ERROR: {path} is no socket of an agent"))
+                .hint("start ssh-agent, add the keys, and give its socket"));
+        }
+        agents.insert(id.to_owned(), PathBuf::from(path));
+    }
+    Ok(agents)
+}
+
+/// `name=value` between commas.
+fn fields(text: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let wrong = |why: String| Failure::new(format!("ERROR: invalid field in {text:?}: {why}"));
+    let list = split_values(text).map_err(|error| wrong(error.to_string()))?;
+    let pair = |field: &String| match field.split_once('=') {
+        Some((name, value)) => Ok((name.trim().to_lowercase(), value.to_owned())),
+        None => Err(wrong(format!("{field:?} must be a key=value pair"))),
+    };
+    list.iter().map(pair).collect()
+}

@@ -1,0 +1,132 @@
+//! The images that stages begin from: found here, or fetched.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use ::build::graph;
+use spec::{ChainId, ContainerConfig, ImageConfig, Platform, Reference};
+use store::Lease;
+
+use super::place::Place;
+use super::request::BuildRequest;
+use super::tell::Teller;
+use crate::Engine;
+use crate::error::{EngineError, Kind, Result};
+use crate::find::find_for;
+use crate::progress::Quiet;
+
+/// An image that a stage begins from.
+pub(super) struct BaseImage {
+    /// Its layers.
+    pub(super) top: Option<ChainId>,
+    /// Its configuration.
+    pub(super) config: ImageConfig,
+}
+
+/// A name and a platform.
+type Asked = (String, Option<String>);
+
+/// The images of one build, each looked up once.
+pub(super) struct Bases<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) lease: &'a Lease,
+    pub(super) request: &'a BuildRequest<'a>,
+    pub(super) teller: &'a Teller<'a>,
+    pub(super) known: Mutex<BTreeMap<Asked, Arc<BaseImage>>>,
+}
+
+impl Bases<'_> {
+    /// The image of a name.
+    pub(super) fn image(&self, name: &str, platform: Option<&str>) -> Result<Arc<BaseImage>> {
+        let asked = (name.to_owned(), platform.map(str::to_owned));
+        if let Some(known) = self.known().get(&asked) {
+            return Ok(known.clone());
+        }
+        let name = self.request.contexts.get(name).map_or(name, String::as_str);
+        let name = name.strip_prefix("docker-image://").unwrap_or(name);
+        let found = Arc::new(self.load(name, platform)?);
+        self.known().insert(asked, found.clone());
+        Ok(found)
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Asked, Arc<BaseImage>>> {
+        self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn load(&self, name: &str, platform: Option<&str>) -> Result<BaseImage> {
+        let refused = |words: String| EngineError::Refused(words);
+        let platform = match platform {
+            Some(text) => Some(Platform::parse(text).map_err(|e| refused(e.to_string()))?),
+            None => self.request.platform.clone(),
+        };
+        let reference = Reference::parse(name).map(Reference::with_default_tag);
+        let full = reference.as_ref().map_or_else(|_| name.to_owned(), ToString::to_string);
+        let step = self.teller.begin(&format!("[internal] load metadata for {full}"));
+        let loaded = self.load_image(name, reference.ok(), platform.as_ref());
+        let loaded = loaded.map_err(|error| EngineError::Base {
+            name: name.to_owned(),
+            full,
+            source: Box::new(error),
+        });
+        step.end(loaded)
+    }
+
+    fn load_image(
+        &self,
+        name: &str,
+        reference: Option<Reference>,
+        platform: Option<&Platform>,
+    ) -> Result<BaseImage> {
+        let fetch = |reference: &Reference| (self.request.fetch)(reference, platform, &Quiet);
+        if let Some(reference) = reference.as_ref().filter(|_| self.request.pull) {
+            fetch(reference)?;
+        }
+        match (self.find(name, platform), reference) {
+            (Err(error), Some(reference))
+                if error.kind() == Kind::NotFound && !self.request.pull =>
+            {
+                fetch(&reference)?;
+                self.find(name, platform)
+            }
+            (found, _) => found,
+        }
+    }
+
+    fn find(&self, name: &str, platform: Option<&Platform>) -> Result<BaseImage> {
+        let store = self.engine.store();
+        let images = store.images()?;
+        let found = find_for(&images, name, platform)?;
+        let top = images.images[&found.id].top;
+        if let Some(top) = &top {
+            self.lease.protect_chain(top)?;
+        }
+        self.lease.protect_blob(&found.id.0)?;
+        let document = store.read_document(&found.id.0)?;
+        let config = ImageConfig::parse(&document).map_err(EngineError::Config)?;
+        Ok(BaseImage { top, config })
+    }
+}
+
+/// Bases as a plan sees them. One that is not found has no configuration now, and is an error when
+/// its step comes.
+pub(super) struct Planned<'a, 'b> {
+    pub(super) bases: &'a Bases<'b>,
+    /// Names that mean folders, which have no configuration.
+    pub(super) folders: &'a HashMap<String, Arc<Place>>,
+    pub(super) failed: std::cell::RefCell<Option<EngineError>>,
+}
+
+impl graph::Bases for Planned<'_, '_> {
+    fn config(&self, image: &str, platform: Option<&str>) -> Option<ContainerConfig> {
+        if self.folders.contains_key(image) {
+            return None;
+        }
+        match self.bases.image(image, platform) {
+            Ok(base) => base.config.config.clone(),
+            Err(error) => {
+                self.failed.borrow_mut().get_or_insert(error);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A context opened: its files, its Dockerfile, and what is left out.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::build::ignore::{Ignore, file_names};
+use image::codec::Codec;
+use image::stream::Peeked;
+use spec::ChainId;
+use store::{Expected, Lease};
+
+use super::hashes::Hashes;
+use super::place::{ContextFacts, Place};
+use super::request::{BuildInput, ContextSource, DockerfileSource};
+use super::tell::Teller;
+use crate::Engine;
+use crate::error::{EngineError, Result};
+
+/// A context and the file that says what is made of it.
+pub(super) struct Opened {
+    pub(super) place: Arc<Place>,
+    /// The Dockerfile's name, for messages.
+    pub(super) name: String,
+    /// What it says.
+    pub(super) text: String,
+}
+
+/// What a Dockerfile is called.
+const USUAL: &str = "Dockerfile";
+/// How much tells a tar from a Dockerfile.
+const PEEK_BYTES: usize = 512;
+/// No Dockerfile and no list of what is ignored is longer.
+const TEXT_BYTES: u64 = 16 << 20;
+/// Where a tar's header says what it is.
+const TAR_MAGIC: std::ops::Range<usize> = 257..262;
+
+/// Opens the context of a build.
+pub(super) fn open(
+    engine: &Engine,
+    lease: &Lease,
+    input: BuildInput<'_>,
+    teller: &Teller<'_>,
+) -> Result<Opened> {
+    let BuildInput { context, dockerfile } = input;
+    match context {
+        ContextSource::Folder(folder) => of_folder(engine, &folder, dockerfile, teller),
+        ContextSource::Reader(reader) => of_reader(engine, lease, reader, dockerfile, teller),
+        ContextSource::Url(url) => {
+            let (reader, _) = crate::fetch(&url)?;
+            of_reader(engine, lease, reader, dockerfile, teller)
+        }
+    }
+}
+
+fn of_folder(
+    engine: &Engine,
+    folder: &Path,
+    dockerfile: DockerfileSource<'_>,
+    teller: &Teller<'_>,
+) -> Result<Opened> {
+    let folder =
+        fs::canonicalize(folder).ok().filter(|folder| folder.is_dir()).ok_or_else(|| {
+            let words = format!("unable to prepare context: path {:?} not found", folder.display());
+            EngineError::Input(words)
+        })?;
+    let step = teller.begin("[internal] load build definition from Dockerfile");
+    let path = match &dockerfile {
+        DockerfileSource::Path(path) => path.clone(),
+        _ => folder.join(USUAL),
+    };
+    let text = match dockerfile {
+        DockerfileSource::Reader(reader) => text_of(reader),
+        _ => fs::File::open(&path).and_then(text_of),
+    };
+    let text = step.end(text.map_err(|error| unreadable(&path, &error)))?;
+    let ignore = ignore_beside(&path, &folder)?;
+    let root = sys::fs::open_folder(&folder).map_err(EngineError::io("open", &folder))?;
+    let hashes = Hashes::read(&engine.store().build_folder().join("contexts"), &folder);
+    let context = Some(ContextFacts { ignore, hashes });
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let place = Arc::new(Place { root, name: "context".to_owned(), context });
+    Ok(Opened { place, name, text })
+}
+
+/// What is left out of a folder: what a file beside the Dockerfile says, or else one in the folder.
+fn ignore_beside(dockerfile: &Path, folder: &Path) -> Result<Ignore> {
+    let name = dockerfile.file_name().unwrap_or_default().to_string_lossy();
+    let [own, usual] = file_names(&name);
+    let beside = dockerfile.parent().unwrap_or(folder).join(own);
+    for path in [beside, folder.join(usual)] {
+        match fs::File::open(&path).and_then(text_of) {
+            Ok(text) => return Ok(Ignore::parse(&text)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(EngineError::io("read", path)(error)),
+        }
+    }
+    Ok(Ignore::default())
+}
+
+fn of_reader<'a>(
+    engine: &Engine,
+    lease: &Lease,
+    reader: Box<dyn Read + Send + 'a>,
+    dockerfile: DockerfileSource<'_>,
+    teller: &Teller<'_>,
+) -> Result<Opened> {
+    let mut peeked = Peeked::new(reader, PEEK_BYTES).map_err(EngineError::Read)?;
+    if !is_tar(peeked.head()) {
+        let step = teller.begin("[internal] load build definition from Dockerfile");
+        let text = text_of(&mut peeked).map_err(|error| unreadable(Path::new(USUAL), &error));
+        let text = step.end(text)?;
+        let place = of_stack(engine, None, Ignore::default())?;
+        return Ok(Opened { place, name: USUAL.to_owned(), text });
+    }
+    let step = teller.begin("[internal] load remote build context");
+    let top = step.end(keep(engine, lease, &mut peeked))?;
+    let files = of_stack(engine, Some(top), Ignore::default())?;
+    let path = match &dockerfile {
+        DockerfileSource::Path(path) => path.clone(),
+        _ => PathBuf::from(USUAL),
+    };
+    let read = |path: &Path| sys::fs::file_in_root(&files.root, path).and_then(text_of);
+    let text = match dockerfile {
+        DockerfileSource::Reader(reader) => text_of(reader),
+        _ => read(&path),
+    };
+    let text = text.map_err(|error| unreadable(&path, &error))?;
+    let [own, usual] = file_names(&path.to_string_lossy());
+    let said = read(Path::new(&own)).or_else(|_| read(Path::new(&usual)));
+    let place = match said {
+        Ok(said) => of_stack(engine, Some(top), Ignore::parse(&said)?)?,
+        Err(_) => files,
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Opened { place, name, text })
+}
+
+/// Takes a tar in as a layer: then its files are looked at as those of any image are.
+fn keep(engine: &Engine, lease: &Lease, reader: &mut (dyn Read + Send)) -> Result<ChainId> {
+    let store = engine.store();
+    let unpacked = store.unpack_layer(lease, reader, Expected::default())?;
+    super::layers::adopt(store, lease, unpacked, None).map(|(chain, _)| chain)
+}
+
+fn of_stack(engine: &Engine, top: Option<ChainId>, ignore: Ignore) -> Result<Arc<Place>> {
+    let root = super::layers::view(engine.store(), top)?;
+    let context = Some(ContextFacts { ignore, hashes: Hashes::nowhere() });
+    Ok(Arc::new(Place { root, name: "context".to_owned(), context }))
+}
+
+fn is_tar(head: &[u8]) -> bool {
+    Codec::detect(head) != Codec::None || head.get(TAR_MAGIC) == Some(b"ustar")
+}
+
+fn text_of(reader: impl Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    reader.take(TEXT_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > TEXT_BYTES {
+        return Err(io::Error::other("it is larger than 16 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> EngineError {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    };
+    EngineError::Refused(format!("failed to read dockerfile: open {name}: {why}"))
+}

@@ -1,0 +1,449 @@
+//! `COPY` and `ADD`: which file goes where, and the layer that comes of it.
+//!
+//! First a plan: every path of the layer with what stands there. Then one pass over the plan reads
+//! each file where it is and writes it into the layer's tar, which is hashed and indexed as it
+//! passes. No file is materialised.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, BufReader, Read, Write};
+use std::sync::Arc;
+
+use ::build::instruction::CopyFlags;
+use image::codec::expand;
+use image::tar::{Entry, EntryKind, Limits, TarReader, TarWriter, Time};
+use sys::fs::FileType;
+
+use super::below::Below;
+use super::place::{Chosen, FOLDER_MODE, Item, ItemSource, join};
+use crate::container::Accounts;
+use crate::error::{EngineError, Result};
+
+/// What is copied, before it is known where to.
+#[derive(Default)]
+pub(super) struct Gathered {
+    /// Files and folders.
+    pub(super) chosen: Vec<Chosen>,
+    /// Archives that are unpacked.
+    pub(super) archives: Vec<Item>,
+}
+
+/// Where and how.
+pub(super) struct Placing<'a> {
+    /// The absolute path; one that ends in a slash is a folder.
+    pub(super) target: &'a str,
+    /// The owner of everything.
+    pub(super) owner: Option<(u32, u32)>,
+    /// How the instruction was written.
+    pub(super) flags: &'a CopyFlags,
+    /// No time is later, and context files have this one.
+    pub(super) epoch: i64,
+}
+
+/// What stands at a path of the layer.
+enum Planned {
+    /// A folder that was not there and had to be made.
+    Folder((u32, u32)),
+    /// A file, a folder, a link.
+    Item(Item),
+}
+
+/// A layer's paths and what stands there.
+pub(super) struct Plan<'a> {
+    placing: Placing<'a>,
+    below: Below<'a>,
+    planned: BTreeMap<Vec<u8>, Planned>,
+    archives: Vec<(Vec<u8>, Item)>,
+}
+
+impl<'a> Plan<'a> {
+    /// Says where all of it goes, in the tree below.
+    pub(super) fn new(
+        gathered: Gathered,
+        placing: Placing<'a>,
+        below: Below<'a>,
+    ) -> Result<Plan<'a>> {
+        let (planned, archives) = Default::default();
+        let mut plan = Plan { placing, below, planned, archives };
+        let target = plan.placing.target.trim_matches('/').as_bytes().to_vec();
+        let target = plan.below.resolve(&target)?;
+        let is_folder = plan.below.kind(&target)? == Some(FileType::Directory);
+        let into = plan.placing.target.ends_with('/') || is_folder || target.is_empty();
+        if gathered.chosen.is_empty() && gathered.archives.is_empty() {
+            // A pattern that matched nothing.
+            return Ok(plan);
+        }
+        for chosen in gathered.chosen {
+            plan.source(chosen, &target, into)?;
+        }
+        for archive in gathered.archives {
+            plan.parents(&join(&target, b"x"))?;
+            plan.archives.push((target.clone(), archive));
+        }
+        Ok(plan)
+    }
+
+    fn source(&mut self, chosen: Chosen, target: &[u8], into: bool) -> Result<()> {
+        let Chosen { items, is_folder, path } = chosen;
+        let base = match self.placing.flags.parents {
+            true => {
+                let folder = if is_folder { &path[..] } else { parent(&path) };
+                join_all(target, folder)
+            }
+            false => target.to_vec(),
+        };
+        for (inner, item) in items {
+            let to = match is_folder || into || self.placing.flags.parents {
+                true => join_all(&base, &inner),
+                false => base.clone(),
+            };
+            self.item(to, inner.is_empty(), item)?;
+        }
+        Ok(())
+    }
+
+    /// `is_top`: the folder whose contents are copied; one that is there stays as it is.
+    fn item(&mut self, to: Vec<u8>, is_top: bool, item: Item) -> Result<()> {
+        if to.is_empty() {
+            return Ok(());
+        }
+        self.parents(&to)?;
+        let is_folder = item.stat.kind == FileType::Directory;
+        let shown = String::from_utf8_lossy(&to).into_owned();
+        match (self.kind_below(&to)?, is_folder) {
+            (Some(FileType::Directory), true) if is_top => return Ok(()),
+            (Some(FileType::Directory), false) => {
+                return Err(EngineError::Refused(format!(
+                    "cannot replace to directory /{shown} with file"
+                )));
+            }
+            (Some(kind), true) if kind != FileType::Directory => {
+                return Err(EngineError::Refused(format!(
+                    "cannot copy to non-directory: /{shown}"
+                )));
+            }
+            _ => {}
+        }
+        if is_top && is_folder && self.planned.contains_key(&to) {
+            return Ok(());
+        }
+        self.planned.insert(to, Planned::Item(item));
+        Ok(())
+    }
+
+    /// What is at a path below; nothing if a folder above it is new.
+    fn kind_below(&self, path: &[u8]) -> Result<Option<FileType>> {
+        let above = parent(path);
+        match !above.is_empty() && self.planned.get(above).is_some_and(|it| self.is_new(above, it))
+        {
+            true => Ok(None),
+            false => self.below.kind(path),
+        }
+    }
+
+    fn is_new(&self, path: &[u8], planned: &Planned) -> bool {
+        match planned {
+            Planned::Folder(_) => true,
+            Planned::Item(_) => self.below.kind(path).ok().flatten().is_none(),
+        }
+    }
+
+    /// Folders above a path that are not there.
+    fn parents(&mut self, path: &[u8]) -> Result<()> {
+        let above = parent(path).to_vec();
+        if above.is_empty() || self.planned.contains_key(&above) {
+            return Ok(());
+        }
+        if self.below.kind(&above)?.is_none() {
+            self.parents(&above)?;
+            let owner = self.placing.owner.unwrap_or((0, 0));
+            self.planned.insert(above, Planned::Folder(owner));
+        }
+        Ok(())
+    }
+
+    /// Writes the layer.
+    pub(super) fn write(mut self, out: impl Write) -> Result<()> {
+        let mut tar = TarWriter::new(out);
+        let mut shared: HashMap<(u64, u64), Vec<u8>> = HashMap::new();
+        for (path, planned) in std::mem::take(&mut self.planned) {
+            match planned {
+                Planned::Folder(owner) => {
+                    let entry = folder_entry(path, owner, self.placing.epoch);
+                    append(&mut tar, &entry, &mut io::empty())?;
+                }
+                Planned::Item(item) => self.write_item(&mut tar, path, &item, &mut shared)?,
+            }
+        }
+        for (target, archive) in std::mem::take(&mut self.archives) {
+            self.unpack(&mut tar, &target, &archive)?;
+        }
+        tar.finish().and_then(|mut out| out.flush()).map_err(EngineError::Write)
+    }
+
+    fn write_item(
+        &self,
+        tar: &mut TarWriter<impl Write>,
+        path: Vec<u8>,
+        item: &Item,
+        shared: &mut HashMap<(u64, u64), Vec<u8>>,
+    ) -> Result<()> {
+        let stat = &item.stat;
+        let (major, minor) = (rustix::fs::major(stat.device), rustix::fs::minor(stat.device));
+        let kind = match stat.kind {
+            FileType::Directory => EntryKind::Directory,
+            FileType::Symlink => EntryKind::Symlink(item.link.clone()),
+            FileType::CharacterDevice => EntryKind::Char { major, minor },
+            FileType::BlockDevice => EntryKind::Block { major, minor },
+            FileType::Fifo => EntryKind::Fifo,
+            _ => EntryKind::File,
+        };
+        let first = stat.shared.and_then(|key| shared.get(&key).cloned());
+        if let Some(key) = stat.shared.filter(|_| first.is_none()) {
+            shared.insert(key, path.clone());
+        }
+        let (uid, gid) = self.placing.owner.unwrap_or(stat.owner);
+        let mode = match (&self.placing.flags.chmod, stat.kind) {
+            (_, FileType::Symlink) => 0o777,
+            (Some(change), kind) => changed_mode(change, stat.mode, kind == FileType::Directory)?,
+            (None, _) => stat.mode,
+        };
+        let path = if kind == EntryKind::Directory { [&path[..], b"/"].concat() } else { path };
+        let entry = Entry {
+            path,
+            kind: first.clone().map_or(kind, EntryKind::Hardlink),
+            mode,
+            uid: uid.into(),
+            gid: gid.into(),
+            mtime: self.time(stat.time),
+            size: if first.is_some() { 0 } else { stat.bytes },
+            xattrs: if first.is_some() { Vec::new() } else { item.xattrs()? },
+            ..Entry::default()
+        };
+        match entry.size > 0 {
+            true => append(tar, &entry, &mut item.open()?),
+            false => append(tar, &entry, &mut io::empty()),
+        }
+    }
+
+    /// A time that is to be kept, if it is not too late; else the epoch.
+    fn time(&self, time: Option<(i64, u32)>) -> Time {
+        match time {
+            Some((seconds, nanos)) if seconds < self.placing.epoch => Time { seconds, nanos },
+            _ => Time { seconds: self.placing.epoch, nanos: 0 },
+        }
+    }
+
+    /// Writes an archive's entries below a folder. Links of the tree below are followed, so that a
+    /// `lib` that is a link stays one.
+    fn unpack(
+        &mut self,
+        tar: &mut TarWriter<impl Write>,
+        target: &[u8],
+        archive: &Item,
+    ) -> Result<()> {
+        let failed = |error: io::Error| EngineError::Read(error);
+        let wrong = |error: image::tar::TarError| EngineError::Read(io::Error::other(error));
+        let (_, plain) = expand(archive.open()?).map_err(failed)?;
+        let mut reader = TarReader::new(BufReader::new(plain), Limits::default());
+        while let Some(read) = reader.next().map_err(wrong)? {
+            let mut entry = read.clone();
+            let Some(inner) = clean(&entry.path) else { continue };
+            let whole = join_all(target, &inner);
+            let above = self.below.resolve(parent(&whole))?;
+            let name = whole.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            let mut path = join(&above, name);
+            let there = self.below.kind(&path)?;
+            if entry.kind == EntryKind::Directory {
+                // A link to a folder stands for it.
+                if there == Some(FileType::Symlink) {
+                    path = self.below.resolve(&path)?;
+                }
+                path.push(b'/');
+            }
+            if let EntryKind::Hardlink(link) = &entry.kind {
+                let Some(link) = clean(link) else { continue };
+                entry.kind = EntryKind::Hardlink(join_all(target, &link));
+            }
+            entry.path = path;
+            entry.sparse = None;
+            if let Some((uid, gid)) = self.placing.owner {
+                (entry.uid, entry.gid) = (uid.into(), gid.into());
+            }
+            if let Some(change) = &self.placing.flags.chmod {
+                let is_folder = entry.kind == EntryKind::Directory;
+                entry.mode = changed_mode(change, entry.mode, is_folder)?;
+            }
+            (entry.uname, entry.gname, entry.atime, entry.ctime) = Default::default();
+            entry.mtime = self.time(Some((entry.mtime.seconds, entry.mtime.nanos)));
+            append(tar, &entry, &mut reader.expanded(&read))?;
+        }
+        Ok(())
+    }
+}
+
+/// One folder as a layer's entry.
+pub(super) fn folder_entry(path: Vec<u8>, (uid, gid): (u32, u32), epoch: i64) -> Entry {
+    Entry {
+        path: [&path[..], b"/"].concat(),
+        kind: EntryKind::Directory,
+        mode: FOLDER_MODE,
+        uid: uid.into(),
+        gid: gid.into(),
+        mtime: Time { seconds: epoch, nanos: 0 },
+        ..Entry::default()
+    }
+}
+
+fn append(tar: &mut TarWriter<impl Write>, entry: &Entry, data: &mut dyn Read) -> Result<()> {
+    tar.append(entry, data).map_err(EngineError::Write)
+}
+
+/// Whether a file is an archive: something that opens as a tar with one entry at least, by its
+/// content and whatever its name is.
+pub(super) fn is_archive(item: &Item) -> bool {
+    if item.stat.kind != FileType::RegularFile || item.stat.bytes == 0 {
+        return false;
+    }
+    let Ok(reader) = item.open() else { return false };
+    let Ok((_, plain)) = expand(reader) else { return false };
+    let mut tar = TarReader::new(BufReader::new(plain), Limits::default());
+    matches!(tar.next(), Ok(Some(_)))
+}
+
+/// The owner that `--chown` names, looked up in the image alone. A number without a group is its
+/// own group.
+pub(super) fn owner(text: &str, accounts: &Accounts) -> Result<(u32, u32)> {
+    let (user, group) = match text.split_once(':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (text, None),
+    };
+    let number = |text: &str| text.parse::<u32>().ok();
+    let (uid, own) = match number(user) {
+        Some(uid) => (uid, uid),
+        None => accounts.owner(user).ok_or_else(|| {
+            EngineError::Refused(format!("can't find uid for user {user}: no such user"))
+        })?,
+    };
+    let gid = match group {
+        None => own,
+        Some(group) => number(group).or_else(|| accounts.gid(group)).ok_or_else(|| {
+            EngineError::Refused(format!("can't find gid for group {group}: no such group"))
+        })?,
+    };
+    Ok((uid, gid))
+}
+
+/// Permissions after `--chmod`: octal ones as they are, symbolic ones changed clause by clause.
+fn changed_mode(change: &str, mode: u32, is_folder: bool) -> Result<u32> {
+    if change.bytes().all(|digit| digit.is_ascii_digit()) {
+        let octal = u32::from_str_radix(change, 8).ok().filter(|mode| *mode <= 0o7777);
+        return octal.ok_or_else(|| wrong_mode(change));
+    }
+    change.split(',').try_fold(mode, |mode, clause| {
+        changed_by(clause, mode, is_folder).ok_or_else(|| wrong_mode(change))
+    })
+}
+
+fn wrong_mode(change: &str) -> EngineError {
+    EngineError::Refused(format!("invalid chmod parameter: '{change}'"))
+}
+
+/// One clause: who, then changes one after another. `mode` is as the clause finds it.
+fn changed_by(clause: &str, mode: u32, is_folder: bool) -> Option<u32> {
+    let start = clause.find(['+', '-', '='])?;
+    let (who, mut rest) = clause.split_at(start);
+    let who = if who.is_empty() { "a" } else { who };
+    let mut classes = 0;
+    for letter in who.chars() {
+        classes |= match letter {
+            'u' => 0o4700,
+            'g' => 0o2070,
+            'o' => 0o1007,
+            'a' => 0o7777,
+            _ => return None,
+        };
+    }
+    let mut now = mode;
+    while let Some(sign) = rest.chars().next() {
+        rest = &rest[1..];
+        let end = rest.find(['+', '-', '=']).unwrap_or(rest.len());
+        let (letters, after) = rest.split_at(end);
+        rest = after;
+        let mut bits = 0;
+        for letter in letters.chars() {
+            bits |= match letter {
+                'r' => 0o444,
+                'w' => 0o222,
+                'x' => 0o111,
+                'X' if is_folder || now & 0o111 != 0 => 0o111,
+                'X' => 0,
+                's' => 0o6000,
+                't' => 0o1000,
+                'u' => (now >> 6 & 7) * 0o111,
+                'g' => (now >> 3 & 7) * 0o111,
+                'o' => (now & 7) * 0o111,
+                _ => return None,
+            };
+        }
+        // The sticky bit is nobody's in particular.
+        let mask = if bits & 0o1000 != 0 { classes | 0o1000 } else { classes };
+        now = match sign {
+            '+' => now | bits & mask,
+            '-' => now & !(bits & mask),
+            '=' => now & !(classes & 0o777 | classes & 0o6000) | bits & mask,
+            _ => return None,
+        };
+    }
+    Some(now)
+}
+
+fn parent(path: &[u8]) -> &[u8] {
+    path.iter().rposition(|byte| *byte == b'/').map_or(&[], |at| &path[..at])
+}
+
+fn join_all(above: &[u8], path: &[u8]) -> Vec<u8> {
+    if path.is_empty() { above.to_vec() } else { join(above, path) }
+}
+
+/// An archive's path without what names nothing; none if it names nothing, or leads out.
+fn clean(path: &[u8]) -> Option<Vec<u8>> {
+    let parts: Vec<&[u8]> =
+        path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+    (!parts.is_empty() && parts.iter().all(|part| *part != b"..")).then(|| parts.join(&b'/'))
+}
+
+/// A folder with nothing in it.
+pub(super) fn empty_folder() -> Chosen {
+    let mut item = Item::made(ItemSource::Bytes(Arc::default()), FOLDER_MODE, 0, None);
+    item.stat.kind = FileType::Directory;
+    let items = BTreeMap::from([(Vec::new(), item)]);
+    Chosen { items, is_folder: true, path: Vec::new() }
+}
+
+/// A document of the Dockerfile as a file.
+pub(super) fn inline(name: &str, content: &str) -> Chosen {
+    let bytes: Arc<[u8]> = content.as_bytes().into();
+    let item = Item::made(ItemSource::Bytes(bytes), 0o644, content.len() as u64, None);
+    let items = BTreeMap::from([(name.as_bytes().to_vec(), item)]);
+    Chosen { items, is_folder: false, path: name.as_bytes().to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbolic_permissions() {
+        let mode = |change, mode, folder| changed_mode(change, mode, folder).unwrap();
+        assert_eq!(mode("755", 0o600, false), 0o755);
+        assert_eq!(mode("4755", 0o600, false), 0o4755);
+        assert_eq!(mode("u+x", 0o644, false), 0o744);
+        assert_eq!(mode("go-rwx", 0o755, false), 0o700);
+        assert_eq!(mode("a=rX", 0o640, false), 0o444);
+        assert_eq!(mode("a=rX", 0o640, true), 0o555);
+        assert_eq!(mode("u=rwX,go=rX", 0o700, false), 0o755);
+        assert_eq!(mode("+t", 0o755, true), 0o1755);
+        assert_eq!(mode("u+s,g=u", 0o750, false), 0o4770);
+        assert!(changed_mode("u?x", 0, false).is_err() && changed_mode("99", 0, false).is_err());
+    }
+}

@@ -1,0 +1,219 @@
+//! What is in the files of a context, remembered: a file whose path, inode, size and times have not
+//! changed is not read again.
+//!
+//! A time says nothing about a file that was written in the moment it was looked at: it could be
+//! written again and keep the time. So only files are remembered that were at rest when they were
+//! read. The memory is one file for each context folder, replaced whole; losing it costs only the
+//! reading.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use spec::Digest;
+use sys::fs::Stat;
+
+/// What is in a file.
+type Hash = [u8; 32];
+
+/// A file as the file system tells of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    inode: u64,
+    bytes: u64,
+    changed: (i64, u32),
+    modified: (i64, u32),
+}
+
+/// The first bytes of a memory; another version is no memory.
+const MAGIC: &[u8; 8] = b"micahsh1";
+/// Paths' bytes aside, what one file takes.
+const ROW: usize = 4 + 8 + 8 + 12 + 12 + 32;
+/// Room for ten million files.
+const MAX_BYTES: u64 = 2 << 30;
+/// How long a file must have been at rest. Clocks of file systems tick every few milliseconds; some
+/// count only seconds.
+const REST_NANOS: i128 = 20_000_000;
+const REST_SECONDS_NANOS: i128 = 2_000_000_000;
+
+/// The remembered hashes of one context.
+pub(super) struct Hashes {
+    path: PathBuf,
+    known: HashMap<Vec<u8>, (Seen, Hash)>,
+    learned: Mutex<HashMap<Vec<u8>, (Seen, Hash)>>,
+}
+
+impl Hashes {
+    /// What is remembered of a context folder, in this folder of ours.
+    pub(super) fn read(folder: &Path, context: &Path) -> Hashes {
+        let name = Digest::of(context.as_os_str().as_encoded_bytes());
+        let path = folder.join(name.hex());
+        let bytes = fs::metadata(&path)
+            .ok()
+            .filter(|meta| meta.len() < MAX_BYTES)
+            .and_then(|_| fs::read(&path).ok());
+        let known = bytes.and_then(|bytes| parse(&bytes)).unwrap_or_default();
+        Hashes { path, known, learned: Mutex::default() }
+    }
+
+    /// A memory that ends with the build.
+    pub(super) fn nowhere() -> Hashes {
+        Hashes { path: PathBuf::new(), known: HashMap::new(), learned: Mutex::default() }
+    }
+
+    /// The hash of a file below an open folder. Reads it only if it is not known.
+    pub(super) fn of(&self, root: impl AsFd, path: &[u8], stat: &Stat) -> io::Result<Hash> {
+        let seen = Seen::of(stat);
+        if let Some((_, hash)) = self.known.get(path).filter(|(known, _)| *known == seen) {
+            return Ok(*hash);
+        }
+        if let Some((_, hash)) = self.learned().get(path).filter(|(known, _)| *known == seen) {
+            return Ok(*hash);
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let hash = read_hash(root, path)?;
+        if seen.is_at_rest(now.as_nanos() as i128) {
+            self.learned().insert(path.to_vec(), (seen, hash));
+        }
+        Ok(hash)
+    }
+
+    fn learned(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, (Seen, Hash)>> {
+        self.learned.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Keeps what was learned. What cannot be kept is read again next time.
+    pub(super) fn keep(&self) {
+        let new = std::mem::take(&mut *self.learned());
+        if new.is_empty() || self.path.as_os_str().is_empty() {
+            return;
+        }
+        let mut bytes = MAGIC.to_vec();
+        let old = self.known.iter().filter(|(path, _)| !new.contains_key(*path));
+        for (path, (seen, hash)) in old.chain(&new) {
+            seen.write(path, hash, &mut bytes);
+        }
+        let Some(folder) = self.path.parent() else { return };
+        let random = sys::host::random_id().unwrap_or_default();
+        let aside = folder.join(format!("{random}.new"));
+        let _ = fs::create_dir_all(folder);
+        let written = fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, &self.path));
+        if written.is_err() {
+            let _ = fs::remove_file(&aside);
+        }
+    }
+}
+
+impl Seen {
+    fn of(stat: &Stat) -> Seen {
+        Seen {
+            inode: stat.st_ino,
+            bytes: stat.st_size as u64,
+            changed: (stat.st_ctime, stat.st_ctime_nsec as u32),
+            modified: (stat.st_mtime, stat.st_mtime_nsec as u32),
+        }
+    }
+
+    fn is_at_rest(&self, now: i128) -> bool {
+        [self.changed, self.modified].iter().all(|(seconds, nanos)| {
+            let time = i128::from(*seconds) * 1_000_000_000 + i128::from(*nanos);
+            let rest = if *nanos == 0 { REST_SECONDS_NANOS } else { REST_NANOS };
+            time + rest <= now
+        })
+    }
+
+    fn write(&self, path: &[u8], hash: &Hash, out: &mut Vec<u8>) {
+        out.extend((path.len() as u32).to_le_bytes());
+        out.extend(self.inode.to_le_bytes());
+        out.extend(self.bytes.to_le_bytes());
+        for (seconds, nanos) in [self.changed, self.modified] {
+            out.extend(seconds.to_le_bytes());
+            out.extend(nanos.to_le_bytes());
+        }
+        out.extend(hash);
+        out.extend(path);
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<HashMap<Vec<u8>, (Seen, Hash)>> {
+    let mut rest = bytes.strip_prefix(MAGIC)?;
+    let mut known = HashMap::with_capacity(rest.len() / (ROW + 24));
+    while !rest.is_empty() {
+        let (row, after) = rest.split_at_checked(ROW)?;
+        let at = |from: usize, to: usize| row.get(from..to);
+        let long = |from| at(from, from + 8)?.try_into().ok().map(u64::from_le_bytes);
+        let short = |from| at(from, from + 4)?.try_into().ok().map(u32::from_le_bytes);
+        let time = |from| Some((long(from)? as i64, short(from + 8)?));
+        let seen =
+            Seen { inode: long(4)?, bytes: long(12)?, changed: time(20)?, modified: time(32)? };
+        let hash: Hash = at(44, ROW)?.try_into().ok()?;
+        let (path, after) = after.split_at_checked(short(0)? as usize)?;
+        known.insert(path.to_vec(), (seen, hash));
+        rest = after;
+    }
+    Some(known)
+}
+
+fn read_hash(root: impl AsFd, path: &[u8]) -> io::Result<Hash> {
+    let mut file = sys::fs::file_beneath(root, path)?;
+    let mut hasher = spec::Hasher::new(spec::Algorithm::Sha256);
+    let mut buffer = [0; 64 << 10];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let digest = hasher.finish();
+    Ok(digest.bytes().try_into().expect("a SHA-256 has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_has_not_changed_is_not_read_again() {
+        let (memory, context) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = context.path().join("a");
+        fs::write(&file, "one").unwrap();
+        let root = sys::fs::open_folder(context.path()).unwrap();
+        let hash = |hashes: &Hashes| {
+            let stat = sys::fs::stat(&root, "a").unwrap();
+            hashes.of(&root, b"a", &stat).unwrap()
+        };
+        // Too young to be remembered: it may change within the same tick.
+        let hashes = Hashes::read(memory.path(), context.path());
+        let one = hash(&hashes);
+        assert_eq!(one, <[u8; 32]>::try_from(Digest::of(b"one").bytes()).unwrap());
+        assert!(hashes.learned().is_empty());
+        std::thread::sleep(Duration::from_millis(30));
+        hash(&hashes);
+        assert_eq!(hashes.learned().len(), 1);
+        hashes.keep();
+        let hashes = Hashes::read(memory.path(), context.path());
+        assert_eq!(hashes.known.len(), 1);
+        // Known, so the file is not even opened.
+        let stat = sys::fs::stat(&root, "a").unwrap();
+        fs::remove_file(&file).unwrap();
+        assert_eq!(hashes.of(&root, b"a", &stat).unwrap(), one);
+        fs::write(&file, "two").unwrap();
+        assert_ne!(hash(&hashes), one);
+    }
+
+    #[test]
+    fn a_damaged_memory_is_none() {
+        for bytes in [&b""[..], b"micahsh1x", b"something else"] {
+            assert!(parse(bytes).is_none());
+        }
+        assert!(parse(MAGIC).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,91 @@
+//! Layers of steps: written by one thread, read into the store by another, and put on their stacks.
+
+use std::io::{self, BufWriter, Write};
+use std::os::fd::OwnedFd;
+
+use spec::ChainId;
+use store::{Expected, Lease, StepLayer, Store, Unpacked};
+
+use crate::error::{EngineError, Result};
+
+/// How much is on its way between who writes a layer and who reads it.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Takes in the layer that `write` writes.
+pub(super) fn written(
+    store: &Store,
+    lease: &Lease,
+    write: impl FnOnce(&mut dyn Write) -> Result<()> + Send,
+) -> Result<Unpacked> {
+    let pipe = io::pipe().map_err(EngineError::io("make a pipe for", "a layer"))?;
+    let (mut reader, writer) = pipe;
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(move || {
+            let mut out = BufWriter::with_capacity(BUFFER_BYTES, writer);
+            write(&mut out)?;
+            out.flush().map_err(EngineError::Write)
+        });
+        let unpacked = store.unpack_layer(lease, &mut reader, Expected::default());
+        // The writer must not wait for a reader that gave up.
+        drop(reader);
+        let written = writing.join().expect("a writer of layers does not panic");
+        match (written, unpacked) {
+            // A pipe that broke says only that the reader had a reason.
+            (Err(EngineError::Write(_)), Err(error)) => Err(error.into()),
+            (Err(error), _) => Err(error),
+            (Ok(()), unpacked) => Ok(unpacked?),
+        }
+    })
+}
+
+/// Puts a layer on a stack.
+pub(super) fn adopt(
+    store: &Store,
+    lease: &Lease,
+    unpacked: Unpacked,
+    parent: Option<ChainId>,
+) -> Result<(ChainId, StepLayer)> {
+    let layer = StepLayer { diff: unpacked.diff(), bytes: unpacked.bytes() };
+    let chain = ChainId::extend(parent, layer.diff);
+    // Protected first and looked for then: what is there now stays there.
+    lease.protect_chain(&chain)?;
+    let mut layers = store.tables()?.layers;
+    store.keep_fit(&mut layers, [layer.diff])?;
+    if !layers.layers.contains_key(&chain) {
+        let (chain, record) = store.adopt_layer(lease, unpacked, parent, &layers)?;
+        store.change::<_, EngineError>(|tables| {
+            tables.layers.layers.insert(chain, record);
+            Ok(())
+        })?;
+    }
+    Ok((chain, layer))
+}
+
+/// Puts a layer that is here already on another stack; nothing if it is not here any more.
+pub(super) fn move_to(
+    store: &Store,
+    lease: &Lease,
+    layer: StepLayer,
+    parent: Option<ChainId>,
+) -> Result<Option<ChainId>> {
+    let chain = ChainId::extend(parent, layer.diff);
+    lease.protect_chain(&chain)?;
+    let layers = store.tables()?.layers;
+    if layers.layers.contains_key(&chain) {
+        return Ok(Some(chain));
+    }
+    let Some(known) = layers.by_diff(layer.diff) else { return Ok(None) };
+    let Ok((chain, record)) = store.reuse_layer(lease, known, parent, &layers) else {
+        return Ok(None);
+    };
+    store.change::<_, EngineError>(|tables| {
+        tables.layers.layers.insert(chain, record);
+        Ok(())
+    })?;
+    Ok(Some(chain))
+}
+
+/// A read-only mount of a stack.
+pub(super) fn view(store: &Store, top: Option<ChainId>) -> Result<OwnedFd> {
+    Ok(store.view(&store.stacked(top, &store.tables()?.layers)?)?)
+}

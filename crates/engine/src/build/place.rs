@@ -1,0 +1,435 @@
+//! Where `COPY` and `ADD` take files from: a folder of the host, or the mounted files of a stage or
+//! an image. Files are looked at in place; nothing is copied before its layer is written.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use ::build::ignore::Ignore;
+use ::build::key::Listing;
+use sys::fs::{FileType, Stat};
+
+use super::hashes::Hashes;
+use crate::error::{EngineError, Result};
+
+/// A tree of files to take from.
+pub(super) struct Place {
+    /// Its top.
+    pub(super) root: OwnedFd,
+    /// What messages call it.
+    pub(super) name: String,
+    /// A context's own facts; the files of an image keep their owners and times instead.
+    pub(super) context: Option<ContextFacts>,
+}
+
+/// What is special about a context: some files are left out, and what is in the others is
+/// remembered.
+pub(super) struct ContextFacts {
+    pub(super) ignore: Ignore,
+    pub(super) hashes: Hashes,
+}
+
+/// A file that was chosen.
+#[derive(Clone)]
+pub(super) struct Item {
+    pub(super) source: ItemSource,
+    pub(super) stat: ItemStat,
+    /// The target of a link.
+    pub(super) link: Vec<u8>,
+}
+
+/// Where its bytes are.
+#[derive(Clone)]
+pub(super) enum ItemSource {
+    /// In a place, at this path from its top.
+    Placed(Arc<Place>, Arc<[u8]>),
+    /// Here.
+    Bytes(Arc<[u8]>),
+    /// In a file of ours that was fetched.
+    Fetched(Arc<std::fs::File>),
+}
+
+/// What is told of a file.
+#[derive(Clone, Copy)]
+pub(super) struct ItemStat {
+    pub(super) kind: FileType,
+    pub(super) mode: u32,
+    pub(super) owner: (u32, u32),
+    pub(super) bytes: u64,
+    /// Its time, if that is to be kept.
+    pub(super) time: Option<(i64, u32)>,
+    pub(super) device: u64,
+    /// Which file it is, where it has several names.
+    pub(super) shared: Option<(u64, u64)>,
+}
+
+/// Files under a source, by their path from it; a single file has its own name.
+#[derive(Default)]
+pub(super) struct Chosen {
+    pub(super) items: BTreeMap<Vec<u8>, Item>,
+    /// Whether the source is a folder, whose contents are meant.
+    pub(super) is_folder: bool,
+    /// What `--parents` keeps of the source's path: all, or what follows a `/./` in it.
+    pub(super) path: Vec<u8>,
+}
+
+/// Folders in folders are followed so deep.
+const MAX_DEPTH: usize = 1024;
+/// A new folder's permissions, and those of a context's top, whatever the host's folder has.
+pub(super) const FOLDER_MODE: u32 = 0o755;
+
+impl Place {
+    /// Chooses what a source means: a path, perhaps a pattern, from the top. A pattern may mean
+    /// nothing; a path that does is an error.
+    pub(super) fn choose(self: &Arc<Place>, source: &str, exclude: &Ignore) -> Result<Vec<Chosen>> {
+        let clean = ::build::config::absolute("/", source);
+        let clean = clean.trim_start_matches('/');
+        let paths = match has_pattern(clean) {
+            true => self.expand(clean)?,
+            false => vec![clean.as_bytes().to_vec()],
+        };
+        let names = |text: &str| text.split('/').filter(|part| !matches!(*part, "" | ".")).count();
+        let dropped = source.find("/./").map_or(0, |at| names(&source[..at]));
+        let chosen = |path: Vec<u8>| {
+            let mut chosen = self.choose_one(path, exclude)?;
+            let kept = chosen.path.split(|byte| *byte == b'/').skip(dropped).collect::<Vec<_>>();
+            chosen.path = kept.join(&b'/');
+            Ok(chosen)
+        };
+        paths.into_iter().map(chosen).collect()
+    }
+
+    fn missing(&self, path: &[u8]) -> EngineError {
+        let path = String::from_utf8_lossy(path);
+        EngineError::Refused(format!(
+            "failed to compute cache key: failed to calculate checksum of ref {}: \"/{path}\": not found",
+            self.name
+        ))
+    }
+
+    fn choose_one(self: &Arc<Place>, path: Vec<u8>, exclude: &Ignore) -> Result<Chosen> {
+        let real = self.real(&path, 0)?;
+        if self.is_excluded(&real) && !real.is_empty() {
+            let text = String::from_utf8_lossy(&real).into_owned();
+            let open = self.context.as_ref().is_some_and(|own| !own.ignore.skips_folder(&text));
+            let folder = sys::fs::folder_beneath(&self.root, real.as_slice());
+            if !open || folder.is_err() {
+                return Err(self.missing(&path));
+            }
+        }
+        let at = if real.is_empty() { &b"."[..] } else { &real };
+        let stat = sys::fs::stat(&self.root, at).map_err(|_| self.missing(&path))?;
+        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let mut chosen = Chosen { is_folder, path: path.clone(), ..Chosen::default() };
+        if !is_folder {
+            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            if !exclude.excludes(&String::from_utf8_lossy(name)) {
+                let item = self.item(&self.root, &real, &stat, &real)?;
+                chosen.items.insert(name.to_vec(), item);
+            }
+            return Ok(chosen);
+        }
+        let mut top = self.item(&self.root, &real, &stat, &real)?;
+        if self.context.is_some() && real.is_empty() {
+            top.stat.mode = FOLDER_MODE;
+        }
+        chosen.items.insert(Vec::new(), top);
+        let folder = sys::fs::folder_beneath(&self.root, at).map_err(self.failed(&real))?;
+        let mut walk = Walk { place: self, exclude, chosen: &mut chosen, waiting: Vec::new() };
+        walk.folder(&folder, &mut real.clone(), &mut Vec::new(), 0)?;
+        Ok(chosen)
+    }
+
+    /// The path that a path means when links in it are followed within the place.
+    fn real(&self, path: &[u8], depth: usize) -> Result<Vec<u8>> {
+        let mut real: Vec<u8> = Vec::new();
+        let mut parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+        while let Some(part) = parts.next() {
+            if part == b".." {
+                let cut = real.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                real.truncate(cut);
+                continue;
+            }
+            let mut next = real.clone();
+            if !next.is_empty() {
+                next.push(b'/');
+            }
+            next.extend(part);
+            let stat =
+                sys::fs::stat(&self.root, next.as_slice()).map_err(|_| self.missing(path))?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+                real = next;
+                continue;
+            }
+            if depth > 40 {
+                return Err(self.missing(path));
+            }
+            let link = sys::fs::read_link(&self.root, next.as_slice());
+            let link = link.map_err(self.failed(&next))?;
+            let mut whole = if link.starts_with(b"/") { Vec::new() } else { real };
+            whole.push(b'/');
+            whole.extend(link);
+            for part in parts {
+                whole.push(b'/');
+                whole.extend(part);
+            }
+            return self.real(&whole, depth + 1);
+        }
+        Ok(real)
+    }
+
+    /// Paths that match a pattern, part by part.
+    fn expand(&self, pattern: &str) -> Result<Vec<Vec<u8>>> {
+        let mut found: Vec<Vec<u8>> = vec![Vec::new()];
+        for part in pattern.split('/').filter(|part| !part.is_empty()) {
+            let mut next = Vec::new();
+            for above in found {
+                if !has_pattern(part) {
+                    next.push(join(&above, part.as_bytes()));
+                    continue;
+                }
+                let at = if above.is_empty() { &b"."[..] } else { &above };
+                let Ok(folder) = sys::fs::folder_in_root(&self.root, at) else { continue };
+                let names = sys::fs::names(&folder).map_err(self.failed(&above))?;
+                let mut names: Vec<Vec<u8>> = names.into_iter().map(|(name, _)| name).collect();
+                names.sort_unstable();
+                for name in names {
+                    let matches = spec::path_match(part, &String::from_utf8_lossy(&name));
+                    let matches = matches
+                        .map_err(|error| EngineError::Refused(format!("{error}: {pattern}")))?;
+                    if matches {
+                        next.push(join(&above, &name));
+                    }
+                }
+            }
+            found = next;
+        }
+        found.retain(|path| {
+            let is_there = sys::fs::path_in_root(&self.root, path.as_slice()).is_ok()
+                || sys::fs::stat(&self.root, path.as_slice()).is_ok();
+            is_there && !self.is_excluded(path)
+        });
+        Ok(found)
+    }
+
+    fn is_excluded(&self, path: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(path);
+        self.context.as_ref().is_some_and(|own| own.ignore.excludes(&text))
+    }
+
+    fn item(
+        self: &Arc<Place>,
+        folder: impl AsFd,
+        name: &[u8],
+        stat: &Stat,
+        path: &[u8],
+    ) -> Result<Item> {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let link = match kind {
+            FileType::Symlink => sys::fs::read_link(folder, name).map_err(self.failed(path))?,
+            _ => Vec::new(),
+        };
+        let foreign = self.context.is_none();
+        let stat = ItemStat {
+            kind,
+            mode: stat.st_mode & 0o7777,
+            owner: if foreign { (stat.st_uid, stat.st_gid) } else { (0, 0) },
+            bytes: if kind == FileType::RegularFile { stat.st_size as u64 } else { 0 },
+            time: foreign.then_some((stat.st_mtime, stat.st_mtime_nsec as u32)),
+            device: stat.st_rdev,
+            shared: (foreign && stat.st_nlink > 1 && kind != FileType::Directory)
+                .then_some((stat.st_dev, stat.st_ino)),
+        };
+        Ok(Item { source: ItemSource::Placed(self.clone(), path.into()), stat, link })
+    }
+
+    fn failed(&self, path: &[u8]) -> impl FnOnce(io::Error) -> EngineError + use<> {
+        let path = format!("{}/{}", self.name, String::from_utf8_lossy(path));
+        EngineError::io("read", path)
+    }
+
+    /// What is in a file of a context, as a listing tells it.
+    fn content(&self, item: &Item) -> Result<String> {
+        let ItemSource::Placed(_, path) = &item.source else { return Ok(String::new()) };
+        let Some(own) = &self.context else { return Ok(String::new()) };
+        let stat = sys::fs::stat(&self.root, &**path).map_err(self.failed(path))?;
+        let hash = own.hashes.of(&self.root, path, &stat).map_err(self.failed(path))?;
+        Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// A walk through a folder.
+struct Walk<'a> {
+    place: &'a Arc<Place>,
+    exclude: &'a Ignore,
+    chosen: &'a mut Chosen,
+    /// Folders that are left out unless something in them is not.
+    waiting: Vec<(Vec<u8>, Item)>,
+}
+
+impl Walk<'_> {
+    /// `path` is from the place's top, `inner` from the source.
+    fn folder(
+        &mut self,
+        folder: &OwnedFd,
+        path: &mut Vec<u8>,
+        inner: &mut Vec<u8>,
+        depth: usize,
+    ) -> Result<()> {
+        if depth > MAX_DEPTH {
+            let words = format!("more than {MAX_DEPTH} folders deep");
+            return Err(self.place.failed(path)(io::Error::other(words)));
+        }
+        let names = sys::fs::names(folder).map_err(self.place.failed(path))?;
+        for (name, _) in names {
+            let (before, inner_before) = (path.len(), inner.len());
+            push(path, &name);
+            push(inner, &name);
+            self.entry(folder, &name, path, inner, depth)?;
+            path.truncate(before);
+            inner.truncate(inner_before);
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        folder: &OwnedFd,
+        name: &[u8],
+        path: &mut Vec<u8>,
+        inner: &mut Vec<u8>,
+        depth: usize,
+    ) -> Result<()> {
+        let stat = match sys::fs::stat(folder, name) {
+            // It went while we looked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(self.place.failed(path))?,
+        };
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let is_folder = kind == FileType::Directory;
+        let out =
+            self.place.is_excluded(path) || self.exclude.excludes(&String::from_utf8_lossy(inner));
+        if out && (!is_folder || self.skips(path, inner)) || kind == FileType::Socket {
+            return Ok(());
+        }
+        let item = self.place.item(folder, name, &stat, path)?;
+        match out {
+            true => self.waiting.push((inner.clone(), item)),
+            false => {
+                self.chosen.items.extend(self.waiting.drain(..));
+                self.chosen.items.insert(inner.clone(), item);
+            }
+        }
+        if is_folder {
+            let opened = sys::fs::folder_beneath(folder, name);
+            self.folder(&opened.map_err(self.place.failed(path))?, path, inner, depth + 1)?;
+            self.waiting.retain(|(waiting, _)| waiting != inner);
+        }
+        Ok(())
+    }
+
+    fn skips(&self, path: &[u8], inner: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(path);
+        let of_context =
+            self.place.context.as_ref().is_some_and(|own| own.ignore.skips_folder(&text));
+        of_context || self.exclude.skips_folder(&String::from_utf8_lossy(inner))
+    }
+}
+
+impl Chosen {
+    /// Tells what was chosen, for a key.
+    pub(super) fn list(&self, place: &Place, listing: &mut Listing) -> Result<()> {
+        for (path, item) in &self.items {
+            let path = String::from_utf8_lossy(path);
+            let (kind, content) = match item.stat.kind {
+                FileType::Directory => ('d', "-".to_owned()),
+                FileType::Symlink => (
+                    'l',
+                    String::from_utf8_lossy(&item.link)
+                        .escape_default()
+                        .to_string()
+                        .replace(' ', "\\x20"),
+                ),
+                FileType::RegularFile => ('f', place.content(item)?),
+                _ => ('o', item.stat.device.to_string()),
+            };
+            let path = if path.is_empty() { "." } else { &path };
+            listing.add(kind, item.stat.mode, &content, path);
+        }
+        Ok(())
+    }
+}
+
+impl Item {
+    /// Opens its bytes.
+    pub(super) fn open(&self) -> Result<Box<dyn Read + Send + '_>> {
+        Ok(match &self.source {
+            ItemSource::Placed(place, path) => {
+                let file = sys::fs::file_beneath(&place.root, &**path);
+                Box::new(file.map_err(place.failed(path))?)
+            }
+            ItemSource::Bytes(bytes) => Box::new(&bytes[..]),
+            ItemSource::Fetched(file) => {
+                let io = || EngineError::io("read", "what was fetched");
+                let mut file = file.try_clone().map_err(io())?;
+                io::Seek::rewind(&mut file).map_err(io())?;
+                Box::new(file)
+            }
+        })
+    }
+
+    /// A file of our own making.
+    pub(super) fn made(
+        source: ItemSource,
+        mode: u32,
+        bytes: u64,
+        time: Option<(i64, u32)>,
+    ) -> Item {
+        let stat = ItemStat {
+            kind: FileType::RegularFile,
+            mode,
+            owner: (0, 0),
+            bytes,
+            time,
+            device: 0,
+            shared: None,
+        };
+        Item { source, stat, link: Vec::new() }
+    }
+
+    /// Extended attributes, where those of the source count.
+    pub(super) fn xattrs(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let ItemSource::Placed(place, path) = &self.source else { return Ok(Vec::new()) };
+        if place.context.is_some() || self.stat.kind == FileType::Symlink {
+            return Ok(Vec::new());
+        }
+        let at = if path.is_empty() { &b"."[..] } else { path };
+        let read = || sys::fs::xattrs(sys::fs::open_path(&place.root, at)?);
+        let mut xattrs = read().map_err(place.failed(path))?;
+        xattrs.retain(|(name, _)| {
+            !name.starts_with(b"trusted.overlay.") && name != b"security.selinux"
+        });
+        xattrs.sort();
+        Ok(xattrs)
+    }
+}
+
+/// Whether a path is a pattern.
+fn has_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '[', '\\'])
+}
+
+fn push(path: &mut Vec<u8>, name: &[u8]) {
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend(name);
+}
+
+/// A name below a folder.
+pub(super) fn join(above: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut path = above.to_vec();
+    push(&mut path, name);
+    path
+}

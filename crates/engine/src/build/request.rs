@@ -1,0 +1,109 @@
+//! What a build is asked for, and what it gives.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+
+use spec::{HostConfig, ImageId, Platform, Reference};
+
+use crate::error::Result;
+use crate::progress::Progress;
+
+/// What is read for a build.
+pub struct BuildInput<'a> {
+    /// Where files come from.
+    pub context: ContextSource<'a>,
+    /// The Dockerfile; without it, the one in the context.
+    pub dockerfile: DockerfileSource<'a>,
+}
+
+/// A request to build.
+pub struct BuildRequest<'a> {
+    /// Further contexts, by name.
+    pub contexts: BTreeMap<String, String>,
+    /// `--build-arg`.
+    pub arguments: BTreeMap<String, String>,
+    /// `--target`.
+    pub target: Option<String>,
+    /// What it is to run on; by default this machine.
+    pub platform: Option<Platform>,
+    /// The names that it gets.
+    pub tags: Vec<Reference>,
+    /// Labels that it gets besides.
+    pub labels: BTreeMap<String, String>,
+    /// Which steps may be remembered from before.
+    pub cache: CacheUse,
+    /// Whether bases are fetched though they are here.
+    pub pull: bool,
+    /// Fetches an image that is not here.
+    pub fetch: &'a Fetch<'a>,
+    /// `SOURCE_DATE_EPOCH`: no time in the image is later.
+    pub epoch: Option<i64>,
+    /// How steps are run: network, hosts, limits.
+    pub host: HostConfig,
+    /// What steps may know without its being in the image, by id.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// Sockets of agents, by id.
+    pub agents: BTreeMap<String, PathBuf>,
+    /// What steps are allowed that they are not by themselves.
+    pub allowed: Vec<String>,
+    /// Whether it is told why steps were not remembered.
+    pub explain: bool,
+    /// Whether a step that is not remembered fails: any, or those of a stage.
+    pub fail_on_miss: Option<String>,
+}
+
+/// Fetches an image by its name.
+pub type Fetch<'a> = dyn Fn(&Reference, Option<&Platform>, &dyn Progress) -> Result<()> + Sync + 'a;
+
+/// Where files come from.
+pub enum ContextSource<'a> {
+    /// A folder of the host.
+    Folder(PathBuf),
+    /// A Dockerfile or a tar, told by its content.
+    Reader(Box<dyn Read + Send + 'a>),
+    /// A file of the web, which is a tar or a Dockerfile.
+    Url(String),
+}
+
+/// Where the Dockerfile is.
+pub enum DockerfileSource<'a> {
+    /// In the context, under its usual name.
+    Usual,
+    /// In this file, of the host if the context is a folder, else of the context.
+    Path(PathBuf),
+    /// Read from here.
+    Reader(Box<dyn Read + Send + 'a>),
+}
+
+/// Which steps may be remembered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CacheUse {
+    /// All.
+    #[default]
+    All,
+    /// None.
+    None,
+    /// All but those of these stages.
+    But(Vec<String>),
+}
+
+/// What was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// The image.
+    pub id: ImageId,
+    /// The names it got.
+    pub names: Vec<Reference>,
+}
+
+/// A step that failed, or the whole build.
+#[derive(Debug)]
+pub struct BuildFailure {
+    /// Why.
+    pub error: crate::EngineError,
+    /// The step, and the last lines that it printed.
+    pub step: Option<(String, String)>,
+    /// The lines of the Dockerfile that are to blame.
+    pub excerpt: Option<String>,
+}

@@ -1,0 +1,209 @@
+//! `RUN`: a command in a writable tree whose changes become a layer.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use ::build::config::{self, Started};
+use ::build::graph::{Step, StepId};
+use ::build::instruction::Run;
+use ::build::key::{About, Key};
+use ::build::scope::{PROXY_ARGUMENTS, Scope};
+use ::build::solver::Inputs;
+use runtime::once::Ended;
+use store::{Lasting, Lease, Snapshot, Store};
+
+use super::layers;
+use super::mounts::Mounts;
+use super::tell::Telling;
+use super::work::{Builder, Layered, Made, Wanted, parent, shown};
+use crate::container::{StepCommand, StepNetwork};
+use crate::error::{EngineError, Result};
+
+/// What is kept of a step's output to be shown again if it fails.
+const KEPT_BYTES: usize = 64 << 10;
+/// The network of steps that ask for none in particular.
+const NETWORK: &str = "default";
+
+impl Builder<'_> {
+    /// What a command's outcome depends on.
+    pub(super) fn run_key(
+        &self,
+        step: &Step,
+        run: &Run,
+        scope: &Scope,
+        inputs: &Inputs<Made>,
+        wanted: &mut Wanted,
+    ) -> Result<Option<Key>> {
+        let below = parent(inputs);
+        let config = &below.configured.config;
+        let Started { words, script } = config::started(config, run);
+        let told = format!("RUN {}", words.join(" "));
+        let mut key = Key::default().with(About::Instruction, "", told);
+        if let Some((name, content)) = script {
+            key = key.with(About::Instruction, &name, content);
+        }
+        key = key.with(About::Base, "", shown(below.top));
+        for (name, value) in config::visible_arguments(scope) {
+            // How the web is reached changes nothing of what is found there.
+            if !PROXY_ARGUMENTS.contains(&name.as_str()) {
+                key = key.with(About::Argument, &name, value);
+            }
+        }
+        for (name, value) in config.env.iter().filter_map(|pair| pair.split_once('=')) {
+            key = key.with(About::Environment, name, value);
+        }
+        key = key
+            .with(About::Setting, "user", &config.user)
+            .with(About::Setting, "folder", &config.working_dir)
+            .with(About::Setting, "network", run.network.as_deref().unwrap_or(NETWORK))
+            .with(About::Setting, "security", if run.insecure { "insecure" } else { "sandbox" });
+        self.mounts_key(key, step, run, scope, inputs, wanted).map(Some)
+    }
+
+    /// Runs a command and takes in what it changed.
+    pub(super) fn run(
+        &self,
+        at: StepId,
+        run: &Run,
+        scope: &Scope,
+        inputs: &Inputs<Made>,
+        telling: &Telling<'_>,
+    ) -> Result<Layered> {
+        let below = parent(inputs);
+        let config = &below.configured.config;
+        let Started { words, script } = config::started(config, run);
+        if words.is_empty() {
+            return Err(EngineError::Refused("process argument list is empty".to_owned()));
+        }
+        self.allow(run)?;
+        let network = self.network(run.network.as_deref().unwrap_or(NETWORK))?;
+        let scratch = Scratch::new(self.store(), self.lease, below.top)?;
+        let root = self.store().mount_snapshot(&scratch.snapshot, Lasting::ThrownAway)?;
+        let step = &self.graph.steps[at];
+        let mut mounts = Mounts::prepare(self, step, run, scope, script, inputs)?;
+        let command = StepCommand {
+            words: words.clone(),
+            config,
+            env: self.variables(scope, &mounts),
+            mounts: std::mem::take(&mut mounts.list),
+            insecure: run.insecure,
+        };
+        let mut kept = Tail::default();
+        let ended = self.engine.run_step(&root, &network, command, &mut |bytes| {
+            telling.output(bytes);
+            kept.add(bytes);
+        })?;
+        drop((root, mounts));
+        if let Err(error) = judged(&words, ended) {
+            return Err(self.fail(at, kept.text(), error));
+        }
+        let unpacked =
+            self.store().unpack_snapshot(self.lease, &scratch.snapshot, Some(below.epoch))?;
+        drop(scratch);
+        let (top, layer) = layers::adopt(self.store(), self.lease, unpacked, below.top)?;
+        Ok((Some(top), Some(layer)))
+    }
+
+    /// What a command sees besides the image's variables.
+    fn variables(&self, scope: &Scope, mounts: &Mounts) -> Vec<String> {
+        let mut list: Vec<String> = PROXY_ARGUMENTS
+            .iter()
+            .filter_map(|name| Some((name, self.request.arguments.get(*name)?)))
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let arguments = config::visible_arguments(scope);
+        list.extend(arguments.into_iter().map(|(name, value)| format!("{name}={value}")));
+        list.extend(mounts.env.iter().cloned());
+        list
+    }
+
+    /// Refuses what a build must be allowed expressly.
+    fn allow(&self, run: &Run) -> Result<()> {
+        let allowed = |name: &str| self.request.allowed.iter().any(|allowed| allowed == name);
+        let refused = |name: &str| {
+            Err(EngineError::Refused(format!(
+                "granting entitlement {name} is not allowed by build daemon configuration: use --allow {name}"
+            )))
+        };
+        if run.insecure && !allowed("security.insecure") {
+            return refused("security.insecure");
+        }
+        if run.network.as_deref() == Some("host") && !allowed("network.host") {
+            return refused("network.host");
+        }
+        if !run.devices.is_empty() && !allowed("device") {
+            return refused("device");
+        }
+        Ok(())
+    }
+
+    /// The network that a step asks for; steps that ask for the same share it.
+    fn network(&self, name: &str) -> Result<Arc<StepNetwork>> {
+        let mut networks = self.network.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(known) = networks.get(name) {
+            return Ok(known.clone());
+        }
+        let mut host = self.request.host.clone();
+        if name != NETWORK {
+            name.clone_into(&mut host.network_mode);
+        }
+        let joined = Arc::new(StepNetwork::join(self.engine, &host)?);
+        networks.insert(name.to_owned(), joined.clone());
+        Ok(joined)
+    }
+}
+
+/// Whether a command ended well.
+fn judged(words: &[String], ended: Ended) -> Result<()> {
+    let failed = |how: String| Err(EngineError::StepFailed { words: words.join(" "), how });
+    match ended {
+        Ended::Exited(0) => Ok(()),
+        Ended::Exited(code) => failed(format!("exit code: {code}")),
+        Ended::OutOfMemory(code) => failed(format!("exit code: {code}: cannot allocate memory")),
+        Ended::Failed(failure) => {
+            let because = failure.because.join(": ");
+            let why = [failure.message, because].join(": ");
+            Err(EngineError::Start(why.trim_end_matches([':', ' ']).to_owned()))
+        }
+    }
+}
+
+/// A writable tree that goes when it is dropped.
+pub(super) struct Scratch<'a> {
+    store: &'a Store,
+    pub(super) snapshot: Snapshot,
+}
+
+impl<'a> Scratch<'a> {
+    pub(super) fn new(
+        store: &'a Store,
+        lease: &Lease,
+        below: Option<spec::ChainId>,
+    ) -> Result<Scratch<'a>> {
+        Ok(Scratch { store, snapshot: store.scratch_snapshot(lease, below)? })
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed now goes with the lease.
+        let _ = self.store.discard_snapshot(&self.snapshot);
+    }
+}
+
+/// The last of what was printed.
+#[derive(Default)]
+struct Tail(Vec<u8>);
+
+impl Tail {
+    fn add(&mut self, bytes: &[u8]) {
+        let _ = self.0.write_all(bytes);
+        if self.0.len() > 2 * KEPT_BYTES {
+            self.0.drain(..self.0.len() - KEPT_BYTES);
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+}

@@ -1,0 +1,76 @@
+//! Steps as those who watch see them: numbered as they begin, each begun and ended once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::watch::{BuildWatch, News};
+use crate::error::Result;
+
+/// Numbers steps.
+pub(super) struct Teller<'a> {
+    watch: &'a dyn BuildWatch,
+    begun: AtomicUsize,
+}
+
+/// A step that has begun.
+pub(super) struct Telling<'a> {
+    watch: &'a dyn BuildWatch,
+    pub(super) number: usize,
+    since: Instant,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) fn new(watch: &'a dyn BuildWatch) -> Teller<'a> {
+        Teller { watch, begun: AtomicUsize::new(0) }
+    }
+
+    /// A step begins.
+    pub(super) fn begin(&self, title: &str) -> Telling<'a> {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        self.watch.tell(News::Began { number, title });
+        Telling { watch: self.watch, number, since: Instant::now() }
+    }
+
+    /// Something the user should know.
+    pub(super) fn warn(&self, text: &str) {
+        self.watch.tell(News::Warning { text });
+    }
+}
+
+impl Telling<'_> {
+    /// A part of it is done.
+    pub(super) fn note(&self, text: &str) {
+        self.watch.tell(News::Note { number: self.number, text });
+    }
+
+    /// Its command printed something.
+    pub(super) fn output(&self, bytes: &[u8]) {
+        let after = self.since.elapsed();
+        self.watch.tell(News::Output { number: self.number, after, bytes });
+    }
+
+    /// Why it has to be done.
+    pub(super) fn why(&self, reasons: &[String]) {
+        self.watch.tell(News::Why { number: self.number, reasons });
+    }
+
+    /// It need not be done.
+    pub(super) fn cached(&self) {
+        self.watch.tell(News::Cached { number: self.number });
+    }
+
+    /// It has ended.
+    pub(super) fn end<T>(self, outcome: Result<T>) -> Result<T> {
+        match &outcome {
+            Ok(_) => {
+                let took = self.since.elapsed();
+                self.watch.tell(News::Done { number: self.number, took });
+            }
+            Err(error) => {
+                let why = error.to_string();
+                self.watch.tell(News::Failed { number: self.number, why: &why });
+            }
+        }
+        outcome
+    }
+}

@@ -1,0 +1,68 @@
+//! What a build tells while it works; who shows it is the door's business.
+
+use std::time::Duration;
+
+/// Somebody who watches a build. Steps that are worked on at once tell what they do in turn.
+pub trait BuildWatch: Sync {
+    /// Something happened.
+    fn tell(&self, news: News<'_>);
+}
+
+/// What happened, and to which step: they are numbered from one in the order in which they begin.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// A step begins.
+    Began {
+        /// Its number.
+        number: usize,
+        /// What it does.
+        title: &'a str,
+    },
+    /// A part of a step's work is done.
+    Note {
+        /// The step.
+        number: usize,
+        /// What was done.
+        text: &'a str,
+    },
+    /// A step's command printed this.
+    Output {
+        /// The step.
+        number: usize,
+        /// When, from the step's beginning.
+        after: Duration,
+        /// What.
+        bytes: &'a [u8],
+    },
+    /// A step need not be done: what it gave before is here.
+    Cached {
+        /// The step.
+        number: usize,
+    },
+    /// A step had to be done, and why.
+    Why {
+        /// The step.
+        number: usize,
+        /// In a few words each.
+        reasons: &'a [String],
+    },
+    /// A step is done.
+    Done {
+        /// The step.
+        number: usize,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A step failed.
+    Failed {
+        /// The step.
+        number: usize,
+        /// Why.
+        why: &'a str,
+    },
+    /// Something that the user should know.
+    Warning {
+        /// In words.
+        text: &'a str,
+    },
+}

@@ -1,0 +1,558 @@
+//! How each step of a build is done: what it depends on, what it gave before, and what it gives.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use ::build::config::{self, Around, Configured};
+use ::build::graph::{Graph, Op, Step, StepId};
+use ::build::ignore::Ignore;
+use ::build::instruction::{CopyFlags, Kind, Source};
+use ::build::key::{About, Key, Listing};
+use ::build::solver::{Inputs, Work};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use spec::{ChainId, Digest, History, ImageConfig, Timestamp};
+use store::{Lease, StepLayer, StepRecord, Store};
+
+use super::bases::Bases;
+use super::below::Below;
+use super::copy::{self, Gathered, Placing};
+use super::place::Place;
+use super::request::{BuildRequest, CacheUse};
+use super::tell::{Teller, Telling};
+use super::{fetch, layers};
+use crate::Engine;
+use crate::container::{StepNetwork, accounts};
+use crate::error::{EngineError, Result};
+
+/// What a step gave.
+#[derive(Clone)]
+pub(super) struct Made {
+    /// The stack after it.
+    pub(super) top: Option<ChainId>,
+    /// The configuration after it.
+    pub(super) configured: Arc<Configured>,
+    /// The layer it made.
+    pub(super) layer: Option<StepLayer>,
+    /// What the history tells of it.
+    pub(super) row: Option<Arc<History>>,
+    /// The image it begins with, if it does.
+    pub(super) base: Option<Arc<ImageConfig>>,
+    /// A folder of the host that it stands for.
+    pub(super) folder: Option<Arc<Place>>,
+    /// No time in what stands on it is later.
+    pub(super) epoch: i64,
+}
+
+/// What a step depends on, and what was looked up to know it.
+pub(super) struct Wanted {
+    pub(super) key: Key,
+    pub(super) digest: Digest,
+    pub(super) gathered: Gathered,
+    pub(super) listing: Option<Listing>,
+}
+
+/// The stack after a step, and the layer it made, if it made one.
+pub(super) type Layered = (Option<ChainId>, Option<StepLayer>);
+
+/// What a record remembers besides what the store needs.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Remembered {
+    pub(super) key: Key,
+    /// How long it took, in nanoseconds.
+    pub(super) took: u64,
+}
+
+/// A `COPY` or an `ADD`.
+#[derive(Clone, Copy)]
+struct Copied<'a> {
+    flags: &'a CopyFlags,
+    sources: &'a [Source],
+    target: &'a str,
+    is_add: bool,
+}
+
+/// One build at work.
+pub(super) struct Builder<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) lease: &'a Lease,
+    pub(super) request: &'a BuildRequest<'a>,
+    pub(super) graph: &'a Graph,
+    pub(super) bases: &'a Bases<'a>,
+    pub(super) context: Arc<Place>,
+    pub(super) folders: HashMap<String, Arc<Place>>,
+    /// The names of stages, by their numbers.
+    pub(super) stages: Vec<Option<String>>,
+    pub(super) escape: char,
+    pub(super) teller: &'a Teller<'a>,
+    /// Trees that are mounted, by what is on top of them.
+    pub(super) views: Mutex<HashMap<Option<ChainId>, Arc<OwnedFd>>>,
+    pub(super) network: Mutex<HashMap<String, Arc<StepNetwork>>>,
+    /// The step that failed, and what it printed.
+    pub(super) failed: Mutex<Option<(StepId, String)>>,
+}
+
+impl Work for Builder<'_> {
+    type Made = Made;
+    type Key = Wanted;
+    type Error = EngineError;
+
+    fn key(&self, at: StepId, inputs: &Inputs<Made>) -> Result<Option<Wanted>> {
+        let step = &self.graph.steps[at];
+        let mut wanted = Wanted {
+            key: Key::default(),
+            digest: Digest::of(b""),
+            gathered: Gathered::default(),
+            listing: None,
+        };
+        let keyed = match &step.op {
+            Op::Scratch | Op::Base { .. } | Op::Config { .. } => return Ok(None),
+            Op::Workdir(path) => Ok(self.workdir_key(path, parent(inputs))),
+            Op::Run { run, scope } => self.run_key(step, run, scope, inputs, &mut wanted),
+            Op::Copy { flags, sources, target, is_add } => {
+                let copied = Copied { flags, sources, target, is_add: *is_add };
+                self.copy_key(copied, inputs, &mut wanted)
+            }
+        };
+        let keyed = keyed.map_err(|error| self.fail(at, String::new(), error))?;
+        let Some(mut key) = keyed else { return Ok(None) };
+        key = key.with(About::Setting, "epoch", parent(inputs).epoch.to_string());
+        wanted.digest = key.digest();
+        wanted.key = key;
+        Ok(Some(wanted))
+    }
+
+    fn recall(&self, at: StepId, wanted: &Wanted, inputs: &Inputs<Made>) -> Result<Option<Made>> {
+        let step = &self.graph.steps[at];
+        if !self.may_recall(step) {
+            return Ok(None);
+        }
+        let Some(record) = self.store().recall_step(&wanted.digest)? else { return Ok(None) };
+        let below = parent(inputs);
+        let top = match record.layer {
+            Some(layer) => layers::move_to(self.store(), self.lease, layer, below.top)?,
+            None => below.top,
+        };
+        if record.layer.is_some() && top.is_none() {
+            return Ok(None);
+        }
+        let made = self.after(step, below, top, record.layer)?;
+        self.teller.begin(&step.title).cached();
+        Ok(Some(made))
+    }
+
+    fn carry_out(&self, at: StepId, wanted: Option<Wanted>, inputs: &Inputs<Made>) -> Result<Made> {
+        let step = &self.graph.steps[at];
+        match &step.op {
+            Op::Scratch => Ok(self.scratch()),
+            Op::Base { image, platform } => self.base(at, image, platform.as_deref()),
+            Op::Config { .. } => self
+                .configure(step, parent(inputs))
+                .map_err(|error| self.fail(at, String::new(), error)),
+            _ => self.do_work(at, wanted, inputs),
+        }
+    }
+}
+
+/// What a step stands on; only bases stand on nothing.
+pub(super) fn parent(inputs: &Inputs<Made>) -> &Made {
+    inputs.parent.as_ref().expect("a step that changes something has a parent")
+}
+
+impl Builder<'_> {
+    pub(super) fn store(&self) -> &Store {
+        self.engine.store()
+    }
+
+    /// Notes which step failed, for the first that does.
+    pub(super) fn fail(&self, at: StepId, printed: String, error: EngineError) -> EngineError {
+        let mut failed = self.failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        failed.get_or_insert((at, printed));
+        error
+    }
+
+    pub(super) fn may_recall(&self, step: &Step) -> bool {
+        match &self.request.cache {
+            CacheUse::All => true,
+            CacheUse::None => false,
+            CacheUse::But(stages) => !self.is_of(step, stages),
+        }
+    }
+
+    /// Whether a step belongs to one of these stages, by name or number.
+    pub(super) fn is_of(&self, step: &Step, stages: &[String]) -> bool {
+        let Some(stage) = step.stage else { return false };
+        let name = self.stages.get(stage).cloned().flatten();
+        stages.iter().any(|wanted| {
+            wanted.parse() == Ok(stage) || name.as_deref() == Some(&wanted.to_lowercase())
+        })
+    }
+
+    fn scratch(&self) -> Made {
+        let epoch = self.request.epoch.unwrap_or_default();
+        let (top, layer, row, base, folder) = Default::default();
+        Made { top, configured: Arc::default(), layer, row, base, folder, epoch }
+    }
+
+    fn base(&self, at: StepId, image: &str, platform: Option<&str>) -> Result<Made> {
+        let step = &self.graph.steps[at];
+        if let Some(folder) = self.folders.get(image) {
+            return Ok(Made { folder: Some(folder.clone()), ..self.scratch() });
+        }
+        let telling = self.teller.begin(&step.title);
+        let found = self.bases.image(image, platform);
+        let found = telling.end(found).map_err(|error| self.fail(at, String::new(), error))?;
+        let mut config = found.config.config.clone().unwrap_or_default();
+        config.on_build.clear();
+        let created = found.config.created.filter(|time| !time.is_zero());
+        let created = created.map_or(0, |time| time.unix_seconds().max(0));
+        Ok(Made {
+            top: found.top,
+            configured: Arc::new(Configured { config, cmd_is_set: false }),
+            base: Some(Arc::new(found.config.clone())),
+            epoch: self.request.epoch.unwrap_or(created),
+            ..self.scratch()
+        })
+    }
+
+    /// A step that changes the configuration alone.
+    fn configure(&self, step: &Step, below: &Made) -> Result<Made> {
+        let Op::Config { kind, scope } = &step.op else {
+            return self.after(step, below, below.top, None);
+        };
+        let mut configured = self.inherited(step, below);
+        let around = Around { scope, at: step.span, escape: self.escape };
+        let told = configured.apply(kind, around)?;
+        let mut row = history(told, below.epoch, true);
+        if let Kind::Maintainer(author) = kind {
+            row.author.clone_from(author);
+        }
+        let (configured, row) = (Arc::new(configured), Some(Arc::new(row)));
+        Ok(Made { configured, layer: None, row, base: None, ..below.clone() })
+    }
+
+    /// The configuration that a step finds. Another stage's `CMD` is an inherited one.
+    fn inherited(&self, step: &Step, below: &Made) -> Configured {
+        let mut configured = (*below.configured).clone();
+        let same = step.parent.is_some_and(|parent| self.graph.steps[parent].stage == step.stage);
+        configured.cmd_is_set &= same;
+        configured
+    }
+
+    /// What a step gives that made this layer, or none.
+    fn after(
+        &self,
+        step: &Step,
+        below: &Made,
+        top: Option<ChainId>,
+        layer: Option<StepLayer>,
+    ) -> Result<Made> {
+        let mut configured = below.configured.clone();
+        let told = match &step.op {
+            Op::Workdir(path) => {
+                let mut own = self.inherited(step, below);
+                let told = own.enter(path);
+                configured = Arc::new(own);
+                told
+            }
+            Op::Run { run, scope } => {
+                let started = config::started(&below.configured.config, run);
+                config::run_history(&started.words, &config::visible_arguments(scope))
+            }
+            Op::Copy { flags, sources, target, is_add } => {
+                copy_history(flags, sources, target, *is_add)
+            }
+            Op::Scratch | Op::Base { .. } | Op::Config { .. } => String::new(),
+        };
+        let row = Some(Arc::new(history(told, below.epoch, layer.is_none())));
+        Ok(Made { top, configured, layer, row, base: None, ..below.clone() })
+    }
+
+    /// Does what makes a layer, and remembers it.
+    fn do_work(&self, at: StepId, wanted: Option<Wanted>, inputs: &Inputs<Made>) -> Result<Made> {
+        let step = &self.graph.steps[at];
+        let below = parent(inputs);
+        let Some(wanted) = wanted else {
+            return self.after(step, below, below.top, None);
+        };
+        let telling = self.teller.begin(&step.title);
+        let since = std::time::Instant::now();
+        let Wanted { key, digest, gathered, listing } = wanted;
+        let done = self.explain(step, &key, listing.as_ref(), &telling).and_then(|()| {
+            let layer = self.make_layer(at, gathered, inputs, &telling)?;
+            let took = since.elapsed().as_nanos() as u64;
+            self.remember(step, (digest, key, took), listing, layer)?;
+            Ok(layer)
+        });
+        let done = telling.end(done).map_err(|error| self.fail(at, String::new(), error))?;
+        self.after(step, below, done.0, done.1)
+    }
+
+    fn make_layer(
+        &self,
+        at: StepId,
+        gathered: Gathered,
+        inputs: &Inputs<Made>,
+        telling: &Telling<'_>,
+    ) -> Result<Layered> {
+        let below = parent(inputs);
+        match &self.graph.steps[at].op {
+            Op::Run { run, scope } => self.run(at, run, scope, inputs, telling),
+            Op::Workdir(path) => self.make_folder(path, below),
+            Op::Copy { flags, sources, target, is_add } => {
+                let copied = Copied { flags, sources, target, is_add: *is_add };
+                let from = inputs.sources.first().filter(|made| made.folder.is_none());
+                let gathered = match (&flags.from, from) {
+                    (Some(name), Some(made)) => {
+                        self.gather(copied, &self.place_of(made, name)?, None)?
+                    }
+                    _ => gathered,
+                };
+                let target = target_of(&below.configured.config.working_dir, target);
+                self.copy_layer(gathered, flags, &target, below)
+            }
+            Op::Scratch | Op::Base { .. } | Op::Config { .. } => {
+                unreachable!("these steps have no key, so they are no work")
+            }
+        }
+    }
+
+    fn remember(
+        &self,
+        step: &Step,
+        (digest, key, took): (Digest, Key, u64),
+        listing: Option<Listing>,
+        (top, layer): Layered,
+    ) -> Result<()> {
+        if let Some(listing) = listing {
+            super::explain::keep_listing(self.store(), &listing);
+        }
+        let rest = serde_json::to_string(&Remembered { key, took });
+        let rest = rest.ok().and_then(|text| RawValue::from_string(text).ok());
+        let Some(rest) = rest else { return Ok(()) };
+        let record = StepRecord {
+            top,
+            layer,
+            text: step.text.clone(),
+            made: Timestamp::now().unix_seconds(),
+            rest,
+        };
+        Ok(self.store().remember_step(&digest, &record)?)
+    }
+
+    /// A tree, mounted for reading.
+    pub(super) fn view(&self, top: Option<ChainId>) -> Result<Arc<OwnedFd>> {
+        let mut views = self.views();
+        if let Some(view) = views.get(&top) {
+            return Ok(view.clone());
+        }
+        let view = Arc::new(layers::view(self.store(), top)?);
+        views.insert(top, view.clone());
+        Ok(view)
+    }
+
+    fn views(&self) -> MutexGuard<'_, HashMap<Option<ChainId>, Arc<OwnedFd>>> {
+        self.views.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The files of a step, or of the folder that it stands for.
+    pub(super) fn place_of(&self, made: &Made, name: &str) -> Result<Arc<Place>> {
+        if let Some(folder) = &made.folder {
+            return Ok(folder.clone());
+        }
+        let view = self.view(made.top)?;
+        let root = view.try_clone().map_err(EngineError::io("open", "a stage's files"))?;
+        Ok(Arc::new(Place { root, name: name.to_owned(), context: None }))
+    }
+
+    fn workdir_key(&self, path: &str, below: &Made) -> Option<Key> {
+        let wanted = config::absolute(&below.configured.config.working_dir, path);
+        let key = Key::default()
+            .with(About::Instruction, "", format!("WORKDIR {wanted}"))
+            .with(About::Base, "", shown(below.top))
+            .with(About::Setting, "user", &below.configured.config.user);
+        (wanted != "/").then_some(key)
+    }
+
+    /// Makes a folder, unless it is there.
+    fn make_folder(&self, path: &str, below: &Made) -> Result<Layered> {
+        let config = &below.configured.config;
+        let path = config::absolute(&config.working_dir, path);
+        let view = self.view(below.top)?;
+        let mut tree = Below::new(&view);
+        let real = tree.resolve(path.trim_start_matches('/').as_bytes())?;
+        if tree.kind(&real)? == Some(sys::fs::FileType::Directory) {
+            return Ok((below.top, None));
+        }
+        let owner = match config.user.as_str() {
+            "" => (0, 0),
+            user => copy::owner(user, &accounts(&*view)?)?,
+        };
+        let mut gathered = Gathered::default();
+        gathered.chosen.push(copy::empty_folder());
+        let flags = CopyFlags::default();
+        let placing =
+            Placing { target: &path, owner: Some(owner), flags: &flags, epoch: below.epoch };
+        self.plan_and_adopt(gathered, placing, &view, below.top)
+    }
+
+    fn copy_key(
+        &self,
+        copied: Copied<'_>,
+        inputs: &Inputs<Made>,
+        wanted: &mut Wanted,
+    ) -> Result<Option<Key>> {
+        let below = parent(inputs);
+        let Copied { flags, sources, target, is_add } = copied;
+        let told = copy_history(flags, sources, target, is_add);
+        let mut key = Key::default().with(About::Instruction, "", told);
+        for source in sources {
+            if let Source::Inline(heredoc) = source {
+                key = key.with(About::Instruction, &heredoc.name, &heredoc.content);
+            }
+        }
+        let from = inputs.sources.first().filter(|_| flags.from.is_some());
+        match from.filter(|made| made.folder.is_none()) {
+            // What is in another stage is known by its stack; its files are not looked at.
+            Some(made) => {
+                let name = flags.from.as_deref().unwrap_or_default();
+                key = key.with(About::Source, name, shown(made.top));
+            }
+            None => {
+                let place = from.and_then(|made| made.folder.as_ref()).unwrap_or(&self.context);
+                let mut listing = Listing::default();
+                let told = Some((&mut listing, &mut key));
+                wanted.gathered = self.gather(copied, place, told)?;
+                if !listing.lines.is_empty() {
+                    key = key.with(About::Files, "", listing.digest().to_string());
+                    wanted.listing = Some(listing);
+                }
+            }
+        }
+        if !flags.link {
+            key = key.with(About::Base, "", shown(below.top));
+        }
+        let folder = &below.configured.config.working_dir;
+        Ok(Some(key.with(About::Setting, "folder", folder)))
+    }
+
+    /// Chooses all that is copied, and tells what it is.
+    fn gather(
+        &self,
+        Copied { flags, sources, is_add, .. }: Copied<'_>,
+        place: &Arc<Place>,
+        mut told: Option<(&mut Listing, &mut Key)>,
+    ) -> Result<Gathered> {
+        let exclude = Ignore::new(&flags.exclude)?;
+        let mut gathered = Gathered::default();
+        for source in sources {
+            let path = match source {
+                Source::Inline(heredoc) => {
+                    gathered.chosen.push(copy::inline(&heredoc.name, &heredoc.content));
+                    continue;
+                }
+                Source::Path(url) if is_add && fetch::is_remote(url) => {
+                    let fetched = self.fetch(url, flags)?;
+                    if let Some((_, key)) = &mut told {
+                        let next = std::mem::take(*key);
+                        **key = next.with(About::Fetched, url, &fetched.what);
+                    }
+                    fetched.put(flags, &mut gathered);
+                    continue;
+                }
+                Source::Path(path) => path,
+            };
+            for chosen in place.choose(path, &exclude)? {
+                if let Some((listing, _)) = &mut told {
+                    chosen.list(place, listing)?;
+                }
+                let unpacks = is_add && flags.unpack.unwrap_or(true) && !chosen.is_folder;
+                match chosen.items.values().next() {
+                    Some(only) if unpacks && copy::is_archive(only) => {
+                        gathered.archives.push(only.clone());
+                    }
+                    _ => gathered.chosen.push(chosen),
+                }
+            }
+        }
+        Ok(gathered)
+    }
+
+    fn copy_layer(
+        &self,
+        gathered: Gathered,
+        flags: &CopyFlags,
+        target: &str,
+        below: &Made,
+    ) -> Result<Layered> {
+        let view = self.view(if flags.link { None } else { below.top })?;
+        let owner = match &flags.chown {
+            Some(text) => Some(copy::owner(text, &accounts(&*self.view(below.top)?)?)?),
+            None => None,
+        };
+        let placing = Placing { target, owner, flags, epoch: below.epoch };
+        self.plan_and_adopt(gathered, placing, &view, below.top)
+    }
+
+    fn plan_and_adopt(
+        &self,
+        gathered: Gathered,
+        placing: Placing<'_>,
+        view: &OwnedFd,
+        below: Option<ChainId>,
+    ) -> Result<Layered> {
+        let plan = copy::Plan::new(gathered, placing, Below::new(view))?;
+        let unpacked = layers::written(self.store(), self.lease, |out| plan.write(out))?;
+        let (top, layer) = layers::adopt(self.store(), self.lease, unpacked, below)?;
+        Ok((Some(top), Some(layer)))
+    }
+}
+
+/// A target's absolute path, still with the slash that makes it a folder.
+fn target_of(folder: &str, target: &str) -> String {
+    let is_folder = target.ends_with('/')
+        || matches!(target, "." | "..")
+        || target.ends_with("/.")
+        || target.ends_with("/..");
+    let path = config::absolute(folder, target);
+    if is_folder && path != "/" { format!("{path}/") } else { path }
+}
+
+/// A stack, for a key.
+pub(super) fn shown(top: Option<ChainId>) -> String {
+    top.map(|top| top.to_string()).unwrap_or_default()
+}
+
+fn history(told: String, epoch: i64, empty_layer: bool) -> History {
+    History {
+        created: Some(Timestamp::from_unix(epoch, 0)),
+        created_by: told,
+        comment: config::HISTORY_COMMENT.to_owned(),
+        empty_layer,
+        ..History::default()
+    }
+}
+
+/// How the history tells of a `COPY` or an `ADD`.
+fn copy_history(flags: &CopyFlags, sources: &[Source], target: &str, is_add: bool) -> String {
+    let mut words = vec![if is_add { "ADD" } else { "COPY" }.to_owned()];
+    let mut flag = |name: &str, value: &Option<String>| {
+        words.extend(value.as_ref().map(|value| format!("--{name}={value}")));
+    };
+    flag("from", &flags.from);
+    flag("chown", &flags.chown);
+    flag("chmod", &flags.chmod);
+    flag("checksum", &flags.checksum);
+    flag("keep-git-dir", &flags.keep_git_dir.map(|value| value.to_string()));
+    flag("unpack", &flags.unpack.map(|value| value.to_string()));
+    words.extend(flags.link.then(|| "--link".to_owned()));
+    words.extend(flags.parents.then(|| "--parents".to_owned()));
+    words.extend(flags.exclude.iter().map(|pattern| format!("--exclude={pattern}")));
+    words.extend(sources.iter().map(|source| match source {
+        Source::Path(path) => path.clone(),
+        Source::Inline(heredoc) => format!("<<{}", heredoc.name),
+    }));
+    words.extend([target.to_owned(), "# buildkit".to_owned()]);
+    words.join(" ")
+}

@@ -1,0 +1,98 @@
+//! What is remembered of steps, and what is not.
+
+use super::{Builds, done};
+
+const FILE: &str = "FROM bb\nARG V=1\nWORKDIR /app\nCOPY src .\nRUN cat f > /made\nENV E=1\nCOPY late /late\nRUN echo $V > /v\n";
+
+fn with_files() -> Option<Builds> {
+    let it = Builds::new()?;
+    it.put("src/f", "one");
+    it.put("late", "late");
+    Some(it)
+}
+
+#[test]
+fn nothing_is_done_twice() {
+    let Some(it) = with_files() else { return };
+    assert_eq!(done(&it.builds(FILE, "")).len(), 5);
+    let id = it.id();
+    assert_eq!(done(&it.builds(FILE, "")), Vec::<String>::new());
+    assert_eq!(it.id(), id);
+}
+
+#[test]
+fn times_alone_change_nothing_and_contents_do() {
+    let Some(it) = with_files() else { return };
+    it.builds(FILE, "");
+    let id = it.id();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    it.put("src/f", "one");
+    assert_eq!(done(&it.builds(FILE, "")), Vec::<String>::new());
+    it.put("late", "later");
+    assert_eq!(done(&it.builds(FILE, "")), ["COPY late /late", "RUN echo $V > /v"]);
+    assert_ne!(it.id(), id);
+    it.put("late", "late");
+    assert_eq!(
+        done(&it.builds(FILE, "")),
+        Vec::<String>::new(),
+        "what was once done is remembered"
+    );
+    assert_eq!(it.id(), id);
+}
+
+#[test]
+fn what_comes_out_the_same_leaves_the_rest_as_it_was() {
+    let Some(it) = Builds::new() else { return };
+    let file = |note: &str| format!("FROM bb\nRUN : {note}; echo same > /x\nRUN cat /x > /y\n");
+    it.builds(&file("one"), "");
+    let id = it.id();
+    assert_eq!(done(&it.builds(&file("two"), "")), ["RUN : two; echo same > /x"]);
+    assert_ne!(it.id(), id, "the history tells another story");
+    it.builds("FROM bb\nENV A=1\nLABEL l=1\nRUN cat /etc/passwd > /y\n", "");
+    let label = it.builds("FROM bb\nENV A=1\nLABEL l=2\nRUN cat /etc/passwd > /y\n", "");
+    assert_eq!(done(&label), Vec::<String>::new(), "no command sees a label");
+}
+
+#[test]
+fn arguments_count_where_they_are_seen() {
+    let Some(it) = with_files() else { return };
+    it.builds(FILE, "");
+    let second = it.builds(FILE, "--build-arg V=2");
+    assert_eq!(done(&second), ["RUN cat f > /made", "RUN echo $V > /v"]);
+    let warned = it.builds(FILE, "--build-arg NOBODY=1");
+    assert!(
+        warned.contains("[Warning] One or more build-args [NOBODY] were not consumed"),
+        "{warned}"
+    );
+}
+
+#[test]
+fn it_can_be_done_again() {
+    let Some(it) = with_files() else { return };
+    it.builds(FILE, "");
+    let id = it.id();
+    assert_eq!(done(&it.builds(FILE, "--no-cache")).len(), 5);
+    assert_eq!(it.id(), id, "the same from the same, however often");
+    let staged =
+        "FROM bb AS a\nRUN echo 1 > /a\nFROM bb AS b\nRUN echo 2 > /b\nCOPY --from=a /a /a\n";
+    it.builds(staged, "");
+    assert_eq!(
+        done(&it.builds(staged, "--no-cache-filter b")),
+        ["RUN echo 2 > /b", "COPY --from=a /a /a"]
+    );
+}
+
+#[test]
+fn what_is_remembered_is_kept_until_it_is_pruned() {
+    let Some(it) = with_files() else { return };
+    it.builds(FILE, "");
+    it.ok("rmi -f t");
+    it.ok("image prune -f");
+    assert_eq!(done(&it.builds(FILE, "")), Vec::<String>::new());
+    it.ok("rmi -f t");
+    let listed = it.ok("system df --format '{{.Type}} {{.TotalCount}}'");
+    assert!(listed.contains("Build Cache 5"), "{listed}");
+    assert!(it.ok("builder prune -af").contains("Total:"), "it says how much it was");
+    assert_eq!(done(&it.builds(FILE, "")).len(), 5);
+    it.ok("system check");
+}

@@ -1,0 +1,151 @@
+//! `COPY` and `ADD`: what goes where, whose it is, and what it may do.
+
+use testkit::Layer;
+
+use super::Builds;
+
+/// `stat` of a path in the image, as `mode owner:group`.
+const STAT: &str = "stat -c \"%a %u:%g\"";
+
+#[test]
+fn folders_give_their_contents_and_files_their_names() {
+    let Some(it) = Builds::new() else { return };
+    it.put("src/one", "1");
+    it.put("src/sub/two", "22");
+    it.put("a.txt", "a");
+    it.put("b.txt", "b");
+    it.builds(
+        "FROM bb\nWORKDIR /w\nCOPY src /all\nCOPY src/one to\nCOPY src/one dir/\nCOPY *.txt /texts/\n\
+         COPY --from=bb /etc/passwd /p\nCOPY . .\n",
+        "",
+    );
+    assert_eq!(it.shows("cd /all; find . -type f | sort"), "./one\n./sub/two");
+    assert_eq!(it.shows("cat /w/to /w/dir/one"), "11");
+    assert_eq!(it.shows("ls /texts"), "a.txt\nb.txt");
+    assert_eq!(it.shows("head -1 /p"), "root:x:0:0:root:/root:/bin/sh");
+    assert_eq!(it.shows("ls /w"), "Dockerfile\na.txt\nb.txt\ndir\nsrc\nto");
+}
+
+#[test]
+fn owners_and_permissions_are_those_asked_for() {
+    let Some(it) = Builds::new() else { return };
+    it.put("src/run.sh", "x");
+    it.builds(
+        "FROM bb\nCOPY src /plain\nCOPY --chown=11:22 src /numbers/\nCOPY --chown=bob:staff src /names\n\
+         COPY --chown=bob src /name\nCOPY --chmod=4711 src/run.sh /octal\n\
+         COPY --chmod=go-r,u+x src/run.sh /symbols\n",
+        "",
+    );
+    assert_eq!(it.shows(&format!("{STAT} /plain/run.sh")), "644 0:0");
+    assert_eq!(it.shows(&format!("{STAT} /numbers /numbers/run.sh")), "755 11:22\n644 11:22");
+    assert_eq!(
+        it.shows(&format!("{STAT} /names/run.sh /name/run.sh")),
+        "644 1000:50\n644 1000:1001"
+    );
+    assert_eq!(it.shows(&format!("{STAT} /octal /symbols")), "4711 0:0\n700 0:0");
+    let run = it.build("FROM bb\nCOPY --chown=nobody src /x\n", "");
+    run.complains(1, "can't find uid for user nobody: no such user");
+}
+
+#[test]
+fn what_is_ignored_is_not_there() {
+    let Some(it) = Builds::new() else { return };
+    for name in ["keep.md", "drop.md", "deep/drop.md", "deep/keep.txt", "other/x"] {
+        it.put(name, name);
+    }
+    it.put(".dockerignore", "**/*.md\n!keep.md\nother\nDockerfile\n.dockerignore\n");
+    it.builds("FROM bb\nCOPY . /c\n", "");
+    assert_eq!(it.shows("cd /c; find . -type f | sort"), "./deep/keep.txt\n./keep.md");
+    let run = it.build("FROM bb\nCOPY other/x /c\n", "");
+    run.complains(1, "\"/other/x\": not found");
+    it.put("Dockerfile.dockerignore", "deep\n");
+    it.builds("FROM bb\nCOPY . /c\n", "");
+    assert_eq!(it.shows("test -e /c/other/x; test ! -e /c/deep; echo $?"), "0");
+}
+
+#[test]
+fn archives_are_unpacked_by_their_content() {
+    let Some(it) = Builds::new() else { return };
+    let tar = Layer::new().folder("in").file("in/file", "packed").mode(0o640).tar();
+    it.file("ctx/s.bin", &tar);
+    it.put("e.tar.gz", "no archive");
+    it.builds("FROM bb\nADD s.bin /un/\nADD e.tar.gz /un/\nCOPY s.bin /copied\nADD --unpack=false s.bin /kept\n", "");
+    assert_eq!(it.shows("cat /un/in/file; stat -c %a /un/in/file"), "packed640");
+    assert_eq!(it.shows("cat /un/e.tar.gz"), "no archive");
+    let bytes = tar.len().to_string();
+    assert_eq!(it.shows("stat -c %s /copied /kept"), format!("{bytes}\n{bytes}"));
+}
+
+#[test]
+fn links_in_the_target_are_followed_and_those_in_sources_kept() {
+    let Some(it) = Builds::new() else { return };
+    it.put("f", "f");
+    std::os::unix::fs::symlink("f", it.path("ctx/link")).unwrap();
+    std::fs::create_dir(it.path("ctx/d")).unwrap();
+    std::os::unix::fs::symlink("../f", it.path("ctx/d/up")).unwrap();
+    it.builds(
+        "FROM bb\nRUN mkdir -p /usr/lib && ln -s usr/lib /lib\nCOPY f /lib/x/\nCOPY link /l\nCOPY d /d\n",
+        "",
+    );
+    assert_eq!(it.shows("cat /usr/lib/x/f; readlink /lib"), "fusr/lib");
+    assert_eq!(it.shows("cat /l; readlink /d/up"), "f../f");
+    let run = it.build("FROM bb\nRUN ln -s /etc /lib\nCOPY . /\nCOPY d /etc/passwd\n", "");
+    run.complains(1, "cannot copy to non-directory: /etc/passwd");
+}
+
+#[test]
+fn documents_parents_and_exclusions() {
+    let Some(it) = Builds::new() else { return };
+    for name in ["a/b/c.txt", "a/b/d.log", "top"] {
+        it.put(name, name);
+    }
+    it.builds(
+        "FROM bb\nCOPY <<one <<two /docs/\nfirst\none\nsecond\ntwo\n\
+         COPY --parents a/b/c.txt top /p/\nCOPY --parents a/./b /q/\nCOPY --exclude=*.log a/b /x\n",
+        "",
+    );
+    assert_eq!(it.shows("cat /docs/one /docs/two; stat -c %a /docs/one"), "first\nsecond\n644");
+    assert_eq!(it.shows("cd /p; find . -type f | sort"), "./a/b/c.txt\n./top");
+    assert_eq!(it.shows("cd /q; find . -type f | sort; ls /x"), "./b/c.txt\n./b/d.log\nc.txt");
+}
+
+#[test]
+fn contexts_come_from_streams_and_archives_too() {
+    let Some(it) = Builds::new() else { return };
+    let run = it.run_with("build --network none -t t -", b"FROM bb\nLABEL from=stream\n");
+    assert_eq!(run.code, 0, "{run}");
+    let label = "inspect -f '{{index .Config.Labels \"from\"}}' t";
+    assert_eq!(it.ok(label), "stream");
+    let dockerfile = "FROM bb\nCOPY f /f\nLABEL from=tar\n";
+    let tar = Layer::new().file("Dockerfile", dockerfile).file("f", "content").tar();
+    assert_eq!(it.run_with("build --network none -t t -", &tar).code, 0);
+    assert_eq!((it.ok(label), it.shows("cat /f")), ("tar".to_owned(), "content".to_owned()));
+    it.file("context.tar", &tar);
+    assert_eq!(it.run("build --network none -t u context.tar").code, 0);
+    it.put("f", "named");
+    it.file("other/g", "other");
+    it.builds("FROM bb\nCOPY --from=more g /g\n", "--build-context more=other");
+    assert_eq!(it.shows("cat /g"), "other");
+}
+
+#[test]
+fn a_file_is_fetched_with_its_time() {
+    let Some(it) = Builds::new() else { return };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(3) {
+            use std::io::{Read, Write};
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\
+                        Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+            let _ = stream.write_all(format!("{head}body").as_bytes());
+        }
+    });
+    it.builds(&format!("FROM bb\nADD http://{address}/dir/file.txt?x=1 /to/\n"), "");
+    assert_eq!(it.shows("cat /to/file.txt; stat -c \" %a %Y\" /to/file.txt"), "body 600 784111777");
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    let run = it.build(&format!("FROM bb\nADD --checksum={wrong} http://{address}/f /f\n"), "");
+    run.complains(1, "digest mismatch");
+}

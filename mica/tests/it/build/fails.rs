@@ -1,0 +1,57 @@
+//! Builds that fail: the words, the place, the exit code, and nothing left.
+
+use super::Builds;
+
+#[test]
+fn a_failed_command_is_shown_where_it_stands() {
+    let Some(it) = Builds::new() else { return };
+    let run = it.build("FROM bb\nENV A=1\nRUN echo said; exit 42\nRUN never\n", "");
+    assert_eq!(run.code, 1);
+    let wanted = "------\n > [2/3] RUN echo said; exit 42:\nsaid\n------\nDockerfile:3\n--------------------\n   \
+                  1 |     FROM bb\n   2 |     ENV A=1\n   3 | >>> RUN echo said; exit 42\n   4 |     RUN never\n   5 |     \n\
+                  --------------------\nERROR: failed to build: failed to solve: process \"/bin/sh -c echo said; \
+                  exit 42\" did not complete successfully: exit code: 42\n";
+    assert!(run.err.ends_with(wanted), "{run}");
+    assert_eq!(it.ok("images -q t"), "");
+    assert!(!it.root().join("ingest").read_dir().unwrap().any(|_| true), "something is left");
+}
+
+#[test]
+fn mistakes_are_told_with_their_line() {
+    let Some(it) = Builds::new() else { return };
+    let check = |file: &str, words: &str| {
+        let run = it.build(file, "");
+        assert!(run.code == 1 && run.err.contains(words), "{run}");
+    };
+    check(
+        "FROM bb\nRUNN x\n",
+        "dockerfile parse error on line 2: unknown instruction: RUNN (did you mean RUN?)",
+    );
+    check("FROM bb\nRUNN x\n", "   2 | >>> RUNN x");
+    check("RUN x\n", "no build stage in current context");
+    check("FROM bb\nCOPY nosuch /x\n", "\"/nosuch\": not found");
+    check("FROM scratch\n", "No image was generated. Is your Dockerfile empty?");
+    check("FROM bb\nRUN [\"/nosuch\"]\n", "/nosuch): No such file or directory");
+    check("FROM bb\nUSER nosuch\nRUN true\n", "unable to find user nosuch");
+    check("FROM bb\nRUN --network=host true\n", "network.host");
+    let run = it.run("build -f ctx/nosuch ctx");
+    run.complains(1, "failed to read dockerfile: open nosuch: no such file or directory");
+    it.run("build").complains(1, "requires 1 argument");
+    it.run("build nosuch").complains(1, "path \"nosuch\" not found");
+    it.run("build --squash ctx").complains(1, "cannot build with --squash");
+}
+
+#[test]
+fn quiet_builds_say_only_the_id() {
+    let Some(it) = Builds::new() else { return };
+    it.put("Dockerfile", "FROM bb\nRUN echo loud\n");
+    let run = it.run("build -q --network none --iidfile id -t t -t u:2 ctx");
+    assert!(run.code == 0 && run.err.is_empty(), "{run}");
+    assert_eq!(run.out.trim_end(), it.id());
+    assert_eq!(std::fs::read_to_string(it.path("id")).unwrap(), it.id());
+    assert_eq!(it.ok("images -q --no-trunc u:2"), it.id());
+    let raw = it.run("build --progress rawjson --network none ctx").err;
+    let documents =
+        raw.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    assert!(documents.into_iter().any(|status| status["vertexes"][0]["cached"] == true), "{raw}");
+}

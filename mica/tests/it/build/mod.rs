@@ -1,0 +1,80 @@
+//! Images built by the real binary, checked by what is in them.
+
+mod cache;
+mod copy;
+mod explain;
+mod fails;
+mod run;
+
+use std::ops::Deref;
+
+use crate::containers::support::Root;
+use crate::support::Run;
+
+/// A root with the base image `bb`, and a context in the folder `ctx`.
+struct Builds {
+    root: Root,
+}
+
+impl Deref for Builds {
+    type Target = Root;
+
+    fn deref(&self) -> &Root {
+        &self.root
+    }
+}
+
+impl Builds {
+    /// One, or none with the reason counted where containers cannot run.
+    fn new() -> Option<Builds> {
+        let root = Root::new()?;
+        std::fs::create_dir(root.path("ctx")).unwrap();
+        Some(Builds { root })
+    }
+
+    /// Puts a file into the context.
+    fn put(&self, name: &str, content: &str) {
+        self.file(&format!("ctx/{name}"), content);
+    }
+
+    /// Builds this Dockerfile as the image `t`, with lines of progress.
+    fn build(&self, dockerfile: &str, options: &str) -> Run {
+        self.put("Dockerfile", dockerfile);
+        self.run(&format!("build --progress plain --network none -t t {options} ctx"))
+    }
+
+    /// Builds what must work, and gives the progress.
+    #[track_caller]
+    fn builds(&self, dockerfile: &str, options: &str) -> String {
+        let run = self.build(dockerfile, options);
+        assert_eq!(run.code, 0, "{run}");
+        run.err
+    }
+
+    /// What a script prints in the image `t`.
+    #[track_caller]
+    fn shows(&self, script: &str) -> String {
+        let run = self.run(&format!("run --rm --network none --entrypoint sh t -c '{script}'"));
+        assert_eq!(run.code, 0, "{run}");
+        run.out.trim_end().to_owned()
+    }
+
+    /// The id of the image `t`.
+    #[track_caller]
+    fn id(&self) -> String {
+        self.ok("images -q --no-trunc t")
+    }
+}
+
+/// The steps that were not cached, by their instructions.
+fn done(progress: &str) -> Vec<String> {
+    let title = |number: &str| {
+        let start = format!("#{number} [");
+        let line = progress.lines().find(|line| line.starts_with(&start))?;
+        let (_, text) = line.split_once("] ")?;
+        (!text.starts_with("FROM") && !text.starts_with("load")).then(|| text.to_owned())
+    };
+    let ended = progress.lines().filter_map(|line| line.strip_prefix('#'));
+    let ended = ended.filter_map(|line| line.split_once(" DONE ").map(|(number, _)| number));
+    ended.filter_map(title).collect()
+}

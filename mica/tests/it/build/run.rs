@@ -1,0 +1,131 @@
+//! `RUN` and what surrounds it.
+
+use super::Builds;
+
+#[test]
+fn commands_see_what_the_image_sets() {
+    let Some(it) = Builds::new() else { return };
+    let progress = it.builds(
+        "FROM bb\nARG V=1\nENV A=\"x y\"\nWORKDIR /w/deep\nUSER bob\nRUN echo $V-$A-$(pwd)-$(id -u):$(id -g)-$HOME\n\
+         USER root\nRUN [\"/bin/echo\", \"$V\"]\nSHELL [\"/bin/sh\", \"-xc\"]\nRUN echo traced\nRUN cd /tmp\nRUN pwd\n",
+        "--build-arg V=2",
+    );
+    for line in [" 2-x y-/w/deep-1000:1001-/home/bob", " $V", " + echo traced", " /w/deep"] {
+        assert!(progress.lines().any(|text| text.ends_with(line)), "{line:?} is not in {progress}");
+    }
+    assert_eq!(it.ok("inspect -f '{{.Config.Env}}' t"), "[A=x y]");
+    assert_eq!(it.shows("env | grep ^V= || echo none"), "none");
+}
+
+#[test]
+fn changes_become_layers_and_nothing_else_does() {
+    let Some(it) = Builds::new() else { return };
+    it.builds(
+        "FROM bb\nRUN echo new > /new; rm /etc/group; chmod 700 /filled\nRUN rm -r /filled; mkdir /filled\nRUN true\nENV X=1\nLABEL l=1\nCMD x\n",
+        "",
+    );
+    assert_eq!(it.shows("cat /new; ls /filled; test ! -e /etc/group && echo gone"), "new\ngone");
+    assert_eq!(it.ok("inspect -f '{{len .RootFS.Layers}}' t"), "4");
+    assert_eq!(
+        it.ok("image files t").lines().filter(|line| line.contains("/etc/hosts")).count(),
+        0
+    );
+}
+
+#[test]
+fn scripts_in_the_dockerfile() {
+    let Some(it) = Builds::new() else { return };
+    it.builds(
+        "FROM bb\nARG V=7\nRUN <<EOF\nset -e\necho shell $V > /a\nEOF\n\
+         RUN <<EOF\n#!/bin/cat\nits own interpreter\nEOF\nRUN cat <<one > /b && cat <<two >> /b\n1\none\n2\ntwo\n",
+        "",
+    );
+    assert_eq!(it.shows("cat /a /b"), "shell 7\n1\n2");
+}
+
+#[test]
+fn mounts_are_seen_only_while_a_command_runs() {
+    let Some(it) = Builds::new() else { return };
+    it.put("src/f", "of the context");
+    it.file("token", "secret word");
+    it.builds(
+        "FROM bb AS other\nRUN echo of a stage > /g\nFROM bb\n\
+         RUN --mount=type=bind,source=src,target=/m cat /m/f > /a; touch /m/x || echo read only >> /a\n\
+         RUN --mount=type=bind,from=other,source=/g,target=/m/g,rw cat /m/g >> /a; echo w > /m/g\n\
+         RUN --mount=type=secret,id=tok cat /run/secrets/tok >> /a; stat -c %a /run/secrets/tok >> /a\n\
+         RUN --mount=type=secret,id=tok,env=TOK echo $TOK | wc -c >> /a\n\
+         RUN --mount=type=secret,id=absent test ! -e /run/secrets/absent\n\
+         RUN --mount=type=tmpfs,target=/t,size=1m mount | grep -c \"on /t type tmpfs\" >> /a\n",
+        "--secret id=tok,src=token",
+    );
+    let wanted = "of the contextread only\nof a stage\nsecret word400\n12\n1";
+    assert_eq!(it.shows("cat /a"), wanted);
+    assert_eq!(
+        it.shows("ls -d /m /run /t 2>/dev/null | wc -l"),
+        "0",
+        "what was mounted on is gone"
+    );
+    let run = it.build("FROM bb\nRUN --mount=type=secret,id=no,required=true true\n", "");
+    run.complains(1, "secret no: not found");
+}
+
+#[test]
+fn caches_survive_and_are_no_part_of_the_image() {
+    let Some(it) = Builds::new() else { return };
+    for count in 1..=3 {
+        let line = format!(
+            "RUN --mount=type=cache,target=/c,id=own,sharing=locked : {count}; echo x >> /c/n; wc -l < /c/n > /n"
+        );
+        it.builds(&format!("FROM bb\n{line}\n"), "");
+        assert_eq!(it.shows("cat /n; test ! -e /c"), count.to_string());
+    }
+}
+
+#[test]
+fn stages_run_side_by_side_and_only_those_needed() {
+    let Some(it) = Builds::new() else { return };
+    let progress = it.builds(
+        "FROM bb AS one\nRUN sleep 1; echo 1 > /o\nFROM bb AS two\nRUN sleep 1; echo 2 > /o\n\
+         FROM bb AS unused\nRUN exit 1\nFROM scratch\nCOPY --from=one /o /1\nCOPY --from=two /o /2\n\
+         COPY --from=bb /bin /bin\n",
+        "",
+    );
+    assert!(!progress.contains("unused"), "{progress}");
+    assert_eq!(it.shows("cat /1 /2"), "1\n2");
+    let begun = |name: &str| progress.find(&format!("[{name} 2/2] RUN")).unwrap();
+    let ended = progress.find("DONE 1.").unwrap();
+    assert!(begun("one") < ended && begun("two") < ended, "{progress}");
+}
+
+#[test]
+fn an_image_can_leave_instructions_for_those_built_on_it() {
+    let Some(it) = Builds::new() else { return };
+    it.builds("FROM bb\nONBUILD COPY f /f\nONBUILD RUN cat /f > /g\n", "-t parent");
+    it.put("f", "left");
+    it.builds("FROM parent\nRUN cat /g\n", "");
+    assert_eq!(it.shows("cat /g"), "left");
+    assert_eq!(it.ok("inspect -f '{{.Config.OnBuild}}' t"), "[]");
+}
+
+#[test]
+fn metadata_and_history_are_dockers() {
+    let Some(it) = Builds::new() else { return };
+    it.builds(
+        "FROM bb\nARG V=1\nRUN true\nEXPOSE 80 53/udp\nVOLUME /data\nSTOPSIGNAL INT\nHEALTHCHECK --interval=5s CMD true\n\
+         ENTRYPOINT [\"e\"]\nCMD c d\nLABEL a=1 b=\"2 3\"\nMAINTAINER me\n",
+        "--label c=4",
+    );
+    let config: serde_json::Value =
+        serde_json::from_str(&it.ok("inspect -f '{{json .Config}}' t")).unwrap();
+    assert_eq!(config["ExposedPorts"], serde_json::json!({"53/udp": {}, "80/tcp": {}}));
+    assert_eq!(config["Volumes"], serde_json::json!({"/data": {}}));
+    assert_eq!(config["Labels"], serde_json::json!({"a": "1", "b": "2 3", "c": "4"}));
+    assert_eq!(config["Cmd"], serde_json::json!(["/bin/sh", "-c", "c d"]));
+    assert_eq!(config["StopSignal"], "INT");
+    assert_eq!(it.ok("inspect -f '{{.Author}}' t"), "me");
+    let rows = it.ok("history --no-trunc --format '{{.CreatedBy}}' t");
+    let rows: Vec<&str> = rows.lines().collect();
+    assert_eq!(rows[0], "MAINTAINER me");
+    assert!(rows.contains(&"RUN |1 V=1 /bin/sh -c true # buildkit"), "{rows:?}");
+    assert!(rows.contains(&"ARG V=1") && rows.contains(&"CMD [\"/bin/sh\" \"-c\" \"c d\"]"));
+}
