@@ -66,6 +66,11 @@ impl Engine {
         };
         let networks = self.networks()?;
         let gone = networks.prune(filter, &is_wanted)?;
+        let containers = self.containers();
+        let is_there = |endpoint: &Endpoint| {
+            endpoint.container.parse().is_ok_and(|id| containers.folder(&id).exists())
+        };
+        networks.reconcile(&is_there)?;
         networks.shut_down()?;
         gone.iter().for_each(|network| self.network_event("destroy", network, &[]));
         self.store.record_event("network", "prune", "", &[("reclaimed", "0")]);

@@ -290,6 +290,19 @@ pub const CHANGING: Table = &[
     ("lchown", libc::SYS_lchown),
 ];
 
+/// Calls by which processes come, go, and end others. What is not among them, as starting a program
+/// and handing over a descriptor, is how a [`Watch`] comes to be.
+pub const LIVING: Table = &[
+    ("clone3", libc::SYS_clone3),
+    ("setns", libc::SYS_setns),
+    ("unshare", libc::SYS_unshare),
+    ("sendto", libc::SYS_sendto),
+    ("kill", libc::SYS_kill),
+    ("pidfd_send_signal", libc::SYS_pidfd_send_signal),
+    ("waitid", libc::SYS_waitid),
+    ("exit_group", libc::SYS_exit_group),
+];
+
 /// Calls that read files and folders; opening them is among [`CHANGING`].
 pub const READING: Table = &[
     ("read", libc::SYS_read),

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::time::{Duration, Instant};
 
-use runtime::state::{Hold, Status};
+use runtime::attach::SOCKET_FILE;
+use runtime::state::{Hold, Keeper, Status};
 use spec::{ContainerId, Timestamp};
 
 use super::alive::Alive;
@@ -43,6 +45,10 @@ impl PruneContainers {
     }
 }
 
+/// How long a monitor that is starting or leaving a container is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(1);
+
 impl Engine {
     /// Removes a container.
     pub fn remove_container(
@@ -51,24 +57,39 @@ impl Engine {
         request: RemoveContainer,
         alive: &dyn Alive,
     ) -> Result<()> {
-        let record = self.containers().read(id)?;
-        let status = self.container_state(id)?.status;
-        if status == Status::Removing && self.containers().read(id).is_err() {
-            // Its monitor had begun to remove it and was killed; the rest was done just now.
-            return Ok(());
-        }
-        if status.is_alive() {
-            if !request.force {
-                let state = match status {
-                    Status::Paused => "paused",
-                    Status::Restarting => "restarting",
-                    _ => "running",
-                };
-                return Err(EngineError::Running { name: record.name, state });
+        let containers = self.containers();
+        let record = containers.read(id)?;
+        let begin = Instant::now();
+        loop {
+            let status = self.container_state(id)?.status;
+            if status.is_alive() {
+                if !request.force {
+                    let state = match status {
+                        Status::Paused => "paused",
+                        Status::Restarting => "restarting",
+                        _ => "running",
+                    };
+                    return Err(EngineError::Running { name: record.name, state });
+                }
+                alive.end(id)?;
             }
-            alive.end(id)?;
+            // Nobody starts what we remove; who is just starting or leaving it comes first.
+            match Hold::take(&containers.folder(id)) {
+                Ok(Some(hold)) if self.is_at_rest(&record, &hold)? => {
+                    return self.discard_container(&record, request.volumes);
+                }
+                // Its monitor was killed just now: that is put right first.
+                Ok(Some(_)) => {}
+                Ok(None) if begin.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+                Ok(None) => {
+                    let words = format!("removal of container {id} is already in progress");
+                    return Err(EngineError::Refused(words));
+                }
+                // It was to be removed when it ended, and has been.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(EngineError::io("lock", containers.folder(id))(error)),
+            }
         }
-        self.discard_container(&record, request.volumes)
     }
 
     /// Removes all containers that do not run and that fit; gives their ids and what they took.
@@ -81,6 +102,13 @@ impl Engine {
             let id = record.id.to_string();
             let snapshot = self.store.snapshot(&id);
             let usage = snapshot.and_then(|snapshot| self.store.snapshot_usage(&snapshot));
+            // Somebody is just starting or removing it.
+            let Ok(Some(hold)) = Hold::take(&self.containers().folder(&record.id)) else {
+                continue;
+            };
+            if !self.is_at_rest(&record, &hold)? {
+                continue;
+            }
             match self.discard_container(&record, false) {
                 // Somebody else removed it while we looked.
                 Err(EngineError::NoSuchContainer(_)) => continue,
@@ -93,6 +121,19 @@ impl Engine {
         let bytes = removed.1.to_string();
         self.store.record_event("container", "prune", "", &[("reclaimed", &bytes)]);
         Ok(removed)
+    }
+
+    /// Whether a container that we hold has nothing that runs; what a killed monitor had not written
+    /// down is ended.
+    fn is_at_rest(&self, record: &ContainerRecord, hold: &Hold) -> Result<bool> {
+        let io = EngineError::io("read the state in", self.containers().folder(&record.id));
+        if hold.found().map_err(io)?.keeper != Keeper::Nobody {
+            return Ok(false);
+        }
+        if self.container_run_folder(&record.id).join(SOCKET_FILE).exists() {
+            super::watch::end_remains(self, record)?;
+        }
+        Ok(true)
     }
 
     /// Removes what is left of containers whose making or removal was cut short: folders without a

@@ -308,9 +308,9 @@ impl Cgroup {
         self.layout.roots().map(|root| root.join(&self.path)).collect()
     }
 
-    /// Whether the group is there.
+    /// Whether the group is there, perhaps in some trees alone: then its removal was cut short.
     pub fn exists(&self) -> bool {
-        self.folders().first().is_some_and(|folder| folder.exists())
+        self.folders().iter().any(|folder| folder.exists())
     }
 
     /// The numbers of all processes in it and in groups below.
@@ -323,7 +323,11 @@ impl Cgroup {
                 None => return Ok(list),
             },
         };
-        collect(&folder, &mut list).map_err(failed("list processes of", &folder))?;
+        match collect(&folder, &mut list) {
+            // Only an empty one can be removed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(failed("list processes of", &folder))?,
+        }
         list.sort_unstable();
         list.dedup();
         Ok(list)

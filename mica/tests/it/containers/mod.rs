@@ -1,5 +1,6 @@
 //! Containers, as somebody who types `docker` meets them.
 
+mod blows;
 mod boot;
 mod cost;
 mod events;

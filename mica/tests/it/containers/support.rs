@@ -209,7 +209,7 @@ pub(crate) fn groups(id: &str) -> Vec<PathBuf> {
 }
 
 /// What is in a folder; nothing if there is no folder.
-fn entries(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
 }

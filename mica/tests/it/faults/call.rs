@@ -13,7 +13,7 @@ const OPENS_TO_CHANGE: u64 = 0o1 | 0o2 | 0o100 | 0o1000;
 const CLONES: [u64; 2] = [0x4004_9409, 0x4020_940d];
 
 /// Whether a call may change files, mounts or locks. Standard error is not the store's business.
-pub(super) fn changes(call: &Call) -> bool {
+pub(crate) fn changes(call: &Call) -> bool {
     let flags = match call.name {
         "openat" => call.arguments[2],
         "open" => call.arguments[1],

@@ -18,7 +18,7 @@
 //! has it; `MICA_FAULTS=full` tries all of them, and `MICA_FAULTS=rmi` all of the commands whose
 //! name has `rmi` in it.
 
-mod call;
+pub(crate) mod call;
 mod documents;
 mod fixtures;
 mod full_disk;
