@@ -11,7 +11,7 @@ mod words;
 
 pub use directives::Directives;
 pub use heredoc::{Heredoc, is_heredoc};
-pub use words::{first_word, json_list, quoted_words};
+pub use words::{first_word, json_list};
 
 /// No honest Dockerfile is longer.
 pub const MAX_BYTES: usize = 16 << 20;

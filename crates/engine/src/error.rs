@@ -36,6 +36,8 @@ pub enum EngineError {
         "conflict: unable to delete {id} (cannot be forced) - image has dependent child images"
     )]
     HasChildren { id: String },
+    #[error("unknown or invalid runtime name: {0}")]
+    NoRuntime(String),
     #[error("running containers stand on what is mounted: {containers}")]
     AtWork { containers: usize },
     #[error(
@@ -201,7 +203,9 @@ impl EngineError {
             E::Reference { .. } | E::Ambiguous { .. } | E::TagWithDigest | E::Change(_) => {
                 Kind::InvalidInput
             }
-            E::TagName { .. } | E::Output(_) | E::Refused(_) => Kind::InvalidInput,
+            E::TagName { .. } | E::Output(_) | E::Refused(_) | E::NoRuntime(_) => {
+                Kind::InvalidInput
+            }
             E::Filter(_) | E::Input(_) | E::Archive(_) => Kind::InvalidInput,
             E::Config(_) => Kind::Corrupt,
             E::Store(error) => error.kind(),
@@ -273,6 +277,9 @@ impl EngineError {
             E::NoSuchImage(_) | E::NoReference(_) => Some(
                 "`mica images` lists what is here; `mica pull`, `mica load` and `mica import` bring more"
                     .to_owned(),
+            ),
+            E::NoRuntime(_) => Some(
+                "containers run in mica's own runtime, `mica`; leave --runtime out".to_owned(),
             ),
             E::AtWork { .. } => Some("stop them first, with `mica stop`".to_owned()),
             E::Ambiguous { .. } => Some("give more digits, or a name".to_owned()),

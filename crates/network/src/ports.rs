@@ -192,8 +192,8 @@ mod tests {
 
     #[test]
     fn what_another_program_has_is_told_in_dockers_words() {
-        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = other.local_addr().unwrap().port();
+        let port = testkit::free_port();
+        let other = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
         let mapping = PortMapping {
             container: "80/tcp".parse().unwrap(),
             host_address: Some(Ipv4Addr::LOCALHOST.into()),

@@ -60,6 +60,30 @@ pub fn expand_words(word: &str, escape: char, env: Lookup<'_>) -> Result<Vec<Str
     Expansion::new(word, escape, env).run(None, false).map(|(_, words)| words)
 }
 
+/// Splits at spaces that no quote and no escape protects. Quotes and escapes are left in.
+pub fn quoted_words(text: &str, escape: char) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut quote = None;
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        if quote.is_none() && letter.is_whitespace() {
+            words.push(std::mem::take(&mut word));
+            continue;
+        }
+        word.push(letter);
+        match letter {
+            _ if letter == escape && quote != Some('\'') => word.extend(letters.next()),
+            '\'' | '"' if quote.is_none() => quote = Some(letter),
+            _ if quote == Some(letter) => quote = None,
+            _ => {}
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 struct Expansion<'a> {
     rest: Peekable<Chars<'a>>,
     escape: char,

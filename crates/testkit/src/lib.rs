@@ -13,6 +13,7 @@ pub mod random;
 
 mod child;
 mod layer;
+mod port;
 mod scratch;
 mod skip;
 mod tree;
@@ -20,6 +21,7 @@ mod walk;
 
 pub use child::{Child, child};
 pub use layer::{Item, Layer};
+pub use port::free_port;
 pub use random::Random;
 pub use scratch::{Mounted, Scratch};
 pub use skip::{is_root, skip};

@@ -1,11 +1,11 @@
 //! Nodes to instructions.
 
-use spec::{Healthcheck, parse_go_duration};
+use spec::{Healthcheck, parse_go_duration, quoted_words};
 
 use super::flags::{Flags, Form};
 use super::{Command, Instruction, KEYWORDS, Kind, Mount, Pairs, Run, copy};
 use crate::error::{BuildError, nearest};
-use crate::syntax::{Node, first_word, json_list, parse_trigger, quoted_words};
+use crate::syntax::{Node, first_word, json_list, parse_trigger};
 
 /// Reads one instruction.
 pub fn read_node(node: &Node, escape: char) -> Result<Instruction, BuildError> {

@@ -1,6 +1,8 @@
 //! Heredocs: documents that follow an instruction and end at a line of their own choice.
 
-use super::{Node, json_list, quoted_words};
+use spec::quoted_words;
+
+use super::{Node, json_list};
 use crate::error::Span;
 
 /// A document within the file.

@@ -41,30 +41,6 @@ fn flag(text: &str, escape: char) -> (String, &str) {
     (word, "")
 }
 
-/// Splits at spaces that no quote and no escape protects. Quotes and escapes are left in.
-pub fn quoted_words(text: &str, escape: char) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut quote = None;
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        if quote.is_none() && letter.is_whitespace() {
-            words.push(std::mem::take(&mut word));
-            continue;
-        }
-        word.push(letter);
-        match letter {
-            _ if letter == escape && quote != Some('\'') => word.extend(letters.next()),
-            '\'' | '"' if quote.is_none() => quote = Some(letter),
-            _ if quote == Some(letter) => quote = None,
-            _ => {}
-        }
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    words
-}
-
 /// A JSON list, or nothing if the text is none; an error if not all of it are strings.
 pub fn json_list(text: &str) -> Option<Result<Vec<String>, &'static str>> {
     let text = text.trim();

@@ -35,7 +35,7 @@ pub(super) struct Mounts<'a> {
     _scratches: Vec<Scratch<'a>>,
     /// Caches that nobody else may use now.
     _locks: Vec<File>,
-    _folder: Option<TempFolder>,
+    own_folder: Option<TempFolder>,
 }
 
 /// Where secrets are seen unless told otherwise.
@@ -95,11 +95,8 @@ impl Builder<'_> {
 
     /// A mount with its variables replaced by what they hold.
     fn expanded(&self, mount: &Mount, step: &Step, scope: &Scope) -> Result<Mount> {
-        let mut mount = mount.clone();
-        for word in [&mut mount.target, &mut mount.source, &mut mount.id].into_iter().flatten() {
-            *word = scope.expand(word, step.span, self.escape)?;
-        }
-        Ok(mount)
+        let expand = |word: &str| scope.expand(word, step.span, self.escape);
+        Ok(mount.expanded(step.span, &expand)?)
     }
 }
 
@@ -113,8 +110,8 @@ impl<'a> Mounts<'a> {
         script: Option<(String, String)>,
         inputs: &Inputs<Made>,
     ) -> Result<Mounts<'a>> {
-        let (list, env, _scratches, _locks, _folder) = Default::default();
-        let mut mounts = Mounts { list, env, _scratches, _locks, _folder };
+        let (list, env, _scratches, _locks, own_folder) = Default::default();
+        let mut mounts = Mounts { list, env, _scratches, _locks, own_folder };
         if let Some((name, content)) = script {
             let folder = mounts.folder(builder)?.join("scripts");
             make_private(&folder)?;
@@ -141,13 +138,13 @@ impl<'a> Mounts<'a> {
 
     /// A folder for what lives only as long as the command.
     fn folder(&mut self, builder: &Builder<'_>) -> Result<PathBuf> {
-        if let Some(folder) = &self._folder {
+        if let Some(folder) = &self.own_folder {
             return Ok(folder.0.clone());
         }
         let random = sys::host::random_id().map_err(EngineError::io("read", "/proc"))?;
         let path = builder.store().paths().run().join("builds").join(random);
         make_private(&path)?;
-        self._folder = Some(TempFolder(path.clone()));
+        self.own_folder = Some(TempFolder(path.clone()));
         Ok(path)
     }
 
@@ -243,6 +240,11 @@ impl<'a> Mounts<'a> {
                 false => Ok(()),
             };
         };
+        if mount.uid.is_some() || mount.gid.is_some() || mount.mode.is_some() {
+            // The socket is the user's own; what it is like is not for a build to change.
+            let words = "an ssh mount has the owner and mode of the agent's socket: leave uid, gid and mode out";
+            return Err(EngineError::Refused(words.to_owned()));
+        }
         self.list.push(bind(target, path_text(socket), false));
         self.env.push(format!("SSH_AUTH_SOCK={target}"));
         Ok(())

@@ -131,8 +131,9 @@ impl Builder<'_> {
         if run.network.as_deref() == Some("host") && !allowed("network.host") {
             return refused("network.host");
         }
-        if !run.devices.is_empty() && !allowed("device") {
-            return refused("device");
+        if !run.devices.is_empty() {
+            let words = "this version of mica cannot build with RUN --device";
+            return Err(EngineError::Refused(words.to_owned()));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Registries for tests: ours in this process, docker's beside it.
 
 use std::io::PipeWriter;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -81,7 +81,7 @@ impl Registry {
     /// Docker's, as Debian has it.
     pub(crate) fn dockers() -> Option<Registry> {
         let folder = TempDir::new().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = testkit::free_port();
         let text = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
              storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\

@@ -1,6 +1,7 @@
 //! Lines of a Dockerfile: joined, taken apart into instruction, flags and arguments.
 
 use super::{ChangeError, ESCAPE, syntax};
+use crate::word::quoted_words;
 
 /// One instruction with what follows it.
 pub(super) struct Line {
@@ -88,7 +89,7 @@ pub(super) fn arguments(rest: &str) -> Result<Arguments<'_>, ChangeError> {
 /// Reads `name=value name="other value"`, or the old form `name value to the end`. Quotes and
 /// escapes are left in.
 pub(super) fn pairs(instruction: &str, rest: &str) -> Result<Vec<(String, String)>, ChangeError> {
-    let words = quoted_words(rest);
+    let words = quoted_words(rest, ESCAPE);
     let pairs: Vec<(String, String)> = match words.first() {
         None => {
             return Err(syntax(format!("{instruction} requires at least one argument")));
@@ -113,28 +114,4 @@ fn pair(word: &str) -> Result<(String, String), ChangeError> {
         syntax(format!("Syntax error - can't find = in {word:?}. Must be of the form: name=value"))
     })?;
     Ok((name.to_owned(), value.to_owned()))
-}
-
-/// Splits at spaces that no quote and no backslash protects.
-fn quoted_words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut quote = None;
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        if quote.is_none() && letter.is_whitespace() {
-            words.push(std::mem::take(&mut word));
-            continue;
-        }
-        word.push(letter);
-        match letter {
-            ESCAPE if quote != Some('\'') => word.extend(letters.next()),
-            '\'' | '"' if quote.is_none() => quote = Some(letter),
-            _ if quote == Some(letter) => quote = None,
-            _ => {}
-        }
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    words
 }

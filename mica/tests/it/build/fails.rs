@@ -17,6 +17,24 @@ fn a_failed_command_is_shown_where_it_stands() {
 }
 
 #[test]
+fn what_cannot_be_done_is_refused() {
+    let Some(it) = Builds::new() else { return };
+    let check = |file: &str, flags: &str, words: &str| {
+        let run = it.build(file, flags);
+        assert!(run.code == 1 && run.err.contains(words), "{run}");
+    };
+    let device = "FROM bb\nRUN --device=vendor.com/class=one true\n";
+    check(device, "--allow device", "cannot build with RUN --device");
+    let agent = std::os::unix::net::UnixListener::bind(it.path("agent")).unwrap();
+    let ssh = "FROM bb\nRUN --mount=type=ssh,uid=7 true\n";
+    check(ssh, "--ssh default=agent", "leave uid, gid and mode out");
+    drop(agent);
+    check("FROM bb\n", "--isolation hyperv", "cannot build with --isolation");
+    check("FROM bb\n", "--builder farm", "cannot build with --builder");
+    assert_eq!(it.build("FROM bb\n", "--isolation default --builder default").code, 0);
+}
+
+#[test]
 fn mistakes_are_told_with_their_line() {
     let Some(it) = Builds::new() else { return };
     let check = |file: &str, words: &str| {

@@ -2,19 +2,19 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use testkit::Layer;
 
-use super::peers::{Peer, must_have, rich};
+use super::peers::{Peer, Server, digest_in, must_have, rich};
 use crate::need_peers;
 use crate::support::Mica;
 
 /// A registry of one test, gone when the test is.
 pub(super) struct Hub {
-    child: Child,
+    child: Server,
     pub(super) host: String,
 }
 
@@ -31,7 +31,7 @@ impl Hub {
         BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
         let host = line.trim().rsplit("//").next().unwrap().to_owned();
         assert!(line.starts_with("serving "), "{line}");
-        Hub { child, host }
+        Hub { child: Server(child), host }
     }
 
     pub(super) fn name(&self, name: &str) -> String {
@@ -40,25 +40,11 @@ impl Hub {
 
     /// Ends it as a service manager does.
     fn terminate(mut self) {
-        let id = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
+        let id = Pid::from_raw(self.child.0.id().try_into().unwrap()).unwrap();
         kill_process(id, Signal::TERM).unwrap();
-        let status = self.child.wait().unwrap();
+        let status = self.child.0.wait().unwrap();
         assert!(status.success(), "{status}");
     }
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The digest in what `push` and `pull` say.
-#[track_caller]
-fn digest_in(text: &str) -> String {
-    let at = text.find("sha256:").unwrap_or_else(|| panic!("no digest in {text}"));
-    text[at..at + 71].to_owned()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 
 use image::tar::EntryKind;
 use serde_json::{Value, json};
@@ -17,6 +17,23 @@ macro_rules! need_peers {
         testkit::need_root!();
         $crate::need_programs!($($program),+);
     };
+}
+
+/// A server of one test, ended when the test is.
+pub(super) struct Server(pub(super) Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The digest in what `push` and `pull` say.
+#[track_caller]
+pub(super) fn digest_in(text: &str) -> String {
+    let at = text.find("sha256:").unwrap_or_else(|| panic!("no digest in {text}"));
+    text[at..at + 71].to_owned()
 }
 
 /// A program of the system with its storage below the test's own folder.

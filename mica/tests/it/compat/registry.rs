@@ -2,22 +2,22 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use registry::{Access, Client, ClientSettings, Target};
 use serde_json::json;
 use spec::{Descriptor, Digest, Index, MediaType, Platform, Reference};
 
-use super::peers::{Peer, must_have, rich};
+use super::peers::{Peer, Server, digest_in, must_have, rich};
 use crate::support::{Image, Mica, Run, short};
 use crate::{need_peers, need_programs};
 
 /// A registry of one test, gone when the test is.
 pub(crate) struct Registry {
-    child: Child,
+    _child: Server,
     host: String,
 }
 
@@ -36,7 +36,7 @@ impl Registry {
     }
 
     fn start(mica: &Mica, http: &str, more: &str) -> Registry {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = testkit::free_port();
         let data = mica.path("registry");
         let text = format!(
             "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
@@ -47,8 +47,10 @@ impl Registry {
         let config = mica.file("registry.yml", text);
         let mut command = mica.program("docker-registry");
         command.arg("serve").arg(config).stdout(Stdio::null()).stderr(Stdio::null());
-        let registry =
-            Registry { child: command.spawn().unwrap(), host: format!("127.0.0.1:{port}") };
+        let registry = Registry {
+            _child: Server(command.spawn().unwrap()),
+            host: format!("127.0.0.1:{port}"),
+        };
         for _ in 0..400 {
             if TcpStream::connect(&registry.host).is_ok() {
                 return registry;
@@ -61,20 +63,6 @@ impl Registry {
     pub(crate) fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.host)
     }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The digest in what `push` and `pull` say.
-#[track_caller]
-fn digest_in(text: &str) -> String {
-    let at = text.find("sha256:").unwrap_or_else(|| panic!("no digest in {text}"));
-    text[at..at + 71].to_owned()
 }
 
 #[test]

@@ -20,9 +20,7 @@ fn none_is_only_loopback() {
 #[test]
 fn a_published_port_is_reached_from_this_host() {
     let Some(root) = Root::new() else { return };
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = testkit::free_port();
     let line = format!("run -d --name web -p 127.0.0.1:{port}:80 bb sh -c");
     let script = "while :; do echo hello | nc -l -p 80; done";
     let started = root.command(&line).arg(script).output().unwrap();

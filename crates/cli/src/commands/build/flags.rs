@@ -14,8 +14,10 @@ use crate::failure::Failure;
 const NOT_THERE: &[&str] = &[
     "annotation",
     "attest",
+    "builder",
     "cache-from",
     "cache-to",
+    "isolation",
     "metadata-file",
     "output",
     "policy",
@@ -38,9 +40,10 @@ pub(super) fn refuse_what_is_not_there(context: &Context) -> Result<(), Failure>
     }
 }
 
-/// Whether a flag is given only to say no.
+/// Whether a flag is given only to say no, or to ask for what is so anyway.
 fn is_off(matches: &Matches, name: &str) -> bool {
     match name {
+        "builder" | "isolation" => matches!(matches.string(name), Some("" | "default")),
         "push" | "squash" => !matches.flag(name),
         "provenance" | "sbom" => matches.string(name) == Some("false"),
         _ => false,
