@@ -1,9 +1,9 @@
 //! One run of the benchmarks: each case's tools in turns, then the report.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::cases::{CASES, Case, Contender};
+use super::cases::{Case, Contender};
 use super::plan::Plan;
 use super::report::{self, Row};
 use super::tools::{self, Lab};
@@ -110,12 +110,6 @@ impl Contest {
             std::fs::create_dir_all(folder)?;
         }
         std::fs::write(&out, report)?;
-        for store in CASES.iter().flat_map(|case| case.stores) {
-            if Path::new(&self.lab.path(&format!("storage-{store}"))).exists() {
-                self.lab.podman(store, &["image", "unmount", "--all", "--force"]).or_not().run()?;
-            }
-        }
-        std::fs::remove_dir_all(self.plan.folder.join("stores"))?;
         println!("bench: the report is in {}", out.display());
         match rows.iter().any(|row| row.tool == "mica" && row.outcome.is_err()) {
             true => Err("mica failed at a job: see the table".into()),

@@ -29,7 +29,10 @@ pub(crate) fn run(arguments: &[String]) -> Result {
     let Some(plan) = Plan::read(arguments)? else {
         return Ok(());
     };
-    if plan.runs_containers() && private::enter(arguments)? {
+    let stores = plan.folder.join("stores");
+    if private::enter(arguments)? {
+        // What was mounted there went with the namespaces.
+        let _ = std::fs::remove_dir(&stores);
         return Ok(());
     }
     make_fixtures(&plan)?;
@@ -38,7 +41,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         Some(path) => Some(path.clone()),
         None => Some(build::release()?),
     };
-    let stores = plan.folder.join("stores");
+    private::mount_disk(&stores)?;
     let lab = Lab::prepare(&stores, &plan.folder, mica)?;
     let mut contest = Contest { lab, plan, done: HashSet::new(), calls: None };
     let mut rows = Vec::new();

@@ -92,12 +92,6 @@ impl Plan {
         self.cases.is_empty() || self.cases.iter().any(|wanted| wanted == name)
     }
 
-    /// Whether any container will run.
-    pub(super) fn runs_containers(&self) -> bool {
-        self.wants_containers(IDLE)
-            || CASES.iter().any(|case| case.runs_containers() && self.wants(case))
-    }
-
     /// How often a case is measured.
     pub(super) fn rounds(&self, case: &Case) -> usize {
         match (self.rounds, self.quick) {

@@ -18,7 +18,7 @@ pub(super) fn told(lab: &Lab, plan: &Plan) -> Result<String> {
     let mut stat = Command::new("stat");
     let system = process::capture(stat.args(["-f", "-c", "%T"]).arg(&plan.folder))?;
     let mut told = format!(
-        "{count} processors ({model}), Linux {}, stores on {}.\n",
+        "{count} processors ({model}), Linux {}, stores on ext4 in a file on {}.\n",
         kernel.trim(),
         system.trim()
     );

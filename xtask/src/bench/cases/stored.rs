@@ -74,6 +74,7 @@ pub(super) fn unmount(lab: &Lab) -> Vec<Contender> {
             .before(lab.mica("deep", &mount))
             // A layer's mount stays until the layer goes.
             .last(lab.mica("deep", &["rmi", "deep:1"]))
+            .last(lab.mica("deep", &["system", "unmount"]))
             .last(lab.delete("mica-deep")),
         Contender::new("podman", lab.podman("deep", &unmount))
             .once(lab.podman("deep", &load))
