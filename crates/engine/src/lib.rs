@@ -48,8 +48,9 @@ pub use ::network::{
 };
 pub use bake::{bake_files, dot_env};
 pub use build::{
-    BuildCache, BuildFailure, BuildInput, BuildRequest, BuildWatch, Built, CacheRow, CacheUse,
-    ContextSource, DockerfileSource, Fetch, News, PruneCache,
+    Annotation, AnnotationPlace, ArchiveForm, BuildCache, BuildFailure, BuildInput, BuildRequest,
+    BuildWatch, Built, BuiltImage, CacheRow, CacheUse, ContextSource, DockerfileSource, Fetch,
+    FilesTarget, News, Output, Packing, PruneCache, Push, Types,
 };
 pub use build_call::{Answer, Definition};
 pub use container::{

@@ -39,6 +39,8 @@ pub struct Pushed {
     pub digest: Digest,
     /// How long that document is.
     pub bytes: u64,
+    /// What it is.
+    pub media_type: MediaType,
 }
 
 /// A layer to be sent.
@@ -97,6 +99,31 @@ impl Engine {
             told(&pushed);
         }
         Ok(())
+    }
+
+    /// Pushes an image under its digest alone, to the repository of a name.
+    pub(crate) fn push_by_digest(
+        &self,
+        client: &Client,
+        name: &Reference,
+        id: ImageId,
+        progress: &dyn Progress,
+    ) -> Result<Pushed> {
+        let lease = self.store.lease()?;
+        self.protect(&lease, [id])?;
+        let tables = self.store.tables()?;
+        let missing = || EngineError::NoSuchImage(id.to_string());
+        let record = tables.images.images.get(&id).ok_or_else(missing)?;
+        let elsewhere = Elsewhere::of(self, &tables, name);
+        let repository = client.repository(name, Access::Push)?;
+        let repository = repository.mounting_from(&elsewhere.repositories());
+        let sending =
+            Sending { engine: self, repository: &repository, elsewhere: &elsewhere, progress };
+        let label = sending.parcel(self.parcel(&tables, id, record)?, None)?;
+        let (digest, bytes) = (Digest::of(&label.bytes), label.bytes.len() as u64);
+        let media_type = label.media_type.clone();
+        self.remember(&lease, name, digest, &[(id, label)])?;
+        Ok(Pushed { tag: digest.to_string(), digest, bytes, media_type })
     }
 
     /// The names that are meant, each with its tag.

@@ -183,7 +183,7 @@ impl Engine {
         }
     }
 
-    fn write_file(&self, plan: &ArchivePlan, path: &Path) -> Result<()> {
+    pub(crate) fn write_file(&self, plan: &ArchivePlan, path: &Path) -> Result<()> {
         check_place(path)?;
         // As docker has it: what an image holds is not for everybody to read.
         let whole = WholeFile::create(path, 0o600).map_err(EngineError::Write)?;
@@ -191,7 +191,7 @@ impl Engine {
         whole.finish().map_err(EngineError::Write)
     }
 
-    fn write_archive(&self, plan: &ArchivePlan, mut file: &File) -> Result<()> {
+    pub(crate) fn write_archive(&self, plan: &ArchivePlan, mut file: &File) -> Result<()> {
         let regular = file.metadata().map_err(EngineError::Write)?.is_file();
         let mut head = Vec::new();
         for member in plan {

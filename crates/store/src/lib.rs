@@ -255,6 +255,16 @@ impl Store {
         Ok(file)
     }
 
+    /// Keeps a blob whose digest nobody knows yet, durably, for as long as the lease lives and
+    /// whatever else names it then.
+    pub fn keep_blob(&self, lease: &Lease, source: &mut dyn Read) -> Result<Arrived> {
+        let mut ingest = Ingest::create(lease.aside(), spec::Algorithm::Sha256)?;
+        let taken = ingest.take_all(source, u64::MAX);
+        taken.map_err(StoreError::io("write", self.paths.ingest()))?;
+        lease.protect_blob(&ingest.arrived().digest)?;
+        ingest.commit(&self.paths, Durability::Synced)
+    }
+
     /// Keeps a blob that must have this digest and size. If somebody else is writing the same one,
     /// waits for that and leaves `source` unread.
     pub fn put_blob(

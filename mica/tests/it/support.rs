@@ -265,6 +265,12 @@ impl Run {
         }
     }
 
+    /// It must have worked, whatever it said.
+    #[track_caller]
+    pub(crate) fn works(&self) {
+        assert_eq!(self.code, 0, "{self}");
+    }
+
     /// Fails unless it printed exactly this and ended well.
     #[track_caller]
     pub(crate) fn prints(&self, expected: &str) {

@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     let mut tell = |pushed: &Pushed| {
         if !quiet {
-            let Pushed { tag, digest, bytes } = pushed;
+            let Pushed { tag, digest, bytes, .. } = pushed;
             ui.line(&format!("{tag}: digest: {digest} size: {bytes}"));
         }
     };

@@ -1,124 +1,300 @@
-//! The target's image: its configuration put together, kept, and named.
+//! What was built goes out: into the store under its names, to registries, into archives and
+//! folders.
 
-use ::build::graph::{Graph, StepId};
-use spec::{ImageConfig, ImageId, Platform, Reference, RootFs, Timestamp};
-use store::{ImageRecord, Lease, NameRecord, StepLayer};
+use std::collections::BTreeMap;
 
-use super::request::BuildRequest;
-use super::work::Made;
+use image::archive::{ArchiveFamily, ArchivePlan, plan_archive};
+use spec::{Descriptor, DiffId, Digest, ImageId, MediaType, Platform, Reference, Timestamp};
+use store::{Images, LayerBlob, Lease, ManifestRef, NameRecord};
+
+use super::assemble::Image;
+use super::files;
+use super::output::{ArchiveForm, Output, Packing, Push};
+use super::request::{Built, BuiltImage};
+use super::seal::{Sealed, seal};
+use super::tell::{Teller, Telling};
 use crate::Engine;
 use crate::error::{EngineError, Result};
+use crate::progress::{Item, Progress, Quiet};
+use crate::push::PushImage;
+use crate::save::SaveTarget;
 
-/// An image that was put together.
-pub(super) struct Image {
-    pub(super) config: ImageConfig,
-    pub(super) top: Option<spec::ChainId>,
-    sizes: Vec<u64>,
+/// What was built, on its way out.
+pub(super) struct Export<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) lease: &'a Lease,
+    pub(super) images: &'a [Image],
+    pub(super) teller: &'a Teller<'a>,
 }
 
-/// Puts the target's image together: what its base says, then what each step on the way adds.
-pub(super) fn assemble(
-    engine: &Engine,
-    graph: &Graph,
-    made: &[Made],
-    request: &BuildRequest<'_>,
-) -> Result<Image> {
-    let mut steps: Vec<StepId> = Vec::new();
-    let mut next = Some(graph.target);
-    while let Some(step) = next {
-        steps.push(step);
-        next = graph.steps[step].parent;
+impl Export<'_> {
+    /// Takes all ways out.
+    pub(super) fn all(&self, outputs: &[Output]) -> Result<Built> {
+        let image = |image: &Image| BuiltImage { id: image.id, platform: image.platform() };
+        let images = self.images.iter().map(image).collect();
+        let (names, document, is_image) = Default::default();
+        let reference = sys::host::random_id().map_err(EngineError::io("read", "/proc"))?;
+        let mut built = Built { reference, images, names, document, is_image };
+        for output in outputs {
+            self.one(output, &mut built)?;
+        }
+        Ok(built)
     }
-    let bottom = &made[*steps.last().expect("the target is one of its steps")];
-    let target = &made[graph.target];
-    let mut config = match &bottom.base {
-        Some(base) => (**base).clone(),
-        None => blank(request.platform.as_ref()),
-    };
-    let base_layers = config.rootfs.diff_ids.len();
-    for step in steps.iter().rev() {
-        let Made { row, layer, .. } = &made[*step];
-        config.rootfs.diff_ids.extend(layer.map(|StepLayer { diff, .. }| diff));
-        if let Some(row) = row.as_ref().filter(|row| !row.created_by.is_empty()) {
-            if !row.author.is_empty() {
-                config.author.clone_from(&row.author);
+
+    fn one(&self, output: &Output, built: &mut Built) -> Result<()> {
+        let (title, names) = match output {
+            Output::Nothing => return Ok(()),
+            Output::Image { names, .. } => ("exporting to image", names.as_slice()),
+            Output::Archive { form: ArchiveForm::Docker, names, .. } => {
+                ("exporting to docker image format", names.as_slice())
             }
-            config.history.push((**row).clone());
-        }
+            Output::Archive { names, .. } => ("exporting to oci image format", names.as_slice()),
+            Output::Files { .. } => ("exporting to client directory", &[][..]),
+        };
+        let telling = self.teller.begin(title);
+        let document = match output {
+            Output::Nothing => Ok(None),
+            Output::Image { names, push, packing } => self.image(names, *push, packing, &telling),
+            Output::Archive { names, form, target, packing } => {
+                self.archive(names, *form, target, packing, &telling).map(Some)
+            }
+            Output::Files { target, split } => {
+                let split = split.unwrap_or(self.images.len() > 1);
+                files::write(self.engine, self.images, target, split).map(|()| None)
+            }
+        };
+        let document = telling.end(document)?;
+        built.is_image |= !matches!(output, Output::Files { .. });
+        built.document = document.or(built.document.take());
+        let known = built.names.clone();
+        built.names.extend(names.iter().filter(|name| !known.contains(name)).cloned());
+        Ok(())
     }
-    if config.rootfs.diff_ids.is_empty() && config.history.is_empty() {
-        let words = "No image was generated. Is your Dockerfile empty?";
-        return Err(EngineError::Refused(words.to_owned()));
-    }
-    let mut own = target.configured.config.clone();
-    own.labels.extend(request.labels.clone());
-    own.image.clear();
-    config.config = Some(own);
-    config.created = Some(Timestamp::from_unix(target.epoch, 0));
-    (config.container, config.container_config, config.parent) = Default::default();
-    config.docker_version.clear();
-    let layers = engine.store().tables()?.layers;
-    let stack = layers.stack(target.top)?;
-    debug_assert!(stack.len() >= base_layers);
-    let sizes = stack.iter().map(|(_, layer)| layer.bytes).collect();
-    Ok(Image { config, top: target.top, sizes })
-}
 
-fn blank(platform: Option<&Platform>) -> ImageConfig {
-    let platform = platform.cloned().unwrap_or_else(Platform::host);
-    ImageConfig {
-        architecture: platform.architecture,
-        os: platform.os,
-        variant: platform.variant,
-        rootfs: RootFs::new(Vec::new()),
-        ..ImageConfig::default()
-    }
-}
-
-/// Keeps the image and gives it its names. What is there already is not written again.
-pub(super) fn keep(
-    engine: &Engine,
-    lease: &Lease,
-    image: &Image,
-    names: &[Reference],
-) -> Result<ImageId> {
-    let store = engine.store();
-    let bytes = image.config.to_bytes();
-    let id = ImageConfig::id(&bytes);
-    let images = store.images()?;
-    let named = |name: &Reference| images.names.get(&name.to_string()).map(|known| known.image);
-    lease.protect_blob(&id.0)?;
-    let is_known = images.images.contains_key(&id) && store.has_blob(&id.0);
-    if is_known && names.iter().all(|name| named(name) == Some(id)) {
-        return Ok(id);
-    }
-    if !is_known {
-        store.put_document(lease, &bytes)?;
-    }
-    let record = ImageRecord {
-        top: image.top,
-        created: image.config.created,
-        tagged: None,
-        layers: image.sizes.clone(),
-        platform: image.config.platform().into(),
-        manifest: None,
-        repo_digests: Default::default(),
-        parent: None,
-    };
-    store.change_images(|images| {
-        let mut record = images.images.get(&id).cloned().unwrap_or(record);
-        if !names.is_empty() {
-            record.tagged = Some(Timestamp::now());
+    fn image(
+        &self,
+        names: &[Reference],
+        push: Push,
+        packing: &Packing,
+        telling: &Telling<'_>,
+    ) -> Result<Option<Descriptor>> {
+        if push != Push::No && names.is_empty() {
+            return Err(EngineError::Refused("tag is needed when pushing to registry".to_owned()));
         }
-        images.images.insert(id, record);
+        // One image can stay as it is until it leaves; what several are is said by an index.
+        let sealed = match packing.is_usual() && self.images.len() == 1 {
+            true => None,
+            false => Some(seal(self.engine, self.lease, self.images, packing)?),
+        };
+        telling.note("exporting layers done");
+        let kept = if push == Push::ByDigest { &[] } else { names };
+        self.keep(sealed.as_ref(), kept)?;
+        for image in self.images {
+            telling.note(&format!("writing image {} done", image.id));
+        }
+        kept.iter().for_each(|name| telling.note(&format!("naming to {name} done")));
+        let mut document = sealed.as_ref().map(Sealed::descriptor);
+        if push != Push::No {
+            for name in names {
+                document = Some(self.push(name, push, telling)?);
+            }
+        }
+        Ok(document)
+    }
+
+    fn push(&self, name: &Reference, push: Push, telling: &Telling<'_>) -> Result<Descriptor> {
+        telling.note(&format!("pushing {name}"));
+        let client = self.engine.settings().client()?;
+        let told = Told(telling);
+        let mut pushed = None;
+        match push {
+            Push::ByDigest => {
+                let [image] = self.images else {
+                    let words = "only one image can be pushed by digest: build for one platform";
+                    return Err(EngineError::Refused(words.to_owned()));
+                };
+                pushed = Some(self.engine.push_by_digest(&client, name, image.id, &told)?);
+            }
+            _ => {
+                let push = PushImage { name: name.clone(), all_tags: false, platform: None };
+                let mut note = |one: &crate::Pushed| pushed = Some(one.clone());
+                self.engine.push(&client, &push, &told, &mut note)?;
+            }
+        }
+        let pushed = pushed.expect("a push that ends well has pushed the name");
+        telling.note(&format!("pushed {}@{}", name.name(), pushed.digest));
+        Ok(Descriptor::new(pushed.media_type, pushed.digest, pushed.bytes))
+    }
+
+    fn archive(
+        &self,
+        names: &[Reference],
+        form: ArchiveForm,
+        target: &SaveTarget,
+        packing: &Packing,
+        telling: &Telling<'_>,
+    ) -> Result<Descriptor> {
+        if form == ArchiveForm::Docker && self.images.len() > 1 {
+            let words = "docker exporter does not currently support exporting manifest lists";
+            return Err(EngineError::Refused(words.to_owned()));
+        }
+        let sealed = seal(self.engine, self.lease, self.images, packing)?;
+        let document = sealed.descriptor();
+        telling.note("exporting layers done");
+        telling.note(&format!("exporting manifest {} done", document.digest));
+        let plan = plan(sealed, names, form);
+        match target {
+            SaveTarget::File(path) => self.engine.write_file(&plan, path)?,
+            SaveTarget::Stream(file) => self.engine.write_archive(&plan, file)?,
+            SaveTarget::Layout(path) | SaveTarget::Dir(path) => {
+                self.engine.write_layout(&plan, path, false)?;
+            }
+        }
+        telling.note("sending tarball done");
+        Ok(document)
+    }
+
+    /// Keeps the images and gives them their names. What is there already is not written again.
+    fn keep(&self, sealed: Option<&Sealed>, names: &[Reference]) -> Result<()> {
+        let store = self.engine.store();
+        let manifests = sealed.map(|sealed| self.keep_documents(sealed)).transpose()?;
+        let (manifests, index) = manifests.unwrap_or_default();
+        let name_record = self.name_record(index);
+        let images = store.images()?;
+        for image in self.images {
+            self.lease.protect_blob(&image.id.0)?;
+        }
+        let is_known = |image: &Image| {
+            let Some(record) = images.images.get(&image.id) else { return false };
+            let manifest = manifests.get(&image.id);
+            let same = manifest.is_none_or(|manifest| record.manifest.as_deref() == Some(manifest));
+            same && store.has_blob(&image.id.0)
+        };
+        let is_named = |name: &Reference| images.names.get(&name.to_string()) == Some(&name_record);
+        if self.images.iter().all(is_known) && names.iter().all(is_named) {
+            return Ok(());
+        }
+        for image in self.images {
+            store.put_document(self.lease, &image.document)?;
+        }
+        let now = Timestamp::now();
+        let change = |images: &mut Images| {
+            for image in self.images {
+                let known = images.images.get(&image.id).cloned();
+                let mut record = known.unwrap_or_else(|| image.record());
+                if !names.is_empty() {
+                    record.tagged = Some(now);
+                }
+                if let Some(manifest) = manifests.get(&image.id) {
+                    record.manifest = Some(manifest.clone().into());
+                }
+                images.images.insert(image.id, record);
+            }
+            for name in names {
+                images.names.insert(name.to_string(), name_record.clone());
+            }
+        };
+        match sealed {
+            None => store.change_images(|images| {
+                change(images);
+                Ok::<_, EngineError>(())
+            })?,
+            Some(sealed) => store.change(|tables| {
+                change(&mut tables.images);
+                let blobs = self.blobs(sealed);
+                for layer in tables.layers.layers.values_mut() {
+                    if let (None, Some(blob)) = (&layer.blob, blobs.get(&layer.diff)) {
+                        layer.blob = Some(blob.clone());
+                    }
+                }
+                Ok::<_, EngineError>(())
+            })?,
+        }
+        let id = name_record.image.to_string();
         for name in names {
-            images.names.insert(name.to_string(), NameRecord::of(id));
+            store.record_event("image", "tag", &id, &[("name", &name.familiar())]);
         }
-        Ok::<_, EngineError>(())
-    })?;
-    for name in names {
-        let shown = name.familiar();
-        store.record_event("image", "tag", &id.to_string(), &[("name", &shown)]);
+        Ok(())
     }
-    Ok(id)
+
+    /// Keeps manifests and the index, and says what the store is to know of them.
+    fn keep_documents(
+        &self,
+        sealed: &Sealed,
+    ) -> Result<(BTreeMap<ImageId, ManifestRef>, Option<ManifestRef>)> {
+        let store = self.engine.store();
+        let keep = |(bytes, media_type): &(Vec<u8>, MediaType)| {
+            let digest = store.put_document(self.lease, bytes)?;
+            let (media_type, size) = (media_type.clone(), bytes.len() as u64);
+            Ok::<_, EngineError>(ManifestRef { digest, media_type, size })
+        };
+        let manifests = self.images.iter().zip(&sealed.images);
+        let manifests = manifests.map(|(image, sealed)| Ok((image.id, keep(&sealed.manifest)?)));
+        let manifests = manifests.collect::<Result<_>>()?;
+        Ok((manifests, sealed.index.as_ref().map(keep).transpose()?))
+    }
+
+    /// What a name of the images stands for: the one for this machine stands first.
+    fn name_record(&self, index: Option<ManifestRef>) -> NameRecord {
+        let host = Platform::host();
+        let rank = |image: &&Image| image.platform().rank(&host).unwrap_or(u32::MAX);
+        let mut ids: Vec<ImageId> = Vec::new();
+        let mut images: Vec<&Image> = self.images.iter().collect();
+        images.sort_by_key(rank);
+        for image in images {
+            if !ids.contains(&image.id) {
+                ids.push(image.id);
+            }
+        }
+        let image = ids.remove(0);
+        NameRecord { image, others: ids, index: index.map(Box::new) }
+    }
+
+    /// The compressed forms of layers.
+    fn blobs(&self, sealed: &Sealed) -> BTreeMap<DiffId, LayerBlob> {
+        let mut blobs = BTreeMap::new();
+        for (image, sealed) in self.images.iter().zip(&sealed.images) {
+            for (diff, layer) in image.config.rootfs.diff_ids.iter().zip(&sealed.layers) {
+                let blob = LayerBlob { digest: layer.digest, bytes: layer.size };
+                if layer.digest != diff.0 {
+                    blobs.insert(*diff, blob);
+                }
+            }
+        }
+        blobs
+    }
+}
+
+/// What an archive of these images holds.
+fn plan(sealed: Sealed, names: &[Reference], form: ArchiveForm) -> ArchivePlan {
+    let Sealed { mut images, index } = sealed;
+    let members: Vec<Digest> = images.iter().map(|image| image.config.digest).collect();
+    let families = match index {
+        Some(index) => {
+            let (names, index) = (names.to_vec(), Some(index));
+            vec![ArchiveFamily { names, tag: None, index, members }]
+        }
+        None => {
+            images[0].names = names.to_vec();
+            Vec::new()
+        }
+    };
+    let mut plan = plan_archive(&images, &families);
+    if form == ArchiveForm::Oci {
+        plan.retain(|member| !matches!(member.path.as_str(), "manifest.json" | "repositories"));
+    }
+    plan
+}
+
+/// A push as a part of a step.
+struct Told<'a>(&'a Telling<'a>);
+
+impl Progress for Told<'_> {
+    fn begin(&self, _: &str, _: &str, _: Option<u64>) -> Box<dyn Item + '_> {
+        Box::new(Quiet)
+    }
+
+    fn note(&self, text: &str) {
+        self.0.note(text);
+    }
 }

@@ -4,6 +4,7 @@
 //! in place, a `COPY` becomes a layer in one pass, a `RUN` runs in a tree whose top is thrown away,
 //! and what a step gave is remembered under the name of all that it depended on.
 
+mod assemble;
 mod bases;
 mod below;
 mod context;
@@ -11,13 +12,16 @@ mod copy;
 mod explain;
 mod export;
 mod fetch;
+mod files;
 mod hashes;
 mod layers;
 mod mounts;
+mod output;
 mod place;
 mod prune;
 mod request;
 mod run;
+mod seal;
 mod tell;
 mod watch;
 mod work;
@@ -35,9 +39,13 @@ use ::build::solver::solve;
 use ::build::stage::Stages;
 use spec::Platform;
 
+pub use output::{
+    Annotation, AnnotationPlace, ArchiveForm, FilesTarget, Output, Packing, Push, Types,
+};
 pub use prune::{BuildCache, CacheRow, PruneCache};
 pub use request::{
-    BuildFailure, BuildInput, BuildRequest, Built, CacheUse, ContextSource, DockerfileSource, Fetch,
+    BuildFailure, BuildInput, BuildRequest, Built, BuiltImage, CacheUse, ContextSource,
+    DockerfileSource, Fetch,
 };
 pub use watch::{BuildWatch, News};
 
@@ -45,6 +53,7 @@ use crate::Engine;
 use crate::error::{EngineError, Result};
 use bases::{Bases, Planned};
 use context::Opened;
+use export::Export;
 use hashes::Hashes;
 use place::{ContextFacts, Place};
 use tell::Teller;
@@ -166,18 +175,9 @@ impl Building<'_> {
     }
 
     fn export(&self, graph: &Graph, made: &[work::Made]) -> Result<Built, Failed> {
-        let image = export::assemble(self.engine, graph, made, self.request)?;
-        let telling = self.teller.begin("exporting to image");
-        telling.note("exporting layers done");
-        let kept = export::keep(self.engine, self.lease, &image, &self.request.tags);
-        if let Ok(id) = &kept {
-            telling.note(&format!("writing image {id} done"));
-            for name in &self.request.tags {
-                telling.note(&format!("naming to {name} done"));
-            }
-        }
-        let id = telling.end(kept)?;
-        Ok(Built { id, names: self.request.tags.clone() })
+        let Building { engine, lease, request, teller } = *self;
+        let images = [assemble::assemble(engine, graph, made, request)?];
+        Ok(Export { engine, lease, images: &images, teller }.all(&request.outputs)?)
     }
 
     /// Named contexts that are folders.

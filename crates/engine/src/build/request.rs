@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 
-use spec::{HostConfig, ImageId, Platform, Reference};
+use spec::{Descriptor, HostConfig, ImageId, Platform, Reference};
 
+use super::output::Output;
 use crate::error::Result;
 use crate::progress::Progress;
 
@@ -27,8 +28,8 @@ pub struct BuildRequest<'a> {
     pub target: Option<String>,
     /// What it is to run on; by default this machine.
     pub platform: Option<Platform>,
-    /// The names that it gets.
-    pub tags: Vec<Reference>,
+    /// Where the result goes.
+    pub outputs: Vec<Output>,
     /// Labels that it gets besides.
     pub labels: BTreeMap<String, String>,
     /// Which steps may be remembered from before.
@@ -91,10 +92,25 @@ pub enum CacheUse {
 /// What was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
-    /// The image.
-    pub id: ImageId,
-    /// The names it got.
+    /// What this one build is called.
+    pub reference: String,
+    /// The images, one for each platform.
+    pub images: Vec<BuiltImage>,
+    /// The names they got.
     pub names: Vec<Reference>,
+    /// The manifest or the index that they left with, if they have one.
+    pub document: Option<Descriptor>,
+    /// Whether they went anywhere as images.
+    pub is_image: bool,
+}
+
+/// An image that was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// Its id.
+    pub id: ImageId,
+    /// What it runs on.
+    pub platform: Platform,
 }
 
 /// A step that failed, or the whole build.

@@ -15,7 +15,7 @@ use super::elsewhere::Elsewhere;
 use super::{Labelled, Parcel, Part, Pushed};
 use crate::Engine;
 use crate::error::{EngineError, Result};
-use crate::pack::Packer;
+use crate::pack::{Packer, Squeeze};
 use crate::progress::{Progress, Reported};
 
 /// As many layers are sent at once.
@@ -74,7 +74,8 @@ impl Sending<'_> {
             }
         };
         let bytes = label.bytes.len() as u64;
-        Ok((Pushed { tag, digest: Digest::of(&label.bytes), bytes }, done))
+        let (digest, media_type) = (Digest::of(&label.bytes), label.media_type);
+        Ok((Pushed { tag, digest, bytes, media_type }, done))
     }
 
     /// The index behind a name, if all that it names is here.
@@ -92,7 +93,7 @@ impl Sending<'_> {
     }
 
     /// Sends an image, its manifest last: under the name, or under its digest alone.
-    fn parcel(&self, parcel: Parcel, target: Option<&Target>) -> Result<Labelled> {
+    pub(super) fn parcel(&self, parcel: Parcel, target: Option<&Target>) -> Result<Labelled> {
         for part in parcel.parts.iter().rev() {
             self.progress.note(&format!("{}: Preparing", part.diff.0.short()));
         }
@@ -202,7 +203,8 @@ impl Sending<'_> {
         let mut attempt = 1;
         loop {
             let item = self.progress.begin(short, "Pushing", Some(bytes));
-            let sent = Packer::run(&file, bytes, item, |packer| self.stream(packer));
+            let sent =
+                Packer::run((&file, bytes), Squeeze::USUAL, item, |packer| self.stream(packer));
             match sent {
                 Err(RegistryError::Transport { .. }) if attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(error.into()),

@@ -4,6 +4,7 @@ mod cache;
 mod copy;
 mod explain;
 mod fails;
+mod outputs;
 mod run;
 
 use std::ops::Deref;

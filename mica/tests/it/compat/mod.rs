@@ -5,7 +5,7 @@ mod buildah;
 mod docker;
 mod hub;
 mod large;
-mod peers;
+pub(crate) mod peers;
 mod podman;
 mod real;
 pub(crate) mod registry;

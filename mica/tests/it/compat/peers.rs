@@ -37,14 +37,14 @@ pub(super) fn digest_in(text: &str) -> String {
 }
 
 /// A program of the system with its storage below the test's own folder.
-pub(super) struct Peer<'a> {
+pub(crate) struct Peer<'a> {
     mica: &'a Mica,
     program: &'static str,
 }
 
 impl<'a> Peer<'a> {
     /// One that keeps what it keeps beside this mica.
-    pub(super) fn new(mica: &'a Mica, program: &'static str) -> Peer<'a> {
+    pub(crate) fn new(mica: &'a Mica, program: &'static str) -> Peer<'a> {
         let place = mica.path(format!("{program}-storage"));
         for folder in ["graph", "run", "tmp"] {
             fs::create_dir_all(place.join(folder)).unwrap();
@@ -67,7 +67,7 @@ impl<'a> Peer<'a> {
     }
 
     /// A command of it.
-    pub(super) fn command(&self, line: &str) -> Command {
+    pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = self.mica.program(self.program);
         command.args(line.split(' '));
         command.env("CONTAINERS_STORAGE_CONF", self.mica.path("storage.conf"));
@@ -79,7 +79,7 @@ impl<'a> Peer<'a> {
 
     /// Runs it; it must succeed. Gives what it printed, less the last line end.
     #[track_caller]
-    pub(super) fn ok(&self, line: &str) -> String {
+    pub(crate) fn ok(&self, line: &str) -> String {
         let output = self.command(line).output().unwrap();
         let run = Run::of(&format!("{} {line}", self.program), output);
         assert!(run.code == 0, "{run}");
@@ -88,7 +88,7 @@ impl<'a> Peer<'a> {
 
     /// The same, read as JSON.
     #[track_caller]
-    pub(super) fn json(&self, line: &str) -> Value {
+    pub(crate) fn json(&self, line: &str) -> Value {
         serde_json::from_str(&self.ok(line)).unwrap()
     }
 }

@@ -12,17 +12,13 @@ use crate::failure::Failure;
 
 /// Flags of docker's that ask for what is not there: to take them and do nothing would be a lie.
 const NOT_THERE: &[&str] = &[
-    "annotation",
     "attest",
     "builder",
     "cache-from",
     "cache-to",
     "isolation",
-    "metadata-file",
-    "output",
     "policy",
     "provenance",
-    "push",
     "resource",
     "sbom",
     "security-opt",
@@ -44,26 +40,33 @@ pub(super) fn refuse_what_is_not_there(context: &Context) -> Result<(), Failure>
 fn is_off(matches: &Matches, name: &str) -> bool {
     match name {
         "builder" | "isolation" => matches!(matches.string(name), Some("" | "default")),
-        "push" | "squash" => !matches.flag(name),
+        "squash" => !matches.flag(name),
         "provenance" | "sbom" => matches.string(name) == Some("false"),
         _ => false,
     }
 }
 
-/// `--tag`, each a name without a digest.
+/// `--tag`.
 pub(super) fn tags(matches: &Matches) -> Result<Vec<Reference>, Failure> {
-    let tag = |text: &String| {
-        let text = text.trim_start_matches('=').trim_matches('"');
-        let wrong = |why: &dyn std::fmt::Display| {
-            Failure::new(format!("ERROR: failed to build: invalid tag {text:?}: {why}"))
-        };
-        let name = Reference::parse(text).map_err(|error| wrong(&error))?;
-        match name.digest() {
-            Some(_) => Err(wrong(&"refusing to create a tag with a digest reference")),
-            None => Ok(name.with_default_tag()),
-        }
+    matches.list("tag").iter().filter(|text| !text.is_empty()).map(|text| tag(text)).collect()
+}
+
+/// A name without a digest.
+pub(super) fn tag(text: &str) -> Result<Reference, Failure> {
+    let text = text.trim_start_matches('=').trim_matches('"');
+    let wrong = |why: &dyn std::fmt::Display| {
+        Failure::new(format!("ERROR: failed to build: invalid tag {text:?}: {why}"))
     };
-    matches.list("tag").iter().filter(|text| !text.is_empty()).map(tag).collect()
+    let name = Reference::parse(text).map_err(|error| wrong(&error))?;
+    match name.digest() {
+        Some(_) => Err(wrong(&"refusing to create a tag with a digest reference")),
+        None => Ok(name.with_default_tag()),
+    }
+}
+
+/// A field of a flag that is wrong.
+pub(super) fn wrong(text: &str, why: &str) -> Failure {
+    Failure::new(format!("ERROR: invalid field in {text:?}: {why}"))
 }
 
 /// `--platform`, of which there can be one.
@@ -182,11 +185,10 @@ pub(super) fn agents(context: &Context) -> Result<BTreeMap<String, PathBuf>, Fai
 
 /// `name=value` between commas.
 fn fields(text: &str) -> Result<BTreeMap<String, String>, Failure> {
-    let wrong = |why: String| Failure::new(format!("ERROR: invalid field in {text:?}: {why}"));
-    let list = split_values(text).map_err(|error| wrong(error.to_string()))?;
+    let list = split_values(text).map_err(|error| wrong(text, &error.to_string()))?;
     let pair = |field: &String| match field.split_once('=') {
         Some((name, value)) => Ok((name.trim().to_lowercase(), value.to_owned())),
-        None => Err(wrong(format!("{field:?} must be a key=value pair"))),
+        None => Err(wrong(text, &format!("{field:?} must be a key=value pair"))),
     };
     list.iter().map(pair).collect()
 }

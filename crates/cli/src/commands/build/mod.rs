@@ -1,6 +1,8 @@
 //! `mica build`.
 
 mod flags;
+mod metadata;
+mod outputs;
 mod plain;
 mod raw;
 mod tty;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use engine::{
     BuildFailure, BuildInput, BuildRequest, BuildWatch, CacheUse, ContextSource, DockerfileSource,
-    EngineError, News, Progress,
+    EngineError, News, Output, Progress,
 };
 use spec::{Platform, Reference};
 
@@ -38,7 +40,14 @@ pub(crate) fn run(context: &Context) -> Outcome {
         arguments: arguments(context)?,
         target: matches.string("target").filter(|name| !name.is_empty()).map(str::to_owned),
         platform: flags::platform(matches)?,
-        tags: flags::tags(matches)?,
+        outputs: outputs::Asked {
+            outputs: matches.list("output"),
+            push: matches.flag("push"),
+            load: matches.flag("load"),
+            names: flags::tags(matches)?,
+            annotations: matches.list("annotation"),
+        }
+        .read()?,
         labels: super::pairs(matches.list("label")),
         cache: cache(context),
         pull: matches.flag("pull"),
@@ -59,11 +68,14 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let built = engine.build(input, &request, &*watch);
     watch.over();
     let built = built.map_err(|failure| told(context, style, *failure))?;
-    let id = built.id.to_string();
+    if let Some(file) = matches.string("metadata-file").filter(|file| !file.is_empty()) {
+        metadata::write(file, &metadata::document(&built))?;
+    }
+    let Some(id) = metadata::shown(&built) else { return Ok(0) };
     if let Some(file) = matches.string("iidfile").filter(|file| !file.is_empty()) {
         std::fs::write(file, &id).map_err(EngineError::io("write", file))?;
     }
-    if style == Style::Quiet {
+    if style == Style::Quiet && !request.outputs.iter().any(Output::is_stream) {
         context.ui.line(&id);
     }
     Ok(0)

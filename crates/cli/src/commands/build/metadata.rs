@@ -1,0 +1,54 @@
+//! `--metadata-file`: what was built, as buildx writes it down.
+
+use std::path::Path;
+
+use engine::{Built, EngineError};
+use serde_json::{Map, Value, json};
+use spec::Digest;
+
+use crate::failure::Failure;
+
+/// What is told about a build.
+pub(crate) fn document(built: &Built) -> Value {
+    let mut all = Map::new();
+    let reference = format!("default/default/{}", built.reference);
+    all.insert("buildx.build.ref".to_owned(), json!(reference));
+    if built.is_image {
+        let config = built.images.first().map(|image| image.id.0);
+        if let (Some(config), 1) = (config, built.images.len()) {
+            all.insert("containerimage.config.digest".to_owned(), json!(config.to_string()));
+        }
+        if let Some(document) = &built.document {
+            all.insert("containerimage.descriptor".to_owned(), json!(document));
+        }
+        let digest = digest(built).map(|digest| digest.to_string());
+        all.insert("containerimage.digest".to_owned(), json!(digest));
+        let names: Vec<String> = built.names.iter().map(ToString::to_string).collect();
+        if !names.is_empty() {
+            all.insert("image.name".to_owned(), json!(names.join(",")));
+        }
+    }
+    Value::Object(all)
+}
+
+/// The digest of what was built: of its manifest or index, or the image's id while it has none.
+fn digest(built: &Built) -> Option<Digest> {
+    let id = || built.images.first().map(|image| image.id.0);
+    built.document.as_ref().map(|document| document.digest).or_else(id)
+}
+
+/// What `--iidfile` and `--quiet` tell: the image's id, or the index of several.
+pub(crate) fn shown(built: &Built) -> Option<String> {
+    let digest = match built.images.as_slice() {
+        _ if !built.is_image => None,
+        [image] => Some(image.id.0),
+        _ => digest(built),
+    };
+    digest.map(|digest| digest.to_string())
+}
+
+/// Writes it.
+pub(crate) fn write(path: &str, document: &Value) -> Result<(), Failure> {
+    let text = format!("{document:#}\n");
+    Ok(std::fs::write(path, text).map_err(EngineError::io("write", Path::new(path)))?)
+}

@@ -1,0 +1,104 @@
+//! The image of a target: its configuration put together from what its steps gave.
+
+use ::build::graph::{Graph, StepId};
+use spec::{ChainId, ImageConfig, ImageId, Platform, RootFs, Timestamp};
+use store::{ImageRecord, StepLayer};
+
+use super::request::BuildRequest;
+use super::work::Made;
+use crate::Engine;
+use crate::error::{EngineError, Result};
+
+/// An image that was put together.
+pub(super) struct Image {
+    pub(super) id: ImageId,
+    pub(super) config: ImageConfig,
+    /// The configuration's document.
+    pub(super) document: Vec<u8>,
+    pub(super) top: Option<ChainId>,
+    /// How many of its layers are the base's.
+    pub(super) base_layers: usize,
+    sizes: Vec<u64>,
+}
+
+impl Image {
+    /// What it runs on.
+    pub(super) fn platform(&self) -> Platform {
+        self.config.platform()
+    }
+
+    /// What the store is to know of it.
+    pub(super) fn record(&self) -> ImageRecord {
+        ImageRecord {
+            top: self.top,
+            created: self.config.created,
+            tagged: None,
+            layers: self.sizes.clone(),
+            platform: self.platform().into(),
+            manifest: None,
+            repo_digests: Default::default(),
+            parent: None,
+        }
+    }
+}
+
+/// Puts the target's image together: what its base says, then what each step on the way adds.
+pub(super) fn assemble(
+    engine: &Engine,
+    graph: &Graph,
+    made: &[Made],
+    request: &BuildRequest<'_>,
+) -> Result<Image> {
+    let mut steps: Vec<StepId> = Vec::new();
+    let mut next = Some(graph.target);
+    while let Some(step) = next {
+        steps.push(step);
+        next = graph.steps[step].parent;
+    }
+    let bottom = &made[*steps.last().expect("the target is one of its steps")];
+    let target = &made[graph.target];
+    let mut config = match &bottom.base {
+        Some(base) => (**base).clone(),
+        None => blank(request.platform.as_ref()),
+    };
+    let base_layers = config.rootfs.diff_ids.len();
+    for step in steps.iter().rev() {
+        let Made { row, layer, .. } = &made[*step];
+        config.rootfs.diff_ids.extend(layer.map(|StepLayer { diff, .. }| diff));
+        if let Some(row) = row.as_ref().filter(|row| !row.created_by.is_empty()) {
+            if !row.author.is_empty() {
+                config.author.clone_from(&row.author);
+            }
+            config.history.push((**row).clone());
+        }
+    }
+    if config.rootfs.diff_ids.is_empty() && config.history.is_empty() {
+        let words = "No image was generated. Is your Dockerfile empty?";
+        return Err(EngineError::Refused(words.to_owned()));
+    }
+    let mut own = target.configured.config.clone();
+    own.labels.extend(request.labels.clone());
+    own.image.clear();
+    config.config = Some(own);
+    config.created = Some(Timestamp::from_unix(target.epoch, 0));
+    (config.container, config.container_config, config.parent) = Default::default();
+    config.docker_version.clear();
+    let layers = engine.store().tables()?.layers;
+    let stack = layers.stack(target.top)?;
+    debug_assert!(stack.len() >= base_layers);
+    let sizes = stack.iter().map(|(_, layer)| layer.bytes).collect();
+    let document = config.to_bytes();
+    let (id, top) = (ImageConfig::id(&document), target.top);
+    Ok(Image { id, config, document, top, base_layers, sizes })
+}
+
+fn blank(platform: Option<&Platform>) -> ImageConfig {
+    let platform = platform.cloned().unwrap_or_else(Platform::host);
+    ImageConfig {
+        architecture: platform.architecture,
+        os: platform.os,
+        variant: platform.variant,
+        rootfs: RootFs::new(Vec::new()),
+        ..ImageConfig::default()
+    }
+}

@@ -1,0 +1,81 @@
+//! The files of what was built, as a folder or a tar.
+
+use std::fs;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use image::folder::Marks;
+use image::pack::LayerWriter;
+
+use super::assemble::Image;
+use super::layers;
+use super::output::FilesTarget;
+use crate::Engine;
+use crate::container::extract;
+use crate::error::{EngineError, Result};
+use crate::whole::{WholeFile, check_place};
+
+/// How much is on its way between the tar's writer and its reader.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Writes the files of images. With `split` those of each platform are in a folder of its name.
+pub(super) fn write(
+    engine: &Engine,
+    images: &[Image],
+    target: &FilesTarget,
+    split: bool,
+) -> Result<()> {
+    match target {
+        FilesTarget::Stream(file) => tar(engine, images, split, &mut &*file),
+        FilesTarget::Tar(path) => {
+            check_place(path)?;
+            let whole = WholeFile::create(path, 0o666).map_err(EngineError::Write)?;
+            tar(engine, images, split, &mut whole.file())?;
+            whole.finish().map_err(EngineError::Write)
+        }
+        FilesTarget::Folder(path) => folder(engine, images, split, path),
+    }
+}
+
+fn tar(engine: &Engine, images: &[Image], split: bool, out: &mut dyn Write) -> Result<()> {
+    let out = BufWriter::with_capacity(BUFFER_BYTES, out);
+    let mut writer = LayerWriter::new(out, Marks::Trusted, None);
+    for image in images {
+        let view = layers::view(engine.store(), image.top)?;
+        // A detached mount can be read once its top was opened.
+        let top = sys::fs::folder_beneath(&view, ".");
+        let top = top.map_err(EngineError::io("open", "the built files"))?;
+        if !split {
+            writer.add_folder(&top, false).map_err(EngineError::Write)?;
+            continue;
+        }
+        let prefix = image.platform().to_string().replace('/', "_");
+        let names = sys::fs::names(&top).map_err(EngineError::io("list", "the built files"))?;
+        let mut names: Vec<Vec<u8>> = names.into_iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        for name in names {
+            let path = [prefix.as_bytes(), b"/", &name].concat();
+            writer.add_tree(&top, &name, &path).map_err(EngineError::Write)?;
+        }
+    }
+    let (mut out, _) = writer.finish().map_err(EngineError::Write)?;
+    out.flush().map_err(EngineError::Write)
+}
+
+/// Unpacks that tar while it is written. Files belong to whoever asked for them, as buildx has it.
+fn folder(engine: &Engine, images: &[Image], split: bool, path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(EngineError::io("create", path))?;
+    let folder = sys::fs::open_folder(path).map_err(EngineError::io("open", path))?;
+    let (reader, writer) = io::pipe().map_err(EngineError::io("make a pipe for", path))?;
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(move || tar(engine, images, split, &mut { writer }));
+        let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
+        let extracted = extract(reader, &folder, false);
+        match (writing.join().expect("a writer of tars does not panic"), extracted) {
+            // A pipe that broke says only that the reader had a reason.
+            (Err(EngineError::Write(_)), Err(error)) => Err(error),
+            (Err(error), _) | (Ok(()), Err(error)) => Err(error),
+            (Ok(()), Ok(_)) => Ok(()),
+        }
+    })
+}

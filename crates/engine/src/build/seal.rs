@@ -1,0 +1,199 @@
+//! The documents of images on their way out: manifests, and an index where there is more than one.
+//!
+//! Layers that the build made are compressed here, into the store, by all processors. Those of a
+//! base stay as they came unless somebody insists.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+
+use image::archive::ArchiveImage;
+use image::codec::expand;
+use spec::{Compression, Descriptor, Document, Index, Manifest, MediaType, Platform};
+use store::{LayerBlob, LayerRecord, Layers, Lease};
+
+use super::assemble::Image;
+use super::output::{Annotation, AnnotationPlace, Packing, Types};
+use crate::Engine;
+use crate::error::{EngineError, Result};
+use crate::pack::{Packer, Squeeze};
+use crate::progress::Quiet;
+
+/// Images with their documents.
+pub(super) struct Sealed {
+    /// Each with its manifest; the blobs that they name are here as long as the lease lives.
+    pub(super) images: Vec<ArchiveImage>,
+    /// What names all of them, where that is not one manifest.
+    pub(super) index: Option<(Vec<u8>, MediaType)>,
+}
+
+impl Packing {
+    /// Whether nothing is asked for, so that images may stay as they are until they leave.
+    pub(super) fn is_usual(&self) -> bool {
+        *self == Packing::default()
+    }
+
+    /// The annotations that stand at a place about an image, or about all.
+    fn annotations(
+        &self,
+        place: AnnotationPlace,
+        platform: Option<&Platform>,
+    ) -> impl Iterator<Item = (String, String)> {
+        let is_about = move |one: &&Annotation| {
+            let wanted = one.platform.as_ref();
+            one.place == place
+                && wanted.is_none_or(|wanted| platform.is_some_and(|own| own.matches(wanted)))
+        };
+        let pair = |one: &Annotation| (one.key.clone(), one.value.clone());
+        self.annotations.iter().filter(is_about).map(pair)
+    }
+}
+
+impl Sealed {
+    /// What the name of the images stands for.
+    pub(super) fn descriptor(&self) -> Descriptor {
+        let (bytes, media_type) = self.index.as_ref().unwrap_or(&self.images[0].manifest);
+        Descriptor::of(media_type.clone(), bytes)
+    }
+}
+
+/// Makes the documents of images.
+pub(super) fn seal(
+    engine: &Engine,
+    lease: &Lease,
+    images: &[Image],
+    packing: &Packing,
+) -> Result<Sealed> {
+    let layers = engine.store().tables()?.layers;
+    let is_docker = packing.types == Some(Types::Docker);
+    check(packing, images.len(), is_docker)?;
+    let sealed = images.iter().map(|image| seal_one(engine, lease, image, packing, &layers));
+    let images = sealed.collect::<Result<Vec<_>>>()?;
+    let index = (images.len() > 1).then(|| {
+        let mut index = Index::new(images.iter().map(|image| entry(image, packing)).collect());
+        index.annotations.extend(packing.annotations(AnnotationPlace::Index, None));
+        if is_docker {
+            index.media_type = Some(MediaType::DockerIndex);
+        }
+        let bytes = index.to_bytes();
+        (bytes, Document::Index(index).media_type())
+    });
+    Ok(Sealed { images, index })
+}
+
+/// Refuses what would not be in any document.
+fn check(packing: &Packing, images: usize, is_docker: bool) -> Result<()> {
+    let refused = |words: &str| Err(EngineError::Refused(words.to_owned()));
+    let stands = |place| packing.annotations.iter().any(|one| one.place == place);
+    if is_docker && !packing.annotations.is_empty() {
+        return refused("docker's media types have no annotations: use oci-mediatypes=true");
+    }
+    if is_docker && packing.compression == Some(Compression::Zstd) {
+        return refused("docker's media types have no zstd: use oci-mediatypes=true");
+    }
+    let of_index = stands(AnnotationPlace::Index) || stands(AnnotationPlace::ManifestDescriptor);
+    if images == 1 && of_index {
+        return refused(
+            "index annotations are not supported for a single image, which has no index",
+        );
+    }
+    Ok(())
+}
+
+fn entry(image: &ArchiveImage, packing: &Packing) -> Descriptor {
+    let (bytes, media_type) = &image.manifest;
+    let mut entry = Descriptor::of(media_type.clone(), bytes);
+    let said = packing.annotations(AnnotationPlace::ManifestDescriptor, Some(&image.platform));
+    entry.annotations.extend(said);
+    entry.platform = Some(image.platform.clone());
+    entry
+}
+
+fn seal_one(
+    engine: &Engine,
+    lease: &Lease,
+    image: &Image,
+    packing: &Packing,
+    layers: &Layers,
+) -> Result<ArchiveImage> {
+    engine.store().put_document(lease, &image.document)?;
+    let stack = layers.stack(image.top)?;
+    let packed = stack.iter().enumerate().map(|(at, (_, layer))| {
+        let packed = pack(engine, lease, layer, packing, at >= image.base_layers)?;
+        Ok(Descriptor { media_type: layer_type(&packed, packing.types), ..packed })
+    });
+    let layers = packed.collect::<Result<Vec<_>>>()?;
+    let config_type = match packing.types {
+        Some(Types::Docker) => MediaType::DockerConfig,
+        _ => MediaType::OciConfig,
+    };
+    let config = Descriptor::of(config_type, &image.document);
+    let platform = image.platform();
+    let mut manifest = Manifest::new(config.clone(), layers.clone());
+    manifest.annotations.extend(packing.annotations(AnnotationPlace::Manifest, Some(&platform)));
+    let manifest = (manifest.to_bytes(), Document::Manifest(manifest).media_type());
+    Ok(ArchiveImage { names: Vec::new(), tag: None, manifest, config, layers, platform })
+}
+
+fn layer_type(layer: &Descriptor, types: Option<Types>) -> MediaType {
+    match (types, layer.media_type.compression()) {
+        (Some(Types::Docker), Some(Compression::None)) => MediaType::DockerLayer,
+        (Some(Types::Docker), Some(Compression::Gzip)) => MediaType::DockerLayerGzip,
+        (Some(Types::Docker), Some(Compression::Zstd)) => MediaType::DockerLayerZstd,
+        _ => layer.media_type.clone(),
+    }
+}
+
+/// A layer as it shall leave. `own`: the build made it.
+fn pack(
+    engine: &Engine,
+    lease: &Lease,
+    layer: &LayerRecord,
+    packing: &Packing,
+    own: bool,
+) -> Result<Descriptor> {
+    lease.protect_blob(&layer.diff.0)?;
+    if let Some(LayerBlob { digest, .. }) = &layer.blob {
+        lease.protect_blob(digest)?;
+    }
+    let wanted = packing.compression.unwrap_or(Compression::Gzip);
+    let kept = engine.layer_descriptor(layer);
+    let kept_as = kept.media_type.compression();
+    let is_right = kept_as == Some(wanted);
+    let may_stay = kept_as != Some(Compression::None) && (is_right || !own);
+    if may_stay && !packing.force {
+        return Ok(kept);
+    }
+    let tar = plain(engine, lease, layer)?;
+    let media_type = match wanted {
+        Compression::None => {
+            if !engine.store().has_blob(&layer.diff.0) {
+                engine.store().put_blob(lease, &layer.diff.0, Some(layer.bytes), &mut &tar)?;
+            }
+            return Ok(Descriptor::new(MediaType::OciLayer, layer.diff.0, layer.bytes));
+        }
+        Compression::Gzip => MediaType::OciLayerGzip,
+        Compression::Zstd => MediaType::OciLayerZstd,
+    };
+    let squeeze = Squeeze::new(wanted, packing.level);
+    let arrived = Packer::run((&tar, layer.bytes), squeeze, Box::new(Quiet), |packer| {
+        engine.store().keep_blob(lease, packer)
+    })?;
+    Ok(Descriptor::new(media_type, arrived.digest, arrived.bytes))
+}
+
+/// A layer's plain tar: the one that is kept, or one made from the blob for the moment.
+fn plain(engine: &Engine, lease: &Lease, layer: &LayerRecord) -> Result<File> {
+    let store = engine.store();
+    if store.has_blob(&layer.diff.0) {
+        return Ok(store.open_blob(&layer.diff.0)?);
+    }
+    let Some(LayerBlob { digest, .. }) = &layer.blob else {
+        return Ok(store.open_blob(&layer.diff.0)?);
+    };
+    let (_, mut tar) =
+        expand(BufReader::new(store.open_blob(digest)?)).map_err(EngineError::Read)?;
+    let mut file = store.scratch(lease)?;
+    io::copy(&mut tar, &mut file).map_err(EngineError::io("expand", "a layer"))?;
+    io::Seek::rewind(&mut file).map_err(EngineError::io("read", "a layer"))?;
+    Ok(file)
+}
