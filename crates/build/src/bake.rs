@@ -321,6 +321,21 @@ impl Plan {
         Json::Object(document)
     }
 
+    /// Whether a target was asked for; the others are there only because contexts need them.
+    pub fn is_asked(&self, target: &str) -> bool {
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut open = vec!["default"];
+        while let Some(name) = open.pop() {
+            // A group among whose members is its own name means the target of that name.
+            match self.groups.get(name).filter(|_| seen.insert(name)) {
+                Some(members) => open.extend(members.iter().map(String::as_str)),
+                None if name == target => return true,
+                None => {}
+            }
+        }
+        false
+    }
+
     /// The targets, each after those its contexts need.
     pub fn in_order(&self) -> Vec<&str> {
         let mut order: Vec<&str> = Vec::new();

@@ -134,6 +134,8 @@ pub enum EngineError {
     Base { name: String, full: String, source: Box<EngineError> },
     #[error("process {words:?} did not complete successfully: {how}")]
     StepFailed { words: String, how: String },
+    #[error("RUN needs programs for {platform}, and this machine runs those for {host}")]
+    Foreign { platform: String, host: String },
     #[error("{0}")]
     Refused(String),
     #[error("{0}")]
@@ -164,6 +166,7 @@ impl EngineError {
         match self {
             E::NoSuchImage(_) | E::NoReference(_) | E::NoPath { .. } => Kind::NotFound,
             E::Start(_) | E::StepFailed { .. } => Kind::Other,
+            E::Foreign { .. } => Kind::Unsupported,
             E::Base { source, .. } => source.kind(),
             E::Dockerfile(error) => match error.kind() {
                 ::build::error::ErrorKind::InvalidInput => Kind::InvalidInput,
@@ -276,6 +279,10 @@ impl EngineError {
             E::Network(error) => error.hint(),
             E::NoSuchImage(_) | E::NoReference(_) => Some(
                 "`mica images` lists what is here; `mica pull`, `mica load` and `mica import` bring more"
+                    .to_owned(),
+            ),
+            E::Foreign { .. } => Some(
+                "register an emulator, as Debian's packages qemu-user-static and binfmt-support do, or build such files in a stage FROM --platform=$BUILDPLATFORM"
                     .to_owned(),
             ),
             E::NoRuntime(_) => Some(

@@ -37,8 +37,9 @@ mod whole;
 
 pub use ::build::BuildError;
 pub use ::build::bake::{
-    File as BakeFile, Given as BakeGiven, Plan as BakePlan, Target as BakeTarget,
-    Variable as BakeVariable, World as BakeWorld, list as list_bake, plan as plan_bake,
+    Field as BakeField, File as BakeFile, Given as BakeGiven, Plan as BakePlan,
+    Target as BakeTarget, Variable as BakeVariable, World as BakeWorld, list as list_bake,
+    plan as plan_bake,
 };
 pub use ::build::call::{Call, Format};
 pub use ::build::scope::Inputs as BuildInputs;
@@ -49,8 +50,8 @@ pub use ::network::{
 pub use bake::{bake_files, dot_env};
 pub use build::{
     Annotation, AnnotationPlace, ArchiveForm, BuildCache, BuildFailure, BuildInput, BuildRequest,
-    BuildWatch, Built, BuiltImage, CacheRow, CacheUse, ContextSource, DockerfileSource, Fetch,
-    FilesTarget, News, Output, Packing, PruneCache, Push, Types,
+    BuildSession, BuildWatch, Built, BuiltImage, CacheRow, CacheUse, ContextSource,
+    DockerfileSource, FilesTarget, News, Output, Packing, PruneCache, Push, Types,
 };
 pub use build_call::{Answer, Definition};
 pub use container::{

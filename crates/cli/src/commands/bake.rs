@@ -1,5 +1,7 @@
 //! `mica buildx bake`.
 
+mod targets;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,8 +34,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     match build_call::asked(context)? {
         Some(call) => ask(context, call, &plan),
-        None => Err(Failure::new("error: this version of mica cannot build images")
-            .hint("--print, --list, --check and --call work")),
+        None => targets::build(context, &plan),
     }
 }
 
@@ -97,7 +98,7 @@ fn list(context: &Context, what: &str, files: &[BakeFile], given: &BakeGiven) ->
     let what = fields.iter().find(|field| !field.starts_with("format=")).copied();
     let (plan, variables) = list_bake(files, given).map_err(failure)?;
     let rows = match what.map(|what| what.strip_prefix("type=").unwrap_or(what)) {
-        Some("targets") => targets(&plan),
+        Some("targets") => target_rows(&plan),
         Some("variables") => variables.iter().map(variable).collect(),
         _ => {
             let message = format!("error: invalid list type {:?}", what.unwrap_or_default());
@@ -126,7 +127,7 @@ fn list(context: &Context, what: &str, files: &[BakeFile], given: &BakeGiven) ->
     Ok(0)
 }
 
-fn targets(plan: &BakePlan) -> Vec<Value> {
+fn target_rows(plan: &BakePlan) -> Vec<Value> {
     let target = |(name, target): (&String, &BakeTarget)| json!({ "name": name, "description": target.text("description").unwrap_or_default() });
     let group = |(name, list): (&String, &Vec<String>)| json!({ "name": name, "description": list.join(", "), "group": true });
     let mut rows: Vec<Value> =

@@ -109,7 +109,7 @@ const DO_BUILD: Cmd = Command {
     also: &["image build", "build", "builder build"],
     usage: "[OPTIONS] PATH | URL | -",
     about: "Start a build",
-    examples: "  mica build -t app:1.0 .\n  mica build -t registry.example/app:1.0 --push .\n  mica build -o type=oci,dest=app.oci,compression=zstd .\n  mica build --target bin -o ./bin .\n  mica build --explain --progress plain .\n  mica build --check .\n  mica build --check --fix .\n  mica build --call=outline,format=json --target app .",
+    examples: "  mica build -t app:1.0 .\n  mica build -t registry.example/app:1.0 --push .\n  mica build -o type=oci,dest=app.oci,compression=zstd .\n  mica build --target bin -o ./bin .\n  mica build --platform linux/amd64,linux/arm64 -t registry.example/app:1.0 --push .\n  mica build --explain --progress plain .\n  mica build --check .\n  mica build --check --fix .\n  mica build --call=outline,format=json --target app .",
     args: Arity::Exact(1),
     flags: &[BUILD_FLAGS],
     complete: &[Complete::Folders],
@@ -151,7 +151,7 @@ static BAKE: Cmd = Command {
     aliases: &["f"],
     usage: "[OPTIONS] [TARGET...]",
     about: "Build from a file",
-    examples: "  mica buildx bake --print\n  mica buildx bake -f docker-bake.hcl --set '*.platform=linux/arm64' --print app\n  mica buildx bake --list=variables",
+    examples: "  mica buildx bake\n  mica buildx bake --push app\n  mica buildx bake --print\n  mica buildx bake -f docker-bake.hcl --set '*.platform=linux/arm64' --print app\n  mica buildx bake --list=variables",
     args: Arity::Any,
     flags: &[&[
         Flag::list("allow", "Allow build to access specified resources"),

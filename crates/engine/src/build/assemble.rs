@@ -47,7 +47,7 @@ pub(super) fn assemble(
     engine: &Engine,
     graph: &Graph,
     made: &[Made],
-    request: &BuildRequest<'_>,
+    (request, platform): (&BuildRequest, &Platform),
 ) -> Result<Image> {
     let mut steps: Vec<StepId> = Vec::new();
     let mut next = Some(graph.target);
@@ -59,7 +59,7 @@ pub(super) fn assemble(
     let target = &made[graph.target];
     let mut config = match &bottom.base {
         Some(base) => (**base).clone(),
-        None => blank(request.platform.as_ref()),
+        None => blank(platform.clone()),
     };
     let base_layers = config.rootfs.diff_ids.len();
     for step in steps.iter().rev() {
@@ -92,8 +92,7 @@ pub(super) fn assemble(
     Ok(Image { id, config, document, top, base_layers, sizes })
 }
 
-fn blank(platform: Option<&Platform>) -> ImageConfig {
-    let platform = platform.cloned().unwrap_or_else(Platform::host);
+fn blank(platform: Platform) -> ImageConfig {
     ImageConfig {
         architecture: platform.architecture,
         os: platform.os,

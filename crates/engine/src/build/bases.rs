@@ -5,15 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use ::build::graph;
 use spec::{ChainId, ContainerConfig, ImageConfig, Platform, Reference};
-use store::Lease;
 
 use super::place::Place;
 use super::request::BuildRequest;
+use super::session::BuildSession;
 use super::tell::Teller;
-use crate::Engine;
 use crate::error::{EngineError, Kind, Result};
 use crate::find::find_for;
-use crate::progress::Quiet;
 
 /// An image that a stage begins from.
 pub(super) struct BaseImage {
@@ -28,10 +26,11 @@ type Asked = (String, Option<String>);
 
 /// The images of one build, each looked up once.
 pub(super) struct Bases<'a> {
-    pub(super) engine: &'a Engine,
-    pub(super) lease: &'a Lease,
-    pub(super) request: &'a BuildRequest<'a>,
+    pub(super) session: &'a BuildSession<'a>,
+    pub(super) request: &'a BuildRequest,
     pub(super) teller: &'a Teller<'a>,
+    /// What images are for that were asked for without a word about it.
+    pub(super) platform: Option<&'a Platform>,
     pub(super) known: Mutex<BTreeMap<Asked, Arc<BaseImage>>>,
 }
 
@@ -43,6 +42,11 @@ impl Bases<'_> {
             return Ok(known.clone());
         }
         let name = self.request.contexts.get(name).map_or(name, String::as_str);
+        if let Some(target) = name.strip_prefix("target:") {
+            let wanted = platform.and_then(|text| Platform::parse(text).ok());
+            let wanted = wanted.as_ref().or(self.platform);
+            return self.session.result(target, wanted);
+        }
         let name = name.strip_prefix("docker-image://").unwrap_or(name);
         let found = Arc::new(self.load(name, platform)?);
         self.known().insert(asked, found.clone());
@@ -57,7 +61,7 @@ impl Bases<'_> {
         let refused = |words: String| EngineError::Refused(words);
         let platform = match platform {
             Some(text) => Some(Platform::parse(text).map_err(|e| refused(e.to_string()))?),
-            None => self.request.platform.clone(),
+            None => self.platform.cloned(),
         };
         let reference = Reference::parse(name).map(Reference::with_default_tag);
         let full = reference.as_ref().map_or_else(|_| name.to_owned(), ToString::to_string);
@@ -77,9 +81,10 @@ impl Bases<'_> {
         reference: Option<Reference>,
         platform: Option<&Platform>,
     ) -> Result<BaseImage> {
-        let fetch = |reference: &Reference| (self.request.fetch)(reference, platform, &Quiet);
+        let fetch = |reference: &Reference| self.session.pull(reference, platform);
         if let Some(reference) = reference.as_ref().filter(|_| self.request.pull) {
-            fetch(reference)?;
+            // Whoever asks for it next, also as another's base, gets what came now.
+            self.session.once(reference, platform, || fetch(reference))?;
         }
         match (self.find(name, platform), reference) {
             (Err(error), Some(reference))
@@ -93,14 +98,14 @@ impl Bases<'_> {
     }
 
     fn find(&self, name: &str, platform: Option<&Platform>) -> Result<BaseImage> {
-        let store = self.engine.store();
+        let (store, lease) = (self.session.engine.store(), &self.session.lease);
         let images = store.images()?;
         let found = find_for(&images, name, platform)?;
         let top = images.images[&found.id].top;
         if let Some(top) = &top {
-            self.lease.protect_chain(top)?;
+            lease.protect_chain(top)?;
         }
-        self.lease.protect_blob(&found.id.0)?;
+        lease.protect_blob(&found.id.0)?;
         let document = store.read_document(&found.id.0)?;
         let config = ImageConfig::parse(&document).map_err(EngineError::Config)?;
         Ok(BaseImage { top, config })

@@ -7,8 +7,6 @@ use std::path::PathBuf;
 use spec::{Descriptor, HostConfig, ImageId, Platform, Reference};
 
 use super::output::Output;
-use crate::error::Result;
-use crate::progress::Progress;
 
 /// What is read for a build.
 pub struct BuildInput<'a> {
@@ -19,15 +17,18 @@ pub struct BuildInput<'a> {
 }
 
 /// A request to build.
-pub struct BuildRequest<'a> {
+#[derive(Default)]
+pub struct BuildRequest {
     /// Further contexts, by name.
     pub contexts: BTreeMap<String, String>,
     /// `--build-arg`.
     pub arguments: BTreeMap<String, String>,
     /// `--target`.
     pub target: Option<String>,
-    /// What it is to run on; by default this machine.
-    pub platform: Option<Platform>,
+    /// What it is called among the builds of a session; others can begin with it then.
+    pub called: Option<String>,
+    /// What it is to run on, an image for each; by default this machine.
+    pub platforms: Vec<Platform>,
     /// Where the result goes.
     pub outputs: Vec<Output>,
     /// Labels that it gets besides.
@@ -36,8 +37,6 @@ pub struct BuildRequest<'a> {
     pub cache: CacheUse,
     /// Whether bases are fetched though they are here.
     pub pull: bool,
-    /// Fetches an image that is not here.
-    pub fetch: &'a Fetch<'a>,
     /// `SOURCE_DATE_EPOCH`: no time in the image is later.
     pub epoch: Option<i64>,
     /// How steps are run: network, hosts, limits.
@@ -53,9 +52,6 @@ pub struct BuildRequest<'a> {
     /// Whether a step that is not remembered fails: any, or those of a stage.
     pub fail_on_miss: Option<String>,
 }
-
-/// Fetches an image by its name.
-pub type Fetch<'a> = dyn Fn(&Reference, Option<&Platform>, &dyn Progress) -> Result<()> + Sync + 'a;
 
 /// Where files come from.
 pub enum ContextSource<'a> {

@@ -76,6 +76,7 @@ impl Builder<'_> {
             return Err(EngineError::Refused("process argument list is empty".to_owned()));
         }
         self.allow(run)?;
+        super::foreign::check(&below.platform)?;
         let network = self.network(run.network.as_deref().unwrap_or(NETWORK))?;
         let scratch = Scratch::new(self.store(), self.lease, below.top)?;
         let root = self.store().mount_snapshot(&scratch.snapshot, Lasting::ThrownAway)?;

@@ -1,15 +1,18 @@
 //! Steps as those who watch see them: numbered as they begin, each begun and ended once.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::watch::{BuildWatch, News};
 use crate::error::Result;
 
-/// Numbers steps.
+/// Numbers steps, and says what they belong to.
 pub(super) struct Teller<'a> {
     watch: &'a dyn BuildWatch,
-    begun: AtomicUsize,
+    begun: Arc<AtomicUsize>,
+    /// The target and the platform that they are for, where there are several.
+    whose: String,
 }
 
 /// A step that has begun.
@@ -21,14 +24,29 @@ pub(super) struct Telling<'a> {
 
 impl<'a> Teller<'a> {
     pub(super) fn new(watch: &'a dyn BuildWatch) -> Teller<'a> {
-        Teller { watch, begun: AtomicUsize::new(0) }
+        Teller { watch, begun: Arc::default(), whose: String::new() }
+    }
+
+    /// One for a part of the work, whose steps are numbered among all.
+    pub(super) fn of(&self, whose: &str) -> Teller<'a> {
+        let whose = [self.whose.as_str(), whose].join(" ").trim().to_owned();
+        Teller { watch: self.watch, begun: self.begun.clone(), whose }
     }
 
     /// A step begins.
     pub(super) fn begin(&self, title: &str) -> Telling<'a> {
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        self.watch.tell(News::Began { number, title });
+        self.watch.tell(News::Began { number, title: &self.entitled(title) });
         Telling { watch: self.watch, number, since: Instant::now() }
+    }
+
+    /// A title with whose it is.
+    pub(super) fn entitled(&self, title: &str) -> String {
+        match (self.whose.as_str(), title.strip_prefix('[')) {
+            ("", _) => title.to_owned(),
+            (whose, Some(rest)) => format!("[{whose} {rest}"),
+            (whose, None) => format!("[{whose}] {title}"),
+        }
     }
 
     /// Something the user should know.

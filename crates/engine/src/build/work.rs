@@ -12,12 +12,13 @@ use ::build::key::{About, Key, Listing};
 use ::build::solver::{Inputs, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use spec::{ChainId, Digest, History, ImageConfig, Timestamp};
+use spec::{ChainId, Digest, History, ImageConfig, Platform, Timestamp};
 use store::{Lease, StepLayer, StepRecord, Store};
 
 use super::bases::Bases;
 use super::below::Below;
 use super::copy::{self, Gathered, Placing};
+use super::flights::{Flights, Turn};
 use super::place::Place;
 use super::request::{BuildRequest, CacheUse};
 use super::tell::{Teller, Telling};
@@ -43,6 +44,8 @@ pub(super) struct Made {
     pub(super) folder: Option<Arc<Place>>,
     /// No time in what stands on it is later.
     pub(super) epoch: i64,
+    /// What its programs run on.
+    pub(super) platform: Arc<Platform>,
 }
 
 /// What a step depends on, and what was looked up to know it.
@@ -77,15 +80,19 @@ struct Copied<'a> {
 pub(super) struct Builder<'a> {
     pub(super) engine: &'a Engine,
     pub(super) lease: &'a Lease,
-    pub(super) request: &'a BuildRequest<'a>,
+    pub(super) request: &'a BuildRequest,
     pub(super) graph: &'a Graph,
     pub(super) bases: &'a Bases<'a>,
     pub(super) context: Arc<Place>,
-    pub(super) folders: HashMap<String, Arc<Place>>,
+    pub(super) folders: &'a HashMap<String, Arc<Place>>,
     /// The names of stages, by their numbers.
     pub(super) stages: Vec<Option<String>>,
     pub(super) escape: char,
     pub(super) teller: &'a Teller<'a>,
+    /// What the builds of a session do for each other.
+    pub(super) flights: &'a Flights,
+    /// What the result runs on.
+    pub(super) platform: &'a Platform,
     /// Trees that are mounted, by what is on top of them.
     pub(super) views: Mutex<HashMap<Option<ChainId>, Arc<OwnedFd>>>,
     pub(super) network: Mutex<HashMap<String, Arc<StepNetwork>>>,
@@ -129,17 +136,7 @@ impl Work for Builder<'_> {
             return Ok(None);
         }
         let Some(record) = self.store().recall_step(&wanted.digest)? else { return Ok(None) };
-        let below = parent(inputs);
-        let top = match record.layer {
-            Some(layer) => layers::move_to(self.store(), self.lease, layer, below.top)?,
-            None => below.top,
-        };
-        if record.layer.is_some() && top.is_none() {
-            return Ok(None);
-        }
-        let made = self.after(step, below, top, record.layer)?;
-        self.teller.begin(&step.title).cached();
-        Ok(Some(made))
+        self.again(step, parent(inputs), record.layer)
     }
 
     fn carry_out(&self, at: StepId, wanted: Option<Wanted>, inputs: &Inputs<Made>) -> Result<Made> {
@@ -189,10 +186,25 @@ impl Builder<'_> {
         })
     }
 
+    /// What a step gives that made this layer before, if that is still here.
+    fn again(&self, step: &Step, below: &Made, layer: Option<StepLayer>) -> Result<Option<Made>> {
+        let top = match layer {
+            Some(layer) => layers::move_to(self.store(), self.lease, layer, below.top)?,
+            None => below.top,
+        };
+        if layer.is_some() && top.is_none() {
+            return Ok(None);
+        }
+        let made = self.after(step, below, top, layer)?;
+        self.teller.begin(&step.title).cached();
+        Ok(Some(made))
+    }
+
     fn scratch(&self) -> Made {
+        let platform = Arc::new(self.platform.clone());
         let epoch = self.request.epoch.unwrap_or_default();
         let (top, layer, row, base, folder) = Default::default();
-        Made { top, configured: Arc::default(), layer, row, base, folder, epoch }
+        Made { top, configured: Arc::default(), layer, row, base, folder, epoch, platform }
     }
 
     fn base(&self, at: StepId, image: &str, platform: Option<&str>) -> Result<Made> {
@@ -211,6 +223,7 @@ impl Builder<'_> {
             top: found.top,
             configured: Arc::new(Configured { config, cmd_is_set: false }),
             base: Some(Arc::new(found.config.clone())),
+            platform: Arc::new(found.config.platform()),
             epoch: self.request.epoch.unwrap_or(created),
             ..self.scratch()
         })
@@ -276,6 +289,13 @@ impl Builder<'_> {
         let Some(wanted) = wanted else {
             return self.after(step, below, below.top, None);
         };
+        let flight = match self.flights.take(wanted.digest) {
+            Turn::Ours(flight) => Some(flight),
+            Turn::Done(layer) => match self.again(step, below, layer)? {
+                Some(made) => return Ok(made),
+                None => None,
+            },
+        };
         let telling = self.teller.begin(&step.title);
         let since = std::time::Instant::now();
         let Wanted { key, digest, gathered, listing } = wanted;
@@ -286,6 +306,9 @@ impl Builder<'_> {
             Ok(layer)
         });
         let done = telling.end(done).map_err(|error| self.fail(at, String::new(), error))?;
+        if let Some(flight) = flight {
+            flight.land(done.1);
+        }
         self.after(step, below, done.0, done.1)
     }
 

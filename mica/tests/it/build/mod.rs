@@ -1,10 +1,12 @@
 //! Images built by the real binary, checked by what is in them.
 
+mod bake;
 mod cache;
 mod copy;
 mod explain;
 mod fails;
 mod outputs;
+mod platforms;
 mod run;
 
 use std::ops::Deref;

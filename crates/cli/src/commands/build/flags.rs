@@ -47,8 +47,8 @@ fn is_off(matches: &Matches, name: &str) -> bool {
 }
 
 /// `--tag`.
-pub(super) fn tags(matches: &Matches) -> Result<Vec<Reference>, Failure> {
-    matches.list("tag").iter().filter(|text| !text.is_empty()).map(|text| tag(text)).collect()
+pub(crate) fn tags(list: &[String]) -> Result<Vec<Reference>, Failure> {
+    list.iter().filter(|text| !text.is_empty()).map(|text| tag(text)).collect()
 }
 
 /// A name without a digest.
@@ -69,17 +69,21 @@ pub(super) fn wrong(text: &str, why: &str) -> Failure {
     Failure::new(format!("ERROR: invalid field in {text:?}: {why}"))
 }
 
-/// `--platform`, of which there can be one.
-pub(super) fn platform(matches: &Matches) -> Result<Option<Platform>, Failure> {
-    let list = matches.list("platform").iter().flat_map(|list| list.split(','));
-    let list: Vec<&str> = list.filter(|text| !text.is_empty() && *text != "local").collect();
-    match list.as_slice() {
-        [] => Ok(None),
-        [one] => Platform::parse(one)
-            .map(Some)
-            .map_err(|error| Failure::new(format!("ERROR: failed to build: {error}"))),
-        _ => Err(Failure::new("ERROR: this version of mica builds for one platform at a time")),
+/// `--platform`, each once.
+pub(crate) fn platforms(list: &[String]) -> Result<Vec<Platform>, Failure> {
+    let mut platforms = Vec::new();
+    for text in list.iter().flat_map(|list| list.split(',')).map(str::trim) {
+        let platform = match text {
+            "" => continue,
+            "local" => Platform::host(),
+            text => Platform::parse(text)
+                .map_err(|error| Failure::new(format!("ERROR: failed to build: {error}")))?,
+        };
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
     }
+    Ok(platforms)
 }
 
 /// `--build-context NAME=VALUE`.
@@ -111,14 +115,18 @@ pub(super) fn host(matches: &Matches) -> Result<HostConfig, Failure> {
     resources.cpuset_cpus = text("cpuset-cpus");
     resources.cpuset_mems = text("cpuset-mems");
     resources.cgroup_parent = text("cgroup-parent");
+    resources.ulimits = ulimits(matches.list("ulimit"))?;
+    Ok(host)
+}
+
+/// `--ulimit`.
+pub(crate) fn ulimits(list: &[String]) -> Result<Option<Vec<Ulimit>>, Failure> {
     let limit = |text: &String| {
         text.parse()
             .map_err(|error| Failure::new(format!("ERROR: invalid ulimit {text:?}: {error}")))
     };
-    let limits = matches.list("ulimit");
-    let limits: Vec<Ulimit> = limits.iter().map(limit).collect::<Result<_, _>>()?;
-    resources.ulimits = (!limits.is_empty()).then_some(limits);
-    Ok(host)
+    let limits: Vec<Ulimit> = list.iter().map(limit).collect::<Result<_, _>>()?;
+    Ok((!limits.is_empty()).then_some(limits))
 }
 
 /// `name:address`, or the newer `name=address`.
@@ -131,9 +139,12 @@ fn add_host(text: &str) -> String {
 
 /// `--secret id=NAME[,src=FILE|,env=VARIABLE]`; without either, the variable of that name, or else
 /// the file.
-pub(super) fn secrets(context: &Context) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+pub(crate) fn secrets(
+    context: &Context,
+    list: &[String],
+) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     let mut secrets = BTreeMap::new();
-    for text in context.matches().list("secret") {
+    for text in list {
         let fields = fields(text)?;
         let get = |names: &[&str]| {
             names.iter().find_map(|name| fields.get(*name)).filter(|text| !text.is_empty())
@@ -162,9 +173,12 @@ pub(super) fn secrets(context: &Context) -> Result<BTreeMap<String, Vec<u8>>, Fa
 }
 
 /// `--ssh default|ID[=SOCKET]`.
-pub(super) fn agents(context: &Context) -> Result<BTreeMap<String, PathBuf>, Failure> {
+pub(crate) fn agents(
+    context: &Context,
+    list: &[String],
+) -> Result<BTreeMap<String, PathBuf>, Failure> {
     let mut agents = BTreeMap::new();
-    for text in context.matches().list("ssh") {
+    for text in list {
         let (id, path) = match text.split_once('=') {
             Some((id, path)) => (id, Some(path)),
             None => (text.as_str(), None),

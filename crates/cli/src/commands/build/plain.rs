@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::{BuildWatch, News};
 
-use super::Shown;
+use super::show::Shown;
 use crate::ui::Ui;
 
 /// Lines on standard error.

@@ -9,7 +9,7 @@ use engine::{BuildWatch, News};
 use serde_json::{Value, json};
 use spec::{Digest, Timestamp};
 
-use super::Shown;
+use super::show::Shown;
 use crate::ui::Ui;
 
 /// Documents on standard error.

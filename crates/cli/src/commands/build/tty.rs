@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use engine::{BuildWatch, News};
 
-use super::Shown;
+use super::show::Shown;
 use crate::ui::{Colour, Ui, cut};
 
 /// How often times change.

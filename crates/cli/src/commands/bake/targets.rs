@@ -1,0 +1,195 @@
+//! The targets of a bake built: those that need each other one after the other, others side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use engine::{
+    BakePlan, BakeTarget, BuildInput, BuildRequest, BuildSession, Built, DockerfileSource, Output,
+};
+use serde_json::{Map, Value};
+use spec::HostConfig;
+
+use crate::commands::build::show::{Style, told};
+use crate::commands::build::{self, flags, metadata, outputs};
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+
+/// Keys that ask for what is not there: to take them and do nothing would be a lie.
+const NOT_THERE: &[&str] = &["attest", "cache-from", "cache-to", "call", "policy", "resources"];
+
+/// Builds all targets of a plan.
+pub(super) fn build(context: &Context, plan: &BakePlan) -> Outcome {
+    let mut requests = BTreeMap::new();
+    for (name, target) in &plan.targets {
+        requests.insert(name.as_str(), request(context, name, target, plan)?);
+    }
+    let style = Style::of(context)?;
+    let engine = context.engine()?;
+    let watch = style.watch(context);
+    let all = engine.build_session(&*watch).map_err(Failure::from).and_then(|session| {
+        let all = in_rounds(&session, plan, &requests);
+        watch.over();
+        all.map_err(|failed| match failed {
+            Failed::Build(failure) => told(context, style, *failure),
+            Failed::Input(failure) => failure,
+        })
+    })?;
+    if let Some(file) = context.matches().string("metadata-file").filter(|file| !file.is_empty()) {
+        let own = |(name, built): (&str, Built)| (name.to_owned(), metadata::document(&built));
+        metadata::write(file, &Value::Object(all.into_iter().map(own).collect::<Map<_, _>>()))?;
+    }
+    Ok(0)
+}
+
+/// Why a target was not built.
+enum Failed {
+    Build(Box<engine::BuildFailure>),
+    Input(Failure),
+}
+
+/// Builds in each round the targets whose contexts are there.
+fn in_rounds<'a>(
+    session: &BuildSession<'_>,
+    plan: &'a BakePlan,
+    requests: &BTreeMap<&str, BuildRequest>,
+) -> Result<BTreeMap<&'a str, Built>, Failed> {
+    let mut done: BTreeMap<&str, Built> = BTreeMap::new();
+    let mut left: BTreeSet<&str> = plan.targets.keys().map(String::as_str).collect();
+    while !left.is_empty() {
+        let is_ready = |name: &&str| {
+            let links = plan.targets[*name].map("contexts").filter_map(linked);
+            links.into_iter().all(|link| !left.contains(link))
+        };
+        let (ready, rest): (BTreeSet<&str>, _) = left.iter().copied().partition(is_ready);
+        left = rest;
+        let built = std::thread::scope(|scope| {
+            let begin = |name: &&'a str| {
+                let (target, request) = (&plan.targets[*name], &requests[*name]);
+                scope.spawn(move || {
+                    let input = input(target).map_err(Failed::Input)?;
+                    session.build(input, request).map_err(Failed::Build)
+                })
+            };
+            let begun: Vec<_> = ready.iter().map(begin).collect();
+            let end = |one: std::thread::ScopedJoinHandle<'_, _>| {
+                one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            begun.into_iter().map(end).collect::<Vec<Result<Built, Failed>>>()
+        });
+        for (name, built) in ready.into_iter().zip(built) {
+            done.insert(name, built?);
+        }
+    }
+    Ok(done)
+}
+
+/// The target that a context is, if it is one.
+fn linked<'a>((_, from): (&str, &'a str)) -> Option<&'a str> {
+    from.strip_prefix("target:")
+}
+
+/// What a target asks for.
+fn request(
+    context: &Context,
+    name: &str,
+    target: &BakeTarget,
+    plan: &BakePlan,
+) -> Result<BuildRequest, Failure> {
+    refuse_what_is_not_there(name, target)?;
+    let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let mut arguments: BTreeMap<String, String> = target.map("args").map(own).collect();
+    if let Some(epoch) = context.variable("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) {
+        arguments.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert_with(|| epoch.to_owned());
+    }
+    let outputs = match plan.is_asked(name) {
+        true => outputs::Asked {
+            outputs: &target.rows("output"),
+            push: false,
+            load: false,
+            names: flags::tags(target.list("tags"))?,
+            annotations: target.list("annotations"),
+        }
+        .read()?,
+        // Others begin with it; that is all that it is for.
+        false => vec![Output::Nothing],
+    };
+    Ok(BuildRequest {
+        contexts: target.map("contexts").map(own).collect(),
+        epoch: build::epoch(&arguments)?,
+        arguments,
+        target: target.text("target").map(str::to_owned),
+        called: Some(name.to_owned()),
+        platforms: flags::platforms(target.list("platforms"))?,
+        outputs,
+        labels: target.map("labels").map(own).collect(),
+        cache: build::cache(target.is_set("no-cache"), target.list("no-cache-filter")),
+        pull: target.is_set("pull"),
+        host: host(target)?,
+        secrets: flags::secrets(context, &target.rows("secret"))?,
+        agents: flags::agents(context, &agents(target))?,
+        allowed: allowed(context, target),
+        ..BuildRequest::default()
+    })
+}
+
+/// Entitlements of the file count only if the command line allows them too.
+fn allowed(context: &Context, target: &BakeTarget) -> Vec<String> {
+    let given = context.matches().list("allow");
+    let wanted = target.list("entitlements").iter();
+    wanted.filter(|one| given.contains(one)).cloned().collect()
+}
+
+fn refuse_what_is_not_there(name: &str, target: &BakeTarget) -> Result<(), Failure> {
+    match NOT_THERE.iter().find(|key| target.get(key).is_some()) {
+        None => Ok(()),
+        Some(key) => {
+            let words =
+                format!("ERROR: target {name}: this version of mica cannot build with {key}");
+            Err(Failure::new(words).hint(format!("take {key} out of the target")))
+        }
+    }
+}
+
+/// What the host gives to steps.
+fn host(target: &BakeTarget) -> Result<HostConfig, Failure> {
+    let mut host = HostConfig::default();
+    target.text("network").unwrap_or("default").clone_into(&mut host.network_mode);
+    let hosts: Vec<String> =
+        target.map("extra-hosts").map(|(name, address)| format!("{name}:{address}")).collect();
+    host.extra_hosts = (!hosts.is_empty()).then_some(hosts);
+    if let Some(size) = target.text("shm-size") {
+        let wrong = |error| Failure::new(format!("ERROR: invalid shm-size {size:?}: {error}"));
+        host.shm_size = spec::parse_binary_size(size).map_err(wrong)?;
+    }
+    host.resources.ulimits = flags::ulimits(target.list("ulimits"))?;
+    Ok(host)
+}
+
+/// Agents in the words of `--ssh`.
+fn agents(target: &BakeTarget) -> Vec<String> {
+    let Some(engine::BakeField::Rows(rows)) = target.get("ssh") else { return Vec::new() };
+    let row = |row: &BTreeMap<String, String>| {
+        let id = row.get("id").map_or("default", String::as_str);
+        row.get("paths").map_or(id.to_owned(), |paths| format!("{id}={paths}"))
+    };
+    rows.iter().map(row).collect()
+}
+
+/// Where a target's context and Dockerfile are: the Dockerfile is named from the context.
+fn input(target: &BakeTarget) -> Result<BuildInput<'static>, Failure> {
+    let place = target.text("context").unwrap_or(".");
+    let file = target.text("dockerfile").filter(|_| target.text("dockerfile-inline").is_none());
+    let is_folder = Path::new(place).is_dir();
+    let file = file.map(|file| match is_folder {
+        true => Path::new(place).join(file),
+        false => PathBuf::from(file),
+    });
+    let mut input = build::input(place, None)?;
+    if let Some(text) = target.text("dockerfile-inline") {
+        input.dockerfile = DockerfileSource::Reader(Box::new(Cursor::new(text.to_owned())));
+    } else if let Some(file) = file {
+        input.dockerfile = DockerfileSource::Path(file);
+    }
+    Ok(input)
+}

@@ -1,0 +1,143 @@
+//! A build for one platform: planned, solved, and put together.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use ::build::graph::{Graph, Op, Step, plan};
+use ::build::instruction::Kind;
+use ::build::scope::{Inputs, PROXY_ARGUMENTS};
+use ::build::solver::solve;
+use ::build::stage::Stages;
+use ::build::syntax::Document;
+use spec::Platform;
+
+use super::Failed;
+use super::assemble::{Image, assemble};
+use super::bases::{Bases, Planned};
+use super::context::Opened;
+use super::place::Place;
+use super::request::BuildRequest;
+use super::session::BuildSession;
+use super::tell::Teller;
+use super::work::Builder;
+use crate::error::{EngineError, Result};
+
+/// Arguments that need not be declared.
+const KNOWN_ARGUMENTS: [&str; 2] = ["BUILDKIT_", "SOURCE_DATE_EPOCH"];
+
+/// A build for one platform.
+#[derive(Clone, Copy)]
+pub(super) struct ForPlatform<'a> {
+    pub(super) session: &'a BuildSession<'a>,
+    pub(super) request: &'a BuildRequest,
+    pub(super) opened: &'a Opened,
+    pub(super) document: &'a Document,
+    /// Named contexts that are folders.
+    pub(super) folders: &'a HashMap<String, Arc<Place>>,
+    pub(super) teller: &'a Teller<'a>,
+    /// Nothing if nobody asked for one: then it is for this machine, and bases may be for others.
+    pub(super) platform: Option<&'a Platform>,
+}
+
+impl ForPlatform<'_> {
+    /// Builds.
+    pub(super) fn build(&self) -> Result<Image, Failed> {
+        let ForPlatform { session, request, teller, folders, .. } = *self;
+        let failed = |error: ::build::BuildError| Failed::from(EngineError::from(error));
+        let host = Platform::host();
+        let platform = self.platform.unwrap_or(&host);
+        let inputs = Inputs {
+            arguments: request.arguments.clone(),
+            target_platform: platform.clone(),
+            build_platform: host.clone(),
+            target: request.target.clone(),
+        };
+        let stages = Stages::read(self.document, &inputs).map_err(failed)?;
+        // Said once for all platforms.
+        if self.platform.is_none_or(|own| request.platforms.first() == Some(own)) {
+            self.warn_of_arguments(&stages);
+        }
+        let names = stages.stages.iter().map(|stage| stage.name.clone()).collect();
+        let escape = stages.escape;
+        let known = Mutex::default();
+        let bases = Bases { session, request, teller, platform: self.platform, known };
+        let graph = {
+            let planned = Planned { bases: &bases, failed: None.into(), folders };
+            let graph = plan(stages, &inputs, &planned).map_err(failed)?;
+            if let Some(error) = planned.failed.into_inner() {
+                return Err(blame_base(&graph, error));
+            }
+            graph
+        };
+        let (views, network, failed) = Default::default();
+        let builder = Builder {
+            engine: session.engine,
+            lease: &session.lease,
+            request,
+            graph: &graph,
+            bases: &bases,
+            context: self.opened.place.clone(),
+            folders,
+            stages: names,
+            escape,
+            teller,
+            flights: &session.flights,
+            platform,
+            views,
+            network,
+            failed,
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).max(2);
+        let made = solve(&graph, &builder, threads);
+        let made = made.map_err(|error| blame(&graph, &builder, error))?;
+        Ok(assemble(session.engine, &graph, &made, (request, platform))?)
+    }
+
+    /// Tells of arguments that nothing declares.
+    fn warn_of_arguments(&self, stages: &Stages) {
+        let declared = |name: &str| {
+            let list = |kind: &Kind| matches!(kind, Kind::Arg(list) if list.iter().any(|(own, _)| own == name));
+            stages.global.get(name).is_some()
+                || stages
+                    .stages
+                    .iter()
+                    .flat_map(|stage| &stage.instructions)
+                    .any(|own| list(&own.kind))
+                || PROXY_ARGUMENTS.contains(&name)
+                || KNOWN_ARGUMENTS.iter().any(|known| name.starts_with(known))
+        };
+        let unused: Vec<&str> = self
+            .request
+            .arguments
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !declared(name))
+            .collect();
+        if !unused.is_empty() {
+            let list = unused.join(" ");
+            let words = format!("[Warning] One or more build-args [{list}] were not consumed");
+            self.teller.warn(&words);
+        }
+    }
+}
+
+/// The stage that asked for a base that cannot be had.
+fn blame_base(graph: &Graph, error: EngineError) -> Failed {
+    let asked = match &error {
+        EngineError::Base { name, .. } => name.clone(),
+        _ => String::new(),
+    };
+    let is_it = |step: &&Step| matches!(&step.op, Op::Base { image, .. } if *image == asked);
+    let step = graph.steps.iter().find(is_it);
+    let step = step.map(|step| (String::new(), step.span, String::new()));
+    Failed { error, step }
+}
+
+fn blame(graph: &Graph, builder: &Builder<'_>, error: EngineError) -> Failed {
+    let failed = builder.failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    let step = failed.map(|(at, printed)| {
+        let step = &graph.steps[at];
+        (builder.teller.entitled(&step.title), step.span, printed)
+    });
+    Failed { error, step }
+}
