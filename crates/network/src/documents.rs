@@ -65,18 +65,21 @@ impl HeldPort {
 }
 
 impl Documents {
-    pub(crate) fn open(data: &Path, run: &Path) -> Result<Documents> {
-        let documents = Documents { definitions: data.join("networks"), run: run.join("networks") };
-        for folder in [&documents.definitions, &documents.run.join("ports")] {
-            fs::create_dir_all(folder).map_err(NetworkError::io("make", folder))?;
-        }
-        Ok(documents)
+    /// Makes nothing: who only looks or removes, as on a full disk, needs no folders.
+    pub(crate) fn open(data: &Path, run: &Path) -> Documents {
+        Documents { definitions: data.join("networks"), run: run.join("networks") }
     }
 
     /// Waits until nobody else changes networks.
     pub(crate) fn lock(&self) -> Result<Lock> {
         let path = self.run.join("lock");
-        let file = File::options().create(true).append(true).open(&path);
+        let open = || File::options().create(true).append(true).open(&path);
+        let file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.run).and_then(|()| open())
+            }
+            other => other,
+        };
         let file = file.map_err(NetworkError::io("open", &path))?;
         sys::lock::lock(&file, Mode::Exclusive).map_err(NetworkError::io("lock", &path))?;
         Ok(Lock(file))
@@ -88,7 +91,9 @@ impl Documents {
     }
 
     pub(crate) fn save_network(&self, network: &Network) -> Result<()> {
-        let path = self.definitions.join(format!("{}.json", network.id));
+        let folder = &self.definitions;
+        fs::create_dir_all(folder).map_err(NetworkError::io("make", folder))?;
+        let path = folder.join(format!("{}.json", network.id));
         replace(&path, network, true)
     }
 
@@ -193,8 +198,9 @@ impl Documents {
 
     /// Leases all that an endpoint has.
     pub(crate) fn lease(&self, endpoint: &Endpoint) -> Result<()> {
-        let folder = self.address_folder(&endpoint.network);
-        fs::create_dir_all(&folder).map_err(NetworkError::io("make", &folder))?;
+        for folder in [self.address_folder(&endpoint.network), self.run.join("ports")] {
+            fs::create_dir_all(&folder).map_err(NetworkError::io("make", &folder))?;
+        }
         for path in self.leases(endpoint) {
             fs::write(&path, &endpoint.id).map_err(NetworkError::io("write", &path))?;
         }

@@ -91,7 +91,7 @@ impl Networks {
     /// Opens the networks whose definitions are below `data` and whose endpoints are below `run`,
     /// a folder that ends with the boot.
     pub fn open(data: &Path, run: &Path, settings: Settings) -> Result<Networks> {
-        let documents = Documents::open(data, run)?;
+        let documents = Documents::open(data, run);
         Ok(Networks { documents, settings, nf_tables: OnceLock::new(), line: nft::Line::default() })
     }
 

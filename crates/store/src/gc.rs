@@ -15,6 +15,7 @@ use crate::document;
 use crate::error::{Result, StoreError};
 use crate::lease::{self, Protected};
 use crate::remove::remove_all;
+use crate::reserve;
 use crate::tables::{Layers, Tables};
 use crate::{DriverKind, Store, blobs, driver, tables};
 
@@ -188,11 +189,13 @@ impl Store {
         let result = change(&mut images)?;
         let after = document::to_bytes(&images);
         if after != before {
-            document::write_bytes(&self.paths.images(), &after)?;
+            let path = self.paths.images();
+            reserve::or_spend(&self.paths, || document::write_bytes(&path, &after))?;
         }
         let left = images.documents();
         gone.retain(|digest| !left.contains(digest));
         if gone.is_empty() {
+            reserve::keep(&self.paths);
             return Ok((result, Collected::default()));
         }
         let mut present = Present { blobs: self.sized(gone.into_iter()), ..Present::default() };
@@ -201,6 +204,7 @@ impl Store {
         let (collected, bin) = self.collect_alone(Some(present))?;
         drop(alone);
         bin.map_or(Ok(()), |bin| remove_all(&bin))?;
+        reserve::keep(&self.paths);
         Ok((result, collected))
     }
 
@@ -214,7 +218,7 @@ impl Store {
         // The tar is all that is left then, so it must be on disk, and known to be.
         self.settle()?;
         let mut present = Present::default();
-        self.change::<_, StoreError>(|tables| {
+        self.shrink(|tables| {
             let layers = &mut tables.layers.layers;
             let needed: BTreeSet<Digest> = layers
                 .values()
@@ -226,7 +230,6 @@ impl Store {
                     present.blobs.push((blob.digest, blob.bytes));
                 }
             }
-            Ok(())
         })?;
         present.blobs.sort();
         present.blobs.dedup();
@@ -269,6 +272,7 @@ impl Store {
         if everything {
             self.empty_trash()?;
         }
+        reserve::keep(&self.paths);
         Ok(collected)
     }
 
@@ -296,7 +300,7 @@ impl Store {
         for chain in &plan.records {
             after.layers.layers.remove(chain);
         }
-        after.write(&before, &self.paths)?;
+        reserve::or_spend(&self.paths, || after.write(&before, &self.paths))?;
         if everything {
             let needed = in_use.iter().chain(&protected.chains).copied();
             self.unmount_idle(&before.layers.closure(needed))?;
@@ -339,12 +343,14 @@ impl Store {
         }
         let name = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
         let bin = self.paths.trash().join(name);
-        fs::create_dir(&bin).map_err(StoreError::io("create", &bin))?;
+        let create = || fs::create_dir(&bin).map_err(StoreError::io("create", &bin));
+        reserve::or_spend(&self.paths, create)?;
         for (number, victim) in victims.iter().enumerate() {
-            match fs::rename(victim, bin.join(number.to_string())) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => other.map_err(StoreError::io("remove", victim))?,
-            }
+            let place = bin.join(number.to_string());
+            reserve::or_spend(&self.paths, || match fs::rename(victim, &place) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                other => other.map_err(StoreError::io("remove", victim)),
+            })?;
         }
         Ok(Some(bin))
     }

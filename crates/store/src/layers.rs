@@ -194,13 +194,12 @@ impl Store {
         let root = self.paths.root();
         let file = File::open(root).map_err(StoreError::io("open", root))?;
         sys::fs::sync_file_system(&file).map_err(StoreError::io("sync", root))?;
-        self.change::<_, StoreError>(|tables| {
+        self.shrink(|tables| {
             for chain in &waiting {
                 if let Some(record) = tables.layers.layers.get_mut(chain) {
                     record.unsynced = None;
                 }
             }
-            Ok(())
         })?;
         Ok(waiting.len())
     }

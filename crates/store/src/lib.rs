@@ -21,6 +21,7 @@ mod migrate;
 mod paths;
 mod platform;
 mod remove;
+mod reserve;
 mod run;
 mod snapshot;
 mod sorted;
@@ -37,7 +38,7 @@ use std::path::{Path, PathBuf};
 use image::folder::Ownership;
 use image::layer::LayerLimits;
 use serde::{Deserialize, Serialize};
-use spec::Digest;
+use spec::{Digest, ImageId};
 use sys::lock::Mode;
 
 pub use arrive::{Expected, Unpacked};
@@ -197,6 +198,7 @@ impl Store {
         let after = document::to_bytes(&images);
         if after != before {
             document::write_bytes(&path, &after)?;
+            reserve::keep(&self.paths);
         }
         Ok(result)
     }
@@ -211,7 +213,27 @@ impl Store {
         let mut after = before.clone();
         let result = change(&mut after)?;
         after.write(&before, &self.paths)?;
+        reserve::keep(&self.paths);
         Ok(result)
+    }
+
+    /// As `change`, for clean-ups that say less in the documents than was there: they go on where
+    /// the disk is full.
+    pub(crate) fn shrink(&self, change: impl FnOnce(&mut Tables)) -> Result<()> {
+        let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
+        let before = self.tables()?;
+        let mut after = before.clone();
+        change(&mut after);
+        reserve::or_spend(&self.paths, || after.write(&before, &self.paths))?;
+        reserve::keep(&self.paths);
+        Ok(())
+    }
+
+    /// Does what makes somebody count on an image, which nobody removes meanwhile; nothing if it
+    /// is not here any more.
+    pub fn while_kept<T>(&self, image: ImageId, work: impl FnOnce() -> T) -> Result<Option<T>> {
+        let _shared = lease::hold(&self.paths, Mode::Shared)?;
+        Ok(self.images()?.images.contains_key(&image).then(work))
     }
 
     /// Opens a blob.
@@ -339,6 +361,7 @@ fn create(settings: &Settings) -> Result<Format> {
     let id = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
     let format = Format { version: FORMAT_VERSION, id, driver: choice.kind, why: choice.why };
     document::write(&paths.format(), &format)?;
+    reserve::keep(&paths);
     Ok(format)
 }
 

@@ -98,6 +98,11 @@ impl Paths {
         self.root.join("layers.json")
     }
 
+    /// Room that only removals may use.
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
+    }
+
     /// The journal of events.
     pub fn events(&self) -> PathBuf {
         self.root.join("events")

@@ -24,7 +24,7 @@ use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::paths::create_private;
 use crate::remove::remove_all;
-use crate::{Store, document, driver, tables};
+use crate::{Store, document, driver, reserve, tables};
 
 /// A stack with a writable top.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,9 +257,12 @@ impl Store {
         let folder = self.snapshot_folder(name);
         let random = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
         let bin = self.paths.trash().join(random);
-        match fs::rename(&folder, &bin) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(StoreError::io("remove", &folder))?,
+        let rename = || match fs::rename(&folder, &bin) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            other => other.map(|()| true).map_err(StoreError::io("remove", &folder)),
+        };
+        if !reserve::or_spend(&self.paths, rename)? {
+            return Ok(());
         }
         match remove_untouched(&bin) {
             Ok(()) => Ok(()),

@@ -172,17 +172,25 @@ impl Engine {
         let durable = lasting == Lasting::Kept;
         if let Some(name) = name {
             name.strip_prefix('/').unwrap_or(&name).clone_into(&mut record.name);
-            return containers.add(record, durable);
+            return self.add(containers, record, durable);
         }
         for attempt in 0.. {
             let random: [u8; 32] = sys::host::random_bytes().map_err(random)?;
             record.name = name::invent([random[0], random[1], random[2], random[3]], attempt);
-            match containers.add(record, durable) {
+            match self.add(containers, record, durable) {
                 Err(EngineError::NameTaken { .. }) if attempt < NAME_ATTEMPTS => {}
                 other => return other,
             }
         }
         unreachable!("the last attempt returns")
+    }
+}
+
+impl Engine {
+    /// Adds the record while its image is held: one that was removed meanwhile gets no container.
+    fn add(&self, containers: &Containers, record: &ContainerRecord, durable: bool) -> Result<()> {
+        let added = self.store.while_kept(record.image, || containers.add(record, durable))?;
+        added.unwrap_or_else(|| Err(EngineError::NoSuchImage(record.config.image.clone())))
     }
 }
 

@@ -99,7 +99,8 @@ fn nothing_is_left_of_who_is_killed() {
         host.networks.shut_down().unwrap();
         assert_eq!(state(), before, "killed after {wait} ms");
         let ports = host.folder.path().join("run/networks/ports");
-        assert_eq!(std::fs::read_dir(ports).unwrap().count(), 0);
+        // Who was killed early had not even made the folder.
+        assert_eq!(std::fs::read_dir(ports).map_or(0, Iterator::count), 0);
     }
     assert_eq!(host.container("next", "bridge").address().to_string(), "172.17.0.2");
 }

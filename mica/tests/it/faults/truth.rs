@@ -34,8 +34,8 @@ pub(super) struct Whole {
 }
 
 /// Files whose sizes are a matter of when; what is in them is compared, or does not count.
-const UNSIZED: [&str; 6] =
-    ["images.json", "layers.json", "format.json", "events", "events.old", "lock"];
+const UNSIZED: [&str; 7] =
+    ["images.json", "layers.json", "format.json", "events", "events.old", "lock", "reserve"];
 
 impl Named {
     /// Reads them; a store that is not there has none.
