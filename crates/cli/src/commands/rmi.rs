@@ -10,30 +10,21 @@ use crate::failure::{Failure, Outcome};
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
     let force = matches.flag("force");
-    let mut platforms = Vec::new();
-    for text in matches.list("platform") {
-        platforms.push(Some(bare_platform(text)?));
-    }
-    if platforms.is_empty() {
-        platforms.push(None);
-    }
-    let engine = context.engine()?;
+    let platforms = matches.list("platform").iter().map(|text| bare_platform(text));
+    let request = RemoveImages {
+        names: context.names().to_vec(),
+        force,
+        no_prune: matches.flag("no-prune"),
+        platforms: platforms.collect::<Result<_, _>>()?,
+    };
     let (mut failures, mut fatal) = (Vec::new(), false);
-    for name in context.names() {
-        for platform in &platforms {
-            let request = RemoveImages {
-                name: name.clone(),
-                force,
-                no_prune: matches.flag("no-prune"),
-                platform: platform.clone(),
-            };
-            match engine.remove(&request) {
-                Ok(removed) if formatted(context, removed.iter().map(document))? => {}
-                Ok(removed) => removed.iter().for_each(|removed| tell(context, removed)),
-                Err(error) => {
-                    fatal |= error.kind() != Kind::NotFound;
-                    failures.push(Failure::from(error));
-                }
+    for removed in context.engine()?.remove(&request)? {
+        match removed {
+            Ok(removed) if formatted(context, removed.iter().map(document))? => {}
+            Ok(removed) => removed.iter().for_each(|removed| tell(context, removed)),
+            Err(error) => {
+                fatal |= error.kind() != Kind::NotFound;
+                failures.push(Failure::from(error));
             }
         }
     }

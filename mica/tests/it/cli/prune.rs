@@ -53,6 +53,45 @@ fn everything_unused() {
 }
 
 #[test]
+fn image_by_image() {
+    let mica = Mica::new();
+    let (one, two) = (image(&["a:1", "a:2"], "one"), image(&["b"], "two"));
+    mica.load(&one);
+    mica.load(&two);
+    let out = mica.ok("image prune -a -f");
+    let part = |image: &Image, names: &[&str]| {
+        let names = names.iter().map(|name| format!("untagged: {name}\n")).collect::<String>();
+        format!("{names}deleted: {}\ndeleted: {}\n", image.id(), image.diff_ids()[0])
+    };
+    for part in [part(&one, &["a:1", "a:2"]), part(&two, &["b:latest"])] {
+        assert!(out.contains(&part), "{part:?} in {out}");
+    }
+    let events = mica.events("--format '{{.Action}} {{.Actor.Attributes.name}}'");
+    for name in ["a:1", "a:2", "b:latest"] {
+        assert!(events.contains(&format!("untag {name}\n")), "{events}");
+    }
+}
+
+/// A container that is made while `prune` waits for its turn keeps its image.
+#[test]
+fn what_is_used_is_asked_when_nobody_else_works() {
+    need_root!();
+    let mica = Mica::new();
+    mica.load(&image(&["a"], "one").config("Cmd", json!(["x"])));
+    let lock = std::fs::File::open(mica.root().join("lock")).unwrap();
+    sys::lock::lock(&lock, sys::lock::Mode::Shared).unwrap();
+    let mut command = mica.command("image prune -a -f");
+    let mut prune = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    // It has read whatever it reads before, and waits.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    mica.ok("create --name kept a");
+    drop(lock);
+    assert!(prune.wait().unwrap().success());
+    assert_eq!(mica.ok("images --format '{{.Repository}}'"), "a");
+    mica.ok("rm kept");
+}
+
+#[test]
 fn it_asks_first() {
     let mica = Mica::new();
     mica.load(&image(&[], "loose"));

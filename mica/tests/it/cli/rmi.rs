@@ -92,6 +92,35 @@ fn names_in_several_repositories_are_a_conflict() {
     assert!(run.out.starts_with(&expected) && run.code == 0, "{run}");
 }
 
+/// Several names are one change of the store; what each one took along is told as if it were alone.
+#[test]
+fn several_names_read_like_one_after_the_other() {
+    let two = || Image::new(&["two"]).layer(small(), "base").layer(Layer::new().file("2", ""), "2");
+    let tell = |mica: &Mica, lines: &[&str]| {
+        let (app, other) = (mica.load(&app()), mica.load(&two()));
+        mica.ok("tag app:1.0 app:2.0");
+        mica.ok("tag app:1.0 me/app");
+        mica.ok("tag two me/two");
+        let mut told = (String::new(), String::new());
+        for line in lines {
+            let line = line.replace("APP", short(&app)).replace("TWO", short(&other));
+            let run = mica.run(&line);
+            told = (told.0 + &run.out, told.1 + &run.err);
+        }
+        assert_eq!(mica.ok("images --format '{{.Repository}}'"), "two\nme/two");
+        told
+    };
+    let names = ["app:2.0", "app:2.0", "TWO", "me/app", "nothere", "app:1.0"];
+    let single: Vec<String> = names.iter().map(|name| format!("rmi {name}")).collect();
+    let single: Vec<&str> = single.iter().map(String::as_str).collect();
+    let apart = tell(&Mica::new(), &single);
+    let mica = Mica::new();
+    let lines = format!("rmi {}", names.join(" "));
+    assert_eq!(tell(&mica, &[&lines]), apart);
+    assert!(apart.1.contains("(must be forced)") && apart.0.contains("Deleted: "), "{apart:?}");
+    mica.must_be_whole();
+}
+
 #[test]
 fn what_is_there_goes_and_what_is_not_is_told() {
     let mica = Mica::new();

@@ -83,7 +83,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { done: Some("No such image"), ..scenario("rmi name", &["rmi", "base:2"]) },
     Scenario {
         done: Some("No such image"),
-        in_steps: true,
         ..scenario("rmi many", &["rmi", "-f", "app:1", "other:1", "base:1", "base:2"])
     },
     Scenario {
