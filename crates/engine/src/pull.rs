@@ -112,7 +112,8 @@ impl Engine {
         };
         self.publish(&lease, &images, layers, &BTreeSet::from([known]))?;
         let familiar = name.familiar();
-        let attributes = [("name", name.familiar_name())];
+        // docker leaves the image's id out; it is what tells of whom this was the name.
+        let attributes = [("image", id.to_string()), ("name", name.familiar_name())];
         let attributes = attributes.each_ref().map(|(key, value)| (*key, value.as_str()));
         self.store.record_event("image", "pull", &familiar, &attributes);
         Ok(Pulled { name: name.clone(), id, digest, newer })

@@ -5,6 +5,7 @@
 //! only what is there: one form of a layer from another; what nothing needs is swept away.
 
 mod layer;
+mod renew;
 mod repair;
 
 use spec::{ChainId, Digest, Document, ImageConfig, ImageId};
@@ -43,6 +44,8 @@ enum Cure {
     ForgetManifest(ImageId),
     /// Forget the index of several platforms that a name came with.
     ForgetIndex(String),
+    /// Make a document again from what it named.
+    Renew,
     /// Remove what nothing needs.
     Sweep,
 }
@@ -77,6 +80,9 @@ impl Fault {
             Cure::ForgetBlob(_) => Some("forget it; the plain tar is good".to_owned()),
             Cure::ForgetManifest(_) => Some("forget it; the image itself is good".to_owned()),
             Cure::ForgetIndex(_) => Some("forget it; the images themselves are good".to_owned()),
+            Cure::Renew => Some(
+                "make it again from what it named, and names from the journal of events".to_owned(),
+            ),
             Cure::Sweep => Some("remove it".to_owned()),
         };
         Fault { what: what.into(), why: why.into(), remedy, mended: false, obstacle: None, cure }
@@ -87,6 +93,19 @@ impl Store {
     /// Looks at everything; with `repair`, mends what can be mended.
     pub fn check(&self, repair: bool) -> Result<CheckReport> {
         let mut report = self.look_at_all()?;
+        let renewed = match &mut *report.faults {
+            [document] if repair && document.cure == Cure::Renew => {
+                if let Err(error) = self.renew_documents() {
+                    document.obstacle = Some(layer::causes(&error));
+                    return Ok(report);
+                }
+                document.mended = true;
+                let renewed = report.faults;
+                report = self.look_at_all()?;
+                renewed
+            }
+            _ => Vec::new(),
+        };
         if repair && report.faults.iter().any(|fault| fault.cure != Cure::None) {
             self.repair(&mut report)?;
             // Mended is what is well when it is looked at again: one cure may heal several faults,
@@ -96,6 +115,7 @@ impl Store {
                 fault.mended = !left.iter().any(|other| other.what == fault.what);
             }
         }
+        report.faults.splice(0..0, renewed);
         Ok(report)
     }
 
@@ -104,7 +124,11 @@ impl Store {
         let (tables, before) = match found {
             // Without its documents nothing can be said of the rest, and nothing may be swept.
             Err(StoreError::Damaged { what, why }) => {
-                let faults = vec![Fault::new(what, why, Cure::None)];
+                // A snapshot's own document is nothing that others could tell.
+                let ours = [self.paths().images(), self.paths().layers()];
+                let is_ours = ours.iter().any(|path| path.display().to_string() == what);
+                let cure = if is_ours { Cure::Renew } else { Cure::None };
+                let faults = vec![Fault::new(what, why, cure)];
                 return Ok(CheckReport { faults, ..CheckReport::default() });
             }
             other => other?,

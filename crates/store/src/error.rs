@@ -39,6 +39,8 @@ pub enum StoreError {
     Changes { folder: PathBuf, source: UpperError },
     #[error("{what} is damaged: {why}")]
     Damaged { what: String, why: String },
+    #[error("{} is damaged: {why}", path.display())]
+    DamagedFormat { path: PathBuf, why: String },
     #[error("cannot unpack the layer")]
     Layer(#[source] LayerError),
     #[error("cannot read the index of layer {chain}")]
@@ -120,7 +122,7 @@ impl StoreError {
             E::WrongBytes { .. } | E::WrongSize { .. } | E::WrongDiffId { .. } => {
                 ErrorKind::Corrupt
             }
-            E::Damaged { .. } | E::Index { .. } => ErrorKind::Corrupt,
+            E::Damaged { .. } | E::DamagedFormat { .. } | E::Index { .. } => ErrorKind::Corrupt,
             E::Layer(LayerError::Read(_) | LayerError::Write(_)) => ErrorKind::Other,
             E::Layer(_) | E::LargeDocument { .. } => ErrorKind::InvalidInput,
             E::OtherDriver { .. } | E::Migrated { .. } | E::Busy(_) | E::InUse { .. } => {
@@ -144,6 +146,11 @@ impl StoreError {
             E::Mount { source, .. } | E::MountAt { source, .. } => mount_hint(source),
             E::Damaged { .. } | E::NoBlob(_) | E::NoLayer(_) | E::Index { .. } => Some(
                 "`mica system check` names every fault, `mica system check --repair` mends what it can"
+                    .to_owned(),
+            ),
+            // Nothing else says which driver keeps the store, so nothing can be opened.
+            E::DamagedFormat { .. } => Some(
+                "put a copy of it back, or use another --data-root; the blobs beside it are as they were"
                     .to_owned(),
             ),
             E::NewerFormat { .. } => Some("use the newer mica, or another --data-root".to_owned()),

@@ -130,7 +130,7 @@ impl Store {
             format.id.get(..12).filter(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let Some(named) = named else {
             let why = format!("{:?} is no id of a store", format.id);
-            return Err(StoreError::Damaged { what: path.display().to_string(), why });
+            return Err(StoreError::DamagedFormat { path, why });
         };
         let paths = Paths::new(settings.root, settings.run.join(named));
         let driver = driver::open(format.driver, &paths, &settings.owners);
@@ -324,9 +324,10 @@ impl Store {
 /// Reads `format.json`. The version comes first: what else a newer mica wrote there may be nothing
 /// that this one knows, and that is no damage.
 fn parse_format(root: &Path, bytes: &[u8]) -> Result<Format> {
-    let what = || root.join(FORMAT_FILE).display().to_string();
-    let damaged =
-        |error: serde_json::Error| StoreError::Damaged { what: what(), why: error.to_string() };
+    let damaged = |error: serde_json::Error| StoreError::DamagedFormat {
+        path: root.join(FORMAT_FILE),
+        why: error.to_string(),
+    };
     let Version { version: found } = serde_json::from_slice(bytes).map_err(damaged)?;
     if found > FORMAT_VERSION {
         let root = root.to_owned();

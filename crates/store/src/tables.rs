@@ -241,7 +241,7 @@ pub(crate) fn begin(paths: &Paths) -> Result<()> {
         || !new(&layers, document::to_bytes(&Layers::default()))
     {
         let why = "it is missing, but the store is not empty".to_owned();
-        return Err(StoreError::Damaged { what: paths.format().display().to_string(), why });
+        return Err(StoreError::DamagedFormat { path: paths.format(), why });
     }
     document::write(&paths.layers(), &Layers::default())?;
     document::write(&paths.images(), &Images::default())
@@ -249,21 +249,18 @@ pub(crate) fn begin(paths: &Paths) -> Result<()> {
 
 /// Images and names, with their bytes.
 pub(crate) fn read_images(paths: &Paths) -> Result<(Images, Vec<u8>)> {
-    read_one_of_two(&paths.images(), &paths.layers())
+    read_one_of_two(&paths.images())
 }
 
 /// Layers alone.
 pub(crate) fn read_layers(paths: &Paths) -> Result<Layers> {
-    read_one_of_two(&paths.layers(), &paths.images()).map(|(layers, _)| layers)
+    read_one_of_two(&paths.layers()).map(|(layers, _)| layers)
 }
 
-/// Reads one of the two documents; it may be missing only with the other one.
-fn read_one_of_two<T: DeserializeOwned + Default>(
-    path: &Path,
-    other: &Path,
-) -> Result<(T, Vec<u8>)> {
+/// Reads one of the two documents, which were made with the store.
+fn read_one_of_two<T: DeserializeOwned + Default>(path: &Path) -> Result<(T, Vec<u8>)> {
     let (document, bytes) = document::read_with_bytes(path)?;
-    if bytes.is_empty() && other.exists() {
+    if bytes.is_empty() {
         let (what, why) = (path.display().to_string(), "it is missing".to_owned());
         return Err(StoreError::Damaged { what, why });
     }

@@ -35,7 +35,8 @@ impl Store {
                     }
                     Ok(())
                 })?,
-                Cure::None | Cure::Sweep | Cure::ForgetBlob(_) | Cure::Rebuild(_) => {}
+                Cure::None | Cure::Renew | Cure::Sweep | Cure::ForgetBlob(_) | Cure::Rebuild(_) => {
+                }
             }
         }
         self.cure_layer(&mut report.faults);

@@ -13,7 +13,7 @@ use super::ground::{Ground, Place, Said};
 use super::matrix::{in_parallel, is_asked_for, lay_all, start_of};
 use super::scenario::{SCENARIOS, Scenario, Start};
 use super::trial::{judge, prepare};
-use super::truth::Named;
+use super::truth::{Named, trees};
 use super::victim::Deed;
 
 /// What can be wrong with a document.
@@ -56,6 +56,54 @@ fn damaged_documents_are_errors_and_lose_nothing() {
     }
 }
 
+/// Both documents come back from what is there, with the names that the journal knows.
+#[test]
+fn damaged_documents_are_made_again() {
+    need_root!();
+    let inputs = Mounted::folder();
+    let folder = inputs.path().join("inputs");
+    fixtures::write(&folder);
+    let place = Place::memory();
+    lay_all(&place, &folder);
+    let start = start_of(&place, Start::Images);
+    let missing: (&str, fn(&[u8]) -> Vec<u8>) = ("missing", |_| Vec::new());
+    let names = [&["images.json"][..], &["layers.json"], &["images.json", "layers.json"]];
+    let trials = names.iter().flat_map(|names| {
+        DAMAGES.into_iter().chain([missing]).map(move |(what, damage)| (*names, what, damage))
+    });
+    let trials: Vec<_> = trials.collect();
+    let told = in_parallel(&trials, |at, (names, what, damage)| {
+        let ground = Ground::copy(&start, place.folder.join(format!("renewed-{at}")), &folder)?;
+        let before = (Named::read(&ground.root)?, trees(&ground)?);
+        for name in *names {
+            let path = ground.root.join(name);
+            let bytes = fs::read(&path).map_err(|error| error.to_string())?;
+            match *what {
+                "missing" => fs::remove_file(&path),
+                _ => fs::write(&path, damage(&bytes)),
+            }
+            .map_err(|error| error.to_string())?;
+        }
+        let said = ground.run(&["system", "check", "--repair"], None)?;
+        if !said.status.success() || !said.out.contains("mended: ") {
+            return Err(format!("{what}: the repair {}", said.told()));
+        }
+        let whole = ground.must(&["system", "check"])?;
+        let kept = names.iter().all(|name| ground.root.join(format!("{name}.damaged")).exists());
+        match (Named::read(&ground.root)?, trees(&ground)?) == before {
+            false => {
+                Err(format!("{what}: there is {:?}, not {before:?}", Named::read(&ground.root)))
+            }
+            true if !kept && *what != "missing" => Err(format!("{what}: no copy was kept")),
+            true if !whole.contains("all is well") => Err(whole),
+            true => Ok(()),
+        }
+    });
+    for (told, (names, ..)) in told.into_iter().zip(&trials) {
+        told.unwrap_or_else(|why| panic!("{names:?} {why}"));
+    }
+}
+
 fn try_one(
     ground: &Ground,
     scenario: &Scenario,
@@ -93,7 +141,10 @@ fn try_one(
 /// One that needs the document names it and gives advice; one that does not may work.
 fn judge_error(said: &Said, name: &str, checks: bool) -> Result<(), String> {
     let told = format!("{}{}", said.out, said.error);
-    let advised = checks || said.error.contains("hint: `mica system check`");
+    // Without its format a store cannot even be looked at.
+    let advice =
+        if name == "format.json" { "hint: put a copy" } else { "hint: `mica system check" };
+    let advised = (checks && name != "format.json") || said.error.contains(advice);
     match said.status.code() {
         Some(0) if !checks => Ok(()),
         Some(1) if told.contains(name) && advised && !told.contains("panicked") => Ok(()),
