@@ -346,6 +346,7 @@ const DO_HISTORY: Cmd = Command {
     also: &["image history", "history"],
     usage: "[OPTIONS] IMAGE",
     about: "Show the history of an image",
+    examples: "  mica history debian:12\n  mica history --no-trunc --format '{{.CreatedBy}}' app:1.0",
     args: Arity::Exact(1),
     flags: &[&[
         FORMAT_ROWS,
@@ -387,6 +388,7 @@ static INSPECT: Cmd = Command {
     name: "inspect",
     usage: "[OPTIONS] NAME|ID [NAME|ID...]",
     about: "Return low-level information on Docker objects",
+    examples: "  mica inspect app:1.0\n  mica inspect --type image --format '{{.Architecture}}' app:1.0",
     args: Arity::AtLeast(1),
     flags: &[&[
         FORMAT_DOCUMENT,
@@ -402,6 +404,7 @@ const REMOVE: Cmd = Command {
     also: &["image rm", "image remove", "rmi"],
     usage: "[OPTIONS] IMAGE [IMAGE...]",
     about: "Remove one or more images",
+    examples: "  mica rmi app:1.0 app:1.1\n  mica rmi -f $(mica images -q 'test/*')",
     args: Arity::AtLeast(1),
     flags: &[&[
         Flag::bool("force", "Force removal of the image").short('f'),
@@ -425,6 +428,7 @@ const DO_TAG: Cmd = Command {
     also: &["image tag", "tag"],
     usage: "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
     about: "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
+    examples: "  mica tag app:1.0 localhost:5000/team/app:1.0",
     args: Arity::Exact(2),
     flags: &[&[FORMAT_JSON]],
     interspersed: false,
@@ -439,6 +443,7 @@ static IMAGE_PRUNE: Cmd = Command {
     name: "prune",
     usage: "[OPTIONS]",
     about: "Remove unused images",
+    examples: "  mica image prune\n  mica image prune -a -f --filter until=240h",
     args: Arity::None,
     flags: &[&[
         Flag::bool("all", "Remove all unused images, not just dangling ones").short('a'),
@@ -468,6 +473,7 @@ static UNMOUNT: Cmd = Command {
     aliases: &["umount"],
     usage: "[OPTIONS] [IMAGE...]",
     about: "Unmount images",
+    examples: "  mica image unmount debian:12\n  mica image unmount --all",
     args: Arity::Any,
     flags: &[&[
         Flag::bool("all", "Unmount all of them").short('a'),
@@ -505,6 +511,7 @@ static FILES: Cmd = Command {
     name: "files",
     usage: "[OPTIONS] IMAGE [PATH]",
     about: "List the files of an image without mounting it",
+    examples: "  mica image files debian:12\n  mica image files --format json app:1.0",
     args: Arity::Range(1, 2),
     flags: &[&[FORMAT_ROWS, Flag::bool("quiet", "Only show paths").short('q')]],
     complete: &[Complete::Images, Complete::Nothing],
@@ -515,6 +522,7 @@ static TREE: Cmd = Command {
     name: "tree",
     usage: "[OPTIONS]",
     about: "Show which layers images share, with sizes",
+    examples: "  mica image tree\n  mica image tree --format json",
     args: Arity::None,
     flags: &[&[FORMAT_JSON]],
     action: Some(run::look::tree),
@@ -525,6 +533,7 @@ static MANIFEST_INSPECT: Cmd = Command {
     name: "inspect",
     usage: "[OPTIONS] [MANIFEST_LIST] MANIFEST",
     about: "Display an image manifest, or manifest list",
+    examples: "  mica manifest inspect debian:12",
     args: Arity::Range(1, 2),
     flags: &[&[
         Flag::bool("insecure", "Allow communication with an insecure registry"),
@@ -539,6 +548,7 @@ static VERSION: Cmd = Command {
     name: "version",
     usage: "[OPTIONS]",
     about: "Show the Docker version information",
+    examples: "  mica version\n  mica version --format '{{.Client.Version}}'",
     common: true,
     args: Arity::None,
     flags: &[&[FORMAT_DOCUMENT]],
@@ -551,6 +561,7 @@ const DO_INFO: Cmd = Command {
     also: &["system info", "info"],
     usage: "[OPTIONS]",
     about: "Display system-wide information",
+    examples: "  mica info\n  mica info --format '{{.Driver}}: {{.DriverReason}}'",
     args: Arity::None,
     flags: &[&[FORMAT_DOCUMENT]],
     action: Some(run::info::run),
@@ -564,6 +575,7 @@ const DO_EVENTS: Cmd = Command {
     also: &["system events", "events"],
     usage: "[OPTIONS]",
     about: "Get real time events from the server",
+    examples: "  mica events --since 1h --until 0s\n  mica events --filter type=image --format '{{.Action}} {{.Actor.ID}}'",
     args: Arity::None,
     flags: &[&[
         FILTER,
@@ -581,6 +593,7 @@ static DF: Cmd = Command {
     name: "df",
     usage: "[OPTIONS]",
     about: "Show docker disk usage",
+    examples: "  mica system df\n  mica system df -v",
     args: Arity::None,
     flags: &[&[
         FORMAT_ROWS,
@@ -593,6 +606,7 @@ static SYSTEM_PRUNE: Cmd = Command {
     name: "prune",
     usage: "[OPTIONS]",
     about: "Remove unused data",
+    examples: "  mica system prune\n  mica system prune -a --volumes -f",
     args: Arity::None,
     flags: &[&[
         Flag::bool("all", "Remove all unused images not just dangling ones").short('a'),
@@ -611,6 +625,7 @@ static CHECK: Cmd = Command {
     name: "check",
     usage: "[OPTIONS]",
     about: "Verify every digest, record, layer and link, and name each fault",
+    examples: "  mica system check\n  mica system check --repair",
     args: Arity::None,
     flags: &[&[FORMAT_JSON, Flag::bool("repair", "Mend what can be mended from what is there")]],
     action: Some(run::check::run),
@@ -636,6 +651,7 @@ static BOOT: Cmd = Command {
     name: "boot",
     usage: "",
     about: "Start the containers that a reboot ended, as their restart policies ask",
+    examples: "  mica system boot",
     args: Arity::None,
     action: Some(run::boot::run),
     ..Command::BLANK
@@ -644,6 +660,7 @@ static SYNC: Cmd = Command {
     name: "sync",
     usage: "[OPTIONS]",
     about: "Make durable what was written lazily, before a planned power cut",
+    examples: "  mica system sync && poweroff",
     args: Arity::None,
     flags: &[&[FORMAT_JSON]],
     action: Some(run::check::sync),
@@ -652,6 +669,7 @@ static SYNC: Cmd = Command {
 static SYSTEM_UNMOUNT: Cmd = Command {
     name: "unmount",
     about: "Release all that is mounted, before the data root is deleted or its disk unmounted",
+    examples: "  mica stop $(mica ps -q) && mica system unmount",
     args: Arity::None,
     action: Some(run::check::unmount),
     ..Command::BLANK
@@ -706,3 +724,6 @@ static COMPLETE: Cmd = Command {
 };
 static COMPLETE_TERSELY: Cmd =
     Command { name: "__completeNoDesc", action: Some(run::completion::terse_callback), ..COMPLETE };
+
+#[cfg(test)]
+mod tests;

@@ -183,6 +183,7 @@ const DU: Cmd = Command {
     name: "du",
     usage: "[OPTIONS]",
     about: "Disk usage",
+    examples: "  mica builder du",
     action: Some(run::builder::du),
     ..Command::BLANK
 };
@@ -193,6 +194,7 @@ const PRUNE: Cmd = Command {
     name: "prune",
     usage: "[OPTIONS]",
     about: "Remove build cache",
+    examples: "  mica builder prune\n  mica builder prune -a -f --filter until=24h\n  mica builder prune -f --max-used-space 10GB",
     flags: &[&[
         Flag::bool("all", "Also what images have").short('a'),
         Flag::list("filter", "Provide filter values (e.g., \"until=24h\")").value("filter"),

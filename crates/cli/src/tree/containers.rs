@@ -33,6 +33,7 @@ const REMOVE: Cmd = Command {
     also: &["container rm", "container remove", "rm"],
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     about: "Remove one or more containers",
+    examples: "  mica rm web\n  mica rm -f -v $(mica ps -aq)",
     args: Arity::AtLeast(1),
     flags: &[&[
         Flag::bool("force", "Force the removal of a running container (uses SIGKILL)").short('f'),
@@ -51,6 +52,7 @@ const DO_RENAME: Cmd = Command {
     also: &["container rename", "rename"],
     usage: "CONTAINER NEW_NAME",
     about: "Rename a container",
+    examples: "  mica rename web web-old",
     args: Arity::Exact(2),
     complete: &[Complete::Containers, Complete::Nothing],
     action: Some(run::container::rename),
@@ -64,6 +66,7 @@ const DO_PORT: Cmd = Command {
     also: &["container port", "port"],
     usage: "CONTAINER [PRIVATE_PORT[/PROTO]]",
     about: "List port mappings or a specific mapping for the container",
+    examples: "  mica port web\n  mica port web 80/tcp",
     args: Arity::Range(1, 2),
     complete: &[Complete::Running, Complete::Nothing],
     action: Some(run::container::port),
@@ -76,6 +79,7 @@ pub(super) static CONTAINER_PRUNE: Cmd = Command {
     name: "prune",
     usage: "[OPTIONS]",
     about: "Remove all stopped containers",
+    examples: "  mica container prune -f --filter until=24h",
     args: Arity::None,
     flags: &[&[
         Flag::list("filter", "Provide filter values (e.g. \"until=<timestamp>\")")
@@ -92,6 +96,7 @@ const DO_DIFF: Cmd = Command {
     also: &["container diff", "diff"],
     usage: "CONTAINER",
     about: "Inspect changes to files or directories on a container's filesystem",
+    examples: "  mica diff web",
     args: Arity::Exact(1),
     complete: &[Complete::Containers],
     action: Some(run::commit::diff),
@@ -126,6 +131,7 @@ const DO_EXPORT: Cmd = Command {
     also: &["container export", "export"],
     usage: "[OPTIONS] CONTAINER",
     about: "Export a container's filesystem as a tar archive",
+    examples: "  mica export -o web.tar web\n  mica export web | tar -tv",
     args: Arity::Exact(1),
     flags: &[&[Flag::string("output", "Write to a file, instead of STDOUT")
         .short('o')
@@ -141,6 +147,7 @@ pub(super) static CONTAINER_INSPECT: Cmd = Command {
     name: "inspect",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     about: "Display detailed information on one or more containers",
+    examples: "  mica container inspect --format '{{.State.Status}}' web",
     args: Arity::AtLeast(1),
     flags: &[&[FORMAT_DOCUMENT, Flag::bool("size", "Display total file sizes").short('s')]],
     complete: &[Complete::Containers],

@@ -16,6 +16,7 @@ static CONNECT: Cmd = Command {
     name: "connect",
     usage: "[OPTIONS] NETWORK CONTAINER",
     about: "Connect a container to a network",
+    examples: "  mica network connect --alias db web database",
     args: Arity::Exact(2),
     flags: &[&[
         Flag::new(Kind::Strings, "alias", "Add network-scoped alias for the container"),
@@ -78,6 +79,7 @@ static DISCONNECT: Cmd = Command {
     name: "disconnect",
     usage: "[OPTIONS] NETWORK CONTAINER",
     about: "Disconnect a container from a network",
+    examples: "  mica network disconnect web database",
     args: Arity::Exact(2),
     flags: &[&[Flag::bool("force", "Force the container to disconnect from a network").short('f')]],
     complete: &[Complete::Networks, Complete::Containers],
@@ -89,6 +91,7 @@ static INSPECT: Cmd = Command {
     name: "inspect",
     usage: "[OPTIONS] NETWORK [NETWORK...]",
     about: "Display detailed information on one or more networks",
+    examples: "  mica network inspect web",
     args: Arity::AtLeast(1),
     flags: &[&[
         FORMAT_DOCUMENT,
@@ -104,6 +107,7 @@ static LS: Cmd = Command {
     aliases: &["list"],
     usage: "[OPTIONS]",
     about: "List networks",
+    examples: "  mica network ls\n  mica network ls --filter driver=bridge -q",
     args: Arity::None,
     flags: &[&[
         Flag::list("filter", "Provide filter values (e.g. \"driver=bridge\")")
@@ -122,6 +126,7 @@ static PRUNE: Cmd = Command {
     name: "prune",
     usage: "[OPTIONS]",
     about: "Remove all unused networks",
+    examples: "  mica network prune -f",
     args: Arity::None,
     flags: &[&[
         Flag::list("filter", "Provide filter values (e.g. \"until=<timestamp>\")")
@@ -138,6 +143,7 @@ static RM: Cmd = Command {
     aliases: &["remove"],
     usage: "NETWORK [NETWORK...]",
     about: "Remove one or more networks",
+    examples: "  mica network rm web",
     args: Arity::AtLeast(1),
     flags: &[&[Flag::bool("force", "Do not error if the network does not exist").short('f')]],
     complete: &[Complete::Networks],

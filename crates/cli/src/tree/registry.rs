@@ -67,6 +67,7 @@ pub(super) static LOGOUT: Cmd = Command {
     name: "logout",
     usage: "[SERVER]",
     about: "Log out from a registry",
+    examples: "  mica logout localhost:5000",
     common: true,
     args: Arity::AtMost(1),
     action: Some(run::login::logout),

@@ -34,6 +34,7 @@ const DO_START: Cmd = Command {
     also: &["container start", "start"],
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     about: "Start one or more stopped containers",
+    examples: "  mica start web\n  mica start -ai shell",
     args: Arity::AtLeast(1),
     flags: &[&[
         Flag::bool("attach", "Attach STDOUT/STDERR and forward signals").short('a'),
@@ -53,6 +54,7 @@ const DO_STOP: Cmd = Command {
     also: &["container stop", "stop"],
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     about: "Stop one or more running containers",
+    examples: "  mica stop web\n  mica stop -t 30 web db",
     args: Arity::AtLeast(1),
     flags: &[&[SIGNAL, TIME, TIMEOUT]],
     action: Some(run::start::stop),
@@ -66,6 +68,7 @@ const DO_RESTART: Cmd = Command {
     also: &["container restart", "restart"],
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     about: "Restart one or more containers",
+    examples: "  mica restart web",
     args: Arity::AtLeast(1),
     flags: &[&[SIGNAL, TIME, TIMEOUT]],
     action: Some(run::start::restart),
@@ -79,6 +82,7 @@ const DO_KILL: Cmd = Command {
     also: &["container kill", "kill"],
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     about: "Kill one or more running containers",
+    examples: "  mica kill web\n  mica kill -s HUP web",
     args: Arity::AtLeast(1),
     flags: &[&[SIGNAL]],
     action: Some(run::start::kill),
@@ -92,6 +96,7 @@ const DO_PAUSE: Cmd = Command {
     also: &["container pause", "pause"],
     usage: "CONTAINER [CONTAINER...]",
     about: "Pause all processes within one or more containers",
+    examples: "  mica pause web",
     args: Arity::AtLeast(1),
     action: Some(run::start::pause),
     ..Command::BLANK
@@ -104,6 +109,7 @@ const DO_UNPAUSE: Cmd = Command {
     also: &["container unpause", "unpause"],
     usage: "CONTAINER [CONTAINER...]",
     about: "Unpause all processes within one or more containers",
+    examples: "  mica unpause web",
     args: Arity::AtLeast(1),
     action: Some(run::start::unpause),
     ..Command::BLANK
@@ -116,6 +122,7 @@ const DO_WAIT: Cmd = Command {
     also: &["container wait", "wait"],
     usage: "CONTAINER [CONTAINER...]",
     about: "Block until one or more containers stop, then print their exit codes",
+    examples: "  mica wait job && echo done",
     args: Arity::AtLeast(1),
     action: Some(run::start::wait),
     ..Command::BLANK
@@ -128,6 +135,7 @@ const DO_ATTACH: Cmd = Command {
     also: &["container attach", "attach"],
     usage: "[OPTIONS] CONTAINER",
     about: "Attach local standard input, output, and error streams to a running container",
+    examples: "  mica attach shell\n  mica attach --no-stdin web",
     args: Arity::Exact(1),
     flags: &[&[
         DETACH_KEYS,
@@ -145,6 +153,7 @@ const DO_EXEC: Cmd = Command {
     also: &["container exec", "exec"],
     usage: "[OPTIONS] CONTAINER COMMAND [ARG...]",
     about: "Execute a command in a running container",
+    examples: "  mica exec -it web sh\n  mica exec -u nobody -w /srv web ls",
     args: Arity::AtLeast(2),
     interspersed: false,
     flags: &[&[
@@ -169,6 +178,7 @@ const DO_LOGS: Cmd = Command {
     also: &["container logs", "logs"],
     usage: "[OPTIONS] CONTAINER",
     about: "Fetch the logs of a container",
+    examples: "  mica logs -f --tail 100 web\n  mica logs --since 10m web",
     args: Arity::Exact(1),
     flags: &[&[
         Flag::bool("details", "Show extra details provided to logs"),

@@ -1,0 +1,43 @@
+//! What must hold of every command.
+
+use super::{Cmd, ROOT};
+use crate::args::{Parsed, parse};
+
+fn each(command: &'static Cmd, path: &str, look: &mut impl FnMut(&'static Cmd, &str)) {
+    for inner in command.sub {
+        let path = format!("{path} {}", inner.name);
+        look(inner, &path);
+        each(inner, &path, look);
+    }
+}
+
+#[test]
+fn every_command_that_does_something_has_an_example() {
+    let mut without = Vec::new();
+    each(&ROOT, "mica", &mut |command, path| {
+        if command.action.is_some() && !command.hidden && !command.examples.contains("mica ") {
+            without.push(path.to_owned());
+        }
+    });
+    assert_eq!(without, Vec::<String>::new());
+}
+
+#[test]
+fn every_example_can_be_typed() {
+    each(&ROOT, "mica", &mut |command, path| {
+        let lines = command.examples.lines().filter_map(|line| line.strip_prefix("  mica "));
+        // What a shell makes of the rest is its own business.
+        for line in lines.filter(|line| !line.contains(['$', '|', '<', '&'])) {
+            // A word in quotes is one word; between them they are parted by spaces.
+            let parts = line.split('\'').enumerate();
+            let words: Vec<String> = parts
+                .flat_map(|(at, part)| match at % 2 {
+                    1 => vec![part.to_owned()],
+                    _ => part.split_whitespace().map(str::to_owned).collect(),
+                })
+                .collect();
+            let parsed = parse(&ROOT, "mica", &words);
+            assert!(matches!(parsed, Ok(Parsed::Run(_))), "{path}: mica {line}");
+        }
+    });
+}
