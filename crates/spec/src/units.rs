@@ -17,6 +17,16 @@ pub enum SizeError {
 const DECIMAL: [&str; 9] = ["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
 const BINARY: [&str; 9] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"];
 
+/// So many things: `1 layer`, `2 layers`.
+///
+/// ```
+/// assert_eq!(spec::counted(1, "layer"), "1 layer");
+/// assert_eq!(spec::counted(0, "layer"), "0 layers");
+/// ```
+pub fn counted(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A size in decimal units with four significant digits: `1.025kB`.
 pub fn human_size(bytes: f64) -> String {
     scaled(bytes, 1000.0, &DECIMAL, 4)

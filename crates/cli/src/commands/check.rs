@@ -1,7 +1,7 @@
 //! `mica system check`, `mica system sync`.
 
 use serde_json::json;
-use spec::human_size;
+use spec::{counted, human_size};
 
 use super::formatted;
 use crate::context::Context;
@@ -43,15 +43,15 @@ pub(crate) fn run(context: &Context) -> Outcome {
         }
     }
     context.ui.line(&format!(
-        "Checked {} images, {} layers, {} blobs, {}: {}",
-        report.images,
-        report.layers,
-        report.blobs,
+        "Checked {}, {}, {}, {}: {}",
+        counted(report.images, "image"),
+        counted(report.layers, "layer"),
+        counted(report.blobs, "blob"),
         human_size(report.bytes as f64),
         match report.faults.iter().filter(|fault| !fault.mended).count() {
             0 if report.faults.is_empty() => "all is well".to_owned(),
-            0 => format!("{} faults, all mended", report.faults.len()),
-            left => format!("{left} faults"),
+            0 => format!("{}, all mended", counted(report.faults.len(), "fault")),
+            left => counted(left, "fault"),
         }
     ));
     if report.is_clean() {

@@ -2,7 +2,7 @@
 
 use engine::{DriverKind, Engine};
 use serde_json::json;
-use spec::human_size;
+use spec::{counted, human_size};
 
 use super::formatted;
 use crate::context::Context;
@@ -30,9 +30,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
     context.ui.line(&match migrated.from == migrated.to {
         true => format!("The store is kept by the {to} driver already"),
         false => format!(
-            "The store is kept by the {to} driver now, not {}: {} layers, {}",
+            "The store is kept by the {to} driver now, not {}: {}, {}",
             migrated.from,
-            migrated.layers,
+            counted(migrated.layers, "layer"),
             human_size(migrated.bytes as f64)
         ),
     });

@@ -34,14 +34,33 @@ pub(super) fn clean_from(name: &[u8]) -> (Start, Vec<&[u8]>) {
     (start, parts)
 }
 
-/// A name as a message shows it.
+/// As much of a name is shown at either end of one that is too long.
+const SHOWN_CHARS: usize = 60;
+
+/// A name as a message shows it: where it begins and what it ends in, if it is very long.
 pub(super) fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
+    let name = String::from_utf8_lossy(name);
+    let chars = name.chars().count();
+    if chars <= 2 * SHOWN_CHARS {
+        return name.into_owned();
+    }
+    let first: String = name.chars().take(SHOWN_CHARS).collect();
+    let last: String = name.chars().skip(chars - SHOWN_CHARS).collect();
+    format!("{first}…{last}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_are_cut_in_the_middle() {
+        assert_eq!(shown(&[b'a'; 120]), "a".repeat(120));
+        let long = format!("begin/{}/end", "é".repeat(2000));
+        let cut = shown(long.as_bytes());
+        assert!(cut.starts_with("begin/é") && cut.ends_with("é/end"), "{cut}");
+        assert_eq!(cut.chars().count(), 2 * SHOWN_CHARS + 1);
+    }
 
     #[test]
     fn stays_inside() {

@@ -104,7 +104,7 @@ fn check_names_a_fault_and_repair_mends_it() {
     assert_eq!((report.out.as_str(), report.code), ("1 false\n", 1), "{report}");
     let run = mica.run("system check --repair");
     assert!(run.code == 0 && run.out.starts_with("mended: "), "{run}");
-    assert!(run.out.contains(": 1 faults, all mended\n"), "{run}");
+    assert!(run.out.contains(": 1 fault, all mended\n"), "{run}");
     mica.must_be_whole();
 }
 
