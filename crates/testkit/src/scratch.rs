@@ -32,19 +32,25 @@ pub struct Scratch {
 /// when it goes.
 pub struct Mounted {
     folder: TempDir,
+    /// The folder, or the root of the file system in it.
+    path: PathBuf,
 }
 
 impl Mounted {
     /// A folder in memory where there is room, else on disk.
     pub fn folder() -> Mounted {
         let memory = tempfile::Builder::new().prefix("mica-test-").tempdir_in("/dev/shm");
-        memory.map_or_else(|_| Mounted::on_disk(), |folder| Mounted { folder })
+        memory.map_or_else(|_| Mounted::on_disk(), Mounted::within)
     }
 
     /// A folder on disk: a file system in memory cannot hold images that are mounted from a file.
     pub fn on_disk() -> Mounted {
         let folder = tempfile::Builder::new().prefix("mica-test-").tempdir();
-        Mounted { folder: folder.expect("a temporary folder can be made") }
+        Mounted::within(folder.expect("a temporary folder can be made"))
+    }
+
+    fn within(folder: TempDir) -> Mounted {
+        Mounted { path: folder.path().to_owned(), folder }
     }
 
     /// A file system in memory of so many bytes. Needs root.
@@ -59,18 +65,19 @@ impl Mounted {
 
     /// A file system made by `mkfs` in a file of so many bytes, or why there is none.
     pub fn image(mkfs: &[&str], bytes: u64) -> Result<Mounted, String> {
-        let outer = Mounted::folder();
-        let (file, target) = (outer.path().join("image"), outer.path().join("mounted"));
+        let mut place = Mounted::folder();
+        let (file, target) = (place.path.join("image"), place.path.join("mounted"));
         let made = fs::File::create(&file).and_then(|file| file.set_len(bytes));
         made.and_then(|()| fs::create_dir(&target)).map_err(|error| error.to_string())?;
         run(Command::new(mkfs[0]).args(&mkfs[1..]).arg(&file))?;
         run(Command::new("mount").args(["-o", "loop"]).args([&file, &target]))?;
-        Ok(outer)
+        place.path = target;
+        Ok(place)
     }
 
-    /// Where to put things.
+    /// Where to put things: in the file system, if it has one of its own.
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        &self.path
     }
 }
 
@@ -87,7 +94,7 @@ fn run(command: &mut Command) -> Result<(), String> {
 impl Drop for Mounted {
     fn drop(&mut self) {
         // Deepest and latest first; a mount that somebody still uses is taken out of sight.
-        for target in mounts_below(self.path()).into_iter().rev() {
+        for target in mounts_below(self.folder.path()).into_iter().rev() {
             let _ = sys::mount::detach(&target);
         }
     }
@@ -103,17 +110,17 @@ fn mounts_below(path: &Path) -> Vec<PathBuf> {
 impl Scratch {
     /// A store with the driver that it would choose itself.
     pub fn new() -> Scratch {
-        Scratch::build(Mounted::on_disk(), "", |_| {}).expect("a store can be made")
+        Scratch::build(Mounted::on_disk(), |_| {}).expect("a store can be made")
     }
 
     /// A store with this driver, or why there is none here.
     pub fn with_driver(kind: DriverKind) -> Result<Scratch, String> {
-        let (place, inner) = match kind.as_str() {
-            "btrfs" => (Mounted::image(&["mkfs.btrfs", "-q"], 512 << 20)?, "mounted"),
-            "erofs" => (Mounted::on_disk(), ""),
-            _ => (Mounted::folder(), ""),
+        let place = match kind.as_str() {
+            "btrfs" => Mounted::image(&["mkfs.btrfs", "-q"], 512 << 20)?,
+            "erofs" => Mounted::on_disk(),
+            _ => Mounted::folder(),
         };
-        match Scratch::build(place, inner, |settings| settings.driver = Some(kind)) {
+        match Scratch::build(place, |settings| settings.driver = Some(kind)) {
             Err(StoreError::DriverUnfit { why, .. }) => Err(why),
             Err(error) => panic!("no store with the {kind} driver: {error:?}"),
             Ok(scratch) => Ok(scratch),
@@ -121,12 +128,8 @@ impl Scratch {
     }
 
     /// A store in this place, with its settings changed by `change`.
-    pub fn build(
-        place: Mounted,
-        inner: &str,
-        change: impl FnOnce(&mut Settings),
-    ) -> store::Result<Scratch> {
-        let folder = place.path().join(inner);
+    pub fn build(place: Mounted, change: impl FnOnce(&mut Settings)) -> store::Result<Scratch> {
+        let folder = place.path();
         let mut settings = Settings {
             root: folder.join("root"),
             run: folder.join("run"),

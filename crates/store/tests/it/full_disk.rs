@@ -31,10 +31,10 @@ fn is_full(error: &StoreError) -> bool {
 }
 
 /// A store in a file system of its own, with ballast that leaves so much room.
-fn with_room(place: Mounted, inner: &str, kind: DriverKind, room: u64) -> Option<Scratch> {
-    let scratch = Scratch::build(place, inner, |settings| settings.driver = Some(kind)).ok()?;
+fn with_room(place: Mounted, kind: DriverKind, room: u64) -> Option<Scratch> {
+    let scratch = Scratch::build(place, |settings| settings.driver = Some(kind)).ok()?;
     let (free, _) = sys::fs::space(&scratch.settings().root).unwrap();
-    let ballast = fs::File::create(scratch.path().join(inner).join("ballast")).unwrap();
+    let ballast = fs::File::create(scratch.path().join("ballast")).unwrap();
     fill(&ballast, free.saturating_sub(room));
     Some(scratch)
 }
@@ -51,13 +51,13 @@ fn fill(mut ballast: &fs::File, mut bytes: u64) {
     }
 }
 
-fn run(kind: DriverKind, place: impl Fn() -> Option<(Mounted, &'static str)>, step: usize) {
+fn run(kind: DriverKind, place: impl Fn() -> Option<Mounted>, step: usize) {
     let (stack, tars) = sample();
     let expected = apply(&stack);
     let mut failures = 0;
     for room in (0..2_600_000).step_by(step) {
-        let Some((place, inner)) = place() else { return };
-        let Some(scratch) = with_room(place, inner, kind, room) else { continue };
+        let Some(place) = place() else { return };
+        let Some(scratch) = with_room(place, kind, room) else { continue };
         let before = scratch.store.present().unwrap();
         match scratch.add_image("image", &tars) {
             Ok((_, top)) => {
@@ -75,7 +75,7 @@ fn run(kind: DriverKind, place: impl Fn() -> Option<(Mounted, &'static str)>, st
         assert!(scratch.store.tables().unwrap().images.images.is_empty());
         assert!(scratch.store.present().unwrap().asides.is_empty(), "room of {room}");
         // Room is needed to clean up on some file systems; then it is there.
-        fs::remove_file(scratch.path().join(inner).join("ballast")).unwrap();
+        fs::remove_file(scratch.path().join("ballast")).unwrap();
         scratch.store.collect().unwrap();
         assert_eq!(scratch.store.present().unwrap(), before, "room of {room}");
         scratch.must_be_clean();
@@ -89,14 +89,14 @@ fn run(kind: DriverKind, place: impl Fn() -> Option<(Mounted, &'static str)>, st
 #[test]
 fn overlay_in_memory() {
     testkit::need_root!();
-    run(DriverKind::Overlay, || Some((Mounted::tmpfs(8 << 20), "")), 20_480);
+    run(DriverKind::Overlay, || Some(Mounted::tmpfs(8 << 20)), 20_480);
 }
 
 #[test]
 fn erofs_on_a_small_disk() {
     testkit::need_root!();
     let make = || match Mounted::image(&["mkfs.ext4", "-q", "-O", "^has_journal"], 8 << 20) {
-        Ok(place) => Some((place, "mounted")),
+        Ok(place) => Some(place),
         Err(why) => {
             testkit::skip(format!("no file system can be made: {why}"));
             None
@@ -112,7 +112,7 @@ fn a_full_store_can_be_looked_at_and_stays_whole() {
     let (stack, tars) = sample();
     let place = Mounted::tmpfs(8 << 20);
     let scratch =
-        Scratch::build(place, "", |settings| settings.driver = Some(DriverKind::Overlay)).unwrap();
+        Scratch::build(place, |settings| settings.driver = Some(DriverKind::Overlay)).unwrap();
     let (id, top) = scratch.add_image("image", &tars).unwrap();
     let ballast = fs::File::create(scratch.path().join("ballast")).unwrap();
     fill(&ballast, u64::MAX);

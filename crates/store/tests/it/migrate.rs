@@ -12,8 +12,8 @@ use testkit::{Child, Layer, Mounted, Scratch, Tree, child, random, skip};
 use DriverKind::{Btrfs, Erofs, Overlay, Vfs};
 
 /// A store with layers in every form that they come in, or nothing where its driver does not work.
-fn filled(place: Mounted, inner: &str, kind: DriverKind) -> Option<(Scratch, Vec<Known>)> {
-    let scratch = match Scratch::build(place, inner, |settings| settings.driver = Some(kind)) {
+fn filled(place: Mounted, kind: DriverKind) -> Option<(Scratch, Vec<Known>)> {
+    let scratch = match Scratch::build(place, |settings| settings.driver = Some(kind)) {
         Err(StoreError::DriverUnfit { why, .. }) => {
             skip(format!("no {kind} driver: {why}"));
             return None;
@@ -82,8 +82,8 @@ fn must_be_whole(store: &Store) {
     }
 }
 
-fn walk(place: Mounted, inner: &str, way: &[DriverKind]) {
-    let Some((scratch, known)) = filled(place, inner, way[0]) else { return };
+fn walk(place: Mounted, way: &[DriverKind]) {
+    let Some((scratch, known)) = filled(place, way[0]) else { return };
     for to in &way[1..] {
         let mut store = open(&scratch);
         let from = store.driver().kind();
@@ -105,13 +105,13 @@ fn walk(place: Mounted, inner: &str, way: &[DriverKind]) {
 #[test]
 fn every_driver_becomes_every_other() {
     let way = [Erofs, Overlay, Vfs, Erofs, Vfs, Overlay, Erofs];
-    walk(Mounted::on_disk(), "", &way);
+    walk(Mounted::on_disk(), &way);
 }
 
 #[test]
 fn btrfs_too() {
     match Mounted::image(&["mkfs.btrfs", "-q"], 512 << 20) {
-        Ok(place) => walk(place, "mounted", &[Vfs, Btrfs, Erofs, Btrfs, Overlay, Btrfs, Vfs]),
+        Ok(place) => walk(place, &[Vfs, Btrfs, Erofs, Btrfs, Overlay, Btrfs, Vfs]),
         Err(why) => skip(format!("no btrfs: {why}")),
     }
 }
@@ -236,7 +236,7 @@ fn a_death_on_the_way_leaves_the_old_store_and_something_to_sweep() {
     }
     let name = "migrate::a_death_on_the_way_leaves_the_old_store_and_something_to_sweep";
     for (from, to) in [(Overlay, Erofs), (Erofs, Vfs), (Vfs, Overlay)] {
-        let Some((scratch, known)) = filled(Mounted::on_disk(), "", from) else { continue };
+        let Some((scratch, known)) = filled(Mounted::on_disk(), from) else { continue };
         let Settings { root, run, .. } = scratch.settings();
         let layers = scratch.store.tables().unwrap().layers.layers.len();
         for steps in 0..2 * layers {

@@ -60,7 +60,7 @@ fn nobody_else_gets_the_mounts() {
     if !shared.is_ok_and(|status| status.success()) {
         return skip("needs mount");
     }
-    let scratch = Scratch::build(place, "", |_| {}).unwrap();
+    let scratch = Scratch::build(place, |_| {}).unwrap();
     // Another namespace, which gets whatever is mounted below a shared mount.
     let script = "echo ready; read line; cat /proc/self/mountinfo";
     let mut other = Command::new("unshare")

@@ -17,6 +17,8 @@ use super::victim::Deed;
 
 /// Room for the store, and for what commands bring.
 const BYTES: u64 = 24 << 20;
+/// The same with a journal.
+const JOURNALED_BYTES: u64 = 48 << 20;
 /// KiB that are free when a command begins that brings layers.
 const FOR_LAYERS: [u64; 6] = [0, 8, 40, 160, 800, 3840];
 /// The same for one that does not.
@@ -78,7 +80,7 @@ fn on_a_full_disk_everything_can_be_removed() {
     let inputs = Mounted::folder();
     let folder = inputs.path().join("inputs");
     fixtures::write(&folder);
-    let place = match Mounted::image(&["mkfs.ext4", "-q", "-F", "-b", "1024"], 48 << 20) {
+    let place = match Mounted::image(&["mkfs.ext4", "-q", "-F", "-b", "1024"], JOURNALED_BYTES) {
         Ok(place) => place,
         Err(why) => return skip(format!("no file system of its own to try on: {why}")),
     };
@@ -117,10 +119,22 @@ fn on_a_full_disk_everything_can_be_removed() {
 
 /// Appends to a file until not one byte more fits on the disk.
 fn stuff(path: &Path) {
+    must_be_small(path);
     let mut file = File::options().create(true).append(true).open(path).unwrap();
-    // What is freed comes back with the journal, so whole blocks are synced; the rest is one block.
-    while file.write_all(&[0; 4096]).and_then(|()| file.sync_data()).is_ok() {}
-    while file.write_all(&[0; 64]).is_ok() {}
+    // What was freed comes back with the journal, so it is tried again after that is written.
+    let mut before = u64::MAX;
+    while before != file.metadata().unwrap().len() {
+        before = file.metadata().unwrap().len();
+        while file.write(&[0; 64 << 10]).is_ok_and(|written| written > 0) {}
+        file.sync_all().unwrap();
+    }
+}
+
+/// No disk but one of these tests' own is ever filled.
+fn must_be_small(filler: &Path) {
+    let folder = filler.parent().expect("it lies in a folder");
+    let (_, all) = sys::fs::space(folder).unwrap();
+    assert!(all <= JOURNALED_BYTES, "{} is no disk of this test", folder.display());
 }
 
 /// Runs a command with so many bytes to spare, and says whether they were enough.
@@ -148,6 +162,7 @@ fn squeeze(
 
 /// Fills the file system with a file until so many bytes are left.
 fn fill(path: &Path, spare: u64) -> std::io::Result<()> {
+    must_be_small(path);
     let mut file = File::create(path)?;
     let folder = path.parent().expect("it lies in a folder");
     let block = [0; 4096];

@@ -21,22 +21,22 @@ pub(super) struct Place {
 impl Place {
     /// A file system in memory, where images cannot be mounted from files: layers are folders.
     pub(super) fn memory() -> Place {
-        Place::within(Mounted::folder(), "memory", "")
+        Place::within(Mounted::folder(), "memory")
     }
 
     /// A file system of its own in a file, where layers stay tars; or why there is none.
     pub(super) fn disk() -> Result<Place, String> {
         let mkfs = ["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-m", "0"];
-        Ok(Place::within(Mounted::image(&mkfs, 512 << 20)?, "disk", "mounted"))
+        Ok(Place::within(Mounted::image(&mkfs, 512 << 20)?, "disk"))
     }
 
     /// A file system in memory of so many bytes.
     pub(super) fn tiny(bytes: u64) -> Place {
-        Place::within(Mounted::tmpfs(bytes), "tiny", "")
+        Place::within(Mounted::tmpfs(bytes), "tiny")
     }
 
-    fn within(mounted: Mounted, name: &'static str, inner: &str) -> Place {
-        Place { name, folder: mounted.path().join(inner), _mounted: mounted }
+    fn within(mounted: Mounted, name: &'static str) -> Place {
+        Place { name, folder: mounted.path().to_owned(), _mounted: mounted }
     }
 }
 
