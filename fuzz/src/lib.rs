@@ -138,7 +138,7 @@ pub fn tar(input: &[u8]) {
 fn rewrite(entry: &image::tar::Entry, data: &[u8], written: &mut Vec<u8>) {
     let mut bytes = Vec::new();
     let mut writer = TarWriter::new(&mut bytes);
-    if writer.append(entry, &mut &*data).and_then(|()| writer.pad()).is_err() {
+    if writer.append(entry, &mut &*data).is_err() {
         return;
     }
     let mut tar = TarReader::new(bytes.as_slice(), Limits::default());

@@ -218,19 +218,13 @@ impl Format {
     }
 }
 
-/// Writes rows by a `--format` text; see [`Format::parse`] and [`Format::render`].
-pub fn render_table(
-    template: &str,
-    headers: &[(&str, &str)],
-    rows: impl Iterator<Item = Value>,
-    functions: &Functions,
-) -> Result<String, TemplateError> {
-    Format::parse(template).render(headers, rows, functions)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn render(format: &str, rows: Vec<Value>) -> Result<String, TemplateError> {
+        Format::parse(format).render(HEADERS, rows, &Functions::docker())
+    }
 
     #[track_caller]
     fn check_layout(text: &str, wanted: &str) {
@@ -255,8 +249,7 @@ mod tests {
 
     #[track_caller]
     fn check(format: &str, wanted: &str) {
-        let got = render_table(format, HEADERS, rows().into_iter(), &Functions::docker());
-        assert_eq!(got.as_deref(), Ok(wanted), "{format}");
+        assert_eq!(render(format, rows()).as_deref(), Ok(wanted), "{format}");
     }
 
     #[test]
@@ -393,19 +386,14 @@ mod tests {
 
     #[test]
     fn writes_headers_alone_where_nothing_is_listed() {
-        let write = |format| {
-            render_table(format, HEADERS, std::iter::empty(), &Functions::docker()).unwrap()
-        };
+        let write = |format| render(format, Vec::new()).unwrap();
         assert_eq!(write("table {{.ID}}\\t{{.Ports}}"), "CONTAINER ID   PORTS\n");
         assert_eq!(write("{{.ID}}"), "");
     }
 
     #[test]
     fn shows_nothing_of_a_list_with_a_mistake() {
-        let error = |format| {
-            let rows = rows().into_iter();
-            render_table(format, HEADERS, rows, &Functions::docker()).unwrap_err().to_string()
-        };
+        let error = |format| render(format, rows()).unwrap_err().to_string();
         assert_eq!(
             error("table {{.ID}}\\t{{.Nope}}"),
             "template: :1:10: executing \"\" at <.Nope>: can't evaluate field Nope in type struct"

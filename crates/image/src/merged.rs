@@ -44,11 +44,6 @@ impl Merged {
         Merged { layers }
     }
 
-    /// The indexes again, bottom first.
-    pub fn into_layers(self) -> Vec<IndexReader> {
-        self.layers
-    }
-
     /// The index of a layer.
     pub fn layer(&self, place: usize) -> &IndexReader {
         &self.layers[place]

@@ -39,12 +39,8 @@ pub enum ChangeError {
 /// Escapes in changes are always backslashes.
 const ESCAPE: char = '\\';
 
-/// Makes one change: `CMD ["sh"]`, `ENV a=b`. Several lines are several changes.
-pub fn apply_change(config: &mut ContainerConfig, change: &str) -> Result<(), ChangeError> {
-    apply_changes(config, [change])
-}
-
-/// Makes changes in order, or none at all. A new `ENTRYPOINT` drops the inherited `CMD` unless one
+/// Makes changes in order, or none at all: `CMD ["sh"]`, `ENV a=b`. A text of several lines is several
+/// changes. A new `ENTRYPOINT` drops the inherited `CMD` unless one
 /// of the changes before it set another.
 pub fn apply_changes<'a>(
     config: &mut ContainerConfig,

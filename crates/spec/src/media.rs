@@ -117,11 +117,6 @@ impl MediaType {
         matches!(self, MediaType::OciConfig | MediaType::DockerConfig)
     }
 
-    /// A layer of an image.
-    pub fn is_layer(&self) -> bool {
-        self.compression().is_some()
-    }
-
     /// How a layer is packed; nothing where this is no layer.
     pub fn compression(&self) -> Option<Compression> {
         use MediaType::*;
@@ -188,7 +183,7 @@ mod tests {
                 known.is_manifest(),
                 known.is_schema1(),
                 known.is_config(),
-                known.is_layer(),
+                known.compression().is_some(),
             ];
             let used = uses.iter().filter(|yes| **yes).count();
             let placeholder = matches!(known, MediaType::OciEmpty | MediaType::DockerPlugin);
@@ -198,12 +193,12 @@ mod tests {
                 known.as_str().contains("nondist") || known.as_str().contains("foreign")
             );
         }
-        assert!(!MediaType::from("text/plain").is_layer());
+        assert_eq!(MediaType::from("text/plain").compression(), None);
     }
 
     #[test]
     fn layers_say_how_they_are_packed() {
-        for known in KNOWN.iter().filter(|known| known.is_layer()) {
+        for known in KNOWN.iter().filter(|known| known.compression().is_some()) {
             let expected = match known.as_str() {
                 text if text.ends_with("gzip") => Compression::Gzip,
                 text if text.ends_with("zstd") => Compression::Zstd,

@@ -24,21 +24,6 @@ pub fn parse_signal(text: &str) -> Option<i32> {
     found.map(|(_, number)| number).or_else(|| real_time(name))
 }
 
-/// The name of a signal without `SIG`: `TERM`, `RTMIN+3`.
-pub fn signal_name(number: i32) -> Option<String> {
-    let (first, last) = (*REAL_TIME.start(), *REAL_TIME.end());
-    match number {
-        _ if number == first => Some("RTMIN".to_owned()),
-        _ if number == last => Some("RTMAX".to_owned()),
-        _ if number > first && number <= first + 15 => Some(format!("RTMIN+{}", number - first)),
-        _ if number > first && number < last => Some(format!("RTMAX-{}", last - number)),
-        _ => {
-            let place = usize::try_from(number).ok()?.checked_sub(1)?;
-            NAMES.get(place).map(|name| (*name).to_owned())
-        }
-    }
-}
-
 fn real_time(name: &str) -> Option<i32> {
     let distance = |text: &str| match text {
         "" => Some(0),
@@ -91,15 +76,5 @@ mod tests {
         ] {
             assert_eq!(parse_signal(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn every_number_with_a_name_has_it_back() {
-        let named: Vec<i32> = (-1..=70).filter(|number| signal_name(*number).is_some()).collect();
-        assert_eq!(named.len(), 31 + 31);
-        for number in named {
-            assert_eq!(parse_signal(&signal_name(number).unwrap()), Some(number));
-        }
-        assert_eq!(signal_name(i32::MIN), None);
     }
 }

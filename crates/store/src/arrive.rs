@@ -59,11 +59,6 @@ impl Unpacked {
         self.stored
     }
 
-    /// Whether they came compressed.
-    pub fn is_compressed(&self) -> bool {
-        self.compressed
-    }
-
     /// How much memory its tree takes, about, until it is adopted.
     pub fn memory_bytes(&self) -> usize {
         self.tree.memory_bytes()

@@ -56,18 +56,6 @@ pub struct TopShare {
     pub mounted: bool,
 }
 
-impl Usage {
-    /// What was written to all snapshots: docker's size of containers.
-    pub fn tops_bytes(&self) -> u64 {
-        self.tops.values().map(|top| top.bytes).sum()
-    }
-
-    /// What would be free without the snapshots that nobody works in.
-    pub fn tops_reclaimable(&self) -> u64 {
-        self.tops.values().filter(|top| !top.mounted).map(|top| top.bytes).sum()
-    }
-}
-
 impl Store {
     /// Counts.
     pub fn usage(&self, tables: &Tables) -> Result<Usage> {

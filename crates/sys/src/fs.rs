@@ -275,15 +275,6 @@ pub fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
     }
 }
 
-/// Starts writing a file's dirty pages out without waiting for them.
-pub fn start_writeback(file: &File) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
-    // SAFETY: the descriptor is open for as long as `file` is borrowed; no memory is passed.
-    let result =
-        unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 /// Makes a folder's names durable.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
@@ -297,11 +288,6 @@ pub fn sync_file_system(file: &File) -> io::Result<()> {
 /// Tells the kernel that a file's cached pages are not needed.
 pub fn drop_cache(file: &File) -> io::Result<()> {
     Ok(rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?)
-}
-
-/// Tells the kernel that a file will be read from front to back.
-pub fn read_ahead(file: &File) -> io::Result<()> {
-    Ok(rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential)?)
 }
 
 /// Free bytes for this user and all bytes of the file system that holds `path`.

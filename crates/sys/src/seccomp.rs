@@ -41,12 +41,3 @@ pub fn load(filter: &[Instruction], flags: u32) -> io::Result<Option<OwnedFd>> {
     // SAFETY: with this flag the result is a descriptor that the kernel has just made for us.
     Ok(Some(unsafe { OwnedFd::from_raw_fd(result as i32) }))
 }
-
-/// Whether the kernel knows an action.
-pub fn knows_action(action: u32) -> bool {
-    // SAFETY: the kernel reads one number from a live variable.
-    let result = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action)
-    };
-    result == 0
-}

@@ -74,19 +74,6 @@ pub fn keep_on_execute(number: RawFd) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// A descriptor that the caller of this program handed to it by number.
-///
-/// Only for a number that was named for this purpose and is taken once: it is closed when the
-/// result is dropped.
-pub fn take_descriptor(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: the call takes a number and two flags and touches no memory.
-    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: it is open, as was just seen, and the caller gives it up to the result.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
-}
-
 /// Gives this process a session keyring of its own, so that it does not see its parent's keys.
 pub fn join_session_keyring(name: &CStr) -> io::Result<()> {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;

@@ -131,7 +131,7 @@ impl Layer {
         for Item { entry, data } in &self.items {
             let mut bytes = Vec::new();
             let mut writer = TarWriter::new(&mut bytes);
-            match writer.append(entry, &mut data.as_slice()).and_then(|()| writer.pad()) {
+            match writer.append(entry, &mut data.as_slice()) {
                 Ok(()) => tar.extend(bytes),
                 Err(_) => push_raw(entry, data, &mut tar),
             }

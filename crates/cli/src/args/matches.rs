@@ -121,11 +121,6 @@ impl Matches {
         &self.positionals
     }
 
-    /// The words that are no flags, for keeps.
-    pub fn into_positionals(self) -> Vec<String> {
-        self.positionals
-    }
-
     fn value(&self, name: &str, kinds: &[Kind]) -> Option<&str> {
         let flag = self.declared(name, kinds)?;
         let given = self.values(flag.name).and_then(<[String]>::last).map(String::as_str);

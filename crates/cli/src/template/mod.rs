@@ -13,7 +13,6 @@ mod error;
 mod escape;
 mod eval;
 mod exec;
-mod fields;
 mod float;
 mod functions;
 mod json;
@@ -76,18 +75,6 @@ impl Template {
         let mut functions = self.functions.clone();
         functions.extend(replaced);
         self.render_with(&functions, data, MissingKey::NoValue).0
-    }
-
-    /// The fields it reads from its data, by their first names and in order.
-    ///
-    /// A template that [reads everything](Template::reads_everything) may read others as well.
-    pub fn fields_used(&self) -> Vec<String> {
-        fields::Reads::of(&self.bodies).fields.into_iter().collect()
-    }
-
-    /// Whether it takes its data as a whole, as `{{json .}}` does.
-    pub fn reads_everything(&self) -> bool {
-        fields::Reads::of(&self.bodies).whole
     }
 
     fn render_with(

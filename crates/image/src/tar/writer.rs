@@ -22,9 +22,6 @@ const MAX_PAX_BYTES: usize = 1 << 20;
 /// Writes an archive, entry after entry.
 pub struct TarWriter<W> {
     inner: W,
-    offset: u64,
-    /// What fills up the last entry's data, once that is written.
-    padding: u64,
     headers: Vec<u8>,
     buffer: Vec<u8>,
 }
@@ -32,7 +29,7 @@ pub struct TarWriter<W> {
 impl<W: Write> TarWriter<W> {
     /// Starts an archive at the stream's current place.
     pub fn new(inner: W) -> TarWriter<W> {
-        TarWriter { inner, offset: 0, padding: 0, headers: Vec::new(), buffer: Vec::new() }
+        TarWriter { inner, headers: Vec::new(), buffer: Vec::new() }
     }
 
     /// Writes an entry and, for a file, exactly `entry.size` bytes of `data`.
@@ -40,8 +37,16 @@ impl<W: Write> TarWriter<W> {
     /// A file that has grown since its size was taken is cut there. One that has shrunk is an
     /// error, and the archive is lost: its header is already written.
     pub fn append(&mut self, entry: &Entry, data: &mut dyn Read) -> io::Result<()> {
-        self.append_header(entry)?;
-        let mut left = data_size(entry);
+        self.headers.clear();
+        encode_header(entry, &mut self.headers)?;
+        self.inner.write_all(&self.headers)?;
+        let size = data_size(entry);
+        self.copy(entry, size, data)?;
+        self.inner.write_all(&ZEROS[..padding_of(size) as usize])
+    }
+
+    fn copy(&mut self, entry: &Entry, size: u64, data: &mut dyn Read) -> io::Result<()> {
+        let mut left = size;
         if left > 0 {
             self.buffer.resize(COPY, 0);
         }
@@ -53,47 +58,17 @@ impl<W: Write> TarWriter<W> {
                 Err(error) => return Err(error),
             };
             if count == 0 {
-                let (path, wanted) = (shown(&entry.path), entry.size);
-                return Err(TarError::ShortData { path, wanted, got: wanted - left }.into());
+                let path = shown(&entry.path);
+                return Err(TarError::ShortData { path, wanted: size, got: size - left }.into());
             }
             self.inner.write_all(&self.buffer[..count])?;
             left -= count as u64;
         }
-        self.pad()
-    }
-
-    /// Writes an entry's header alone. A file's data is the caller's to write, `entry.size` bytes
-    /// into `inner_mut`, perhaps without passing through this process; then `pad`.
-    pub fn append_header(&mut self, entry: &Entry) -> io::Result<()> {
-        self.pad()?;
-        self.headers.clear();
-        encode_header(entry, &mut self.headers)?;
-        self.inner.write_all(&self.headers)?;
-        let size = data_size(entry);
-        self.padding = padding_of(size);
-        self.offset += self.headers.len() as u64 + size + self.padding;
         Ok(())
-    }
-
-    /// Fills up the last block of the data before. Called again, it does nothing.
-    pub fn pad(&mut self) -> io::Result<()> {
-        let padding = std::mem::take(&mut self.padding);
-        self.inner.write_all(&ZEROS[..padding as usize])
-    }
-
-    /// The stream, for the data of the entry whose header was just written.
-    pub fn inner_mut(&mut self) -> &mut W {
-        &mut self.inner
-    }
-
-    /// Where the next entry starts, once the data of the last is written.
-    pub fn offset(&self) -> u64 {
-        self.offset
     }
 
     /// Ends the archive with two blocks of zeros and gives the stream back.
     pub fn finish(mut self) -> io::Result<W> {
-        self.pad()?;
         self.inner.write_all(&[0; 2 * BLOCK])?;
         Ok(self.inner)
     }

@@ -4,6 +4,7 @@ use std::os::unix::fs::FileExt;
 
 use image::erofs::{IndexError, IndexReader};
 use image::merged::{Change, Merge, Merged, Origin, diff};
+use image::tree::LayerTree;
 use testkit::oracle::apply;
 use testkit::{Kind, Layer, Tree, random};
 
@@ -38,16 +39,17 @@ impl image::tree::Below for Below<'_> {
 }
 
 fn merged(layers: &[Layer]) -> Merged {
-    let mut indexes = Vec::new();
+    let mut settled: Vec<(LayerTree, Vec<u8>)> = Vec::new();
+    let stack = |settled: &[(LayerTree, Vec<u8>)]| {
+        Merged::new(settled.iter().map(|(tree, tar)| index_of(tree, tar)).collect())
+    };
     for layer in layers {
         let tar = layer.tar();
         let mut tree = read(&tar).unwrap();
-        let below = Merged::new(indexes);
-        tree.settle(&mut Below(&below)).unwrap();
-        indexes = below.into_layers();
-        indexes.push(index_of(&tree, &tar));
+        tree.settle(&mut Below(&stack(&settled))).unwrap();
+        settled.push((tree, tar));
     }
-    Merged::new(indexes)
+    stack(&settled)
 }
 
 /// Every path with what the oracle and the stack must agree on.

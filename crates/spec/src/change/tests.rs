@@ -168,9 +168,9 @@ fn makes_all_changes_or_none() {
     let mut config = ContainerConfig::default();
     assert!(apply_changes(&mut config, ["USER a", "ENV b"]).is_err());
     assert_eq!(config, ContainerConfig::default());
-    apply_change(&mut config, "  \n# nothing\n").unwrap();
+    apply_changes(&mut config, ["  \n# nothing\n"]).unwrap();
     assert_eq!(config, ContainerConfig::default());
-    apply_change(&mut config, "USER -- a").unwrap();
+    apply_changes(&mut config, ["USER -- a"]).unwrap();
     assert_eq!(config.user, "a");
 }
 
@@ -181,7 +181,7 @@ proptest! {
         rest in "\\PC{0,30}|[a=\"' \\\\\n\\[\\]$-]{0,20}"
     ) {
         let mut config = ContainerConfig::default();
-        if apply_change(&mut config, &format!("{name} {rest}")).is_err() {
+        if apply_changes(&mut config, [format!("{name} {rest}").as_str()]).is_err() {
             prop_assert_eq!(config, ContainerConfig::default());
         }
     }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use store::TopShare;
 use testkit::{Layer, Scratch};
 
 #[test]
@@ -100,7 +101,8 @@ fn what_is_in_use_cannot_be_reclaimed() {
     let kept = store::Lasting::Kept;
     let snapshot = scratch.store.create_snapshot(&lease, "work", top, kept).unwrap();
     assert_eq!((usage().reclaimable, usage().active.len()), (0, 2));
-    assert_eq!((usage().tops.len(), usage().tops_bytes()), (1, 0));
+    let top = || usage().tops["work"];
+    assert_eq!((usage().tops.len(), top()), (1, TopShare { bytes: 0, mounted: false }));
     let place = scratch.path().join("place");
     std::fs::create_dir(&place).unwrap();
     let mount = scratch.store.mount_snapshot(&snapshot, kept).unwrap();
@@ -108,9 +110,9 @@ fn what_is_in_use_cannot_be_reclaimed() {
     drop(mount);
     std::fs::write(place.join("new"), [1; 700]).unwrap();
     std::fs::hard_link(place.join("new"), place.join("same")).unwrap();
-    assert_eq!((usage().tops_bytes(), usage().tops_reclaimable()), (700, 0));
+    assert_eq!(top(), TopShare { bytes: 700, mounted: true });
     sys::mount::detach(&place).unwrap();
-    assert_eq!((usage().tops_bytes(), usage().tops_reclaimable()), (700, 700));
+    assert_eq!(top(), TopShare { bytes: 700, mounted: false });
     scratch.store.unmount_view(first, false).unwrap();
     scratch.store.remove_snapshot("work").unwrap();
     scratch.remove_image(second).unwrap();

@@ -157,7 +157,7 @@ fn keeps_global_flags_apart() {
     assert!(invocation.globals.flag("debug"));
     assert_eq!(invocation.globals.string("log-level"), Some("info"));
     assert_eq!(invocation.matches.string("name"), Some("n"));
-    assert_eq!(invocation.matches.into_positionals(), ["a"]);
+    assert_eq!(invocation.matches.positionals(), ["a"]);
 }
 
 #[test]

@@ -156,20 +156,3 @@ fn calls_added_functions() {
     );
     assert!(functions.knows("sum") && functions.knows("printf") && !functions.knows("json"));
 }
-
-#[test]
-fn says_which_fields_it_reads() {
-    let check = |template: &str, fields: &[&str], whole: bool| {
-        let template = Template::parse(template, &Functions::docker()).unwrap();
-        assert_eq!(template.fields_used(), fields);
-        assert_eq!(template.reads_everything(), whole);
-    };
-    check("{{.ID}}\t{{.Names}} {{.ID}}", &["ID", "Names"], false);
-    check("{{if .A.B}}{{.C | upper}}{{else}}{{json (.D).E}}{{end}}", &["A", "C", "D"], false);
-    check("{{range .A}}{{.B}}{{$.C}}{{else}}{{.D}}{{end}}", &["A", "C", "D"], false);
-    check("{{with .A}}{{.}}{{end}}", &["A"], false);
-    check("{{json .}}", &[], true);
-    check("{{template \"t\" .}}{{define \"t\"}}{{.X}}{{end}}", &[], true);
-    check("{{$x := $}}{{$x.A}}", &[], true);
-    check("{{index . \"A\"}}{{.Label \"x\"}}", &["Label"], true);
-}
