@@ -1,8 +1,61 @@
-//! What is done with containers that need not run.
+//! Containers: their group, and what is done with those that need not run.
 
-use super::{Cmd, FILTER, FORCE, FORMAT_DOCUMENT, FORMAT_ROWS, NO_TRUNC, name_and_value};
+use super::{
+    Cmd, FILTER, FORCE, FORMAT_DOCUMENT, FORMAT_ROWS, NO_TRUNC, create, name_and_value, running,
+    usage,
+};
 use crate::args::{Arity, Command, Complete, Flag};
 use crate::commands as run;
+
+pub(super) static CONTAINER: Cmd = Command {
+    name: "container",
+    usage: "COMMAND",
+    about: "Manage containers",
+    sub: &[
+        &running::CONTAINER_ATTACH,
+        &CONTAINER_COMMIT,
+        &CONTAINER_CP,
+        &CONTAINER_CREATE,
+        &CONTAINER_DIFF,
+        &running::CONTAINER_EXEC,
+        &CONTAINER_EXPORT,
+        &CONTAINER_INSPECT,
+        &running::CONTAINER_KILL,
+        &running::CONTAINER_LOGS,
+        &CONTAINER_LS,
+        &running::CONTAINER_PAUSE,
+        &CONTAINER_PORT,
+        &CONTAINER_PRUNE,
+        &CONTAINER_RENAME,
+        &running::CONTAINER_RESTART,
+        &CONTAINER_RM,
+        &running::CONTAINER_RUN,
+        &running::CONTAINER_START,
+        &usage::CONTAINER_STATS,
+        &running::CONTAINER_STOP,
+        &usage::CONTAINER_TOP,
+        &running::CONTAINER_UNPAUSE,
+        &usage::CONTAINER_UPDATE,
+        &running::CONTAINER_WAIT,
+    ],
+    ..Command::BLANK
+};
+
+const DO_CREATE: Cmd = Command {
+    name: "create",
+    also: &["container create", "create"],
+    usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    about: "Create a new container",
+    examples: "  mica create --name web -p 8080:80 -v data:/srv app:1.0\n  mica start -a web",
+    args: Arity::AtLeast(1),
+    flags: &[create::CREATE],
+    interspersed: false,
+    complete: &[Complete::Images],
+    action: Some(run::create::run),
+    ..Command::BLANK
+};
+pub(super) static CREATE: Cmd = DO_CREATE;
+static CONTAINER_CREATE: Cmd = DO_CREATE;
 
 const LIST: Cmd = Command {
     also: &["container ls", "container list", "container ps", "ps"],
@@ -26,7 +79,7 @@ const LIST: Cmd = Command {
     ..Command::BLANK
 };
 pub(super) static PS: Cmd = Command { name: "ps", common: true, ..LIST };
-pub(super) static CONTAINER_LS: Cmd = Command { name: "ls", aliases: &["list", "ps"], ..LIST };
+static CONTAINER_LS: Cmd = Command { name: "ls", aliases: &["list", "ps"], ..LIST };
 
 const REMOVE: Cmd = Command {
     name: "rm",
@@ -45,7 +98,7 @@ const REMOVE: Cmd = Command {
     ..Command::BLANK
 };
 pub(super) static RM: Cmd = REMOVE;
-pub(super) static CONTAINER_RM: Cmd = Command { aliases: &["remove"], ..REMOVE };
+static CONTAINER_RM: Cmd = Command { aliases: &["remove"], ..REMOVE };
 
 const DO_RENAME: Cmd = Command {
     name: "rename",
@@ -59,7 +112,7 @@ const DO_RENAME: Cmd = Command {
     ..Command::BLANK
 };
 pub(super) static RENAME: Cmd = DO_RENAME;
-pub(super) static CONTAINER_RENAME: Cmd = DO_RENAME;
+static CONTAINER_RENAME: Cmd = DO_RENAME;
 
 const DO_PORT: Cmd = Command {
     name: "port",
@@ -73,9 +126,9 @@ const DO_PORT: Cmd = Command {
     ..Command::BLANK
 };
 pub(super) static PORT: Cmd = DO_PORT;
-pub(super) static CONTAINER_PORT: Cmd = DO_PORT;
+static CONTAINER_PORT: Cmd = DO_PORT;
 
-pub(super) static CONTAINER_PRUNE: Cmd = Command {
+static CONTAINER_PRUNE: Cmd = Command {
     name: "prune",
     usage: "[OPTIONS]",
     about: "Remove all stopped containers",
@@ -103,7 +156,7 @@ const DO_DIFF: Cmd = Command {
     ..Command::BLANK
 };
 pub(super) static DIFF: Cmd = DO_DIFF;
-pub(super) static CONTAINER_DIFF: Cmd = DO_DIFF;
+static CONTAINER_DIFF: Cmd = DO_DIFF;
 
 const DO_COMMIT: Cmd = Command {
     name: "commit",
@@ -124,7 +177,7 @@ const DO_COMMIT: Cmd = Command {
     ..Command::BLANK
 };
 pub(super) static COMMIT: Cmd = DO_COMMIT;
-pub(super) static CONTAINER_COMMIT: Cmd = DO_COMMIT;
+static CONTAINER_COMMIT: Cmd = DO_COMMIT;
 
 const DO_EXPORT: Cmd = Command {
     name: "export",
@@ -141,9 +194,9 @@ const DO_EXPORT: Cmd = Command {
     ..Command::BLANK
 };
 pub(super) static EXPORT: Cmd = DO_EXPORT;
-pub(super) static CONTAINER_EXPORT: Cmd = DO_EXPORT;
+static CONTAINER_EXPORT: Cmd = DO_EXPORT;
 
-pub(super) static CONTAINER_INSPECT: Cmd = Command {
+static CONTAINER_INSPECT: Cmd = Command {
     name: "inspect",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     about: "Display detailed information on one or more containers",
@@ -176,4 +229,4 @@ const DO_CP: Cmd = Command {
     ..Command::BLANK
 };
 pub(super) static CP: Cmd = DO_CP;
-pub(super) static CONTAINER_CP: Cmd = DO_CP;
+static CONTAINER_CP: Cmd = DO_CP;
