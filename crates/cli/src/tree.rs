@@ -21,18 +21,14 @@ type Cmd = Command<Action>;
 /// What `--format` takes where rows are printed.
 const FORMAT_ROWS: Flag = Flag::string(
     "format",
-    "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.",
+    "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nFields are those of 'json'; docs/json.md describes them",
 );
-/// What `--format` takes where one document is printed.
-const FORMAT_DOCUMENT: Flag = Flag::string(
-    "format",
-    "Format output using a custom template:\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.",
-)
-.short('f');
+/// What `--format` takes where one document is printed, or what was done.
 const FORMAT_JSON: Flag = Flag::string(
     "format",
-    "Format output: 'json' prints JSON, anything else is a Go template over it",
+    "Format output using a custom template:\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.\nFields are those of 'json'; docs/json.md describes them",
 );
+const FORMAT_DOCUMENT: Flag = FORMAT_JSON.short('f');
 const FILTER: Flag = Flag::list("filter", "Filter output based on conditions provided")
     .short('f')
     .value("filter")

@@ -185,7 +185,7 @@ static IMAGE_INSPECT: Cmd = Command {
         FORMAT_DOCUMENT,
         Flag::string(
             "platform",
-            "Inspect a specific platform of the multi-platform image. 'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",
+            "Inspect a specific platform of the multi-platform image.\nIf the image or the server is not multi-platform capable, the command will error out if the platform does not match.\n'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",
         ),
     ]],
     complete: &[Complete::Images],

@@ -23,6 +23,13 @@ fn every_command_that_does_something_has_an_example() {
 }
 
 #[test]
+fn a_command_is_one_line_in_a_list() {
+    each(&ROOT, "mica", &mut |command, path| {
+        assert!(!command.about.is_empty() && !command.about.contains('\n'), "{path}");
+    });
+}
+
+#[test]
 fn every_example_can_be_typed() {
     each(&ROOT, "mica", &mut |command, path| {
         let lines = command.examples.lines().filter_map(|line| line.strip_prefix("  mica "));

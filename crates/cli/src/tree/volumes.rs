@@ -49,7 +49,11 @@ static LS: Cmd = Command {
     about: "List volumes",
     examples: "  mica volume ls\n  mica volume ls -q --filter dangling=true",
     args: Arity::None,
-    flags: &[&[FILTER, FORMAT_ROWS, Flag::bool("quiet", "Only display volume names").short('q')]],
+    flags: &[&[
+        Flag { about: "Provide filter values (e.g. \"dangling=true\")", ..FILTER },
+        FORMAT_ROWS,
+        Flag::bool("quiet", "Only display volume names").short('q'),
+    ]],
     action: Some(run::volume::list),
     ..Command::BLANK
 };
@@ -74,6 +78,7 @@ static RM: Cmd = Command {
     aliases: &["remove"],
     usage: "[OPTIONS] VOLUME [VOLUME...]",
     about: "Remove one or more volumes",
+    long: "Remove one or more volumes. You cannot remove a volume that is in use by a container.",
     examples: "  mica volume rm cache",
     args: Arity::AtLeast(1),
     flags: &[&[Flag::bool("force", "Force the removal of one or more volumes").short('f')]],
