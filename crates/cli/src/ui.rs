@@ -58,10 +58,21 @@ impl Ui {
 
     /// Prints bytes as they are.
     pub(crate) fn bytes(&self, bytes: &[u8]) {
-        let mut out = io::stdout().lock();
-        if let Err(error) = out.write_all(bytes).and_then(|()| flush_line(&mut out, bytes)) {
-            give_up(&error);
-        }
+        self.write(bytes, bytes.ends_with(b"\n"));
+    }
+
+    /// Prints bytes as they are, and all of them now.
+    pub(crate) fn bytes_now(&self, bytes: &[u8]) {
+        self.write(bytes, true);
+    }
+
+    fn write(&self, bytes: &[u8], now: bool) {
+        let written = output().and_then(|out| {
+            let mut out = out.lock();
+            out.write_all(bytes)?;
+            if now { out.flush() } else { Ok(()) }
+        });
+        written.unwrap_or_else(|error| give_up(&error));
     }
 
     /// Prints text on standard error.
@@ -142,10 +153,11 @@ impl Colour {
     }
 }
 
-fn flush_line(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
-    match bytes.last() {
-        Some(b'\n') => out.flush(),
-        _ => Ok(()),
+/// Standard output, if this process was given one.
+pub(crate) fn output() -> io::Result<io::Stdout> {
+    match sys::stdio::output_is_closed() {
+        true => Err(rustix::io::Errno::BADF.into()),
+        false => Ok(io::stdout()),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod process;
 pub mod read;
 pub mod seccomp;
 pub mod socket;
+pub mod stdio;
 pub mod support;
 pub mod task;
 pub mod terminal;

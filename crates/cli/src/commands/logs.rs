@@ -11,6 +11,7 @@ use spec::{ContainerId, Timestamp};
 
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
+use crate::ui::Ui;
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
@@ -32,13 +33,12 @@ pub(crate) fn run(context: &Context) -> Outcome {
         Failure::new(format!("Error response from daemon: {error}"))
     };
     let mut reader = LogReader::open(&path, format, selection).map_err(said)?;
-    let mut out = Out::default();
+    let mut out = Out { ui: context.ui.clone(), bytes: Vec::new(), to_error: false };
     while let Some(entry) = reader.next_ready().map_err(said)? {
-        if !out.entry(&entry, shown) {
-            return Ok(0);
-        }
+        out.entry(&entry, shown);
     }
-    if !out.flush() || !matches.flag("follow") {
+    out.flush();
+    if !matches.flag("follow") {
         return Ok(0);
     }
     follow(&engine, &id, Follow::new(reader).map_err(said)?, shown, out)
@@ -62,19 +62,18 @@ fn follow(
         let patience = if monitor.is_some() { None } else { Some(Duration::ZERO) };
         let more = follow.wait(monitor.as_ref().map(AsFd::as_fd), patience).map_err(said)?;
         while let Some(entry) = follow.next_ready().map_err(said)? {
-            if !out.entry(&entry, shown) {
-                return Ok(0);
-            }
+            out.entry(&entry, shown);
         }
-        if !out.flush() || !more || monitor.is_none() {
+        out.flush();
+        if !more || monitor.is_none() {
             return Ok(0);
         }
     }
 }
 
 /// Both streams, gathered so that many lines are one call.
-#[derive(Default)]
 struct Out {
+    ui: Ui,
     bytes: Vec<u8>,
     to_error: bool,
 }
@@ -82,24 +81,22 @@ struct Out {
 const GATHERED_BYTES: usize = 64 << 10;
 
 impl Out {
-    /// Adds an entry; false if nobody reads any more.
-    fn entry(&mut self, entry: &Entry, shown: Shown) -> bool {
+    fn entry(&mut self, entry: &Entry, shown: Shown) {
         let to_error = entry.stream == Stream::Stderr;
         let full = self.bytes.len() > GATHERED_BYTES;
-        if (to_error != self.to_error || full) && !self.flush() {
-            return false;
+        if to_error != self.to_error || full {
+            self.flush();
         }
         self.to_error = to_error;
         show(entry, shown, &mut self.bytes);
-        true
     }
 
-    fn flush(&mut self) -> bool {
-        let written = match self.to_error {
-            true => io::stderr().write_all(&self.bytes),
-            false => io::stdout().write_all(&self.bytes).and_then(|()| io::stdout().flush()),
-        };
+    fn flush(&mut self) {
+        match self.to_error {
+            true => drop(io::stderr().write_all(&self.bytes)),
+            false if self.bytes.is_empty() => {}
+            false => self.ui.bytes_now(&self.bytes),
+        }
         self.bytes.clear();
-        written.is_ok()
     }
 }

@@ -1,7 +1,6 @@
 //! `mica save`.
 
 use std::fs::File;
-use std::io;
 use std::os::fd::AsFd;
 
 use engine::{Called, Save, SaveTarget, Saved};
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 use super::{familiar, formatted, place, platform};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
+use crate::ui::output;
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
@@ -73,7 +73,7 @@ fn target(text: &str) -> (SaveTarget, Option<Called>) {
 }
 
 pub(super) fn stdout() -> Result<File, Failure> {
-    let copied = io::stdout().as_fd().try_clone_to_owned();
+    let copied = output().and_then(|output| output.as_fd().try_clone_to_owned());
     copied
         .map(File::from)
         .map_err(|error| Failure::new(format!("error: cannot write to standard output: {error}")))

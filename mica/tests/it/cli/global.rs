@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::need_programs;
-use crate::support::Mica;
+use crate::support::{Mica, Run};
 
 #[test]
 fn flags_come_before_the_environment_before_the_file() {
@@ -232,6 +232,24 @@ fn a_closed_pipe_is_no_panic() {
     let output = mica.program("bash").args(["-c", &script]).output().unwrap();
     let code = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     assert!(code == "0" || code == "141", "{code}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What nobody can ever read was not printed, also if Rust has opened something in its place.
+#[test]
+fn a_closed_output_is_an_error() {
+    let mica = Mica::new();
+    mica.import("base");
+    let program = env!("CARGO_BIN_EXE_mica");
+    for line in ["images", "inspect base", "save base", "--help"] {
+        let output = mica.program("sh").args(["-c", &format!("{program} {line} >&-")]).output();
+        let run = Run::of(line, output.unwrap());
+        let words = format!("{}{}", run.out, run.err);
+        assert!(run.code == 1 && words.contains("Bad file descriptor"), "{run}");
+    }
+    for line in [format!("{program} tag base again >&-"), format!("{program} images >/dev/null")] {
+        let output = mica.program("sh").args(["-c", &line]).output().unwrap();
+        Run::of(&line, output).prints("");
+    }
 }
 
 #[test]

@@ -79,5 +79,7 @@ fn logs_keep_what_was_said() {
     assert_eq!(root.run("logs --tail 2 said").out, "three\n");
     assert_eq!(root.run("logs -f --tail 2 said").out, "three\n", "nothing follows what ended");
     assert_eq!(root.ok("logs --since 2100-01-01 said"), "");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(root.command("logs said").stdout(full).status().unwrap().code(), Some(1));
     assert!(root.run("logs -t --tail 2 said").out.ends_with("Z three\n"));
 }
