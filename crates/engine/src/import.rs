@@ -3,10 +3,10 @@
 use std::io::Read;
 
 use spec::{
-    ChainId, ContainerConfig, History, ImageConfig, ImageId, Platform, Reference, RootFs,
+    ChainId, ContainerConfig, DiffId, History, ImageConfig, ImageId, Platform, Reference, RootFs,
     Timestamp, apply_changes,
 };
-use store::{Expected, ImageRecord, NameRecord};
+use store::{Expected, ImageRecord, LayerRecord, Lease, NameRecord, Unpacked};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -41,49 +41,23 @@ pub struct ImportSource {
 impl Engine {
     /// Imports a file system.
     pub fn import(&self, import: Import, progress: &dyn Progress) -> Result<ImageId> {
-        let mut config = ContainerConfig::default();
-        if !import.changes.is_empty() && import.changes.iter().all(|text| text.trim().is_empty()) {
-            return Err(EngineError::Refused("file with no instructions".to_owned()));
-        }
-        apply_changes(&mut config, import.changes.iter().map(String::as_str))?;
+        let config = configuration(&import.changes)?;
+        let Import { source, name, message, platform, created, .. } = import;
         let lease = self.store.lease()?;
-        let item = progress.begin(&import.source.name, "Importing", import.source.bytes);
-        let mut reader = Reported { inner: import.source.reader, item };
+        let item = progress.begin(&source.name, "Importing", source.bytes);
+        let mut reader = Reported { inner: source.reader, item };
         let unpacked = self.store.unpack_layer(&lease, &mut reader, Expected::default())?;
         reader.item.done();
         let (diff, size) = (unpacked.diff(), unpacked.bytes());
-        let message =
-            import.message.unwrap_or_else(|| format!("Imported from {}", import.source.name));
-        let platform = import.platform.unwrap_or_else(Platform::host);
-        let document = ImageConfig {
-            architecture: platform.architecture.clone(),
-            os: platform.os.clone(),
-            variant: platform.variant.clone(),
-            created: Some(import.created),
-            comment: message.clone(),
-            config: Some(config),
-            rootfs: RootFs::new(vec![diff]),
-            history: vec![History {
-                created: Some(import.created),
-                comment: message,
-                ..History::default()
-            }],
-            ..ImageConfig::default()
-        };
-        let chain = ChainId::extend(None, diff);
-        // Protected first and looked for then: what is there now stays there.
-        lease.protect_chain(&chain)?;
-        let mut layers = self.store.tables()?.layers;
-        self.store.keep_fit(&mut layers, [diff])?;
-        let layer = match layers.layers.get(&chain) {
-            Some(_) => None,
-            None => Some(self.store.adopt_layer(&lease, unpacked, None, &layers)?),
-        };
+        let message = message.unwrap_or_else(|| format!("Imported from {}", source.name));
+        let platform = platform.unwrap_or_else(Platform::host);
+        let document = document(config, diff, message, &platform, created);
+        let layer = self.adopt_bottom(&lease, unpacked)?;
         let id = ImageId(self.store.put_document(&lease, &document.to_bytes())?);
         let record = ImageRecord {
-            top: Some(chain),
-            created: Some(import.created),
-            tagged: import.name.as_ref().map(|_| Timestamp::now()),
+            top: Some(ChainId::extend(None, diff)),
+            created: Some(created),
+            tagged: name.as_ref().map(|_| Timestamp::now()),
             layers: vec![size],
             platform: platform.into(),
             manifest: None,
@@ -95,14 +69,64 @@ impl Engine {
                 tables.layers.layers.insert_new(chain, || layer);
             }
             tables.images.images.insert(id, record);
-            if let Some(name) = &import.name {
+            if let Some(name) = &name {
                 tables.images.names.insert(name.to_string(), NameRecord::of(id));
             }
             Ok::<_, EngineError>(())
         })?;
         let text = id.to_string();
-        let name = import.name.as_ref().map_or_else(|| text.clone(), Reference::familiar);
+        let name = name.as_ref().map_or_else(|| text.clone(), Reference::familiar);
         self.store.record_event("image", "import", &text, &[("name", &name)]);
         Ok(id)
+    }
+
+    /// Makes a layer the lowest of a stack, unless it is there already.
+    fn adopt_bottom(
+        &self,
+        lease: &Lease,
+        unpacked: Unpacked,
+    ) -> Result<Option<(ChainId, LayerRecord)>> {
+        let diff = unpacked.diff();
+        let chain = ChainId::extend(None, diff);
+        // Protected first and looked for then: what is there now stays there.
+        lease.protect_chain(&chain)?;
+        let mut layers = self.store.tables()?.layers;
+        self.store.keep_fit(&mut layers, [diff])?;
+        Ok(match layers.layers.contains_key(&chain) {
+            true => None,
+            false => Some(self.store.adopt_layer(lease, unpacked, None, &layers)?),
+        })
+    }
+}
+
+/// What instructions make of nothing.
+fn configuration(changes: &[String]) -> Result<ContainerConfig> {
+    if !changes.is_empty() && changes.iter().all(|text| text.trim().is_empty()) {
+        return Err(EngineError::Refused("file with no instructions".to_owned()));
+    }
+    let mut config = ContainerConfig::default();
+    apply_changes(&mut config, changes.iter().map(String::as_str))?;
+    Ok(config)
+}
+
+/// The configuration of an image of one layer.
+fn document(
+    config: ContainerConfig,
+    diff: DiffId,
+    message: String,
+    platform: &Platform,
+    created: Timestamp,
+) -> ImageConfig {
+    let created = Some(created);
+    ImageConfig {
+        architecture: platform.architecture.clone(),
+        os: platform.os.clone(),
+        variant: platform.variant.clone(),
+        created,
+        comment: message.clone(),
+        config: Some(config),
+        rootfs: RootFs::new(vec![diff]),
+        history: vec![History { created, comment: message, ..History::default() }],
+        ..ImageConfig::default()
     }
 }

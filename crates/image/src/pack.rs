@@ -5,9 +5,8 @@
 //! left out, as everybody does: they mean nothing without the process that made them.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use sys::fs::{FileType, Stat};
 
@@ -26,6 +25,15 @@ pub struct LayerWriter<W: Write> {
     entries: u64,
     /// Whether what is mounted somewhere in the folder is left out.
     one_mount: bool,
+}
+
+/// What a name in a folder is to a layer.
+enum Found {
+    Entry(EntryKind),
+    /// A mark that hides a name of the layers below.
+    Whiteout,
+    /// Nothing that a layer holds.
+    Nothing,
 }
 
 /// Folders in folders are followed so deep.
@@ -120,66 +128,72 @@ impl<W: Write> LayerWriter<W> {
         self.add_children(&inner, path, depth + 1)
     }
 
-    /// Adds one name without what is below it, and says whether it is a folder.
+    /// Adds one name without what is below it, and says whether it is a folder to go into.
     fn add_one(&mut self, folder: impl AsFd, name: &[u8], path: &[u8]) -> io::Result<bool> {
         let folder = folder.as_fd();
         let stat = sys::fs::stat(folder, name)?;
-        let file = sys::fs::open_path(folder, name)?;
-        let (opaque, xattrs) = self.xattrs(sys::fs::xattrs(&file)?);
-        let (major, minor) = device(&stat);
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => EntryKind::Directory,
-            FileType::Symlink => EntryKind::Symlink(sys::fs::read_link(folder, name)?),
-            FileType::CharacterDevice if (major, minor) == (0, 0) => {
-                self.hide(path, name.len())?;
-                return Ok(false);
-            }
-            FileType::CharacterDevice => EntryKind::Char { major, minor },
-            FileType::BlockDevice => EntryKind::Block { major, minor },
-            FileType::Fifo => EntryKind::Fifo,
-            FileType::RegularFile => EntryKind::File,
-            _ => return Ok(false),
+        let (opaque, xattrs) = self.xattrs(sys::fs::xattrs(sys::fs::open_path(folder, name)?)?);
+        let kind = match self.kind(folder, name, &stat)? {
+            Found::Entry(kind) => kind,
+            Found::Whiteout => return self.hide(path, name.len()).map(|()| false),
+            Found::Nothing => return Ok(false),
         };
         let covered = self.one_mount && sys::fs::is_mount_root(folder, name)?;
         if kind == EntryKind::Directory {
             let path = [path, b"/"].concat();
-            let entry = self.entry(path.clone(), kind, &stat, xattrs);
-            self.append(&entry, &mut io::empty())?;
-            if covered {
-                return Ok(false);
-            }
-            if opaque {
+            self.append(&self.entry(path.clone(), kind, &stat, xattrs), &mut io::empty())?;
+            if opaque && !covered {
                 let marker = [path.as_slice(), b".wh..wh..opq"].concat();
                 let entry = self.entry(marker, EntryKind::File, &stat, Vec::new());
                 self.append(&Entry { size: 0, mode: 0, ..entry }, &mut io::empty())?;
             }
-            return Ok(true);
+            return Ok(!covered);
         }
         if covered {
             let entry = self.entry(path.to_vec(), EntryKind::File, &stat, Vec::new());
             self.append(&Entry { size: 0, ..entry }, &mut io::empty())?;
-            return Ok(false);
-        }
-        if stat.st_nlink > 1 {
-            let key = (stat.st_dev, stat.st_ino);
-            if let Some(first) = self.names.get(&key) {
-                let kind = EntryKind::Hardlink(first.clone());
-                let entry = self.entry(path.to_vec(), kind, &stat, Vec::new());
-                self.append(&Entry { size: 0, ..entry }, &mut io::empty())?;
-                return Ok(false);
-            }
-            self.names.insert(key, path.to_vec());
-        }
-        let is_file = kind == EntryKind::File;
-        let entry = self.entry(path.to_vec(), kind, &stat, xattrs);
-        match is_file && entry.size > 0 {
-            true => {
-                let mut file: File = sys::fs::file_beneath(folder, name)?;
-                self.append(&entry, &mut file)?;
-            }
-            false => self.append(&entry, &mut io::empty())?,
+        } else if !self.add_name_of_known(path, &stat)? {
+            let entry = self.entry(path.to_vec(), kind, &stat, xattrs);
+            self.add_data(folder, name, &entry)?;
         }
         Ok(false)
+    }
+
+    fn kind(&self, folder: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> io::Result<Found> {
+        let (major, minor) = device(stat);
+        Ok(Found::Entry(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => EntryKind::Directory,
+            FileType::Symlink => EntryKind::Symlink(sys::fs::read_link(folder, name)?),
+            FileType::CharacterDevice if (major, minor) == (0, 0) => return Ok(Found::Whiteout),
+            FileType::CharacterDevice => EntryKind::Char { major, minor },
+            FileType::BlockDevice => EntryKind::Block { major, minor },
+            FileType::Fifo => EntryKind::Fifo,
+            FileType::RegularFile => EntryKind::File,
+            _ => return Ok(Found::Nothing),
+        }))
+    }
+
+    /// Adds a further name of a file that has been added, and says whether it is one.
+    fn add_name_of_known(&mut self, path: &[u8], stat: &Stat) -> io::Result<bool> {
+        if stat.st_nlink < 2 {
+            return Ok(false);
+        }
+        let key = (stat.st_dev, stat.st_ino);
+        let Some(first) = self.names.get(&key) else {
+            self.names.insert(key, path.to_vec());
+            return Ok(false);
+        };
+        let kind = EntryKind::Hardlink(first.clone());
+        let entry = self.entry(path.to_vec(), kind, stat, Vec::new());
+        self.append(&Entry { size: 0, ..entry }, &mut io::empty())?;
+        Ok(true)
+    }
+
+    fn add_data(&mut self, folder: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> io::Result<()> {
+        match entry.kind == EntryKind::File && entry.size > 0 {
+            true => self.append(entry, &mut sys::fs::file_beneath(folder, name)?),
+            false => self.append(entry, &mut io::empty()),
+        }
     }
 
     /// A name that the layers below have and this one has not. It has no owner and no time: when

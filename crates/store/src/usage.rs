@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::FileType;
-use spec::{ChainId, DiffId, ImageId};
+use spec::{ChainId, ImageId};
 
 use crate::error::{Result, StoreError};
 use crate::tables::{ImageRecord, Tables};
@@ -59,58 +59,55 @@ pub struct TopShare {
 impl Store {
     /// Counts.
     pub fn usage(&self, tables: &Tables) -> Result<Usage> {
-        let layers = &tables.layers;
-        let mut users: BTreeMap<ChainId, u32> = BTreeMap::new();
-        for record in tables.images.images.values() {
-            for chain in layers.closure(record.top) {
-                *users.entry(chain).or_default() += 1;
-            }
+        let mut tars = BTreeMap::new();
+        let tops = tables.images.images.values().filter_map(|record| record.top);
+        for (_, record) in tables.layers.stack_records(tops) {
+            tars.insert(record.diff, record.bytes);
         }
-        let bytes = |chain: &ChainId| layers.layers.get(chain).map_or(0, |record| record.bytes);
-        let mut usage = Usage::default();
-        for (id, record) in &tables.images.images {
-            let mut one = ImageUsage::default();
-            for chain in layers.closure(record.top) {
-                one.size += bytes(&chain);
-                match users.get(&chain) {
-                    Some(1) => one.unique += bytes(&chain),
-                    _ => one.shared += bytes(&chain),
-                }
-            }
-            usage.images.insert(*id, one);
-        }
-        let mut tars: BTreeMap<DiffId, u64> = BTreeMap::new();
-        for chain in users.keys() {
-            if let Some(record) = layers.layers.get(chain) {
-                tars.insert(record.diff, record.bytes);
-            }
-        }
-        usage.layers = tars.values().sum();
-        let views = self.views()?;
-        let stacks = self.snapshot_stacks()?;
-        let is_below = |record: &ImageRecord| record.top.is_some_and(|top| stacks.contains(&top));
-        let below = tables.images.images.iter().filter(|(_, record)| is_below(record));
-        usage.active = below.map(|(id, _)| *id).collect();
-        usage.active.extend(views.iter().map(|view| view.image));
-        usage.active.retain(|id| tables.images.images.contains_key(id));
-        for (_, record) in layers.stack_records(self.in_use()?) {
+        let layers = tars.values().sum();
+        for (_, record) in tables.layers.stack_records(self.in_use()?) {
             tars.remove(&record.diff);
         }
-        usage.reclaimable = tars.values().sum();
-        usage.blobs = blobs::list(self.paths())?.0.iter().map(|(_, bytes)| bytes).sum();
-        for chain in layers.layers.keys() {
-            // An index claims the full length of sparse files and takes what they hold.
+        Ok(Usage {
+            images: image_shares(tables),
+            layers,
+            active: self.active(tables)?,
+            reclaimable: tars.values().sum(),
+            blobs: blobs::list(self.paths())?.0.iter().map(|(_, bytes)| bytes).sum(),
+            indexes: self.index_bytes(tables),
+            folders: self.folder_bytes()?,
+            evictable: self.evictable_bytes(tables),
+            tops: self.top_shares()?,
+        })
+    }
+
+    /// The images that a snapshot stands on or that are mounted.
+    fn active(&self, tables: &Tables) -> Result<BTreeSet<ImageId>> {
+        let views = self.views()?;
+        let stacks = self.snapshot_stacks()?;
+        let images = &tables.images.images;
+        let is_below = |record: &ImageRecord| record.top.is_some_and(|top| stacks.contains(&top));
+        let below = images.iter().filter(|(_, record)| is_below(record)).map(|(id, _)| *id);
+        let viewed = views.iter().map(|view| view.image).filter(|id| images.contains_key(id));
+        Ok(below.chain(viewed).collect())
+    }
+
+    /// An index claims the full length of sparse files and takes what they hold.
+    fn index_bytes(&self, tables: &Tables) -> u64 {
+        let bytes = |chain: &ChainId| {
             let meta = std::fs::metadata(self.paths().index(chain));
-            usage.indexes += meta.map_or(0, |meta| meta.len().min(meta.blocks() * 512));
+            meta.map_or(0, |meta| meta.len().min(meta.blocks() * 512))
+        };
+        tables.layers.layers.keys().map(bytes).sum()
+    }
+
+    fn evictable_bytes(&self, tables: &Tables) -> u64 {
+        if !self.driver().keeps_tar() {
+            return 0;
         }
-        usage.folders = self.folder_bytes()?;
-        usage.tops = self.top_shares()?;
-        if self.driver().keeps_tar() {
-            let kept = layers.layers.values().filter_map(|record| record.blob.as_ref());
-            let kept: BTreeMap<_, _> = kept.map(|blob| (blob.digest, blob.bytes)).collect();
-            usage.evictable = kept.values().sum();
-        }
-        Ok(usage)
+        let kept = tables.layers.layers.values().filter_map(|record| record.blob.as_ref());
+        let kept: BTreeMap<_, _> = kept.map(|blob| (blob.digest, blob.bytes)).collect();
+        kept.values().sum()
     }
 
     /// What the driver keeps unpacked.
@@ -163,4 +160,27 @@ fn disk_bytes(folder: &OwnedFd, seen: &mut BTreeSet<(u64, u64)>) -> io::Result<u
         }
     }
     Ok(bytes)
+}
+
+/// How much of each image is its own, and how much it shares.
+fn image_shares(tables: &Tables) -> BTreeMap<ImageId, ImageUsage> {
+    let layers = &tables.layers;
+    let mut users: BTreeMap<ChainId, u32> = BTreeMap::new();
+    for record in tables.images.images.values() {
+        for chain in layers.closure(record.top) {
+            *users.entry(chain).or_default() += 1;
+        }
+    }
+    let share = |record: &ImageRecord| {
+        let mut share = ImageUsage::default();
+        for (chain, layer) in layers.stack_records(record.top) {
+            share.size += layer.bytes;
+            match users.get(&chain) {
+                Some(1) => share.unique += layer.bytes,
+                _ => share.shared += layer.bytes,
+            }
+        }
+        share
+    };
+    tables.images.images.iter().map(|(id, record)| (*id, share(record))).collect()
 }

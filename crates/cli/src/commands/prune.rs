@@ -1,7 +1,7 @@
 //! `mica image prune`, `mica system prune`.
 
 use engine::{ImageFilter, PruneImages, Pruned, Removed};
-use serde_json::json;
+use serde_json::{Value, json};
 use spec::human_size;
 
 use super::container::{prune_request, tell_pruned};
@@ -30,61 +30,78 @@ pub(crate) fn system(context: &Context) -> Outcome {
     let matches = context.matches();
     let (all, filters) = (matches.flag("all"), filters(context)?);
     let request = PruneImages { all, filters, compressed: matches.flag("compressed") };
-    let images = match request.all {
-        true => "all images without at least one container associated to them",
-        false => "all dangling images",
-    };
     let until = |filter: &ImageFilter| matches!(filter, ImageFilter::Until(_));
-    if matches.flag("volumes") && request.filters.iter().any(until) {
+    let volumes = matches.flag("volumes");
+    if volumes && request.filters.iter().any(until) {
         let words = "ERROR: The \"until\" filter is not supported with \"--volumes\"";
         return Err(Failure::new(words));
     }
-    let volumes = match matches.flag("volumes") {
+    if !sure(context, &warning(&request, volumes)) {
+        return Ok(0);
+    }
+    let gone = Gone::take(context, &request, volumes)?;
+    if formatted(context, [gone.document()])? {
+        return Ok(0);
+    }
+    tell_pruned(context, &gone.containers);
+    network::tell_pruned(context, &gone.networks);
+    volume::tell_pruned(context, &gone.volumes);
+    tell(context, &gone.images)
+}
+
+/// What `system prune` is about to do.
+fn warning(request: &PruneImages, volumes: bool) -> String {
+    let volumes = match volumes {
         true => "  - all anonymous volumes not used by at least one container\n",
         false => "",
+    };
+    let images = match request.all {
+        true => "all images without at least one container associated to them",
+        false => "all dangling images",
     };
     let compressed = match request.compressed {
         true => "  - the compressed form of all layers that are kept plain too\n",
         false => "",
     };
-    let warning = format!(
+    format!(
         "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n{volumes}  - {images}\n{compressed}  - whatever unfinished work has left behind\n\n{SURE}"
-    );
-    if !sure(context, &warning) {
-        return Ok(0);
-    }
-    let engine = context.engine()?;
-    let texts = matches.list("filter");
-    let (containers, mut bytes) = engine.prune_containers(&prune_request(texts)?)?;
-    let networks = engine.prune_networks(&network::prune_filter(texts)?)?;
-    let volumes = match matches.flag("volumes") {
-        true => {
+    )
+}
+
+/// What `system prune` removed. The bytes of all of it are counted with the images.
+struct Gone {
+    containers: Vec<String>,
+    networks: Vec<String>,
+    volumes: Vec<String>,
+    images: Pruned,
+}
+
+impl Gone {
+    fn take(context: &Context, request: &PruneImages, volumes: bool) -> Result<Gone, Failure> {
+        let engine = context.engine()?;
+        let texts = context.matches().list("filter");
+        let (containers, mut bytes) = engine.prune_containers(&prune_request(texts)?)?;
+        let networks = engine.prune_networks(&network::prune_filter(texts)?)?;
+        let mut gone = Vec::new();
+        if volumes {
             let (names, freed) = engine.prune_volumes(&volume::prune_condition(texts)?)?;
+            gone = names;
             bytes += freed;
-            names
         }
-        false => Vec::new(),
-    };
-    let mut pruned = engine.prune(&request)?;
-    pruned.bytes += bytes;
-    if matches.string("format").is_none_or(str::is_empty) {
-        tell_pruned(context, &containers);
-        network::tell_pruned(context, &networks);
-        volume::tell_pruned(context, &volumes);
-        return tell(context, &pruned);
+        let mut images = engine.prune(request)?;
+        images.bytes += bytes;
+        Ok(Gone { containers, networks, volumes: gone, images })
     }
-    let deleted: Vec<_> = pruned.removed.iter().map(document).collect();
-    formatted(
-        context,
-        [json!({
-            "ContainersDeleted": containers,
-            "NetworksDeleted": networks,
-            "VolumesDeleted": volumes,
-            "ImagesDeleted": deleted,
-            "SpaceReclaimed": pruned.bytes,
-        })],
-    )?;
-    Ok(0)
+
+    fn document(&self) -> Value {
+        json!({
+            "ContainersDeleted": self.containers,
+            "NetworksDeleted": self.networks,
+            "VolumesDeleted": self.volumes,
+            "ImagesDeleted": self.images.removed.iter().map(document).collect::<Vec<_>>(),
+            "SpaceReclaimed": self.images.bytes,
+        })
+    }
 }
 
 /// Asks, unless told not to. Where standard output is for documents, the question stays out of it.

@@ -73,38 +73,7 @@ pub type ArchivePlan = Vec<Member>;
 
 /// Plans an archive of these images. The plan of the same images is always the same.
 pub fn plan_archive(images: &[ArchiveImage], families: &[ArchiveFamily]) -> ArchivePlan {
-    let mut blobs: BTreeMap<String, Member> = BTreeMap::new();
-    let mut add_document = |digest: &Digest, bytes: &[u8]| {
-        let path = blob_path(digest);
-        let content = ArchiveContent::Bytes(bytes.to_vec());
-        blobs.insert(path.clone(), Member { path, content });
-    };
-    let mut index = Index::new(Vec::new());
-    for image in images {
-        let descriptor = descriptor(image);
-        add_document(&descriptor.digest, &image.manifest.0);
-        let is_member = |family: &ArchiveFamily| family.members.contains(&image.config.digest);
-        if !image.names.is_empty() || !families.iter().any(is_member) {
-            push_descriptors(&mut index, &descriptor, &image.names, image.tag.as_deref());
-        }
-    }
-    for family in families {
-        let (bytes, media_type) = index_of(family, images);
-        let descriptor = Descriptor::of(media_type, &bytes);
-        add_document(&descriptor.digest, &bytes);
-        push_descriptors(&mut index, &descriptor, &family.names, family.tag.as_deref());
-    }
-    for image in images {
-        for part in std::iter::once(&image.config).chain(&image.layers) {
-            let path = blob_path(&part.digest);
-            let content = ArchiveContent::Blob { digest: part.digest, bytes: part.size };
-            blobs.entry(path.clone()).or_insert(Member { path, content });
-        }
-    }
-    let document = |path: &str, bytes: Vec<u8>| Member {
-        path: path.to_owned(),
-        content: ArchiveContent::Bytes(bytes),
-    };
+    let (index, blobs) = index_and_blobs(images, families);
     let mut plan = vec![
         document("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
         document("index.json", index.to_bytes()),
@@ -113,13 +82,12 @@ pub fn plan_archive(images: &[ArchiveImage], families: &[ArchiveFamily]) -> Arch
     if let Some(repositories) = repositories(images, families) {
         plan.push(document("repositories", repositories));
     }
-    plan.push(Member { path: "blobs/".to_owned(), content: ArchiveContent::Folder });
-    let mut folders: Vec<String> = blobs
-        .keys()
-        .filter_map(|path| path.rsplit_once('/').map(|(folder, _)| format!("{folder}/")))
-        .collect();
+    let folder = |path: String| Member { path, content: ArchiveContent::Folder };
+    plan.push(folder("blobs/".to_owned()));
+    let folder_of = |path: &String| path.rsplit_once('/').map(|(folder, _)| format!("{folder}/"));
+    let mut folders: Vec<String> = blobs.keys().filter_map(folder_of).collect();
     folders.dedup();
-    plan.extend(folders.into_iter().map(|path| Member { path, content: ArchiveContent::Folder }));
+    plan.extend(folders.into_iter().map(folder));
     // Small documents before large layers: a reader of a stream can then plan.
     let (documents, layers): (Vec<_>, Vec<_>) = blobs.into_values().partition(|member| {
         let is_config = |digest: &Digest| images.iter().any(|image| image.config.digest == *digest);
@@ -131,6 +99,42 @@ pub fn plan_archive(images: &[ArchiveImage], families: &[ArchiveFamily]) -> Arch
     plan.extend(documents);
     plan.extend(layers);
     plan
+}
+
+/// The layout's index, and by their paths all blobs that it leads to.
+fn index_and_blobs(
+    images: &[ArchiveImage],
+    families: &[ArchiveFamily],
+) -> (Index, BTreeMap<String, Member>) {
+    let mut index = Index::new(Vec::new());
+    let mut blobs = BTreeMap::new();
+    let mut add = |digest: &Digest, content: ArchiveContent| {
+        let path = blob_path(digest);
+        blobs.entry(path.clone()).or_insert(Member { path, content });
+    };
+    for image in images {
+        let descriptor = descriptor(image);
+        add(&descriptor.digest, ArchiveContent::Bytes(image.manifest.0.clone()));
+        let is_member = |family: &ArchiveFamily| family.members.contains(&image.config.digest);
+        if !image.names.is_empty() || !families.iter().any(is_member) {
+            push_descriptors(&mut index, &descriptor, &image.names, image.tag.as_deref());
+        }
+    }
+    for family in families {
+        let (bytes, media_type) = index_of(family, images);
+        let descriptor = Descriptor::of(media_type, &bytes);
+        push_descriptors(&mut index, &descriptor, &family.names, family.tag.as_deref());
+        add(&descriptor.digest, ArchiveContent::Bytes(bytes));
+    }
+    for part in images.iter().flat_map(|image| std::iter::once(&image.config).chain(&image.layers))
+    {
+        add(&part.digest, ArchiveContent::Blob { digest: part.digest, bytes: part.size });
+    }
+    (index, blobs)
+}
+
+fn document(path: &str, bytes: Vec<u8>) -> Member {
+    Member { path: path.to_owned(), content: ArchiveContent::Bytes(bytes) }
 }
 
 /// Docker's list of images, which has one image for a name.
