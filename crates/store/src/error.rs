@@ -167,7 +167,7 @@ impl StoreError {
                 Some("remove containers first, with `mica rm`; their images stay".to_owned())
             }
             E::DriverUnfit { .. } => {
-                Some("leave --storage-driver out, and mica takes the best that works".to_owned())
+                Some("choose another one; a new store without --storage-driver takes the best that works".to_owned())
             }
             _ => None,
         }

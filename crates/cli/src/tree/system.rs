@@ -57,7 +57,7 @@ const DO_INFO: Cmd = Command {
     also: &["system info", "info"],
     usage: "[OPTIONS]",
     about: "Display system-wide information",
-    examples: "  mica info\n  mica info --format '{{.Driver}}: {{.DriverReason}}'",
+    examples: "  mica info\n  mica info --format '{{.Driver}} in {{.DockerRootDir}}'",
     args: Arity::None,
     flags: &[&[FORMAT_DOCUMENT]],
     action: Some(run::info::run),

@@ -62,7 +62,7 @@ impl Engine {
             "AppArmorProfile": "",
             "ExecIDs": if execs.is_empty() { Value::Null } else { json!(execs) },
             "HostConfig": record.host_config,
-            "GraphDriver": self.graph_driver(&record)?,
+            "GraphDriver": self.graph_driver(&record, &state)?,
         });
         if size {
             let images = self.store.images()?;
@@ -76,14 +76,27 @@ impl Engine {
         Ok(shown)
     }
 
-    fn graph_driver(&self, record: &ContainerRecord) -> Result<Value> {
+    fn graph_driver(&self, record: &ContainerRecord, state: &State) -> Result<Value> {
         let snapshot = self.store.snapshot(&record.id.to_string())?;
         let layers = self.store.tables()?.layers;
         let driver = self.store.driver();
         let mut data: BTreeMap<String, String> =
             driver.data(&self.store.stacked(snapshot.below, &layers)?).unwrap_or_default();
-        if let Top::Changes { folder, .. } = driver.top(&snapshot.folder) {
-            data.insert("UpperDir".to_owned(), folder.display().to_string());
+        if let Top::Changes { folder, work, .. } = driver.top(&snapshot.folder) {
+            // All that the image has is below what the container writes.
+            let image = ["UpperDir", "LowerDir"].map(|key| data.remove(key));
+            let lower: Vec<String> = image.into_iter().flatten().collect();
+            // It is mounted in its own namespace and nowhere else.
+            let merged = match state.process.pid {
+                0 => String::new(),
+                pid => format!("/proc/{pid}/root"),
+            };
+            data.extend([
+                ("LowerDir".to_owned(), lower.join(":")),
+                ("MergedDir".to_owned(), merged),
+                ("UpperDir".to_owned(), folder.display().to_string()),
+                ("WorkDir".to_owned(), work.display().to_string()),
+            ]);
         }
         data.insert("ID".to_owned(), record.id.to_string());
         Ok(json!({ "Data": data, "Name": driver.kind().as_str() }))

@@ -98,7 +98,7 @@ impl Driver for Erofs {
     }
 
     fn top(&self, folder: &Path) -> Top {
-        Top::Changes { folder: top::upper(folder), marks: Marks::Trusted }
+        Top::Changes { folder: top::upper(folder), work: top::work(folder), marks: Marks::Trusted }
     }
 
     fn rest(&self, stack: &[Stacked]) {

@@ -155,6 +155,8 @@ pub enum Top {
     Changes {
         /// Where it is.
         folder: PathBuf,
+        /// Overlay's own folder beside it.
+        work: PathBuf,
         /// How the marks are written.
         marks: Marks,
     },

@@ -87,7 +87,7 @@ impl Driver for Overlay {
     }
 
     fn top(&self, folder: &Path) -> Top {
-        Top::Changes { folder: top::upper(folder), marks: self.marks }
+        Top::Changes { folder: top::upper(folder), work: top::work(folder), marks: self.marks }
     }
 
     fn remove(&self, chain: &ChainId) -> Result<Vec<PathBuf>> {

@@ -60,7 +60,8 @@ pub(super) fn upper(folder: &Path) -> PathBuf {
     folder.join("upper")
 }
 
-fn work(folder: &Path) -> PathBuf {
+/// What overlay keeps for itself.
+pub(super) fn work(folder: &Path) -> PathBuf {
     folder.join("work")
 }
 

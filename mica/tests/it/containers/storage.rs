@@ -54,6 +54,24 @@ fn rm_takes_the_anonymous_volumes_and_leaves_the_named() {
 }
 
 #[test]
+fn inspect_says_where_the_files_are() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("web", "");
+    root.ok("exec web touch /new");
+    let data = |name: &str| root.json(&format!("inspect {name}"))[0]["GraphDriver"]["Data"].clone();
+    let (image, own) = (data("bb"), data("web"));
+    if image.is_null() {
+        return testkit::skip("the driver keeps whole trees");
+    }
+    let folder = |key: &str| std::path::PathBuf::from(own[key].as_str().unwrap());
+    assert_eq!(own["LowerDir"], image["UpperDir"], "the image has one layer");
+    assert!(folder("UpperDir").join("new").exists() && folder("WorkDir").is_dir());
+    assert!(folder("MergedDir").join("new").exists(), "{own}");
+    root.ok("kill web");
+    assert_eq!(data("web")["MergedDir"], "");
+}
+
+#[test]
 fn the_overlay_driver_holds_containers() {
     holds_containers(Mounted::folder(), "overlay");
 }
