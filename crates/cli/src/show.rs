@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::failure::Failure;
-use crate::table::{Format, Table};
+use crate::table::{Columns, Format, Table, write_cell};
 use crate::template::{Functions, MissingKey, Object, Template, Value};
 use crate::ui::Ui;
 
@@ -88,6 +88,74 @@ pub(crate) fn rendered<R: Row + 'static>(
     }
     let rows = rows.into_iter().map(|row| Value::Object(Rc::new(RowObject(row))));
     Ok(Format::parse(format).render(headers, rows, &Functions::docker())?)
+}
+
+/// Prints rows of which there may be millions: none is kept. The rows are read anew each time, and
+/// a table is measured in one walk and shown in another.
+pub(crate) fn long_rows<R, I>(
+    ui: &Ui,
+    format: Option<&str>,
+    columns: &[Column],
+    headers: &[Column],
+    rows: impl Fn() -> Result<I, Failure>,
+) -> Result<(), Failure>
+where
+    R: Row + 'static,
+    I: Iterator<Item = Result<R, Failure>>,
+{
+    let format = format.unwrap_or("table");
+    if matches!(format, "table" | "") {
+        return long_table(ui, columns, rows);
+    }
+    let parsed = Format::parse(format);
+    if parsed.is_table {
+        let rows = rows()?.collect::<Result<Vec<R>, Failure>>()?;
+        ui.print(&rendered(Some(format), columns, headers, rows)?);
+        return Ok(());
+    }
+    let template = Template::parse(&parsed.template, &Functions::docker())?;
+    let mut pieces = ui.pieces();
+    for row in rows()? {
+        let row = Value::Object(Rc::new(RowObject(row?)));
+        pieces.line(&template.render(&row, MissingKey::NoValue)?);
+    }
+    Ok(())
+}
+
+fn long_table<R: Row, I: Iterator<Item = Result<R, Failure>>>(
+    ui: &Ui,
+    columns: &[Column],
+    rows: impl Fn() -> Result<I, Failure>,
+) -> Result<(), Failure> {
+    let mut widths = Columns::new(columns.len());
+    let mut cell = String::new();
+    columns.iter().enumerate().for_each(|(place, (_, words))| widths.measure(place, words));
+    // The last column is as wide as it is.
+    let measured = &columns[..columns.len().saturating_sub(1)];
+    for row in rows()? {
+        let row = row?;
+        for (place, (field, _)) in measured.iter().enumerate() {
+            cell.clear();
+            write_cell(&mut cell, |out| row.write(field, out));
+            widths.measure(place, &cell);
+        }
+    }
+    let (mut pieces, mut line) = (ui.pieces(), String::new());
+    for (place, (_, words)) in columns.iter().enumerate() {
+        widths.put(place, words, &mut line);
+    }
+    pieces.text(&line);
+    for row in rows()? {
+        let row = row?;
+        line.clear();
+        for (place, (field, _)) in columns.iter().enumerate() {
+            cell.clear();
+            write_cell(&mut cell, |out| row.write(field, out));
+            widths.put(place, &cell, &mut line);
+        }
+        pieces.text(&line);
+    }
+    Ok(())
 }
 
 /// The exit code for a template that is none, where docker checks it before anything else.

@@ -117,42 +117,66 @@ impl Table {
 
     /// Adds the next cell: what `write` appends. Tabs and line ends in it become blanks.
     pub fn cell(&mut self, write: impl FnOnce(&mut String)) {
-        let start = self.text.len();
-        write(&mut self.text);
-        if self.text[start..].bytes().any(|byte| matches!(byte, b'\t' | b'\n')) {
-            let cell = self.text.split_off(start);
-            self.text.push_str(&cell.replace(['\t', '\n'], " "));
-        }
+        write_cell(&mut self.text, write);
         self.ends.push(self.text.len());
     }
 
     /// The table as docker lays it out.
     pub fn render(&self) -> String {
-        let columns = self.columns.max(1);
-        let mut widths = vec![TabWriter::DOCKER.min_width; columns];
-        let mut letters = Vec::with_capacity(self.ends.len());
-        for (place, cell) in self.cells().enumerate() {
-            let count = cell.chars().count();
-            let width = &mut widths[place % columns];
-            *width = (*width).max(count + TabWriter::DOCKER.padding);
-            letters.push(count);
-        }
-        let rows = self.ends.len() / columns;
-        let mut out = String::with_capacity((widths.iter().sum::<usize>() + 1) * rows);
-        for (place, (cell, letters)) in self.cells().zip(letters).enumerate() {
-            out.push_str(cell);
-            // What follows the last column is never padded.
-            match place % columns + 1 == columns {
-                true => out.push('\n'),
-                false => blanks(&mut out, widths[place % columns] - letters),
-            }
-        }
+        let count = self.columns.max(1);
+        let mut columns = Columns::new(count);
+        self.cells().enumerate().for_each(|(place, cell)| columns.measure(place % count, cell));
+        let rows = self.ends.len() / count;
+        let mut out = String::with_capacity((columns.widths.iter().sum::<usize>() + 1) * rows);
+        self.cells()
+            .enumerate()
+            .for_each(|(place, cell)| columns.put(place % count, cell, &mut out));
         out
     }
 
     fn cells(&self) -> impl Iterator<Item = &str> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| &self.text[start..*end])
+    }
+}
+
+/// How wide the columns of a table are: what must be known of all its cells before the first is
+/// shown.
+#[derive(Debug, Clone)]
+pub struct Columns {
+    widths: Vec<usize>,
+}
+
+impl Columns {
+    /// So many columns, none wider than it must be.
+    pub fn new(count: usize) -> Columns {
+        Columns { widths: vec![TabWriter::DOCKER.min_width; count] }
+    }
+
+    /// Makes a column wide enough for a cell.
+    pub fn measure(&mut self, column: usize, cell: &str) {
+        let width = &mut self.widths[column];
+        *width = (*width).max(cell.chars().count() + TabWriter::DOCKER.padding);
+    }
+
+    /// Appends a cell and what fills its column, or the line's end behind the last.
+    pub fn put(&self, column: usize, cell: &str, out: &mut String) {
+        out.push_str(cell);
+        // What follows the last column is never padded.
+        match column + 1 == self.widths.len() {
+            true => out.push('\n'),
+            false => blanks(out, self.widths[column] - cell.chars().count()),
+        }
+    }
+}
+
+/// Appends a cell; tabs and line ends in it become blanks.
+pub(crate) fn write_cell(text: &mut String, write: impl FnOnce(&mut String)) {
+    let start = text.len();
+    write(text);
+    if text[start..].bytes().any(|byte| matches!(byte, b'\t' | b'\n')) {
+        let cell = text.split_off(start);
+        text.push_str(&cell.replace(['\t', '\n'], " "));
     }
 }
 

@@ -75,6 +75,11 @@ impl Ui {
         written.unwrap_or_else(|error| give_up(&error));
     }
 
+    /// For text that comes in very many lines: it is printed in larger pieces.
+    pub(crate) fn pieces(&self) -> Pieces<'_> {
+        Pieces { ui: self, waiting: Vec::with_capacity(PIECE_BYTES) }
+    }
+
     /// Prints text on standard error.
     pub(crate) fn print_error(&self, text: &str) {
         // There is nowhere left to complain.
@@ -120,6 +125,47 @@ impl Ui {
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
         read.is_ok() && matches!(answer.trim(), "y" | "Y")
+    }
+}
+
+/// As much is printed at once where there are many lines.
+const PIECE_BYTES: usize = 32 << 10;
+
+/// Lines on their way to standard output. What waits is printed at the latest when this goes.
+pub(crate) struct Pieces<'a> {
+    ui: &'a Ui,
+    waiting: Vec<u8>,
+}
+
+impl Pieces<'_> {
+    /// Takes bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        if self.waiting.len() + bytes.len() > PIECE_BYTES {
+            self.print();
+        }
+        self.waiting.extend(bytes);
+    }
+
+    /// Takes text as it is.
+    pub(crate) fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// Takes a line.
+    pub(crate) fn line(&mut self, text: &str) {
+        self.text(text);
+        self.text("\n");
+    }
+
+    fn print(&mut self) {
+        self.ui.bytes(&self.waiting);
+        self.waiting.clear();
+    }
+}
+
+impl Drop for Pieces<'_> {
+    fn drop(&mut self) {
+        self.print();
     }
 }
 

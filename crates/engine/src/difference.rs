@@ -4,21 +4,31 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use image::erofs::{IndexInode, IndexReader};
-use image::merged::{Change, Origin, diff};
+use image::merged::{Change, Merged, Origin, diff};
 use serde_json::Value;
-use spec::ChainId;
+use spec::{ChainId, ImageId};
+use store::Tables;
 
 use crate::Engine;
 use crate::error::Result;
 use crate::look::at_top;
 
-/// How two images differ.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// How two images differ. Files are compared while they are asked for.
 pub struct ImageDiff {
-    /// Files that only one has or that differ.
-    pub files: Vec<DiffEntry>,
+    before: Side,
+    after: Side,
+    /// As many layers at the bottom are the same.
+    common: usize,
     /// Fields of the configuration that differ: name, first image's value, second's.
     pub config: Vec<(String, Value, Value)>,
+}
+
+/// One of two images.
+struct Side {
+    merged: Merged,
+    chains: Vec<ChainId>,
+    /// The tars of its layers that are kept.
+    tars: Vec<Option<File>>,
 }
 
 /// A file that differs.
@@ -38,42 +48,54 @@ impl Engine {
     /// How the second image differs from the first.
     pub fn image_diff(&self, first: &str, second: &str) -> Result<ImageDiff> {
         let tables = self.store.tables()?;
-        let (one, before, left) = self.merged(&tables, first)?;
-        let (two, after, right) = self.merged(&tables, second)?;
-        let common = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
-        let mut entries = Vec::new();
-        let tars = |chains: &[ChainId]| -> Vec<Option<File>> {
-            let open = |chain| {
-                let record = tables.layers.layers.get(chain)?;
-                self.store.open_blob(&record.diff.0).ok()
-            };
-            chains.iter().map(open).collect()
+        let (one, before) = self.side(&tables, first)?;
+        let (two, after) = self.side(&tables, second)?;
+        let pairs = before.chains.iter().zip(&after.chains);
+        let common = pairs.take_while(|(a, b)| a == b).count();
+        let config = diff_config(self.config(one)?, self.config(two)?);
+        Ok(ImageDiff { before, after, common, config })
+    }
+
+    fn side(&self, tables: &Tables, name: &str) -> Result<(ImageId, Side)> {
+        let (id, merged, chains) = self.merged(tables, name)?;
+        let open = |chain| {
+            let record = tables.layers.layers.get(chain)?;
+            self.store.open_blob(&record.diff.0).ok()
         };
-        let (left_tars, right_tars) = (tars(&left), tars(&right));
-        let mut same = |a: &Origin, b: &Origin| {
-            let one = Bytes::of(left_tars[a.layer].as_ref(), before.layer(a.layer), &a.inode);
-            let two = Bytes::of(right_tars[b.layer].as_ref(), after.layer(b.layer), &b.inode);
-            match (one, two) {
-                (Some(one), Some(two)) => same_bytes(&one, &two, a.inode.size),
-                // Where a tar is not kept, the same size and time count as the same content.
-                _ => a.inode.mtime == b.inode.mtime,
-            }
+        let tars = chains.iter().map(open).collect();
+        Ok((id, Side { merged, chains, tars }))
+    }
+}
+
+impl ImageDiff {
+    /// Shows each file that only one image has or that differs, folders before what is in them.
+    pub fn each_file(&self, each: &mut dyn FnMut(DiffEntry)) -> Result<()> {
+        let (before, after) = (&self.before, &self.after);
+        let mut same = |a: &Origin, b: &Origin| match (before.bytes(a), after.bytes(b)) {
+            (Some(one), Some(two)) => same_bytes(&one, &two, a.inode.size),
+            // Where a tar is not kept, the same size and time count as the same content.
+            _ => a.inode.mtime == b.inode.mtime,
         };
         let size = |origin: &Option<Origin>| {
             let inode = &origin.as_ref()?.inode;
             Some(if inode.is_folder() { 0 } else { inode.size })
         };
-        diff(&before, &after, common, &mut same, &mut |difference| {
-            entries.push(DiffEntry {
+        diff(&before.merged, &after.merged, self.common, &mut same, &mut |difference| {
+            each(DiffEntry {
                 before: size(&difference.before),
                 after: size(&difference.after),
                 path: difference.path,
                 change: difference.change,
             });
         })
-        .map_err(at_top(&left))?;
-        let config = diff_config(self.config(one)?, self.config(two)?);
-        Ok(ImageDiff { files: entries, config })
+        .map_err(at_top(&before.chains))
+    }
+}
+
+impl Side {
+    fn bytes<'a>(&'a self, origin: &'a Origin) -> Option<Bytes<'a>> {
+        let tar = self.tars[origin.layer].as_ref();
+        Bytes::of(tar, self.merged.layer(origin.layer), &origin.inode)
     }
 }
 

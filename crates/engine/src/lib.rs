@@ -72,7 +72,7 @@ pub use inspect::inspect_image;
 pub use list::{ImageList, ImageRow, ListImages};
 pub use load::{Load, LoadSource, Loaded};
 pub use login::{LoggedIn, Login};
-pub use look::{FileRow, TreeRow, WhyRow};
+pub use look::{FileRow, ImageFiles, TreeRow, WhyRow};
 pub use manifest::ManifestDocument;
 pub use progress::{Item, Progress, Quiet};
 pub use pull::{PullImage, Pulled};

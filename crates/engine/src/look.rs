@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use image::erofs::IndexError;
-use image::merged::{Merged, Origin};
+use image::merged::{Merge, Merged, Origin};
 use image::tree::clean;
 use spec::{ChainId, ImageId};
 use store::{StoreError, Tables, View};
@@ -97,43 +97,17 @@ impl Engine {
         Ok(self.store.views()?)
     }
 
-    /// Every file of an image, or those below a path.
-    pub fn image_files(&self, name: &str, below: &str) -> Result<Vec<FileRow>> {
+    /// Opens the list of an image's files, or of those below a path.
+    pub fn image_files(&self, name: &str, below: &str) -> Result<ImageFiles> {
         let tables = self.store.tables()?;
         let (_, merged, chains) = self.merged(&tables, name)?;
         let parts = clean(below.as_bytes());
-        let missing = || EngineError::NoPath { path: below.to_owned() };
         let start = merged.find(&parts).map_err(at_top(&chains))?;
-        let Some(start) = start else {
-            return if parts.is_empty() { Ok(Vec::new()) } else { Err(missing()) };
-        };
-        let mut rows = Vec::new();
-        let mut path = parts.iter().flat_map(|part| [b"/", *part].concat()).collect::<Vec<u8>>();
-        let mut add = |path: &[u8], top: &Origin| -> Result<(), IndexError> {
-            let inode = &top.inode;
-            let target = match inode.is_link() {
-                true => Some(merged.layer(top.layer).link_target(inode)?),
-                false => None,
-            };
-            rows.push(FileRow {
-                path: path.to_vec(),
-                mode: inode.mode,
-                uid: inode.uid,
-                gid: inode.gid,
-                size: if inode.is_folder() { 0 } else { inode.size },
-                mtime: inode.mtime.0,
-                target,
-                layer: top.layer,
-            });
-            Ok(())
-        };
-        if !parts.is_empty() {
-            add(&path, start.top()).map_err(at_top(&chains))?;
+        if start.is_none() && !parts.is_empty() {
+            return Err(EngineError::NoPath { path: below.to_owned() });
         }
-        merged
-            .walk(&start, &mut path, &mut |path, merge| add(path, merge.top()))
-            .map_err(at_top(&chains))?;
-        Ok(rows)
+        let path = parts.iter().flat_map(|part| [b"/", *part].concat()).collect();
+        Ok(ImageFiles { merged, chains, path, start })
     }
 
     /// Which layers brought, changed or deleted a path, the topmost first.
@@ -213,6 +187,47 @@ impl Engine {
         let indexes = chains.iter().map(|chain| self.store.open_index(chain));
         let merged = Merged::new(indexes.collect::<Result<_, StoreError>>()?);
         Ok((id, merged, chains))
+    }
+}
+
+/// The files of an image. They are read anew in each walk, because there may be millions.
+pub struct ImageFiles {
+    merged: Merged,
+    chains: Vec<ChainId>,
+    /// The path from which on they are listed; empty for the root, which is not listed itself.
+    path: Vec<u8>,
+    start: Option<Merge>,
+}
+
+impl ImageFiles {
+    /// Each file, folders before what is in them.
+    pub fn rows(&self) -> Result<impl Iterator<Item = Result<FileRow>> + '_> {
+        let first = self.start.clone().filter(|_| !self.path.is_empty());
+        let first = first.map(|start| Ok((self.path.clone(), start)));
+        let walk = self.start.as_ref().map(|start| self.merged.walk(start, self.path.clone()));
+        let rest = walk.transpose().map_err(at_top(&self.chains))?.into_iter().flatten();
+        Ok(first.into_iter().chain(rest).map(|entry| {
+            let (path, merge) = entry.map_err(at_top(&self.chains))?;
+            self.row(path, merge.top()).map_err(at_top(&self.chains))
+        }))
+    }
+
+    fn row(&self, path: Vec<u8>, top: &Origin) -> Result<FileRow, IndexError> {
+        let inode = &top.inode;
+        let target = match inode.is_link() {
+            true => Some(self.merged.layer(top.layer).link_target(inode)?),
+            false => None,
+        };
+        Ok(FileRow {
+            path,
+            mode: inode.mode,
+            uid: inode.uid,
+            gid: inode.gid,
+            size: if inode.is_folder() { 0 } else { inode.size },
+            mtime: inode.mtime.0,
+            target,
+            layer: top.layer,
+        })
     }
 }
 

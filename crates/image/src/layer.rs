@@ -108,7 +108,9 @@ fn take_apart(
     limits: &LayerLimits,
 ) -> Result<LayerTree, LayerError> {
     let mut tree = LayerTree::new(limits.tree);
-    let mut tar = TarReader::new(bytes, limits.tar);
+    // A tree counts places, and an entry may make none: what is said of one holds for the other.
+    let tar_limits = Limits { max_entries: limits.tree.entries as u64, ..limits.tar };
+    let mut tar = TarReader::new(bytes, tar_limits);
     while let Some(entry) = tar.next().map_err(tar_error)? {
         let placed = tree.add(&entry).map_err(LayerError::Refused)?;
         if let Some(files) = &mut files {

@@ -79,8 +79,8 @@ impl Walk<'_> {
         let mut names: BTreeMap<Vec<u8>, bool> =
             names.into_iter().map(|(name, _)| (name, true)).collect();
         if let Some(below) = below.filter(|_| hidden) {
-            for name in self.below.entries(below)?.into_keys() {
-                names.entry(name).or_insert(false);
+            for entry in self.below.entries(below)? {
+                names.entry(entry?.0).or_insert(false);
             }
         }
         for (name, is_here) in names {

@@ -61,6 +61,7 @@ impl Below for Stack<'_> {
         let mut names: BTreeMap<Vec<u8>, bool> = BTreeMap::new();
         self.ask::<()>(|reader| {
             for entry in reader.entries(&reader.inode(reader.root())?)? {
+                let entry = entry?;
                 let there = !reader.inode(entry.nid)?.is_whiteout();
                 names.entry(entry.name).or_insert(there);
             }

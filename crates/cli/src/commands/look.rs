@@ -1,53 +1,76 @@
 //! `mica image diff`, `why`, `files`, `tree`.
 
-use engine::{DiffEntry, FileRow, TreeRow, WhyRow};
+use engine::{DiffEntry, FileRow, ImageDiff, TreeRow, WhyRow};
 use serde_json::json;
 use spec::{Timestamp, human_size, human_size_3};
 
 use super::formatted;
 use crate::context::Context;
-use crate::failure::Outcome;
-use crate::show::{Column, Row, rows};
+use crate::failure::{Failure, Outcome};
+use crate::show::{Column, Row, long_rows, rows};
 use crate::template::Value;
 use crate::ui::Colour;
 
 pub(crate) fn diff(context: &Context) -> Outcome {
     let names = context.names();
     let diff = context.engine()?.image_diff(&names[0], &names[1])?;
-    if let Some(format) = context.matches().string("format").filter(|text| !text.is_empty()) {
-        let files: Vec<_> = diff.files.iter().map(entry_json).collect();
-        let config: Vec<_> = diff
-            .config
-            .iter()
-            .map(|(field, before, after)| json!({ "Field": field, "Before": before, "After": after }))
-            .collect();
-        let document = json!({ "Files": files, "Config": config });
-        crate::show::document(&context.ui, Some(format), &document)?;
-        return Ok(0);
-    }
-    for entry in &diff.files {
-        let (letter, colour) = match letter(entry) {
-            "A" => ("A", Colour::Green),
-            "D" => ("D", Colour::Red),
-            letter => (letter, Colour::Yellow),
-        };
-        let path = String::from_utf8_lossy(&entry.path);
-        let size = match (entry.before, entry.after) {
-            (Some(before), Some(after)) if before != after => {
-                format!(" ({} -> {})", human_size(before as f64), human_size(after as f64))
+    match context.matches().string("format").filter(|text| !text.is_empty()) {
+        Some("json") => diff_json(context, &diff)?,
+        Some(format) => {
+            let mut files = Vec::new();
+            diff.each_file(&mut |entry| files.push(entry_json(&entry)))?;
+            let document = json!({ "Files": files, "Config": config_json(&diff) });
+            crate::show::document(&context.ui, Some(format), &document)?;
+        }
+        None => {
+            let mut pieces = context.ui.pieces();
+            diff.each_file(&mut |entry| pieces.line(&entry_line(context, &entry)))?;
+            for (field, before, after) in &diff.config {
+                pieces.line(&format!("config {field}: {before} -> {after}"));
             }
-            (None, Some(size)) | (Some(size), None) if size > 0 => {
-                format!(" ({})", human_size(size as f64))
-            }
-            _ => String::new(),
-        };
-        let size = context.ui.paint(Colour::Faint, &size);
-        context.ui.line(&format!("{} {path}{size}", context.ui.paint(colour, letter)));
-    }
-    for (field, before, after) in &diff.config {
-        context.ui.line(&format!("config {field}: {before} -> {after}"));
+        }
     }
     Ok(0)
+}
+
+fn entry_line(context: &Context, entry: &DiffEntry) -> String {
+    let (letter, colour) = match letter(entry) {
+        "A" => ("A", Colour::Green),
+        "D" => ("D", Colour::Red),
+        letter => (letter, Colour::Yellow),
+    };
+    let path = String::from_utf8_lossy(&entry.path);
+    let size = match (entry.before, entry.after) {
+        (Some(before), Some(after)) if before != after => {
+            format!(" ({} -> {})", human_size(before as f64), human_size(after as f64))
+        }
+        (None, Some(size)) | (Some(size), None) if size > 0 => {
+            format!(" ({})", human_size(size as f64))
+        }
+        _ => String::new(),
+    };
+    let size = context.ui.paint(Colour::Faint, &size);
+    format!("{} {path}{size}", context.ui.paint(colour, letter))
+}
+
+/// The document on one line, its files as they are found.
+fn diff_json(context: &Context, diff: &ImageDiff) -> Result<(), Failure> {
+    let mut pieces = context.ui.pieces();
+    let mut before = "{\"Files\":[";
+    diff.each_file(&mut |entry| {
+        pieces.text(std::mem::replace(&mut before, ","));
+        pieces.text(&entry_json(&entry).to_string());
+    })?;
+    if before != "," {
+        pieces.text(before);
+    }
+    pieces.line(&format!("],\"Config\":{}}}", config_json(diff)));
+    Ok(())
+}
+
+fn config_json(diff: &ImageDiff) -> serde_json::Value {
+    let field = |(field, before, after): &(String, serde_json::Value, serde_json::Value)| json!({ "Field": field, "Before": before, "After": after });
+    diff.config.iter().map(field).collect()
 }
 
 fn letter(entry: &DiffEntry) -> &'static str {
@@ -101,14 +124,18 @@ const FILES: &[Column] = &[
 pub(crate) fn files(context: &Context) -> Outcome {
     let names = context.names();
     let below = names.get(1).map_or("/", String::as_str);
-    let found = context.engine()?.image_files(&names[0], below)?;
+    let files = context.engine()?.image_files(&names[0], below)?;
     if context.matches().flag("quiet") {
-        for row in &found {
-            context.ui.bytes(&[row.path.as_slice(), b"\n"].concat());
+        let mut pieces = context.ui.pieces();
+        for row in files.rows()? {
+            pieces.bytes(&row?.path);
+            pieces.text("\n");
         }
         return Ok(0);
     }
-    rows(&context.ui, context.matches().string("format"), FILES, FILES, found)?;
+    let format = context.matches().string("format");
+    let walk = || Ok(files.rows()?.map(|row| row.map_err(Failure::from)));
+    long_rows(&context.ui, format, FILES, FILES, walk)?;
     Ok(0)
 }
 

@@ -5,11 +5,14 @@
 //! reads in place through EROFS's extra-device table. Writing it costs a few dozen bytes a file;
 //! mounting it costs the same for ten files and for half a million.
 
+mod folder;
 mod format;
+mod plan;
 mod reader;
 mod verify;
 mod writer;
 
-pub use reader::{IndexEntry, IndexError, IndexInode, IndexReader, Nid};
+pub use folder::{Entries, IndexEntry};
+pub use reader::{IndexError, IndexInode, IndexReader, Nid};
 pub use verify::difference;
 pub use writer::write_index;

@@ -7,15 +7,23 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::folder::{Entries, read_block};
 use super::format::{
-    BLOCK, BLOCK_BITS, DIRENT_BYTES, FORMAT_EXTENDED, INODE_BYTES, LAYOUT_INLINE, LAYOUT_PLAIN,
-    MAGIC, NID_UNIT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, SUPERBLOCK_BYTES,
-    SUPERBLOCK_OFFSET, XATTR_ENTRY_BYTES, XATTR_HEADER_BYTES, decode_device, join_xattr,
+    BLOCK, BLOCK_BITS, FORMAT_EXTENDED, INODE_BYTES, LAYOUT_INLINE, LAYOUT_PLAIN, MAGIC, NID_UNIT,
+    S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET,
+    XATTR_ENTRY_BYTES, XATTR_HEADER_BYTES, decode_device, join_xattr,
 };
 
 /// An inode's address in the index.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Nid(u64);
+pub struct Nid(pub(super) u64);
+
+impl Nid {
+    /// Its place among all that the index has room for.
+    pub(crate) fn place(self) -> u64 {
+        self.0
+    }
+}
 
 /// Why an index cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +55,8 @@ pub struct IndexInode {
     /// Where a file's data starts in the tar, if it lies there.
     pub tar_offset: Option<u64>,
     nid: Nid,
-    layout: u16,
-    start: u64,
+    pub(super) layout: u16,
+    pub(super) start: u64,
     xattr_bytes: u64,
 }
 
@@ -74,7 +82,7 @@ impl IndexInode {
     }
 
     /// Where what does not fill a block stands.
-    fn behind(&self) -> u64 {
+    pub(super) fn behind(&self) -> u64 {
         self.nid.0 * NID_UNIT + INODE_BYTES + self.xattr_bytes
     }
 
@@ -82,15 +90,6 @@ impl IndexInode {
     pub fn nid(&self) -> Nid {
         self.nid
     }
-}
-
-/// A name in a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexEntry {
-    /// The name.
-    pub name: Vec<u8>,
-    /// Its file.
-    pub nid: Nid,
 }
 
 /// An index opened for reading.
@@ -132,7 +131,8 @@ impl IndexReader {
 
     /// What it says of a file.
     pub fn inode(&self, nid: Nid) -> Result<IndexInode, IndexError> {
-        let raw = self.read(nid.0.saturating_mul(NID_UNIT), INODE_BYTES)?;
+        let mut raw = [0; INODE_BYTES as usize];
+        self.fill(&mut raw, nid.0.saturating_mul(NID_UNIT))?;
         let format = u16_at(&raw, 0);
         if format & FORMAT_EXTENDED == 0 || format >> 1 > LAYOUT_INLINE {
             return Err(IndexError::Damaged("an inode of another form"));
@@ -162,21 +162,8 @@ impl IndexReader {
     }
 
     /// The names in a folder, in order, without the dots.
-    pub fn entries(&self, folder: &IndexInode) -> Result<Vec<IndexEntry>, IndexError> {
-        if !folder.is_folder() {
-            return Err(IndexError::Damaged("a file where a folder should be"));
-        }
-        let data = self.own_data(folder)?;
-        let mut list = Vec::new();
-        for block in data.chunks(BLOCK as usize) {
-            read_block(block, &mut |name, nid| {
-                if name != b"." && name != b".." {
-                    list.push(IndexEntry { name: name.to_vec(), nid });
-                }
-                true
-            })?;
-        }
-        Ok(list)
+    pub fn entries(&self, folder: &IndexInode) -> Result<Entries<'_>, IndexError> {
+        Entries::new(self, folder)
     }
 
     /// The file with this name in a folder, found by halving: the names are in order.
@@ -305,7 +292,7 @@ impl IndexReader {
 
     fn own_data(&self, inode: &IndexInode) -> Result<Vec<u8>, IndexError> {
         if inode.size > 1 << 30 {
-            return Err(IndexError::Damaged("a folder of more than a gigabyte"));
+            return Err(IndexError::Damaged("a link of more than a gigabyte"));
         }
         match inode.layout {
             LAYOUT_PLAIN => self.read(inode.start, inode.size),
@@ -318,45 +305,27 @@ impl IndexReader {
         }
     }
 
-    fn read(&self, at: u64, bytes: u64) -> Result<Vec<u8>, IndexError> {
-        if at.checked_add(bytes).is_none_or(|end| end > self.bytes) {
-            return Err(IndexError::Damaged("it points behind its end"));
-        }
+    pub(super) fn read(&self, at: u64, bytes: u64) -> Result<Vec<u8>, IndexError> {
+        self.check_end(at, bytes)?;
         let mut buffer = vec![0; bytes as usize];
-        self.file.read_exact_at(&mut buffer, at).map_err(IndexError::Read)?;
+        self.fill(&mut buffer, at)?;
         Ok(buffer)
     }
-}
 
-/// Shows each entry of one block to `each` until it answers no.
-fn read_block(block: &[u8], each: &mut dyn FnMut(&[u8], Nid) -> bool) -> Result<(), IndexError> {
-    const DAMAGED: IndexError = IndexError::Damaged("a folder's block is malformed");
-    if block.len() < DIRENT_BYTES {
-        return Err(DAMAGED);
+    fn fill(&self, buffer: &mut [u8], at: u64) -> Result<(), IndexError> {
+        self.check_end(at, buffer.len() as u64)?;
+        self.file.read_exact_at(buffer, at).map_err(IndexError::Read)
     }
-    let first = usize::from(u16_at(block, 8));
-    if first < DIRENT_BYTES || first % DIRENT_BYTES != 0 || first > block.len() {
-        return Err(DAMAGED);
-    }
-    let count = first / DIRENT_BYTES;
-    for index in 0..count {
-        let entry = &block[index * DIRENT_BYTES..][..DIRENT_BYTES];
-        let from = usize::from(u16_at(entry, 8));
-        let to = match index + 1 < count {
-            true => usize::from(u16_at(block, (index + 1) * DIRENT_BYTES + 8)),
-            false => block.len(),
-        };
-        let name = block.get(from..to).ok_or(DAMAGED)?;
-        // The last name of a full block ends at its first zero byte.
-        let name = name.split(|byte| *byte == 0).next().unwrap_or(name);
-        if !each(name, Nid(u64_at(entry, 0))) {
-            break;
+
+    fn check_end(&self, at: u64, bytes: u64) -> Result<(), IndexError> {
+        match at.checked_add(bytes).is_none_or(|end| end > self.bytes) {
+            true => Err(IndexError::Damaged("it points behind its end")),
+            false => Ok(()),
         }
     }
-    Ok(())
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes"))
 }
 
@@ -364,6 +333,6 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }

@@ -1,46 +1,48 @@
 //! Does an index say what its tree says?
 
-use std::collections::HashMap;
-
 use super::{IndexError, IndexInode, IndexReader, Nid};
 use crate::tree::{Content, LayerTree, NodeId};
+
+/// The number of no file.
+const NOWHERE: Nid = Nid(u64::MAX);
 
 /// The first thing in which an index differs from the tree that it should describe.
 pub fn difference(index: &IndexReader, tree: &LayerTree) -> Result<Option<String>, IndexError> {
     let sorted = tree.sorted();
-    let mut nids: Vec<Option<Nid>> = vec![None; tree.node_count()];
-    nids[NodeId::ROOT.index()] = Some(index.root());
-    let mut files: HashMap<u32, Nid> = HashMap::new();
+    // Where the index has the file of each number, as the first of its names says.
+    let mut nids = vec![NOWHERE; tree.node_count()];
+    nids[NodeId::ROOT.index()] = index.root();
     let mut folders: Vec<NodeId> =
         sorted.iter().copied().filter(|node| tree.is_folder(*node)).collect();
     folders.push(NodeId::ROOT);
     // A folder is always made before what is in it, so in this order its place is known.
     folders.sort_unstable_by_key(|folder| folder.index());
     for folder in folders {
-        let nid = nids[folder.index()].ok_or(IndexError::Damaged("a folder has no place"))?;
-        let inode = index.inode(nid)?;
+        let inode = index.inode(nids[folder.index()])?;
         if let Some(what) = attribute(index, &inode, tree, folder)? {
             return Ok(Some(told(tree, folder, what)));
         }
         let from = sorted.partition_point(|node| tree.parent(*node).index() < folder.index());
         let children = sorted[from..].iter().take_while(|node| tree.parent(**node) == folder);
-        let mut entries = index.entries(&inode)?.into_iter();
+        let mut entries = index.entries(&inode)?;
         for &child in children {
-            let Some(entry) = entries.next().filter(|entry| entry.name == tree.name(child)) else {
+            let entry = entries.next().transpose()?;
+            let Some(entry) = entry.filter(|entry| entry.name == tree.name(child)) else {
                 return Ok(Some(told(tree, child, "place")));
             };
-            nids[child.index()] = Some(entry.nid);
+            let known = &mut nids[tree.inode_number(child) as usize];
+            if *known != NOWHERE && *known != entry.nid {
+                return Ok(Some(told(tree, child, "set of names")));
+            }
+            *known = entry.nid;
             if tree.is_folder(child) {
                 continue;
-            }
-            if *files.entry(tree.inode_number(child)).or_insert(entry.nid) != entry.nid {
-                return Ok(Some(told(tree, child, "set of names")));
             }
             if let Some(what) = attribute(index, &index.inode(entry.nid)?, tree, child)? {
                 return Ok(Some(told(tree, child, what)));
             }
         }
-        if let Some(stranger) = entries.next() {
+        if let Some(stranger) = entries.next().transpose()? {
             return Ok(Some(format!("{} is not in the layer", stranger.name.escape_ascii())));
         }
     }

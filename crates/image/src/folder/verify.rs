@@ -126,15 +126,17 @@ impl Verify<'_> {
         let can_have =
             |origin: &Origin| origin.inode.is_whiteout() || self.owners.can_have(origin.inode.mode);
         if self.holds == Holds::Stack {
-            let mut entries = self.merged.entries(folder).map_err(io::Error::other)?;
-            entries.retain(|_, merge| can_have(merge.top()));
-            return Ok(entries.into_iter().collect());
+            let entries = self.merged.entries(folder).map_err(io::Error::other)?;
+            let mut entries = entries.collect::<Result<Vec<_>, _>>().map_err(io::Error::other)?;
+            entries.retain(|(_, merge)| can_have(merge.top()));
+            return Ok(entries);
         }
         // The layer alone, with its marks.
         let top = folder.top();
         let index = self.merged.layer(top.layer);
         let mut list = Vec::new();
         for entry in index.entries(&top.inode).map_err(io::Error::other)? {
+            let entry = entry.map_err(io::Error::other)?;
             let inode = index.inode(entry.nid).map_err(io::Error::other)?;
             let origin = Origin { layer: top.layer, inode };
             if can_have(&origin) {

@@ -104,13 +104,16 @@ pub struct Limits {
     pub max_sparse_segments: usize,
 }
 
+/// As many entries an archive may have unless told otherwise.
+pub const MAX_ENTRIES: u64 = 16 << 20;
+
 impl Default for Limits {
     /// What Linux can create and Go's reader accepts.
     fn default() -> Self {
         Limits {
             max_pax_bytes: 1 << 20,
             max_path: 4096,
-            max_entries: 10_000_000,
+            max_entries: MAX_ENTRIES,
             max_sparse_segments: 1 << 20,
         }
     }

@@ -28,7 +28,7 @@ mod xattr;
 mod tests;
 
 pub use data::{Data, Expanded};
-pub use entry::{Entry, EntryKind, Limits, Segment, Time};
+pub use entry::{Entry, EntryKind, Limits, MAX_ENTRIES, Segment, Time};
 pub use error::TarError;
 pub use reader::TarReader;
 pub use writer::{TarWriter, encode_header, padding};

@@ -12,8 +12,8 @@ const WHITEOUT_META_PREFIX: &[u8] = b".wh..wh.";
 const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
 /// As many links as Linux follows on one path.
 const MAX_LINKS: usize = 40;
-/// What one place takes besides its name: itself, its file, its part of the table of names.
-const NODE_MEMORY: usize = size_of::<Node>() + size_of::<Inode>() + 12;
+/// What one place takes besides its name: itself with its file, its part of the table of names.
+const NODE_MEMORY: usize = size_of::<Node>() + 8;
 
 /// What became of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,8 +76,7 @@ impl LayerTree {
             return Err(TreeError::Duplicate(shown(&entry.path)));
         }
         let inode = self.make_inode(entry)?;
-        let number = self.nodes[0].inode as usize;
-        self.inodes[number] = inode;
+        self.put_inode(0, &inode)?;
         self.nodes[0].flags |= EXPLICIT;
         Ok(Placed::At(NodeId::ROOT))
     }
@@ -110,7 +109,7 @@ impl LayerTree {
                 at = self.imply(at, part)?;
                 continue;
             };
-            at = match self.inode(next).mode & S_IFMT {
+            at = match self.mode(next) & S_IFMT {
                 S_IFDIR => next,
                 S_IFLNK => {
                     direct = false;
@@ -156,7 +155,7 @@ impl LayerTree {
                 b".." => self.parent(at),
                 part => {
                     let next = self.child(at, part)?;
-                    match self.inode(next).mode & S_IFMT {
+                    match self.mode(next) & S_IFMT {
                         S_IFDIR => next,
                         S_IFLNK => self.follow(next, links)?,
                         _ => return None,
@@ -175,7 +174,7 @@ impl LayerTree {
         let mut links = 0;
         for part in above {
             let next = self.child(at, part)?;
-            at = match self.inode(next).mode & S_IFMT {
+            at = match self.mode(next) & S_IFMT {
                 S_IFDIR => next,
                 S_IFLNK => self.follow(next, &mut links)?,
                 _ => return None,
@@ -236,11 +235,10 @@ impl LayerTree {
         let inode = if target.is_none() { Some(self.make_inode(entry)?) } else { None };
         let mut flags = EXPLICIT | if start == Start::Root { NAMED_FROM_ROOT } else { 0 };
         if let Some(old) = self.child(folder, name) {
-            let old_mode = self.inode(old).mode & S_IFMT;
+            let old_mode = self.mode(old) & S_IFMT;
             match &inode {
                 Some(inode) if old_mode == S_IFDIR && inode.mode & S_IFMT == S_IFDIR => {
-                    let number = self.nodes[old.index()].inode as usize;
-                    self.inodes[number] = inode.clone();
+                    self.put_inode(old.0, inode)?;
                     self.nodes[old.index()].flags |= flags;
                     return Ok(Placed::At(old));
                 }
@@ -264,8 +262,10 @@ impl LayerTree {
         let node = match (inode, target) {
             (Some(inode), _) => self.insert(folder, name, inode)?,
             (None, Some(target)) => {
-                let number = self.nodes[target.index()].inode;
-                self.insert_name(folder, name, number)?
+                let node = self.insert_name(folder, name)?;
+                let file = self.file_at(target.0);
+                self.nodes[node.index()].link_to(file);
+                node
             }
             (None, None) => unreachable!("an entry is a file of its own or a link to one"),
         };
@@ -280,7 +280,7 @@ impl LayerTree {
         let found = self.find(target).filter(|node| !self.is_whiteout(*node)).ok_or_else(|| {
             TreeError::NoLinkTarget { path: shown(&entry.path), target: shown(target) }
         })?;
-        if self.inode(found).mode & S_IFMT == S_IFDIR {
+        if self.mode(found) & S_IFMT == S_IFDIR {
             return Err(TreeError::BadLinkTarget { path: shown(&entry.path) });
         }
         Ok(found)
@@ -296,29 +296,18 @@ impl LayerTree {
         name: &[u8],
         inode: Inode,
     ) -> Result<NodeId, TreeError> {
-        let number = self.inodes.len() as u32;
-        self.inodes.push(inode);
-        self.insert_name(parent, name, number)
+        let node = self.insert_name(parent, name)?;
+        self.put_inode(node.0, &inode)?;
+        Ok(node)
     }
 
-    fn insert_name(
-        &mut self,
-        parent: NodeId,
-        name: &[u8],
-        inode: u32,
-    ) -> Result<NodeId, TreeError> {
+    fn insert_name(&mut self, parent: NodeId, name: &[u8]) -> Result<NodeId, TreeError> {
         if self.nodes.len() >= self.limits.entries {
             return Err(TreeError::TooManyEntries { limit: self.limits.entries });
         }
         self.claim_memory(NODE_MEMORY + name.len())?;
         let id = self.nodes.len() as u32;
-        let node = Node {
-            parent: parent.0,
-            name: self.names.len() as u32,
-            inode,
-            name_len: name.len() as u8,
-            flags: 0,
-        };
+        let node = Node::new(parent.0, self.names.len() as u32, name.len() as u8);
         self.names.extend(name);
         self.nodes.push(node);
         let hash = self.hash(parent.0, name);

@@ -1,6 +1,7 @@
 //! What a tar's entry says of its file, as the tree keeps it.
 
 use super::names::shown;
+use super::node::BLOCK;
 use super::{
     Content, Inode, LayerTree, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, SparseFile,
     TreeError, xattr,
@@ -71,7 +72,7 @@ impl LayerTree {
                         Content::Sparse(number)
                     }
                     None if entry.size == 0 => Content::None,
-                    None => Content::Tar(entry.data_offset),
+                    None => self.in_tar(entry)?,
                 };
                 (S_IFREG, entry.size, content)
             }
@@ -81,6 +82,16 @@ impl LayerTree {
                 return Err(TreeError::UnknownKind { path, kind: *kind as char });
             }
         })
+    }
+
+    /// Where the tar has a file's bytes: within as many blocks as an index can count.
+    fn in_tar(&self, entry: &Entry) -> Result<Content, TreeError> {
+        let at = entry.data_offset;
+        if at / BLOCK > u64::from(u32::MAX) {
+            let (path, value) = (shown(&entry.path), at.to_string());
+            return Err(TreeError::OutOfRange { path, what: "place in the tar", value });
+        }
+        Ok(Content::Tar(at))
     }
 
     fn claim(&mut self, bytes: u64) -> Result<(), TreeError> {

@@ -18,6 +18,7 @@
 mod add;
 mod inode;
 mod names;
+mod node;
 mod settle;
 mod xattr;
 
@@ -32,6 +33,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
+use node::{Node, Traits};
 
 const S_IFMT: u32 = 0o170_000;
 const S_IFDIR: u32 = 0o040_000;
@@ -118,7 +120,7 @@ pub struct TreeLimits {
 impl Default for TreeLimits {
     fn default() -> Self {
         TreeLimits {
-            entries: 16 << 20,
+            entries: crate::tar::MAX_ENTRIES as usize,
             apparent_bytes: 1 << 40,
             depth: 1024,
             xattr_bytes: 192 << 10,
@@ -144,7 +146,7 @@ pub enum Content {
 }
 
 /// One file, under however many names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Inode {
     /// Kind and permission bits as in `st_mode`.
     pub mode: u32,
@@ -171,15 +173,10 @@ const WHITEOUT: u8 = 8;
 const DEAD: u8 = 16;
 /// A whiteout of the same name came first: nothing of the layers below shows through.
 const REPLACES: u8 = 32;
-
-#[derive(Clone, Copy)]
-struct Node {
-    parent: u32,
-    name: u32,
-    inode: u32,
-    name_len: u8,
-    flags: u8,
-}
+/// The file's bytes lie in the tar in pieces.
+const SPARSE: u8 = 64;
+/// A further name of a file that another place has.
+const LINKED: u8 = 128;
 
 /// The data pieces of one sparse file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,12 +190,15 @@ pub struct SparseFile {
 /// A layer's files, names and attributes. See the module's page for what it accepts.
 pub struct LayerTree {
     nodes: Vec<Node>,
-    inodes: Vec<Inode>,
     names: Vec<u8>,
     links: Vec<u8>,
     xattrs: Vec<u8>,
     sparse: Vec<SparseFile>,
+    /// Places by folder and name, until the tree is settled.
     table: HashTable<u32>,
+    traits: Vec<Traits>,
+    traits_table: HashTable<u32>,
+    last_traits: u32,
     /// Each list of attributes once, by where it stands: many files have the same.
     lists: HashTable<u32>,
     hasher: DefaultHashBuilder,
@@ -215,13 +215,15 @@ impl LayerTree {
     /// A tree with nothing but an implied root.
     pub fn new(limits: TreeLimits) -> LayerTree {
         let mut tree = LayerTree {
-            nodes: Vec::new(),
-            inodes: Vec::new(),
+            nodes: vec![Node::default()],
             names: Vec::new(),
             links: Vec::new(),
             xattrs: Vec::new(),
             sparse: Vec::new(),
             table: HashTable::new(),
+            traits: Vec::new(),
+            traits_table: HashTable::new(),
+            last_traits: 0,
             lists: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             limits,
@@ -229,8 +231,7 @@ impl LayerTree {
             apparent_bytes: 0,
             entries: 0,
         };
-        tree.inodes.push(implied_folder());
-        tree.nodes.push(Node { parent: 0, name: 0, inode: 0, name_len: 0, flags: 0 });
+        tree.put_inode(0, &implied_folder()).expect("a root takes no memory worth a limit");
         tree
     }
 
@@ -254,18 +255,13 @@ impl LayerTree {
         self.memory
     }
 
-    /// The number of files ever made; some may be gone again.
-    pub fn inode_count(&self) -> usize {
-        self.inodes.len()
-    }
-
     /// Whether the file at a place has extended attributes.
     pub fn has_xattrs(&self, node: NodeId) -> bool {
         self.inode(node).xattrs != 0
     }
 
-    /// The child of a folder with this name.
-    pub fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+    /// The child of a folder with this name, for as long as the tree is not settled.
+    fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         let hash = self.hash(parent.0, name);
         self.table
             .find(hash, |&id| {
@@ -297,13 +293,19 @@ impl LayerTree {
     }
 
     /// The file at a place.
-    pub fn inode(&self, node: NodeId) -> &Inode {
-        &self.inodes[self.nodes[node.index()].inode as usize]
+    pub fn inode(&self, node: NodeId) -> Inode {
+        self.inode_at(node.0)
     }
 
-    /// The file's number: two places with the same one are hard links of each other.
+    /// Kind and permission bits of the file at a place.
+    pub fn mode(&self, node: NodeId) -> u32 {
+        self.mode_at(node.0)
+    }
+
+    /// The file's number, less than `node_count`: two places with the same one are hard links of
+    /// each other.
     pub fn inode_number(&self, node: NodeId) -> u32 {
-        self.nodes[node.index()].inode
+        self.file_at(node.0)
     }
 
     /// Where a link leads.
@@ -326,8 +328,7 @@ impl LayerTree {
 
     /// Whether a folder hides what the layers below have in it.
     pub fn is_opaque(&self, node: NodeId) -> bool {
-        self.nodes[node.index()].flags & (OPAQUE | REPLACES) != 0
-            && self.inode(node).mode & S_IFMT == S_IFDIR
+        self.nodes[node.index()].flags & (OPAQUE | REPLACES) != 0 && self.is_folder(node)
     }
 
     /// Whether this is a folder that the tar did not list, but something below it.
@@ -337,7 +338,7 @@ impl LayerTree {
 
     /// Whether this is a folder.
     pub fn is_folder(&self, node: NodeId) -> bool {
-        self.inode(node).mode & S_IFMT == S_IFDIR
+        self.mode(node) & S_IFMT == S_IFDIR
     }
 
     /// Whether the place is still part of the tree.

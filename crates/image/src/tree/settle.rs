@@ -4,6 +4,8 @@
 //! - Marks that hide nothing go: a mount would show them, since nothing below is merged with them.
 //! - An opaque root becomes one mark for each name below, because overlay merges all roots.
 
+use hashbrown::HashTable;
+
 use super::{
     EXPLICIT, LayerTree, NodeId, OPAQUE, REPLACES, S_IFCHR, S_IFDIR, S_IFMT, TreeError, WHITEOUT,
     implied_folder,
@@ -102,6 +104,8 @@ impl LayerTree {
         for node in useless {
             self.nodes[node.index()].flags &= !(OPAQUE | REPLACES);
         }
+        // Nothing is looked up by its name any more.
+        self.table = HashTable::new();
         Ok(())
     }
 
@@ -137,12 +141,11 @@ impl LayerTree {
 
     fn inherit(&mut self, node: NodeId, below: Attributes) -> Result<(), TreeError> {
         let xattrs = self.pack_xattrs(&below.xattrs)?;
-        let inode = self.nodes[node.index()].inode as usize;
-        let inode = &mut self.inodes[inode];
+        let mut inode = self.inode(node);
         inode.mode = S_IFDIR | (below.mode & !S_IFMT);
         (inode.uid, inode.gid) = (below.uid, below.gid);
         (inode.mtime, inode.mtime_nanos) = (below.mtime, below.mtime_nanos);
         inode.xattrs = xattrs;
-        Ok(())
+        self.put_inode(node.0, &inode)
     }
 }

@@ -47,8 +47,8 @@ impl Whole<'_> {
             let text = format!("more than {MAX_DEPTH} folders deep");
             return Err(self.read_error(io::Error::other(text)));
         }
-        let mut old = match below {
-            Some(below) => self.below.entries(below)?,
+        let mut old: BTreeMap<Vec<u8>, Merge> = match below {
+            Some(below) => self.below.entries(below)?.collect::<Result<_, _>>()?,
             None => BTreeMap::new(),
         };
         old.retain(|_, merge| self.owners.can_have(merge.top().inode.mode));

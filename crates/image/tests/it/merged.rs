@@ -34,7 +34,7 @@ impl image::tree::Below for Below<'_> {
 
     fn root_names(&mut self) -> Result<Vec<Vec<u8>>, Self::Error> {
         let Some(root) = self.0.root().unwrap() else { return Ok(Vec::new()) };
-        Ok(self.0.entries(&root).unwrap().into_keys().collect())
+        Ok(self.0.entries(&root).unwrap().map(|entry| entry.unwrap().0).collect())
     }
 }
 
@@ -55,7 +55,9 @@ fn merged(layers: &[Layer]) -> Merged {
 /// Every path with what the oracle and the stack must agree on.
 fn seen(merged: &Merged) -> Vec<(Vec<u8>, String)> {
     let mut list = Vec::new();
-    let mut note = |path: &[u8], merge: &Merge| {
+    let root = merged.root().unwrap().unwrap();
+    for entry in merged.walk(&root, Vec::new()).unwrap() {
+        let (path, merge): (Vec<u8>, Merge) = entry.unwrap();
         let origin = merge.top();
         let (inode, index) = (&origin.inode, merged.layer(origin.layer));
         let kind = match inode {
@@ -69,11 +71,8 @@ fn seen(merged: &Merged) -> Vec<(Vec<u8>, String)> {
         let mut xattrs = index.xattrs(inode).unwrap();
         xattrs.retain(|(name, _)| !name.starts_with(b"trusted.overlay."));
         let owner = (inode.mode & 0o7777, inode.uid, inode.gid, inode.mtime);
-        list.push((path.to_vec(), format!("{kind} {owner:?} {xattrs:?}")));
-        Ok(())
-    };
-    let root = merged.root().unwrap().unwrap();
-    merged.walk(&root, &mut Vec::new(), &mut note).unwrap();
+        list.push((path, format!("{kind} {owner:?} {xattrs:?}")));
+    }
     list.sort();
     list
 }
@@ -253,10 +252,8 @@ fn a_damaged_index_is_never_walked_for_ever() {
         let ring = damaged(&layer, put, instead_of);
         let root = ring.root().unwrap().unwrap();
         let mut shown = 0;
-        let walked = ring.walk(&root, &mut Vec::new(), &mut |_, _| {
-            shown += 1;
-            Ok(())
-        });
+        let mut walk = ring.walk(&root, Vec::new()).unwrap();
+        let walked = walk.try_for_each(|entry| entry.map(|_| shown += 1));
         assert!(matches!(walked, Err(IndexError::Damaged(_))), "{walked:?}");
         assert!(shown < 20, "{shown}");
         let mut never = |_: &Origin, _: &Origin| true;

@@ -15,6 +15,7 @@ mod json;
 mod layouts;
 mod load;
 mod look;
+mod memory;
 mod migrate;
 mod networks;
 mod prune;
