@@ -5,6 +5,7 @@
 
 mod bring;
 mod publish;
+mod queue;
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -2,9 +2,9 @@
 //! the bottom up.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
 
+use super::queue::Queue;
 use image::archive::{Bundled, BundledLayer};
 use spec::{ChainId, DiffId};
 use store::{LayerRecord, Layers, Lease, Store, StoreError, Unpacked};
@@ -50,16 +50,13 @@ impl Engine {
                 wanted.push(layer);
             }
         }
-        let queue = Mutex::new(wanted.iter());
+        let queue = Queue::new(&wanted);
         let (send, receive) = sync_channel::<(DiffId, Result<Unpacked>)>(0);
         std::thread::scope(|scope| {
             for _ in 0..source.workers().min(wanted.len()) {
                 let (send, queue) = (send.clone(), &queue);
                 scope.spawn(move || {
-                    loop {
-                        let next =
-                            queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next();
-                        let Some(layer) = next else { return };
+                    while let Some(layer) = queue.next() {
                         let unpacked = source.unpack(&self.store, lease, layer, progress);
                         if send.send((layer.diff, unpacked)).is_err() {
                             return;
@@ -70,7 +67,8 @@ impl Engine {
             drop(send);
             let expected = wanted.iter().map(|layer| layer.diff).collect();
             let arriving = &mut receive.into_iter();
-            let mut arrivals = Arrivals { expected, waiting: BTreeMap::new(), arriving };
+            let waiting = BTreeMap::new();
+            let mut arrivals = Arrivals { expected, waiting, arriving, queue: &queue };
             for image in images {
                 self.stack_up(lease, image, &mut layers, &mut arrivals)?;
             }
@@ -100,7 +98,7 @@ impl Engine {
         lease: &Lease,
         image: &Bundled,
         layers: &mut Layers,
-        arrivals: &mut Arrivals<'_>,
+        arrivals: &mut Arrivals<'_, '_>,
     ) -> Result<()> {
         let mut parent = None;
         for diff in &image.config.rootfs.diff_ids {
@@ -131,23 +129,37 @@ pub(crate) fn is_usable(store: &Store, layer: &LayerRecord) -> bool {
 }
 
 /// Layers on their way, which come in no order.
-struct Arrivals<'a> {
+struct Arrivals<'a, 'q> {
     /// Those that will come or have come and are not taken yet.
     expected: BTreeSet<DiffId>,
     waiting: BTreeMap<DiffId, Unpacked>,
     arriving: &'a mut dyn Iterator<Item = (DiffId, Result<Unpacked>)>,
+    queue: &'a Queue<'q>,
 }
 
-impl Arrivals<'_> {
+impl Drop for Arrivals<'_, '_> {
+    /// After an error nobody comes for the rest.
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+impl Arrivals<'_, '_> {
     /// Waits for a layer, if it is on its way.
     fn take(&mut self, diff: DiffId) -> Result<Option<Unpacked>> {
         if !self.expected.remove(&diff) {
             return Ok(None);
         }
+        self.queue.ask(true);
         while !self.waiting.contains_key(&diff) {
             let Some((arrived, unpacked)) = self.arriving.next() else { break };
-            self.waiting.insert(arrived, unpacked?);
+            let unpacked = unpacked?;
+            self.queue.arrived(unpacked.memory_bytes());
+            self.waiting.insert(arrived, unpacked);
         }
-        Ok(self.waiting.remove(&diff))
+        self.queue.ask(false);
+        let taken = self.waiting.remove(&diff);
+        self.queue.taken(taken.as_ref().map_or(0, Unpacked::memory_bytes));
+        Ok(taken)
     }
 }
