@@ -23,14 +23,8 @@ pub fn inspect_image(engine: &Engine, images: &Images, found: &Found) -> Result<
     let config = engine.config(found.id)?;
     let familiar = |name: &str| Reference::parse(name).map(|name| name.familiar()).ok();
     let tags: Vec<String> = images.names_of(found.id).filter_map(familiar).collect();
-    let digests: Vec<String> = record
-        .repo_digests
-        .iter()
-        .filter_map(|full| {
-            let (name, digest) = full.split_once('@')?;
-            Some(format!("{}@{digest}", Reference::parse(name).ok()?.familiar_name()))
-        })
-        .collect();
+    let digests: Vec<String> =
+        record.repo_digests.iter().filter_map(|full| familiar_digest(full)).collect();
     let mut document = Map::new();
     let mut put = |key: &str, value: Value| document.insert(key.to_owned(), value);
     put("Id", json!(found.id.to_string()));
@@ -50,12 +44,7 @@ pub fn inspect_image(engine: &Engine, images: &Images, found: &Found) -> Result<
         put("OsVersion", json!(version));
     }
     put("Size", json!(record.size()));
-    let diffs = &config.rootfs.diff_ids;
-    let chains = ChainId::chain(diffs);
-    let stack: Vec<Stacked> =
-        chains.into_iter().zip(diffs).map(|(chain, diff)| Stacked { chain, diff: *diff }).collect();
-    let driver = engine.store.driver();
-    put("GraphDriver", json!({ "Data": driver.data(&stack), "Name": driver.kind().as_str() }));
+    put("GraphDriver", graph_driver(engine, &config));
     let layers: Vec<String> = config.rootfs.diff_ids.iter().map(ToString::to_string).collect();
     let mut rootfs = json!({ "Type": "layers" });
     if !layers.is_empty() {
@@ -66,6 +55,20 @@ pub fn inspect_image(engine: &Engine, images: &Images, found: &Found) -> Result<
     put("Metadata", json!({ "LastTagTime": tagged.to_string() }));
     put("Config", container_config(&config.config.clone().unwrap_or_default()));
     Ok(Value::Object(document))
+}
+
+fn familiar_digest(full: &str) -> Option<String> {
+    let (name, digest) = full.split_once('@')?;
+    Some(format!("{}@{digest}", Reference::parse(name).ok()?.familiar_name()))
+}
+
+fn graph_driver(engine: &Engine, config: &ImageConfig) -> Value {
+    let diffs = &config.rootfs.diff_ids;
+    let chains = ChainId::chain(diffs).into_iter();
+    let stacked = chains.zip(diffs).map(|(chain, diff)| Stacked { chain, diff: *diff });
+    let driver = engine.store.driver();
+    let data = driver.data(&stacked.collect::<Vec<_>>());
+    json!({ "Data": data, "Name": driver.kind().as_str() })
 }
 
 fn comment(config: &ImageConfig) -> String {

@@ -4,11 +4,12 @@
 //! with its index and its folder. A fault names the thing and what is wrong with it. Repair uses
 //! only what is there: one form of a layer from another; what nothing needs is swept away.
 
+mod images;
 mod layer;
 mod renew;
 mod repair;
 
-use spec::{ChainId, Digest, Document, ImageConfig, ImageId};
+use spec::{ChainId, Digest, ImageId};
 use sys::lock::Mode;
 
 use crate::error::{Result, StoreError};
@@ -148,7 +149,7 @@ impl Store {
             let record = with_any_blob(record, &layers);
             report.faults.extend(self.layer_faults(chain, &record, &layers)?);
         }
-        self.check_images(&tables, &mut report)?;
+        self.check_images(&tables, &mut report);
         self.check_snapshots(&mut report)?;
         self.check_events(&mut report);
         // What came or went while we looked is the business of those who work here.
@@ -158,58 +159,6 @@ impl Store {
         let _ = self.let_go(&tables);
         report_strays(&before.also_in(&after), &mut report);
         Ok(report)
-    }
-
-    fn check_images(&self, tables: &Tables, report: &mut CheckReport) -> Result<()> {
-        for (id, record) in &tables.images.images {
-            report.blobs += 1 + usize::from(record.manifest.is_some());
-            let what = format!("image {}", id.0.short());
-            let config = match self.read_document(&id.0) {
-                Ok(bytes) => ImageConfig::parse(&bytes).map_err(|error| error.to_string()),
-                Err(error) => Err(reason(error)),
-            };
-            match config {
-                Err(why) => report.faults.push(Fault::new(
-                    format!("the configuration of {what}"),
-                    why,
-                    Cure::None,
-                )),
-                Ok(config) if ChainId::of(&config.rootfs.diff_ids) != record.top => {
-                    let why = "its layers are not those of its configuration";
-                    report.faults.push(Fault::new(what.clone(), why, Cure::None));
-                }
-                Ok(_) => {}
-            }
-            if let Some(top) = record.top.filter(|top| !tables.layers.layers.contains_key(top)) {
-                let why = format!("its topmost layer {} is not here", top.0.short());
-                report.faults.push(Fault::new(what.clone(), why, Cure::None));
-            }
-            let Some(manifest) = &record.manifest else { continue };
-            let why = match self.read_document(&manifest.digest) {
-                Ok(bytes) => Document::parse(&bytes).err().map(|error| error.to_string()),
-                Err(error) => Some(reason(error)),
-            };
-            if let Some(why) = why {
-                let what = format!("the manifest of {what}");
-                report.faults.push(Fault::new(what, why, Cure::ForgetManifest(*id)));
-            }
-        }
-        for (name, record) in &tables.images.names {
-            let index = record.index.as_ref().map(|index| self.read_document(&index.digest));
-            let why = index.and_then(|index| match index {
-                Ok(bytes) => Document::parse(&bytes).err().map(|error| error.to_string()),
-                Err(error) => Some(reason(error)),
-            });
-            if let Some(why) = why {
-                let what = format!("the index of {name}");
-                report.faults.push(Fault::new(what, why, Cure::ForgetIndex(name.clone())));
-            }
-            for id in record.images().filter(|id| !tables.images.images.contains_key(id)) {
-                let why = format!("it stands for {}, which is not here", id.0.short());
-                report.faults.push(Fault::new(format!("name {name}"), why, Cure::None));
-            }
-        }
-        Ok(())
     }
 
     fn check_snapshots(&self, report: &mut CheckReport) -> Result<()> {

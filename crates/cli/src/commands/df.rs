@@ -35,47 +35,50 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if matches.flag("verbose") {
         return verbose(context, usage);
     }
-    let size = usage.usage.layers;
+    rows(&context.ui, matches.string("format"), COLUMNS, COLUMNS, lines(&usage))?;
+    Ok(0)
+}
+
+/// A line for each kind of thing.
+fn lines(usage: &DiskUsage) -> Vec<Line> {
+    let DiskUsage { usage: all, users, containers, volumes, build_cache, .. } = usage;
     let written = |row: &ContainerRow| row.size.map_or(0, |(own, _)| own);
-    let runs = |row: &&ContainerRow| row.state.status.is_alive();
-    let (containers, volumes) = (&usage.containers, &usage.volumes);
-    let used = |volume: &&VolumeUsage| volume.links > 0;
-    let all: u64 = containers.iter().map(written).sum();
-    let running: u64 = containers.iter().filter(runs).map(written).sum();
-    let kept: u64 = volumes.iter().filter(used).map(|volume| volume.bytes).sum();
-    let bytes: u64 = volumes.iter().map(|volume| volume.bytes).sum();
-    let lines = vec![
+    let (runs, rests): (Vec<_>, Vec<_>) =
+        containers.iter().partition(|row| row.state.status.is_alive());
+    let bytes = |rows: &[&ContainerRow]| rows.iter().map(|row| written(row)).sum::<u64>();
+    let (used, idle): (Vec<_>, Vec<_>) = volumes.iter().partition(|volume| volume.links > 0);
+    let volume_bytes =
+        |volumes: &[&VolumeUsage]| volumes.iter().map(|volume| volume.bytes).sum::<u64>();
+    vec![
         Line {
             kind: "Images",
-            total: usage.usage.images.len(),
-            active: usage.users.len(),
-            size,
-            reclaimable: usage.usage.reclaimable,
+            total: all.images.len(),
+            active: users.len(),
+            size: all.layers,
+            reclaimable: all.reclaimable,
         },
         Line {
             kind: "Containers",
             total: containers.len(),
-            active: containers.iter().filter(runs).count(),
-            size: all,
-            reclaimable: all - running,
+            active: runs.len(),
+            size: bytes(&runs) + bytes(&rests),
+            reclaimable: bytes(&rests),
         },
         Line {
             kind: "Local Volumes",
             total: volumes.len(),
-            active: volumes.iter().filter(used).count(),
-            size: bytes,
-            reclaimable: bytes - kept,
+            active: used.len(),
+            size: volume_bytes(&used) + volume_bytes(&idle),
+            reclaimable: volume_bytes(&idle),
         },
         Line {
             kind: "Build Cache",
-            total: usage.build_cache.rows.len(),
+            total: build_cache.rows.len(),
             active: 0,
-            size: usage.build_cache.bytes,
-            reclaimable: usage.build_cache.reclaimable,
+            size: build_cache.bytes,
+            reclaimable: build_cache.reclaimable,
         },
-    ];
-    rows(&context.ui, matches.string("format"), COLUMNS, COLUMNS, lines)?;
-    Ok(0)
+    ]
 }
 
 struct Line {
