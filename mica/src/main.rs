@@ -1,11 +1,15 @@
 //! The binary: picks a door.
 
+mod api;
 mod registry;
 
 use std::process::ExitCode;
 
-static DOORS: cli::Doors =
-    cli::Doors { serve_registry: registry::serve, collect_registry: registry::collect };
+static DOORS: cli::Doors = cli::Doors {
+    serve_registry: registry::serve,
+    collect_registry: registry::collect,
+    serve_api: api::serve,
+};
 
 fn main() -> ExitCode {
     // Names of files are bytes; what is not UTF-8 in an argument would not be found anyway.

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::Settings;
+
 /// The doors beside the command line.
 pub struct Doors {
     /// Serves a registry until somebody ends it; the function is called once, when it answers, with
@@ -11,6 +13,9 @@ pub struct Doors {
     pub serve_registry: fn(ServeRegistry, &dyn Fn(&str)) -> Result<(), DoorError>,
     /// Takes what nobody needs out of a registry's folder.
     pub collect_registry: fn(CollectRegistry) -> Result<CollectedRegistry, DoorError>,
+    /// Serves docker's API until somebody ends it; the function is called for each place when it
+    /// answers there.
+    pub serve_api: fn(ServeApi, &dyn Fn(&str)) -> Result<(), DoorError>,
 }
 
 /// An error behind another door, and what can be done about it.
@@ -20,6 +25,25 @@ pub struct DoorError {
     pub error: Box<dyn Error + Send + Sync>,
     /// What the user can do.
     pub hint: Option<String>,
+}
+
+/// What `mica serve` was asked for.
+#[derive(Clone, Debug)]
+pub struct ServeApi {
+    /// The store, and all else that commands know too.
+    pub settings: Settings,
+    /// Where it listens: `unix://PATH`, `tcp://HOST:PORT`, `fd://`.
+    pub hosts: Vec<String>,
+    /// How many sockets were open for it when it was started.
+    pub inherited: usize,
+    /// The group that may use the socket.
+    pub group: String,
+    /// Who may have signed clients' certificates, the server's own, and its key.
+    pub tls: Option<[PathBuf; 3]>,
+    /// Whether clients by TCP may come without a proof.
+    pub plain_tcp: bool,
+    /// A file for the process id.
+    pub pid_file: Option<PathBuf>,
 }
 
 /// What `mica registry serve` was asked for.

@@ -14,7 +14,7 @@ mod tree;
 mod ui;
 
 pub use doors::{
-    CollectRegistry, CollectedRegistry, DoorError, Doors, RegistryTokens, ServeRegistry,
+    CollectRegistry, CollectedRegistry, DoorError, Doors, RegistryTokens, ServeApi, ServeRegistry,
 };
 
 use std::collections::BTreeMap;

@@ -9,6 +9,7 @@ mod look;
 mod networks;
 mod registry;
 mod running;
+mod serve;
 mod system;
 mod usage;
 mod volumes;
@@ -90,6 +91,7 @@ pub(crate) static ROOT: Cmd = Command {
         &system::SYSTEM,
         &networks::NETWORK,
         &registry::REGISTRY,
+        &serve::SERVE,
         &volumes::VOLUME,
         &completion::COMPLETION,
         &containers::CREATE,

@@ -54,6 +54,12 @@ pub enum EngineError {
     Start(String),
     #[error("container {0} is not running")]
     NotRunning(String),
+    #[error("{0}")]
+    Busy(String),
+    #[error("No such exec instance: {0}")]
+    NoSuchExec(String),
+    #[error("Exec session {0} was started already")]
+    ExecStarted(String),
     #[error("{message}")]
     Monitor { message: String, failure: Box<runtime::failure::Failure> },
     #[error(transparent)]
@@ -174,6 +180,8 @@ impl EngineError {
             },
             E::Monitor { .. } | E::Runtime(_) => Kind::Other,
             E::NotRunning(_) | E::Running { .. } | E::BeingRemoved(_) => Kind::Conflict,
+            E::Busy(_) | E::ExecStarted(_) => Kind::Conflict,
+            E::NoSuchExec(_) => Kind::NotFound,
             E::UsedByStopped { .. } | E::UsedByRunning { .. } | E::NameUsed { .. } => {
                 Kind::Conflict
             }
@@ -232,6 +240,9 @@ impl EngineError {
                 | E::NoSuchVolume(_)
                 | E::Start(_)
                 | E::NotRunning(_)
+                | E::Busy(_)
+                | E::NoSuchExec(_)
+                | E::ExecStarted(_)
                 | E::Monitor { .. }
                 | E::Running { .. }
                 | E::BeingRemoved(_)

@@ -3,12 +3,15 @@
 //! Nothing here knows a terminal or a wire. A verb takes a request with named fields and returns
 //! what happened; long work reports to a [`Progress`].
 
+mod about;
 mod bake;
 mod build;
 mod build_call;
 mod container;
 mod difference;
+mod distribution;
 mod error;
+mod event_filter;
 mod family;
 mod filter;
 mod find;
@@ -22,6 +25,8 @@ mod login;
 mod look;
 mod manifest;
 mod network;
+mod network_document;
+mod network_filter;
 mod pack;
 mod progress;
 mod pull;
@@ -43,10 +48,12 @@ pub use ::build::bake::{
 };
 pub use ::build::call::{Call, Format};
 pub use ::build::scope::Inputs as BuildInputs;
+pub use ::image::upper::Altered;
 pub use ::network::{
-    AddressPool, Driver as NetworkDriver, Endpoint, Network, NetworkError, NetworkFilter,
-    NetworkRequest, PublishedPort, Subnet,
+    AddressPool, Driver as NetworkDriver, Endpoint, ErrorKind as NetworkErrorKind, Network,
+    NetworkError, NetworkFilter, NetworkRequest, PublishedPort, Subnet,
 };
+pub use about::{API_VERSION, MIN_API_VERSION, version_document};
 pub use bake::{bake_files, dot_env};
 pub use build::{
     Annotation, AnnotationPlace, ArchiveForm, BuildCache, BuildFailure, BuildInput, BuildRequest,
@@ -57,12 +64,13 @@ pub use build_call::{Answer, Definition};
 pub use container::{
     Alive, Booted, CommitContainer, ContainerFilter, ContainerLog, ContainerRecord, ContainerRow,
     ContainerSample, Containers, CopyEnd, CopyFiles, CreateContainer, Created, ExecProcess,
-    LinkCounts, ListContainers, ONCE_COMMAND, ProcessTable, PruneContainers, RemoveContainer,
-    Starting, Summary, SummaryConfig, SummaryHost, UpdateContainer, WATCH_COMMAND, change_letter,
-    inherited_connection, run_once, status_words,
+    ExecSession, LinkCounts, ListContainers, ONCE_COMMAND, PathStat, ProcessTable, PruneContainers,
+    RemoveContainer, Spawned, Starting, Summary, SummaryConfig, SummaryHost, UpdateContainer,
+    WATCH_COMMAND, change_letter, inherited_connection, run_once, status_words,
 };
 pub use difference::{DiffEntry, ImageDiff};
 pub use error::{EngineError, Kind, Result};
+pub use event_filter::EventConditions;
 pub use family::{Family, Member};
 pub use filter::ImageFilter;
 pub use find::Found;
@@ -74,6 +82,8 @@ pub use load::{Load, LoadSource, Loaded};
 pub use login::{LoggedIn, Login};
 pub use look::{FileRow, ImageFiles, TreeRow, WhyRow};
 pub use manifest::ManifestDocument;
+pub use network_document::network_document;
+pub use network_filter::{network_list_filter, network_prune_filter};
 pub use progress::{Item, Progress, Quiet};
 pub use pull::{PullImage, Pulled};
 pub use push::{PushImage, Pushed};

@@ -1,8 +1,9 @@
 //! The images there are, filtered as docker filters them.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::{Value, json};
 use spec::{FullName, ImageConfig, ImageId, Platform, Timestamp};
 use store::{ImageRecord, Images, NameRecord};
 
@@ -104,7 +105,50 @@ impl<'a> ImageRow<'a> {
     }
 }
 
+/// Docker's document about an image in a list.
+fn summary(row: &ImageRow<'_>, labels: &BTreeMap<String, String>) -> Value {
+    let parent = row.record.parent.map(|id| id.to_string()).unwrap_or_default();
+    let digest = |full: &String| {
+        let (name, digest) = full.split_once('@')?;
+        Some(format!("{}@{digest}", FullName::of(name).familiar_name()))
+    };
+    let digests: Vec<String> = row.record.repo_digests.iter().filter_map(digest).collect();
+    json!({
+        "Containers": -1,
+        "Created": row.created().map_or(0, |time| time.unix_seconds()),
+        "Id": row.id.to_string(),
+        "Labels": if labels.is_empty() { Value::Null } else { json!(labels) },
+        "ParentId": parent,
+        "RepoDigests": digests,
+        "RepoTags": [],
+        "SharedSize": -1,
+        "Size": row.size(),
+    })
+}
+
 impl Engine {
+    /// Images as docker's API lists them: each once, with its names.
+    pub fn image_summaries(&self, list: &ListImages) -> Result<Vec<Value>> {
+        let list = self.list(list)?;
+        let mut places: BTreeMap<ImageId, usize> = BTreeMap::new();
+        let mut shown: Vec<Value> = Vec::new();
+        for row in list.rows() {
+            let place = match places.get(&row.id) {
+                Some(place) => *place,
+                None => {
+                    let config = self.config(row.id)?.config.unwrap_or_default();
+                    shown.push(summary(&row, &config.labels));
+                    places.insert(row.id, shown.len() - 1);
+                    shown.len() - 1
+                }
+            };
+            if let (Some(name), Value::Array(tags)) = (row.name, &mut shown[place]["RepoTags"]) {
+                tags.push(json!(name.familiar()));
+            }
+        }
+        Ok(shown)
+    }
+
     /// Lists images, the newest first, one row for each name.
     pub fn list(&self, list: &ListImages) -> Result<ImageList> {
         match list.filters.iter().any(|filter| matches!(filter, ImageFilter::NotLabel(..))) {

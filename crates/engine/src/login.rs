@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use registry::{
-    Client, ClientSettings, Credential, CredentialError, CredentialStore, Credentials, Kept,
-    Limits, RegistryError, Rules, Secret, read_registries_conf, server_key,
+    Anonymous, Client, ClientSettings, Credential, CredentialError, CredentialStore, Credentials,
+    Kept, Limits, RegistryError, Rules, Secret, read_registries_conf, server_key,
 };
 
 use crate::error::Result;
@@ -36,6 +36,41 @@ impl Settings {
     /// A client for registries, which has talked to nobody yet.
     pub fn client(&self) -> Result<Client> {
         self.registry.client(None)
+    }
+}
+
+/// Who somebody else is, to one registry: whoever asks on their behalf is nobody anywhere else.
+struct Only {
+    server: String,
+    credential: Credential,
+}
+
+impl Credentials for Only {
+    fn find(&self, server: &str) -> Result<Option<Credential>, CredentialError> {
+        Ok(Some(&self.credential).filter(|_| server == self.server).cloned())
+    }
+}
+
+impl Settings {
+    /// A client that is somebody else to one host, or nobody anywhere: never who we are.
+    pub fn client_for(&self, host: &str, credential: Option<Credential>) -> Result<Client> {
+        let server = server_key(self::host(Some(host))).to_owned();
+        let credentials: Arc<dyn Credentials> = match credential {
+            Some(credential) => Arc::new(Only { server, credential }),
+            None => Arc::new(Anonymous),
+        };
+        self.registry.client(Some(credentials))
+    }
+
+    /// Tries a name and a password, or a token, at a registry; keeps nothing. Gives the token that
+    /// the registry wants to see from now on, if it has one.
+    pub fn try_login(
+        &self,
+        server: Option<&str>,
+        credential: &Credential,
+    ) -> Result<Option<Secret>> {
+        let client = self.registry.client(Some(Arc::new(Anonymous)))?;
+        Ok(client.login(host(server), credential)?)
     }
 }
 

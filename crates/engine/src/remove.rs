@@ -34,6 +34,16 @@ pub enum Removed {
     Deleted(String),
 }
 
+impl Removed {
+    /// Docker's document about it.
+    pub fn document(&self) -> serde_json::Value {
+        match self {
+            Removed::Untagged(name) => serde_json::json!({ "Untagged": name }),
+            Removed::Deleted(id) => serde_json::json!({ "Deleted": id }),
+        }
+    }
+}
+
 /// A request to prune.
 #[derive(Clone, Debug, Default)]
 pub struct PruneImages {

@@ -62,6 +62,8 @@ pub struct Info {
     pub hostname: String,
     /// The operating system's own name for itself.
     pub operating_system: String,
+    /// The operating system's version.
+    pub os_version: String,
 }
 
 /// How many containers there are.
@@ -130,7 +132,8 @@ impl Engine {
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             memory: sys::host::memory_bytes(),
             hostname: sys::host::hostname(),
-            operating_system: operating_system(),
+            operating_system: os_release("PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),
+            os_version: os_release("VERSION_ID").unwrap_or_default(),
         })
     }
 
@@ -265,8 +268,9 @@ fn backing(magic: i64) -> &'static str {
     }
 }
 
-fn operating_system() -> String {
-    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    line.map_or_else(|| "Linux".to_owned(), |name| name.trim_matches('"').to_owned())
+/// What the system says of itself.
+fn os_release(key: &str) -> Option<String> {
+    let text = std::fs::read_to_string("/etc/os-release").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    line.map(|value| value.trim_matches('"').to_owned())
 }

@@ -2,11 +2,12 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// Starts a program that outlives this process and is not waited for: with these arguments, no
-/// environment and no descriptors but the three given.
+/// Starts a program that outlives this process: with these arguments, no environment and no
+/// descriptors but the three given. Gives its number, for those that live long enough to take its
+/// end with [`has_ended`].
 ///
 /// Whether the program could be run is not told here: the caller hears from it, or finds the other
 /// end of what it was given closed.
@@ -16,7 +17,7 @@ pub fn start(
     stdin: BorrowedFd<'_>,
     stdout: BorrowedFd<'_>,
     stderr: BorrowedFd<'_>,
-) -> io::Result<()> {
+) -> io::Result<i32> {
     let list: Vec<_> =
         arguments.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect();
     let environment = [std::ptr::null::<libc::c_char>()];
@@ -45,8 +46,34 @@ pub fn start(
                 libc::_exit(127)
             }
         }
-        _ => Ok(()),
+        child => Ok(child),
     }
+}
+
+/// Whether a child has ended, which takes its end. One that is no child any more has.
+pub fn has_ended(child: i32) -> bool {
+    let Some(child) = rustix::process::Pid::from_raw(child) else { return true };
+    let waited = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::NOHANG);
+    !matches!(waited, Ok(None))
+}
+
+/// The sockets that systemd, or what works like it, has opened for this process: `count` of them,
+/// from the first number that is no standard stream. To be taken once, before anything is opened.
+pub fn inherited_sockets(count: usize) -> io::Result<Vec<OwnedFd>> {
+    const FIRST: RawFd = 3;
+    (FIRST..).take(count).map(inherited_socket).collect()
+}
+
+fn inherited_socket(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: asking for the flags of a number touches no memory; one that is not open is an error.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the number is open, and whoever started this process left it for whoever asks here.
+    let socket = unsafe { OwnedFd::from_raw_fd(number) };
+    rustix::net::sockopt::socket_type(&socket)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(socket)
 }
 
 /// What a process and all that it waited for cost.

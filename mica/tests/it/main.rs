@@ -3,6 +3,7 @@
 // A test that unwraps what is not there fails, as it should.
 #![allow(clippy::unwrap_used)]
 
+mod api;
 mod build;
 mod cli;
 mod compat;

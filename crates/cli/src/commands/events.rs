@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use engine::{Event, event_document};
+use engine::{Event, EventConditions, event_document};
 use spec::Timestamp;
 
 use crate::context::Context;
@@ -25,10 +25,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
         text.map(parse).transpose().map_err(failed)
     };
     let (since, until) = (time("since")?, time("until")?);
-    let mut conditions = Vec::new();
-    for text in matches.list("filter").iter().filter(|text| !text.is_empty()) {
-        conditions.push(Condition::parse(text)?);
-    }
+    let texts = matches.list("filter").iter().filter(|text| !text.is_empty());
+    let conditions = EventConditions::parse(texts.map(String::as_str))?;
     // A template that is none shall not be found out with the first event.
     let format = matches.string("format").filter(|text| !matches!(*text, "" | "json"));
     if let Some(Err(error)) = format.map(|text| Template::parse(text, &Functions::docker())) {
@@ -38,7 +36,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let mut events = context.engine()?.events(since.or(Some(now)), until)?;
     loop {
         match events.next_ready().map_err(engine::EngineError::from)? {
-            Some(event) if wanted(&conditions, &event) => {
+            Some(event) if conditions.hold(&event) => {
                 show(context, &event)?;
             }
             Some(_) => {}
@@ -46,89 +44,6 @@ pub(crate) fn run(context: &Context) -> Outcome {
             None => sleep(PAUSE),
         }
     }
-}
-
-/// Whether an event fits: one value of each key has to, and every label.
-fn wanted(conditions: &[Condition], event: &Event) -> bool {
-    conditions.iter().all(|condition| {
-        condition.holds(event)
-            || (condition.key != "label"
-                && conditions.iter().any(|other| other.key == condition.key && other.holds(event)))
-    })
-}
-
-struct Condition {
-    key: String,
-    value: String,
-}
-
-impl Condition {
-    fn parse(text: &str) -> Result<Condition, Failure> {
-        // Of those that are never here there are no events.
-        const KEYS: [&str; 14] = [
-            "config",
-            "container",
-            "daemon",
-            "event",
-            "image",
-            "label",
-            "network",
-            "node",
-            "plugin",
-            "scope",
-            "secret",
-            "service",
-            "type",
-            "volume",
-        ];
-        match text.split_once('=') {
-            Some((key, value)) if KEYS.contains(&key) => {
-                Ok(Condition { key: key.to_owned(), value: value.to_owned() })
-            }
-            known => {
-                let key = known.map_or(text, |(key, _)| key);
-                Err(Failure::new(format!("Error response from daemon: invalid filter '{key}'")))
-            }
-        }
-    }
-
-    fn holds(&self, event: &Event) -> bool {
-        let attributes = &event.actor.attributes;
-        let named = |name: &str| attributes.get(name).map(String::as_str);
-        let called = |text: Option<&str>| {
-            text == Some(self.value.as_str()) || text == Some(&format!("{}:latest", self.value))
-        };
-        let is_it = || is_id(&event.actor.id, &self.value) || named("name") == Some(&self.value);
-        match self.key.as_str() {
-            "type" => event.kind == self.value,
-            // Some say more than their name: `exec_create: sh`.
-            "event" => {
-                event.action == self.value
-                    || event.action.split_once(':').is_some_and(|(name, _)| name == self.value)
-            }
-            "scope" => event.scope == self.value,
-            "label" => match self.value.split_once('=') {
-                Some((key, value)) => named(key) == Some(value),
-                None => attributes.contains_key(&self.value),
-            },
-            "image" => match event.kind.as_str() {
-                "image" => is_id(&event.actor.id, &self.value) || called(named("name")),
-                "container" => called(named("image")),
-                _ => false,
-            },
-            "container" => match event.kind.as_str() {
-                "container" => is_it(),
-                _ => named("container").is_some_and(|id| is_id(id, &self.value)),
-            },
-            kind => event.kind == kind && is_it(),
-        }
-    }
-}
-
-/// Whether an id is meant by this, in full, by its beginning, with or without its algorithm.
-fn is_id(id: &str, meant: &str) -> bool {
-    let bare = |text: &str| text.strip_prefix("sha256:").unwrap_or(text).to_owned();
-    !bare(meant).is_empty() && bare(id).starts_with(&bare(meant))
 }
 
 fn show(context: &Context, event: &Event) -> Result<(), Failure> {

@@ -6,7 +6,6 @@ use std::os::fd::AsFd;
 use engine::ExecProcess;
 use runtime::attach::{Console, ExecOutcome, ExecRequest, Streams, run_exec};
 use runtime::keys::DetachKeys;
-use runtime::state::Status;
 
 use super::create::variables;
 use super::foreground::{check_tty, failed, keys};
@@ -33,20 +32,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     };
     let engine = context.engine()?;
     let id = engine.containers().find(name)?;
-    let refuse =
-        |how: &str| Failure::new(format!("Error response from daemon: container {id} is {how}"));
-    match engine.container_state(&id)?.status {
-        Status::Running => {}
-        Status::Paused => {
-            return Err(Failure::new(format!(
-                "Error response from daemon: container {id} is paused, unpause the container before exec"
-            )));
-        }
-        Status::Restarting => {
-            return Err(refuse("restarting, wait until the container is running"));
-        }
-        _ => return Err(refuse("not running")),
-    }
+    engine.check_exec(&id)?;
     let process = serde_json::to_value(&process).map_err(|e| Failure::new(e.to_string()))?;
     let request = ExecRequest {
         id: engine.invent_exec_id()?,

@@ -1,7 +1,6 @@
 //! `mica info`.
 
 use engine::VERSION;
-use serde_json::json;
 use spec::bytes_size;
 
 use crate::context::Context;
@@ -11,29 +10,7 @@ use crate::show;
 pub(crate) fn run(context: &Context) -> Outcome {
     let info = context.engine()?.info()?;
     if let Some(format) = context.matches().string("format").filter(|text| !text.is_empty()) {
-        let document = json!({
-            "ID": info.id,
-            "Containers": info.containers.all(),
-            "ContainersRunning": info.containers.running,
-            "ContainersPaused": info.containers.paused,
-            "ContainersStopped": info.containers.stopped,
-            "Images": info.images,
-            "Layers": info.layers,
-            "Driver": info.driver,
-            "DriverStatus": [
-                ["Backing Filesystem", info.backing], ["Chosen because", info.driver_reason],
-            ],
-            "DockerRootDir": info.root,
-            "RunRoot": info.run,
-            "KernelVersion": info.kernel,
-            "OperatingSystem": info.operating_system,
-            "OSType": "linux",
-            "Architecture": info.machine,
-            "NCPU": info.cpus,
-            "MemTotal": info.memory,
-            "Name": info.hostname,
-            "ServerVersion": VERSION,
-        });
+        let document = info.document();
         show::document(&context.ui, Some(format), &document)?;
         return Ok(0);
     }

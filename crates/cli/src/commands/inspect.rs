@@ -73,7 +73,7 @@ fn other(context: &Context, engine: &Engine, name: &str, sizes: bool) -> Result<
         found => {
             ignored("network");
             let (network, endpoints) = found?;
-            return Ok(super::network::document(&network, &endpoints));
+            return Ok(engine::network_document(&network, &endpoints));
         }
     }
     match engine.volume(name) {
@@ -89,7 +89,7 @@ fn other(context: &Context, engine: &Engine, name: &str, sizes: bool) -> Result<
 
 fn network(engine: &Engine, name: &str) -> Result<Value, Failure> {
     let (network, endpoints) = engine.inspect_network(name)?;
-    Ok(super::network::document(&network, &endpoints))
+    Ok(engine::network_document(&network, &endpoints))
 }
 
 fn volume(engine: &Engine, name: &str) -> Result<Value, Failure> {

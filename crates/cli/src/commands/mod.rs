@@ -41,6 +41,7 @@ pub(crate) mod run;
 pub(crate) mod runtime;
 pub(crate) mod save;
 pub(crate) mod search;
+pub(crate) mod serve;
 pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod tag;

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use engine::{
-    AddressPool, Endpoint, EngineError, Kind, Network, NetworkDriver, NetworkError, NetworkFilter,
-    NetworkRequest, Subnet,
+    AddressPool, EngineError, Kind, Network, NetworkDriver, NetworkError, NetworkFilter,
+    NetworkRequest, Subnet, network_document,
 };
-use serde_json::{Value as Json, json};
-use spec::{EndpointSettings, IpamSettings, Timestamp};
+use spec::{EndpointSettings, IpamSettings};
 
 use super::inspect::show as show_documents;
 use super::pairs;
@@ -174,60 +173,7 @@ pub(crate) fn inspect(context: &Context) -> Outcome {
     let engine = context.engine()?;
     show_documents(context, &|name| {
         let (network, endpoints) = engine.inspect_network(name)?;
-        Ok(document(&network, &endpoints))
-    })
-}
-
-/// Docker's document about a network.
-pub(super) fn document(network: &Network, endpoints: &[Endpoint]) -> Json {
-    let pool = |pool: &AddressPool| {
-        let mut shown = json!({ "Subnet": pool.subnet.to_string() });
-        if let Some(range) = pool.range {
-            shown["IPRange"] = json!(range.to_string());
-        }
-        if let Some(gateway) = pool.gateway {
-            shown["Gateway"] = json!(gateway.to_string());
-        }
-        if !pool.reserved.is_empty() {
-            shown["AuxiliaryAddresses"] = json!(pool.reserved);
-        }
-        shown
-    };
-    let prefixed = |address: Option<String>| address.unwrap_or_default();
-    let containers: serde_json::Map<String, Json> = endpoints
-        .iter()
-        .map(|endpoint| {
-            let shown = json!({
-                "Name": endpoint.container_name,
-                "EndpointID": endpoint.id,
-                "MacAddress": endpoint.mac.map(|mac| mac.to_string()).unwrap_or_default(),
-                "IPv4Address": prefixed(endpoint.ipv4.map(|(ip, bits)| format!("{ip}/{bits}"))),
-                "IPv6Address": prefixed(endpoint.ipv6.map(|(ip, bits)| format!("{ip}/{bits}"))),
-            });
-            (endpoint.container.clone(), shown)
-        })
-        .collect();
-    let ipam = match network.pools.is_empty() {
-        true => Json::Null,
-        false => network.pools.iter().map(pool).collect(),
-    };
-    json!({
-        "Name": network.name,
-        "Id": network.id,
-        "Created": network.created.to_string(),
-        "Scope": "local",
-        "Driver": network.driver.as_str(),
-        "EnableIPv4": network.ipv4,
-        "EnableIPv6": network.ipv6,
-        "IPAM": { "Driver": "default", "Options": if network.is_predefined() { Json::Null } else { json!({}) }, "Config": ipam },
-        "Internal": network.internal,
-        "Attachable": network.attachable,
-        "Ingress": false,
-        "ConfigFrom": { "Network": "" },
-        "ConfigOnly": false,
-        "Containers": containers,
-        "Options": network.options,
-        "Labels": network.labels,
+        Ok(network_document(&network, &endpoints))
     })
 }
 
@@ -247,7 +193,7 @@ const HEADERS: &[Column] = &[
 
 pub(crate) fn list(context: &Context) -> Outcome {
     let matches = context.matches();
-    let filter = filter(matches.list("filter"), LIST_FILTERS)?;
+    let filter = list_filter(matches.list("filter"))?;
     let full = matches.flag("no-trunc");
     let found = context.engine()?.list_networks(&filter)?;
     let shown: Vec<Shown> = found.into_iter().map(|network| Shown { network, full }).collect();
@@ -314,7 +260,7 @@ pub(crate) fn remove(context: &Context) -> Outcome {
 const WARNING: &str = "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ";
 
 pub(crate) fn prune(context: &Context) -> Outcome {
-    let filter = filter(context.matches().list("filter"), PRUNE_FILTERS)?;
+    let filter = prune_filter(context.matches().list("filter"))?;
     if !sure(context, WARNING) {
         return Ok(0);
     }
@@ -332,47 +278,16 @@ pub(super) fn tell_pruned(context: &Context, removed: &[String]) {
     }
 }
 
-const LIST_FILTERS: &[&str] = &["dangling", "driver", "id", "label", "name", "scope", "type"];
-const PRUNE_FILTERS: &[&str] = &["label", "label!", "until"];
-
-fn filter(texts: &[String], known: &[&str]) -> Result<NetworkFilter, Failure> {
-    let mut filter = NetworkFilter::default();
-    for text in texts.iter().filter(|text| !text.is_empty()) {
-        let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        let name = name.trim().to_lowercase();
-        let value = value.trim().to_owned();
-        if !known.contains(&name.as_str()) {
-            return Err(EngineError::Filter(name).into());
-        }
-        let wrong = || Failure::from(EngineError::Filter(format!("{name}={value}")));
-        match name.as_str() {
-            "dangling" => filter.dangling = Some(value.parse().map_err(|_| wrong())?),
-            "driver" => filter.drivers.push(value),
-            "id" => filter.ids.push(value),
-            "label" => filter.labels.push(value),
-            "label!" => filter.not_labels.push(value),
-            "name" => filter.names.push(value),
-            "scope" => filter.scopes.push(value),
-            "type" => match value.as_str() {
-                "builtin" => filter.builtin = Some(true),
-                "custom" => filter.builtin = Some(false),
-                _ => return Err(wrong()),
-            },
-            _ => {
-                let time = Timestamp::parse_docker(&value, Timestamp::now());
-                filter.until = Some(time.map_err(daemon)?);
-            }
-        }
-    }
-    Ok(filter)
-}
-
 /// Whether an error says that there is no such network.
 pub(super) fn is_missing(error: &EngineError) -> bool {
     matches!(error, EngineError::Network(NetworkError::NotFound(_)))
 }
 
-/// What `prune --filter` of everything says of networks.
+fn list_filter(texts: &[String]) -> Result<NetworkFilter, Failure> {
+    Ok(engine::network_list_filter(texts)?)
+}
+
+/// What `prune --filter` says of networks.
 pub(super) fn prune_filter(texts: &[String]) -> Result<NetworkFilter, Failure> {
-    filter(texts, PRUNE_FILTERS)
+    Ok(engine::network_prune_filter(texts)?)
 }

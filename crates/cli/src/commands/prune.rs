@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use spec::human_size;
 
 use super::container::{prune_request, tell_pruned};
-use super::rmi::document;
 use super::{filters, formatted, network, volume};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -98,7 +97,7 @@ impl Gone {
             "ContainersDeleted": self.containers,
             "NetworksDeleted": self.networks,
             "VolumesDeleted": self.volumes,
-            "ImagesDeleted": self.images.removed.iter().map(document).collect::<Vec<_>>(),
+            "ImagesDeleted": self.images.removed.iter().map(Removed::document).collect::<Vec<_>>(),
             "SpaceReclaimed": self.images.bytes,
         })
     }
@@ -112,7 +111,7 @@ pub(super) fn sure(context: &Context, question: &str) -> bool {
 }
 
 fn tell(context: &Context, pruned: &Pruned) -> Outcome {
-    let deleted: Vec<_> = pruned.removed.iter().map(document).collect();
+    let deleted: Vec<_> = pruned.removed.iter().map(Removed::document).collect();
     if formatted(context, [json!({ "ImagesDeleted": deleted, "SpaceReclaimed": pruned.bytes })])? {
         return Ok(0);
     }

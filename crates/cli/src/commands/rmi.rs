@@ -1,7 +1,6 @@
 //! `mica rmi`.
 
 use engine::{Kind, RemoveImages, Removed};
-use serde_json::{Value, json};
 
 use super::{bare_platform, formatted};
 use crate::context::Context;
@@ -20,7 +19,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let (mut failures, mut fatal) = (Vec::new(), false);
     for removed in context.engine()?.remove(&request)? {
         match removed {
-            Ok(removed) if formatted(context, removed.iter().map(document))? => {}
+            Ok(removed) if formatted(context, removed.iter().map(Removed::document))? => {}
             Ok(removed) => removed.iter().for_each(|removed| tell(context, removed)),
             Err(error) => {
                 fatal |= error.kind() != Kind::NotFound;
@@ -34,14 +33,6 @@ pub(crate) fn run(context: &Context) -> Outcome {
     match failures.is_empty() || (force && !fatal) {
         true => Ok(0),
         false => Err(Failure::silent(1)),
-    }
-}
-
-/// What docker's API says of it.
-pub(super) fn document(removed: &Removed) -> Value {
-    match removed {
-        Removed::Untagged(name) => json!({ "Untagged": name }),
-        Removed::Deleted(id) => json!({ "Deleted": id }),
     }
 }
 

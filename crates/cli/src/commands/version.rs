@@ -1,14 +1,11 @@
 //! `mica version`.
 
-use engine::VERSION;
+use engine::{API_VERSION, VERSION};
 use serde_json::json;
 
 use crate::context::Context;
 use crate::failure::Outcome;
 use crate::show;
-
-/// The newest version of docker's API whose behaviour mica follows.
-const API_VERSION: &str = "1.51";
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let arch = spec::Platform::host().architecture;
@@ -18,11 +15,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
             "Version": VERSION, "ApiVersion": API_VERSION, "DefaultAPIVersion": API_VERSION,
             "Os": "linux", "Arch": arch, "KernelVersion": kernel,
         });
-        let server = json!({
-            "Platform": { "Name": "mica" }, "Version": VERSION, "ApiVersion": API_VERSION,
-            "Os": "linux", "Arch": arch, "KernelVersion": kernel,
-            "Components": [{ "Name": "Engine", "Version": VERSION }],
-        });
+        let server = engine::version_document();
         let document = json!({ "Client": side, "Server": server });
         show::document(&context.ui, Some(format), &document)?;
         return Ok(0);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use image::folder::Marks;
 use image::pack::LayerWriter;
-use spec::ContainerId;
+use spec::{ContainerId, Timestamp};
 use sys::fs::FileType;
 
 use super::export::Root;
@@ -41,6 +41,21 @@ pub struct CopyFiles {
     pub archive: bool,
     /// A link that is named is followed.
     pub follow: bool,
+}
+
+/// What is known of a path in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathStat {
+    /// Its last name.
+    pub name: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// What it is and who may do what with it, in the kernel's bits.
+    pub mode: u32,
+    /// When it was last changed.
+    pub changed: Timestamp,
+    /// Where it leads, of a link: a path from the container's root.
+    pub target: String,
 }
 
 /// A root, a path in it, and what messages call it.
@@ -79,9 +94,14 @@ impl Engine {
             (from, CopyEnd::Writer(writer)) => {
                 let from = self.place(from, false)?;
                 let source = from.source(follow)?;
-                let name = source.name.clone();
                 let mut writer = LayerWriter::new(writer, Marks::Trusted, None);
-                source.pack(&mut writer, &name).map_err(EngineError::Write)?;
+                let Source { folder, name, .. } = &source;
+                let packed = match source.contents_only && source.is_folder {
+                    // Docker's client gives what is in `.` another name by that.
+                    true => writer.add_tree(folder, name, b"."),
+                    false => source.pack(&mut writer, name),
+                };
+                packed.map_err(EngineError::Write)?;
                 writer.finish().map_err(EngineError::Write)?;
                 Ok(0)
             }
@@ -93,6 +113,26 @@ impl Engine {
                 pass_on(&source, &folder, &name, archive)
             }
         }
+    }
+
+    /// What is at a path in a container. A link at its end is not followed.
+    pub fn stat_path(&self, id: &ContainerId, path: &str) -> Result<PathStat> {
+        let place = self.place_in_container(id, path.to_owned(), false)?;
+        let Source { folder, name, .. } = place.source(false)?;
+        let stat = sys::fs::stat(&folder, name.as_slice()).map_err(|e| place.missing(e))?;
+        let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+        let target = match is_link {
+            true => place.followed(&place.path).map_err(|error| place.missing(error))?,
+            false => String::new(),
+        };
+        let name = if name == b"." { b"/".to_vec() } else { name };
+        Ok(PathStat {
+            name: String::from_utf8_lossy(&name).into_owned(),
+            bytes: u64::try_from(stat.st_size).unwrap_or(0),
+            mode: stat.st_mode,
+            changed: Timestamp::from_unix(stat.st_mtime, stat.st_mtime_nsec as u32),
+            target,
+        })
     }
 
     fn place(&self, end: CopyEnd, written: bool) -> Result<Place> {

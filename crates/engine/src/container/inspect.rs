@@ -192,7 +192,7 @@ fn state_document(state: &State) -> Value {
 }
 
 /// What became of a wish to stand in a network.
-fn fill(settings: &mut EndpointSettings, endpoint: &Endpoint) {
+pub(super) fn fill(settings: &mut EndpointSettings, endpoint: &Endpoint) {
     let text = |address: Option<String>| address.unwrap_or_default();
     settings.network_id.clone_from(&endpoint.network);
     settings.endpoint_id.clone_from(&endpoint.id);

@@ -31,6 +31,14 @@ pub struct Starting {
     pub start: u16,
 }
 
+/// A container's monitor that was just started by us, and waits to be told so.
+pub struct Spawned {
+    /// The connection to it.
+    pub connection: Connection,
+    /// Its process, whose end those take who live long enough.
+    pub monitor: i32,
+}
+
 impl Engine {
     /// How a container is; what a monitor left behind that was killed is put in order first.
     pub fn container_state(&self, id: &ContainerId) -> Result<State> {
@@ -124,10 +132,8 @@ impl Engine {
     /// Starts a container's monitor and asks it to start the container, after an attachment if one
     /// is wanted. Nothing has been waited for.
     pub fn begin_start(&self, id: &ContainerId, attach: Option<AttachRequest>) -> Result<Starting> {
-        let (ours, theirs) = sys::socket::pair().map_err(EngineError::io("make", "a socket"))?;
-        self.spawn_monitor(id, theirs)?;
         let lost = || EngineError::io("speak to", "the container's monitor");
-        let mut connection = Connection::over(ours).map_err(lost())?;
+        let Spawned { mut connection, .. } = self.spawn_monitor(id)?;
         let attach = match attach {
             Some(wanted) => Some(connection.ask(&Request::Attach(wanted)).map_err(lost())?),
             None => None,
@@ -146,9 +152,10 @@ impl Engine {
         Ok(())
     }
 
-    /// The monitor outlives us and is nobody's child that we would wait for. The connection takes
-    /// the place of its standard input.
-    fn spawn_monitor(&self, id: &ContainerId, client: OwnedFd) -> Result<()> {
+    /// Starts a container's monitor, which outlives us and is told to start the container by
+    /// whoever has the connection. Its end of it takes the place of its standard input.
+    pub fn spawn_monitor(&self, id: &ContainerId) -> Result<Spawned> {
+        let (ours, client) = sys::socket::pair().map_err(EngineError::io("make", "a socket"))?;
         let program = runtime::shelter::file()?;
         let settings = self.settings();
         let id = id.to_string();
@@ -169,7 +176,9 @@ impl Engine {
             let null = File::options().write(true).open("/dev/null")?;
             sys::process::start(program, &words, client.as_fd(), null.as_fd(), null.as_fd())
         });
-        started.map_err(EngineError::io("start", "the container's monitor"))
+        let monitor = started.map_err(EngineError::io("start", "the container's monitor"))?;
+        let lost = EngineError::io("speak to", "the container's monitor");
+        Ok(Spawned { connection: Connection::over(ours).map_err(lost)?, monitor })
     }
 
     /// A connection to the monitor of a container that runs.

@@ -35,6 +35,8 @@ pub struct ContainerSample {
     pub links: BTreeMap<String, LinkCounts>,
     /// Bytes of memory that it can have at most: its limit, or all that there is.
     pub memory_limit_bytes: u64,
+    /// Nanoseconds that all processors of the machine have counted, at work or not.
+    pub machine_nanos: u64,
     taken: Instant,
 }
 
@@ -94,9 +96,20 @@ impl Engine {
             usage,
             links,
             memory_limit_bytes: limit,
+            machine_nanos: machine_nanos(),
             taken: Instant::now(),
         })
     }
+}
+
+/// What `/proc/stat` says of all processors together. Its unit is a hundredth of a second.
+fn machine_nanos() -> u64 {
+    const TICK_NANOS: u64 = 10_000_000;
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let numbers = text.lines().next().unwrap_or_default().split_ascii_whitespace().skip(1);
+    // What guests used is in the others already.
+    let ticks: u64 = numbers.take(8).filter_map(|number| number.parse::<u64>().ok()).sum();
+    ticks.saturating_mul(TICK_NANOS)
 }
 
 /// The links of a container's own; the host's are not its.

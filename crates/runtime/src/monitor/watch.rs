@@ -15,7 +15,7 @@ use super::key::Key;
 use super::life::Phase;
 use super::streams::Streams;
 use super::{Extra, Numbered, Run, Setup, Surroundings};
-use crate::attach::{Answer, Request, SOCKET_FILE, WaitFor};
+use crate::attach::{Answer, FrameKind, SOCKET_FILE, WaitFor};
 use crate::failure::{Failure, FailureKind};
 use crate::logs::Log;
 use crate::restart::Backoff;
@@ -121,16 +121,14 @@ fn leave_word(folder: &Path, failure: &Failure) {
     }
 }
 
-/// Answers the request to start with a failure.
+/// Answers whatever is asked first with a failure.
 fn refuse(client: OwnedFd, failure: Failure) {
     let Ok(mut client) = Client::new(client) else { return };
     let mut bytes = vec![0; READ_BYTES];
     let end = Instant::now() + LAST_WORDS;
     while Instant::now() < end && client.receive(&mut bytes) {
         while let Ok(Some(frame)) = client.frame() {
-            if serde_json::from_slice(&frame.body)
-                .is_ok_and(|asked: Request| asked == Request::Start)
-            {
+            if frame.kind == FrameKind::Request {
                 client.answer(frame.number, &Answer::Failed(failure));
                 let _ = client.flush();
                 return;

@@ -13,6 +13,6 @@ mod security;
 mod settings;
 mod storage;
 pub(crate) mod support;
-mod terminal;
+pub(crate) mod terminal;
 mod usage;
 mod volumes;

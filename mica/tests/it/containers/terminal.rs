@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -11,7 +11,7 @@ use sys::terminal::{Size, modes, set_size};
 use super::support::{Root, eventually, kill};
 
 /// A keyboard and a screen.
-struct Terminal {
+pub(crate) struct Terminal {
     keyboard: File,
     /// The end that programs get.
     line: File,
@@ -19,7 +19,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn new(size: Size) -> Terminal {
+    pub(crate) fn new(size: Size) -> Terminal {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();
@@ -40,16 +40,21 @@ impl Terminal {
     }
 
     fn run(&self, root: &Root, line: &str) -> Child {
-        let end = || Stdio::from(self.line.try_clone().unwrap());
-        root.command(line).stdin(end()).stdout(end()).stderr(end()).spawn().unwrap()
+        self.start(root.command(line))
     }
 
-    fn types(&self, keys: &str) {
+    /// Starts a command on it.
+    pub(crate) fn start(&self, mut command: Command) -> Child {
+        let end = || Stdio::from(self.line.try_clone().unwrap());
+        command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap()
+    }
+
+    pub(crate) fn types(&self, keys: &str) {
         (&self.keyboard).write_all(keys.as_bytes()).unwrap();
     }
 
     #[track_caller]
-    fn shows(&self, text: &str) {
+    pub(crate) fn shows(&self, text: &str) {
         eventually(&format!("{text:?} is shown"), || {
             String::from_utf8_lossy(&self.screen.lock().unwrap()).contains(text)
         });

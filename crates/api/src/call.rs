@@ -1,0 +1,135 @@
+//! A request as those who answer it see it.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use engine::Engine;
+use hyper::HeaderMap;
+use hyper::body::Bytes;
+use serde::de::DeserializeOwned;
+use spec::ContainerId;
+use tokio::sync::mpsc::Receiver;
+
+use crate::app::App;
+use crate::query::Query;
+use crate::refusal::Refusal;
+use crate::version::Version;
+
+/// No document that is sent is longer.
+const MAX_JSON_BYTES: u64 = 8 << 20;
+
+/// A request that somebody is to answer.
+pub(crate) struct Call {
+    /// What all calls share.
+    pub(crate) app: Arc<App>,
+    /// The version that the client speaks.
+    pub(crate) version: Version,
+    /// What follows the question mark.
+    pub(crate) query: Query,
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+    /// What stood in the path where the route has names.
+    pub(crate) parameters: Vec<(&'static str, String)>,
+    /// What it carries.
+    pub(crate) body: BodyReader,
+}
+
+impl Call {
+    /// What stood in the path where the route has this name.
+    pub(crate) fn parameter(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+    }
+
+    /// The engine, opened for this call.
+    pub(crate) fn engine(&self) -> Result<Engine, Refusal> {
+        self.app.engine()
+    }
+
+    /// The engine, and the container that the path names.
+    pub(crate) fn container(&self) -> Result<(Engine, ContainerId), Refusal> {
+        let engine = self.engine()?;
+        let id = engine.containers().find(self.parameter("id"))?;
+        Ok((engine, id))
+    }
+
+    /// Whether the client speaks `1.MINOR` or newer.
+    pub(crate) fn since(&self, minor: u32) -> bool {
+        self.version >= Version::minor(minor)
+    }
+
+    /// A header's text; empty if there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Whether the connection is to become another one.
+    pub(crate) fn upgrades(&self) -> bool {
+        self.headers.contains_key("upgrade")
+    }
+
+    /// The document that it carries; none if it carries nothing.
+    pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Refusal> {
+        let mut bytes = Vec::new();
+        let read = (&mut self.body).take(MAX_JSON_BYTES + 1).read_to_end(&mut bytes);
+        read.map_err(|error| Refusal::bad(format!("cannot read the request: {error}")))?;
+        if bytes.len() as u64 > MAX_JSON_BYTES {
+            return Err(Refusal {
+                status: 413,
+                message: "http: request body too large".to_owned(),
+            });
+        }
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let kind = self.header("content-type");
+        let bare = kind.split(';').next().unwrap_or_default().trim();
+        if bare != "application/json" {
+            return Err(Refusal::bad(format!(
+                "unsupported Content-Type header ({kind}): must be 'application/json'"
+            )));
+        }
+        // Go's reader takes `null` for a document in which nothing is said.
+        let read: Option<T> = serde_json::from_slice(&bytes)
+            .map_err(|error| Refusal::bad(format!("invalid JSON: {error}")))?;
+        Ok(read)
+    }
+
+    /// The document that it must carry.
+    pub(crate) fn must_json<T: DeserializeOwned>(&mut self) -> Result<T, Refusal> {
+        let missing = || Refusal::bad("invalid JSON: got EOF while reading request body");
+        self.json()?.ok_or_else(missing)
+    }
+}
+
+/// What a request carries, as it arrives. Whoever sends it waits while nobody reads.
+pub(crate) struct BodyReader {
+    parts: Option<Receiver<io::Result<Bytes>>>,
+    part: Bytes,
+}
+
+impl BodyReader {
+    /// Parts that will come; none for a request that carries nothing.
+    pub(crate) fn new(parts: Option<Receiver<io::Result<Bytes>>>) -> BodyReader {
+        BodyReader { parts, part: Bytes::new() }
+    }
+
+    /// The whole of it, for somebody else to read.
+    pub(crate) fn take_all(&mut self) -> BodyReader {
+        std::mem::replace(self, BodyReader::new(None))
+    }
+}
+
+impl Read for BodyReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.part.is_empty() {
+            let Some(parts) = &mut self.parts else { return Ok(0) };
+            match parts.blocking_recv() {
+                Some(part) => self.part = part?,
+                None => self.parts = None,
+            }
+        }
+        let count = self.part.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.part.split_to(count));
+        Ok(count)
+    }
+}

@@ -1,0 +1,186 @@
+//! A client gets a container's streams, of one that runs or is about to.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{Engine, EngineError};
+use runtime::attach::{Answer, AttachRequest, Connection, FrameKind, Request};
+use runtime::keys::DetachKeys;
+use spec::{ContainerId, Timestamp};
+use sys::event::{Interest, poll};
+
+use super::client::{Client, MULTIPLEXED, RAW, Typed, Wanted, keys};
+use super::logs::replay;
+use crate::app::App;
+use crate::call::Call;
+use crate::gate::{Gate, Ticket};
+use crate::refusal::Refusal;
+use crate::reply::{Reply, Socket};
+
+/// While so much waits for the container, nothing more is read from the client.
+const WAITING_BYTES: usize = 64 << 10;
+/// How often is looked whether somebody else has started a container.
+const PAUSE: Duration = Duration::from_millis(20);
+
+pub(crate) fn attach(call: Call) -> Result<Reply, Refusal> {
+    let (engine, id) = call.container()?;
+    let query = &call.query;
+    let [stdin, stdout, stderr] = ["stdin", "stdout", "stderr"].map(|name| query.flag(name));
+    let keys = keys(query.text("detachKeys"))?;
+    let record = engine.containers().read(&id)?;
+    let tty = record.config.tty;
+    let state = engine.container_state(&id)?;
+    if state.status == runtime::state::Status::Paused {
+        return Err(Refusal::conflict(format!(
+            "container {id} is paused, unpause the container before attach"
+        )));
+    }
+    let kind = if !tty && call.since(42) { MULTIPLEXED } else { RAW };
+    let attaching = Attaching {
+        // Taken before the client hears anything, which is before it asks for the start.
+        ticket: Gate::wait(&call.app, &id),
+        engine,
+        id,
+        wanted: Wanted { stdin: stdin && record.config.open_stdin, stdout, stderr },
+        logs: query.flag("logs"),
+        streams: query.flag("stream"),
+        app: call.app.clone(),
+    };
+    let keys = if tty { keys } else { DetachKeys::none() };
+    Ok(Reply::hijack(call.upgrades(), kind, move |socket: Socket| {
+        let mut client = Client::new(socket, attaching.wanted.stdin, !tty, keys);
+        // Whatever goes wrong now, the client sees its streams end.
+        let _ = attaching.run(&mut client);
+    }))
+}
+
+struct Attaching {
+    ticket: Ticket,
+    engine: Engine,
+    id: ContainerId,
+    wanted: Wanted,
+    logs: bool,
+    streams: bool,
+    app: Arc<App>,
+}
+
+impl Attaching {
+    fn run(self, client: &mut Client) -> Result<(), Refusal> {
+        if !self.streams {
+            return match self.logs {
+                true => replay(&self.engine, &self.id, Timestamp::now(), self.wanted, client),
+                false => Ok(()),
+            };
+        }
+        let connected = self.connect(client)?;
+        // Whoever starts the container again must not wait for us.
+        drop(self.ticket);
+        let Some((connection, until)) = connected else { return Ok(()) };
+        if self.logs {
+            replay(&self.engine, &self.id, until, self.wanted, client)?;
+        }
+        Ok(follow(connection, client)?)
+    }
+
+    /// A connection that is attached, and up to when output is in the log alone; nothing if the
+    /// client has gone before the container was started.
+    fn connect(&self, client: &mut Client) -> Result<Option<(Connection, Timestamp)>, Refusal> {
+        let Wanted { stdin, stdout, stderr } = self.wanted;
+        let request = Request::Attach(AttachRequest { stdin, stdout, stderr, patient: true });
+        let attached = |mut connection: Connection| {
+            let until = match connection.call(&request)? {
+                Answer::Attached { logged_until, .. } => logged_until,
+                _ => Timestamp::now(),
+            };
+            Ok(Some((connection, until)))
+        };
+        loop {
+            match self.engine.monitor(&self.id) {
+                Ok(connection) => return attached(connection),
+                Err(EngineError::NotRunning(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if let Ok(admitted) = self.ticket.admitted.recv_timeout(PAUSE) {
+                let result = attached(admitted.connection);
+                drop(admitted.asked);
+                return result;
+            }
+            let (fd, _) = client.waits(true);
+            let nothing = Interest { read: false, write: false };
+            let [ready] = poll([(fd, nothing)], Some(Duration::ZERO))?;
+            if ready.hangup || self.app.engine()?.containers().read(&self.id).is_err() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Copies both ways until the container ends or the client leaves.
+fn follow(mut connection: Connection, client: &mut Client) -> io::Result<()> {
+    let mut typed = Vec::new();
+    if client.early(&mut typed) == Typed::Detach {
+        return Ok(());
+    }
+    if !typed.is_empty() {
+        connection.send_stdin(&typed)?;
+    }
+    loop {
+        while let Some(frame) = connection.next_frame() {
+            match frame.kind {
+                FrameKind::Stdout => client.show(1, &frame.body)?,
+                FrameKind::Stderr => client.show(2, &frame.body)?,
+                FrameKind::Answer => match serde_json::from_slice(&frame.body)? {
+                    Answer::Exited(_) | Answer::Failed(_) => return Ok(()),
+                    _ => {}
+                },
+                FrameKind::Request | FrameKind::Stdin => {}
+            }
+        }
+        if connection.is_over() {
+            return Ok(());
+        }
+        let room = connection.waiting_bytes() < WAITING_BYTES;
+        let write = connection.waiting_bytes() > 0;
+        let [ready, said] = poll(
+            [client.waits(room), (Some(connection.as_fd()), Interest { read: true, write })],
+            None,
+        )?;
+        typed.clear();
+        match client.take(ready, &mut typed) {
+            None | Some(Typed::Detach) => return Ok(()),
+            Some(end) => {
+                if !typed.is_empty() {
+                    connection.send_stdin(&typed)?;
+                }
+                if end == Typed::End {
+                    connection.send_stdin(&[])?;
+                }
+            }
+        }
+        if said.write && write {
+            connection.flush_some()?;
+        }
+        if said.read {
+            connection.receive()?;
+        }
+    }
+}
+
+pub(crate) fn resize(call: Call) -> Result<Reply, Refusal> {
+    let (engine, id) = call.container()?;
+    let (rows, columns) = size(&call)?;
+    engine.ask_monitor(&id, &Request::Resize { rows, columns, exec: None })?;
+    Ok(Reply::status(200))
+}
+
+/// The size of a terminal that a request names.
+pub(crate) fn size(call: &Call) -> Result<(u16, u16), Refusal> {
+    let number = |name: &str| -> Result<u16, Refusal> {
+        call.query
+            .number(name)?
+            .ok_or_else(|| Refusal::bad("strconv.Atoi: parsing \"\": invalid syntax".to_owned()))
+    };
+    Ok((number("h")?, number("w")?))
+}

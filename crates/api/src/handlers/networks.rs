@@ -1,0 +1,174 @@
+//! Networks, and containers that join and leave them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use engine::{
+    AddressPool, NetworkDriver, NetworkRequest, network_document, network_list_filter,
+    network_prune_filter,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use spec::EndpointSettings;
+
+use crate::call::Call;
+use crate::filters::Filters;
+use crate::refusal::Refusal;
+use crate::reply::Reply;
+
+pub(crate) fn list(call: Call) -> Result<Reply, Refusal> {
+    let filter = network_list_filter(&Filters::of(&call.query)?.lines())?;
+    let networks = call.engine()?.list_networks(&filter)?;
+    let shown: Vec<Value> = networks.iter().map(|one| network_document(one, &[])).collect();
+    Ok(Reply::json(&shown))
+}
+
+pub(crate) fn inspect(call: Call) -> Result<Reply, Refusal> {
+    if !matches!(call.query.text("scope"), "" | "local") {
+        return Err(Refusal::missing(format!("network {} not found", call.parameter("id"))));
+    }
+    let (network, endpoints) = call.engine()?.inspect_network(call.parameter("id"))?;
+    Ok(Reply::json(&network_document(&network, &endpoints)))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Wanted {
+    name: String,
+    driver: Option<String>,
+    scope: Option<String>,
+    #[serde(rename = "EnableIPv4")]
+    ipv4: Option<bool>,
+    #[serde(rename = "EnableIPv6")]
+    ipv6: Option<bool>,
+    #[serde(rename = "IPAM")]
+    ipam: Option<Ipam>,
+    internal: bool,
+    attachable: bool,
+    ingress: bool,
+    config_only: bool,
+    config_from: Option<ConfigFrom>,
+    options: Option<BTreeMap<String, String>>,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct ConfigFrom {
+    network: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Ipam {
+    driver: Option<String>,
+    options: Option<BTreeMap<String, String>>,
+    config: Option<Vec<Pool>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Pool {
+    subnet: String,
+    #[serde(rename = "IPRange")]
+    range: String,
+    gateway: String,
+    auxiliary_addresses: Option<BTreeMap<String, String>>,
+}
+
+impl Pool {
+    fn read(self) -> Result<AddressPool, Refusal> {
+        let wrong = |what: &str, text: &str| {
+            Refusal::bad(format!("invalid network config:\ninvalid {what} {text}"))
+        };
+        let address = |text: &str| -> Result<IpAddr, Refusal> {
+            text.parse().map_err(|_| wrong("address", text))
+        };
+        let subnet = self.subnet.parse().map_err(|_| wrong("subnet", &self.subnet))?;
+        let range = match self.range.is_empty() {
+            true => None,
+            false => Some(self.range.parse().map_err(|_| wrong("ip-range", &self.range))?),
+        };
+        let gateway = match self.gateway.is_empty() {
+            true => None,
+            false => Some(address(&self.gateway)?),
+        };
+        let reserved = self.auxiliary_addresses.unwrap_or_default();
+        let reserved =
+            reserved.into_iter().map(|(name, text)| Ok::<_, Refusal>((name, address(&text)?)));
+        Ok(AddressPool { subnet, gateway, range, reserved: reserved.collect::<Result<_, _>>()? })
+    }
+}
+
+pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
+    let wanted: Wanted = call.must_json()?;
+    if wanted.ingress || wanted.scope.as_deref() == Some("swarm") {
+        return Err(super::swarm::no_manager());
+    }
+    if wanted.config_only || wanted.config_from.is_some_and(|from| !from.network.is_empty()) {
+        return Err(Refusal::unsupported("networks made from others are not supported"));
+    }
+    let ipam = wanted.ipam.unwrap_or_default();
+    let planner = ipam.driver.unwrap_or_default();
+    if !matches!(planner.as_str(), "" | "default") {
+        return Err(Refusal::missing(format!(
+            "could not find plugin {planner} in v1 plugin registry: plugin not found"
+        )));
+    }
+    if ipam.options.is_some_and(|options| !options.is_empty()) {
+        return Err(Refusal::bad("the default IPAM driver takes no options"));
+    }
+    let driver = wanted.driver.filter(|driver| !driver.is_empty());
+    let driver: NetworkDriver =
+        driver.as_deref().unwrap_or("bridge").parse().map_err(engine::EngineError::from)?;
+    let pools = ipam.config.unwrap_or_default().into_iter().filter(|pool| !pool.subnet.is_empty());
+    let request = NetworkRequest {
+        name: wanted.name,
+        driver,
+        pools: pools.map(Pool::read).collect::<Result<_, _>>()?,
+        ipv4: wanted.ipv4.unwrap_or(true),
+        ipv6: wanted.ipv6.unwrap_or(false),
+        internal: wanted.internal,
+        attachable: wanted.attachable,
+        labels: wanted.labels.unwrap_or_default(),
+        options: wanted.options.unwrap_or_default(),
+    };
+    let network = call.engine()?.create_network(request)?;
+    Ok(Reply::json(&json!({ "Id": network.id, "Warning": "" })).at_status(201))
+}
+
+pub(crate) fn remove(call: Call) -> Result<Reply, Refusal> {
+    call.engine()?.remove_network(call.parameter("id"))?;
+    Ok(Reply::done())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Joining {
+    container: String,
+    endpoint_config: Option<EndpointSettings>,
+    force: bool,
+}
+
+pub(crate) fn connect(mut call: Call) -> Result<Reply, Refusal> {
+    let Joining { container, endpoint_config, .. } = call.must_json()?;
+    let engine = call.engine()?;
+    let id = engine.containers().find(&container)?;
+    engine.connect(call.parameter("id"), &id, endpoint_config.unwrap_or_default(), &engine)?;
+    Ok(Reply::status(200))
+}
+
+pub(crate) fn disconnect(mut call: Call) -> Result<Reply, Refusal> {
+    let Joining { container, force, .. } = call.must_json()?;
+    let engine = call.engine()?;
+    let id = engine.containers().find(&container)?;
+    engine.disconnect(call.parameter("id"), &id, force, &engine)?;
+    Ok(Reply::status(200))
+}
+
+pub(crate) fn prune(call: Call) -> Result<Reply, Refusal> {
+    let filter = network_prune_filter(&Filters::of(&call.query)?.lines())?;
+    let removed = call.engine()?.prune_networks(&filter)?;
+    let removed = if removed.is_empty() { Value::Null } else { json!(removed) };
+    Ok(Reply::json(&json!({ "NetworksDeleted": removed })))
+}

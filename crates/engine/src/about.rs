@@ -1,0 +1,162 @@
+//! What the engine says of itself in docker's documents: `version` and `info`.
+
+use runtime::cgroup::Layout;
+use serde_json::{Value, json};
+use spec::{Platform, Timestamp};
+
+use crate::system::{Info, VERSION, kernel_release};
+
+/// The newest version of docker's API whose behaviour is followed.
+pub const API_VERSION: &str = "1.51";
+/// The oldest version of docker's API that is answered.
+pub const MIN_API_VERSION: &str = "1.24";
+
+/// The log drivers that there are.
+const LOG_DRIVERS: [&str; 5] = ["journald", "json-file", "local", "none", "syslog"];
+
+/// What `version` says of the engine.
+pub fn version_document() -> Value {
+    let arch = Platform::host().architecture;
+    let kernel = kernel_release();
+    json!({
+        "Platform": { "Name": "mica" },
+        "Components": [{
+            "Name": "Engine",
+            "Version": VERSION,
+            "Details": {
+                "ApiVersion": API_VERSION,
+                "Arch": arch,
+                "Experimental": "false",
+                "KernelVersion": kernel,
+                "MinAPIVersion": MIN_API_VERSION,
+                "Os": "linux",
+            },
+        }],
+        "Version": VERSION,
+        "ApiVersion": API_VERSION,
+        "MinAPIVersion": MIN_API_VERSION,
+        "GitCommit": "",
+        "GoVersion": "",
+        "Os": "linux",
+        "Arch": arch,
+        "KernelVersion": kernel,
+    })
+}
+
+impl Info {
+    /// Docker's document, with the run root besides.
+    pub fn document(&self) -> Value {
+        let parts = [self.own_part(), abilities(), self.machine_part(), fixed_part()];
+        let fields = parts.into_iter().filter_map(|part| match part {
+            Value::Object(fields) => Some(fields),
+            _ => None,
+        });
+        Value::Object(fields.flatten().collect())
+    }
+
+    fn own_part(&self) -> Value {
+        json!({
+            "ID": self.id,
+            "Containers": self.containers.all(),
+            "ContainersRunning": self.containers.running,
+            "ContainersPaused": self.containers.paused,
+            "ContainersStopped": self.containers.stopped,
+            "Images": self.images,
+            "Layers": self.layers,
+            "Driver": self.driver,
+            "DriverStatus": [
+                ["Backing Filesystem", self.backing],
+                ["Chosen because", self.driver_reason],
+            ],
+            "DockerRootDir": self.root,
+            "RunRoot": self.run,
+            "Plugins": {
+                "Volume": ["local"],
+                "Network": ["bridge", "host", "none"],
+                "Authorization": null,
+                "Log": LOG_DRIVERS,
+            },
+        })
+    }
+
+    fn machine_part(&self) -> Value {
+        json!({
+            "Name": self.hostname,
+            "KernelVersion": self.kernel,
+            "OperatingSystem": self.operating_system,
+            "OSVersion": self.os_version,
+            "OSType": "linux",
+            "Architecture": self.machine,
+            "NCPU": self.cpus,
+            "MemTotal": self.memory,
+            "GenericResources": [],
+        })
+    }
+}
+
+/// What can be limited, and how.
+fn abilities() -> Value {
+    let version = match Layout::of_host() {
+        Ok(Layout::Version2 { .. }) => "2",
+        _ => "1",
+    };
+    json!({
+        "MemoryLimit": true,
+        "SwapLimit": true,
+        "CpuCfsPeriod": true,
+        "CpuCfsQuota": true,
+        "CPUShares": true,
+        "CPUSet": true,
+        "PidsLimit": true,
+        "IPv4Forwarding": true,
+        "Debug": false,
+        "NFd": 0,
+        "OomKillDisable": version == "1",
+        "NGoroutines": 0,
+        "SystemTime": Timestamp::now().to_string(),
+        "LoggingDriver": "json-file",
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": version,
+        "NEventsListener": 0,
+    })
+}
+
+/// What never changes.
+fn fixed_part() -> Value {
+    json!({
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": {
+            "IndexConfigs": {
+                "docker.io": {
+                    "Mirrors": [], "Name": "docker.io", "Official": true, "Secure": true,
+                },
+            },
+            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
+            "Mirrors": null,
+        },
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "Labels": [],
+        "ExperimentalBuild": false,
+        "ServerVersion": VERSION,
+        "Runtimes": { "mica": { "path": "mica" } },
+        "DefaultRuntime": "mica",
+        "Swarm": {
+            "NodeID": "",
+            "NodeAddr": "",
+            "LocalNodeState": "inactive",
+            "ControlAvailable": false,
+            "Error": "",
+            "RemoteManagers": null,
+        },
+        "LiveRestoreEnabled": true,
+        "Isolation": "",
+        "InitBinary": "mica",
+        "ContainerdCommit": { "ID": "" },
+        "RuncCommit": { "ID": "" },
+        "InitCommit": { "ID": "" },
+        "SecurityOptions": ["name=seccomp,profile=builtin"],
+        "Warnings": [],
+    })
+}

@@ -1,0 +1,57 @@
+//! What `inspect` says of a network: docker's document, field for field.
+
+use network::{AddressPool, Endpoint, Network};
+use serde_json::{Value, json};
+
+/// Docker's document about a network.
+pub fn network_document(network: &Network, endpoints: &[Endpoint]) -> Value {
+    let pool = |pool: &AddressPool| {
+        let mut shown = json!({ "Subnet": pool.subnet.to_string() });
+        if let Some(range) = pool.range {
+            shown["IPRange"] = json!(range.to_string());
+        }
+        if let Some(gateway) = pool.gateway {
+            shown["Gateway"] = json!(gateway.to_string());
+        }
+        if !pool.reserved.is_empty() {
+            shown["AuxiliaryAddresses"] = json!(pool.reserved);
+        }
+        shown
+    };
+    let prefixed = |address: Option<String>| address.unwrap_or_default();
+    let containers: serde_json::Map<String, Value> = endpoints
+        .iter()
+        .map(|endpoint| {
+            let shown = json!({
+                "Name": endpoint.container_name,
+                "EndpointID": endpoint.id,
+                "MacAddress": endpoint.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+                "IPv4Address": prefixed(endpoint.ipv4.map(|(ip, bits)| format!("{ip}/{bits}"))),
+                "IPv6Address": prefixed(endpoint.ipv6.map(|(ip, bits)| format!("{ip}/{bits}"))),
+            });
+            (endpoint.container.clone(), shown)
+        })
+        .collect();
+    let ipam = match network.pools.is_empty() {
+        true => Value::Null,
+        false => network.pools.iter().map(pool).collect(),
+    };
+    json!({
+        "Name": network.name,
+        "Id": network.id,
+        "Created": network.created.to_string(),
+        "Scope": "local",
+        "Driver": network.driver.as_str(),
+        "EnableIPv4": network.ipv4,
+        "EnableIPv6": network.ipv6,
+        "IPAM": { "Driver": "default", "Options": if network.is_predefined() { Value::Null } else { json!({}) }, "Config": ipam },
+        "Internal": network.internal,
+        "Attachable": network.attachable,
+        "Ingress": false,
+        "ConfigFrom": { "Network": "" },
+        "ConfigOnly": false,
+        "Containers": containers,
+        "Options": network.options,
+        "Labels": network.labels,
+    })
+}

@@ -1,0 +1,122 @@
+//! Containers through the socket: made, run, ended, changed, removed.
+
+use serde_json::json;
+
+use super::support::Server;
+use crate::containers::support::{Root, eventually};
+use crate::need_programs;
+
+#[test]
+fn a_container_runs_in_the_foreground() {
+    need_programs!("docker");
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let run = |words: &str| server.docker(&format!("run --rm --network none {words}"));
+    run("bb echo hello").prints("hello\n");
+    let both = run("bb sh -c 'echo out; echo err >&2; exit 7'");
+    assert_eq!((both.out.as_str(), both.err.as_str(), both.code), ("out\n", "err\n", 7));
+    let missing = run("bb nosuch");
+    missing.complains(127, "executable file not found in $PATH");
+    assert!(!missing.err.contains("Error waiting"), "{missing}");
+    run("bb /etc").complains(126, "");
+    run("nothing:1").complains(125, "");
+    eventually("they are gone", || root.containers().is_empty());
+    // Nobody is left in the table of processes either.
+    eventually("monitors are taken", || {
+        let children = format!("/proc/{0}/task/{0}/children", server.id());
+        std::fs::read_to_string(children).is_ok_and(|list| list.trim().is_empty())
+    });
+}
+
+#[test]
+fn a_containers_life() {
+    need_programs!("docker");
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let id = server.ok("create --name one --network none --label a=b bb sleep 600");
+    assert_eq!(server.ok("ps -q"), "");
+    let status = |name: &str| {
+        server.ok(&format!("ps -a --filter name={name} --format '{{{{.State}}}} {{{{.Names}}}}'"))
+    };
+    assert_eq!(status("one"), "created one");
+    server.ok("start one");
+    assert_eq!(server.send("POST", "/containers/one/start", "").status, 304);
+    assert_eq!(server.ok("ps -q --no-trunc --filter label=a=b"), id);
+    // Either door sees what the other does.
+    assert_eq!(root.ok("ps -q --no-trunc"), id);
+    assert_eq!(server.ok("inspect one"), root.ok("inspect one"));
+    server.ok("pause one");
+    assert_eq!(status("one"), "paused one");
+    assert_eq!(server.send("POST", "/containers/one/start", "").status, 409);
+    server.docker("exec one true").complains(1, "is paused, unpause the container before exec");
+    root.ok("unpause one");
+    server.ok("rename one two");
+    server.ok("update --pids-limit 50 two");
+    assert_eq!(server.ok("inspect -f '{{.HostConfig.PidsLimit}}' two"), "50");
+    assert!(server.ok("top two").contains("sleep 600"));
+    assert!(server.ok("stats --no-stream two").contains("two"));
+    server.docker("rm two").complains(1, "stop the container before removing or force remove");
+    server.ok("restart -t 0 two");
+    server.ok("stop -t 0 two");
+    assert_eq!(server.send("POST", "/containers/two/stop", "").status, 304);
+    assert_eq!(server.send("POST", "/containers/two/kill", "").status, 409);
+    assert_eq!(server.ok("wait two"), "137");
+    server.ok("start two");
+    server.ok("kill two");
+    server.ok("rm two");
+    let missing = server.get("/containers/two/json");
+    assert_eq!((missing.status, missing.message().as_str()), (404, "No such container: two"));
+}
+
+#[test]
+fn files_go_both_ways() {
+    need_programs!("docker");
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    server.ok("create --name one --network none bb true");
+    root.file("in/a", "inside");
+    server.ok("cp in one:/tmp");
+    server.ok("cp one:/tmp/in/a out");
+    assert_eq!(std::fs::read_to_string(root.path("out")).unwrap(), "inside");
+    server.ok("cp one:/tmp/in/. copied");
+    assert_eq!(std::fs::read_to_string(root.path("copied/a")).unwrap(), "inside");
+    server.docker("cp one:/nothing out").complains(1, "Could not find the file /nothing in");
+    assert_eq!(server.ok("diff one"), "C /tmp\nA /tmp/in\nA /tmp/in/a");
+    let head = server.send("HEAD", "/containers/one/archive?path=/etc/passwd", "");
+    assert!(head.status == 200 && head.head.contains("x-docker-container-path-stat: ey"));
+    server.ok("commit -m why -c 'CMD [\"cat\", \"/tmp/in/a\"]' one made:1");
+    assert_eq!(server.ok("run --rm --network none made:1"), "inside");
+    server.ok("export -o all.tar one");
+    let names = root.program("tar").args(["tf", "all.tar"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&names.stdout).lines().any(|name| name == "tmp/in/a"));
+    server.ok("rm one");
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_told() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let said = |method: &str, path: &str, document: &str| {
+        let answered = server.send(method, path, document);
+        (answered.status, answered.message())
+    };
+    assert_eq!(said("POST", "/containers/create", "").0, 400);
+    assert_eq!(said("POST", "/containers/create", "[]").0, 400);
+    assert_eq!(said("POST", "/containers/create", r#"{"Image":7}"#).0, 400);
+    let (status, words) = said("POST", "/containers/create", r#"{"Image":"none"}"#);
+    assert_eq!((status, words.as_str()), (404, "No such image: none:latest"));
+    assert_eq!(said("POST", "/containers/create?name=%2F%2F", r#"{"Image":"bb"}"#).0, 400);
+    root.ok("create --name one --network none bb true");
+    let (status, words) = said("POST", "/containers/create?name=one", r#"{"Image":"bb"}"#);
+    assert!(status == 409 && words.starts_with("Conflict. The container name \"/one\" is already"));
+    assert_eq!(said("GET", "/containers/one/logs", "").0, 400);
+    assert_eq!(said("POST", "/containers/one/kill?signal=NONE", "").0, 400);
+    assert_eq!(said("POST", "/containers/one/wait?condition=never", "").0, 400);
+    assert_eq!(said("POST", "/containers/one/exec", r#"{"Cmd":["true"]}"#).0, 409);
+    assert_eq!(said("GET", "/exec/abc/json", ""), (404, "No such exec instance: abc".to_owned()));
+    let filters = "/containers/json?filters=%7B%22status%22%3A%5B%22odd%22%5D%7D";
+    assert_eq!(said("GET", filters, "").0, 400);
+    let listed = server.get("/containers/json?all=1").json();
+    assert_eq!(listed[0]["Names"], json!(["/one"]));
+    root.ok("rm one");
+}

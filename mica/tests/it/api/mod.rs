@@ -1,0 +1,8 @@
+//! `mica serve`, asked by the real docker client and by hand.
+
+mod containers;
+mod images;
+mod resources;
+mod streams;
+mod support;
+mod system;

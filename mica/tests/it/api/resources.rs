@@ -1,0 +1,82 @@
+//! Volumes, networks, what takes how much space; and what belongs to a swarm.
+
+use serde_json::json;
+
+use super::support::Server;
+use crate::containers::support::Root;
+use crate::need_programs;
+use crate::support::Mica;
+
+#[test]
+fn volumes_are_made_listed_and_removed() {
+    need_programs!("docker");
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    assert_eq!(server.ok("volume create --label a=b data"), "data");
+    assert_eq!(server.ok("volume inspect data"), root.ok("volume inspect data"));
+    server.ok("run --rm --network none -v data:/data bb touch /data/x");
+    assert_eq!(server.ok("volume ls -q --filter label=a=b"), "data");
+    assert_eq!(server.ok("volume ls -q --filter dangling=true --filter label=a=c"), "");
+    server.ok("create --name one --network none -v data:/data -v /other bb true");
+    server.docker("volume rm data").complains(1, "remove data: volume is in use - [");
+    server.ok("rm -v one");
+    assert_eq!(server.ok("volume ls -q"), "data");
+    server.docker("volume rm none").complains(1, "get none: no such volume");
+    assert!(server.ok("volume prune -af").starts_with("Deleted Volumes:\ndata\n"));
+    assert_eq!(server.send("POST", "/volumes/create", r#"{"Driver":"odd"}"#).status, 400);
+}
+
+#[test]
+fn networks_are_made_joined_and_removed() {
+    need_programs!("docker");
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let id = server.ok("network create --subnet 10.211.7.0/24 --gateway 10.211.7.9 own");
+    assert_eq!(server.ok("network ls -q --no-trunc --filter name=own"), id);
+    assert_eq!(server.ok("network inspect own"), root.ok("network inspect own"));
+    let gateway = server.ok("network inspect -f '{{(index .IPAM.Config 0).Gateway}}' own");
+    assert_eq!(gateway, "10.211.7.9");
+    server.ok("create --name one --network none bb true");
+    server.docker("network connect own one").complains(1, "");
+    server.ok("create --name two --network own bb true");
+    assert_eq!(server.ok("inspect -f '{{.HostConfig.NetworkMode}}' two"), "own");
+    server.ok("network disconnect own two");
+    server.docker("network inspect none2").complains(1, "network none2 not found");
+    server.docker("network create own").complains(1, "already exists");
+    server.docker("network rm bridge").complains(1, "pre-defined network and cannot be removed");
+    server.ok("network rm own");
+    server.ok("rm one two");
+    let wrong = r#"{"Name":"x","IPAM":{"Config":[{"Subnet":"nonsense"}]}}"#;
+    assert_eq!(server.send("POST", "/networks/create", wrong).status, 400);
+}
+
+#[test]
+fn what_takes_how_much_space() {
+    need_programs!("docker");
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    server.ok("create --name one --network none -v data:/data bb true");
+    let usage = server.ok("system df --format '{{.Type}} {{.TotalCount}}'");
+    assert_eq!(usage, "Images 1\nContainers 1\nLocal Volumes 1\nBuild Cache 0");
+    assert!(server.ok("system df -v").contains("Local Volumes space usage"));
+    let one = server.get("/system/df?type=volume").json();
+    assert_eq!(one["Volumes"][0]["UsageData"]["RefCount"], json!(1));
+    assert_eq!(one.get("Images"), None);
+    assert_eq!(server.get("/system/df?type=odd").status, 400);
+    server.ok("system prune -af --volumes");
+    assert_eq!(server.ok("ps -aq"), "");
+}
+
+#[test]
+fn there_is_no_swarm() {
+    need_programs!("docker");
+    let mica = Mica::new();
+    let server = Server::start(&mica);
+    for line in ["service ls", "node ls", "stack ls", "secret ls", "config ls", "swarm ca"] {
+        server.docker(line).complains(1, "This node is not a swarm manager.");
+    }
+    server.docker("swarm init").complains(1, "mica has no swarm mode");
+    assert_eq!(server.ok("plugin ls -q"), "");
+    server.docker("plugin inspect odd").complains(1, "odd");
+    assert_eq!(server.get("/v1.24/secrets").status, 404, "they came with 1.25");
+}
