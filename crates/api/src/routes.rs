@@ -88,6 +88,7 @@ pub(crate) static ROUTES: &[Route] = &[
     post("/images/{name..}/push", transfer::push),
     post("/images/{name..}/tag", images::tag),
     delete("/images/{name..}", images::remove),
+    post("/build", build::build),
     post("/build/prune", build::prune).since(31),
     post("/commit", files::commit),
     get("/containers/json", containers::list),

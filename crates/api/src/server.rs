@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{HeaderName, HeaderValue};
@@ -46,6 +46,8 @@ const MAX_THREADS: usize = MAX_CONNECTIONS + 16;
 const HEAD_PATIENCE: Duration = Duration::from_secs(300);
 /// A client must have proved so soon who it is.
 const GREETING: Duration = Duration::from_secs(10);
+/// How long somebody who takes a connection over waits for the client to have read the head.
+const READING: Duration = Duration::from_millis(100);
 /// No head is longer.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// As many parts of a stream wait to be read or sent.
@@ -286,7 +288,21 @@ async fn converse<S: Stream>(app: Arc<App>, stream: S, mut end: watch::Receiver<
     }
     let Ok(fd) = stream.into_fd() else { return };
     let socket = Socket { fd, early: parts.read_buf.to_vec() };
-    let _ = spawn_blocking(move || (takeover.work)(socket)).await;
+    let worked = spawn_blocking(move || {
+        await_reader(&socket);
+        (takeover.work)(socket);
+    });
+    let _ = worked.await;
+}
+
+/// Waits until a client has read the head. Some read it with a buffer that they leave behind when
+/// they take the connection: what comes with the head is lost to them.
+fn await_reader(socket: &Socket) {
+    let begin = Instant::now();
+    while begin.elapsed() < READING && sys::socket::unread(&socket.fd).is_ok_and(|count| count > 0)
+    {
+        std::thread::sleep(READING / 1000);
+    }
 }
 
 /// What whoever answers says before it says more.

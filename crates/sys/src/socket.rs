@@ -65,6 +65,18 @@ fn address(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<SocketAddrUnix> {
     Ok(SocketAddrUnix::new(path)?)
 }
 
+/// How many bytes were sent that the other side has not read yet. Of a connection over a network,
+/// those that its machine has not taken yet.
+pub fn unread(socket: impl AsFd) -> io::Result<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the call fills the number that it is given the address of, and nothing else.
+    let done = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
 /// Sends bytes, and descriptors with the first of them. `None` means that there is no room yet.
 /// The other side's end is an error, never a signal.
 pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<Option<usize>> {

@@ -1,14 +1,238 @@
-//! What builds remember.
+//! Builds as docker's older builder asks for them: a context in the body, all else in the address,
+//! and a stream of what is done.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use engine::PruneCache;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use engine::{
+    BuildInput, BuildRequest, BuildWatch, CacheUse, ContextSource, DockerfileSource, Engine,
+    EngineError, News, Output, Packing, PruneCache, Push, Secret,
+};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use spec::{HostConfig, Reference, Ulimit};
 
+use super::images::platform;
+use super::transfer::AuthConfig;
 use crate::call::Call;
 use crate::filters::Filters;
-use crate::refusal::Refusal;
+use crate::progress::JsonProgress;
+use crate::query::Query;
+use crate::refusal::{Refusal, chain};
 use crate::reply::Reply;
+
+/// What is said here of a build to whoever is not one of ours.
+const NO_SESSIONS: &str = "builds with BuildKit's sessions are not served: build with DOCKER_BUILDKIT=0, or with `mica build`";
+
+pub(crate) fn build(mut call: Call) -> Result<Reply, Refusal> {
+    let request = request(&call)?;
+    let query = &call.query;
+    let dockerfile = match query.given("dockerfile") {
+        None | Some("Dockerfile") => DockerfileSource::Usual,
+        Some(path) => DockerfileSource::Path(PathBuf::from(path)),
+    };
+    let remote = query.given("remote").filter(|text| *text != "client-session");
+    let url = match remote {
+        Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
+            Some(url.to_owned())
+        }
+        Some(other) => {
+            return Err(Refusal::bad(format!("{other:?} is no context that can be fetched")));
+        }
+        None => None,
+    };
+    let (quiet, names) = (query.flag("q"), query.list("t"));
+    let engine = engine_for(&call)?;
+    let body = call.body.take_all();
+    Ok(Reply::stream("application/json", move |sink| {
+        let context = match url {
+            Some(url) => ContextSource::Url(url),
+            None => ContextSource::Reader(Box::new(body)),
+        };
+        let watch =
+            Steps { progress: JsonProgress::new(sink, quiet), quiet, told: Mutex::default() };
+        let built = engine.build(BuildInput { context, dockerfile }, &request, &watch);
+        let Steps { progress, .. } = watch;
+        let ended = match built {
+            Err(failure) => match status(&failure.error) {
+                Some((code, message)) => {
+                    // The client ends with the same code.
+                    let detail = json!({ "code": code, "message": message });
+                    progress.tell(&json!({ "errorDetail": detail, "error": message }));
+                    Ok(())
+                }
+                None => Err(Refusal::bad(chain(&failure.error))),
+            },
+            Ok(built) => {
+                let line = |text: String| progress.tell(&json!({ "stream": text }));
+                if let Some(image) = built.images.first() {
+                    progress.tell(&json!({ "aux": { "ID": image.id.to_string() } }));
+                    match quiet {
+                        true => line(format!("{}\n", image.id)),
+                        false => line(format!("Successfully built {}\n", image.id.0.short())),
+                    }
+                }
+                let tagged = names.iter().filter(|_| !quiet);
+                let full = tagged.filter_map(|name| Reference::parse(name).ok());
+                full.for_each(|name| {
+                    let name = name.with_default_tag().familiar();
+                    line(format!("Successfully tagged {name}\n"));
+                });
+                Ok(())
+            }
+        };
+        progress.end(ended)
+    }))
+}
+
+/// What a command of a step ended with, and the older builder's words about it.
+fn status(error: &EngineError) -> Option<(i32, String)> {
+    let EngineError::StepFailed { words, how } = error else { return None };
+    let code = how.strip_prefix("exit code: ")?.parse().ok()?;
+    Some((code, format!("The command '{words}' returned a non-zero code: {code}")))
+}
+
+/// The engine, whose builds are to registries who the client says that it is, and nobody else.
+fn engine_for(call: &Call) -> Result<Engine, Refusal> {
+    let mut settings = call.app.settings().clone();
+    let text = call.header("x-registry-config");
+    let bytes = URL_SAFE.decode(text).or_else(|_| STANDARD.decode(text)).unwrap_or_default();
+    let known: BTreeMap<String, AuthConfig> = serde_json::from_slice(&bytes).unwrap_or_default();
+    let auths: BTreeMap<String, Value> =
+        known.into_iter().filter_map(|(host, config)| Some((host, config.written()?))).collect();
+    let kept = &mut settings.registry.credentials;
+    kept.inline = Some(Secret::new(json!({ "auths": auths }).to_string()));
+    // Places where nothing is: what is known of the user who serves is not the client's.
+    let nowhere = PathBuf::from("/proc/self/fdinfo/none");
+    (kept.docker_config, kept.vault) = (nowhere.clone(), nowhere);
+    Ok(Engine::open(settings)?)
+}
+
+fn request(call: &Call) -> Result<BuildRequest, Refusal> {
+    let query = &call.query;
+    if query.text("version") == "2" {
+        return Err(Refusal::bad(NO_SESSIONS));
+    }
+    for name in ["squash", "securityopt", "outputs"] {
+        if !matches!(query.text(name), "" | "0" | "false" | "null" | "[]") {
+            return Err(Refusal::unsupported(format!("builds with {name} are not supported")));
+        }
+    }
+    let names = query.list("t");
+    let names = names.iter().filter(|text| !text.is_empty()).map(|text| name(text));
+    let arguments: BTreeMap<String, Option<String>> = document(query, "buildargs")?;
+    // One without a value is the client's own business.
+    let arguments = arguments.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    Ok(BuildRequest {
+        arguments: arguments.collect(),
+        target: query.given("target").map(str::to_owned),
+        platforms: platform(call)?.into_iter().collect(),
+        outputs: vec![Output::Image {
+            names: names.collect::<Result<_, _>>()?,
+            push: Push::No,
+            packing: Packing::default(),
+        }],
+        labels: document(query, "labels")?,
+        cache: if query.flag("nocache") { CacheUse::None } else { CacheUse::All },
+        pull: query.flag("pull"),
+        host: host(query)?,
+        ..BuildRequest::default()
+    })
+}
+
+fn name(text: &str) -> Result<Reference, Refusal> {
+    let wrong = |why: String| Refusal::bad(format!("invalid tag {text:?}: {why}"));
+    let name = Reference::parse(text).map_err(|error| wrong(error.to_string()))?;
+    match name.digest() {
+        Some(_) => Err(wrong("refusing to create a tag with a digest reference".to_owned())),
+        None => Ok(name.with_default_tag()),
+    }
+}
+
+/// A parameter that is a document; what is not said or `null` is empty.
+fn document<T: DeserializeOwned + Default>(query: &Query, name: &str) -> Result<T, Refusal> {
+    let Some(text) = query.given(name) else { return Ok(T::default()) };
+    let read: Result<Option<T>, _> = serde_json::from_str(text);
+    let wrong = |error| Refusal::bad(format!("error reading {name}: {error}"));
+    Ok(read.map_err(wrong)?.unwrap_or_default())
+}
+
+/// How steps are run.
+fn host(query: &Query) -> Result<HostConfig, Refusal> {
+    let mut host = HostConfig::default();
+    query.given("networkmode").unwrap_or("default").clone_into(&mut host.network_mode);
+    let hosts: Vec<String> = query.list("extrahosts");
+    let hosts: Vec<String> =
+        hosts.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
+    host.extra_hosts = Some(hosts).filter(|hosts| hosts.iter().any(|line| !line.is_empty()));
+    let number = |name: &str| Ok::<_, Refusal>(query.number::<i64>(name)?.unwrap_or_default());
+    host.shm_size = number("shmsize")?;
+    let resources = &mut host.resources;
+    resources.memory = number("memory")?;
+    resources.memory_swap = number("memswap")?;
+    resources.cpu_shares = number("cpushares")?;
+    resources.cpu_period = number("cpuperiod")?;
+    resources.cpu_quota = number("cpuquota")?;
+    query.text("cpusetcpus").clone_into(&mut resources.cpuset_cpus);
+    query.text("cpusetmems").clone_into(&mut resources.cpuset_mems);
+    query.text("cgroupparent").clone_into(&mut resources.cgroup_parent);
+    let limits: Vec<Ulimit> = document(query, "ulimits")?;
+    resources.ulimits = Some(limits).filter(|limits| !limits.is_empty());
+    Ok(host)
+}
+
+/// A build's steps as lines of the older builder.
+struct Steps<'a> {
+    progress: JsonProgress<'a>,
+    quiet: bool,
+    /// The numbers of steps that are the Dockerfile's.
+    told: Mutex<BTreeSet<usize>>,
+}
+
+impl Steps<'_> {
+    fn line(&self, text: String) {
+        if !self.quiet {
+            self.progress.tell(&json!({ "stream": text }));
+        }
+    }
+}
+
+impl BuildWatch for Steps<'_> {
+    fn tell(&self, news: News<'_>) {
+        let mut told = self.told.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match news {
+            News::Began { number, title } => {
+                if let Some(line) = step_line(title) {
+                    told.insert(number);
+                    self.line(format!("{line}\n"));
+                }
+            }
+            News::Cached { number } if told.contains(&number) => {
+                self.line(" ---> Using cache\n".to_owned());
+            }
+            News::Output { bytes, .. } => self.line(String::from_utf8_lossy(bytes).into_owned()),
+            News::Warning { text } => self.line(format!("[Warning] {text}\n")),
+            News::Note { .. }
+            | News::Cached { .. }
+            | News::Why { .. }
+            | News::Done { .. }
+            | News::Failed { .. } => {}
+        }
+    }
+}
+
+/// `[build 2/3] RUN x` as `Step 2/3 : RUN x`; nothing for what is no line of the Dockerfile.
+fn step_line(title: &str) -> Option<String> {
+    let (place, instruction) = title.strip_prefix('[')?.split_once("] ")?;
+    let count = place.rsplit(' ').next()?;
+    let (number, total) = count.split_once('/')?;
+    let is_number = |text: &str| text.parse::<u32>().is_ok();
+    (is_number(number) && is_number(total)).then(|| format!("Step {count} : {instruction}"))
+}
 
 pub(crate) fn prune(call: Call) -> Result<Reply, Refusal> {
     let filters = Filters::of(&call.query)?;
@@ -30,4 +254,18 @@ pub(crate) fn prune(call: Call) -> Result<Reply, Refusal> {
     let ids: Vec<&String> = gone.iter().map(|row| &row.id).collect();
     let ids = if ids.is_empty() { Value::Null } else { json!(ids) };
     Ok(Reply::json(&json!({ "CachesDeleted": ids, "SpaceReclaimed": freed })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::step_line;
+
+    #[test]
+    fn steps_of_the_dockerfile_are_told_and_others_are_not() {
+        let line = |title| step_line(title);
+        assert_eq!(line("[2/3] RUN x [y] z").as_deref(), Some("Step 2/3 : RUN x [y] z"));
+        assert_eq!(line("[build 1/3] FROM a").as_deref(), Some("Step 1/3 : FROM a"));
+        assert_eq!(line("[internal] load metadata for a"), None);
+        assert_eq!(line("exporting to image"), None);
+    }
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::{Client, Credential, Engine, EngineError, Kind, PullImage, Pulled, PushImage, Secret};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use spec::Reference;
 
 use super::images::{import, platform};
@@ -17,7 +17,7 @@ use crate::reply::Reply;
 /// Who a client says that it is, as docker's configuration has it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase", default)]
-struct AuthConfig {
+pub(super) struct AuthConfig {
     username: String,
     password: String,
     auth: String,
@@ -27,6 +27,21 @@ struct AuthConfig {
 }
 
 impl AuthConfig {
+    /// As docker's configuration writes it down; nothing of nobody.
+    pub(super) fn written(self) -> Option<Value> {
+        match self.credential()? {
+            Credential::Password { user, password } => {
+                let pair = format!("{user}:{}", password.expose());
+                Some(json!({ "auth": STANDARD.encode(pair) }))
+            }
+            Credential::IdentityToken { user, token } => {
+                let pair = STANDARD.encode(format!("{user}:"));
+                Some(json!({ "auth": pair, "identitytoken": token.expose() }))
+            }
+            Credential::RegistryToken(token) => Some(json!({ "registrytoken": token.expose() })),
+        }
+    }
+
     fn credential(mut self) -> Option<Credential> {
         if self.username.is_empty()
             && let Some((user, password)) = unpacked(&self.auth)

@@ -24,7 +24,10 @@ fn docker_imports_lists_names_and_removes() {
     assert_eq!(mica.ok("images -q --no-trunc"), id);
     server.ok("tag tiny:1 other/tiny:2");
     let format = "--format '{{.Repository}}:{{.Tag}}'";
-    assert_eq!(server.ok(&format!("images {format}")), "tiny:1\nother/tiny:2");
+    let listed = server.ok(&format!("images {format}"));
+    let mut listed: Vec<&str> = listed.lines().collect();
+    listed.sort_unstable();
+    assert_eq!(listed, ["other/tiny:2", "tiny:1"]);
     assert_eq!(server.ok(&format!("images {format} --filter label=a=b tiny")), "tiny:1");
     assert_eq!(server.ok("images -q --filter label=nothing"), "");
     server.docker("images --filter nonsense=1").complains(1, "invalid filter 'nonsense'");

@@ -1,5 +1,8 @@
 //! `mica serve`, asked by the real docker client and by hand.
 
+mod build;
+mod census;
+mod clients;
 mod containers;
 mod images;
 mod resources;
