@@ -1,6 +1,7 @@
 //! The graph: what has to be done for a target, each step after those it needs.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{BuildError, Span};
 use crate::instruction::{Command, CopyFlags, Instruction, Kind, Run, Source, read_node};
@@ -34,6 +35,8 @@ pub struct Step {
     pub title: String,
     /// Where that stands.
     pub span: Span,
+    /// The variables that its words were expanded with, and what they were.
+    pub used: BTreeMap<String, String>,
 }
 
 impl Step {
@@ -172,10 +175,12 @@ impl Planner<'_> {
         let own = &all.stages[stage];
         let (mut last, mut scope) = self.begin(stage);
         for instruction in &own.instructions {
-            let (op, sources) = self.op(instruction, &mut scope)?;
-            let (parent, span) = (Some(last), instruction.span);
+            let used = RefCell::default();
+            let (op, sources) = self.op(instruction, &mut scope, &used)?;
+            let (parent, span, used) = (Some(last), instruction.span, used.into_inner());
             let (text, title) = (instruction.text.clone(), String::new());
-            last = self.add(Step { op, parent, sources, stage: Some(stage), text, title, span });
+            let stage = Some(stage);
+            last = self.add(Step { op, parent, sources, stage, text, title, span, used });
         }
         self.ends[stage] = Some((last, scope));
         Ok(())
@@ -198,9 +203,9 @@ impl Planner<'_> {
                 (Op::Base { image: image.clone(), platform }, scope)
             }
         };
-        let (parent, sources, text, title) = Default::default();
-        let span = own.span;
-        (self.add(Step { op, parent, sources, stage: Some(stage), text, title, span }), scope)
+        let (parent, sources, text, title, used) = Default::default();
+        let (stage, span) = (Some(stage), own.span);
+        (self.add(Step { op, parent, sources, stage, text, title, span, used }), scope)
     }
 
     fn add(&mut self, step: Step) -> StepId {
@@ -208,15 +213,19 @@ impl Planner<'_> {
         self.steps.len() - 1
     }
 
-    /// What an instruction does.
+    /// What an instruction does; the variables that its words are expanded with are `used`.
     fn op(
         &mut self,
         instruction: &Instruction,
         scope: &mut Scope,
+        used: &RefCell<BTreeMap<String, String>>,
     ) -> Result<(Op, Vec<StepId>), BuildError> {
         let (at, escape) = (instruction.span, self.stages.escape);
         let before = scope.clone();
-        let expand = |word: &str| before.expand(word, at, escape);
+        let note = |name: &str, value: &str| {
+            used.borrow_mut().insert(name.to_owned(), value.to_owned());
+        };
+        let expand = |word: &str| before.expand_noting(word, at, escape, &note);
         let mut sources = Vec::new();
         let op = match &instruction.kind {
             Kind::Arg(list) => {
@@ -269,8 +278,8 @@ impl Planner<'_> {
             return *step;
         }
         let op = Op::Base { image: name.to_owned(), platform: None };
-        let (parent, sources, stage, text, title) = Default::default();
-        let step = self.add(Step { op, parent, sources, stage, text, title, span });
+        let (parent, sources, stage, text, title, used) = Default::default();
+        let step = self.add(Step { op, parent, sources, stage, text, title, span, used });
         self.images.insert(name.to_owned(), step);
         step
     }

@@ -4,6 +4,7 @@
 //! with their variables ([`scope`]) → [`graph`]. Then the [`solver`] has the steps done, by
 //! whoever knows how. Nothing here opens a file or starts a process.
 
+pub mod align;
 pub mod bake;
 pub mod call;
 pub mod config;

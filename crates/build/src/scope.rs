@@ -107,7 +107,23 @@ impl Scope {
 
     /// Expands a word to one word.
     pub fn expand(&self, word: &str, at: Span, escape: char) -> Result<String, BuildError> {
-        let expanded = expand_word(word, escape, &|name| self.get(name).map(str::to_owned));
+        self.expand_noting(word, at, escape, &|_, _| ())
+    }
+
+    /// The same, telling each variable that is looked up; one that is not set is empty.
+    pub fn expand_noting(
+        &self,
+        word: &str,
+        at: Span,
+        escape: char,
+        note: &dyn Fn(&str, &str),
+    ) -> Result<String, BuildError> {
+        let look = |name: &str| {
+            let value = self.get(name);
+            note(name, value.unwrap_or_default());
+            value.map(str::to_owned)
+        };
+        let expanded = expand_word(word, escape, &look);
         expanded.map_err(|source| BuildError::Word { at, word: word.to_owned(), source })
     }
 

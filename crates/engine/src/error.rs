@@ -36,6 +36,10 @@ pub enum EngineError {
         "conflict: unable to delete {id} (cannot be forced) - image has dependent child images"
     )]
     HasChildren { id: String },
+    #[error("no record found for {0:?}")]
+    NoSuchBuild(String),
+    #[error("several builds begin with {0:?}")]
+    AmbiguousBuild(String),
     #[error("unknown or invalid runtime name: {0}")]
     NoRuntime(String),
     #[error("running containers stand on what is mounted: {containers}")]
@@ -195,9 +199,11 @@ impl EngineError {
                 network::ErrorKind::Unsupported => Kind::Unsupported,
                 network::ErrorKind::Other => Kind::Other,
             },
-            E::NoSuchContainer(_) | E::NoSuchVolume(_) => Kind::NotFound,
+            E::NoSuchContainer(_) | E::NoSuchVolume(_) | E::NoSuchBuild(_) => Kind::NotFound,
             E::NameTaken { .. } | E::VolumeInUse { .. } => Kind::Conflict,
-            E::AmbiguousContainer(_) | E::ContainerName(_) | E::SameName => Kind::InvalidInput,
+            E::AmbiguousContainer(_) | E::AmbiguousBuild(_) | E::ContainerName(_) | E::SameName => {
+                Kind::InvalidInput
+            }
             E::DamagedContainer { .. } | E::DamagedVolume { .. } => Kind::Corrupt,
             E::OtherPlatform { .. } | E::NoPlatform { .. } | E::NotInArchive { .. } => {
                 Kind::NotFound
@@ -301,6 +307,8 @@ impl EngineError {
             ),
             E::AtWork { .. } => Some("stop them first, with `mica stop`".to_owned()),
             E::Ambiguous { .. } => Some("give more digits, or a name".to_owned()),
+            E::NoSuchBuild(_) => Some("list what there is with `mica buildx history ls`".to_owned()),
+            E::AmbiguousBuild(_) => Some("give more of the id".to_owned()),
             E::Mounted { id, .. } => {
                 Some(format!("`mica image unmount {id}` first, or use --force to do both"))
             }

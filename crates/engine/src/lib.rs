@@ -56,9 +56,10 @@ pub use ::network::{
 pub use about::{API_VERSION, MIN_API_VERSION, version_document};
 pub use bake::{bake_files, dot_env};
 pub use build::{
-    Annotation, AnnotationPlace, ArchiveForm, BuildCache, BuildFailure, BuildInput, BuildRequest,
-    BuildSession, BuildWatch, Built, BuiltImage, CacheRow, CacheUse, ContextSource,
-    DockerfileSource, FilesTarget, News, Output, Packing, PruneCache, Push, Types,
+    Annotation, AnnotationPlace, ArchiveForm, BuildCache, BuildFailure, BuildInput, BuildOutcome,
+    BuildRecord, BuildRequest, BuildSession, BuildStep, BuildWatch, Built, BuiltImage, CacheRow,
+    CacheUse, ContextSource, DockerfileSource, FilesTarget, News, Output, Packing, PruneCache,
+    Push, StepOutcome, Types,
 };
 pub use build_call::{Answer, Definition};
 pub use container::{

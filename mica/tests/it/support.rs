@@ -47,6 +47,12 @@ impl Mica {
         mica.with("SOURCE_DATE_EPOCH", &epoch)
     }
 
+    /// A variable that commands see.
+    pub(crate) fn variable(&self, name: &str) -> String {
+        let known = self.variables.iter().find(|(key, _)| key == name);
+        known.map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
     /// The same, run by an ordinary user to whom its folders belong. Takes root.
     pub(crate) fn by_nobody(mut self) -> Mica {
         let place = self.place.path();

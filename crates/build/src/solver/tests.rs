@@ -66,6 +66,7 @@ fn graph(needs: &[Vec<StepId>]) -> Graph {
         text: String::new(),
         title: String::new(),
         span: Span::default(),
+        used: Default::default(),
     };
     Graph { steps: needs.iter().map(step).collect(), target: needs.len() - 1 }
 }

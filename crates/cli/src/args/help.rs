@@ -88,7 +88,8 @@ fn list_of<A: Copy>(command: &Command<A>) -> &'static str {
 }
 
 fn usage<A: Copy>(place: &Place<'_, A>, command: &Command<A>) -> String {
-    if command.sub.is_empty() {
+    // A command that does something itself is that first.
+    if command.sub.is_empty() || command.action.is_some() {
         return format!("Usage:  {}\n", place.use_line());
     }
     let options = if command.all_flags().any(Flag::is_shown) { " [OPTIONS]" } else { "" };

@@ -115,7 +115,8 @@ impl<A: Copy> Walk<'_, A> {
     /// A word that is no flag: the next command on the way, or a positional.
     fn read_positional(&mut self, word: &str) {
         let may_call = self.matches.positionals().is_empty() && !self.command.sub.is_empty();
-        if may_call && let Some(command) = self.command.find(word) {
+        if may_call && let Some(command) = self.command.find(word).filter(|own| self.is_meant(own))
+        {
             return self.enter(command);
         }
         if may_call && self.at_root() && word == "help" {
@@ -126,6 +127,13 @@ impl<A: Copy> Walk<'_, A> {
         if !self.command.interspersed {
             self.take_rest();
         }
+    }
+
+    /// Whether a word is a command and not an argument: a command that does something itself has
+    /// only groups below it, and one is meant where its own command follows.
+    fn is_meant(&self, command: &Command<A>) -> bool {
+        let next = || self.words.clone().next();
+        self.command.action.is_none() || next().is_some_and(|word| command.find(word).is_some())
     }
 
     fn enter(&mut self, command: &'static Command<A>) {
@@ -244,7 +252,7 @@ impl<A: Copy> Walk<'_, A> {
         if self.topic {
             return self.open_topic();
         }
-        if !self.command.sub.is_empty() {
+        if !self.command.sub.is_empty() && self.command.action.is_none() {
             return self.finish_group();
         }
         if !self.command.args.accepts(self.matches.positionals().len()) {

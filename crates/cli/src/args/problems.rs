@@ -25,13 +25,16 @@ fn visit<A: Copy>(path: &[&'static Command<A>], found: &mut Vec<String>) {
     }
 }
 
-/// A leaf acts, a group does not; flags of a group between root and leaf would be lost.
+/// A leaf acts; a group does not, unless all below it are groups. Flags of a group between root and
+/// leaf would be lost.
 fn shape<A: Copy>(command: &Command<A>, depth: usize) -> Vec<String> {
     let is_group = !command.sub.is_empty();
+    let does_both = command.action.is_some() && command.sub.iter().all(|sub| !sub.sub.is_empty());
+    let is_odd = is_group && !does_both;
     let faults = [
-        (is_group && command.action.is_some(), "a group with an action"),
+        (is_odd && command.action.is_some(), "a group with an action"),
         (!is_group && command.action.is_none(), "neither commands nor an action"),
-        (is_group && depth > 1 && !command.flags.is_empty(), "a group with flags"),
+        (is_odd && depth > 1 && !command.flags.is_empty(), "a group with flags"),
         (depth > 1 && (command.name.is_empty() || command.about.is_empty()), "no name or about"),
     ];
     faults.iter().filter(|(wrong, _)| *wrong).map(|(_, what)| (*what).to_owned()).collect()

@@ -4,6 +4,7 @@ pub(crate) mod bake;
 pub(crate) mod boot;
 pub(crate) mod build;
 mod build_call;
+pub(crate) mod build_history;
 pub(crate) mod builder;
 pub(crate) mod check;
 pub(crate) mod commit;

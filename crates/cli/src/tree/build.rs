@@ -111,6 +111,7 @@ const DO_BUILD: Cmd = Command {
     about: "Start a build",
     examples: "  mica build -t app:1.0 .\n  mica build -t registry.example/app:1.0 --push .\n  mica build -o type=oci,dest=app.oci,compression=zstd .\n  mica build --target bin -o ./bin .\n  mica build --platform linux/amd64,linux/arm64 -t registry.example/app:1.0 --push .\n  mica build --explain --progress plain .\n  mica build --check .\n  mica build --check --fix .\n  mica build --call=outline,format=json --target app .",
     args: Arity::Exact(1),
+    sub: &[&BUILD_HISTORY],
     flags: &[BUILD_FLAGS],
     complete: &[Complete::Folders],
     action: Some(run::build::run),
@@ -134,7 +135,7 @@ pub(super) static BUILDER: Cmd = Command {
     name: "builder",
     usage: "COMMAND",
     about: "Manage builds",
-    sub: &[&BUILDER_BUILD, &BUILDER_DU, &BUILDER_PRUNE],
+    sub: &[&BUILDER_BUILD, &BUILDER_DU, &BUILDER_HISTORY, &BUILDER_PRUNE],
     ..Command::BLANK
 };
 
@@ -142,7 +143,7 @@ pub(super) static BUILDX: Cmd = Command {
     name: "buildx",
     usage: "COMMAND",
     about: "Docker Buildx",
-    sub: &[&BAKE, &BUILDX_BUILD, &BUILDX_DU, &BUILDX_PRUNE],
+    sub: &[&BAKE, &BUILDX_BUILD, &BUILDX_DU, &BUILDX_HISTORY, &BUILDX_PRUNE],
     ..Command::BLANK
 };
 
@@ -216,3 +217,79 @@ const PRUNE: Cmd = Command {
 };
 static BUILDER_PRUNE: Cmd = PRUNE;
 static BUILDX_PRUNE: Cmd = PRUNE;
+
+const HISTORY: Cmd = Command {
+    name: "history",
+    also: &["build history", "builder history", "buildx history"],
+    usage: "COMMAND",
+    about: "Commands to work on build records",
+    sub: &[&HISTORY_EXPORT, &HISTORY_INSPECT, &HISTORY_LOGS, &HISTORY_LS, &HISTORY_RM],
+    ..Command::BLANK
+};
+static BUILD_HISTORY: Cmd = HISTORY;
+static BUILDER_HISTORY: Cmd = HISTORY;
+static BUILDX_HISTORY: Cmd = HISTORY;
+
+static HISTORY_EXPORT: Cmd = Command {
+    name: "export",
+    usage: "[OPTIONS] [BUILD]",
+    about: "Write a build's record and what it told as a tar",
+    examples: "  mica buildx history export -o build.tar",
+    args: Arity::AtMost(1),
+    flags: &[&[Flag::string("output", "Output file path").short('o').complete(Complete::Files)]],
+    action: Some(run::build_history::export),
+    ..Command::BLANK
+};
+
+static HISTORY_INSPECT: Cmd = Command {
+    name: "inspect",
+    usage: "[OPTIONS] [BUILD]",
+    about: "Inspect a build record",
+    examples: "  mica buildx history inspect\n  mica buildx history inspect ^1\n  mica buildx history inspect --format '{{.outcome}}'",
+    args: Arity::AtMost(1),
+    flags: &[&[Flag::string("format", "Format the output (\"pretty\", \"json\" or a template)")
+        .default_value("pretty")]],
+    action: Some(run::build_history::inspect),
+    ..Command::BLANK
+};
+
+static HISTORY_LOGS: Cmd = Command {
+    name: "logs",
+    usage: "[OPTIONS] [BUILD]",
+    about: "Print the logs of a build record",
+    examples: "  mica buildx history logs\n  mica buildx history logs --progress rawjson ^1",
+    args: Arity::AtMost(1),
+    flags: &[&[Flag::string(
+        "progress",
+        "Set type of progress output (\"plain\", \"rawjson\", \"tty\")",
+    )
+    .default_value("plain")
+    .complete(Complete::Words(&["plain", "rawjson", "tty"]))]],
+    action: Some(run::build_history::logs),
+    ..Command::BLANK
+};
+
+static HISTORY_LS: Cmd = Command {
+    name: "ls",
+    usage: "[OPTIONS]",
+    about: "List build records",
+    examples: "  mica buildx history ls\n  mica buildx history ls --filter status=error --format json",
+    flags: &[&[
+        Flag::list("filter", "Provide filter values (e.g., \"status=error\")").value("filter"),
+        Flag::string("format", "Format the output").default_value("table"),
+        Flag::bool("no-trunc", "Don't truncate output"),
+    ]],
+    action: Some(run::build_history::list),
+    ..Command::BLANK
+};
+
+static HISTORY_RM: Cmd = Command {
+    name: "rm",
+    usage: "[OPTIONS] [BUILD...]",
+    about: "Remove build records",
+    examples: "  mica buildx history rm ^0\n  mica buildx history rm --all",
+    args: Arity::Any,
+    flags: &[&[Flag::bool("all", "Remove all build records")]],
+    action: Some(run::build_history::remove),
+    ..Command::BLANK
+};

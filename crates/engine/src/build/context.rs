@@ -28,7 +28,7 @@ pub(super) struct Opened {
 }
 
 /// What a Dockerfile is called.
-const USUAL: &str = "Dockerfile";
+pub(super) const USUAL: &str = "Dockerfile";
 /// How much tells a tar from a Dockerfile.
 const PEEK_BYTES: usize = 512;
 /// No Dockerfile and no list of what is ignored is longer.

@@ -1,29 +1,82 @@
 //! Why a step had to be done: its key beside the nearest one that is remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::sync::OnceLock;
 
-use ::build::graph::Step;
+use ::build::align::{Recognised, align};
+use ::build::graph::{Op, Step, StepId};
 use ::build::key::{About, Key, Listing, Part};
-use spec::Digest;
+use spec::{Digest, Platform};
 use store::Store;
 
+use super::history::{self, BuildRecord, BuildStep};
 use super::tell::Telling;
+use super::tracks;
 use super::work::{Builder, Remembered};
 use crate::error::{EngineError, Result};
 
 /// So many files are named; more are counted.
 const SHOWN_FILES: usize = 10;
 
+/// The builds before this one of the same file and context. They are looked for when needed.
+pub(super) struct Earlier {
+    now: BuildRecord,
+    platform: Platform,
+    found: OnceLock<Vec<Paired>>,
+}
+
+/// An earlier build, and which of its steps each of this one's was.
+struct Paired {
+    record: BuildRecord,
+    pairs: Vec<Option<usize>>,
+}
+
+impl Earlier {
+    pub(super) fn of(now: BuildRecord, platform: &Platform) -> Earlier {
+        Earlier { now, platform: platform.clone(), found: OnceLock::new() }
+    }
+
+    fn look(&self, builder: &Builder<'_>) -> &[Paired] {
+        self.found.get_or_init(|| {
+            let steps = &builder.graph.steps;
+            let texts: Vec<String> = steps.iter().map(tracks::text).collect();
+            let mut new = Vec::with_capacity(steps.len());
+            for (step, text) in steps.iter().zip(&texts) {
+                let name = step.stage.and_then(|stage| builder.stages.get(stage)?.as_deref());
+                let stage = step.stage.unwrap_or(usize::MAX);
+                new.push(Recognised { stage, name, text });
+            }
+            let pair = |record: BuildRecord| {
+                let pairs = align(&record.recognised(), &new);
+                Paired { record, pairs }
+            };
+            let before = history::before(builder.store(), &self.now, &self.platform);
+            before.into_iter().map(pair).collect()
+        })
+    }
+}
+
+/// A step now and before.
+struct Compared<'a> {
+    at: StepId,
+    now: &'a Key,
+    before: &'a Key,
+    /// The build that was before, and the step there; none if another file had it.
+    was: Option<(&'a BuildRecord, &'a BuildStep)>,
+    listing: Option<&'a Listing>,
+}
+
 impl Builder<'_> {
     /// Tells why a step is done, if that is wanted, and refuses to do it if it must not be.
     pub(super) fn explain(
         &self,
-        step: &Step,
+        at: StepId,
         key: &Key,
         listing: Option<&Listing>,
         telling: &Telling<'_>,
     ) -> Result<()> {
+        let step = &self.graph.steps[at];
         let must_hit = match self.request.fail_on_miss.as_deref() {
             None => false,
             Some("") => true,
@@ -34,7 +87,7 @@ impl Builder<'_> {
         }
         let reasons = match self.may_recall(step) {
             false => vec!["it was asked not to use what is remembered".to_owned()],
-            true => self.reasons(key, listing)?,
+            true => self.reasons(at, key, listing)?,
         };
         if self.request.explain {
             telling.why(&reasons);
@@ -49,83 +102,219 @@ impl Builder<'_> {
         }
     }
 
-    fn reasons(&self, key: &Key, listing: Option<&Listing>) -> Result<Vec<String>> {
-        let known = self.store().remembered_steps()?;
-        let mut nearest: Option<(usize, std::time::SystemTime, Key)> = None;
-        for step in known {
-            let Ok(remembered) = serde_json::from_str::<Remembered>(step.record.rest.get()) else {
-                continue;
-            };
-            let Some(alike) = alike(key, &remembered.key) else { continue };
-            let better =
-                nearest.as_ref().is_none_or(|(most, used, _)| (alike, step.used) > (*most, *used));
-            if better {
-                nearest = Some((alike, step.used, remembered.key));
+    fn reasons(&self, at: StepId, now: &Key, listing: Option<&Listing>) -> Result<Vec<String>> {
+        let earlier = self.earlier.look(self);
+        let text = tracks::text(&self.graph.steps[at]);
+        // What it was in the last build, and what the same instruction was in those before.
+        let candidates = earlier.iter().enumerate().filter_map(|(back, own)| {
+            let was = &own.record.steps[own.pairs[at]?];
+            (back == 0 || was.text == text).then_some((&own.record, was))
+        });
+        let mut candidates = candidates.peekable();
+        if !earlier.is_empty() && candidates.peek().is_none() {
+            return Ok(vec!["the instruction is new".to_owned()]);
+        }
+        // The one that had most in common with what it is now.
+        let mut seen = HashSet::new();
+        let mut nearest: Option<(usize, Key, (&BuildRecord, &BuildStep))> = None;
+        for (record, was) in candidates {
+            let Some(key) = was.key.as_ref().filter(|key| seen.insert(**key)) else { continue };
+            let Some(before) = self.remembered(key)? else { continue };
+            let alike = in_common(&before, now);
+            if nearest.as_ref().is_none_or(|(most, ..)| alike > *most) {
+                nearest = Some((alike, before, (record, was)));
             }
         }
-        Ok(match nearest {
-            None => vec!["nothing like it was built before".to_owned()],
-            Some((_, _, before)) => {
-                differences(&before, key, |name| self.files(&before, name, listing))
-            }
-        })
+        if let Some((_, before, was)) = nearest {
+            let was = Some(was);
+            return Ok(self.differences(&Compared { at, now, before: &before, was, listing }));
+        }
+        if !seen.is_empty() {
+            return Ok(vec!["what is remembered of it was removed".to_owned()]);
+        }
+        // Nothing of this file came as far: perhaps the same was done for another.
+        let before = self.nearest(now)?.map(|before| {
+            self.differences(&Compared { at, now, before: &before, was: None, listing })
+        });
+        Ok(before.unwrap_or_else(|| vec!["nothing like it was built before".to_owned()]))
     }
 
-    /// Which files differ.
-    fn files(&self, before: &Key, name: &str, listing: Option<&Listing>) -> Vec<String> {
-        let unknown = || vec!["the files of the context changed".to_owned()];
-        let digest = before.value(About::Files, name).and_then(|text| text.parse::<Digest>().ok());
+    fn remembered(&self, key: &Digest) -> Result<Option<Key>> {
+        let record = self.store().recall_step(key)?;
+        Ok(record.and_then(|record| Some(read_rest(record.rest.get())?.key)))
+    }
+
+    /// The same instruction, wherever it was, that had most in common with this one.
+    fn nearest(&self, now: &Key) -> Result<Option<Key>> {
+        let told = |key: &Key| key.value(About::Instruction, "").map(str::to_owned);
+        let known = self.store().remembered_steps()?.into_iter().filter_map(|step| {
+            let key = read_rest(step.record.rest.get())?.key;
+            let alike = in_common(&key, now);
+            (told(&key) == told(now)).then_some((alike, step.used, key))
+        });
+        let nearest = known.max_by_key(|(alike, used, _)| (*alike, *used));
+        Ok(nearest.map(|(_, _, key)| key))
+    }
+
+    /// What differs between two keys, in words: causes, not what follows from them.
+    fn differences(&self, compared: &Compared<'_>) -> Vec<String> {
+        let Compared { at, now, before, .. } = *compared;
+        let instruction = before.value(About::Instruction, "") != now.value(About::Instruction, "");
+        let arguments = compared.changed_arguments(&self.graph.steps[at]);
+        let mut said = Vec::new();
+        for Changed { about, name, was, is } in changed(before, now) {
+            match about {
+                // Words that were expanded to others changed by what they were expanded with.
+                About::Instruction if name.is_empty() && !arguments.is_empty() => {
+                    said.extend(arguments.iter().cloned());
+                }
+                About::Instruction
+                    if name.is_empty() && compared.is_same_text(&self.graph.steps[at]) =>
+                {
+                    said.push(format!(
+                        "the shell changed: it ran {:?} and now runs {:?}",
+                        was.unwrap_or_default(),
+                        is.unwrap_or_default()
+                    ));
+                }
+                // The same under another name is what the instruction says.
+                About::Source if was.is_none() && has_source(before, is) => {}
+                About::Source if is.is_none() && has_source(now, was) => {}
+                About::Files => said.extend(self.changed_files(compared, instruction)),
+                About::Base => said.push(self.changed_base(compared)),
+                About::Setting if name == "epoch" => said.extend(self.changed_epoch(compared)),
+                about => said.push(said_of(about, name, was, is)),
+            }
+        }
+        match said.is_empty() {
+            true if before == now => vec!["what it gave before is gone".to_owned()],
+            true => vec!["what it stands on has another time".to_owned()],
+            false => said,
+        }
+    }
+
+    /// Which files differ. Where the instruction chose other files, that is the cause, and only what
+    /// it chose both times is told.
+    fn changed_files(&self, compared: &Compared<'_>, instruction: bool) -> Vec<String> {
+        let digest = compared.before.value(About::Files, "");
+        let digest = digest.and_then(|text| text.parse::<Digest>().ok());
         let old = digest.and_then(|digest| read_listing(self.store(), &digest));
-        match (old, listing) {
-            (Some(old), Some(new)) => changed_files(&old, &new.lines),
-            _ => unknown(),
+        match (old, compared.listing) {
+            (Some(old), Some(new)) => {
+                let is_there = |path: &str| self.context.has(path);
+                changed_files(&old, &new.lines, instruction, &is_there)
+            }
+            _ if instruction => Vec::new(),
+            _ => vec!["the files of the context changed".to_owned()],
         }
     }
-}
 
-/// How much two keys have in common; none if they are about different things.
-fn alike(one: &Key, other: &Key) -> Option<usize> {
-    let word = |key: &Key| {
-        let text = key.value(About::Instruction, "").unwrap_or_default().to_owned();
-        text.split(' ').next().unwrap_or_default().to_owned()
-    };
-    if word(one) != word(other) {
-        return None;
+    /// How what a step stands on changed: by its base, or by a step before it.
+    fn changed_base(&self, compared: &Compared<'_>) -> String {
+        let steps = &self.graph.steps;
+        let mut below = steps[compared.at].parent;
+        while let Some(at) = below.filter(|at| matches!(steps[*at].op, Op::Config { .. })) {
+            below = steps[at].parent;
+        }
+        let now = below.and_then(|at| match &steps[at].op {
+            Op::Base { image, .. } => Some(image.as_str()),
+            Op::Scratch => Some("scratch"),
+            _ => None,
+        });
+        match (compared.base_before(), now) {
+            (Some(was), Some(now)) if was != now => {
+                format!("the base changed from {was} to {now}")
+            }
+            (Some(_), Some(now)) => format!("the base {now} changed"),
+            _ => "what it stands on changed".to_owned(),
+        }
     }
-    let same = one.parts.iter().filter(|part| other.parts.contains(part)).count();
-    let told = one.value(About::Instruction, "") == other.value(About::Instruction, "");
-    let stands = one.value(About::Base, "") == other.value(About::Base, "");
-    // Neither the same words nor the same place: nobody would say that one became the other.
-    (told || stands).then_some(same + if told { 1000 } else { 0 })
+
+    /// Times of a base change with it; those that the user gave are a cause of their own.
+    fn changed_epoch(&self, compared: &Compared<'_>) -> Option<String> {
+        const EPOCH: &str = "SOURCE_DATE_EPOCH";
+        let (record, _) = compared.was?;
+        let (was, is) = (record.arguments.get(EPOCH), self.request.arguments.get(EPOCH));
+        let (was, is) = (was.map(String::as_str), is.map(String::as_str));
+        (was != is).then(|| said_of(About::Argument, EPOCH, was, is))
+    }
 }
 
-/// What differs between two keys, in words.
-fn differences(before: &Key, now: &Key, files: impl Fn(&str) -> Vec<String>) -> Vec<String> {
-    let parts = |key: &Key| -> BTreeMap<(About, String), String> {
-        let pair = |part: &Part| ((part.about, part.name.clone()), part.value.clone());
+impl Compared<'_> {
+    fn is_same_text(&self, step: &Step) -> bool {
+        self.was.is_some_and(|(_, was)| was.text == step.text)
+    }
+
+    /// Variables that words are expanded with, where the words stayed and their values did not.
+    fn changed_arguments(&self, step: &Step) -> Vec<String> {
+        let Some((_, was)) = self.was.filter(|_| self.is_same_text(step)) else {
+            return Vec::new();
+        };
+        let differs = |(name, value): &(&String, &String)| was.used.get(*name) != Some(*value);
+        let told = |(name, value): (&String, &String)| {
+            let before = was.used.get(name).map(String::as_str);
+            said_of(About::Argument, name, before, Some(value))
+        };
+        step.used.iter().filter(differs).map(told).collect()
+    }
+
+    /// The name of the base that the step stood on before, if no step lay between.
+    fn base_before(&self) -> Option<&str> {
+        let (record, was) = self.was?;
+        let mut below = was.parent;
+        while let Some(step) = below.and_then(|at| record.steps.get(at)) {
+            match step.text.strip_prefix("FROM ") {
+                Some(name) => return Some(name),
+                None if step.key.is_some() => return None,
+                None => below = step.parent,
+            }
+        }
+        None
+    }
+}
+
+/// Whether a key depends on this source, whatever it is called there.
+fn has_source(key: &Key, value: Option<&str>) -> bool {
+    let same = |part: &Part| part.about == About::Source && Some(part.value.as_str()) == value;
+    key.parts.iter().any(same)
+}
+
+/// How many parts two keys have alike.
+fn in_common(one: &Key, other: &Key) -> usize {
+    one.parts.iter().filter(|part| other.parts.contains(part)).count()
+}
+
+fn read_rest(text: &str) -> Option<Remembered> {
+    serde_json::from_str(text).ok()
+}
+
+/// A part that two keys do not have alike.
+struct Changed<'a> {
+    about: About,
+    name: &'a str,
+    was: Option<&'a str>,
+    is: Option<&'a str>,
+}
+
+fn changed<'a>(before: &'a Key, now: &'a Key) -> Vec<Changed<'a>> {
+    let parts = |key: &'a Key| -> BTreeMap<(About, &'a str), &'a str> {
+        let pair = |part: &'a Part| ((part.about, part.name.as_str()), part.value.as_str());
         key.parts.iter().map(pair).collect()
     };
     let (old, new) = (parts(before), parts(now));
-    let mut said = Vec::new();
-    let mut names: Vec<&(About, String)> = old.keys().chain(new.keys()).collect();
-    names.sort();
+    let mut names: Vec<(About, &str)> = old.keys().chain(new.keys()).copied().collect();
+    names.sort_unstable();
     names.dedup();
-    for at in names {
-        let (was, is) = (old.get(at), new.get(at));
-        if was == is {
-            continue;
-        }
-        let (about, name) = at;
-        match about {
-            About::Files => said.extend(files(name)),
-            about => said.push(said_of(*about, name, was, is)),
-        }
-    }
-    // Words that an argument or a file expands to say nothing of their own.
-    if said.is_empty() { vec!["what it gave before is gone".to_owned()] } else { said }
+    let of = |at: (About, &'a str)| Changed {
+        about: at.0,
+        name: at.1,
+        was: old.get(&at).copied(),
+        is: new.get(&at).copied(),
+    };
+    names.into_iter().map(of).filter(|changed| changed.was != changed.is).collect()
 }
 
-fn said_of(about: About, name: &str, was: Option<&String>, is: Option<&String>) -> String {
+fn said_of(about: About, name: &str, was: Option<&str>, is: Option<&str>) -> String {
     let what = match about {
         About::Instruction if name.is_empty() => "the instruction".to_owned(),
         About::Instruction => format!("the document {name}"),
@@ -134,7 +323,6 @@ fn said_of(about: About, name: &str, was: Option<&String>, is: Option<&String>) 
         About::Files => "the files".to_owned(),
         About::Argument => format!("argument {name}"),
         About::Environment => format!("variable {name}"),
-        About::Setting if name == "epoch" => "SOURCE_DATE_EPOCH".to_owned(),
         About::Setting => format!("the {name}"),
         About::Mount => format!("the mount at {name}"),
         About::Fetched => return format!("what is at {name} changed"),
@@ -146,13 +334,15 @@ fn said_of(about: About, name: &str, was: Option<&String>, is: Option<&String>) 
     }
 }
 
-/// Files that were added, deleted or changed, by what changed of them.
-fn changed_files(old: &str, new: &str) -> Vec<String> {
+/// Files that were added, deleted or changed, by what changed of them; or only those that were
+/// chosen both times.
+fn changed_files(old: &str, new: &str, both: bool, is_there: &dyn Fn(&str) -> bool) -> Vec<String> {
     let rows = |text| -> BTreeMap<_, _> { str::lines(text).filter_map(row_of).collect() };
     let (old, new) = (rows(old), rows(new));
     let mut said = Vec::new();
     for (path, (kind, mode, content)) in &new {
         match old.get(path) {
+            None if both => {}
             None => said.push(format!("file {path} was added")),
             Some((was, _, _)) if was != kind => {
                 said.push(format!("{path} is another kind of file"))
@@ -164,8 +354,11 @@ fn changed_files(old: &str, new: &str) -> Vec<String> {
             Some(_) => {}
         }
     }
-    let gone = old.keys().filter(|path| !new.contains_key(*path));
-    said.extend(gone.map(|path| format!("file {path} was deleted")));
+    let gone = old.keys().filter(|path| !both && !new.contains_key(*path));
+    said.extend(gone.map(|path| match is_there(path) {
+        true => format!("file {path} is left out now, by .dockerignore"),
+        false => format!("file {path} was deleted"),
+    }));
     if said.len() > SHOWN_FILES {
         let more = said.len() - SHOWN_FILES;
         said.truncate(SHOWN_FILES);
@@ -214,32 +407,36 @@ mod tests {
     }
 
     #[test]
-    fn names_what_changed_and_nothing_else() {
+    fn what_changed_is_found_and_nothing_else() {
         let before = key(&[
             (About::Instruction, "", "RUN make"),
             (About::Base, "", "sha256:1"),
             (About::Argument, "V", "1"),
         ]);
+        let said = |now: &Key| -> Vec<String> {
+            let said = |own: Changed<'_>| said_of(own.about, own.name, own.was, own.is);
+            changed(&before, now).into_iter().map(said).collect()
+        };
         let mut now = before.clone();
+        assert!(said(&now).is_empty());
         now.parts[2].value = "2".to_owned();
-        assert_eq!(
-            differences(&before, &now, |_| vec![]),
-            ["argument V changed from \"1\" to \"2\""]
-        );
+        assert_eq!(said(&now), ["argument V changed from \"1\" to \"2\""]);
         now.parts.pop();
-        assert_eq!(differences(&before, &now, |_| vec![]), ["argument V is gone"]);
+        assert_eq!(said(&now), ["argument V is gone"]);
     }
 
     #[test]
     fn files_are_told_apart() {
-        let old = "f 0644 aa a\nf 0644 bb b\nf 0644 cc c\nd 0755 - d\n";
+        let old = "f 0644 aa a\nf 0644 bb b\nf 0644 cc c\nd 0755 - d\nf 0644 dd i\n";
         let new = "f 0755 aa a\nf 0644 b2 b\nd 0755 - d\nf 0644 ee e f\n";
         let wanted = [
             "the mode of a changed from 0644 to 0755",
             "file b changed",
             "file e f was added",
             "file c was deleted",
+            "file i is left out now, by .dockerignore",
         ];
-        assert_eq!(changed_files(old, new), wanted);
+        assert_eq!(changed_files(old, new, false, &|path| path == "i"), wanted);
+        assert_eq!(changed_files(old, new, true, &|_| false), wanted[..2]);
     }
 }

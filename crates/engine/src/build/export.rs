@@ -25,6 +25,8 @@ pub(super) struct Export<'a> {
     pub(super) lease: &'a Lease,
     pub(super) images: &'a [Image],
     pub(super) teller: &'a Teller<'a>,
+    /// What the build is called.
+    pub(super) reference: String,
 }
 
 impl Export<'_> {
@@ -33,7 +35,7 @@ impl Export<'_> {
         let image = |image: &Image| BuiltImage { id: image.id, platform: image.platform() };
         let images = self.images.iter().map(image).collect();
         let (names, document, is_image) = Default::default();
-        let reference = sys::host::random_id().map_err(EngineError::io("read", "/proc"))?;
+        let reference = self.reference.clone();
         let mut built = Built { reference, images, names, document, is_image };
         for output in outputs {
             self.one(output, &mut built)?;

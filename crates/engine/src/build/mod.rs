@@ -16,17 +16,20 @@ mod files;
 mod flights;
 mod foreign;
 mod hashes;
+mod history;
 mod layers;
 mod mounts;
 mod output;
 mod place;
 mod platform;
 mod prune;
+mod recorder;
 mod request;
 mod run;
 mod seal;
 mod session;
 mod tell;
+mod tracks;
 mod watch;
 mod work;
 
@@ -37,6 +40,7 @@ use std::sync::Arc;
 use ::build::error::excerpt;
 use ::build::ignore::Ignore;
 
+pub use history::{BuildOutcome, BuildRecord, BuildStep, StepOutcome};
 pub use output::{
     Annotation, AnnotationPlace, ArchiveForm, FilesTarget, Output, Packing, Push, Types,
 };
@@ -56,6 +60,7 @@ use export::Export;
 use hashes::Hashes;
 use place::{ContextFacts, Place};
 use platform::ForPlatform;
+use recorder::Recorder;
 use tell::Teller;
 
 impl Engine {
@@ -77,9 +82,26 @@ impl BuildSession<'_> {
         input: BuildInput<'_>,
         request: &BuildRequest,
     ) -> Result<Built, Box<BuildFailure>> {
-        let teller = self.teller.of(request.called.as_deref().unwrap_or_default());
+        let store = self.engine.store();
+        let recorder = Recorder::begin(store, self.teller.watch, history::begun(&input, request)?);
+        let built = self.build_recorded(input, request, &recorder);
+        recorder.end(match &built {
+            Ok(built) => Ok(built.images.iter().map(|image| image.id).collect()),
+            Err(failure) => Err(failure.error.to_string()),
+        });
+        built
+    }
+
+    fn build_recorded(
+        &self,
+        input: BuildInput<'_>,
+        request: &BuildRequest,
+        recorder: &Recorder<'_>,
+    ) -> Result<Built, Box<BuildFailure>> {
+        let teller = self.teller.watched_by(recorder);
+        let teller = teller.of(request.called.as_deref().unwrap_or_default());
         let opened = context::open(self.engine, &self.lease, input, &teller)?;
-        let built = Building { session: self, request, teller: &teller };
+        let built = Building { session: self, request, teller: &teller, recorder };
         let built = built.all(&opened);
         if let Some(own) = &opened.place.context {
             own.hashes.keep();
@@ -93,6 +115,7 @@ struct Building<'a> {
     session: &'a BuildSession<'a>,
     request: &'a BuildRequest,
     teller: &'a Teller<'a>,
+    recorder: &'a Recorder<'a>,
 }
 
 /// An error, with the step that failed.
@@ -129,12 +152,21 @@ impl Failed {
 impl Building<'_> {
     /// Builds for all platforms at once, and lets out what came of it.
     fn all(&self, opened: &Opened) -> Result<Built, Failed> {
-        let Building { session, request, teller } = *self;
+        let Building { session, request, teller, recorder } = *self;
         let document = ::build::syntax::parse(&opened.text).map_err(EngineError::from)?;
         let folders = self.folders()?;
         let (document, folders) = (&document, &folders);
         let one = |platform, teller: &Teller<'_>| {
-            let one = ForPlatform { session, request, opened, document, folders, teller, platform };
+            let one = ForPlatform {
+                session,
+                request,
+                opened,
+                document,
+                folders,
+                teller,
+                recorder,
+                platform,
+            };
             one.build()
         };
         let images = match request.platforms.as_slice() {
@@ -157,7 +189,8 @@ impl Building<'_> {
             session.give(called, &images);
         }
         let (engine, lease) = (session.engine, &session.lease);
-        Ok(Export { engine, lease, images: &images, teller }.all(&request.outputs)?)
+        let reference = recorder.record().id;
+        Ok(Export { engine, lease, images: &images, teller, reference }.all(&request.outputs)?)
     }
 
     /// Named contexts that are folders.

@@ -41,6 +41,14 @@ pub enum Output {
 }
 
 impl Output {
+    /// The names that images get there.
+    pub fn names(&self) -> &[Reference] {
+        match self {
+            Output::Image { names, .. } | Output::Archive { names, .. } => names,
+            Output::Files { .. } | Output::Nothing => &[],
+        }
+    }
+
     /// Whether it is written to a stream, which then holds nothing else.
     pub fn is_stream(&self) -> bool {
         matches!(

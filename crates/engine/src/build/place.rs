@@ -337,11 +337,22 @@ impl Walk<'_> {
     }
 }
 
+impl Place {
+    /// Whether it has a file, chosen or not.
+    pub(super) fn has(&self, path: &str) -> bool {
+        sys::fs::stat(&self.root, path).is_ok()
+    }
+}
+
 impl Chosen {
     /// Tells what was chosen, for a key.
     pub(super) fn list(&self, place: &Place, listing: &mut Listing) -> Result<()> {
         for (path, item) in &self.items {
-            let path = String::from_utf8_lossy(path);
+            // Of the whole context, so that who reads it finds the file.
+            let path = match &item.source {
+                ItemSource::Placed(_, path) => String::from_utf8_lossy(path),
+                ItemSource::Bytes(_) | ItemSource::Fetched(_) => String::from_utf8_lossy(path),
+            };
             let (kind, content) = match item.stat.kind {
                 FileType::Directory => ('d', "-".to_owned()),
                 FileType::Symlink => (

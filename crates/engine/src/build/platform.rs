@@ -15,10 +15,13 @@ use super::Failed;
 use super::assemble::{Image, assemble};
 use super::bases::{Bases, Planned};
 use super::context::Opened;
+use super::explain::Earlier;
 use super::place::Place;
+use super::recorder::Recorder;
 use super::request::BuildRequest;
 use super::session::BuildSession;
 use super::tell::Teller;
+use super::tracks::Tracks;
 use super::work::Builder;
 use crate::error::{EngineError, Result};
 
@@ -35,6 +38,7 @@ pub(super) struct ForPlatform<'a> {
     /// Named contexts that are folders.
     pub(super) folders: &'a HashMap<String, Arc<Place>>,
     pub(super) teller: &'a Teller<'a>,
+    pub(super) recorder: &'a Recorder<'a>,
     /// Nothing if nobody asked for one: then it is for this machine, and bases may be for others.
     pub(super) platform: Option<&'a Platform>,
 }
@@ -86,9 +90,12 @@ impl ForPlatform<'_> {
             views,
             network,
             failed,
+            tracks: Tracks::of(&graph),
+            earlier: Earlier::of(self.recorder.record(), platform),
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from).max(2);
         let made = solve(&graph, &builder, threads);
+        self.recorder.steps(builder.tracks.steps(&graph, &builder.stages, platform));
         let made = made.map_err(|error| blame(&graph, &builder, error))?;
         Ok(assemble(session.engine, &graph, &made, (request, platform))?)
     }

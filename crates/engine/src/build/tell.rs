@@ -9,7 +9,7 @@ use crate::error::Result;
 
 /// Numbers steps, and says what they belong to.
 pub(super) struct Teller<'a> {
-    watch: &'a dyn BuildWatch,
+    pub(super) watch: &'a dyn BuildWatch,
     begun: Arc<AtomicUsize>,
     /// The target and the platform that they are for, where there are several.
     whose: String,
@@ -19,7 +19,7 @@ pub(super) struct Teller<'a> {
 pub(super) struct Telling<'a> {
     watch: &'a dyn BuildWatch,
     pub(super) number: usize,
-    since: Instant,
+    pub(super) since: Instant,
 }
 
 impl<'a> Teller<'a> {
@@ -31,6 +31,11 @@ impl<'a> Teller<'a> {
     pub(super) fn of(&self, whose: &str) -> Teller<'a> {
         let whose = [self.whose.as_str(), whose].join(" ").trim().to_owned();
         Teller { watch: self.watch, begun: self.begun.clone(), whose }
+    }
+
+    /// The same, told to somebody else.
+    pub(super) fn watched_by<'b>(&self, watch: &'b dyn BuildWatch) -> Teller<'b> {
+        Teller { watch, begun: self.begun.clone(), whose: self.whose.clone() }
     }
 
     /// A step begins.

@@ -18,10 +18,13 @@ use store::{Lease, StepLayer, StepRecord, Store};
 use super::bases::Bases;
 use super::below::Below;
 use super::copy::{self, Gathered, Placing};
+use super::explain::Earlier;
 use super::flights::{Flights, Turn};
+use super::history::StepOutcome;
 use super::place::Place;
 use super::request::{BuildRequest, CacheUse};
 use super::tell::{Teller, Telling};
+use super::tracks::Tracks;
 use super::{fetch, layers};
 use crate::Engine;
 use crate::container::{StepNetwork, accounts};
@@ -98,6 +101,10 @@ pub(super) struct Builder<'a> {
     pub(super) network: Mutex<HashMap<String, Arc<StepNetwork>>>,
     /// The step that failed, and what it printed.
     pub(super) failed: Mutex<Option<(StepId, String)>>,
+    /// What became of each step.
+    pub(super) tracks: Tracks,
+    /// The build before this one, to compare with.
+    pub(super) earlier: Earlier,
 }
 
 impl Work for Builder<'_> {
@@ -127,6 +134,7 @@ impl Work for Builder<'_> {
         key = key.with(About::Setting, "epoch", parent(inputs).epoch.to_string());
         wanted.digest = key.digest();
         wanted.key = key;
+        self.tracks.change(at, |track| track.key = Some(wanted.digest));
         Ok(Some(wanted))
     }
 
@@ -136,7 +144,7 @@ impl Work for Builder<'_> {
             return Ok(None);
         }
         let Some(record) = self.store().recall_step(&wanted.digest)? else { return Ok(None) };
-        self.again(step, parent(inputs), record.layer)
+        self.again(at, parent(inputs), record.layer)
     }
 
     fn carry_out(&self, at: StepId, wanted: Option<Wanted>, inputs: &Inputs<Made>) -> Result<Made> {
@@ -169,6 +177,25 @@ impl Builder<'_> {
         error
     }
 
+    /// A step begins.
+    fn begin(&self, at: StepId) -> Telling<'_> {
+        let telling = self.teller.begin(&self.graph.steps[at].title);
+        self.tracks.change(at, |track| track.number = Some(telling.number));
+        telling
+    }
+
+    /// A step has ended.
+    fn end<T>(&self, at: StepId, telling: Telling<'_>, outcome: Result<T>) -> Result<T> {
+        self.tracks.change(at, |track| {
+            track.took = telling.since.elapsed();
+            track.outcome = match &outcome {
+                Ok(_) => StepOutcome::Done,
+                Err(_) => StepOutcome::Failed,
+            };
+        });
+        telling.end(outcome).map_err(|error| self.fail(at, String::new(), error))
+    }
+
     pub(super) fn may_recall(&self, step: &Step) -> bool {
         match &self.request.cache {
             CacheUse::All => true,
@@ -187,7 +214,7 @@ impl Builder<'_> {
     }
 
     /// What a step gives that made this layer before, if that is still here.
-    fn again(&self, step: &Step, below: &Made, layer: Option<StepLayer>) -> Result<Option<Made>> {
+    fn again(&self, at: StepId, below: &Made, layer: Option<StepLayer>) -> Result<Option<Made>> {
         let top = match layer {
             Some(layer) => layers::move_to(self.store(), self.lease, layer, below.top)?,
             None => below.top,
@@ -195,8 +222,9 @@ impl Builder<'_> {
         if layer.is_some() && top.is_none() {
             return Ok(None);
         }
-        let made = self.after(step, below, top, layer)?;
-        self.teller.begin(&step.title).cached();
+        let made = self.after(&self.graph.steps[at], below, top, layer)?;
+        self.begin(at).cached();
+        self.tracks.change(at, |track| track.outcome = StepOutcome::Cached);
         Ok(Some(made))
     }
 
@@ -208,13 +236,14 @@ impl Builder<'_> {
     }
 
     fn base(&self, at: StepId, image: &str, platform: Option<&str>) -> Result<Made> {
-        let step = &self.graph.steps[at];
         if let Some(folder) = self.folders.get(image) {
             return Ok(Made { folder: Some(folder.clone()), ..self.scratch() });
         }
-        let telling = self.teller.begin(&step.title);
-        let found = self.bases.image(image, platform);
-        let found = telling.end(found).map_err(|error| self.fail(at, String::new(), error))?;
+        let telling = self.begin(at);
+        let found = self.end(at, telling, self.bases.image(image, platform))?;
+        // What a base is called among files: that is what steps on it depend on.
+        let key = found.top.map(|top| top.0);
+        self.tracks.change(at, |track| track.key = key);
         let mut config = found.config.config.clone().unwrap_or_default();
         config.on_build.clear();
         let created = found.config.created.filter(|time| !time.is_zero());
@@ -291,21 +320,21 @@ impl Builder<'_> {
         };
         let flight = match self.flights.take(wanted.digest) {
             Turn::Ours(flight) => Some(flight),
-            Turn::Done(layer) => match self.again(step, below, layer)? {
+            Turn::Done(layer) => match self.again(at, below, layer)? {
                 Some(made) => return Ok(made),
                 None => None,
             },
         };
-        let telling = self.teller.begin(&step.title);
+        let telling = self.begin(at);
         let since = std::time::Instant::now();
         let Wanted { key, digest, gathered, listing } = wanted;
-        let done = self.explain(step, &key, listing.as_ref(), &telling).and_then(|()| {
+        let done = self.explain(at, &key, listing.as_ref(), &telling).and_then(|()| {
             let layer = self.make_layer(at, gathered, inputs, &telling)?;
             let took = since.elapsed().as_nanos() as u64;
             self.remember(step, (digest, key, took), listing, layer)?;
             Ok(layer)
         });
-        let done = telling.end(done).map_err(|error| self.fail(at, String::new(), error))?;
+        let done = self.end(at, telling, done)?;
         if let Some(flight) = flight {
             flight.land(done.1);
         }

@@ -22,14 +22,14 @@ fn the_cause_is_named() {
     check("--build-arg V=2", file, &["argument V changed from \"1\" to \"2\""]);
     check("", &file.replace("ENV E=1", "ENV E=2"), &["variable E changed from \"1\" to \"2\""]);
     it.put("src/a", "changed");
-    check("", file, &["file a changed", "what it stands on changed"]);
+    check("", file, &["file src/a changed", "what it stands on changed"]);
     it.put("src/c", "new");
-    check("", file, &["file c was added", "what it stands on changed"]);
+    check("", file, &["file src/c was added", "what it stands on changed"]);
     std::fs::remove_file(it.path("ctx/src/b")).unwrap();
-    check("", file, &["file b was deleted", "what it stands on changed"]);
+    check("", file, &["file src/b was deleted", "what it stands on changed"]);
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(it.path("ctx/src/c"), private).unwrap();
-    check("", file, &["the mode of c changed from 0644 to 0600", "what it stands on changed"]);
+    check("", file, &["the mode of src/c changed from 0644 to 0600", "what it stands on changed"]);
     let other = file.replace("cat /src/a", "cat /src/c");
     let told = reasons(&it.builds(&other, "--explain"));
     assert!(told.len() == 1 && told[0].starts_with("the instruction changed from"), "{told:?}");

@@ -3,8 +3,10 @@
 mod bake;
 mod cache;
 mod copy;
+mod edits;
 mod explain;
 mod fails;
+mod history;
 mod outputs;
 mod platforms;
 mod run;
