@@ -57,6 +57,12 @@ pub fn is_root() -> bool {
     user_id() == 0
 }
 
+/// Whether this process acts as root over all users of the host, not over those of a namespace.
+pub fn is_host_root() -> bool {
+    let map = crate::read::text(Path::new("/proc/self/uid_map")).unwrap_or_default();
+    is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// The user that this process has acted as since it was started.
 pub fn user_id() -> u32 {
     // SAFETY: the call takes a number and reads what the kernel has put beside the arguments.

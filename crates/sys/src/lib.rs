@@ -3,6 +3,7 @@
 //! Thin on purpose: typed arguments, `io::Result`, no policy. What the kernel may lack is asked
 //! for once, in [`support`].
 
+pub mod bpf;
 pub mod btrfs;
 pub mod classic;
 pub mod clone;

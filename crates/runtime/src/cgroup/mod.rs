@@ -3,6 +3,7 @@
 //! A container's group lies below one of ours (`/mica/ID`) or where its configuration says. What a
 //! limit means in files is a pure function (`settings`); writing them is [`Cgroup::apply`].
 
+mod devices;
 mod layout;
 mod settings;
 mod stats;
@@ -18,7 +19,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
-use spec::bundle::Resources;
+use spec::bundle::{DeviceRule, Resources};
 
 pub use layout::{Hierarchy, Layout};
 pub use settings::{Setting, version1, version2};
@@ -206,7 +207,20 @@ impl Cgroup {
     /// Sets limits, at the start or later.
     pub fn apply(&self, resources: &Resources, missing: Missing) -> Result<Vec<Warning>> {
         let mut warnings = Vec::new();
+        let memory = &resources.memory;
+        if memory.kernel.is_some_and(|limit| limit > 0) {
+            let limit = "the limit of kernel memory".to_owned();
+            warnings.push(Warning::Controller { limit });
+        }
+        if let (Some(true), Some(limit)) = (memory.check_before_update, memory.limit)
+            && u64::try_from(limit).is_ok_and(|limit| limit < self.stats().memory_bytes)
+        {
+            return Err(RuntimeError::invalid("more memory is in use than the new limit allows"));
+        }
         let mut last = None;
+        if self.layout.version1("devices").is_none() {
+            warnings.extend(self.limit_devices(&resources.devices)?);
+        }
         for setting in self.settings(resources)? {
             let Some(folder) = self.folder_with(&setting.controller) else {
                 match missing {
@@ -227,6 +241,33 @@ impl Cgroup {
         Ok(warnings)
     }
 
+    /// Version 2: rules of devices are a program. It takes the place of the one before.
+    fn limit_devices(&self, rules: &[DeviceRule]) -> Result<Option<Warning>> {
+        let Some(program) = devices::program(rules)? else { return Ok(None) };
+        let limit = || "the rules of devices".to_owned();
+        let Some(root) = self.layout.unified() else {
+            // Nothing decides on devices here but who may make them.
+            return Ok(Some(Warning::Controller { limit: limit() }));
+        };
+        let folder = root.join(&self.path);
+        let replace = || -> io::Result<()> {
+            let group = sys::fs::open_folder(&folder)?;
+            let before = sys::bpf::attached(&group)?;
+            sys::bpf::attach(&group, sys::bpf::load(&program)?)?;
+            before.iter().try_for_each(|program| sys::bpf::detach(&group, program))
+        };
+        match replace() {
+            // Users of a namespace of their own make no devices, and open none but those that the
+            // host lets them.
+            Err(error)
+                if error.raw_os_error() == Some(libc::EPERM) && !sys::host::is_host_root() =>
+            {
+                Ok(Some(Warning::Controller { limit: limit() }))
+            }
+            other => other.map(|()| None).map_err(failed("limit devices of", &folder)),
+        }
+    }
+
     /// The folder of a controller, which is handed down now if it was not before.
     fn folder_with(&self, controller: &str) -> Option<PathBuf> {
         self.folder_of(controller).or_else(|| {
@@ -240,17 +281,17 @@ impl Cgroup {
             Layout::Version2 { .. } | Layout::None => version2(resources),
             Layout::Version1 { unified, .. } => {
                 let mut settings = version1(resources)?;
-                // Huge pages may be in the other tree.
-                let elsewhere = unified.is_some() && self.layout.version1("hugetlb").is_none();
-                if elsewhere {
-                    settings.retain(|setting| setting.controller != "hugetlb");
-                    let huge = Resources {
-                        hugepage_limits: resources.hugepage_limits.clone(),
-                        unified: resources.unified.clone(),
-                        ..Resources::default()
-                    };
-                    settings.extend(version2(&huge)?);
+                if self.layout.version1("devices").is_none() {
+                    settings.retain(|setting| setting.controller != "devices");
                 }
+                let mut other =
+                    Resources { unified: resources.unified.clone(), ..Resources::default() };
+                // Huge pages may be in the other tree.
+                if unified.is_some() && self.layout.version1("hugetlb").is_none() {
+                    settings.retain(|setting| setting.controller != "hugetlb");
+                    other.hugepage_limits.clone_from(&resources.hugepage_limits);
+                }
+                settings.extend(version2(&other)?);
                 Ok(settings)
             }
         }

@@ -154,7 +154,7 @@ fn rdma(list: &mut List, resources: &Resources) {
     }
 }
 
-/// The files of version 2. Rules of devices are a program there, not a file.
+/// The files of version 2. Rules of devices are a program there, not a file: see `devices`.
 pub fn version2(resources: &Resources) -> Result<Vec<Setting>> {
     let mut list = List::default();
     memory2(&mut list, resources)?;
@@ -202,6 +202,7 @@ pub fn version2(resources: &Resources) -> Result<Vec<Setting>> {
         list.0[reserved].optional = true;
     }
     rdma(&mut list, resources);
+    only_version1(&mut list, resources);
     for (file, value) in &resources.unified {
         if file.contains('/') || !file.contains('.') {
             return Err(RuntimeError::invalid(format!("{file} is no file of a cgroup")));
@@ -209,6 +210,23 @@ pub fn version2(resources: &Resources) -> Result<Vec<Setting>> {
         list.add(file, Some(value), "a setting of the unified tree");
     }
     Ok(list.0)
+}
+
+/// What version 2 has nothing for: it asks for a controller that is never there.
+fn only_version1(list: &mut List, resources: &Resources) {
+    let (memory, io, network) = (&resources.memory, &resources.block_io, &resources.network);
+    let leaf = io.weight_device.iter().any(|device| device.leaf_weight.is_some());
+    let asked = [
+        (nonzero(memory.kernel_tcp).is_some(), "the limit of TCP memory"),
+        (memory.swappiness.is_some(), "swappiness"),
+        (memory.disable_oom_killer == Some(true), "keeping the OOM killer off"),
+        (nonzero(io.leaf_weight).is_some() || leaf, "the leaf weight of disks"),
+        (network.class_id.is_some(), "the class of packets"),
+        (!network.priorities.is_empty(), "the priority of packets"),
+    ];
+    for (_, limit) in asked.into_iter().filter(|(is_asked, _)| *is_asked) {
+        list.add("version 1", Some(""), limit);
+    }
 }
 
 fn memory2(list: &mut List, resources: &Resources) -> Result<()> {

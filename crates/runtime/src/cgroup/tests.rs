@@ -90,3 +90,38 @@ fn a_path_is_ours_unless_it_is_absolute() {
     assert_eq!(Cgroup::path_for("x", "a/b"), "/mica/a/b");
     assert_eq!(Cgroup::path_for("x", "/a/b"), "/a/b");
 }
+
+/// The version 2 side of a hybrid host is one of its own: nothing else there limits devices.
+#[test]
+fn a_program_limits_devices_in_version_2() {
+    let roots = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from);
+    let is_tree = |root: &PathBuf| root.join("cgroup.subtree_control").exists();
+    let Some(root) = roots.into_iter().find(|root| is_tree(root)) else {
+        return testkit::skip("needs groups of version 2");
+    };
+    if !testkit::is_root() {
+        return testkit::skip("needs root");
+    }
+    let path = format!("mica-test-devices-{}", std::process::id());
+    let group = Cgroup::at(Layout::Version2 { root: root.clone() }, &path).unwrap();
+    group.create().unwrap();
+    let reads = |rules: &str| {
+        group.apply(&resources(rules), Missing::Fail).unwrap();
+        let script = format!(
+            "echo 0 > {}/cgroup.procs; for d in null zero full; do head -c 0 /dev/$d && echo $d; done",
+            root.join(&path).display()
+        );
+        let mut command = std::process::Command::new("sh");
+        let output = command.args(["-c", &script]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let some = reads(
+        r#"{"devices": [{"allow": false}, {"allow": true, "type": "c", "major": 1, "minor": 3},
+            {"allow": true, "type": "c", "major": 1, "minor": 7, "access": "r"},
+            {"allow": true, "type": "c", "major": 1, "minor": 5, "access": "w"}]}"#,
+    );
+    let other =
+        reads(r#"{"devices": [{"allow": false}, {"allow": true, "type": "c", "major": 1}]}"#);
+    group.remove().unwrap();
+    assert_eq!((some.as_str(), other.as_str()), ("null\nfull\n", "null\nzero\nfull\n"));
+}
