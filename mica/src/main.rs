@@ -13,9 +13,10 @@ static DOORS: cli::Doors = cli::Doors {
 
 fn main() -> ExitCode {
     // Names of files are bytes; what is not UTF-8 in an argument would not be found anyway.
-    let arguments: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let program = words.next().unwrap_or_default();
+    let arguments: Vec<String> = words.collect();
     let environment = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    cli::run(&arguments, environment.collect(), &DOORS)
+    cli::run(&program, &arguments, environment.collect(), &DOORS)
 }

@@ -29,9 +29,10 @@ use tree::ROOT;
 /// The name that messages show.
 const PROGRAM: &str = "mica";
 
-/// Runs the command line `arguments` (without the program's own name). What is not done here is done
-/// behind one of the other `doors`.
+/// Runs the command line `arguments`, which follow the `program`'s own name. What is not done here is
+/// done behind one of the other `doors`.
 pub fn run(
+    program: &str,
     arguments: &[String],
     environment: BTreeMap<String, String>,
     doors: &'static Doors,
@@ -40,6 +41,9 @@ pub fn run(
     // Callers put flags of their own between the runtime and its command, so it is a tree of its
     // own.
     let (root, program, arguments) = match arguments.split_first() {
+        _ if commands::runtime::is_runtime(program) => {
+            (&commands::runtime::ROOT, commands::runtime::PROGRAM, arguments)
+        }
         Some((word, rest)) if word == commands::runtime::ROOT.name => {
             (&commands::runtime::ROOT, commands::runtime::PROGRAM, rest)
         }
@@ -66,7 +70,10 @@ pub fn run(
             0
         }
         Ok(Parsed::Version) => {
-            ui.line(&format!("mica version {}", engine::VERSION));
+            ui.line(&format!("{program} version {}", engine::VERSION));
+            if program == commands::runtime::PROGRAM {
+                ui.line(&format!("spec: {}", spec::bundle::OCI_VERSION));
+            }
             0
         }
         Err(error) => {

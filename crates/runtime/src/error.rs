@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use spec::bundle::Status;
+
 /// The result of this crate's calls.
 pub type Result<T> = std::result::Result<T, RuntimeError>;
 
@@ -70,27 +72,43 @@ pub enum RuntimeError {
         /// The limit.
         limit: String,
     },
-    /// No container of this name.
-    #[error("container {id} does not exist")]
+    /// No container of this name. Callers match other runtimes' words here and below.
+    #[error("container does not exist")]
     NotFound {
         /// The name.
         id: String,
     },
     /// The name is taken.
-    #[error("container {id} exists already")]
+    #[error("container with given ID already exists")]
     Exists {
         /// The name.
         id: String,
     },
+    /// Another runtime could not do what it was asked to.
+    #[error("OCI runtime {verb} failed: {why}")]
+    External {
+        /// Its program.
+        program: PathBuf,
+        /// Its command.
+        verb: &'static str,
+        /// What it said.
+        why: String,
+    },
+    /// The host's `ps` did not list processes.
+    #[error("{why}")]
+    ProcessList {
+        /// Why.
+        why: String,
+    },
     /// The container's state does not allow it.
-    #[error("cannot {action} container {id}: it is {status}")]
+    #[error("{}", refusal(action, id, *status))]
     WrongState {
         /// What was to be done.
         action: &'static str,
         /// The name.
         id: String,
         /// How it is.
-        status: String,
+        status: Status,
     },
 }
 
@@ -122,6 +140,9 @@ impl RuntimeError {
             RuntimeError::Exists { .. } | RuntimeError::WrongState { .. } => Kind::Conflict,
             RuntimeError::NoController { .. } => Kind::Unsupported,
             RuntimeError::Init(failure) => failure.kind(),
+            RuntimeError::External { verb: "create" | "start" | "exec", why, .. } => {
+                kind_of_words(why)
+            }
             _ => Kind::Failed,
         }
     }
@@ -133,7 +154,7 @@ impl RuntimeError {
             RuntimeError::Init(failure) if failure.call == "clone3" => {
                 Some("namespaces may be forbidden to this user: see user.max_*_namespaces")
             }
-            RuntimeError::WrongState { status, .. } if status == "running" => {
+            RuntimeError::WrongState { action: "delete", .. } => {
                 Some("stop it first, or use --force")
             }
             _ => None,
@@ -147,6 +168,36 @@ impl RuntimeError {
 
     pub(crate) fn invalid(what: impl Into<String>) -> RuntimeError {
         RuntimeError::InvalidSpec { what: what.into() }
+    }
+}
+
+/// What sort of failure another runtime tells of. Its words are all there is, and docker's engine
+/// looks for the same ones.
+fn kind_of_words(why: &str) -> Kind {
+    let why = why.to_lowercase();
+    let program = why.contains("exec: ") || why.contains("executable file");
+    match program {
+        true if why.contains("not found") || why.contains("no such file") => Kind::CommandNotFound,
+        true if why.contains("permission denied") => Kind::CommandNotRunnable,
+        true if why.contains("is a directory") => Kind::CommandNotRunnable,
+        _ => Kind::Failed,
+    }
+}
+
+/// Why a container's state does not allow something, as other runtimes say it.
+fn refusal(action: &str, id: &str, status: Status) -> String {
+    match (action, status) {
+        ("start", Status::Stopped) => "cannot start a container that has stopped".to_owned(),
+        ("start", _) => "cannot start an already running container".to_owned(),
+        ("delete", _) => format!("cannot delete container {id} that is not stopped: {status}"),
+        ("resume", Status::Stopped) | ("pause", _) => "container not running".to_owned(),
+        ("resume", _) => "container not paused".to_owned(),
+        ("exec", Status::Paused) => {
+            "cannot exec in a paused container (use --ignore-paused to override)".to_owned()
+        }
+        ("exec", _) => "cannot exec in a stopped container".to_owned(),
+        (_, Status::Stopped) => "container not running".to_owned(),
+        (action, status) => format!("cannot {action} container {id}: it is {status}"),
     }
 }
 
@@ -179,6 +230,22 @@ impl Failure {
         }
     }
 
+    /// What is wrong with the program, in the words that docker and other runtimes have for it.
+    fn program(&self) -> Option<String> {
+        if !matches!(self.kind(), Kind::CommandNotFound | Kind::CommandNotRunnable) {
+            return None;
+        }
+        if let Some(program) = self.argument.strip_suffix(" in $PATH")
+            && self.errno == libc::ENOENT
+        {
+            return Some(format!("exec: {program:?}: executable file not found in $PATH"));
+        }
+        let why = io::Error::from_raw_os_error(self.errno).to_string();
+        let end = why.find(" (os error").unwrap_or(why.len());
+        let program = self.argument.strip_suffix(" in $PATH").unwrap_or(&self.argument);
+        Some(format!("exec: {program:?}: {}", why[..end].to_lowercase()))
+    }
+
     /// The same as bytes; fields cannot hold NUL, which separates them.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let text = [&self.step, &self.call, &self.argument].map(|field| field.replace('\0', "?"));
@@ -204,6 +271,9 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(words) = self.program() {
+            return f.write_str(&words);
+        }
         write!(f, "cannot {}: {}({})", self.step, self.call, self.argument)?;
         match self.errno {
             0 => Ok(()),

@@ -68,7 +68,7 @@ pub fn exec(
     stdio: Stdio,
     preserve: u32,
 ) -> Result<Executed> {
-    let (plan, warnings) = Plan::process(wanted, &Facts::of_host(Some(wanted)))?;
+    let (plan, warnings) = Plan::process(wanted, &Facts::of_host(Some(wanted), None))?;
     let step = || RuntimeError::step("make a process for the container");
     let (ours, theirs) = Channel::pair().map_err(step())?;
     let joining = Joining {
@@ -182,6 +182,7 @@ fn run(joining: Joining, host: init::Host) -> ! {
 }
 
 fn become_program(joining: &Joining, host: init::Host) -> std::result::Result<Infallible, Failure> {
+    process::choose_processors(&joining.plan.affinity.first)?;
     init::enter_groups(&joining.entry).during("enter the cgroup")?;
     init::connect_streams(&joining.stdio).during("connect standard streams")?;
     rustix::process::setsid().call("setsid", "").during("open a session")?;

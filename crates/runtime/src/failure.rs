@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Kind, RuntimeError};
+
 /// What sort of failure it is. What a newer monitor adds is read as `Other`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,6 +77,21 @@ impl Failure {
             FailureKind::CommandNotExecutable => 126,
             _ => 125,
         }
+    }
+}
+
+impl From<&RuntimeError> for Failure {
+    fn from(error: &RuntimeError) -> Failure {
+        let kind = match error.kind() {
+            Kind::CommandNotFound => FailureKind::CommandNotFound,
+            Kind::CommandNotRunnable => FailureKind::CommandNotExecutable,
+            Kind::InvalidInput => FailureKind::InvalidInput,
+            Kind::NotFound => FailureKind::NotFound,
+            Kind::Conflict => FailureKind::Conflict,
+            Kind::Unsupported => FailureKind::Unsupported,
+            Kind::Failed => FailureKind::Other,
+        };
+        Failure { hint: error.hint().map(str::to_owned), ..Failure::of(kind, error) }
     }
 }
 

@@ -19,6 +19,12 @@ pub(crate) fn run(hooks: &[Hook], state: &State) -> Result<()> {
     hooks.iter().try_for_each(|hook| one(hook, &state))
 }
 
+/// Runs all hooks, whatever becomes of those before, and gives what failed.
+pub(crate) fn run_all(hooks: &[Hook], state: &State) -> Vec<RuntimeError> {
+    let one = |hook: &Hook| run(std::slice::from_ref(hook), state).err();
+    hooks.iter().filter_map(one).collect()
+}
+
 fn one(hook: &Hook, state: &[u8]) -> Result<()> {
     let failed = |why: String| RuntimeError::Hook { path: hook.path.clone(), why };
     let mut command = Command::new(&hook.path);

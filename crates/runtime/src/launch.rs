@@ -42,6 +42,18 @@ pub struct Request<'a> {
     pub preserve: u32,
     /// Whether the first process is a reaper of ours and the program its child.
     pub reaper: bool,
+    /// What is done otherwise than usual.
+    pub manner: Manner,
+}
+
+/// What is done otherwise than usual when a container is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Manner {
+    /// The host's root stays below the container's instead of going: for hosts that run from an
+    /// initial ramdisk, whose root cannot be put aside.
+    pub without_pivot: bool,
+    /// The keyring of whoever makes it is the container's too.
+    pub without_keyring: bool,
 }
 
 /// When a container's program starts.
@@ -92,7 +104,7 @@ impl Exit {
 /// Makes a container, and starts its program if that is not to wait. The calling process must have one thread; the new one is its child, and is
 /// to be waited for ([`wait`]).
 pub fn create(request: Request<'_>) -> Result<Created> {
-    let facts = Facts::of_host(request.spec.process.as_ref());
+    let facts = Facts::of_host(request.spec.process.as_ref(), request.spec.linux.as_ref());
     let mut plan = Plan::new(request.spec, &facts)?;
     plan.root = request.bundle.join(&plan.root);
     for mount in &mut plan.mounts {
@@ -122,6 +134,7 @@ pub fn create(request: Request<'_>) -> Result<Created> {
         stdio: request.stdio,
         preserve: request.preserve,
         reaper: request.reaper,
+        manner: request.manner,
         outer_hooks: !(hooks.prestart.is_empty() && hooks.create_runtime.is_empty()),
         create_hooks: hooks.create_container.clone(),
         start_hooks: hooks.start_container.clone(),
@@ -234,7 +247,7 @@ const OPEN: &str = "/proc/self/fd";
 
 /// A mount that is attached nowhere yet, made in this process's own namespace.
 pub fn detached(mount: &spec::bundle::Mount) -> Result<OwnedFd> {
-    let planned = crate::plan::mount(mount)?;
+    let (planned, _) = crate::plan::mount(mount)?;
     let made = match &planned.what {
         What::Bind { source, recursive } => init::bind(&planned, source, *recursive),
         What::New { kind, source, options } => init::create(&planned, kind, source, options, None),

@@ -32,6 +32,7 @@ pub mod seccomp;
 pub mod shelter;
 pub mod state;
 mod stdio;
+pub mod table;
 mod users;
 
 pub use error::{Failure, Kind, Result, RuntimeError};

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use spec::bundle::Spec;
 
 use crate::cgroup::{Cgroup, Layout, Missing};
-use crate::error::{Kind, Result, RuntimeError};
-use crate::failure::{Failure, FailureKind};
-use crate::launch::{self, Begin, Request};
+use crate::error::{Result, RuntimeError};
+use crate::failure::Failure;
+use crate::launch::{self, Begin, Manner, Request};
 use crate::stdio::Stdio;
 
 /// A container to be run.
@@ -89,7 +89,7 @@ pub fn serve(socket: OwnedFd) -> io::Result<()> {
     let (order, opened) = receive(&socket)?;
     let ended = match run(&socket, order, opened) {
         Ok(ended) => ended,
-        Err(error) => Ended::Failed(failure(&error)),
+        Err(error) => Ended::Failed(Failure::from(&error)),
     };
     File::from(socket).write_all(&serde_json::to_vec(&ended)?)
 }
@@ -185,6 +185,7 @@ fn run_in(
         begin: Begin::AtOnce,
         preserve: 0,
         reaper: false,
+        manner: Manner::default(),
     };
     let created = launch::create(request)?;
     await_end(socket, created.pidfd.as_fd())?;
@@ -212,17 +213,4 @@ fn await_end(socket: &OwnedFd, process: BorrowedFd<'_>) -> Result<()> {
             return Ok(());
         }
     }
-}
-
-fn failure(error: &RuntimeError) -> Failure {
-    let kind = match error.kind() {
-        Kind::CommandNotFound => FailureKind::CommandNotFound,
-        Kind::CommandNotRunnable => FailureKind::CommandNotExecutable,
-        Kind::InvalidInput => FailureKind::InvalidInput,
-        Kind::NotFound => FailureKind::NotFound,
-        Kind::Conflict => FailureKind::Conflict,
-        Kind::Unsupported => FailureKind::Unsupported,
-        Kind::Failed => FailureKind::Other,
-    };
-    Failure { hint: error.hint().map(str::to_owned), ..Failure::of(kind, error) }
 }

@@ -19,12 +19,12 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
-use spec::bundle::{Hook, NamespaceKind};
+use spec::bundle::{Hook, NamespaceKind, State, Status};
 
 use crate::cgroup::Entry;
 use crate::channel::{Channel, Message};
 use crate::error::{During, Explain, Failure, refused};
-use crate::launch::Begin;
+use crate::launch::{Begin, Manner};
 use crate::plan::Plan;
 use crate::seccomp::Filter;
 use crate::stdio::Stdio;
@@ -57,6 +57,8 @@ pub(crate) struct Prepared {
     pub(crate) preserve: u32,
     /// Whether the first process only reaps, and the program is its child.
     pub(crate) reaper: bool,
+    /// What is done otherwise than usual.
+    pub(crate) manner: Manner,
     /// Whether the parent has hooks to run when the namespaces are there.
     pub(crate) outer_hooks: bool,
     pub(crate) create_hooks: Vec<Hook>,
@@ -92,17 +94,23 @@ fn first_stage(prepared: &mut Prepared) -> Result<()> {
     loopback(&prepared.plan).during("switch on the loopback device")?;
     connect_streams(&prepared.stdio).during("connect standard streams")?;
     rustix::process::setsid().call("setsid", "").during("open a session")?;
-    // A kernel without keyrings, and a filter of somebody's above us, leave the parent's: those
-    // who may not join one may not read it either.
-    let keyring = sys::task::join_session_keyring(&crate::launch::keyring_name(&prepared.id));
-    match keyring.as_ref().map_err(io::Error::raw_os_error) {
-        Ok(()) | Err(Some(libc::ENOSYS | libc::EPERM | libc::EDQUOT)) => {}
-        Err(_) => keyring.call("keyctl", "JOIN_SESSION_KEYRING").during("open a keyring")?,
+    if !prepared.manner.without_keyring {
+        open_keyring(&prepared.id).during("open a keyring")?;
     }
     name_host(&prepared.plan).during("set the host's name")?;
     let terminal = root::build(prepared)?;
     close_rest(prepared).during("close descriptors")?;
     process::prepare(&prepared.plan.process, &terminal)
+}
+
+fn open_keyring(id: &str) -> Result<()> {
+    // A kernel without keyrings, and a filter of somebody's above us, leave the parent's: those
+    // who may not join one may not read it either.
+    let keyring = sys::task::join_session_keyring(&crate::launch::keyring_name(id));
+    match keyring.as_ref().map_err(io::Error::raw_os_error) {
+        Ok(()) | Err(Some(libc::ENOSYS | libc::EPERM | libc::EDQUOT)) => Ok(()),
+        Err(_) => keyring.call("keyctl", "JOIN_SESSION_KEYRING"),
+    }
 }
 
 /// From there to the program.
@@ -142,7 +150,8 @@ fn await_start(gate: &Channel) -> Result<()> {
 }
 
 fn start(prepared: &Prepared, program: &std::ffi::CStr) -> Result<Infallible> {
-    hooks::run(&prepared.start_hooks, &prepared.state)
+    let state = State { status: Status::Created, ..prepared.state.clone() };
+    hooks::run(&prepared.start_hooks, &state)
         .map_err(|error| refused("hook", error))
         .during("run the hooks before the start")?;
     keep_descriptors(prepared.preserve)?;

@@ -79,14 +79,19 @@ fn set_limits(process: &ProcessPlan) -> Result<()> {
             .call("sched_setattr", format_args!("{scheduling:?}"))
             .during("set the scheduler")?;
     }
-    if let Some(processors) = &process.affinity {
-        let mut set = rustix::thread::CpuSet::new();
-        processors.iter().for_each(|number| set.set(*number));
-        rustix::thread::sched_setaffinity(None, &set)
-            .call("sched_setaffinity", format_args!("{processors:?}"))
-            .during("choose processors")?;
+    choose_processors(&process.affinity.last)
+}
+
+/// Keeps this process on some processors; on any where none are named.
+pub(crate) fn choose_processors(processors: &[usize]) -> Result<()> {
+    if processors.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let mut set = rustix::thread::CpuSet::new();
+    processors.iter().for_each(|number| set.set(*number));
+    rustix::thread::sched_setaffinity(None, &set)
+        .call("sched_setaffinity", format_args!("{processors:?}"))
+        .during("choose processors")
 }
 
 /// The program's user must be able to open its streams again by their paths. What cannot be given

@@ -94,7 +94,11 @@ pub(super) fn build(prepared: &mut Prepared) -> Result<Terminal> {
     hide::mask(&prepared.plan, root.as_fd(), &host, &fresh).during("mask paths")?;
     hide::protect(&prepared.plan, root.as_fd(), &fresh).during("make paths read-only")?;
     mounts::finish(&prepared.plan, root.as_fd()).during("make mounts read-only")?;
-    enter(root.as_fd()).during("enter the root")?;
+    match prepared.manner.without_pivot {
+        true => stack(root.as_fd()),
+        false => enter(root.as_fd()),
+    }
+    .during("enter the root")?;
     settle(&prepared.plan, root.as_fd()).during("settle the root")?;
     process::set_on_host(&prepared.plan.process, &host)?;
     leave_open(root);
@@ -173,6 +177,13 @@ fn enter(root: BorrowedFd<'_>) -> Result<()> {
     rustix::mount::unmount(".", flags).call("umount2", "the old root")?;
     rustix::process::chdir("/").call("chdir", "/")?;
     Ok(())
+}
+
+/// Makes the new root the one that is seen; the old one stays below it.
+fn stack(root: BorrowedFd<'_>) -> Result<()> {
+    rustix::process::fchdir(root).call("fchdir", "the root")?;
+    rustix::process::chroot(".").call("chroot", ".")?;
+    rustix::process::chdir("/").call("chdir", "/")
 }
 
 /// What may only be set of the root when everything else is done in it.

@@ -1,8 +1,8 @@
 //! The configuration that `spec` writes for a start.
 
 use spec::bundle::{
-    Capabilities, DeviceRule, Linux, Mount, Namespace, NamespaceKind, OCI_VERSION, Process,
-    Resources, Rlimit, Root, Spec,
+    BUNDLE_VERSION, Capabilities, DeviceRule, IdMapping, Linux, Mount, Namespace, NamespaceKind,
+    Process, Resources, Rlimit, Root, Spec,
 };
 
 /// A configuration that runs a shell with few powers in `rootfs`.
@@ -10,7 +10,7 @@ pub fn template() -> Spec {
     let capabilities: Vec<String> =
         ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"].map(str::to_owned).to_vec();
     Spec {
-        oci_version: OCI_VERSION.to_owned(),
+        oci_version: BUNDLE_VERSION.to_owned(),
         process: Some(Process {
             terminal: true,
             args: vec!["sh".to_owned()],
@@ -35,6 +35,30 @@ pub fn template() -> Spec {
         linux: Some(linux()),
         ..Spec::default()
     }
+}
+
+/// The same for an ordinary user, who is root inside and nobody else: with a namespace of users,
+/// without limits, and with the host's network.
+pub fn for_user(mut spec: Spec, user: u32, group: u32) -> Spec {
+    use NamespaceKind::{Network, User};
+    let alone = |host_id| vec![IdMapping { container_id: 0, host_id, size: 1 }];
+    let linux = spec.linux.get_or_insert_with(Linux::default);
+    linux.namespaces.retain(|namespace| namespace.kind != Network);
+    linux.namespaces.push(Namespace { kind: User, path: String::new() });
+    (linux.uid_mappings, linux.gid_mappings) = (alone(user), alone(group));
+    linux.resources = None;
+    spec.mounts.retain(|mount| mount.destination != "/sys/fs/cgroup");
+    for mount in &mut spec.mounts {
+        // Groups that are not mapped cannot own anything.
+        mount.options.retain(|option| !option.starts_with("gid=") && !option.starts_with("uid="));
+        // A new one belongs to the namespace of the network, which is the host's.
+        if mount.destination == "/sys" {
+            mount.kind = "none".to_owned();
+            mount.source = "/sys".to_owned();
+            mount.options.insert(0, "rbind".to_owned());
+        }
+    }
+    spec
 }
 
 fn mounts() -> Vec<Mount> {

@@ -14,7 +14,7 @@ use rustix::thread::UnshareFlags;
 use spec::bundle::{Device, IdMapping, Linux, NamespaceKind, Process, Spec};
 
 pub(crate) use mounts::{MountPlan, What, plan as mount};
-pub(crate) use process::{CapabilityPlan, ProcessPlan};
+pub(crate) use process::{Affinity, CapabilityPlan, ProcessPlan};
 
 use crate::error::{Result, RuntimeError};
 
@@ -41,7 +41,7 @@ pub struct Facts {
 
 impl Facts {
     /// Asks the host for what this process's configuration makes matter.
-    pub fn of_host(process: Option<&Process>) -> Facts {
+    pub fn of_host(process: Option<&Process>, linux: Option<&Linux>) -> Facts {
         let sets = rustix::thread::capabilities(None).ok();
         let held = sets.map_or(0, |sets| sets.permitted.bits());
         let may_raise_limits = held & capability::bit("SYS_RESOURCE").unwrap_or(0) != 0;
@@ -55,7 +55,7 @@ impl Facts {
         let score = || fs::read_to_string("/proc/self/oom_score_adj").ok()?.trim().parse().ok();
         let labelled = process.is_some_and(|process| {
             !process.apparmor_profile.is_empty() || !process.selinux_label.is_empty()
-        });
+        }) || linux.is_some_and(|linux| !linux.mount_label.is_empty());
         let root = sys::host::is_root();
         Facts {
             root,
@@ -103,6 +103,18 @@ pub enum Warning {
         /// Its name.
         name: String,
     },
+    /// An option of a mount that means nothing there.
+    MountOption {
+        /// The mount.
+        mount: String,
+        /// The option.
+        option: String,
+    },
+    /// A hook that failed when nothing could be changed any more.
+    Hook {
+        /// Which one, and why.
+        why: String,
+    },
     /// A limit of a group for which the machine has no controller.
     Controller {
         /// The limit.
@@ -125,6 +137,10 @@ impl std::fmt::Display for Warning {
             Warning::Capability { name } => {
                 write!(f, "capability {name} is left out: this host cannot give it")
             }
+            Warning::MountOption { mount, option } => {
+                write!(f, "the option {option} has no effect on the mount {mount}")
+            }
+            Warning::Hook { why } => f.write_str(why),
             Warning::Controller { limit } => {
                 write!(f, "{limit} is not set: this machine has no controller for it")
             }
@@ -184,13 +200,17 @@ impl Plan {
             root: PathBuf::from(&root.path),
             read_only: root.readonly,
             propagation: mounts::propagation(&linux.rootfs_propagation)?,
-            mounts: spec.mounts.iter().map(mounts::plan).collect::<Result<_>>()?,
+            mounts: plan_mounts(spec, facts, &mut warnings)?,
             devices: devices(&linux.devices)?,
             parameters: parameters(linux, &new, &join)?,
             masked: linux.masked_paths.clone(),
             protected: linux.readonly_paths.clone(),
             personality: personality(linux)?,
-            process: process::plan(process, facts, &mut warnings)?,
+            process: ProcessPlan {
+                // It is for processes that come later.
+                affinity: Affinity::default(),
+                ..process::plan(process, facts, &mut warnings)?
+            },
             new,
             join,
             warnings,
@@ -253,6 +273,23 @@ pub(crate) fn flag(kind: NamespaceKind) -> UnshareFlags {
         NamespaceKind::Mount => UnshareFlags::NEWNS,
         NamespaceKind::Time => UnshareFlags::NEWTIME,
     }
+}
+
+fn plan_mounts(spec: &Spec, facts: &Facts, warnings: &mut Vec<Warning>) -> Result<Vec<MountPlan>> {
+    let label = spec.linux.as_ref().map_or("", |linux| linux.mount_label.as_str());
+    if !label.is_empty() && !facts.selinux {
+        let what = "a SELinux label of mounts is asked for and the kernel has no SELinux";
+        return Err(RuntimeError::invalid(what));
+    }
+    let one = |mount| {
+        let (mut planned, unused) = mounts::plan(mount)?;
+        mounts::label(&mut planned, label);
+        let mount = &mount.destination;
+        let warning = |option| Warning::MountOption { mount: mount.clone(), option };
+        warnings.extend(unused.into_iter().map(warning));
+        Ok(planned)
+    };
+    spec.mounts.iter().map(one).collect()
 }
 
 fn namespaces(linux: &Linux) -> Result<(Vec<NamespaceKind>, Vec<Join>)> {
@@ -340,6 +377,9 @@ fn parameters(
 
 fn personality(linux: &Linux) -> Result<Option<u64>> {
     let Some(wanted) = &linux.personality else { return Ok(None) };
+    if let Some(flag) = wanted.flags.first() {
+        return Err(RuntimeError::invalid(format!("unknown flag {flag} of the execution domain")));
+    }
     match wanted.domain.as_str() {
         "LINUX" => Ok(Some(0)),
         "LINUX32" => Ok(Some(8)),

@@ -120,8 +120,8 @@ fn word(name: &str) -> Option<Word> {
     })
 }
 
-/// The plan of one mount.
-pub(crate) fn plan(mount: &Mount) -> Result<MountPlan> {
+/// The plan of one mount, and the options that mean nothing for it.
+pub(crate) fn plan(mount: &Mount) -> Result<(MountPlan, Vec<String>)> {
     if mount.destination.is_empty() || mount.destination.contains('\0') {
         return Err(RuntimeError::invalid("a mount has no destination"));
     }
@@ -144,19 +144,39 @@ pub(crate) fn plan(mount: &Mount) -> Result<MountPlan> {
             recursive: planned.id_map.is_some_and(|map| map.recursive),
         });
     }
-    planned.what = match (mount.kind.as_str(), bind) {
+    let unused = |options: Vec<(String, Option<String>)>| -> Vec<String> {
+        let word = |(key, value): (String, Option<String>)| match value {
+            Some(value) => format!("{key}={value}"),
+            None => key,
+        };
+        options.into_iter().map(word).collect()
+    };
+    let what = match (mount.kind.as_str(), bind) {
         ("bind" | "none" | "", None) | (_, Some(_)) => {
             let source = PathBuf::from(&mount.source);
             if mount.source.is_empty() {
                 let what = format!("the bind mount on {} has no source", mount.destination);
                 return Err(RuntimeError::invalid(what));
             }
-            What::Bind { source, recursive: bind.unwrap_or(false) }
+            (What::Bind { source, recursive: bind.unwrap_or(false) }, unused(options))
         }
-        ("cgroup" | "cgroup2", None) => What::Cgroups,
-        (kind, None) => What::New { kind: kind.to_owned(), source: mount.source.clone(), options },
+        ("cgroup" | "cgroup2", None) => (What::Cgroups, unused(options)),
+        (kind, None) => {
+            let (kind, source) = (kind.to_owned(), mount.source.clone());
+            (What::New { kind, source, options }, Vec::new())
+        }
     };
-    Ok(planned)
+    planned.what = what.0;
+    Ok((planned, what.1))
+}
+
+/// Gives what is in a new file system a SELinux label, where there can be one.
+pub(crate) fn label(mount: &mut MountPlan, label: &str) {
+    let What::New { kind, options, .. } = &mut mount.what else { return };
+    let has_own = matches!(kind.as_str(), "proc" | "sysfs" | "mqueue");
+    if !label.is_empty() && !has_own {
+        options.push(("context".to_owned(), Some(label.to_owned())));
+    }
 }
 
 fn apply(
@@ -231,6 +251,7 @@ mod tests {
             ..Mount::default()
         })
         .unwrap()
+        .0
     }
 
     #[test]
@@ -261,6 +282,27 @@ mod tests {
         assert_eq!(mount.recursive.set, libc::MOUNT_ATTR_RDONLY);
         assert_eq!(mount.recursive.propagation, libc::MS_SLAVE);
         assert!(mount.id_map.unwrap().recursive);
+    }
+
+    #[test]
+    fn labels_are_for_new_file_systems_that_can_have_one() {
+        let labelled = |kind: &str| {
+            let mut mount = planned(kind, &[]);
+            label(&mut mount, "a:b:c");
+            matches!(mount.what, What::New { options, .. } if !options.is_empty())
+        };
+        assert!(labelled("tmpfs") && !labelled("proc") && !labelled("bind"));
+    }
+
+    #[test]
+    fn what_means_nothing_for_a_bind_is_told() {
+        let mount = Mount {
+            destination: "/x".into(),
+            source: "/y".into(),
+            options: ["rbind", "ro", "size=5", "colour"].map(str::to_owned).to_vec(),
+            ..Mount::default()
+        };
+        assert_eq!(plan(&mount).unwrap().1, ["size=5", "colour"]);
     }
 
     #[test]

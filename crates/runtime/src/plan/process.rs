@@ -30,10 +30,19 @@ pub(crate) struct ProcessPlan {
     pub(crate) oom_score: Option<i32>,
     pub(crate) io_priority: Option<(u8, u8)>,
     pub(crate) scheduling: Option<Scheduling>,
-    pub(crate) affinity: Option<Vec<usize>>,
+    pub(crate) affinity: Affinity,
     pub(crate) size: Option<ConsoleSize>,
     /// What the process that asks for it ignores; the program must not.
     pub(crate) ignored_signals: u64,
+}
+
+/// The processors of a process that joins a container; none means any.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Affinity {
+    /// Before it is in the container's group.
+    pub(crate) first: Vec<usize>,
+    /// From then on.
+    pub(crate) last: Vec<usize>,
 }
 
 /// The sets of capabilities.
@@ -254,9 +263,12 @@ fn scheduling(scheduler: &Scheduler) -> Result<Scheduling> {
     })
 }
 
-fn affinity(process: &Process) -> Result<Option<Vec<usize>>> {
-    let Some(wanted) = &process.exec_cpu_affinity else { return Ok(None) };
-    let text = if wanted.last.is_empty() { &wanted.initial } else { &wanted.last };
+fn affinity(process: &Process) -> Result<Affinity> {
+    let Some(wanted) = &process.exec_cpu_affinity else { return Ok(Affinity::default()) };
+    Ok(Affinity { first: processors(&wanted.initial)?, last: processors(&wanted.last)? })
+}
+
+fn processors(text: &str) -> Result<Vec<usize>> {
     let wrong = || RuntimeError::invalid(format!("{text} is no list of processors"));
     let mut list = Vec::new();
     for part in text.split(',').filter(|part| !part.is_empty()) {
@@ -268,5 +280,5 @@ fn affinity(process: &Process) -> Result<Option<Vec<usize>>> {
         }
         list.extend(first..=last);
     }
-    Ok((!list.is_empty()).then_some(list))
+    Ok(list)
 }

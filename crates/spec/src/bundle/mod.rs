@@ -22,8 +22,12 @@ pub use resources::*;
 pub use seccomp::*;
 pub use state::*;
 
-/// The version of the specification that bundles are written in.
+/// The version of the specification that this is.
 pub const OCI_VERSION: &str = "1.2.0";
+
+/// The version that bundles are written in: the oldest that has all that we write, so that runtimes
+/// of any age take them.
+pub const BUNDLE_VERSION: &str = "1.0.2";
 
 /// Whether a value says nothing and need not be written.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {

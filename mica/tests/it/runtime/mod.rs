@@ -1,5 +1,7 @@
 //! The runtime through the command line that containerd and podman speak.
 
+mod callers;
+mod hooks;
 mod life;
 mod podman;
 mod security;
@@ -129,6 +131,18 @@ impl Bundle {
             let run = self.runtime(line);
             assert_eq!(run.code, 0, "{line}: {}", run.err);
         }
+    }
+
+    /// Waits until the container is so.
+    #[track_caller]
+    fn wait_for(&self, status: &str) {
+        for _ in 0..200 {
+            if self.status() == status {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("it is still {}", self.status());
     }
 
     /// The container's status.

@@ -3,109 +3,97 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
-use serde_json::json;
+use runtime::oci::{Happening, Shown};
+use runtime::table::ProcessTable;
+use serde_json::{Value, json};
 use spec::bundle::{PidsLimit, Resources};
 use spec::parse_signal;
 
-use super::{containers, id, told};
+use super::{containers, id, refuse, told, warn};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
+use crate::table::TabWriter;
 
 pub(super) fn start(context: &Context) -> Outcome {
-    told(context, containers(context).start(id(context)))?;
+    told(context, containers(context)?.start(id(context)))?;
     Ok(0)
 }
 
 pub(super) fn state(context: &Context) -> Outcome {
-    let state = told(context, containers(context).state(id(context)))?;
+    let state = told(context, containers(context)?.state(id(context)))?;
     context.ui.line(&pretty(&state));
     Ok(0)
 }
 
 pub(super) fn kill(context: &Context) -> Outcome {
     let word = context.names().get(1).map_or("TERM", String::as_str);
-    let signal =
-        parse_signal(word).ok_or_else(|| Failure::new(format!("error: no signal {word}")))?;
+    let unknown = || refuse(context, &format!("unknown signal {word:?}"));
+    let signal = parse_signal(word).ok_or_else(unknown)?;
     let all = context.matches().flag("all");
-    told(context, containers(context).kill(id(context), signal, all))?;
+    told(context, containers(context)?.kill(id(context), signal, all))?;
     Ok(0)
 }
 
 pub(super) fn delete(context: &Context) -> Outcome {
     let force = context.matches().flag("force");
-    told(context, containers(context).delete(id(context), force))?;
+    let warnings = told(context, containers(context)?.delete(id(context), force))?;
+    warn(context, &warnings);
     Ok(0)
 }
 
 pub(super) fn pause(context: &Context) -> Outcome {
-    told(context, containers(context).freeze(id(context), true))?;
+    told(context, containers(context)?.freeze(id(context), true))?;
     Ok(0)
 }
 
 pub(super) fn resume(context: &Context) -> Outcome {
-    told(context, containers(context).freeze(id(context), false))?;
+    told(context, containers(context)?.freeze(id(context), false))?;
     Ok(0)
 }
 
 pub(super) fn ps(context: &Context) -> Outcome {
-    let pids = told(context, containers(context).processes(id(context)))?;
-    match context.matches().string("format") {
-        Some("json") => context.ui.line(&json!(pids).to_string()),
-        _ => {
-            context.ui.line("PID");
-            pids.iter().for_each(|pid| context.ui.line(&pid.to_string()));
-        }
+    let pids = told(context, containers(context)?.processes(id(context)))?;
+    if context.matches().string("format") == Some("json") {
+        context.ui.line(&json!(pids).to_string());
+        return Ok(0);
     }
+    let table = told(context, ProcessTable::of(&pids, &context.names()[1..]))?;
+    let rows = std::iter::once(&table.titles).chain(&table.processes);
+    let text: String = rows.map(|row| format!("{}\n", row.join("\t"))).collect();
+    context.ui.print(&TabWriter::DOCKER_WIDE.lay_out(&text));
     Ok(0)
 }
 
 pub(super) fn list(context: &Context) -> Outcome {
-    let list = told(context, containers(context).list())?;
+    let list = told(context, containers(context)?.list())?;
     let matches = context.matches();
     if matches.flag("quiet") {
         list.iter().for_each(|one| context.ui.line(&one.state.id));
         return Ok(0);
     }
     if matches.string("format") == Some("json") {
-        let rows: Vec<_> = list
-            .iter()
-            .map(|one| {
-                let (state, created) = (&one.state, time(one.created));
-                json!({
-                    "ociVersion": state.oci_version, "id": state.id, "pid": state.pid,
-                    "status": state.status, "bundle": state.bundle, "created": created,
-                    "owner": one.owner.to_string(),
-                })
-            })
-            .collect();
-        context.ui.line(&json!(rows).to_string());
+        let text = serde_json::to_string(&list).expect("it has only string keys");
+        context.ui.line(&text);
         return Ok(0);
     }
-    let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED"].map(str::to_owned)];
-    rows.extend(list.iter().map(|one| {
+    let row = |one: &Shown| {
         let state = &one.state;
-        let (id, bundle) = (state.id.clone(), state.bundle.clone());
-        [id, state.pid.to_string(), state.status.to_string(), bundle, time(one.created)]
-    }));
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..5).map(width).collect();
-    for row in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        context.ui.line(cells.collect::<Vec<_>>().join("   ").trim_end());
-    }
+        let (pid, created) = (state.pid.to_string(), one.created.to_string());
+        let cells = [&state.id, &pid, &state.status.to_string(), &state.bundle, &created];
+        format!("{}\t{}\n", cells.map(String::as_str).join("\t"), one.owner)
+    };
+    let rows: String = list.iter().map(row).collect();
+    let text = format!("ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER\n{rows}");
+    context.ui.print(&TabWriter::DOCKER_WIDE.lay_out(&text));
     Ok(0)
-}
-
-fn time(seconds: u64) -> String {
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
 pub(super) fn update(context: &Context) -> Outcome {
     let matches = context.matches();
     let mut resources = match matches.string("resources") {
-        Some(file) => read_resources(file)?,
+        Some(file) => read_resources(context, file)?,
         None => Resources::default(),
     };
     let int = |name| matches.int(name);
@@ -119,6 +107,7 @@ pub(super) fn update(context: &Context) -> Outcome {
     cpu.quota = int("cpu-quota").or(cpu.quota);
     cpu.period = uint("cpu-period").or(cpu.period);
     cpu.burst = uint("cpu-burst").or(cpu.burst);
+    cpu.idle = int("cpu-idle").or(cpu.idle);
     cpu.realtime_runtime = int("cpu-rt-runtime").or(cpu.realtime_runtime);
     cpu.realtime_period = uint("cpu-rt-period").or(cpu.realtime_period);
     cpu.cpus = matches.string("cpuset-cpus").map_or(cpu.cpus.clone(), str::to_owned);
@@ -126,13 +115,14 @@ pub(super) fn update(context: &Context) -> Outcome {
     resources.pids = int("pids-limit").map(|limit| PidsLimit { limit }).or(resources.pids);
     let weight = uint("blkio-weight").and_then(|weight| u16::try_from(weight).ok());
     resources.block_io.weight = weight.or(resources.block_io.weight);
-    told(context, containers(context).update(id(context), &resources))?;
+    let warnings = told(context, containers(context)?.update(id(context), &resources))?;
+    warn(context, &warnings);
     Ok(0)
 }
 
-fn read_resources(file: &str) -> Result<Resources, Failure> {
+fn read_resources(context: &Context, file: &str) -> Result<Resources, Failure> {
     let failed =
-        |error: &dyn std::fmt::Display| Failure::new(format!("error: cannot read {file}: {error}"));
+        |error: &dyn std::fmt::Display| refuse(context, &format!("cannot read {file}: {error}"));
     let mut text = String::new();
     match file {
         "-" => std::io::stdin().read_to_string(&mut text),
@@ -148,9 +138,26 @@ pub(super) fn features(context: &Context) -> Outcome {
 }
 
 pub(super) fn events(context: &Context) -> Outcome {
-    let stats = told(context, containers(context).stats(id(context)))?;
-    let event = json!({"type": "stats", "id": id(context), "data": stats});
-    context.ui.line(&event.to_string());
+    let (containers, id) = (containers(context)?, id(context));
+    let tell = |kind: &str, data: Option<Value>| {
+        let event = match data {
+            Some(data) => json!({"type": kind, "id": id, "data": data}),
+            None => json!({"type": kind, "id": id}),
+        };
+        context.ui.line(&event.to_string());
+    };
+    if context.matches().flag("stats") {
+        tell("stats", Some(told(context, containers.stats(id))?));
+        return Ok(0);
+    }
+    let nanos = context.matches().duration_nanos("interval").and_then(|n| u64::try_from(n).ok());
+    let interval = nanos.filter(|nanos| *nanos > 0).map(Duration::from_nanos);
+    let interval = interval.ok_or_else(|| refuse(context, "the interval is not above zero"))?;
+    let watched = containers.watch(id, interval, &mut |happening| match happening {
+        Happening::Stats(stats) => tell("stats", Some(stats)),
+        Happening::OutOfMemory => tell("oom", None),
+    });
+    told(context, watched)?;
     Ok(0)
 }
 
@@ -158,10 +165,15 @@ pub(super) fn spec(context: &Context) -> Outcome {
     let folder = Path::new(context.matches().string("bundle").unwrap_or("."));
     let path = folder.join("config.json");
     let failed = |error: std::io::Error| {
-        Failure::new(format!("error: cannot write {}: {error}", path.display()))
+        refuse(context, &format!("cannot write {}: {error}", path.display()))
     };
+    let mut spec = runtime::oci::template();
+    if context.matches().flag("rootless") {
+        let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+        spec = runtime::oci::for_user(spec, user.as_raw(), group.as_raw());
+    }
     let mut file = File::create_new(&path).map_err(failed)?;
-    let text = pretty(&runtime::oci::template()) + "\n";
+    let text = pretty(&spec) + "\n";
     std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
     Ok(0)
 }

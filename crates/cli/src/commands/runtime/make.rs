@@ -3,16 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use runtime::launch::Manner;
 use runtime::oci::{CreateOptions, ExecOptions, add_capabilities};
 use spec::bundle::{Process, User};
 
-use super::{containers, exit_code, fail, id, take_shelter, told, warn};
+use super::{containers, exit_code, id, is_rootless, refuse, take_shelter, told, warn};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
 pub(super) fn create(context: &Context) -> Outcome {
     take_shelter(context)?;
-    let warnings = told(context, containers(context).create(id(context), &options(context)))?;
+    let warnings = told(context, containers(context)?.create(id(context), &options(context)?))?;
     warn(context, &warnings);
     Ok(0)
 }
@@ -23,23 +24,29 @@ pub(super) fn run(context: &Context) -> Outcome {
     let options = CreateOptions {
         detach: matches.flag("detach"),
         keep: matches.flag("keep"),
-        ..options(context)
+        ..options(context)?
     };
-    let (exit, warnings) = told(context, containers(context).run(id(context), &options))?;
+    let (exit, warnings) = told(context, containers(context)?.run(id(context), &options))?;
     warn(context, &warnings);
     exit_code(exit)
 }
 
-fn options(context: &Context) -> CreateOptions {
+fn options(context: &Context) -> Result<CreateOptions, Failure> {
     let matches = context.matches();
     let path = |name| matches.string(name).map(PathBuf::from);
-    CreateOptions {
+    Ok(CreateOptions {
         bundle: path("bundle").unwrap_or_else(|| PathBuf::from(".")),
         console_socket: path("console-socket"),
         pid_file: path("pid-file"),
         preserve: preserve(context),
-        ..CreateOptions::default()
-    }
+        detach: false,
+        keep: false,
+        manner: Manner {
+            without_pivot: matches.flag("no-pivot"),
+            without_keyring: matches.flag("no-new-keyring"),
+        },
+        without_cgroup: is_rootless(context)?,
+    })
 }
 
 /// Descriptors for socket activation come first, then those that the caller names.
@@ -49,28 +56,36 @@ fn preserve(context: &Context) -> u32 {
     u32::try_from(given.saturating_add(listening.unwrap_or(0))).unwrap_or(u32::MAX)
 }
 
+/// What failed here is not what failed inside: other runtimes say so by this exit code.
+const NOT_RUN: u8 = 255;
+
 pub(super) fn exec(context: &Context) -> Outcome {
+    run_one_more(context).map_err(|failure| failure.code(NOT_RUN))
+}
+
+fn run_one_more(context: &Context) -> Outcome {
     take_shelter(context)?;
     let matches = context.matches();
     let path = |name| matches.string(name).map(PathBuf::from);
     let options = ExecOptions {
         process: match path("process") {
-            Some(file) => read_process(&file)?,
+            Some(file) => read_process(context, &file)?,
             None => process(context)?,
         },
         console_socket: path("console-socket"),
         pid_file: path("pid-file"),
         preserve: preserve(context),
         detach: matches.flag("detach"),
+        ignore_paused: matches.flag("ignore-paused"),
     };
-    let (exit, warnings) = told(context, containers(context).exec(id(context), &options))?;
+    let (exit, warnings) = told(context, containers(context)?.exec(id(context), &options))?;
     warn(context, &warnings);
     exit_code(exit)
 }
 
-fn read_process(file: &Path) -> Result<Process, Failure> {
+fn read_process(context: &Context, file: &Path) -> Result<Process, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(format!("error: cannot read {}: {error}", file.display()))
+        refuse(context, &format!("cannot read {}: {error}", file.display()))
     };
     let text = fs::read(file).map_err(|error| failed(&error))?;
     serde_json::from_slice(&text).map_err(|error| failed(&error))
@@ -79,7 +94,7 @@ fn read_process(file: &Path) -> Result<Process, Failure> {
 fn process(context: &Context) -> Result<Process, Failure> {
     let matches = context.matches();
     let text = |name| matches.string(name).unwrap_or_default().to_owned();
-    let state = told(context, containers(context).spec(id(context)))?;
+    let state = told(context, containers(context)?.spec(id(context)))?;
     let first = state.process.unwrap_or_default();
     let mut process = Process {
         terminal: matches.flag("tty"),
@@ -90,31 +105,29 @@ fn process(context: &Context) -> Result<Process, Failure> {
         apparmor_profile: text("apparmor"),
         selinux_label: text("process-label"),
         user: match matches.string("user") {
-            Some(user) => parse_user(user)?,
+            Some(user) => parse_user(context, user)?,
             None => first.user,
         },
         capabilities: first.capabilities,
         ..Process::default()
     };
     for group in matches.list("additional-gids") {
-        process.user.additional_gids.push(number(group)?);
+        process.user.additional_gids.push(number(context, group)?);
     }
     add_capabilities(&mut process, matches.list("cap"));
     if process.args.is_empty() {
-        return Err(fail(
-            context,
-            &runtime::RuntimeError::InvalidSpec { what: "no command was given".to_owned() },
-        ));
+        return Err(refuse(context, "no command was given"));
     }
     Ok(process)
 }
 
 /// `UID[:GID]`.
-fn parse_user(text: &str) -> Result<User, Failure> {
+fn parse_user(context: &Context, text: &str) -> Result<User, Failure> {
     let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
-    Ok(User { uid: number(uid)?, gid: number(gid)?, ..User::default() })
+    Ok(User { uid: number(context, uid)?, gid: number(context, gid)?, ..User::default() })
 }
 
-fn number(text: &str) -> Result<u32, Failure> {
-    text.parse().map_err(|_| Failure::new(format!("error: {text} is no number of a user or group")))
+fn number(context: &Context, text: &str) -> Result<u32, Failure> {
+    let wrong = |_| refuse(context, &format!("{text} is no number of a user or group"));
+    text.parse().map_err(wrong)
 }

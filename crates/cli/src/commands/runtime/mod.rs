@@ -9,21 +9,23 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 
+use runtime::RuntimeError;
 use runtime::oci::Containers;
-use runtime::{Kind, RuntimeError};
 use serde_json::json;
+use spec::Timestamp;
 
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
-pub(crate) use tree::{PROGRAM, ROOT};
+pub(crate) use tree::{PROGRAM, ROOT, is_runtime};
 
 /// The containers that `--root` means.
-fn containers(context: &Context) -> Containers {
+fn containers(context: &Context) -> Result<Containers, Failure> {
+    check(context)?;
     let given = context.globals().string("root").map(PathBuf::from);
     let own = context.variable("XDG_RUNTIME_DIR").filter(|_| !rustix::process::geteuid().is_root());
     let base = PathBuf::from(own.unwrap_or("/run"));
-    Containers::below(given.unwrap_or_else(|| base.join("mica/runtime")))
+    Ok(Containers::below(given.unwrap_or_else(|| base.join("mica/runtime"))))
 }
 
 /// The container's name.
@@ -40,7 +42,7 @@ fn take_shelter(context: &Context) -> Result<(), Failure> {
     runtime::shelter::enter(&words, &environment).map_err(|error| fail(context, &error))
 }
 
-/// Says in `--log` what failed, for callers that read it there, and on standard error.
+/// Says what failed where callers look for it.
 fn fail(context: &Context, error: &RuntimeError) -> Failure {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -48,40 +50,44 @@ fn fail(context: &Context, error: &RuntimeError) -> Failure {
         text = format!("{text}: {next}");
         cause = next.source();
     }
-    log(context, "error", &text);
-    let code = match error.kind() {
-        Kind::CommandNotFound => 127,
-        Kind::CommandNotRunnable => 126,
-        _ => 1,
-    };
-    let failure = Failure::new(format!("error: {text}")).code(code);
+    let failure = refuse(context, &text);
     match error.hint() {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
 }
 
+/// A failure in these words. As other runtimes do: with `--log` they go there as a line of a log,
+/// and plainly to standard error; without it the line goes to standard error.
+fn refuse(context: &Context, text: &str) -> Failure {
+    match log(context, "error", text) {
+        Some(line) => Failure::new(line),
+        None => Failure::new(text),
+    }
+}
+
+/// Standard error is the container's too, so there warnings are shown to those alone who ask.
 fn warn(context: &Context, warnings: &[runtime::Warning]) {
     for warning in warnings {
-        log(context, "warning", &warning.to_string());
-        if context.globals().flag("debug") {
-            context.ui.warn(&format!("warning: {warning}"));
+        let line = log(context, "warning", &warning.to_string());
+        if let Some(line) = line.filter(|_| context.globals().flag("debug")) {
+            context.ui.warn(&line);
         }
     }
 }
 
-fn log(context: &Context, level: &str, text: &str) {
-    let Some(path) = context.globals().string("log") else { return };
+/// Writes a line into the log; gives it back where there is no log.
+fn log(context: &Context, level: &str, text: &str) -> Option<String> {
+    let now = Timestamp::from_unix(Timestamp::now().unix_seconds(), 0).to_string();
     let line = match context.globals().string("log-format") {
-        Some("json") => {
-            json!({"level": level, "msg": text, "time": spec::Timestamp::now().to_string()})
-                .to_string()
-        }
-        _ => format!("level={level} msg={text:?}"),
+        Some("json") => json!({"level": level, "msg": text, "time": now}).to_string(),
+        _ => format!("time={now:?} level={level} msg={text:?}"),
     };
+    let Some(path) = context.globals().string("log") else { return Some(line) };
     // A log that cannot be written to must not keep a container from being made.
     let opened = OpenOptions::new().append(true).create(true).open(path);
     let _ = opened.and_then(|mut file| writeln!(file, "{line}"));
+    None
 }
 
 /// What a call gave, or its failure told where callers look for it.
@@ -91,4 +97,32 @@ fn told<T>(context: &Context, result: runtime::Result<T>) -> Result<T, Failure> 
 
 fn exit_code(exit: runtime::launch::Exit) -> Outcome {
     Ok(u8::try_from(exit.code()).unwrap_or(255))
+}
+
+/// Refuses what this runtime is asked for with all its commands and does not do.
+fn check(context: &Context) -> Result<(), Failure> {
+    let globals = context.globals();
+    if globals.flag("debug") {
+        let words = format!("{PROGRAM} {}, process {}", engine::VERSION, std::process::id());
+        log(context, "debug", &words).into_iter().for_each(|line| context.ui.warn(&line));
+    }
+    if globals.flag("systemd-cgroup") {
+        let text = "systemd's cgroups are not supported: use the cgroupfs driver";
+        return Err(refuse(context, text));
+    }
+    match globals.string("log-format") {
+        None | Some("" | "text" | "json") => Ok(()),
+        Some(other) => Err(refuse(context, &format!("unknown log-format {other:?}"))),
+    }
+}
+
+/// Whether what an ordinary user may not do with cgroups is passed over.
+fn is_rootless(context: &Context) -> Result<bool, Failure> {
+    match context.globals().string("rootless") {
+        None | Some("" | "auto") => Ok(runtime::oci::is_rootless()),
+        Some(word @ ("true" | "false")) => Ok(word == "true"),
+        Some(other) => {
+            Err(refuse(context, &format!("--rootless is auto, true or false, not {other:?}")))
+        }
+    }
 }

@@ -22,20 +22,42 @@ const PRESERVE: Flag = Flag::new(
     "preserve-fds",
     "Descriptors beyond the standard ones that are handed on",
 );
-const CREATE: &[Flag] = &[BUNDLE, CONSOLE, PID_FILE, PRESERVE];
+const CREATE: &[Flag] = &[
+    BUNDLE,
+    CONSOLE,
+    Flag::bool("no-new-keyring", "Leave the container the keyring of its maker"),
+    Flag::bool("no-pivot", "Cover the host's root instead of putting it aside"),
+    PID_FILE,
+    PRESERVE,
+];
+
+/// Names under which this program is a runtime and nothing else: what asks for a runtime by a path
+/// cannot put a word behind it.
+const NAMES: [&str; 3] = ["mica-runtime", "runc", "crun"];
+
+/// Whether the program was called by such a name.
+pub(crate) fn is_runtime(program: &str) -> bool {
+    NAMES.contains(&program.rsplit('/').next().unwrap_or_default())
+}
 
 /// `mica runtime`.
 pub(crate) static ROOT: Cmd = Command {
     name: "runtime",
     usage: "[OPTIONS] COMMAND",
     about: "Run containers out of OCI bundles",
-    long: "Run containers out of OCI bundles, as containerd, CRI-O and podman ask a runtime to",
+    long: "Run containers out of OCI bundles, as containerd, CRI-O and podman ask a runtime to.\nUnder the names mica-runtime, runc and crun this program is a runtime and nothing else.",
+    examples: "  ln -s $(command -v mica) /usr/local/bin/mica-runtime\n  podman --runtime /usr/local/bin/mica-runtime run --rm alpine true",
     flags: &[&[
-        Flag::bool("debug", "Show warnings"),
+        Flag::bool("debug", "Show warnings, and tell more in the log"),
         Flag::string("log", "File that errors are written to").complete(Complete::Files),
-        Flag::string("log-format", "Format of the log: text or json").default_value("text"),
+        Flag::string("log-format", "Format of the log: text or json")
+            .default_value("text")
+            .complete(Complete::Words(&["text", "json"])),
         Flag::string("root", "Folder that containers are recorded in").complete(Complete::Folders),
-        Flag::string("rootless", "Whether errors of cgroups are passed over").hidden(),
+        Flag::string("rootless", "Go without a cgroup where none may be made: auto, true, false")
+            .default_value("auto")
+            .complete(Complete::Words(&["auto", "true", "false"])),
+        Flag::bool("systemd-cgroup", "Let systemd make cgroups; refused"),
         Flag::bool("version", "Print version information and quit").short('v'),
     ]],
     sub: &[
@@ -66,6 +88,7 @@ static CREATE_CMD: Cmd = Command {
     usage: "[OPTIONS] CONTAINER",
     about: "Make a container whose program waits for its start",
     flags: &[CREATE],
+    examples: "  mica runtime create --bundle /srv/app --pid-file app.pid app",
     action: Some(make::create),
     ..ONE
 };
@@ -80,18 +103,21 @@ static RUN: Cmd = Command {
             Flag::bool("keep", "Keep the container when its program has ended"),
         ],
     ],
+    examples: "  mica runtime spec && mica runtime run -b . test",
     action: Some(make::run),
     ..ONE
 };
 static START: Cmd = Command {
     name: "start",
     about: "Start the program of a container that was made",
+    examples: "  mica runtime start app",
     action: Some(change::start),
     ..ONE
 };
 static STATE: Cmd = Command {
     name: "state",
     about: "Print how a container is",
+    examples: "  mica runtime state app",
     action: Some(change::state),
     ..ONE
 };
@@ -101,6 +127,7 @@ static KILL: Cmd = Command {
     about: "Send a signal to a container (SIGTERM where none is named)",
     args: Arity::Range(1, 2),
     flags: &[&[Flag::bool("all", "Send it to all processes").short('a')]],
+    examples: "  mica runtime kill app\n  mica runtime kill --all app KILL",
     action: Some(change::kill),
     ..ONE
 };
@@ -109,6 +136,7 @@ static DELETE: Cmd = Command {
     usage: "[OPTIONS] CONTAINER",
     about: "Remove what is left of a container that has ended",
     flags: &[&[Flag::bool("force", "End it first if it runs").short('f')]],
+    examples: "  mica runtime delete app\n  mica runtime delete --force app",
     action: Some(change::delete),
     ..ONE
 };
@@ -128,21 +156,25 @@ static EXEC: Cmd = Command {
         Flag::string("cwd", "Working folder"),
         Flag::bool("detach", "Do not wait for its end").short('d'),
         Flag::list("env", "Set a variable").short('e'),
+        Flag::bool("ignore-paused", "Also in a container that is paused; waits until it goes on"),
         Flag::bool("no-new-privs", "Keep set-user-id programs without effect"),
         Flag::string("process", "File that describes the process").short('p'),
         Flag::string("process-label", "SELinux label"),
         Flag::bool("tty", "Give it a terminal").short('t'),
         Flag::string("user", "Run as this user (UID[:GID])").short('u'),
     ]],
+    examples: "  mica runtime exec -t app sh\n  mica runtime exec -d --process process.json app",
     action: Some(make::exec),
     ..ONE
 };
 static PS: Cmd = Command {
     name: "ps",
-    usage: "[OPTIONS] CONTAINER",
+    usage: "[OPTIONS] CONTAINER [PS OPTIONS]",
     about: "List the processes of a container",
     args: Arity::AtLeast(1),
+    interspersed: false,
     flags: &[&[FORMAT]],
+    examples: "  mica runtime ps app\n  mica runtime ps app -o pid,comm",
     action: Some(change::ps),
     ..ONE
 };
@@ -153,26 +185,33 @@ static LIST: Cmd = Command {
     about: "List containers",
     args: Arity::None,
     flags: &[&[FORMAT, Flag::bool("quiet", "Only show names").short('q')]],
+    examples: "  mica runtime list\n  mica runtime --root /run/app list -f json",
     action: Some(change::list),
     ..ONE
 };
 static PAUSE: Cmd = Command {
     name: "pause",
     about: "Stop all processes of a container",
+    examples: "  mica runtime pause app",
     action: Some(change::pause),
     ..ONE
 };
 static RESUME: Cmd = Command {
     name: "resume",
     about: "Let the processes of a paused container go on",
+    examples: "  mica runtime resume app",
     action: Some(change::resume),
     ..ONE
 };
 static EVENTS: Cmd = Command {
     name: "events",
     usage: "[OPTIONS] CONTAINER",
-    about: "Print what a container has used",
-    flags: &[&[Flag::bool("stats", "Print once; there is no other way")]],
+    about: "Print what a container uses and what happens to it",
+    flags: &[&[
+        Flag::new(Kind::Duration, "interval", "Time between two prints").default_value("5s"),
+        Flag::bool("stats", "Print once"),
+    ]],
+    examples: "  mica runtime events --stats app\n  mica runtime events --interval 1s app",
     action: Some(change::events),
     ..ONE
 };
@@ -181,6 +220,7 @@ static FEATURES: Cmd = Command {
     usage: "",
     about: "Print what this runtime can do",
     args: Arity::None,
+    examples: "  mica runtime features",
     action: Some(change::features),
     ..ONE
 };
@@ -189,7 +229,8 @@ static SPEC: Cmd = Command {
     usage: "[OPTIONS]",
     about: "Write a configuration to start from",
     args: Arity::None,
-    flags: &[&[BUNDLE]],
+    flags: &[&[BUNDLE, Flag::bool("rootless", "For an ordinary user")]],
+    examples: "  mica runtime spec --bundle /srv/app\n  mica runtime spec --rootless",
     action: Some(change::spec),
     ..ONE
 };
@@ -200,6 +241,7 @@ static UPDATE: Cmd = Command {
     flags: &[&[
         Flag::int("blkio-weight", "Weight of disks"),
         Flag::int("cpu-burst", "CPU burst in microseconds"),
+        Flag::int("cpu-idle", "Take only what nobody wants: 0 or 1"),
         Flag::int("cpu-period", "CPU period in microseconds"),
         Flag::int("cpu-quota", "CPU quota in microseconds"),
         Flag::int("cpu-rt-period", "Real-time period in microseconds"),
@@ -213,6 +255,7 @@ static UPDATE: Cmd = Command {
         Flag::int("pids-limit", "Limit of processes"),
         Flag::string("resources", "File with limits, or - for standard input").short('r'),
     ]],
+    examples: "  mica runtime update --memory 256m --pids-limit 64 app\n  mica runtime update -r limits.json app",
     action: Some(change::update),
     ..ONE
 };

@@ -11,9 +11,9 @@ use runtime::attach::ExecRequest;
 use runtime::cgroup::{Cgroup, Layout, Missing};
 use runtime::exec::{self, Target};
 use runtime::failure::{Failure, FailureKind};
-use runtime::launch::{self, Begin, Request};
+use runtime::launch::{self, Begin, Manner, Request};
 use runtime::monitor::{Extra, Run, Started, Stdio};
-use runtime::{Kind, RuntimeError};
+use runtime::RuntimeError;
 use serde::Deserialize;
 use serde_json::Value;
 use spec::bundle::{NamespaceKind, Process, Spec};
@@ -245,6 +245,7 @@ impl Run for OneRun {
             begin: Begin::AtOnce,
             preserve: 0,
             reaper: self.record.host_config.init == Some(true),
+            manner: Manner::default(),
         };
         let mut created = launch::create(request).map_err(launched)?;
         let first = created.pidfd.try_clone();
@@ -340,31 +341,9 @@ impl Drop for OneRun {
     }
 }
 
-/// What the launcher says, in docker's words where scripts match them.
+/// What the launcher says, which where scripts match them are docker's words.
 fn launched(error: RuntimeError) -> Failure {
-    let kind = match error.kind() {
-        Kind::CommandNotFound => FailureKind::CommandNotFound,
-        Kind::CommandNotRunnable => FailureKind::CommandNotExecutable,
-        Kind::InvalidInput => FailureKind::InvalidInput,
-        Kind::NotFound => FailureKind::NotFound,
-        Kind::Conflict => FailureKind::Conflict,
-        Kind::Unsupported => FailureKind::Unsupported,
-        Kind::Failed => FailureKind::Other,
-    };
-    let hint = error.hint().map(str::to_owned);
-    if let (
-        RuntimeError::Init(inner),
-        FailureKind::CommandNotFound | FailureKind::CommandNotExecutable,
-    ) = (&error, kind)
-    {
-        let (program, why) = match inner.argument.strip_suffix(" in $PATH") {
-            Some(program) => (program, "executable file not found in $PATH".to_owned()),
-            None => (inner.argument.as_str(), io_words(inner.errno)),
-        };
-        let message = format!("exec: {program:?}: {why}");
-        return Failure { hint, ..Failure::new(kind, message) };
-    }
-    Failure { hint, ..Failure::of(kind, &error) }
+    Failure::from(&error)
 }
 
 pub(super) fn io_words(errno: i32) -> String {

@@ -1,0 +1,108 @@
+//! One more process in a container.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use spec::bundle::{Capabilities, Process, Spec, Status};
+
+use super::make::write_pid;
+use super::{Containers, console, foreground, wrong_state};
+use crate::error::Result;
+use crate::exec::{Target, exec};
+use crate::launch::Exit;
+use crate::plan::Warning;
+use crate::seccomp::Filter;
+use crate::stdio::Stdio;
+
+/// What `exec` is given.
+#[derive(Clone, Debug, Default)]
+pub struct ExecOptions {
+    /// The process.
+    pub process: Process,
+    /// The socket that the terminal's outer end is sent to.
+    pub console_socket: Option<PathBuf>,
+    /// The file that the process's number is written to.
+    pub pid_file: Option<PathBuf>,
+    /// How many descriptors after the third the program inherits.
+    pub preserve: u32,
+    /// Whether it is not waited for.
+    pub detach: bool,
+    /// Whether it is made in a paused container too, where it waits with all others.
+    pub ignore_paused: bool,
+}
+
+impl Containers {
+    /// Runs one more process.
+    pub fn exec(&self, id: &str, options: &ExecOptions) -> Result<(Exit, Vec<Warning>)> {
+        let record = self.record(id)?;
+        let status = record.status();
+        let allowed = match status {
+            Status::Created | Status::Running => true,
+            Status::Paused => options.ignore_paused,
+            Status::Creating | Status::Stopped => false,
+        };
+        let Some(pidfd) = record.pidfd().filter(|_| allowed) else {
+            return Err(wrong_state("exec", id, status));
+        };
+        let mut process = options.process.clone();
+        complete(&mut process, &record.spec);
+        let filter = Filter::of_spec(&record.spec)?;
+        let cgroup = record.own_cgroup()?.filter(|cgroup| cgroup.exists());
+        let kinds = record.namespaces();
+        let target = Target { id, pidfd, namespaces: &kinds, cgroup: cgroup.as_ref() };
+        let stdio = match process.terminal {
+            true => Stdio::Terminal(process.console_size.or_else(foreground::size)),
+            false => Stdio::Inherit,
+        };
+        let mut done = exec(target, &process, filter, stdio, options.preserve)?;
+        if let Some(socket) = &options.console_socket {
+            console::send(socket, done.terminal.take())?;
+        }
+        write_pid(options.pid_file.as_deref(), done.pid)?;
+        let warnings = std::mem::take(&mut done.warnings);
+        if options.detach {
+            return Ok((Exit::Code(0), warnings));
+        }
+        Ok((foreground::watch(done.pidfd.as_fd(), done.terminal.take())?, warnings))
+    }
+}
+
+/// What an exec'd process takes over from the container's own where it says nothing.
+fn complete(process: &mut Process, spec: &Spec) {
+    let Some(first) = &spec.process else { return };
+    if process.cwd.is_empty() {
+        process.cwd.clone_from(&first.cwd);
+    }
+    if process.env.is_empty() {
+        process.env.clone_from(&first.env);
+    }
+    if process.capabilities.is_none() {
+        process.capabilities.clone_from(&first.capabilities);
+    }
+    if process.apparmor_profile.is_empty() {
+        process.apparmor_profile.clone_from(&first.apparmor_profile);
+    }
+    if process.selinux_label.is_empty() {
+        process.selinux_label.clone_from(&first.selinux_label);
+    }
+    if process.rlimits.is_empty() {
+        process.rlimits.clone_from(&first.rlimits);
+    }
+    if process.exec_cpu_affinity.is_none() {
+        process.exec_cpu_affinity.clone_from(&first.exec_cpu_affinity);
+    }
+    process.oom_score_adj = process.oom_score_adj.or(first.oom_score_adj);
+    process.no_new_privileges |= first.no_new_privileges;
+}
+
+/// Adds capabilities to all sets of a process but the ambient one.
+pub fn add_capabilities(process: &mut Process, names: &[String]) {
+    let sets = process.capabilities.get_or_insert_with(Capabilities::default);
+    for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+        for name in names.iter().filter(|name| !name.is_empty()) {
+            if !set.contains(name) {
+                set.push(name.clone());
+            }
+        }
+    }
+}

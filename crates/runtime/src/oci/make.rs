@@ -1,0 +1,240 @@
+//! A container made out of its bundle.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use spec::bundle::{DeviceRule, Resources, Spec, State, Status};
+
+use super::record::Record;
+use super::{Containers, console, foreground, gate, read_spec, write_failed};
+use crate::cgroup::{Cgroup, Layout, Missing};
+use crate::error::{Result, RuntimeError};
+use crate::hooks;
+use crate::launch::{self, Begin, Created, Exit, Manner, Request};
+use crate::plan::Warning;
+use crate::stdio::Stdio;
+
+/// What `create` and `run` are given.
+#[derive(Clone, Debug, Default)]
+pub struct CreateOptions {
+    /// The bundle's folder.
+    pub bundle: PathBuf,
+    /// The socket that the terminal's outer end is sent to.
+    pub console_socket: Option<PathBuf>,
+    /// The file that the first process's number is written to.
+    pub pid_file: Option<PathBuf>,
+    /// How many descriptors after the third the program inherits.
+    pub preserve: u32,
+    /// Whether its end is not waited for.
+    pub detach: bool,
+    /// Whether the container stays when its program has ended.
+    pub keep: bool,
+    /// What is done otherwise than usual.
+    pub manner: Manner,
+    /// Whether it goes without a cgroup of its own where this user may make none.
+    pub without_cgroup: bool,
+}
+
+/// A container that was made, and what is kept of it.
+struct Made {
+    created: Created,
+    record: Record,
+}
+
+impl Containers {
+    /// Makes a container whose program waits for [`Containers::start`].
+    pub fn create(&self, id: &str, options: &CreateOptions) -> Result<Vec<Warning>> {
+        let made = self.make(id, options, true)?;
+        Ok(made.created.warnings)
+    }
+
+    /// Makes a container and starts its program; unless detached, waits for its end and deletes it.
+    pub fn run(&self, id: &str, options: &CreateOptions) -> Result<(Exit, Vec<Warning>)> {
+        let mut made = self.make(id, options, false)?;
+        let mut warnings = std::mem::take(&mut made.created.warnings);
+        if let Err(error) = made.created.start() {
+            launch::end(made.created.pidfd.as_fd());
+            self.discard(&made.record)?;
+            return Err(error);
+        }
+        if options.detach {
+            return Ok((Exit::Code(0), warnings));
+        }
+        let terminal = made.created.terminal.take();
+        let exit = foreground::watch(made.created.pidfd.as_fd(), terminal)?;
+        if !options.keep {
+            warnings.extend(self.discard(&made.record)?);
+        }
+        Ok((exit, warnings))
+    }
+
+    fn make(&self, id: &str, options: &CreateOptions, gated: bool) -> Result<Made> {
+        let folder = self.folder(id)?;
+        let bundle = fs::canonicalize(&options.bundle);
+        let bundle =
+            bundle.map_err(|source| RuntimeError::Read { path: options.bundle.clone(), source })?;
+        let spec = read_spec(&bundle)?;
+        fs::create_dir_all(&self.root).map_err(write_failed(&self.root))?;
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(RuntimeError::Exists { id: id.to_owned() });
+            }
+            other => other.map_err(write_failed(&folder))?,
+        }
+        let making = Making { id, folder: &folder, bundle: &bundle, spec: &spec, options };
+        let made = making.make(gated);
+        if made.is_err() {
+            // What is left of a container that never was tells nobody anything.
+            let _ = fs::remove_dir_all(&folder);
+            // What hooks have made before is theirs to take away; the first error is the one to
+            // tell.
+            let _ = hooks::run_all(&spec.hooks.poststop, &making.stopped());
+        }
+        made
+    }
+}
+
+/// A container on its way.
+struct Making<'a> {
+    id: &'a str,
+    folder: &'a Path,
+    bundle: &'a Path,
+    spec: &'a Spec,
+    options: &'a CreateOptions,
+}
+
+impl Making<'_> {
+    fn make(&self, gated: bool) -> Result<Made> {
+        let cgroup = self.cgroup()?;
+        let made = self.make_in(cgroup.as_ref(), gated);
+        made.inspect_err(|_| drop(cgroup.map(|cgroup| cgroup.remove())))
+    }
+
+    /// Its group, made; nothing where there may be none.
+    fn cgroup(&self) -> Result<Option<Cgroup>> {
+        let configured = self.spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
+        let cgroup = Cgroup::at(Layout::of_host()?, &Cgroup::path_for(self.id, configured))?;
+        match cgroup.create() {
+            Err(RuntimeError::Cgroup { source, .. })
+                if self.options.without_cgroup && is_forbidden(&source) =>
+            {
+                let _ = cgroup.remove();
+                Ok(None)
+            }
+            other => other.map(|_| Some(cgroup)),
+        }
+    }
+
+    fn make_in(&self, cgroup: Option<&Cgroup>, gated: bool) -> Result<Made> {
+        let mut warnings = self.limit(cgroup)?;
+        let request = Request {
+            id: self.id,
+            spec: self.spec,
+            bundle: self.bundle,
+            root: None,
+            stdio: stdio(self.spec, self.options.console_socket.is_some() || !gated)?,
+            cgroup,
+            begin: if gated { Begin::Gate(gate::listen(self.folder)?) } else { Begin::Told },
+            preserve: self.options.preserve,
+            reaper: false,
+            manner: self.options.manner,
+        };
+        let mut created = launch::create(request)?;
+        warnings.append(&mut created.warnings);
+        created.warnings = warnings;
+        match self.settle(&mut created, cgroup) {
+            Ok(record) => Ok(Made { created, record }),
+            Err(error) => {
+                launch::end(created.pidfd.as_fd());
+                Err(error)
+            }
+        }
+    }
+
+    fn limit(&self, cgroup: Option<&Cgroup>) -> Result<Vec<Warning>> {
+        let resources = self.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
+        match (cgroup, resources) {
+            (Some(cgroup), Some(resources)) => {
+                cgroup.apply(&with_usual_devices(resources), Missing::Fail)
+            }
+            (None, Some(resources)) if *resources != Resources::default() => {
+                Ok(vec![Warning::Controller { limit: "any limit of the container".to_owned() }])
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Tells those who asked, and writes down what was made.
+    fn settle(&self, created: &mut Created, cgroup: Option<&Cgroup>) -> Result<Record> {
+        if let Some(socket) = &self.options.console_socket {
+            console::send(socket, created.terminal.take())?;
+        }
+        let record = Record::new(self.id, self.bundle, created.pid, cgroup, self.spec)?;
+        record.write(self.folder)?;
+        write_pid(self.options.pid_file.as_deref(), created.pid)?;
+        Ok(record)
+    }
+
+    fn stopped(&self) -> State {
+        State {
+            oci_version: spec::bundle::OCI_VERSION.to_owned(),
+            id: self.id.to_owned(),
+            status: Status::Stopped,
+            pid: 0,
+            bundle: self.bundle.display().to_string(),
+            annotations: self.spec.annotations.clone(),
+        }
+    }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// What every container may use whatever its rules say: the devices that are made for it, its
+/// terminals, and making files of devices that it then may not open.
+fn with_usual_devices(resources: &Resources) -> Resources {
+    const USUAL: &[(&str, i64, i64, &str)] = &[
+        ("c", -1, -1, "m"),
+        ("b", -1, -1, "m"),
+        ("c", 1, 3, "rwm"),
+        ("c", 1, 5, "rwm"),
+        ("c", 1, 7, "rwm"),
+        ("c", 1, 8, "rwm"),
+        ("c", 1, 9, "rwm"),
+        ("c", 5, 0, "rwm"),
+        ("c", 5, 2, "rwm"),
+        ("c", 136, -1, "rwm"),
+    ];
+    let mut resources = resources.clone();
+    if !resources.devices.is_empty() {
+        resources.devices.extend(USUAL.iter().map(|(kind, major, minor, access)| DeviceRule {
+            allow: true,
+            kind: (*kind).to_owned(),
+            major: Some(*major),
+            minor: Some(*minor),
+            access: (*access).to_owned(),
+        }));
+    }
+    resources
+}
+
+fn stdio(spec: &Spec, someone: bool) -> Result<Stdio> {
+    let process = spec.process.as_ref();
+    match (process.is_some_and(|process| process.terminal), someone) {
+        (false, _) => Ok(Stdio::Inherit),
+        (true, true) => Ok(Stdio::Terminal(foreground::size())),
+        (true, false) => Err(RuntimeError::invalid("a terminal needs --console-socket")),
+    }
+}
+
+pub(super) fn write_pid(file: Option<&Path>, pid: i32) -> Result<()> {
+    let Some(path) = file else { return Ok(()) };
+    // Callers watch for the file and read it at once: it appears whole.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!(".{name}"));
+    let written = fs::write(&aside, pid.to_string()).and_then(|()| fs::rename(&aside, path));
+    written.map_err(write_failed(path))
+}
