@@ -45,6 +45,12 @@ impl Ui {
         *self.facts.width.get_or_init(width)
     }
 
+    /// Rows and columns of the terminal; 0 without one.
+    pub(crate) fn window(&self) -> [u32; 2] {
+        let size = rustix::termios::tcgetwinsize(io::stdout());
+        size.map_or([0, 0], |size| [size.ws_row.into(), size.ws_col.into()])
+    }
+
     /// Prints a line.
     pub(crate) fn line(&self, text: &str) {
         self.print(text);

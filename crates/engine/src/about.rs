@@ -70,6 +70,8 @@ impl Info {
             ],
             "DockerRootDir": self.root,
             "RunRoot": self.run,
+            "Runtimes": self.runtimes.document(),
+            "DefaultRuntime": self.runtimes.default,
             "Plugins": {
                 "Volume": ["local"],
                 "Network": ["bridge", "host", "none"],

@@ -303,7 +303,9 @@ impl EngineError {
                     .to_owned(),
             ),
             E::NoRuntime(_) => Some(
-                "containers run in mica's own runtime, `mica`; leave --runtime out".to_owned(),
+                "`mica info` names the runtimes there are; others are a path, or named under \
+                 [runtimes] in the settings"
+                    .to_owned(),
             ),
             E::AtWork { .. } => Some("stop them first, with `mica stop`".to_owned()),
             E::Ambiguous { .. } => Some("give more digits, or a name".to_owned()),

@@ -63,11 +63,12 @@ pub use build::{
 };
 pub use build_call::{Answer, Definition};
 pub use container::{
-    Alive, Booted, CommitContainer, ContainerFilter, ContainerLog, ContainerRecord, ContainerRow,
-    ContainerSample, Containers, CopyEnd, CopyFiles, CreateContainer, Created, ExecProcess,
-    ExecSession, LinkCounts, ListContainers, ONCE_COMMAND, PathStat, ProcessTable, PruneContainers,
-    RemoveContainer, Spawned, Starting, Summary, SummaryConfig, SummaryHost, UpdateContainer,
-    WATCH_COMMAND, change_letter, inherited_connection, run_once, status_words,
+    Alive, Booted, BundleSource, CommitContainer, ContainerFilter, ContainerLog, ContainerRecord,
+    ContainerRow, ContainerSample, Containers, CopyEnd, CopyFiles, CreateContainer, Created,
+    ExecProcess, ExecSession, LinkCounts, ListContainers, ONCE_COMMAND, PathStat, ProcessTable,
+    PruneContainers, RemoveContainer, Spawned, Starting, Summary, SummaryConfig, SummaryHost,
+    UpdateContainer, WATCH_COMMAND, WriteBundle, change_letter, inherited_connection, run_once,
+    status_words,
 };
 pub use difference::{DiffEntry, ImageDiff};
 pub use error::{EngineError, Kind, Result};
@@ -92,7 +93,9 @@ pub use registry::{Client, Credential, Kept, SearchResult, Secret};
 pub use remove::{PruneImages, Pruned, RemoveImages, Removed};
 pub use runtime::state::{State, Status};
 pub use save::{Called, Save, SaveTarget, Saved};
-pub use settings::{LogLevel, RegistrySettings, SettingFlags, Settings, SettingsError};
+pub use settings::{
+    LogLevel, OWN_RUNTIME, RegistrySettings, RuntimeSettings, SettingFlags, Settings, SettingsError,
+};
 pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Migrated, Usage, View,
 };

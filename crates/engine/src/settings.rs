@@ -10,8 +10,10 @@ use store::DriverKind;
 
 mod file;
 mod registry;
+mod runtimes;
 
 pub use registry::RegistrySettings;
+pub use runtimes::{OWN_RUNTIME, RuntimeSettings};
 
 use file::{LimitsTable, read_file};
 
@@ -30,6 +32,8 @@ pub struct Settings {
     pub limits: LayerLimits,
     /// Which registries are asked how, and who asks.
     pub registry: RegistrySettings,
+    /// What runs containers: `default-runtime`, `[runtimes]`.
+    pub runtimes: RuntimeSettings,
 }
 
 /// How much is told about what is done.
@@ -114,7 +118,8 @@ impl Settings {
         let run_root = absolute(&run_root)?;
         let limits = limits(&file.limits)?;
         let registry = RegistrySettings::gather(file.registries, environment);
-        Ok(Settings { data_root, run_root, storage_driver, log_level, limits, registry })
+        let runtimes = RuntimeSettings::gather(file.default_runtime, file.runtimes, environment)?;
+        Ok(Settings { data_root, run_root, storage_driver, log_level, limits, registry, runtimes })
     }
 
     /// Whether this is the store that everybody on the host uses.

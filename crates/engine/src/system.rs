@@ -13,6 +13,7 @@ use store::{
 use crate::error::{EngineError, Result};
 use crate::progress::{Item, Progress};
 use crate::remove::{PruneImages, Pruned};
+use crate::settings::RuntimeSettings;
 use crate::{ContainerRow, Engine, ListContainers, Volume};
 
 /// This mica's version.
@@ -58,6 +59,8 @@ pub struct Info {
     pub cpus: usize,
     /// Memory in bytes.
     pub memory: u64,
+    /// What runs containers.
+    pub runtimes: RuntimeSettings,
     /// The host's name.
     pub hostname: String,
     /// The operating system's own name for itself.
@@ -131,6 +134,7 @@ impl Engine {
             machine: sys::host::machine(),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             memory: sys::host::memory_bytes(),
+            runtimes: self.settings.runtimes.clone(),
             hostname: sys::host::hostname(),
             operating_system: os_release("PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),
             os_version: os_release("VERSION_ID").unwrap_or_default(),

@@ -14,6 +14,7 @@ pub mod cgroup;
 mod channel;
 mod error;
 pub mod exec;
+pub mod external;
 pub mod failure;
 pub mod health;
 mod hooks;

@@ -182,6 +182,23 @@ impl Store {
         self.driver.writable(&self.below(snapshot)?, &snapshot.folder, lasting)
     }
 
+    /// A detached, writable mount of a stack that is no snapshot of the store: what is written to it
+    /// goes into a new folder of the caller's.
+    pub fn mount_over(
+        &self,
+        lease: &Lease,
+        below: Option<ChainId>,
+        folder: &Path,
+    ) -> Result<OwnedFd> {
+        if let Some(chain) = &below {
+            lease.protect_chain(chain)?;
+        }
+        let stack = self.stacked(below, &tables::read_layers(&self.paths)?)?;
+        create_private(folder)?;
+        self.driver.branch(&stack, folder)?;
+        self.driver.writable(&stack, folder, Lasting::Kept)
+    }
+
     /// What has been written to a snapshot, as paths that were added, changed or deleted.
     pub fn snapshot_changes(&self, snapshot: &Snapshot) -> Result<Vec<Altered>> {
         let below = self.merged(snapshot.below)?;

@@ -76,6 +76,15 @@ fn inherited_socket(number: RawFd) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Lets a program begin with no signal blocked and with what each does by default, whatever this
+/// process has set: blocked and ignored signals are inherited otherwise.
+pub fn with_default_signals(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between the copy of this process and the program only calls are made that take
+    // numbers and sets on the stack; nothing is allocated and no lock is taken.
+    unsafe { command.pre_exec(|| crate::task::reset_signals(u64::MAX)) };
+}
+
 /// What a process and all that it waited for cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cost {
@@ -138,6 +147,18 @@ mod tests {
         ours.read_to_string(&mut said).unwrap();
         // `ls` has the folder that it lists open besides.
         assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["1", "4", "word"]);
+    }
+
+    #[test]
+    fn a_program_begins_with_signals_as_they_are_by_default() {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "grep -E 'Sig(Blk|Ign)' /proc/self/status"]);
+        with_default_signals(&mut command);
+        let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let words: Vec<_> = said.split_whitespace().collect();
+        // Two signals belong to the C library.
+        let ignored = u64::from_str_radix(words[3], 16).unwrap() & !(3 << 31);
+        assert_eq!((words[1], ignored), ("0000000000000000", 0));
     }
 
     #[test]

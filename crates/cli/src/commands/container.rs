@@ -1,6 +1,6 @@
 //! What is done with containers that need not run: `rm`, `rename`, `port`, `container prune`.
 
-use engine::{EngineError, PruneContainers, RemoveContainer};
+use engine::{BundleSource, EngineError, PruneContainers, RemoveContainer, WriteBundle};
 use spec::{Timestamp, human_size};
 
 use super::prune::sure;
@@ -30,6 +30,20 @@ pub(crate) fn remove(context: &Context) -> Outcome {
         }
     }
     if code == 0 { Ok(0) } else { Err(Failure::silent(code)) }
+}
+
+pub(crate) fn bundle(context: &Context) -> Outcome {
+    let engine = context.engine()?;
+    let [name, folder] = context.names() else { return Ok(1) };
+    let source = match engine.containers().find(name) {
+        Ok(id) => BundleSource::Container(id),
+        Err(EngineError::NoSuchContainer(_)) => BundleSource::Image(name.clone()),
+        Err(error) => return Err(error.into()),
+    };
+    let (folder, mount) = (folder.into(), context.matches().flag("mount"));
+    let said = engine.write_bundle(&WriteBundle { source, folder, mount })?;
+    said.iter().for_each(|line| context.ui.warn(&format!("WARNING: {line}")));
+    Ok(0)
 }
 
 pub(crate) fn rename(context: &Context) -> Outcome {

@@ -16,9 +16,10 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     let memory = bytes_size(info.memory as f64);
     context.ui.print(&format!(
-        "Client: mica\n Version:    {VERSION}\n\nServer:\n Containers: {}\n  Running: {}\n  Paused: {}\n  Stopped: {}\n Images: {}\n Layers: {}\n Server Version: {VERSION}\n Storage Driver: {}\n  Backing Filesystem: {}\n  Chosen because: {}\n Kernel Version: {}\n Operating System: {}\n OSType: linux\n Architecture: {}\n CPUs: {}\n Total Memory: {memory}\n Name: {}\n ID: {}\n Docker Root Dir: {}\n Run Root: {}\n",
+        "Client: mica\n Version:    {VERSION}\n\nServer:\n Containers: {}\n  Running: {}\n  Paused: {}\n  Stopped: {}\n Images: {}\n Layers: {}\n Server Version: {VERSION}\n Storage Driver: {}\n  Backing Filesystem: {}\n  Chosen because: {}\n Runtimes: {}\n Default Runtime: {}\n Kernel Version: {}\n Operating System: {}\n OSType: linux\n Architecture: {}\n CPUs: {}\n Total Memory: {memory}\n Name: {}\n ID: {}\n Docker Root Dir: {}\n Run Root: {}\n",
         info.containers.all(), info.containers.running, info.containers.paused,
-        info.containers.stopped, info.images, info.layers, info.driver, info.backing, info.driver_reason, info.kernel,
+        info.containers.stopped, info.images, info.layers, info.driver, info.backing, info.driver_reason,
+        info.runtimes.names().join(" "), info.runtimes.default, info.kernel,
         info.operating_system, info.machine, info.cpus, info.hostname, info.id, info.root, info.run,
     ));
     Ok(0)

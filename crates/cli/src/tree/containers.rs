@@ -13,6 +13,7 @@ pub(super) static CONTAINER: Cmd = Command {
     about: "Manage containers",
     sub: &[
         &running::CONTAINER_ATTACH,
+        &CONTAINER_BUNDLE,
         &CONTAINER_COMMIT,
         &CONTAINER_CP,
         &CONTAINER_CREATE,
@@ -127,6 +128,19 @@ const DO_PORT: Cmd = Command {
 };
 pub(super) static PORT: Cmd = DO_PORT;
 static CONTAINER_PORT: Cmd = DO_PORT;
+
+static CONTAINER_BUNDLE: Cmd = Command {
+    name: "bundle",
+    usage: "[OPTIONS] CONTAINER|IMAGE DIR",
+    about: "Write a bundle that any OCI runtime can run",
+    long: "Write a container, or an image as a container without options, as a bundle that any OCI\nruntime can run: config.json and the files. A name of both means the container.",
+    examples: "  mica container bundle web /srv/web && runc run -b /srv/web web\n  mica container bundle --mount debian:12 bundle && crun run -b bundle test",
+    args: Arity::Exact(2),
+    flags: &[&[Flag::bool("mount", "Mount the files of an image instead of copying them")]],
+    complete: &[Complete::Containers, Complete::Folders],
+    action: Some(run::container::bundle),
+    ..Command::BLANK
+};
 
 static CONTAINER_PRUNE: Cmd = Command {
     name: "prune",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 
+use runtime::external::Program;
 use runtime::state::Hold;
 use spec::{
     ContainerConfig, ContainerId, EndpointSettings, HostConfig, ImageConfig, Platform, Timestamp,
@@ -80,6 +81,7 @@ impl Engine {
         let mut config = merge::with_image(request.config, of_image.config.unwrap_or_default());
         let mut host_config = request.host;
         warnings.extend(host::complete(&mut host_config)?);
+        let runtime = self.choose_runtime(&mut host_config)?;
         let id = ContainerId::of(sys::host::random_bytes().map_err(random)?);
         if config.hostname.is_empty() && host_config.uts_mode != "host" {
             config.hostname = id.short();
@@ -105,12 +107,30 @@ impl Engine {
             host_config,
             networks: request.networks,
             mounts,
+            runtime,
         };
         let kept = self.keep(&lease, record, request.name, top);
         if kept.is_err() {
             self.give_back(&volumes, begun);
         }
         kept.map(|()| Created { id, warnings })
+    }
+
+    /// The program that runs a container, unless mica does.
+    fn choose_runtime(&self, host: &mut HostConfig) -> Result<Option<Program>> {
+        let runtimes = &self.settings().runtimes;
+        if host.runtime.is_empty() {
+            host.runtime.clone_from(&runtimes.default);
+        }
+        let found = runtimes.find(&host.runtime);
+        // To run it by our own instead would be something else than was asked for.
+        let program = found.ok_or_else(|| EngineError::NoRuntime(host.runtime.clone()))?;
+        if program.is_some() && host.init == Some(true) {
+            let words =
+                "--init is a part of mica's own runtime: leave out one of --init and --runtime";
+            return Err(EngineError::Refused(words.to_owned()));
+        }
+        Ok(program)
     }
 
     /// Removes volumes that were made for a container that did not come to be. What cannot be

@@ -4,9 +4,6 @@ use spec::{HostConfig, Resources};
 
 use crate::error::{EngineError, Result};
 
-/// The only runtime there is: our own.
-const RUNTIME: &str = "mica";
-
 /// The least memory that a container can be limited to.
 const LEAST_MEMORY: i64 = 6 << 20;
 /// `/dev/shm`, unless asked otherwise.
@@ -47,13 +44,6 @@ pub(super) fn complete(host: &mut HostConfig) -> Result<Vec<String>> {
     }
     if host.log_config.kind.is_empty() {
         host.log_config.kind = "json-file".to_owned();
-    }
-    if host.runtime.is_empty() {
-        host.runtime = RUNTIME.to_owned();
-    }
-    if host.runtime != RUNTIME {
-        // To run it by our own instead would be something else than was asked for.
-        return Err(EngineError::NoRuntime(host.runtime.clone()));
     }
     let paths = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     let all = host.privileged;

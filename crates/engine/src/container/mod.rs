@@ -29,6 +29,7 @@ mod step;
 mod top;
 mod update;
 mod watch;
+mod write_bundle;
 
 pub use alive::Alive;
 pub use boot::Booted;
@@ -50,3 +51,4 @@ pub(crate) use step::{StepCommand, StepMount, StepNetwork};
 pub use top::ProcessTable;
 pub use update::UpdateContainer;
 pub(crate) use watch::files::accounts;
+pub use write_bundle::{BundleSource, WriteBundle};

@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use runtime::external::Program;
 use serde::{Deserialize, Serialize};
 use spec::{
     ContainerConfig, ContainerId, EndpointSettings, HostConfig, ImageId, MountPoint, Timestamp,
@@ -43,6 +44,9 @@ pub struct ContainerRecord {
     pub networks: BTreeMap<String, EndpointSettings>,
     /// What is mounted into it.
     pub mounts: Vec<MountPoint>,
+    /// The program that runs it, unless mica does. It stays, whatever the settings say later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Program>,
 }
 
 /// The containers of a store.

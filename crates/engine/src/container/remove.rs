@@ -169,6 +169,7 @@ impl Engine {
     fn drop_rest(&self, id: &ContainerId) -> Result<()> {
         self.store.remove_snapshot(&id.to_string())?;
         let run = self.container_run_folder(id);
+        super::watch::outside::unmount(&run)?;
         super::watch::memory::release(&run)?;
         clear(&run, &[runtime::attach::SOCKET_FILE]).map_err(EngineError::io("remove", &run))
     }

@@ -79,6 +79,7 @@ impl StepNetwork {
             host_config,
             networks: BTreeMap::new(),
             mounts: Vec::new(),
+            runtime: None,
         };
         let networks = match NetworkMode::parse(&record.host_config.network_mode) {
             NetworkMode::Named(_) => Some(engine.networks()?),

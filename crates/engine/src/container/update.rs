@@ -44,7 +44,7 @@ impl Engine {
             let changed = merge(&mut record.host_config, request)?;
             // What the kernel refuses is not written down.
             if runs {
-                warnings = limit(record, &changed)?;
+                warnings = self.limit(record, &changed)?;
             }
             Ok(())
         })?;
@@ -61,6 +61,22 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Sets limits of a container that runs.
+    fn limit(&self, record: &ContainerRecord, changed: &Resources) -> Result<Vec<String>> {
+        let host = HostConfig { resources: changed.clone(), ..HostConfig::default() };
+        let limits = bundle::limits(&host)?;
+        let run_folder = self.container_run_folder(&record.id);
+        if let Some(runtime) = super::watch::outside::of(record, &run_folder) {
+            runtime.update(&limits)?;
+            return Ok(Vec::new());
+        }
+        let cgroup = Cgroup::at(Layout::of_host()?, &bundle::cgroup_path(record))?;
+        let warnings = cgroup.apply(&limits, Missing::Warn)?;
+        Ok(warnings.iter().map(ToString::to_string).collect())
+    }
+}
+
 /// An error and its causes in one line.
 fn why(error: &EngineError) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
@@ -68,14 +84,6 @@ fn why(error: &EngineError) -> String {
         true => text,
         false => format!("{text}: {cause}"),
     })
-}
-
-/// Sets limits of a container that runs.
-fn limit(record: &ContainerRecord, changed: &Resources) -> Result<Vec<String>> {
-    let host = HostConfig { resources: changed.clone(), ..HostConfig::default() };
-    let cgroup = Cgroup::at(Layout::of_host()?, &bundle::cgroup_path(record))?;
-    let warnings = cgroup.apply(&bundle::limits(&host)?, Missing::Warn)?;
-    Ok(warnings.iter().map(ToString::to_string).collect())
 }
 
 /// Puts what is asked for into a configuration, and returns what the kernel is to be told: memory

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use registry::Rule;
 use serde::Deserialize;
 
+use super::runtimes::RuntimeTable;
 use super::{SettingsError, folder_of, sys_is_root};
 
 #[derive(Debug, Default, Deserialize)]
@@ -18,6 +19,8 @@ pub(super) struct SettingsFile {
     pub(super) log_level: Option<String>,
     pub(super) limits: LimitsTable,
     pub(super) registries: RegistriesTable,
+    pub(super) default_runtime: Option<String>,
+    pub(super) runtimes: BTreeMap<String, RuntimeTable>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -125,7 +128,7 @@ mod tests {
         let document = include_str!("../../../../docs/settings.md");
         let (top, limits) = (keys("nope = 1"), keys("[limits]\nnope = 1"));
         assert!(top.len() >= 5 && limits.len() >= 4, "{top:?} {limits:?}");
-        let tables = ["limits", "registries"];
+        let tables = ["limits", "registries", "runtimes"];
         for key in top.iter().filter(|key| !tables.contains(&key.as_str())) {
             assert!(document.contains(&format!("\n{key} = ")), "{key} in the example");
             assert!(document.contains(&format!("`{key}`")), "{key} in the table");

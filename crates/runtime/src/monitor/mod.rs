@@ -93,6 +93,11 @@ pub trait Run {
     /// Starts a further process, as a child of this process.
     fn exec(&mut self, request: &ExecRequest) -> Result<Started, Failure>;
 
+    /// Sends a signal to the first process.
+    fn signal(&mut self, first: &OwnedFd, signal: i32) -> io::Result<()> {
+        sys::watched::signal(first, signal)
+    }
+
     /// Freezes all processes, or lets them go on.
     fn freeze(&mut self, frozen: bool) -> io::Result<()>;
 

@@ -14,7 +14,8 @@ impl Monitor<'_> {
     /// Sends a signal to the first process.
     pub(super) fn kill(&mut self, signal: i32) -> Result<(), Failure> {
         let first = self.first.as_ref().ok_or_else(not_running)?;
-        match sys::watched::signal(&first.process, signal) {
+        let run = self.run.as_mut().ok_or_else(not_running)?;
+        match run.signal(&first.process, signal) {
             Ok(()) => {
                 self.around.happened(Event::Kill(signal));
                 Ok(())

@@ -2,6 +2,7 @@
 
 mod blows;
 mod boot;
+mod bundle;
 mod cost;
 mod events;
 mod faults;
@@ -9,6 +10,7 @@ mod life;
 mod network;
 mod pull;
 mod run;
+mod runtimes;
 mod security;
 mod settings;
 mod storage;

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 
 use runtime::seccomp::{Profile, Subject};
 use spec::bundle::{
-    Linux, Namespace, NamespaceKind, OCI_VERSION, Process, Rlimit, Root, Seccomp, Spec,
+    BUNDLE_VERSION, ConsoleSize, Linux, Namespace, NamespaceKind, Process, Rlimit, Root, Seccomp,
+    Spec,
 };
 use spec::{CgroupnsMode, HostConfig, IpcMode, NamespaceMode, NetworkMode};
 
@@ -104,7 +105,7 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Spec> {
     };
     let on_host = host.uts_mode == "host";
     Ok(Spec {
-        oci_version: OCI_VERSION.to_owned(),
+        oci_version: BUNDLE_VERSION.to_owned(),
         process: Some(process(record, facts)?),
         root: Some(Root { path: "rootfs".to_owned(), readonly: host.readonly_rootfs }),
         hostname: if on_host { String::new() } else { record.config.hostname.clone() },
@@ -149,6 +150,7 @@ fn process(record: &ContainerRecord, facts: &Facts) -> Result<Process> {
     let is_root = user.uid == 0;
     Ok(Process {
         terminal: config.tty,
+        console_size: console_size(record),
         user,
         args: words.cloned().collect(),
         env: environment(record, &account.home),
@@ -160,6 +162,14 @@ fn process(record: &ContainerRecord, facts: &Facts) -> Result<Process> {
         oom_score_adj: (host.oom_score_adj != 0).then_some(host.oom_score_adj as i32),
         ..Process::default()
     })
+}
+
+/// What the terminal has at the start, where there is one and that is known.
+pub(super) fn console_size(record: &ContainerRecord) -> Option<ConsoleSize> {
+    let [rows, columns] = record.host_config.console_size;
+    let number = |value: u32| u16::try_from(value).ok().filter(|value| *value > 0);
+    let (height, width) = (number(rows)?, number(columns)?);
+    record.config.tty.then_some(ConsoleSize { height, width })
 }
 
 /// The value of a security option: `seccomp=unconfined`.

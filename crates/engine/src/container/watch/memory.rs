@@ -65,7 +65,10 @@ impl Engine {
     }
 
     /// Where the memory is that a container shares: its own, or what it has of another one.
-    pub(super) fn memory_of(&self, record: &ContainerRecord) -> Result<Option<PathBuf>> {
+    pub(in crate::container) fn memory_of(
+        &self,
+        record: &ContainerRecord,
+    ) -> Result<Option<PathBuf>> {
         match IpcMode::parse(&record.host_config.ipc_mode) {
             Some(IpcMode::Shareable) => Ok(Some(self.shared_folder(&record.id))),
             Some(IpcMode::Container(name)) => {

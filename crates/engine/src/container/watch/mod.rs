@@ -7,6 +7,7 @@ mod extras;
 pub(super) mod files;
 pub(super) mod memory;
 mod opened;
+pub(super) mod outside;
 mod run;
 
 use std::fs;
@@ -229,6 +230,7 @@ pub(super) fn failure(error: EngineError) -> Failure {
 /// Ends whatever is left of a container whose monitor was killed: its processes, its places in
 /// networks, its group.
 pub(super) fn end_remains(engine: &Engine, record: &ContainerRecord) -> Result<()> {
+    outside::release(record, &engine.container_run_folder(&record.id))?;
     let layout = runtime::cgroup::Layout::of_host()?;
     let path = super::bundle::cgroup_path(record);
     let cgroup = runtime::cgroup::Cgroup::at(layout, &path)?;

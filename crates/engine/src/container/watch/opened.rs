@@ -87,6 +87,11 @@ impl Opened {
         Ok(())
     }
 
+    /// What is open, with where it will be.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&String, &OwnedFd)> {
+        self.places.iter()
+    }
+
     /// Paths of what is open, by where it will be.
     pub(super) fn paths(&self) -> BTreeMap<String, PathBuf> {
         let path = |file: &OwnedFd| PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));

@@ -7,13 +7,14 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use network::{Endpoint, Networks};
+use runtime::RuntimeError;
 use runtime::attach::ExecRequest;
 use runtime::cgroup::{Cgroup, Layout, Missing};
 use runtime::exec::{self, Target};
+use runtime::external::{Begun, External};
 use runtime::failure::{Failure, FailureKind};
 use runtime::launch::{self, Begin, Manner, Request};
 use runtime::monitor::{Extra, Run, Started, Stdio};
-use runtime::RuntimeError;
 use serde::Deserialize;
 use serde_json::Value;
 use spec::bundle::{NamespaceKind, Process, Spec};
@@ -27,6 +28,7 @@ use super::super::{ContainerRecord, Containers};
 use super::extras::NameServer;
 use super::memory::Memory;
 use super::opened::Opened;
+use super::outside::Outside;
 use super::{failure, files};
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -49,6 +51,8 @@ pub(super) struct OneRun {
     first: Option<OwnedFd>,
     kills_before: u64,
     opened: Opened,
+    /// The bundle for another runtime, if not our own runs it.
+    outside: Option<Outside>,
 }
 
 impl OneRun {
@@ -106,10 +110,17 @@ impl OneRun {
             first: None,
             kills_before: 0,
             opened,
+            outside: None,
         };
         run.serve_names()?;
         facts.network = run.places.path();
         run.spec = bundle::plan(record, &facts)?;
+        let (root, spec) = (&mut run.root, &mut run.spec);
+        run.outside = Outside::prepare(engine, record, root, spec, &run.opened)?;
+        if run.outside.is_some() {
+            // It makes the group and sets its limits.
+            return Ok(run);
+        }
         let is_new = run.cgroup.create()?;
         let resources = run.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
         if let Some(resources) = resources {
@@ -212,6 +223,46 @@ impl OneRun {
         linux.map(|linux| linux.namespaces.iter().map(|one| one.kind).collect()).unwrap_or_default()
     }
 
+    /// Starts the first process by ourselves.
+    fn launch(&mut self, stdio: runtime::Stdio) -> runtime::Result<Begun> {
+        let id = self.record.id.to_string();
+        let request = Request {
+            id: &id,
+            spec: &self.spec,
+            bundle: &self.bundle,
+            root: self.root.take(),
+            stdio,
+            cgroup: Some(&self.cgroup),
+            begin: Begin::AtOnce,
+            preserve: 0,
+            reaper: self.record.host_config.init == Some(true),
+            manner: Manner::default(),
+        };
+        let mut created = launch::create(request)?;
+        let terminal = created.terminal.take();
+        Ok(Begun { pid: created.pid, pidfd: created.pidfd, terminal })
+    }
+
+    /// Starts a further process by ourselves.
+    fn join(
+        &self,
+        process: &Process,
+        privileged: bool,
+        stdio: runtime::Stdio,
+    ) -> runtime::Result<Begun> {
+        let gone = || RuntimeError::InitGone;
+        let pidfd = self.first.as_ref().and_then(|fd| fd.try_clone().ok()).ok_or_else(gone)?;
+        let id = self.record.id.to_string();
+        let namespaces = self.namespaces();
+        let target = Target { id: &id, pidfd, namespaces: &namespaces, cgroup: Some(&self.cgroup) };
+        let filter = match privileged {
+            true => None,
+            false => runtime::seccomp::Filter::of_spec(&self.spec)?,
+        };
+        let done = exec::exec(target, process, filter, stdio, 0)?;
+        Ok(Begun { pid: done.pid, pidfd: done.pidfd, terminal: done.terminal })
+    }
+
     fn process(&self, asked: &ExecProcess) -> Result<Process> {
         bundle::exec_process(&self.record, &self.accounts, asked)
     }
@@ -222,10 +273,7 @@ impl Run for OneRun {
         let config = &self.record.config;
         let (theirs, ours) = match config.tty {
             true => {
-                let [rows, columns] = self.record.host_config.console_size;
-                let number = |value: u32| u16::try_from(value).unwrap_or_default();
-                let (height, width) = (number(rows), number(columns));
-                let size = (height > 0).then_some(runtime::WindowSize { height, width });
+                let size = bundle::console_size(&self.record);
                 (runtime::Stdio::Terminal(size), None)
             }
             false => {
@@ -234,28 +282,13 @@ impl Run for OneRun {
                 (theirs, Some(ours))
             }
         };
-        let id = self.record.id.to_string();
-        let request = Request {
-            id: &id,
-            spec: &self.spec,
-            bundle: &self.bundle,
-            root: self.root.take(),
-            stdio: theirs,
-            cgroup: Some(&self.cgroup),
-            begin: Begin::AtOnce,
-            preserve: 0,
-            reaper: self.record.host_config.init == Some(true),
-            manner: Manner::default(),
+        let begun = match &self.outside {
+            Some(outside) => begin(&outside.runtime, theirs),
+            None => self.launch(theirs),
         };
-        let mut created = launch::create(request).map_err(launched)?;
-        let first = created.pidfd.try_clone();
-        self.first = first.ok();
-        let stdio = match (created.terminal.take(), ours) {
-            (Some(terminal), _) => Stdio::Terminal(terminal),
-            (None, Some(ours)) => ours,
-            (None, None) => Stdio::Pipes { stdin: None, stdout: None, stderr: None },
-        };
-        Ok(Started { pid: created.pid, process: created.pidfd, stdio })
+        let begun = begun.map_err(launched)?;
+        self.first = begun.pidfd.try_clone().ok();
+        Ok(started(begun, ours))
     }
 
     fn exec(&mut self, request: &ExecRequest) -> Result<Started, Failure> {
@@ -277,26 +310,26 @@ impl Run for OneRun {
                 (theirs, Some(ours))
             }
         };
-        let gone = || Failure::new(FailureKind::Conflict, "the container does not run");
-        let pidfd = self.first.as_ref().and_then(|fd| fd.try_clone().ok()).ok_or_else(gone)?;
-        let id = self.record.id.to_string();
-        let namespaces = self.namespaces();
-        let target = Target { id: &id, pidfd, namespaces: &namespaces, cgroup: Some(&self.cgroup) };
-        let filter = match asked.privileged {
-            true => None,
-            false => runtime::seccomp::Filter::of_spec(&self.spec).map_err(launched)?,
+        let begun = match &self.outside {
+            Some(outside) => outside.runtime.exec(&process, theirs),
+            None => self.join(&process, asked.privileged, theirs),
         };
-        let executed = exec::exec(target, &process, filter, theirs, 0).map_err(launched)?;
-        let stdio = match (executed.terminal, ours) {
-            (Some(terminal), _) => Stdio::Terminal(terminal),
-            (None, Some(ours)) => ours,
-            (None, None) => Stdio::Pipes { stdin: None, stdout: None, stderr: None },
-        };
-        Ok(Started { pid: executed.pid, process: executed.pidfd, stdio })
+        Ok(started(begun.map_err(launched)?, ours))
+    }
+
+    fn signal(&mut self, first: &OwnedFd, signal: i32) -> io::Result<()> {
+        match &self.outside {
+            Some(outside) => outside.runtime.kill(signal).map_err(io::Error::other),
+            None => sys::watched::signal(first, signal),
+        }
     }
 
     fn freeze(&mut self, frozen: bool) -> io::Result<()> {
-        self.cgroup.freeze(frozen).map_err(io::Error::other)
+        let frozen = match &self.outside {
+            Some(outside) => outside.runtime.freeze(frozen),
+            None => self.cgroup.freeze(frozen),
+        };
+        frozen.map_err(io::Error::other)
     }
 
     fn kill_rest(&mut self) -> io::Result<()> {
@@ -332,6 +365,7 @@ impl Drop for OneRun {
         // The next run, or the next clean-up, finds what cannot be let go of now.
         self.first = None;
         self.root = None;
+        self.outside = None;
         self.opened = Opened::default();
         if let Some(networks) = &self.networks {
             let _ = self.places.leave(networks);
@@ -339,6 +373,23 @@ impl Drop for OneRun {
         let _ = self.cgroup.remove();
         self.memory = None;
     }
+}
+
+/// Makes a container by another runtime and starts it.
+fn begin(runtime: &External, stdio: runtime::Stdio) -> runtime::Result<Begun> {
+    let begun = runtime.create(stdio)?;
+    runtime.start().inspect_err(|_| drop(runtime.delete()))?;
+    Ok(begun)
+}
+
+/// A process with our ends of its streams: its terminal, or what was made for it.
+fn started(begun: Begun, ours: Option<Stdio>) -> Started {
+    let stdio = match (begun.terminal, ours) {
+        (Some(terminal), _) => Stdio::Terminal(terminal),
+        (None, Some(ours)) => ours,
+        (None, None) => Stdio::Pipes { stdin: None, stdout: None, stderr: None },
+    };
+    Started { pid: begun.pid, process: begun.pidfd, stdio }
 }
 
 /// What the launcher says, which where scripts match them are docker's words.
@@ -354,7 +405,10 @@ pub(super) fn io_words(errno: i32) -> String {
 
 impl Engine {
     /// First processes of the containers whose namespaces this one shares.
-    fn others(&self, record: &ContainerRecord) -> Result<BTreeMap<String, i32>> {
+    pub(in crate::container) fn others(
+        &self,
+        record: &ContainerRecord,
+    ) -> Result<BTreeMap<String, i32>> {
         let host = &record.host_config;
         let mut names = Vec::new();
         if let Some(NamespaceMode::Container(name)) = NamespaceMode::parse(&host.pid_mode) {
