@@ -323,7 +323,7 @@ mod tests {
         let error = runtime(place.path(), log).start().unwrap_err();
         assert_eq!(error.to_string(), "OCI runtime start failed: no such thing");
         assert!(runtime(place.path(), "exit 1").delete().is_ok(), "it is not known");
-        let knows = "case \"$*\" in *state*) echo '{\"ociVersion\":\"1.0.2\",\"id\":\"one\",\"status\":\"running\",\"bundle\":\"/\"}' ;; *) exit 1 ;; esac";
+        let knows = "case \"$*\" in *\" state one\") echo '{\"ociVersion\":\"1.0.2\",\"id\":\"one\",\"status\":\"running\",\"bundle\":\"/\"}' ;; *) exit 1 ;; esac";
         assert!(runtime(place.path(), knows).delete().is_err(), "it is known still");
         let error = runtime(place.path(), "exit 3").start().unwrap_err();
         assert_eq!(error.to_string(), "OCI runtime start failed: exit status: 3");
