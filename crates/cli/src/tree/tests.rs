@@ -2,6 +2,7 @@
 
 use super::{Cmd, ROOT};
 use crate::args::{Parsed, parse};
+use crate::commands::runtime;
 
 fn each(command: &'static Cmd, path: &str, look: &mut impl FnMut(&'static Cmd, &str)) {
     for inner in command.sub {
@@ -14,11 +15,13 @@ fn each(command: &'static Cmd, path: &str, look: &mut impl FnMut(&'static Cmd, &
 #[test]
 fn every_command_that_does_something_has_an_example() {
     let mut without = Vec::new();
-    each(&ROOT, "mica", &mut |command, path| {
+    let mut look = |command: &'static Cmd, path: &str| {
         if command.action.is_some() && !command.hidden && !command.examples.contains("mica ") {
             without.push(path.to_owned());
         }
-    });
+    };
+    each(&ROOT, "mica", &mut look);
+    each(&runtime::ROOT, runtime::PROGRAM, &mut look);
     assert_eq!(without, Vec::<String>::new());
 }
 
