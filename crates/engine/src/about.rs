@@ -142,8 +142,6 @@ fn fixed_part() -> Value {
         "Labels": [],
         "ExperimentalBuild": false,
         "ServerVersion": VERSION,
-        "Runtimes": { "mica": { "path": "mica" } },
-        "DefaultRuntime": "mica",
         "Swarm": {
             "NodeID": "",
             "NodeAddr": "",
