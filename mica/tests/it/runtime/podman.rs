@@ -83,7 +83,8 @@ fn podman_runs_containers_with_it() {
     assert_eq!(code, 127, "{text}");
     assert!(text.contains("executable file not found in $PATH"), "{text}");
     assert_eq!(podman.said("run --rm ROOT /bin").0, 126);
-    let Some((code, text)) = podman.on_terminal("run -it --rm ROOT sh -c 'tty; stty size; exit 4'")
+    let Some((code, text)) =
+        podman.on_terminal("run -it --rm ROOT sh -c 'tty; sleep 1; stty size; exit 4'")
     else {
         return testkit::skip("needs script");
     };
