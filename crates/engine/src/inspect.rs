@@ -1,7 +1,7 @@
 //! What `inspect` says of an image: docker's document, field for field.
 
 use serde_json::{Map, Value, json};
-use spec::{ChainId, ContainerConfig, ImageConfig, Platform, Reference, Timestamp};
+use spec::{ChainId, ContainerConfig, ImageConfig, ImageId, Platform, Reference, Timestamp};
 use store::{Images, Stacked};
 
 use crate::Engine;
@@ -44,7 +44,7 @@ pub fn inspect_image(engine: &Engine, images: &Images, found: &Found) -> Result<
         put("OsVersion", json!(version));
     }
     put("Size", json!(record.size()));
-    put("GraphDriver", graph_driver(engine, &config));
+    put("GraphDriver", graph_driver(engine, &found.id, &config));
     let layers: Vec<String> = config.rootfs.diff_ids.iter().map(ToString::to_string).collect();
     let mut rootfs = json!({ "Type": "layers" });
     if !layers.is_empty() {
@@ -62,12 +62,18 @@ fn familiar_digest(full: &str) -> Option<String> {
     Some(format!("{}@{digest}", Reference::parse(name).ok()?.familiar_name()))
 }
 
-fn graph_driver(engine: &Engine, config: &ImageConfig) -> Value {
+fn graph_driver(engine: &Engine, id: &ImageId, config: &ImageConfig) -> Value {
     let diffs = &config.rootfs.diff_ids;
     let chains = ChainId::chain(diffs).into_iter();
     let stacked = chains.zip(diffs).map(|(chain, diff)| Stacked { chain, diff: *diff });
     let driver = engine.store.driver();
-    let data = driver.data(&stacked.collect::<Vec<_>>());
+    let data = driver.data(&stacked.collect::<Vec<_>>()).map(|mut data| {
+        // Where `image mount` shows it. Nobody writes to an image, so nothing is worked on.
+        let merged = engine.store.paths().views().join(id.0.hex());
+        data.insert("MergedDir".to_owned(), merged.display().to_string());
+        data.insert("WorkDir".to_owned(), String::new());
+        data
+    });
     json!({ "Data": data, "Name": driver.kind().as_str() })
 }
 

@@ -149,10 +149,11 @@ static MIGRATE: Cmd = Command {
 
 static BOOT: Cmd = Command {
     name: "boot",
-    usage: "",
+    usage: "[OPTIONS]",
     about: "Start the containers that a reboot ended, as their restart policies ask",
     examples: "  mica system boot",
     args: Arity::None,
+    flags: &[&[FORMAT_JSON]],
     action: Some(run::boot::run),
     ..Command::BLANK
 };

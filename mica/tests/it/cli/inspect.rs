@@ -29,6 +29,11 @@ fn an_array_with_dockers_fields() {
     assert_eq!(image["RootFS"], json!({ "Type": "layers", "Layers": app().diff_ids() }));
     let driver = mica.ok("info -f '{{.Driver}}'");
     assert_eq!(image["GraphDriver"]["Name"], json!(driver));
+    if let Some(data) = image["GraphDriver"]["Data"].as_object() {
+        let folders = ["UpperDir", "LowerDir", "MergedDir", "WorkDir"];
+        assert!(folders.iter().all(|folder| data.contains_key(*folder)), "{data:?}");
+        assert!(data["MergedDir"].as_str().unwrap().ends_with(&id[7..]), "{data:?}");
+    }
     assert_eq!(
         image["Config"],
         json!({
