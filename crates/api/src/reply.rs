@@ -72,14 +72,16 @@ impl Reply {
         kind: &str,
         work: impl FnOnce(Socket) + Send + 'static,
     ) -> Reply {
-        let content = Content::Hijack(Box::new(work));
+        let taken = Reply::taken_over(work).with("content-type", kind);
         match upgrades {
-            true => Reply { content, ..Reply::status(101) }
-                .with("content-type", kind)
-                .with("connection", "Upgrade")
-                .with("upgrade", "tcp"),
-            false => Reply { content, ..Reply::status(200) }.with("content-type", kind),
+            true => taken.with("connection", "Upgrade").with("upgrade", "tcp"),
+            false => taken.at_status(200),
         }
+    }
+
+    /// The connection, with a head that says what is spoken on it from then on.
+    pub(crate) fn taken_over(work: impl FnOnce(Socket) + Send + 'static) -> Reply {
+        Reply { content: Content::Hijack(Box::new(work)), ..Reply::status(101) }
     }
 
     /// The same with a header.

@@ -110,6 +110,7 @@ pub(crate) static ROUTES: &[Route] = &[
     post("/containers/{id}/pause", containers::pause),
     post("/containers/{id}/unpause", containers::unpause),
     post("/containers/{id}/attach", attach::attach),
+    get("/containers/{id}/attach/ws", attach::attach_by_messages),
     post("/containers/{id}/wait", wait::wait),
     post("/containers/{id}/exec", exec::create),
     delete("/containers/{id}", containers::remove),

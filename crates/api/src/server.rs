@@ -52,6 +52,9 @@ const READING: Duration = Duration::from_millis(100);
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// As many parts of a stream wait to be read or sent.
 const PARTS: usize = 4;
+/// So much that nobody wants is read, and for so long.
+const DRAINED_BYTES: usize = 256 << 10;
+const DRAINING: Duration = Duration::from_secs(1);
 /// How often the ends of monitors are taken.
 const REAPING: Duration = Duration::from_secs(1);
 /// After an error of accepting, as when there are no descriptors left.
@@ -336,7 +339,7 @@ async fn answer(
     }
 }
 
-/// What a request carries, part by part; nothing is read that nobody wants.
+/// What a request carries, part by part, no faster than somebody reads it.
 fn carried(mut incoming: Incoming) -> BodyReader {
     if incoming.is_end_stream() {
         return BodyReader::new(None);
@@ -344,25 +347,45 @@ fn carried(mut incoming: Incoming) -> BodyReader {
     let (parts, read) = mpsc::channel(PARTS);
     tokio::spawn(async move {
         loop {
-            let next = poll_fn(|context| Pin::new(&mut incoming).poll_frame(context));
             let part = tokio::select! {
-                part = next => part,
-                () = parts.closed() => return,
+                part = next_part(&mut incoming) => part,
+                () = parts.closed() => return drain(incoming).await,
             };
-            let part = match part {
-                None => return,
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(bytes) => Ok(bytes),
-                    Err(_) => continue,
-                },
-                Some(Err(error)) => Err(io::Error::other(error)),
-            };
+            let Some(part) = part else { return };
             if parts.send(part).await.is_err() {
-                return;
+                return drain(incoming).await;
             }
         }
     });
     BodyReader::new(Some(read))
+}
+
+async fn next_part(incoming: &mut Incoming) -> Option<io::Result<Bytes>> {
+    loop {
+        match poll_fn(|context| Pin::new(&mut *incoming).poll_frame(context)).await? {
+            Ok(frame) => match frame.into_data() {
+                Ok(bytes) => return Some(Ok(bytes)),
+                // Trailers say nothing here.
+                Err(_) => continue,
+            },
+            Err(error) => return Some(Err(io::Error::other(error))),
+        }
+    }
+}
+
+/// Reads a little of what nobody wants: a connection that is closed with something unread is cut
+/// off, and with it the answer that the client has not read yet.
+async fn drain(mut incoming: Incoming) {
+    let mut left = DRAINED_BYTES;
+    let all = async {
+        while let Some(Ok(bytes)) = next_part(&mut incoming).await {
+            left = left.saturating_sub(bytes.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAINING, all).await;
 }
 
 /// Answers, on a thread that may block.

@@ -127,7 +127,9 @@ impl Engine {
         let folder = self.volume_folder(name);
         let parent = self.volumes_folder();
         make_folder(&parent, 0o711)?;
-        let aside = parent.join(format!(".{name}.{}", std::process::id()));
+        // A server makes several at once, each in a thread.
+        let maker = rustix::thread::gettid().as_raw_nonzero();
+        let aside = parent.join(format!(".{name}.{maker}"));
         let _ = fs::remove_dir_all(&aside);
         make_folder(&aside, 0o711)?;
         make_folder(&aside.join(FILES), 0o755)?;

@@ -8,11 +8,13 @@ use std::time::Duration;
 use engine::{Engine, EngineError};
 use runtime::attach::{Answer, AttachRequest, Connection, FrameKind, Request};
 use runtime::keys::DetachKeys;
+use runtime::state::Status;
 use spec::{ContainerId, Timestamp};
 use sys::event::{Interest, poll};
 
-use super::client::{Client, MULTIPLEXED, RAW, Typed, Wanted, keys};
+use super::client::{Client, Form, MULTIPLEXED, RAW, Typed, Wanted, keys};
 use super::logs::replay;
+use super::websocket;
 use crate::app::App;
 use crate::call::Call;
 use crate::gate::{Gate, Ticket};
@@ -25,35 +27,33 @@ const WAITING_BYTES: usize = 64 << 10;
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) fn attach(call: Call) -> Result<Reply, Refusal> {
-    let (engine, id) = call.container()?;
     let query = &call.query;
-    let [stdin, stdout, stderr] = ["stdin", "stdout", "stderr"].map(|name| query.flag(name));
-    let keys = keys(query.text("detachKeys"))?;
-    let record = engine.containers().read(&id)?;
-    let tty = record.config.tty;
-    let state = engine.container_state(&id)?;
-    if state.status == runtime::state::Status::Paused {
-        return Err(Refusal::conflict(format!(
-            "container {id} is paused, unpause the container before attach"
-        )));
-    }
+    let (attaching, tty) = Attaching::asked(&call)?;
     let kind = if !tty && call.since(42) { MULTIPLEXED } else { RAW };
-    let attaching = Attaching {
-        // Taken before the client hears anything, which is before it asks for the start.
-        ticket: Gate::wait(&call.app, &id),
-        engine,
-        id,
-        wanted: Wanted { stdin: stdin && record.config.open_stdin, stdout, stderr },
-        logs: query.flag("logs"),
-        streams: query.flag("stream"),
-        app: call.app.clone(),
-    };
+    let keys = keys(query.text("detachKeys"))?;
     let keys = if tty { keys } else { DetachKeys::none() };
     Ok(Reply::hijack(call.upgrades(), kind, move |socket: Socket| {
-        let mut client = Client::new(socket, attaching.wanted.stdin, !tty, keys);
-        // Whatever goes wrong now, the client sees its streams end.
-        let _ = attaching.run(&mut client);
+        attaching.work(socket, Form::of(tty), keys);
     }))
+}
+
+/// The same by a web socket.
+pub(crate) fn attach_by_messages(call: Call) -> Result<Reply, Refusal> {
+    let key = call.header("sec-websocket-key").to_owned();
+    let is_one = call.header("upgrade").eq_ignore_ascii_case("websocket");
+    if key.is_empty() || !is_one || call.header("sec-websocket-version") != "13" {
+        return Err(Refusal::bad("a web socket of version 13 was not asked for"));
+    }
+    let (attaching, tty) = Attaching::asked(&call)?;
+    let keys = keys(call.query.text("detachKeys"))?;
+    let keys = if tty { keys } else { DetachKeys::none() };
+    let reply = Reply::taken_over(move |socket: Socket| {
+        attaching.work(socket, Form::Messages(Default::default()), keys);
+    });
+    Ok(reply
+        .with("upgrade", "websocket")
+        .with("connection", "Upgrade")
+        .with("sec-websocket-accept", websocket::accept(&key)))
 }
 
 struct Attaching {
@@ -67,6 +67,37 @@ struct Attaching {
 }
 
 impl Attaching {
+    /// What a request asks for, and whether the container has a terminal.
+    fn asked(call: &Call) -> Result<(Attaching, bool), Refusal> {
+        let (engine, id) = call.container()?;
+        let query = &call.query;
+        let [stdin, stdout, stderr] = ["stdin", "stdout", "stderr"].map(|name| query.flag(name));
+        let record = engine.containers().read(&id)?;
+        if engine.container_state(&id)?.status == Status::Paused {
+            return Err(Refusal::conflict(format!(
+                "container {id} is paused, unpause the container before attach"
+            )));
+        }
+        let attaching = Attaching {
+            // Taken before the client hears anything, which is before it asks for the start.
+            ticket: Gate::wait(&call.app, &id),
+            engine,
+            id,
+            wanted: Wanted { stdin: stdin && record.config.open_stdin, stdout, stderr },
+            logs: query.flag("logs"),
+            streams: query.flag("stream"),
+            app: call.app.clone(),
+        };
+        Ok((attaching, record.config.tty))
+    }
+
+    fn work(self, socket: Socket, form: Form, keys: DetachKeys) {
+        let mut client = Client::new(socket, self.wanted.stdin, form, keys);
+        // Whatever goes wrong now, the client sees its streams end.
+        let _ = self.run(&mut client);
+        client.end();
+    }
+
     fn run(self, client: &mut Client) -> Result<(), Refusal> {
         if !self.streams {
             return match self.logs {
@@ -120,7 +151,7 @@ impl Attaching {
 /// Copies both ways until the container ends or the client leaves.
 fn follow(mut connection: Connection, client: &mut Client) -> io::Result<()> {
     let mut typed = Vec::new();
-    if client.early(&mut typed) == Typed::Detach {
+    if matches!(client.early(&mut typed), None | Some(Typed::Detach)) {
         return Ok(());
     }
     if !typed.is_empty() {

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use runtime::keys::{DetachKeys, Finder};
 use sys::event::{Interest, Ready, read_some};
 
+use super::websocket::{self, Messages, Said};
 use crate::refusal::Refusal;
 use crate::reply::Socket;
 
@@ -33,10 +34,27 @@ pub(crate) struct Wanted {
     pub(crate) stderr: bool,
 }
 
+/// How streams are told on a connection.
+pub(crate) enum Form {
+    /// Bytes as they are.
+    Raw,
+    /// Pieces that say whose they are.
+    Multiplexed,
+    /// Messages of a web socket, both ways.
+    Messages(Messages),
+}
+
+impl Form {
+    /// That of a container or process with a terminal, or without.
+    pub(crate) fn of(tty: bool) -> Form {
+        if tty { Form::Raw } else { Form::Multiplexed }
+    }
+}
+
 /// The other end of a connection.
 pub(crate) struct Client {
     socket: Socket,
-    multiplexed: bool,
+    form: Form,
     finder: Finder,
     /// More may be typed, and is the container's.
     types: bool,
@@ -57,10 +75,10 @@ pub(crate) enum Typed {
 }
 
 impl Client {
-    pub(crate) fn new(socket: Socket, stdin: bool, multiplexed: bool, keys: DetachKeys) -> Client {
+    pub(crate) fn new(socket: Socket, stdin: bool, form: Form, keys: DetachKeys) -> Client {
         let finder = Finder::new(keys);
         let bytes = vec![0; READ_BYTES];
-        Client { socket, multiplexed, finder, types: stdin, reads: true, bytes }
+        Client { socket, form, finder, types: stdin, reads: true, bytes }
     }
 
     /// What to poll for it. While what it typed has no room, nothing more is read.
@@ -73,21 +91,29 @@ impl Client {
 
     /// Shows a piece of a stream.
     pub(crate) fn show(&self, stream: u8, bytes: &[u8]) -> io::Result<()> {
-        if !self.multiplexed {
-            return self.socket.write_all(bytes);
+        match &self.form {
+            Form::Raw => self.socket.write_all(bytes),
+            Form::Messages(_) => self.socket.write_all(&websocket::message(bytes)),
+            Form::Multiplexed => {
+                let mut framed = Vec::with_capacity(bytes.len() + 8);
+                frame(&mut framed, stream, bytes);
+                self.socket.write_all(&framed)
+            }
         }
-        let mut framed = Vec::with_capacity(bytes.len() + 8);
-        frame(&mut framed, stream, bytes);
-        self.socket.write_all(&framed)
     }
 
-    /// What was typed before the connection was taken over.
-    pub(crate) fn early(&mut self, passed: &mut Vec<u8>) -> Typed {
-        let early = std::mem::take(&mut self.socket.early);
-        match self.types && self.finder.pass(&early, passed) {
-            true => Typed::Detach,
-            false => Typed::Some,
+    /// Says that there is no more, where there are words for that.
+    pub(crate) fn end(&self) {
+        if let Form::Messages(_) = self.form {
+            // One that has gone needs no word.
+            let _ = self.socket.write_all(&websocket::close());
         }
+    }
+
+    /// What was typed before the connection was taken over. Nothing means that the client has gone.
+    pub(crate) fn early(&mut self, passed: &mut Vec<u8>) -> Option<Typed> {
+        let early = std::mem::take(&mut self.socket.early);
+        self.typed(&early, passed)
     }
 
     /// Takes in what a poll told. Nothing at all means that the client has gone.
@@ -98,24 +124,49 @@ impl Client {
         if !ready.read {
             return Some(Typed::Some);
         }
-        match read_some(&self.socket.fd, &mut self.bytes) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let read = read_some(&self.socket.fd, &mut bytes);
+        let taken = match read {
             Err(_) => None,
             Ok(None) => Some(Typed::Some),
-            Ok(Some(0)) => {
-                self.reads = false;
-                if !std::mem::take(&mut self.types) {
-                    return Some(Typed::Some);
-                }
-                passed.extend_from_slice(self.finder.finish());
-                Some(Typed::End)
-            }
-            Ok(Some(count)) if self.types => match self.finder.pass(&self.bytes[..count], passed) {
-                true => Some(Typed::Detach),
-                false => Some(Typed::Some),
-            },
-            // Nobody asked for it.
-            Ok(Some(_)) => Some(Typed::Some),
+            Ok(Some(0)) => self.no_more(passed),
+            Ok(Some(count)) => self.typed(&bytes[..count], passed),
+        };
+        self.bytes = bytes;
+        taken
+    }
+
+    /// The client has closed its side. A web socket is closed by a message, so that one has gone.
+    fn no_more(&mut self, passed: &mut Vec<u8>) -> Option<Typed> {
+        self.reads = false;
+        if let Form::Messages(_) = self.form {
+            return None;
         }
+        if !std::mem::take(&mut self.types) {
+            return Some(Typed::Some);
+        }
+        passed.extend_from_slice(self.finder.finish());
+        Some(Typed::End)
+    }
+
+    /// Something was typed. If nobody asked for it, nobody gets it.
+    fn typed(&mut self, bytes: &[u8], passed: &mut Vec<u8>) -> Option<Typed> {
+        let Form::Messages(messages) = &mut self.form else {
+            let detach = self.types && self.finder.pass(bytes, passed);
+            return Some(if detach { Typed::Detach } else { Typed::Some });
+        };
+        messages.push(bytes);
+        while let Some(said) = messages.next() {
+            match said {
+                Said::Bytes(bytes) if self.types && self.finder.pass(&bytes, passed) => {
+                    return Some(Typed::Detach);
+                }
+                Said::Bytes(_) => {}
+                Said::Answer(bytes) => self.socket.write_all(&bytes).ok()?,
+                Said::Close => return None,
+            }
+        }
+        Some(Typed::Some)
     }
 
     /// Nothing that is typed is wanted any more.

@@ -12,7 +12,7 @@ use sys::event::{Interest, poll, read_some, write_some};
 use sys::terminal::Size;
 
 use super::attach::size;
-use super::client::{Client, MULTIPLEXED, RAW, Typed, keys};
+use super::client::{Client, Form, MULTIPLEXED, RAW, Typed, keys};
 use crate::call::Call;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, Socket};
@@ -112,7 +112,7 @@ pub(crate) fn start(mut call: Call) -> Result<Reply, Refusal> {
         false => DetachKeys::none(),
     };
     Ok(Reply::hijack(call.upgrades(), kind, move |socket: Socket| {
-        let mut client = Client::new(socket, stdin, multiplexed, keys);
+        let mut client = Client::new(socket, stdin, Form::of(!multiplexed), keys);
         // Whatever goes wrong now, the client sees its streams end.
         let _ = match started {
             Ok(_) => {
@@ -191,7 +191,7 @@ fn follow(
     let mut ended = false;
     // Nothing more is typed, and what was typed is to be the end of it.
     let mut closing = process.stdin.is_none();
-    if client.early(&mut waiting) == Typed::Detach {
+    if matches!(client.early(&mut waiting), None | Some(Typed::Detach)) {
         return Ok(());
     }
     while !(ended && process.stdout.is_none() && process.stderr.is_none()) {

@@ -17,3 +17,4 @@ pub(crate) mod transfer;
 pub(crate) mod usage;
 pub(crate) mod volumes;
 pub(crate) mod wait;
+mod websocket;

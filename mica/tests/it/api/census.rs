@@ -11,7 +11,8 @@ POST /containers/x/resize|POST /containers/x/start|POST /containers/x/stop
 POST /containers/x/restart|POST /containers/x/kill|POST /containers/x/update
 POST /containers/x/rename|POST /containers/x/pause|POST /containers/x/unpause
 POST /containers/x/attach|POST /containers/x/wait|DELETE /containers/x
-HEAD /containers/x/archive|GET /containers/x/archive|PUT /containers/x/archive
+HEAD /containers/x/archive|GET /containers/x/attach/ws
+GET /containers/x/archive|PUT /containers/x/archive
 POST /containers/prune|POST /containers/x/exec|POST /exec/x/start|POST /exec/x/resize
 GET /exec/x/json|GET /images/json|POST /build|POST /build/prune|POST /images/create
 GET /images/x/json|GET /images/x/history|POST /images/x/push|POST /images/x/tag|DELETE /images/x
@@ -39,7 +40,7 @@ fn operations() -> impl Iterator<Item = (&'static str, &'static str)> {
 fn every_operation_is_answered() {
     let mica = Mica::new();
     let server = Server::start(&mica);
-    assert_eq!(operations().count(), 105);
+    assert_eq!(operations().count(), 106);
     for (method, path) in operations() {
         for version in ["", "/v1.51"] {
             let answered = server.send(method, &format!("{version}{path}"), "");

@@ -205,3 +205,36 @@ fn events_are_told_as_they_happen() {
     assert!(bytes.contains("content-type: application/json-seq\r\n"), "{bytes}");
     assert_eq!(server.get("/events?since=9&until=3").status, 400);
 }
+
+#[test]
+fn a_web_socket_attaches_too() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    root.ok("run -d -i --name one --network none bb cat");
+    let mut stream = server.connect();
+    write!(
+        stream,
+        "GET /containers/one/attach/ws?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: x\r\n\
+         Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"), "{head}");
+    stream.write_all(b"\x82\x84\0\0\0\0abc\n").unwrap();
+    let mut said = [0; 6];
+    stream.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"\x82\x04abc\n");
+    root.ok("kill one");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"\x88\0");
+    assert_eq!(server.get("/containers/one/attach/ws").status, 400);
+    root.ok("rm one");
+}

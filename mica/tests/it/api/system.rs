@@ -1,7 +1,9 @@
 //! The server itself: versions, errors, limits, its socket, its end.
 
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -108,7 +110,7 @@ fn the_socket_is_its_owners_and_a_groups_and_goes_with_the_server() {
     assert!(status.success() && status.signal().is_none(), "{status}");
     assert!(begin.elapsed() < Duration::from_secs(5) && !socket.exists());
     // What a killed server left is nobody's.
-    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    drop(UnixListener::bind(&socket).unwrap());
     assert_eq!(Server::start(&mica).get("/_ping").status, 200);
 }
 
@@ -174,4 +176,57 @@ fn by_tls_only_those_are_served_who_prove_who_they_are() {
     kill(child.id(), "TERM");
     assert!(child.wait().unwrap().success());
     root.run("serve -H tcp://127.0.0.1:0 --tlsverify").complains(1, "need each other");
+}
+
+#[test]
+fn a_socket_that_somebody_has_opened_is_taken() {
+    let mica = Mica::new();
+    let path = std::env::temp_dir().join(format!("mica-fd-{}.sock", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).unwrap();
+    let program = mica.command("").get_program().to_owned();
+    let mut command = mica.program("sh");
+    // As systemd hands it over: from the third number on, to a process of this number.
+    let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve";
+    command.args(["-c", script]).arg(program).stdin(OwnedFd::from(listener)).stderr(Stdio::null());
+    let begin = Instant::now();
+    let mut child = command.spawn().unwrap();
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    assert_eq!(answered(&bytes).body, b"OK");
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    kill(child.id(), "TERM");
+    assert!(child.wait().unwrap().success());
+    assert!(path.exists(), "it is whoever has opened it that removes it");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn many_clients_are_answered_at_once() {
+    let mica = Mica::new();
+    mica.import("tiny:1");
+    let server = Server::start(&mica);
+    let create = r#"{"Name":"shared"}"#;
+    std::thread::scope(|scope| {
+        for number in 0..200 {
+            let server = &server;
+            scope.spawn(move || {
+                assert_eq!(server.get("/_ping").body, b"OK");
+                let listed = server.get("/images/json").json();
+                assert_eq!(listed[0]["RepoTags"][0], "tiny:1");
+                // All of them make the same, and some their own.
+                assert_eq!(server.send("POST", "/volumes/create", create).status, 201);
+                let own = format!(r#"{{"Name":"own-{number}"}}"#);
+                assert_eq!(server.send("POST", "/volumes/create", &own).status, 201);
+            });
+        }
+    });
+    let volumes = server.get("/volumes").json();
+    assert_eq!(volumes["Volumes"].as_array().unwrap().len(), 201);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 200 << 10, "{peak} KiB");
 }
