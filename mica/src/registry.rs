@@ -7,11 +7,15 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use cli::{CollectRegistry, CollectedRegistry, DoorError, RegistryTokens, ServeRegistry};
+use cli::{
+    CollectRegistry, CollectedRegistry, DoorError, RegistryTokens, RegistryUpstream, ServeRegistry,
+};
+use engine::{Engine, ShelfDocument};
 use hub::{
     Access, Certificate, Collected, Entry, Garbage, HubError, Mode, Passwords, Rules, Settings,
-    TokenKeys, Tokens,
+    Shelf, ShelfResult, ShownDocument, TokenKeys, Tokens, Upstream,
 };
+use spec::Digest;
 use sys::event::Signals;
 
 /// What ends the registry: SIGINT and SIGTERM.
@@ -44,12 +48,44 @@ pub(crate) fn serve(plan: ServeRegistry, ready: &dyn Fn(&str)) -> Result<(), Doo
     let access = Access { entry, rules };
     let scheme = if certificate.is_some() { "https" } else { "http" };
     let fresh = Settings::new(plan.listen, plan.root);
-    let settings = Settings { mode, access, certificate, collect, log, ..fresh };
+    let upstream = plan.upstream.map(|RegistryUpstream { location, client, fresh }| Upstream {
+        location,
+        client: client.into(),
+        fresh,
+    });
+    let shelf = plan.store.map(|engine| Box::new(Images(engine)) as Box<dyn Shelf>);
+    let settings = Settings { shelf, mode, access, certificate, collect, upstream, log, ..fresh };
     let tell = |address: SocketAddr| ready(&format!("{scheme}://{address}"));
-    let served = hub::serve(settings, signals.as_fd(), Box::new(tell)).map_err(told);
-    // What is not taken would still do what it does when nobody holds it back any more.
-    while signals.next().map_err(failed)?.is_some() {}
-    served
+    hub::serve(settings, signals.as_fd(), Box::new(tell)).map_err(told)
+}
+
+/// The images of a store, as the registry shows them.
+struct Images(Engine);
+
+impl Shelf for Images {
+    fn repositories(&self) -> ShelfResult<Vec<String>> {
+        Ok(self.0.shelf_repositories()?.into_iter().collect())
+    }
+
+    fn tags(&self, repository: &str) -> ShelfResult<Vec<String>> {
+        Ok(self.0.shelf_tags(repository)?.into_iter().collect())
+    }
+
+    fn document(&self, repository: &str, reference: &str) -> ShelfResult<Option<ShownDocument>> {
+        let all = self.0.shelf_documents(repository)?;
+        let found = all.into_iter().find(|document| {
+            document.tag.as_deref() == Some(reference) || document.digest.to_string() == reference
+        });
+        Ok(found.map(|ShelfDocument { digest, media_type, bytes, .. }| ShownDocument {
+            digest,
+            media_type,
+            bytes,
+        }))
+    }
+
+    fn blob(&self, repository: &str, digest: &Digest) -> ShelfResult<Option<(File, u64)>> {
+        Ok(self.0.shelf_blob(repository, digest)?)
+    }
 }
 
 /// Takes what nobody needs.

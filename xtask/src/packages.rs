@@ -52,7 +52,18 @@ const GROUPS: [Group; 3] = [
     },
     Group {
         name: "bench",
-        packages: &["crun", "mmdebstrap", "pigz", "podman", "skopeo", "tar", "umoci", "zstd"],
+        packages: &[
+            "crun",
+            "curl",
+            "docker-registry",
+            "mmdebstrap",
+            "pigz",
+            "podman",
+            "skopeo",
+            "tar",
+            "umoci",
+            "zstd",
+        ],
     },
     Group { name: "coverage", packages: &[] },
 ];

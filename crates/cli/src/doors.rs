@@ -47,7 +47,6 @@ pub struct ServeApi {
 }
 
 /// What `mica registry serve` was asked for.
-#[derive(Clone, Debug)]
 pub struct ServeRegistry {
     /// Where it listens.
     pub listen: String,
@@ -67,8 +66,22 @@ pub struct ServeRegistry {
     pub tokens: Option<RegistryTokens>,
     /// How often garbage is collected; never where it is zero.
     pub collect_every: Duration,
+    /// The store whose images are shown instead of what is in a folder.
+    pub store: Option<engine::Engine>,
+    /// The registry that has what is not here.
+    pub upstream: Option<RegistryUpstream>,
     /// The file that requests are logged to; `-` is standard output.
     pub log: Option<PathBuf>,
+}
+
+/// The registry behind a registry.
+pub struct RegistryUpstream {
+    /// `host[:port][/path]`.
+    pub location: String,
+    /// Who asks there.
+    pub client: engine::Client,
+    /// For so long a tag is believed.
+    pub fresh: Duration,
 }
 
 /// Who gives clients of a registry tokens.

@@ -14,7 +14,8 @@ mod tree;
 mod ui;
 
 pub use doors::{
-    CollectRegistry, CollectedRegistry, DoorError, Doors, RegistryTokens, ServeApi, ServeRegistry,
+    CollectRegistry, CollectedRegistry, DoorError, Doors, RegistryTokens, RegistryUpstream,
+    ServeApi, ServeRegistry,
 };
 
 use std::collections::BTreeMap;

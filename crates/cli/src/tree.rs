@@ -8,6 +8,7 @@ mod images;
 mod look;
 mod networks;
 mod registry;
+mod remote;
 mod running;
 mod serve;
 mod system;
@@ -87,10 +88,11 @@ pub(crate) static ROOT: Cmd = Command {
         &build::BUILDX,
         &containers::CONTAINER,
         &images::IMAGE,
-        &images::MANIFEST,
+        &remote::MANIFEST,
         &system::SYSTEM,
         &networks::NETWORK,
         &registry::REGISTRY,
+        &remote::REMOTE,
         &serve::SERVE,
         &volumes::VOLUME,
         &completion::COMPLETION,

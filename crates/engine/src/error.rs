@@ -146,6 +146,26 @@ pub enum EngineError {
     StepFailed { words: String, how: String },
     #[error("RUN needs programs for {platform}, and this machine runs those for {host}")]
     Foreign { platform: String, host: String },
+    #[error("{name} may not be pulled: {why}")]
+    Unsigned { name: String, why: String, file: PathBuf },
+    #[error("{} is no key that can be used: {why}", path.display())]
+    BadKey { path: PathBuf, why: String },
+    #[error("{} is no policy: {why}", path.display())]
+    BadPolicy { path: PathBuf, why: String },
+    #[error("no such manifest: {0}")]
+    NoRemote(String),
+    #[error("the registry does not remove the name {name} alone")]
+    KeepsNames { name: String, source: RegistryError },
+    #[error("{failed} of {all} images were not copied")]
+    SomeFailed { failed: usize, all: usize },
+    #[error("refusing to amend an existing manifest list with no --amend flag")]
+    ListExists(String),
+    #[error("No such manifest: {0}")]
+    NoList(String),
+    #[error("manifest for image {name} does not exist in {list}")]
+    NotInList { list: String, name: String },
+    #[error("{0} is a manifest list")]
+    IsList(String),
     #[error("{0}")]
     Refused(String),
     #[error("{0}")]
@@ -214,7 +234,12 @@ impl EngineError {
             E::NoManifest { .. } | E::NoRepository { .. } | E::NoMatchingManifest { .. } => {
                 Kind::NotFound
             }
-            E::NoTag(_) | E::NothingToPush(_) => Kind::NotFound,
+            E::NoTag(_) | E::NothingToPush(_) | E::NoRemote(_) => Kind::NotFound,
+            E::NoList(_) | E::NotInList { .. } => Kind::NotFound,
+            E::ListExists(_) => Kind::Conflict,
+            E::Unsigned { .. } | E::BadKey { .. } | E::BadPolicy { .. } => Kind::InvalidInput,
+            E::IsList(_) | E::KeepsNames { .. } => Kind::InvalidInput,
+            E::SomeFailed { .. } => Kind::Other,
             E::NoImage { .. } => Kind::Corrupt,
             E::PullDenied { source, .. } | E::Registry(source) => registry_kind(source),
             E::Reference { .. } | E::Ambiguous { .. } | E::TagWithDigest | E::Change(_) => {
@@ -233,7 +258,17 @@ impl EngineError {
     /// Whether its words are those of docker's client, which says nothing before them.
     pub fn is_clients(&self) -> bool {
         use EngineError as E;
-        matches!(self, E::TagName { .. } | E::TagWithDigest | E::Output(_))
+        matches!(
+            self,
+            E::TagName { .. }
+                | E::TagWithDigest
+                | E::Output(_)
+                | E::NoRemote(_)
+                | E::ListExists(_)
+                | E::NoList(_)
+                | E::NotInList { .. }
+                | E::IsList(_)
+        )
     }
 
     /// Whether its words are docker's daemon's, so that its first line is what docker prints.
@@ -302,6 +337,19 @@ impl EngineError {
                 "register an emulator, as Debian's packages qemu-user-static and binfmt-support do, or build such files in a stage FROM --platform=$BUILDPLATFORM"
                     .to_owned(),
             ),
+            E::Unsigned { file, .. } if file.as_os_str().is_empty() => None,
+            E::Unsigned { file, .. } => {
+                Some(format!("{} says what may be pulled", file.display()))
+            }
+            E::KeepsNames { .. } => Some(
+                "with its digest, `NAME@DIGEST`, the manifest goes, and all names that stand for it"
+                    .to_owned(),
+            ),
+            E::IsList(_) => Some(
+                "name the images in it by their digests, or use `mica buildx imagetools create`"
+                    .to_owned(),
+            ),
+            E::ListExists(_) => Some("`mica manifest rm` forgets the old one".to_owned()),
             E::NoRuntime(_) => Some(
                 "`mica info` names the runtimes there are; others are a path, or named under \
                  [runtimes] in the settings"

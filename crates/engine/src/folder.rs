@@ -100,7 +100,7 @@ impl Engine {
 
 /// Makes a folder if need be, and keeps other mica processes that write there waiting until the
 /// file is dropped.
-fn take(root: &Path) -> Result<File> {
+pub(crate) fn take(root: &Path) -> Result<File> {
     fs::create_dir_all(root).map_err(EngineError::io("create", root))?;
     let folder = File::open(root).map_err(EngineError::io("open", root))?;
     sys::lock::lock(&folder, sys::lock::Mode::Exclusive).map_err(EngineError::io("lock", root))?;

@@ -31,9 +31,12 @@ mod pack;
 mod progress;
 mod pull;
 mod push;
+mod remote;
 mod remove;
 mod save;
 mod settings;
+mod shelf;
+mod sign;
 mod stream;
 mod system;
 mod tag;
@@ -90,12 +93,19 @@ pub use progress::{Item, Progress, Quiet};
 pub use pull::{PullImage, Pulled};
 pub use push::{PushImage, Pushed};
 pub use registry::{Client, Credential, Kept, SearchResult, Secret};
+pub use remote::{
+    Combination, CombineImages, Copied, CopyImage, ListEntry, ManifestList, ManifestLists, Note,
+    Place, RemoteEntry, RemoteImage, SyncImages, SyncOutcome, SyncTarget, Synced, copy_image,
+    remote_digest, remote_document, remote_tags, remove_remote, sync_images,
+};
 pub use remove::{PruneImages, Pruned, RemoveImages, Removed};
 pub use runtime::state::{State, Status};
 pub use save::{Called, Save, SaveTarget, Saved};
 pub use settings::{
     LogLevel, OWN_RUNTIME, RegistrySettings, RuntimeSettings, SettingFlags, Settings, SettingsError,
 };
+pub use shelf::ShelfDocument;
+pub use sign::{Identity, Policy, SigningKey, Verdict, VerifyingKey, sign_remote, verify_remote};
 pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Migrated, Usage, View,
 };

@@ -35,7 +35,14 @@ const HUB: &str = "docker.io";
 impl Settings {
     /// A client for registries, which has talked to nobody yet.
     pub fn client(&self) -> Result<Client> {
-        self.registry.client(None)
+        self.registry.client(None, Limits::default())
+    }
+
+    /// One for somebody behind whom others wait, who have patience of their own.
+    pub fn hasty_client(&self) -> Result<Client> {
+        let usual = Limits::default();
+        let (attempts, connect) = (2, usual.connect / 6);
+        self.registry.client(None, Limits { attempts, connect, pause: usual.pause / 5, ..usual })
     }
 }
 
@@ -59,7 +66,7 @@ impl Settings {
             Some(credential) => Arc::new(Only { server, credential }),
             None => Arc::new(Anonymous),
         };
-        self.registry.client(Some(credentials))
+        self.registry.client(Some(credentials), Limits::default())
     }
 
     /// Tries a name and a password, or a token, at a registry; keeps nothing. Gives the token that
@@ -69,13 +76,13 @@ impl Settings {
         server: Option<&str>,
         credential: &Credential,
     ) -> Result<Option<Secret>> {
-        let client = self.registry.client(Some(Arc::new(Anonymous)))?;
+        let client = self.registry.client(Some(Arc::new(Anonymous)), Limits::default())?;
         Ok(client.login(host(server), credential)?)
     }
 }
 
 impl RegistrySettings {
-    fn client(&self, credentials: Option<Arc<dyn Credentials>>) -> Result<Client> {
+    fn client(&self, credentials: Option<Arc<dyn Credentials>>, limits: Limits) -> Result<Client> {
         let (files, folders) = &self.registries_conf;
         let file = files.iter().find(|file| file.exists()).or(files.last());
         let read = |file| read_registries_conf(file, folders);
@@ -90,7 +97,7 @@ impl RegistrySettings {
             certificates: self.host_folders.clone(),
             authorities: self.authorities.clone(),
             proxies: self.proxies.clone(),
-            limits: Limits::default(),
+            limits,
             credentials: credentials.unwrap_or_else(|| Arc::new(self.store())),
             user_agent: format!("mica/{VERSION}"),
         }))
@@ -110,7 +117,7 @@ impl RegistrySettings {
         let host = host(login.server.as_deref());
         let Login { user, password, .. } = login.clone();
         let credential = Credential::Password { user: user.clone(), password };
-        let refresh = self.client(None)?.login(host, &credential)?;
+        let refresh = self.client(None, Limits::default())?.login(host, &credential)?;
         let credential = match refresh {
             Some(token) => Credential::IdentityToken { user, token },
             None => credential,

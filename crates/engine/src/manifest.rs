@@ -28,16 +28,10 @@ impl Engine {
         let tables = self.store.tables()?;
         let found = find(&tables.images, name)?;
         let record = &tables.images.images[&found.id];
-        let index =
-            found.name.as_ref().and_then(|name| tables.images.names.get(name)?.index.clone());
-        let shown = found.name.unwrap_or_else(|| found.id.to_string());
-        if let Some(index) = index {
-            let bytes = self.store.read_document(&index.digest)?;
-            let (media_type, digest) = (index.media_type, index.digest);
-            let platform = record.platform.platform();
-            return Ok(ManifestDocument { bytes, media_type, digest, name: shown, platform });
-        }
-        if let Some(own) = &record.manifest {
+        let named = found.name.as_ref().and_then(|name| tables.images.names.get(name));
+        let of_name = named.and_then(|named| named.index.as_ref().or(named.manifest.as_ref()));
+        let shown = found.name.clone().unwrap_or_else(|| found.id.to_string());
+        if let Some(own) = of_name.or(record.manifest.as_ref()) {
             // Also where its layers are kept in another form: it is what a registry knows.
             let bytes = self.store.read_document(&own.digest)?;
             let (media_type, digest) = (own.media_type.clone(), own.digest);

@@ -2,7 +2,9 @@
 //! stack while it arrives; what is here already is not fetched again.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use image::archive::{Bundled, BundledLayer, Original};
@@ -10,12 +12,13 @@ use registry::{Access, BlobReader, Client, RegistryError, RemoteDocument, Reposi
 use spec::{
     Descriptor, Digest, Document, ImageConfig, ImageId, Index, Manifest, Platform, Reference,
 };
-use store::{Expected, Lease, Store, Unpacked};
+use store::{Expected, Lease, LeftOver, Store, Unpacked};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::load::{LayerSource, is_usable};
 use crate::progress::{Progress, Reported};
+use crate::sign::Verdict;
 
 /// A request to pull.
 #[derive(Clone, Debug)]
@@ -96,6 +99,7 @@ impl Engine {
         progress.note(&format!("{said}: Pulling from {}", name.path()));
         let digest = document.digest;
         let image = self.describe(repository, &lease, document, pull)?;
+        self.judge(repository, name, digest, &image)?;
         let remote = Remote { repository, stop: AtomicBool::new(false) };
         self.announce(&image, progress)?;
         let images = [image];
@@ -117,6 +121,30 @@ impl Engine {
         let attributes = attributes.each_ref().map(|(key, value)| (*key, value.as_str()));
         self.store.record_event("image", "pull", &familiar, &attributes);
         Ok(Pulled { name: name.clone(), id, digest, newer })
+    }
+
+    /// Refuses what the policy does not let in. What the name stands for may be signed, or the image
+    /// out of it.
+    fn judge(
+        &self,
+        repository: &Repository<'_>,
+        name: &Reference,
+        digest: Digest,
+        image: &Bundled,
+    ) -> Result<()> {
+        let Some(policy) = self.settings.registry.policy()? else { return Ok(()) };
+        let why = match policy.verdict(name)? {
+            Verdict::Accept => return Ok(()),
+            Verdict::Reject => Some("the policy rejects it".to_owned()),
+            Verdict::Signed { keys, identity } => {
+                let inner = image.manifest.as_ref().map(|own| Digest::of(&own.bytes));
+                let digests: Vec<Digest> =
+                    BTreeSet::from_iter(inner.into_iter().chain([digest])).into_iter().collect();
+                crate::sign::refusal(repository, name, &digests, &keys, identity)?
+            }
+        };
+        let file = policy.file().to_owned();
+        why.map_or(Ok(()), |why| Err(EngineError::Unsigned { name: name.familiar(), why, file }))
     }
 
     /// What an image consists of: its manifest, out of an index if need be, and its configuration.
@@ -232,6 +260,8 @@ impl LayerSource for Remote<'_> {
 }
 
 impl Remote<'_> {
+    /// Fetches a layer; what an earlier pull had of it when it was killed or cut off is not fetched
+    /// again.
     fn fetch(
         &self,
         store: &Store,
@@ -239,11 +269,32 @@ impl Remote<'_> {
         layer: &BundledLayer,
         progress: &dyn Progress,
     ) -> Result<Unpacked> {
+        let digest = layer.blob.unwrap_or(layer.diff.0);
+        let fits = |left: &LeftOver| (1..=layer.bytes.unwrap_or_default()).contains(&left.bytes());
+        if let Some(left) = store.left_over(lease, &digest)?.filter(fits) {
+            match self.fetch_rest(store, lease, layer, Some(&left), progress) {
+                // What was left may be torn, as after a power cut: then all of it comes anew.
+                Err(EngineError::Store(_)) if !self.stop.load(Ordering::Relaxed) => {}
+                other => return other,
+            }
+        }
+        self.fetch_rest(store, lease, layer, None, progress)
+    }
+
+    fn fetch_rest(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        layer: &BundledLayer,
+        left: Option<&LeftOver>,
+        progress: &dyn Progress,
+    ) -> Result<Unpacked> {
         let bytes = layer.bytes.unwrap_or_default();
         let digest = layer.blob.unwrap_or(layer.diff.0);
-        let blob = self.repository.blob(digest, bytes)?;
+        let blob = self.repository.blob_from(digest, bytes, left.map_or(0, LeftOver::bytes))?;
         let item = progress.begin(&short(layer), "Downloading", Some(bytes));
-        let inner = Arriving { blob, stop: &self.stop, failed: None };
+        let left = left.map(LeftOver::file).map(|file| (file, 0));
+        let inner = Arriving { left, blob, stop: &self.stop, failed: None };
         let mut reader = Reported { inner, item };
         let expected =
             Expected { blob: Some(digest), blob_bytes: Some(bytes), diff: Some(layer.diff) };
@@ -263,6 +314,8 @@ impl Remote<'_> {
 
 /// A blob that remembers what the registry did wrong, and ends when it is no longer wanted.
 struct Arriving<'a> {
+    /// What is here of it, and how far that was read.
+    left: Option<(&'a File, u64)>,
     blob: BlobReader<'a>,
     stop: &'a AtomicBool,
     failed: Option<RegistryError>,
@@ -272,6 +325,15 @@ impl Read for Arriving<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(io::Error::other("another layer failed"));
+        }
+        if let Some((file, at)) = &mut self.left {
+            match file.read_at(buffer, *at)? {
+                0 => self.left = None,
+                count => {
+                    *at += count as u64;
+                    return Ok(count);
+                }
+            }
         }
         self.blob.read(buffer).map_err(|error| match error.downcast::<RegistryError>() {
             Ok(failed) => {

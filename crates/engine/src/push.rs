@@ -80,7 +80,10 @@ impl Engine {
         let names = self.names_to_push(push)?;
         let named = self.store.images()?.names;
         let chosen = names.iter().filter_map(|name| named.get(&name.to_string()));
-        self.protect(&lease, chosen.flat_map(|record| record.images()))?;
+        self.protect(&lease, chosen.clone().flat_map(|record| record.images()))?;
+        for kept in chosen.flat_map(|record| record.index.iter().chain(&record.manifest)) {
+            lease.protect_blob(&kept.digest)?;
+        }
         // Looked at only now: what is here and protected stays.
         let tables = self.store.tables()?;
         let elsewhere = Elsewhere::of(self, &tables, &push.name);
@@ -119,7 +122,8 @@ impl Engine {
         let repository = repository.mounting_from(&elsewhere.repositories());
         let sending =
             Sending { engine: self, repository: &repository, elsewhere: &elsewhere, progress };
-        let label = sending.parcel(self.parcel(&tables, id, record)?, None)?;
+        let parcel = self.parcel(&tables, id, record, record.manifest.as_deref())?;
+        let label = sending.parcel(parcel, None)?;
         let (digest, bytes) = (Digest::of(&label.bytes), label.bytes.len() as u64);
         let media_type = label.media_type.clone();
         self.remember(&lease, name, digest, &[(id, label)])?;
@@ -164,11 +168,16 @@ impl Engine {
             let digest = self.store.put_document(lease, bytes)?;
             documents.insert(*id, ManifestRef { digest, media_type, size });
         }
+        let full = name.to_string();
         self.store.change_images(|all| {
             for (id, manifest) in documents {
                 let Some(record) = all.images.get_mut(&id) else { continue };
-                record.manifest = Some(manifest.into());
                 record.repo_digests.insert(format!("{}@{digest}", name.name()));
+                match all.names.get_mut(&full).and_then(|named| named.manifest.as_mut()) {
+                    // The image's other names keep the manifest that they came with.
+                    Some(own) => **own = manifest,
+                    None => record.manifest = Some(manifest.into()),
+                }
             }
             Ok::<_, EngineError>(())
         })?;
@@ -179,10 +188,16 @@ impl Engine {
     }
 
     /// What has to be there before an image's manifest.
-    fn parcel(&self, tables: &Tables, id: ImageId, record: &ImageRecord) -> Result<Parcel> {
+    fn parcel(
+        &self,
+        tables: &Tables,
+        id: ImageId,
+        record: &ImageRecord,
+        manifest: Option<&ManifestRef>,
+    ) -> Result<Parcel> {
         let config_bytes = self.store.read_document(&id.0)?;
         let stack = tables.layers.stack(record.top)?;
-        let own = self.own_manifest(id, record, stack.len())?;
+        let own = self.own_manifest(id, manifest, stack.len())?;
         let known = own.as_ref().map(|(_, manifest)| manifest.layers.clone());
         let parts = stack.iter().enumerate().map(|(at, (_, layer))| {
             self.part(layer, known.as_ref().and_then(|layers| layers.get(at)))
@@ -199,10 +214,10 @@ impl Engine {
     fn own_manifest(
         &self,
         id: ImageId,
-        record: &ImageRecord,
+        manifest: Option<&ManifestRef>,
         layers: usize,
     ) -> Result<Option<(Vec<u8>, Manifest)>> {
-        let Some(manifest) = &record.manifest else { return Ok(None) };
+        let Some(manifest) = manifest else { return Ok(None) };
         let bytes = self.store.read_document(&manifest.digest)?;
         match Document::parse(&bytes) {
             Ok(Document::Manifest(own))

@@ -420,7 +420,7 @@ fn drop_name(images: &mut Images, name: &str, id: ImageId, only: bool) {
     if only && !rest.is_empty() {
         record.image = rest.remove(0);
         record.others = rest;
-        record.index = None;
+        (record.index, record.manifest) = (None, None);
         images.names.insert(name.to_owned(), record);
     }
 }

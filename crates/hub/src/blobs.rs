@@ -2,6 +2,7 @@
 
 use spec::Digest;
 
+use crate::error::HubError;
 use crate::http::{Head, Method, Payload, Response};
 use crate::hub::{Hub, digest, is_known};
 use crate::names::RepositoryName;
@@ -19,11 +20,14 @@ impl Hub {
     ) -> Result<Response, Problem> {
         let digest = digest(text)?;
         let unknown = || Code::BlobUnknown.with(digest.to_string().into());
-        if !self.has_blob(name, &digest, head.method == Method::Head)? {
-            return Err(unknown());
+        let mut blob = None;
+        if self.has_blob(name, &digest, head.method == Method::Head)? {
+            blob = self.storage.blob(&digest)?;
         }
-        let blob = self.storage.blob(&digest)?.ok_or_else(unknown)?;
-        Ok(send(head, &digest, blob))
+        if let (None, Some(upstream)) = (&blob, &self.upstream) {
+            blob = upstream.blob(self, name, &digest, head.method == Method::Get)?;
+        }
+        send(head, &digest, blob.ok_or_else(unknown)?)
     }
 
     /// Whether a repository has a blob. Who is told so by HEAD will not send it: then it must stay
@@ -61,7 +65,7 @@ impl Hub {
 }
 
 /// The answer that brings a blob, or the part of it that was asked for.
-fn send(head: &Head, digest: &Digest, blob: Blob) -> Response {
+pub(crate) fn send(head: &Head, digest: &Digest, blob: Blob) -> Result<Response, Problem> {
     let length = blob.bytes();
     let described = |status| {
         Response::new(status)
@@ -72,7 +76,7 @@ fn send(head: &Head, digest: &Digest, blob: Blob) -> Response {
             .header("Cache-Control", "max-age=31536000")
     };
     if is_known(head, digest) {
-        return described(304);
+        return Ok(described(304));
     }
     let part = match head.method {
         Method::Get => asked(head.header("range"), length),
@@ -82,21 +86,27 @@ fn send(head: &Head, digest: &Digest, blob: Blob) -> Response {
         Part::Whole => (200, 0, length),
         Part::Some { at, bytes } => (206, at, bytes),
         Part::Nothing => {
-            return described(416).header("Content-Range", format!("bytes */{length}"));
+            return Ok(described(416).header("Content-Range", format!("bytes */{length}")));
         }
     };
-    let response = described(status).payload(payload(blob, at, bytes));
-    match status {
+    let response = described(status).payload(payload(blob, at, bytes)?);
+    Ok(match status {
         206 => {
             let last = at + bytes - 1;
             response.header("Content-Range", format!("bytes {at}-{last}/{length}"))
         }
         _ => response,
-    }
+    })
 }
 
-fn payload(blob: Blob, at: u64, bytes: u64) -> Payload {
-    match blob {
+fn payload(blob: Blob, at: u64, bytes: u64) -> Result<Payload, Problem> {
+    Ok(match blob {
         Blob::File { file, .. } => Payload::File { file, at, bytes },
-    }
+        Blob::Elsewhere { .. } => Payload::Absent(bytes),
+        Blob::Arriving { mut following, .. } => {
+            let failed = |source| HubError::Read { path: "a blob on its way".into(), source };
+            following.skip(at).map_err(failed)?;
+            Payload::Stream { from: Box::new(following), bytes }
+        }
+    })
 }

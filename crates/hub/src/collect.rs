@@ -215,7 +215,8 @@ impl Hub {
 
 /// Collects in a folder that a server may have open at the same time.
 pub fn collect(root: &std::path::Path, garbage: &Garbage) -> Result<Collected> {
-    let storage = Box::new(crate::storage::Folder::open(root)?);
-    let hub = Hub::new(storage, crate::access::Access::default(), crate::hub::Mode::Writable);
+    let storage = std::sync::Arc::new(crate::storage::Folder::open(root)?);
+    let access = crate::access::Access::default();
+    let hub = Hub::new(storage, access, crate::hub::Mode::Writable, None, Default::default());
     hub.collect(garbage)
 }

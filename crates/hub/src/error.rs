@@ -45,6 +45,18 @@ pub enum HubError {
         /// Why.
         source: serde_json::Error,
     },
+    /// The registry behind this one does not do what it should.
+    #[error("the registry behind this one failed")]
+    Upstream {
+        /// Why.
+        source: Box<registry::RegistryError>,
+    },
+    /// Whoever keeps the images that are shown cannot give one.
+    #[error("an image cannot be shown")]
+    Shelf {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The folder was written by a newer mica.
     #[error("{path} is of version {found}, and this mica reads up to {known}")]
     Newer {

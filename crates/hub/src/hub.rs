@@ -8,13 +8,14 @@ use spec::Digest;
 
 use crate::access::{Access, Action, Need};
 use crate::cache::Recent;
-use crate::http::{Head, Method, Payload, Request, Response};
+use crate::http::{Head, Method, Request, Response};
 use crate::metrics::Metrics;
 use crate::names::{RepositoryName, UploadId};
 use crate::problem::{Code, Problem};
 use crate::route::{NoRoute, Route};
 use crate::storage::Storage;
 use crate::uploads::Session;
+use crate::upstream::{Fetches, Upstream};
 
 /// A manifest that was read is kept in memory; all of them together are not more than this.
 const RECENT_BYTES: usize = 32 << 20;
@@ -34,7 +35,7 @@ pub enum Mode {
 
 /// A registry.
 pub(crate) struct Hub {
-    pub(crate) storage: Box<dyn Storage>,
+    pub(crate) storage: Arc<dyn Storage>,
     pub(crate) access: Access,
     pub(crate) mode: Mode,
     /// Manifests that were read lately. Their names are their hashes, so none is ever wrong.
@@ -44,19 +45,25 @@ pub(crate) struct Hub {
     /// Held while the documents of a repository's manifests change.
     locks: [Mutex<()>; LOCKS],
     /// What is counted.
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The registry that has what is not here.
+    pub(crate) upstream: Option<Upstream>,
+    /// What is coming from there just now.
+    pub(crate) fetches: Arc<Fetches>,
 }
 
-impl Hub {
-    pub(crate) fn new(storage: Box<dyn Storage>, access: Access, mode: Mode) -> Hub {
-        let locks = std::array::from_fn(|_| Mutex::new(()));
-        let recent = Recent::new(RECENT_BYTES);
-        let (sessions, metrics) = (Mutex::default(), Metrics::default());
-        Hub { storage, access, mode, recent, sessions, locks, metrics }
-    }
-
+/// Whoever answers requests.
+pub(crate) trait Answers: Send + Sync {
     /// Answers a request; a problem is an answer too.
-    pub(crate) fn answer(
+    fn answer(
+        &self,
+        request: &mut Request<'_>,
+        route: &Result<Route<'_>, NoRoute>,
+    ) -> Result<Response, Problem>;
+}
+
+impl Answers for Hub {
+    fn answer(
         &self,
         request: &mut Request<'_>,
         route: &Result<Route<'_>, NoRoute>,
@@ -75,16 +82,30 @@ impl Hub {
         response.user = user;
         Ok(response)
     }
+}
+
+impl Hub {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        access: Access,
+        mode: Mode,
+        upstream: Option<Upstream>,
+        metrics: Arc<Metrics>,
+    ) -> Hub {
+        let locks = std::array::from_fn(|_| Mutex::new(()));
+        let recent = Recent::new(RECENT_BYTES);
+        let sessions = Mutex::default();
+        // What is only a copy is changed by nobody but the original.
+        let mode = if upstream.is_some() { Mode::ReadOnly } else { mode };
+        let fetches = Arc::default();
+        Hub { storage, access, mode, recent, sessions, locks, metrics, upstream, fetches }
+    }
 
     fn handle(&self, request: &mut Request<'_>, route: &Route<'_>) -> Result<Response, Problem> {
         let head = request.head;
         match (route, head.method) {
             (Route::Base, Method::Get | Method::Head) => Ok(Response::json(200, b"{}".to_vec())),
-            (Route::Metrics, Method::Get) => {
-                let page = Payload::Bytes(self.metrics.page().into_bytes());
-                let kind = "text/plain; version=0.0.4; charset=utf-8";
-                Ok(Response::new(200).header("Content-Type", kind).payload(page))
-            }
+            (Route::Metrics, Method::Get) => Ok(self.metrics.response()),
             (Route::Catalog, Method::Get) => self.catalog(head),
             (Route::Tags(name), Method::Get) => self.tags(head, name),
             (Route::Manifest(name, reference), Method::Get | Method::Head) => {
@@ -130,7 +151,7 @@ impl Hub {
 }
 
 /// What somebody must be allowed to do to make this request.
-fn need(head: &Head, route: &Route<'_>) -> Need {
+pub(crate) fn need(head: &Head, route: &Route<'_>) -> Need {
     let upload = matches!(route, Route::Upload(..));
     let action = match head.method {
         method if method.reads() && !upload => Action::Pull,

@@ -20,8 +20,10 @@ mod problem;
 mod range;
 mod route;
 mod serve;
+mod shelf;
 mod storage;
 mod uploads;
+mod upstream;
 
 pub use access::{
     Access, Entry, Passwords, PasswordsError, Rules, RulesError, TokenKeys, TokenKeysError, Tokens,
@@ -31,3 +33,5 @@ pub use error::{HubError, HubErrorKind, Result};
 pub use http::{Certificate, CertificateError};
 pub use hub::Mode;
 pub use serve::{Ready, Settings, serve};
+pub use shelf::{Shelf, ShelfResult, ShownDocument};
+pub use upstream::Upstream;

@@ -15,15 +15,19 @@ use crate::storage::paths;
 const REFERRERS: usize = 1000;
 
 /// A part of a list, and where the next begins.
-struct Page {
-    names: Vec<String>,
-    next: Option<String>,
+pub(crate) struct Page {
+    pub(crate) names: Vec<String>,
+    pub(crate) next: Option<String>,
 }
 
 impl Hub {
     /// A repository's tags.
     pub(crate) fn tags(&self, head: &Head, name: &RepositoryName) -> Result<Response, Problem> {
-        let mut tags = self.storage.list(&paths::tags(name))?;
+        let mut tags = match self.upstream.as_ref().map(|upstream| upstream.tags(name)) {
+            Some(Some(tags)) => tags,
+            // Of whom nothing is heard, what is here is all that is known.
+            Some(None) | None => self.storage.list(&paths::tags(name))?,
+        };
         tags.retain(|tag| Tag::parse(tag).is_some());
         if tags.is_empty() && !self.has_manifests(name)? {
             return Err(Code::NameUnknown.with(json!({ "name": name.as_str() })));
@@ -79,6 +83,13 @@ impl Hub {
         let subject: Digest = digest(subject)?;
         let wanted = head.parameter("artifactType").filter(|text| !text.is_empty());
         let last = head.parameter("last").unwrap_or_default();
+        if let Some(upstream) = &self.upstream
+            && let Some(found) = upstream.referrers(name, &subject, wanted)
+        {
+            return Ok(Response::new(200)
+                .header("Content-Type", INDEX.as_str())
+                .payload(Payload::Bytes(Index::new(found).to_bytes())));
+        }
         let mut found = Vec::new();
         let mut next = None;
         for entry in self.storage.list(&paths::referrers(name, &subject))? {
@@ -106,12 +117,12 @@ impl Hub {
     }
 }
 
-fn list(body: &serde_json::Value) -> Response {
+pub(crate) fn list(body: &serde_json::Value) -> Response {
     Response::json(200, body.to_string().into_bytes())
 }
 
 /// The part of a sorted list that was asked for by `n` and `last`.
-fn page(head: &Head, mut names: Vec<String>) -> Result<Page, Problem> {
+pub(crate) fn page(head: &Head, mut names: Vec<String>) -> Result<Page, Problem> {
     if let Some(last) = head.parameter("last") {
         names.retain(|name| name.as_str() > last);
     }
@@ -125,7 +136,7 @@ fn page(head: &Head, mut names: Vec<String>) -> Result<Page, Problem> {
 }
 
 /// With the address of the next part.
-fn linked(response: Response, head: &Head, next: Option<&str>) -> Response {
+pub(crate) fn linked(response: Response, head: &Head, next: Option<&str>) -> Response {
     let Some(next) = next else { return response };
     let mut address = format!("{}?last={}", head.path, encode(next));
     for (key, value) in head.query.iter().filter(|(key, _)| key != "last") {

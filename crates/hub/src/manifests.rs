@@ -24,6 +24,9 @@ impl Hub {
     ) -> Result<Response, Problem> {
         let unknown = || unknown(reference);
         let target = target(reference).map_err(|_| unknown())?;
+        if let Some(upstream) = &self.upstream {
+            upstream.refresh(self, name, &target)?;
+        }
         let found = self.find(name, &target)?.ok_or_else(unknown)?;
         let described = |status| {
             Response::new(status)
@@ -64,10 +67,9 @@ impl Hub {
             return Ok(Some(bytes));
         }
         let Some(blob) = self.storage.blob(digest)? else { return Ok(None) };
+        let Blob::File { file, .. } = blob else { return Ok(None) };
         let mut bytes = Vec::new();
-        let read = match blob {
-            Blob::File { file, .. } => file.take(MAX_DOCUMENT_BYTES as u64).read_to_end(&mut bytes),
-        };
+        let read = file.take(MAX_DOCUMENT_BYTES as u64).read_to_end(&mut bytes);
         read.map_err(|source| HubError::Read { path: digest.to_string().into(), source })?;
         let bytes: Arc<[u8]> = bytes.into();
         self.recent.put(*digest, bytes.clone());
@@ -120,11 +122,24 @@ impl Hub {
         bytes: Vec<u8>,
         contents: &Contents,
     ) -> Result<(), Problem> {
+        let _hold = self.storage.hold()?;
+        self.check_blobs(name, contents)?;
+        self.place_manifest(name, tags, digest, bytes, contents)
+    }
+
+    /// The same for one whose blobs are here, or can be fetched. Whoever calls holds the collector
+    /// off.
+    pub(crate) fn place_manifest(
+        &self,
+        name: &RepositoryName,
+        tags: &[Tag],
+        digest: Digest,
+        bytes: Vec<u8>,
+        contents: &Contents,
+    ) -> Result<(), Problem> {
         let size = bytes.len() as u64;
         let found = Descriptor::new(contents.media_type.clone(), digest, size);
         let document = json(&found);
-        let _hold = self.storage.hold()?;
-        self.check_blobs(name, contents)?;
         // What an index lists is needed from now on, though it has no tag.
         for entry in &contents.manifests {
             self.storage.touch(&paths::manifest(name, &entry.digest))?;
@@ -224,7 +239,7 @@ fn checked(bytes: &[u8], wanted: &Digest) -> Result<Digest, Problem> {
     }
 }
 
-fn unknown(reference: &str) -> Problem {
+pub(crate) fn unknown(reference: &str) -> Problem {
     Code::ManifestUnknown.because(format!("unknown tag or digest {reference}"))
 }
 

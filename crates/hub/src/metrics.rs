@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::collect::Collected;
+use crate::http::{Payload, Response};
 
 /// Upper ends of the buckets of times, in seconds.
 const BUCKETS: [f64; 12] =
@@ -80,8 +81,15 @@ impl Metrics {
         all.uploads += collected.uploads;
     }
 
+    /// The answer that Prometheus gets.
+    pub(crate) fn response(&self) -> Response {
+        let page = Payload::Bytes(self.page().into_bytes());
+        let kind = "text/plain; version=0.0.4; charset=utf-8";
+        Response::new(200).header("Content-Type", kind).payload(page)
+    }
+
     /// The page that Prometheus reads.
-    pub(crate) fn page(&self) -> String {
+    fn page(&self) -> String {
         let mut page = Page::default();
         let (rows, times) = {
             let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);

@@ -15,11 +15,13 @@ use crate::access::Access;
 use crate::collect::Garbage;
 use crate::error::{HubError, Result};
 use crate::http::{Certificate, Exchange, Limits, Request, Response, Server, Service};
-use crate::hub::{Hub, Mode};
-use crate::metrics::Label;
+use crate::hub::{Answers, Hub, Mode};
+use crate::metrics::{Label, Metrics};
 use crate::problem::in_one_line;
 use crate::route::Route;
+use crate::shelf::{Shelf, Window};
 use crate::storage::Folder;
+use crate::upstream::Upstream;
 
 /// What a registry is to be.
 pub struct Settings {
@@ -27,6 +29,8 @@ pub struct Settings {
     pub listen: String,
     /// Where it keeps what it is given.
     pub root: PathBuf,
+    /// Somebody else's images, which are shown instead; nothing is kept then.
+    pub shelf: Option<Box<dyn Shelf>>,
     /// What clients may do.
     pub mode: Mode,
     /// Who may do what.
@@ -35,6 +39,8 @@ pub struct Settings {
     pub certificate: Option<Certificate>,
     /// How often garbage is collected, and what is.
     pub collect: Option<(Duration, Garbage)>,
+    /// The registry that has what is not here. With it, clients can only read.
+    pub upstream: Option<Upstream>,
     /// Where requests are logged, one JSON document a line.
     pub log: Option<Box<dyn Write + Send>>,
 }
@@ -45,10 +51,12 @@ impl Settings {
         Settings {
             listen,
             root,
+            shelf: None,
             mode: Mode::Writable,
             access: Access::default(),
             certificate: None,
             collect: None,
+            upstream: None,
             log: None,
         }
     }
@@ -59,21 +67,30 @@ pub type Ready<'a> = dyn FnOnce(SocketAddr) + 'a;
 
 /// Serves until `until` can be read, then lets those finish who are being served.
 pub fn serve(settings: Settings, until: BorrowedFd<'_>, ready: Box<Ready<'_>>) -> Result<()> {
-    let Settings { listen, root, mode, access, certificate, collect, log } = settings;
-    let hub = Hub::new(Box::new(Folder::open(&root)?), access, mode);
+    let Settings { listen, root, shelf, mode, access, certificate, collect, upstream, log } =
+        settings;
+    let metrics = Arc::<Metrics>::default();
+    let (answers, hub): (Arc<dyn Answers>, Option<Arc<Hub>>) = match shelf {
+        Some(shelf) => (Arc::new(Window { shelf, access, metrics: metrics.clone() }), None),
+        None => {
+            let folder = Arc::new(Folder::open(&root)?);
+            let hub = Arc::new(Hub::new(folder, access, mode, upstream, metrics.clone()));
+            (hub.clone(), Some(hub))
+        }
+    };
     let bound = TcpListener::bind(&listen);
     let bound = bound.and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) =
         bound.map_err(|source| HubError::Listen { address: listen, source })?;
-    let service = Arc::new(Door { hub, log: log.map(Mutex::new) });
+    let service = Arc::new(Door { answers, metrics, log: log.map(Mutex::new) });
     let failed = |source| HubError::Accept { source };
     let server =
         Server::new(listener, service.clone(), certificate, Limits::default()).map_err(failed)?;
     ready(address);
     std::thread::scope(|scope| {
         let (stop, stopped) = mpsc::channel::<()>();
-        if let Some((every, garbage)) = collect {
-            scope.spawn(move || service.collect(every, &garbage, &stopped));
+        if let (Some(hub), Some((every, garbage))) = (hub, collect) {
+            scope.spawn(move || service.collect(&hub, every, &garbage, &stopped));
         }
         let served = server.run(until).map_err(failed);
         // Ends the collector's wait.
@@ -84,7 +101,8 @@ pub fn serve(settings: Settings, until: BorrowedFd<'_>, ready: Box<Ready<'_>>) -
 
 /// The registry as HTTP sees it.
 struct Door {
-    hub: Hub,
+    answers: Arc<dyn Answers>,
+    metrics: Arc<Metrics>,
     log: Option<Mutex<Box<dyn Write + Send>>>,
 }
 
@@ -118,10 +136,10 @@ impl Door {
     }
 
     /// Collects garbage now and then, until there is nobody left to send on the other end.
-    fn collect(&self, every: Duration, garbage: &Garbage, stopped: &mpsc::Receiver<()>) {
+    fn collect(&self, hub: &Hub, every: Duration, garbage: &Garbage, stopped: &mpsc::Receiver<()>) {
         while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-            match self.hub.collect(garbage) {
-                Ok(collected) => self.hub.metrics.collection(&collected),
+            match hub.collect(garbage) {
+                Ok(collected) => self.metrics.collection(&collected),
                 Err(error) => {
                     let (time, error) = (Timestamp::now(), in_one_line(&error));
                     self.log(&Trouble { time, method: "COLLECT", path: "/", error });
@@ -144,7 +162,7 @@ impl Service for Door {
     fn answer(&self, request: &mut Request<'_>) -> Response {
         let head = request.head;
         let route = Route::parse(&head.path);
-        let response = self.hub.answer(request, &route).unwrap_or_else(|problem| {
+        let response = self.answers.answer(request, &route).unwrap_or_else(|problem| {
             if let Some(error) = &problem.inside {
                 let (time, method) = (Timestamp::now(), head.method.as_str());
                 self.log(&Trouble { time, method, path: &head.path, error: in_one_line(error) });
@@ -163,7 +181,7 @@ impl Service for Door {
         let route = route.as_ref().map_or("none", Route::kind);
         let label = Label { method: exchange.head.method.as_str(), route, status: exchange.status };
         let Exchange { received_bytes, sent_bytes, took, .. } = *exchange;
-        self.hub.metrics.request(label, received_bytes, sent_bytes, took);
+        self.metrics.request(label, received_bytes, sent_bytes, took);
         self.log(&Line {
             time: Timestamp::now(),
             peer: exchange.peer,
@@ -180,6 +198,6 @@ impl Service for Door {
     }
 
     fn connections(&self, open: usize) {
-        self.hub.metrics.connections(open);
+        self.metrics.connections(open);
     }
 }

@@ -158,13 +158,18 @@ impl Auth {
         let url = format!("{}://{}{}/", http.scheme(place)?, place.host, place.root);
         let call = || Call::new(Method::GET, url.clone());
         let answer = http.send(place, call(), None)?;
-        if answer.status().is_success() {
-            return Ok(None);
-        }
         let failed = |answer: Answer| {
             let (url, status) = (shown(&answer.url), answer.response.status().as_u16());
             RegistryError::LoginFailed { url, status }
         };
+        if answer.status().is_success() {
+            // Everybody may look here; who says who they are is still to be who they say.
+            let answer = http.send(place, call(), basic(credential).as_ref())?;
+            return match answer.status().as_u16() {
+                401 | 403 => Err(failed(answer)),
+                _ => Ok(None),
+            };
+        }
         let way = wanted(&answer).filter(|_| answer.status() == 401 && !answer.elsewhere);
         let (header, refresh) = match way {
             None => return Err(failed(answer)),

@@ -34,11 +34,21 @@ pub struct BlobReader<'a> {
 impl<'a> Repository<'a> {
     /// A blob of so many bytes.
     pub fn blob(&'a self, digest: Digest, bytes: u64) -> Result<BlobReader<'a>, RegistryError> {
-        let seen = (Instant::now(), 0);
-        let (at, body, losses, lost_at) = (0, None, 0, 0);
+        self.blob_from(digest, bytes, 0)
+    }
+
+    /// The same from a place on: what comes before it is not asked for.
+    pub fn blob_from(
+        &'a self,
+        digest: Digest,
+        bytes: u64,
+        at: u64,
+    ) -> Result<BlobReader<'a>, RegistryError> {
+        let (at, seen) = (at.min(bytes), (Instant::now(), at));
+        let (body, losses, lost_at) = (None, 0, at);
         let mut reader =
             BlobReader { repository: self, digest, bytes, at, body, losses, lost_at, seen };
-        if bytes > 0 {
+        if at < bytes {
             reader.body = Some(reader.open()?);
         }
         Ok(reader)

@@ -13,6 +13,9 @@ use crate::rules::Place;
 /// The header in which registries name a document.
 pub(crate) const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
+/// The header in which registries say that they have listed a document with its subject.
+const SUBJECT: &str = "oci-subject";
+
 /// What a manifest may be, best first.
 const DOCUMENTS: [MediaType; 4] = [
     MediaType::OciIndex,
@@ -83,7 +86,8 @@ impl Repository<'_> {
         }
     }
 
-    /// Puts a document under a name. What it names must be there already.
+    /// Puts a document under a name. What it names must be there already. A registry that keeps no
+    /// lists of what refers to a document gets one under a tag, as its readers expect it.
     pub fn put_document(
         &self,
         target: &Target,
@@ -99,10 +103,15 @@ impl Repository<'_> {
         let mine = Digest::of(bytes);
         match digest_of(&answer)? {
             Some(got) if got.algorithm() == mine.algorithm() && got != mine => {
-                Err(RegistryError::WrongDigest { url: shown(&answer.url), wanted: mine, got })
+                let url = shown(&answer.url);
+                return Err(RegistryError::WrongDigest { url, wanted: mine, got });
             }
-            _ => Ok(mine),
+            _ => {}
         }
+        if answer.header(SUBJECT).is_none() {
+            self.tag_referrer(bytes)?;
+        }
+        Ok(mine)
     }
 
     /// Removes a document, or a name.

@@ -94,9 +94,22 @@ impl Repository<'_> {
         Ok(all)
     }
 
+    /// Lists a document with its subject, if it has one, in the index under the subject's tag.
+    pub(crate) fn tag_referrer(&self, bytes: &[u8]) -> Result<(), RegistryError> {
+        let Ok(document) = Document::parse(bytes) else { return Ok(()) };
+        let Some((subject, entry)) = referrer(&document, bytes) else { return Ok(()) };
+        let mut listed = self.tagged_referrers(&subject)?;
+        if listed.iter().any(|known| known.digest == entry.digest) {
+            return Ok(());
+        }
+        listed.push(entry);
+        let index = Index::new(listed).to_bytes();
+        let target = referrers_tag(&subject);
+        self.put_document(&target, &spec::MediaType::OciIndex, &index).map(|_| ())
+    }
+
     fn tagged_referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
-        let tag = format!("{}-{}", digest.algorithm().as_str(), digest.hex());
-        match self.document(&Target::Tag(tag)) {
+        match self.document(&referrers_tag(digest)) {
             Ok(document) => match Document::parse(&document.bytes) {
                 Ok(Document::Index(index)) => Ok(index.manifests),
                 _ => Ok(Vec::new()),
@@ -105,6 +118,30 @@ impl Repository<'_> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Where the referrers of a document are, for registries that do not list them.
+fn referrers_tag(subject: &Digest) -> Target {
+    Target::Tag(format!("{}-{}", subject.algorithm().as_str(), subject.hex()))
+}
+
+/// What a document is about, and how it is listed there.
+fn referrer(document: &Document, bytes: &[u8]) -> Option<(Digest, Descriptor)> {
+    let (subject, kind, annotations) = match document {
+        Document::Manifest(manifest) => {
+            // An artifact that does not say what it is, is what its configuration is.
+            let said = manifest.artifact_type.clone().filter(|text| !text.is_empty());
+            let kind = said.unwrap_or_else(|| manifest.config.media_type.as_str().to_owned());
+            (manifest.subject.as_ref()?, Some(kind), &manifest.annotations)
+        }
+        Document::Index(index) => {
+            (index.subject.as_ref()?, index.artifact_type.clone(), &index.annotations)
+        }
+    };
+    let mut entry = Descriptor::of(document.media_type(), bytes);
+    entry.artifact_type = kind;
+    entry.annotations.clone_from(annotations);
+    Some((subject.digest, entry))
 }
 
 impl Client {

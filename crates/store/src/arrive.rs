@@ -4,13 +4,13 @@
 use std::io::{self, Read, Seek};
 
 use image::codec::Codec;
-use image::layer::{Taps, read_layer};
+use image::layer::{LayerError, Taps, read_layer};
 use image::stream::{Peeked, Tap};
 use image::tree::LayerTree;
 use spec::{Algorithm, DiffId, Digest};
 
 use crate::Store;
-use crate::blobs::{Arrived, Durability, Ingest};
+use crate::blobs::{Arrived, Durability, Ingest, LeftOver};
 use crate::driver::UnpackedFolder;
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
@@ -86,6 +86,11 @@ pub(crate) enum Keep {
 const PEEK_BYTES: usize = 512;
 
 impl Store {
+    /// What there is of a blob that somebody did not bring to its end.
+    pub fn left_over(&self, lease: &Lease, digest: &Digest) -> Result<Option<LeftOver>> {
+        LeftOver::take(lease, digest)
+    }
+
     /// Reads a layer: hashes it, keeps what is to be kept, and learns what is in it. May run for
     /// several layers at once and in any order.
     pub fn unpack_layer(
@@ -174,7 +179,16 @@ impl Store {
         };
         drop(peeked);
         source.check(&expected)?;
-        let tree = read.map_err(StoreError::Layer)?;
+        let tree = match read {
+            Ok(tree) => tree,
+            Err(error) => {
+                // Where the source broke off, and not what came was wrong, one may go on from there.
+                if matches!(error, LayerError::Read(_)) {
+                    if compressed { stored } else { plain }.leave();
+                }
+                return Err(StoreError::Layer(error));
+            }
+        };
         let arrived = plain.ingest.arrived();
         let came = match compressed || blob_algorithm != diff_algorithm {
             true => stored.ingest.arrived(),
@@ -220,6 +234,13 @@ impl Arriving {
             }
         };
         Ok(Arriving { ingest, turn })
+    }
+
+    /// Leaves what has come where others look for it, if it has a name there.
+    fn leave(self) {
+        if self.turn {
+            self.ingest.leave();
+        }
     }
 
     /// What is kept and gets its name only with the layer. Who is waited for gives the name now.

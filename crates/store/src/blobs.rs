@@ -84,6 +84,45 @@ impl Drop for Aside {
     }
 }
 
+/// What there is of a blob whose maker died, or was cut off, while it arrived. It is ours now, and
+/// gone when dropped. Only the digest of the whole blob can tell whether its bytes are right.
+pub struct LeftOver {
+    aside: Aside,
+    bytes: u64,
+}
+
+impl LeftOver {
+    /// Takes what is left of a blob, if nobody is at work on it.
+    pub(crate) fn take(lease: &Lease, digest: &Digest) -> Result<Option<LeftOver>> {
+        let turn = lease.paths().turn(digest);
+        let failed = |error: io::Error| StoreError::io("take over", &turn)(error);
+        let file = match File::options().read(true).write(true).open(&turn) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(failed)?,
+        };
+        if !try_lock(&file, Mode::Exclusive).map_err(failed)? || !is_at(&file, &turn) {
+            return Ok(None);
+        }
+        let path = lease.aside();
+        match fs::rename(&turn, &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(failed)?,
+        }
+        let bytes = file.metadata().map_err(failed)?.len();
+        Ok(Some(LeftOver { aside: Aside { file, path, published: false }, bytes }))
+    }
+
+    /// How many bytes there are.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The file that has them.
+    pub fn file(&self) -> &File {
+        &self.aside.file
+    }
+}
+
 /// What an ingest turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Arrived {
@@ -203,6 +242,13 @@ impl Ingest {
     /// What has arrived so far.
     pub fn arrived(&self) -> Arrived {
         Arrived { digest: self.hasher.clone().finish(), bytes: self.bytes }
+    }
+
+    /// Leaves what has come for whoever goes on with it.
+    pub(crate) fn leave(mut self) {
+        if let Some(aside) = &mut self.aside {
+            aside.published = true;
+        }
     }
 
     /// Makes the blob visible under its digest.

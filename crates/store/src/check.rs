@@ -43,10 +43,10 @@ enum Cure {
     ForgetBlob(Digest),
     /// Forget the manifest; the image stays under its id.
     ForgetManifest(ImageId),
-    /// Forget the index of several platforms that a name came with.
-    ForgetIndex(String),
+    /// Forget the index or the manifest that a name came with.
     /// Make a document again from what it named.
     Renew,
+    ForgetOriginals(String),
     /// Remove what nothing needs.
     Sweep,
 }
@@ -80,10 +80,12 @@ impl Fault {
             Cure::Rebuild(_) => Some("make it again from the layer's other form".to_owned()),
             Cure::ForgetBlob(_) => Some("forget it; the plain tar is good".to_owned()),
             Cure::ForgetManifest(_) => Some("forget it; the image itself is good".to_owned()),
-            Cure::ForgetIndex(_) => Some("forget it; the images themselves are good".to_owned()),
             Cure::Renew => Some(
                 "make it again from what it named, and names from the journal of events".to_owned(),
             ),
+            Cure::ForgetOriginals(_) => {
+                Some("forget it; the images themselves are good".to_owned())
+            }
             Cure::Sweep => Some("remove it".to_owned()),
         };
         Fault { what: what.into(), why: why.into(), remedy, mended: false, obstacle: None, cure }

@@ -42,7 +42,7 @@ use spec::{Digest, ImageId};
 use sys::lock::Mode;
 
 pub use arrive::{Expected, Unpacked};
-pub use blobs::{Arrived, DOCUMENT_BYTES, Durability, Ingest};
+pub use blobs::{Arrived, DOCUMENT_BYTES, Durability, Ingest, LeftOver};
 pub use check::{CheckReport, Fault};
 pub use driver::{Choice, Driver, DriverKind, Lasting, Stacked, Top, choose};
 pub use error::{ErrorKind, Result, StoreError};

@@ -113,12 +113,16 @@ pub struct NameRecord {
     /// The index they came in, kept like a manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<Box<ManifestRef>>,
+    /// The manifest that the image came with under this name, where the image's own is another one:
+    /// a configuration may be in docker's manifest and in OCI's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Box<ManifestRef>>,
 }
 
 impl NameRecord {
     /// A name for one image.
     pub fn of(image: ImageId) -> NameRecord {
-        NameRecord { image, others: Vec::new(), index: None }
+        NameRecord { image, others: Vec::new(), index: None, manifest: None }
     }
 
     /// All images under the name.
@@ -131,8 +135,9 @@ impl Images {
     /// Every document that images and names need.
     pub(crate) fn documents(&self) -> BTreeSet<Digest> {
         let manifests = self.images.values().filter_map(|record| record.manifest.as_ref());
-        let indexes = self.names.values().filter_map(|name| name.index.as_ref());
-        let kept = manifests.chain(indexes).map(|kept| kept.digest);
+        let of_names = self.names.values();
+        let of_names = of_names.flat_map(|name| name.index.iter().chain(&name.manifest));
+        let kept = manifests.chain(of_names).map(|kept| kept.digest);
         self.images.keys().map(|id| id.0).chain(kept).collect()
     }
 

@@ -194,7 +194,10 @@ impl AsFd for Signals {
 }
 
 impl Drop for Signals {
+    /// What came and was not asked for is taken too: it would otherwise do now what it does when
+    /// nobody holds it back, which for most is to end the process.
     fn drop(&mut self) {
+        while let Ok(Some(_)) = self.next() {}
         restore(&self.before);
     }
 }

@@ -1,6 +1,7 @@
 //! What is compared: the same work, said in each tool's own words.
 
 pub(super) mod containers;
+mod shipping;
 mod stored;
 mod transfer;
 
@@ -19,6 +20,11 @@ pub(crate) struct Case {
 }
 
 impl Case {
+    /// Whether it takes a registry.
+    pub(crate) fn ships(&self) -> bool {
+        self.stores == [SHIP]
+    }
+
     /// Whether containers run in it.
     pub(crate) fn runs_containers(&self) -> bool {
         self.stores == [containers::STORE]
@@ -64,12 +70,15 @@ impl Contender {
     }
 }
 
+/// The store of those that have to do with a registry.
+const SHIP: &str = "ship";
+
 /// Rounds of jobs that take seconds, and of those that take milliseconds.
 const LONG: usize = 3;
 const SHORT: usize = 15;
 
 /// All jobs, in the order of the report.
-pub(crate) const CASES: [Case; 24] = [
+pub(crate) const CASES: [Case; 29] = [
     Case {
         name: "start",
         about: "start and say the version",
@@ -261,5 +270,45 @@ pub(crate) const CASES: [Case; 24] = [
         fixtures: &[],
         stores: &[containers::STORE],
         contenders: containers::parallel,
+    },
+    Case {
+        name: "pull",
+        about: "pull the large image from docker-registry, ready to be run",
+        rounds: LONG,
+        fixtures: &["big"],
+        stores: &[SHIP],
+        contenders: shipping::pull,
+    },
+    Case {
+        name: "pull-hub",
+        about: "the same from mica's registry",
+        rounds: LONG,
+        fixtures: &["big"],
+        stores: &[SHIP],
+        contenders: shipping::pull_hub,
+    },
+    Case {
+        name: "push",
+        about: "push the large image, whose layers are not compressed yet, to docker-registry",
+        rounds: LONG,
+        fixtures: &["big"],
+        stores: &[SHIP],
+        contenders: shipping::push,
+    },
+    Case {
+        name: "push-again",
+        about: "push it once more when nothing has changed",
+        rounds: SHORT,
+        fixtures: &["big"],
+        stores: &[SHIP],
+        contenders: shipping::push_again,
+    },
+    Case {
+        name: "remote-cp",
+        about: "copy it to another repository of the same docker-registry",
+        rounds: SHORT,
+        fixtures: &["big"],
+        stores: &[SHIP],
+        contenders: shipping::copy,
     },
 ];

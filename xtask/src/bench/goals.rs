@@ -52,6 +52,11 @@ fn goals() -> Vec<Goal> {
         goal("changes", Faster("podman", 8.0)),
         goal("ps", Wall(MS(20))),
         goal("parallel", Faster("podman", 6.0)),
+        goal("pull", Faster("podman", 2.0)),
+        goal("pull", Memory(128 << 10)),
+        goal("push", Faster("podman", 2.0)),
+        goal("push", Memory(128 << 10)),
+        goal("push-again", Wall(MS(50))),
         goal(IDLE, Memory(4 << 10)),
     ];
     for case in ["images", "inspect", "tag", "history"] {

@@ -10,7 +10,8 @@ use crate::{Result, fixtures};
 const USAGE: &str = "\
 Usage: cargo xtask bench [CASE…] [OPTION…]
 
-A case is one of those that --list names, or `containers` for all with containers.
+A case is one of those that --list names, `containers` for all with containers, or `registry`
+for all with a registry.
 
   --list           say what the cases are
   --tools A,B      let only these take part (mica, podman, skopeo, umoci,
@@ -60,6 +61,10 @@ impl Plan {
                     CASES.iter().for_each(|case| println!("{:<12} {}", case.name, case.about));
                     println!("{IDLE:<12} {}", super::idle::ABOUT);
                     return Ok(None);
+                }
+                "registry" => {
+                    let all = CASES.iter().filter(|case| case.ships());
+                    plan.cases.extend(all.map(|case| case.name.to_string()));
                 }
                 // All cases with containers, and what is counted of them.
                 "containers" => {

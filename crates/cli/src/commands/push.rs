@@ -1,6 +1,6 @@
 //! `mica push`.
 
-use engine::{PushImage, Pushed};
+use engine::{PushImage, Pushed, SigningKey};
 
 use super::{platform, pull::reference, transfer::Transfer};
 use crate::context::Context;
@@ -26,13 +26,26 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if !quiet {
         ui.line(&format!("The push refers to repository [{}]", name.name()));
     }
+    let key = matches.string("sign-key").filter(|path| !path.is_empty());
+    let key = key.map(|path| SigningKey::open(path.as_ref())).transpose()?;
+    let mut tags = Vec::new();
     let mut tell = |pushed: &Pushed| {
+        tags.push(pushed.tag.clone());
         if !quiet {
             let Pushed { tag, digest, bytes, .. } = pushed;
             ui.line(&format!("{tag}: digest: {digest} size: {bytes}"));
         }
     };
     engine.push(&client, &push, &Transfer::new(ui, quiet), &mut tell)?;
+    if let Some(key) = &key {
+        for tag in &tags {
+            let named = name.with_tag(tag).map_err(|error| Failure::new(error.to_string()))?;
+            let digest = engine::sign_remote(&client, &named, key)?;
+            if !quiet {
+                ui.line(&format!("{tag}: signed {digest}"));
+            }
+        }
+    }
     if quiet {
         ui.line(&name.to_string());
     }

@@ -3,11 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use engine::Engine;
 use spec::human_size;
 
 use crate::context::Context;
-use crate::doors::{CollectRegistry, CollectedRegistry, RegistryTokens, ServeRegistry};
+use crate::doors::{
+    CollectRegistry, CollectedRegistry, RegistryTokens, RegistryUpstream, ServeRegistry,
+};
 use crate::failure::{Failure, Outcome};
+
+/// How addresses of object stores begin.
+const BUCKETS: [&str; 5] = ["s3://", "gs://", "gcs://", "az://", "azure://"];
 
 pub(crate) fn serve(context: &Context) -> Outcome {
     let (matches, ui) = (context.matches(), &context.ui);
@@ -22,12 +28,38 @@ pub(crate) fn serve(context: &Context) -> Outcome {
         collect_every: duration(context, "collect-every")?,
         read_only: matches.flag("read-only"),
         no_delete: matches.flag("no-delete"),
+        store: store(context)?,
+        upstream: upstream(context)?,
         log: path("log").filter(|path| path != Path::new("none")),
     };
-    let shown = plan.root.display().to_string();
+    let shown = match &plan.store {
+        Some(engine) => engine.root().display().to_string(),
+        None => plan.root.display().to_string(),
+    };
     let ready = |address: &str| ui.warn(&format!("serving {shown} at {address}"));
     (context.doors().serve_registry)(plan, &ready).map_err(Failure::from)?;
     Ok(0)
+}
+
+/// The store whose images are shown. Nothing that is about a registry's folder goes with it.
+fn store(context: &Context) -> Result<Option<Engine>, Failure> {
+    if !context.matches().flag("store") {
+        return Ok(None);
+    }
+    for other in ["root", "cache-of"] {
+        if context.matches().given(other) {
+            return Err(Failure::new(format!("--store and --{other} exclude each other")));
+        }
+    }
+    Ok(Some(context.engine()?))
+}
+
+/// The registry that is asked for what is not here.
+fn upstream(context: &Context) -> Result<Option<RegistryUpstream>, Failure> {
+    let location = context.matches().string("cache-of").filter(|text| !text.is_empty());
+    let Some(location) = location else { return Ok(None) };
+    let (client, fresh) = (context.settings()?.hasty_client()?, duration(context, "cache-fresh")?);
+    Ok(Some(RegistryUpstream { location: location.to_owned(), client, fresh }))
 }
 
 fn pair(
@@ -77,6 +109,10 @@ pub(crate) fn gc(context: &Context) -> Outcome {
 
 fn root(context: &Context) -> Result<PathBuf, Failure> {
     match context.matches().string("root").filter(|text| !text.is_empty()) {
+        Some(root) if BUCKETS.iter().any(|scheme| root.starts_with(scheme)) => Err(Failure::new(
+            format!("{root} is an object store, and a registry keeps its images in a folder"),
+        )
+        .hint("give --root a folder; several servers on one machine may share it")),
         Some(root) => Ok(PathBuf::from(root)),
         None => Ok(beside(&context.settings()?.data_root)),
     }

@@ -143,7 +143,14 @@ pub(super) static BUILDX: Cmd = Command {
     name: "buildx",
     usage: "COMMAND",
     about: "Docker Buildx",
-    sub: &[&BAKE, &BUILDX_BUILD, &BUILDX_DU, &BUILDX_HISTORY, &BUILDX_PRUNE],
+    sub: &[
+        &BAKE,
+        &BUILDX_BUILD,
+        &BUILDX_DU,
+        &BUILDX_HISTORY,
+        &super::remote::IMAGETOOLS,
+        &BUILDX_PRUNE,
+    ],
     ..Command::BLANK
 };
 

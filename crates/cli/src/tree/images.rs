@@ -2,7 +2,7 @@
 
 use super::{
     Cmd, FILTER, FORCE, FORMAT_DOCUMENT, FORMAT_JSON, FORMAT_ROWS, NO_TRUNC, build, look,
-    name_and_value, registry,
+    name_and_value, registry, remote,
 };
 use crate::args::{Arity, Command, Complete, Flag, Kind};
 use crate::commands as run;
@@ -29,19 +29,12 @@ pub(super) static IMAGE: Cmd = Command {
         &registry::IMAGE_PUSH,
         &IMAGE_RM,
         &IMAGE_SAVE,
+        &remote::SYNC,
         &IMAGE_TAG,
         &look::TREE,
         &look::UNMOUNT,
         &look::WHY,
     ],
-    ..Command::BLANK
-};
-
-pub(super) static MANIFEST: Cmd = Command {
-    name: "manifest",
-    usage: "COMMAND",
-    about: "Manage Docker image manifests and manifest lists",
-    sub: &[&MANIFEST_INSPECT],
     ..Command::BLANK
 };
 
@@ -247,20 +240,5 @@ static IMAGE_PRUNE: Cmd = Command {
         FORMAT_JSON,
     ]],
     action: Some(run::prune::images),
-    ..Command::BLANK
-};
-
-static MANIFEST_INSPECT: Cmd = Command {
-    name: "inspect",
-    usage: "[OPTIONS] [MANIFEST_LIST] MANIFEST",
-    about: "Display an image manifest, or manifest list",
-    examples: "  mica manifest inspect debian:12",
-    args: Arity::Range(1, 2),
-    flags: &[&[
-        Flag::bool("insecure", "Allow communication with an insecure registry"),
-        Flag::bool("verbose", "Output additional info including layers and platform").short('v'),
-    ]],
-    complete: &[Complete::Images],
-    action: Some(run::manifest::inspect),
     ..Command::BLANK
 };

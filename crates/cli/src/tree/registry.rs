@@ -39,6 +39,8 @@ const DO_PUSH: Cmd = Command {
             "Push a platform-specific manifest as a single-platform image to the registry.\nImage index won't be pushed, meaning that other manifests, including attestations won't be preserved.\n'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",
         ),
         Flag::bool("quiet", "Suppress verbose output").short('q'),
+        Flag::string("sign-key", "Sign what was pushed with this private key (PEM)")
+            .complete(Complete::Files),
     ]],
     complete: &[Complete::Images],
     action: Some(run::push::run),
@@ -127,9 +129,13 @@ static SERVE: Cmd = Command {
     name: "serve",
     usage: "[OPTIONS]",
     about: "Serve images to others until SIGTERM or SIGINT",
-    examples: "  mica registry serve\n  mica registry serve --listen 0.0.0.0:443 --root /srv/registry",
+    examples: "  mica registry serve\n  mica registry serve --listen 0.0.0.0:443 --root /srv/registry\n  mica registry serve --cache-of docker.io --root /srv/hub-cache\n  mica registry serve --store",
     args: Arity::None,
     flags: &[&[
+        Flag::new(Kind::Duration, "cache-fresh", "Believe so long what a tag stands for there")
+            .default_value("5m"),
+        Flag::string("cache-of", "Registry to fetch from, once, what is not here")
+            .value("HOST[/PATH]"),
         Flag::new(Kind::Duration, "collect-every", "Delete garbage so often; 0 is never")
             .default_value("24h"),
         Flag::string("htpasswd", "File of users and bcrypt hashes, as \"htpasswd -B\" writes it")
@@ -143,6 +149,7 @@ static SERVE: Cmd = Command {
         ROOT,
         Flag::string("rules", "File of rules: who may do what in which repositories (TOML)")
             .complete(Complete::Files),
+        Flag::bool("store", "Show the images that are here, for reading, and keep nothing"),
         Flag::string("tls-cert", "Certificate (PEM), with those it hangs on")
             .complete(Complete::Files),
         Flag::string("tls-key", "The certificate's key (PEM)").complete(Complete::Files),

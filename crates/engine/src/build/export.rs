@@ -249,7 +249,7 @@ impl Export<'_> {
             }
         }
         let image = ids.remove(0);
-        NameRecord { image, others: ids, index: index.map(Box::new) }
+        NameRecord { others: ids, index: index.map(Box::new), ..NameRecord::of(image) }
     }
 
     /// The compressed forms of layers.

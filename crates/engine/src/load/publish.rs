@@ -50,12 +50,13 @@ impl Engine {
             }
             let mut loaded = Vec::new();
             for ((image, (id, record)), index) in images.iter().zip(&records).zip(&indexes) {
+                let came = (record.manifest.as_deref(), index.as_ref());
                 let known = tables.images.images.remove(id);
                 let merged = merge(known, record.clone());
                 tables.images.images.insert(*id, merged);
                 let mut displaced = Vec::new();
                 for name in &image.names {
-                    displaced.extend(name_image(tables, name, *id, index.as_ref()));
+                    displaced.extend(name_image(tables, name, *id, came));
                 }
                 loaded.push(Loaded { id: *id, names: image.names.clone(), displaced });
             }
@@ -93,7 +94,7 @@ fn name_image(
     tables: &mut Tables,
     name: &Reference,
     id: ImageId,
-    index: Option<&ManifestRef>,
+    (manifest, index): (Option<&ManifestRef>, Option<&ManifestRef>),
 ) -> Option<(Reference, ImageId)> {
     let images = &tables.images.images;
     let host = Platform::host();
@@ -112,14 +113,15 @@ fn name_image(
                     unique.push(id);
                 }
             }
-            NameRecord {
-                image: unique.remove(0),
-                others: unique,
-                index: Some(index.clone().into()),
-            }
+            let (image, index) = (unique.remove(0), Some(index.clone().into()));
+            NameRecord { index, others: unique, ..NameRecord::of(image) }
         }
         (_, index) => {
-            NameRecord { image: id, others: Vec::new(), index: index.cloned().map(Box::new) }
+            let own = images.get(&id).and_then(|record| record.manifest.as_deref());
+            let manifest = manifest.filter(|manifest| own != Some(manifest));
+            let boxed = |kept: Option<&ManifestRef>| kept.cloned().map(Box::new);
+            let (index, manifest) = (boxed(index), boxed(manifest));
+            NameRecord { index, manifest, ..NameRecord::of(id) }
         }
     };
     let displaced = before

@@ -59,7 +59,9 @@ impl Sending<'_> {
         for id in chosen {
             let missing = || EngineError::NoSuchImage(id.to_string());
             let image = tables.images.images.get(&id).ok_or_else(missing)?;
-            let parcel = self.engine.parcel(tables, id, image)?;
+            let manifest = record.manifest.as_ref().filter(|_| id == record.image);
+            let manifest = manifest.or(image.manifest.as_ref()).map(|kept| &**kept);
+            let parcel = self.engine.parcel(tables, id, image, manifest)?;
             let own_target = index.is_none().then_some(&target);
             done.push((id, self.parcel(parcel, own_target)?));
         }

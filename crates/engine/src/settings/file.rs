@@ -30,6 +30,7 @@ pub(super) struct RegistriesTable {
     pub(super) credentials: CredentialsKept,
     pub(super) registries_conf: Option<PathBuf>,
     pub(super) host_folders: Option<Vec<PathBuf>>,
+    pub(super) policy: Option<PathBuf>,
     #[serde(skip)]
     pub(super) file: PathBuf,
     pub(super) rules: Vec<Rule>,

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use registry::{Proxies, Rule, Secret, StoreSettings};
 
+use crate::error::Result;
+use crate::sign::Policy;
+
 use super::file::{CredentialsKept, RegistriesTable};
 use super::{folder_of, sys_is_root};
 
@@ -27,6 +30,10 @@ pub struct RegistrySettings {
     pub credentials: StoreSettings,
     /// The proxies.
     pub proxies: Proxies,
+    /// The file that says what may be pulled, if one was named; and where one may be.
+    pub policy: (Option<PathBuf>, Vec<PathBuf>),
+    /// Where lists of manifests are that were made here.
+    pub manifest_lists: PathBuf,
 }
 
 impl RegistrySettings {
@@ -62,7 +69,27 @@ impl RegistrySettings {
             authorities: variable("SSL_CERT_FILE").map(PathBuf::from),
             credentials,
             proxies: Proxies::of(environment),
+            policy: (table.policy, policies(&config)),
+            manifest_lists: config.join("mica/manifests"),
         }
+    }
+}
+
+impl RegistrySettings {
+    /// What may be pulled, if anybody says so. A file that was named must be there.
+    pub(crate) fn policy(&self) -> Result<Option<Policy>> {
+        let (named, usual) = &self.policy;
+        let file = named.as_ref().or_else(|| usual.iter().find(|file| file.exists()));
+        file.map(|file| Policy::open(file)).transpose()
+    }
+}
+
+/// The user's own policy, and the system's; root has only the latter.
+fn policies(config: &Path) -> Vec<PathBuf> {
+    let system = PathBuf::from("/etc/mica/policy.toml");
+    match sys_is_root() {
+        true => vec![system],
+        false => vec![config.join("mica/policy.toml"), system],
     }
 }
 

@@ -75,6 +75,10 @@ impl Access {
                 (bearer.user().map(str::to_owned), true)
             }
         };
+        if *need == Need::Entry && self.entry.is_some() && header.is_none() {
+            // Here clients find out how to say who they are, also where anonymous ones may read.
+            return Err(self.refusal(need, None));
+        }
         let allowed = match &self.rules {
             Some(rules) => rules.allow(user.as_deref(), need),
             None => granted,

@@ -1,13 +1,16 @@
 //! An answer: a status, headers, and a body that may be a part of a file.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use super::stream::Wire;
 
 /// Bodies up to here go out with the head in one piece.
 const TOGETHER_BYTES: u64 = 32 << 10;
+
+/// So much of a stream is held at once.
+const STREAM_BYTES: usize = 256 << 10;
 
 /// The body of an answer.
 pub(crate) enum Payload {
@@ -17,6 +20,8 @@ pub(crate) enum Payload {
     Shared(Arc<[u8]>),
     /// A part of a file.
     File { file: File, at: u64, bytes: u64 },
+    /// Bytes that come from somewhere else while they are sent.
+    Stream { from: Box<dyn Read + Send>, bytes: u64 },
     /// Only said to be so long: the answer to HEAD.
     Absent(u64),
 }
@@ -26,7 +31,9 @@ impl Payload {
         match self {
             Payload::Bytes(bytes) => bytes.len() as u64,
             Payload::Shared(bytes) => bytes.len() as u64,
-            Payload::File { bytes, .. } | Payload::Absent(bytes) => *bytes,
+            Payload::File { bytes, .. }
+            | Payload::Stream { bytes, .. }
+            | Payload::Absent(bytes) => *bytes,
         }
     }
 }
@@ -104,6 +111,7 @@ impl Response {
             Payload::File { file, at, bytes } => {
                 send_file(wire, &head, (file, *at, *bytes), &mut sent)
             }
+            Payload::Stream { from, bytes } => send_stream(wire, &head, from, *bytes, &mut sent),
         };
         (sent, result.and_then(|()| wire.stream.flush()))
     }
@@ -146,6 +154,29 @@ fn send_file(
         match wire.send_file(file, at + *sent, step)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             count => *sent += count,
+        }
+    }
+    Ok(())
+}
+
+fn send_stream(
+    wire: &mut Wire,
+    head: &[u8],
+    from: &mut dyn Read,
+    bytes: u64,
+    sent: &mut u64,
+) -> io::Result<()> {
+    wire.stream.write_all(head)?;
+    wire.stream.flush()?;
+    let mut piece = vec![0; STREAM_BYTES];
+    while *sent < bytes {
+        let wanted = usize::try_from(bytes - *sent).map_or(STREAM_BYTES, |n| n.min(STREAM_BYTES));
+        match from.read(&mut piece[..wanted])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => {
+                wire.stream.write_all(&piece[..count])?;
+                *sent += count as u64;
+            }
         }
     }
     Ok(())

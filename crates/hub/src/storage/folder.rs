@@ -226,7 +226,7 @@ impl Storage for Folder {
         Ok(appended)
     }
 
-    fn read_upload(&self, id: &UploadId) -> Result<Box<dyn Read>> {
+    fn read_upload(&self, id: &UploadId) -> Result<Box<dyn Read + Send>> {
         let path = self.upload_data(id);
         match File::open(&path) {
             Ok(file) => Ok(Box::new(file)),

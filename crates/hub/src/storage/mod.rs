@@ -15,18 +15,25 @@ use spec::Digest;
 
 use crate::error::Result;
 use crate::names::UploadId;
+use crate::upstream::Following;
 
 /// A blob that can be sent.
 pub(crate) enum Blob {
     /// A file of so many bytes.
     File { file: File, bytes: u64 },
+    /// One that the registry behind this one has, of which only the length is wanted.
+    Elsewhere { bytes: u64 },
+    /// One that is just coming from there.
+    Arriving { following: Following, bytes: u64 },
 }
 
 impl Blob {
     /// How long it is.
     pub(crate) fn bytes(&self) -> u64 {
         match self {
-            Blob::File { bytes, .. } => *bytes,
+            Blob::File { bytes, .. } | Blob::Elsewhere { bytes } | Blob::Arriving { bytes, .. } => {
+                *bytes
+            }
         }
     }
 }
@@ -101,7 +108,7 @@ pub(crate) trait Storage: Send + Sync {
     ) -> Result<Appended>;
 
     /// Reads what there is of an upload.
-    fn read_upload(&self, id: &UploadId) -> Result<Box<dyn Read>>;
+    fn read_upload(&self, id: &UploadId) -> Result<Box<dyn Read + Send>>;
 
     /// Makes an upload's bytes a blob. The upload is over then.
     fn keep_upload(&self, id: &UploadId, digest: &Digest) -> Result<()>;

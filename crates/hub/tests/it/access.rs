@@ -70,6 +70,7 @@ fn passwords_and_rules_say_who_may_do_what() {
             .contains("requests_total")
     );
     ask("GET", "/v2/", "eve").is(401);
+    ask("GET", "/v2/", "").is(401);
     let wrong = registry.ask("GET", "/v2/").header("Authorization", basic("ann:wrong")).send();
     wrong.is(401).says("UNAUTHORIZED");
     // What may not be read is not mounted either.

@@ -311,9 +311,9 @@ pub(super) fn read_manifest(
 }
 
 /// containerd's annotation for a full name.
-pub(super) const IMAGE_NAME: &str = "io.containerd.image.name";
+pub const IMAGE_NAME: &str = "io.containerd.image.name";
 /// OCI's annotation for what a layout calls an image.
-pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The names that a layout's annotations give: containerd's in full, else OCI's, where that is a
 /// name and not just a tag.

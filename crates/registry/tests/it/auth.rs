@@ -214,6 +214,14 @@ fn login_says_whether_it_is_right() {
     let expected =
         format!("login attempt to http://{}/v2/ failed with status: 401 Unauthorized", server.host);
     assert_eq!(error, expected);
+    // Also where nobody has to log in who only looks.
+    let open = Server::new(|asked, _| match asked.header("authorization") {
+        Some(BASIC) | None => answer(200, "{}"),
+        Some(_) => challenge("Basic realm=\"r\""),
+    });
+    assert_eq!(client.login(&open.host, &password()).unwrap(), None);
+    let error = client.login(&open.host, &wrong).unwrap_err().to_string();
+    assert!(error.contains("401 Unauthorized"), "{error}");
     let tokens = Server::new(|asked, _| match asked.header("authorization") {
         _ if asked.path.starts_with("/token") => {
             assert!(asked.path.contains("offline_token=true"), "{}", asked.path);

@@ -342,3 +342,48 @@ fn referrers_come_from_the_tag_where_the_registry_has_no_list() {
     assert_eq!(repository.referrers(&subject, Some("a/b")).unwrap().len(), 1);
     assert!(repository.referrers(&subject, Some("c/d")).unwrap().is_empty());
 }
+
+#[test]
+fn a_head_that_is_cut_anywhere_is_an_error() {
+    let digest = Digest::of(MANIFEST);
+    let whole = format!(
+        "HTTP/1.1 200 OK\r\nDocker-Content-Digest: {digest}\r\nContent-Length: {}\r\n\r\n{}",
+        MANIFEST.len(),
+        String::from_utf8_lossy(MANIFEST)
+    );
+    for cut in (0..whole.len()).step_by(3) {
+        let piece = whole.as_bytes()[..cut].to_vec();
+        let server = Server::new(move |_, _| Deed::Raw(vec![piece.clone()], Duration::ZERO));
+        let error = document(&server).unwrap_err();
+        assert!(matches!(error, RegistryError::Transport { .. }), "cut after {cut}: {error}");
+    }
+    let server = Server::new(move |_, _| Deed::Raw(vec![whole.clone().into()], Duration::ZERO));
+    assert_eq!(document(&server).unwrap().bytes, MANIFEST);
+}
+
+/// The most memory that this process has had so far.
+fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn what_is_sent_is_not_held_in_memory() {
+    const BYTES: u64 = 192 << 20;
+    let before = peak_bytes();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BYTES}\r\n\r\n").into_bytes();
+    let server = Server::new(move |_, _| Deed::Endless(head.clone(), vec![7; 1 << 16]));
+    let client = client();
+    let repository = client.repository(&server.name("a"), Access::Pull).unwrap();
+    let mut blob = repository.blob(Digest::of(b"x"), BYTES).unwrap();
+    assert_eq!(std::io::copy(&mut blob, &mut std::io::sink()).unwrap(), BYTES);
+    // A manifest, a list and an error without end are given up, and not kept up to there.
+    let head = b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let piece = [b"10000\r\n".to_vec(), vec![b'['; 1 << 16], b"\r\n".to_vec()].concat();
+    let server = Server::new(move |_, _| Deed::Endless(head.clone(), piece.clone()));
+    let repository = client.repository(&server.name("a"), Access::Pull).unwrap();
+    assert!(repository.document(&tag()).is_err() && repository.tags().is_err());
+    let grown = peak_bytes() - before;
+    assert!(grown < 48 << 20, "{} MiB more than before", grown >> 20);
+}

@@ -49,10 +49,12 @@ impl Store {
 
     fn name_faults(&self, name: &str, record: &NameRecord, images: &Images) -> Vec<Fault> {
         let mut faults = Vec::new();
-        let index = record.index.as_ref();
-        if let Some(why) = index.and_then(|index| self.document_fault(&index.digest)) {
-            let what = format!("the index of {name}");
-            faults.push(Fault::new(what, why, Cure::ForgetIndex(name.to_owned())));
+        for (kind, own) in [("index", &record.index), ("manifest", &record.manifest)] {
+            let own = own.as_ref();
+            if let Some(why) = own.and_then(|own| self.document_fault(&own.digest)) {
+                let what = format!("the {kind} of {name}");
+                faults.push(Fault::new(what, why, Cure::ForgetOriginals(name.to_owned())));
+            }
         }
         for id in record.images().filter(|id| !images.images.contains_key(id)) {
             let why = format!("it stands for {}, which is not here", id.0.short());

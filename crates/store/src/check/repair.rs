@@ -29,9 +29,9 @@ impl Store {
                     }
                     Ok(())
                 })?,
-                Cure::ForgetIndex(name) => self.change_images::<_, StoreError>(|images| {
+                Cure::ForgetOriginals(name) => self.change_images::<_, StoreError>(|images| {
                     if let Some(record) = images.names.get_mut(name) {
-                        record.index = None;
+                        (record.index, record.manifest) = (None, None);
                     }
                     Ok(())
                 })?,

@@ -114,7 +114,7 @@ fn verbs_that_tell() {
         "image diff --format json app:1.0 me/app",
         "inspect --format json app:1.0",
         "image inspect --format json app:1.0",
-        "manifest inspect app:1.0",
+        "manifest inspect --local app:1.0",
     ] {
         let out = mica.ok(line);
         let first = if line.starts_with("manifest") { &out } else { out.lines().next().unwrap() };

@@ -166,7 +166,7 @@ fn a_name_for_several_platforms_is_saved_with_all_of_them() {
         for platform in ["arm64", "amd64"] {
             mica.ok(&format!("save -o one.tar --platform linux/{platform} mp:1"));
         }
-        let shown = mica.json("manifest inspect mp:1");
+        let shown = mica.json("manifest inspect --local mp:1");
         assert_eq!(shown["manifests"].as_array().unwrap().len(), 2, "{shown}");
     }
     mica.run("save -o dir:flat mp:1").complains(1, "2 images do not fit where one image goes");

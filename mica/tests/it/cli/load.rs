@@ -75,7 +75,7 @@ fn compressed_layers_within_an_archive() {
         mica.run("load -i packed.tar").prints(APP);
         assert_eq!(mica.ok("images -q --no-trunc app"), image.id(), "{program}");
         // What is saved is of a kind that others know: as it came, or plain.
-        let manifest = mica.json("manifest inspect app:1.0");
+        let manifest = mica.json("manifest inspect --local app:1.0");
         let layer = &manifest["layers"][0];
         let plain = layer["digest"] == json!(image.diff_ids()[0]);
         let ending = match program {
@@ -91,7 +91,7 @@ fn compressed_layers_within_an_archive() {
         let keeps_both = !plain && mica.json("info -f json")["Driver"] == json!("erofs");
         assert_eq!(freed.as_u64().unwrap() > 0, keeps_both, "{program}: {freed}");
         if keeps_both {
-            let layer = &mica.json("manifest inspect app:1.0")["layers"][0];
+            let layer = &mica.json("manifest inspect --local app:1.0")["layers"][0];
             assert_eq!(layer["digest"], json!(image.diff_ids()[0]));
             assert!(layer["mediaType"].as_str().unwrap().ends_with(".tar"));
         }

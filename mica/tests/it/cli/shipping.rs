@@ -175,12 +175,12 @@ fn export_layout() {
 fn manifests_of_images_that_are_here() {
     let mica = Mica::new();
     let id = mica.load(&app("app:1.0"));
-    let text = mica.ok("manifest inspect app:1.0");
+    let text = mica.ok("manifest inspect --local app:1.0");
     assert!(text.starts_with("{\n\t\"schemaVersion\": 2,\n\t\"mediaType\": "), "{text}");
     let manifest: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(manifest["config"]["digest"], json!(id));
     assert_eq!(manifest["layers"][0]["digest"], json!(app("").diff_ids()[0]));
-    let verbose: Value = mica.json("manifest inspect --verbose app:1.0");
+    let verbose: Value = mica.json("manifest inspect --local --verbose app:1.0");
     assert_eq!(verbose["Ref"], json!("docker.io/library/app:1.0"));
     assert_eq!(verbose["OCIManifest"], manifest);
     assert_eq!(verbose["Descriptor"]["platform"]["os"], json!("linux"));
@@ -189,7 +189,7 @@ fn manifests_of_images_that_are_here() {
     let digest = verbose["Descriptor"]["digest"].as_str().unwrap().replace("sha256:", "");
     let bytes = fs::read(mica.path("layout/blobs/sha256").join(digest)).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), manifest);
-    assert_eq!(mica.json("manifest inspect list app:1.0"), manifest);
-    mica.run("manifest inspect nothere").complains(1, "No such image: nothere:latest");
+    assert_eq!(mica.json("manifest inspect --local list app:1.0"), manifest);
+    mica.run("manifest inspect --local nothere").complains(1, "No such image: nothere:latest");
     mica.run("manifest inspect").complains(1, "requires at least 1 and at most 2 arguments");
 }

@@ -1,7 +1,7 @@
 //! `mica registry serve` with the clients that people have: mica itself, skopeo, podman.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,12 +18,23 @@ pub(super) struct Hub {
     pub(super) host: String,
 }
 
+/// The command that serves the registry in the test's folder.
+pub(super) fn command(mica: &Mica, listen: &str, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mica"));
+    command.args(["registry", "serve", "--listen", listen]).args(flags);
+    if flags.contains(&"--store") {
+        command.env("MICA_ROOT", mica.root()).env("MICA_RUN_ROOT", mica.root().join("../run"));
+    } else {
+        command.arg("--root").arg(mica.path("hub"));
+    }
+    command.current_dir(mica.work());
+    command
+}
+
 impl Hub {
     /// One in the test's folder, with these flags.
     pub(super) fn start(mica: &Mica, flags: &[&str]) -> Hub {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mica"));
-        command.args(["registry", "serve", "--listen", "127.0.0.1:0", "--root"]);
-        command.arg(mica.path("hub")).args(flags).current_dir(mica.work());
+        let mut command = command(mica, "127.0.0.1:0", flags);
         let log = File::options().create(true).append(true).open(mica.path("hub.log")).unwrap();
         command.stdin(Stdio::null()).stdout(log).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -116,6 +127,13 @@ fn skopeo_and_podman_push_and_pull() {
     mica.ok(&format!("rmi -f {}", image.id()));
     mica.ok(&format!("pull {}", hub.name("v2s2:1")));
     must_have(&mica, &hub.name("v2s2:1"), &image, "docker's form");
+    // The same image in OCI's form and in docker's: each name goes back as it came.
+    mica.ok(&format!("pull {from_skopeo}"));
+    for name in [&hub.name("v2s2:1"), &from_skopeo, &hub.name("v2s2:1")] {
+        let digest = mica.ok(&format!("remote digest {name}"));
+        let back = mica.ok(&format!("push {name}"));
+        assert_eq!(digest_in(back.lines().last().unwrap()), digest, "{name}");
+    }
     skopeo.ok(&format!("delete --tls-verify=false docker://{from_skopeo}"));
     mica.run(&format!("pull {from_skopeo}")).complains(1, "manifest unknown");
     let search = mica.ok(&format!("search {}/ri", hub.host));
@@ -150,5 +168,94 @@ fn mistakes_are_told() {
     let hub = Hub::start(&mica, &[]);
     mica.run(&format!("registry serve --root {} --listen {}", mica.path("x").display(), hub.host))
         .complains(1, "cannot listen on");
+    mica.run("registry serve --root s3://bucket/images").complains(1, "is an object store");
+    mica.run("registry serve --store --root x").complains(1, "exclude each other");
     mica.run("registry serve --root /proc/x").complains(1, "error: cannot write /proc/x");
+}
+
+/// How many requests of the log were answered for a path.
+fn asked(log: &std::path::Path, path: &str) -> usize {
+    let log = fs::read_to_string(log).unwrap();
+    log.lines().filter(|line| line.contains(&format!("\"path\":\"{path}\""))).count()
+}
+
+#[test]
+fn a_registry_keeps_what_another_one_has() {
+    testkit::need_root!();
+    let (mica, cache) = (Mica::on_disk(), Mica::on_disk());
+    let hub = Hub::start(&mica, &[]);
+    let name = hub.name("me/rich:1.0");
+    let image = rich(&[&name]);
+    mica.load(&image);
+    let digest = digest_in(mica.ok(&format!("push {name}")).lines().last().unwrap());
+    let near = Hub::start(&cache, &["--cache-of", &hub.host, "--cache-fresh", "0s"]);
+    let there = near.name("me/rich:1.0");
+    assert_eq!(mica.ok(&format!("remote digest {there}")), digest);
+    // Several at once, and still each blob comes once.
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let (cache, there) = (&cache, &there);
+            scope.spawn(move || cache.ok(&format!("remote cp -q {there} oci:copy{number}")));
+        }
+    });
+    let pulled = cache.ok(&format!("pull {there}"));
+    assert!(pulled.contains(&digest), "{pulled}");
+    must_have(&cache, &there, &image, "through the cache");
+    let manifest = cache.json(&format!("manifest inspect {there}"));
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap();
+    let path = format!("/v2/me/rich/blobs/{layer}");
+    let log = fs::read_to_string(mica.path("hub.log")).unwrap();
+    let gets = log.lines().filter(|line| line.contains(&path) && line.contains("\"GET\""));
+    assert_eq!(gets.count(), 1, "{log}");
+    assert!(asked(&cache.path("hub.log"), &path) >= 5);
+    // A tag follows, and what nobody has is unknown.
+    mica.import(&name);
+    let newer = digest_in(mica.ok(&format!("push {name}")).lines().last().unwrap());
+    assert_eq!(cache.ok(&format!("remote digest {there}")), newer);
+    assert_eq!(cache.ok(&format!("remote ls {}", near.name("me/rich"))), "1.0");
+    cache
+        .run(&format!("remote digest {}", near.name("me/rich:2")))
+        .complains(1, "no such manifest");
+    cache.run(&format!("push {there}")).complains(1, "unsupported");
+    // What was here stays when the other one is gone; what was not is an error that says so.
+    let by_digest = near.name(&format!("me/rich@{digest}"));
+    cache.ok(&format!("remote cp -q {by_digest} oci:before"));
+    drop(hub);
+    cache.ok(&format!("remote cp -q {by_digest} oci:after"));
+    assert_eq!(cache.ok(&format!("remote digest {there}")), newer);
+    let mut stream = std::net::TcpStream::connect(&near.host).unwrap();
+    stream.write_all(b"GET /v2/me/other/manifests/1 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut status = String::new();
+    BufReader::new(stream).read_line(&mut status).unwrap();
+    assert_eq!(status, "HTTP/1.1 502 Bad Gateway\r\n");
+}
+
+#[test]
+fn a_store_is_shown_to_others() {
+    need_peers!("skopeo");
+    let (mica, other) = (Mica::on_disk(), Mica::on_disk());
+    let image = rich(&["rich:1.0", "quay.io/me/app:2"]);
+    mica.load(&image);
+    mica.file("fs.tar", Layer::new().file("plain", "x".repeat(1000)).tar());
+    mica.ok("import fs.tar plain");
+    let hub = Hub::start(&mica, &["--store"]);
+    let rich = hub.name("rich:1.0");
+    other.ok(&format!("pull {rich}"));
+    must_have(&other, &rich, &image, "out of a store");
+    other.ok(&format!("pull -q {}", hub.name("library/plain")));
+    assert_eq!(other.ok(&format!("remote ls {}/", hub.host)), "me/app\nplain\nrich");
+    assert_eq!(other.ok(&format!("remote ls {}", hub.name("me/app"))), "2");
+    let skopeo = Peer::new(&other, "skopeo");
+    let shown =
+        skopeo.json(&format!("inspect --tls-verify=false docker://{}", hub.name("me/app:2")));
+    let digest = other.ok(&format!("remote digest {rich}"));
+    assert_eq!(shown["Digest"], json!(digest));
+    other.ok(&format!("remote cp -q {} oci:copy", hub.name(&format!("rich@{digest}"))));
+    // What comes meanwhile is there at once; nothing can be put there.
+    mica.ok("tag rich:1.0 rich:1.1");
+    assert_eq!(other.ok(&format!("remote ls {}", hub.name("rich"))), "1.0\n1.1");
+    other.ok(&format!("tag {rich} {}", hub.name("rich:2")));
+    other.run(&format!("push {}", hub.name("rich:2"))).complains(1, "unsupported");
+    other.run(&format!("pull {}", hub.name("rich:9"))).complains(1, "manifest unknown");
+    assert!(!mica.path("hub").exists(), "no registry was made");
 }

@@ -2,13 +2,16 @@
 //! of an image changes on the way.
 
 mod buildah;
+mod crash;
 mod docker;
+mod doors;
 mod hub;
 mod large;
 pub(crate) mod peers;
 mod podman;
 mod real;
 pub(crate) mod registry;
+mod remote;
 mod skopeo;
 mod templates;
 mod umoci;

@@ -22,7 +22,8 @@ pub(crate) struct Registry {
 }
 
 /// `me` with the password `swordfish`, as `htpasswd -B` writes it.
-const HTPASSWD: &str = "me:$2b$04$abcdefghijklmnopqrstuugIEnm3ZbWF6xb2GcoE3L1CoGJFMKtu.\n";
+pub(super) const HTPASSWD: &str =
+    "me:$2b$04$abcdefghijklmnopqrstuugIEnm3ZbWF6xb2GcoE3L1CoGJFMKtu.\n";
 
 impl Registry {
     pub(crate) fn plain(mica: &Mica) -> Registry {
@@ -208,7 +209,7 @@ fn whoever_logs_in_may_push() {
 }
 
 /// Makes a key and a certificate for this machine, signed by an authority of its own.
-fn certificate(mica: &Mica, name: &str) {
+pub(super) fn certificate(mica: &Mica, name: &str) {
     let run = |line: String| {
         let output = mica.program("openssl").args(line.split(' ')).output().unwrap();
         let run = Run::of(&line, output);

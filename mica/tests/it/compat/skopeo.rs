@@ -127,6 +127,6 @@ fn an_index_of_several_platforms() {
     mica.ok(&format!("rmi {}", image.id()));
     mica.run("load -i layout").prints("Loaded image: me/rich:multi\n");
     must_have(&mica, "me/rich:multi", &image, "layout with an index");
-    let shown: Value = mica.json("manifest inspect me/rich:multi");
+    let shown: Value = mica.json("manifest inspect --local me/rich:multi");
     assert_eq!(shown, inner);
 }

@@ -1,0 +1,234 @@
+//! Signatures of images: made with a key of the user's, kept beside the image in its registry in the
+//! way of cosign, and asked for by a policy. No service of anybody's is needed.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use registry::{Access, Client, Repository, Target};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use spec::{Descriptor, Digest, Document, Manifest, MediaType, Reference};
+
+use crate::error::{EngineError, Result};
+
+mod key;
+mod policy;
+
+pub use key::{SigningKey, VerifyingKey};
+pub use policy::{Identity, Policy, Verdict};
+
+/// What a signature's layer is.
+const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+/// The annotation of the layer with the signature.
+const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+/// What a payload says that it is.
+const KIND: &str = "cosign container image signature";
+/// No honest payload is longer.
+const PAYLOAD_BYTES: u64 = 1 << 20;
+/// An image has at most so many signatures that are looked at.
+const SIGNATURES: usize = 64;
+
+/// What is signed: that a manifest goes by a name.
+#[derive(Debug, Serialize, Deserialize)]
+struct Payload {
+    critical: Critical,
+    optional: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Critical {
+    identity: SignedIdentity,
+    image: SignedImage,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct SignedIdentity {
+    docker_reference: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct SignedImage {
+    docker_manifest_digest: Digest,
+}
+
+/// Signs what a name stands for in its registry; of an index also each image in it, because that is
+/// what others pull.
+pub fn sign_remote(client: &Client, name: &Reference, key: &SigningKey) -> Result<Digest> {
+    let repository = client.repository(name, Access::Push)?;
+    let document = repository.document(&crate::pull::target(name));
+    let document = document.map_err(|error| crate::remote::missing(name, error))?;
+    if let Ok(Document::Index(index)) = Document::parse(&document.bytes) {
+        let images = index.manifests.iter().filter(|entry| !entry.is_attestation());
+        for entry in images.filter(|entry| entry.media_type.is_manifest()) {
+            add(&repository, name, &entry.digest, key)?;
+        }
+    }
+    add(&repository, name, &document.digest, key)?;
+    Ok(document.digest)
+}
+
+/// Whether a name in its registry stands for something that one of the keys signed.
+pub fn verify_remote(client: &Client, name: &Reference, keys: &[VerifyingKey]) -> Result<Digest> {
+    let repository = client.repository(name, Access::Pull)?;
+    let document = repository.document(&crate::pull::target(name));
+    let digest = document.map_err(|error| crate::remote::missing(name, error))?.digest;
+    match refusal(&repository, name, &[digest], keys, Identity::Repository)? {
+        None => Ok(digest),
+        Some(why) => {
+            Err(EngineError::Unsigned { name: name.familiar(), why, file: PathBuf::new() })
+        }
+    }
+}
+
+/// Puts a signature beside those that a manifest has.
+fn add(
+    repository: &Repository<'_>,
+    name: &Reference,
+    digest: &Digest,
+    key: &SigningKey,
+) -> Result<()> {
+    let payload = Payload {
+        critical: Critical {
+            identity: SignedIdentity { docker_reference: name.without_digest().to_string() },
+            image: SignedImage { docker_manifest_digest: *digest },
+            kind: KIND.to_owned(),
+        },
+        optional: None,
+    };
+    let bytes = serde_json::to_vec(&payload).expect("a payload is made of strings");
+    let mut layers = signatures(repository, digest)?;
+    // The same payload signed by the same key says nothing new.
+    layers.retain(|known| {
+        known.digest != Digest::of(&bytes)
+            || !signature(known).is_some_and(|old| key.verifying().verifies(&bytes, &old))
+    });
+    let mut layer = Descriptor::of(MediaType::from(PAYLOAD), &bytes);
+    let signed = BASE64_STANDARD.encode(key.sign(&bytes)?);
+    layer.annotations.insert(SIGNATURE.to_owned(), signed);
+    put_blob(repository, &layer, &bytes)?;
+    layers.push(layer);
+    let diffs: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
+    let config = json!({
+        "architecture": "", "created": "0001-01-01T00:00:00Z", "os": "", "config": {},
+        "rootfs": { "type": "layers", "diff_ids": diffs },
+    });
+    let config_bytes = config.to_string().into_bytes();
+    let config = Descriptor::of(MediaType::OciConfig, &config_bytes);
+    put_blob(repository, &config, &config_bytes)?;
+    let manifest = Manifest::new(config, layers).to_bytes();
+    repository.put_document(&place(digest), &MediaType::OciManifest, &manifest)?;
+    Ok(())
+}
+
+fn put_blob(repository: &Repository<'_>, blob: &Descriptor, bytes: &[u8]) -> Result<()> {
+    if repository.blob_bytes(&blob.digest)?.is_none() {
+        let open = |at: u64| Ok(Box::new(&bytes[at as usize..]) as Box<dyn std::io::Read>);
+        repository.put_blob(&blob.digest, blob.size, None, &open)?;
+    }
+    Ok(())
+}
+
+/// The tag under which the signatures of a manifest are.
+fn place(digest: &Digest) -> Target {
+    Target::Tag(format!("{}-{}.sig", digest.algorithm().as_str(), digest.hex()))
+}
+
+/// The signatures of a manifest, each beside what it signs.
+fn signatures(repository: &Repository<'_>, digest: &Digest) -> Result<Vec<Descriptor>> {
+    let document = match repository.document(&place(digest)) {
+        Err(error) if error.is_missing() => return Ok(Vec::new()),
+        other => other?,
+    };
+    let Ok(Document::Manifest(manifest)) = Document::parse(&document.bytes) else {
+        return Ok(Vec::new());
+    };
+    let is_payload = |layer: &Descriptor| layer.media_type.as_str() == PAYLOAD;
+    Ok(manifest.layers.into_iter().filter(is_payload).take(SIGNATURES).collect())
+}
+
+fn signature(layer: &Descriptor) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(layer.annotations.get(SIGNATURE)?).ok()
+}
+
+/// Why none of these manifests counts as signed by one of the keys; nothing if one does.
+pub(crate) fn refusal(
+    repository: &Repository<'_>,
+    name: &Reference,
+    digests: &[Digest],
+    keys: &[VerifyingKey],
+    identity: Identity,
+) -> Result<Option<String>> {
+    let mut why = "it has no signature".to_owned();
+    for digest in digests {
+        for layer in signatures(repository, digest)? {
+            let Some(signed) = signature(&layer) else { continue };
+            let bytes = repository.small_blob(layer.digest, layer.size, PAYLOAD_BYTES)?;
+            if !keys.iter().any(|key| key.verifies(&bytes, &signed)) {
+                why = "none of its signatures is by a key that is asked for".to_owned();
+                continue;
+            }
+            match judged(&bytes, name, digest, identity) {
+                Ok(()) => return Ok(None),
+                Err(other) => why = other,
+            }
+        }
+    }
+    Ok(Some(why))
+}
+
+/// Whether a payload, which is as it was signed, is about this manifest under this name.
+fn judged(
+    bytes: &[u8],
+    name: &Reference,
+    digest: &Digest,
+    identity: Identity,
+) -> Result<(), String> {
+    let payload: Payload = serde_json::from_slice(bytes)
+        .map_err(|error| format!("its signature is damaged: {error}"))?;
+    let Critical { identity: signed, image, kind } = payload.critical;
+    if kind != KIND || image.docker_manifest_digest != *digest {
+        return Err("its signature is of something else".to_owned());
+    }
+    let said = signed.docker_reference;
+    let parsed = Reference::parse(&said).map_err(|_| format!("it is signed as {said:?}"))?;
+    let fits = match (identity, name.tag()) {
+        (Identity::Exact, Some(tag)) => parsed.name() == name.name() && parsed.tag() == Some(tag),
+        _ => parsed.name() == name.name(),
+    };
+    if fits { Ok(()) } else { Err(format!("it is signed as {said}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_of_one_manifest_under_one_name() {
+        let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+        let payload = |name: &str| {
+            json!({ "critical": {
+                "identity": { "docker-reference": name },
+                "image": { "docker-manifest-digest": one }, "type": KIND,
+            }, "optional": null })
+            .to_string()
+        };
+        let name = Reference::parse("h.org/app:1").unwrap();
+        let fits = |said: &str, digest: &Digest, identity| {
+            judged(payload(said).as_bytes(), &name, digest, identity).is_ok()
+        };
+        assert!(fits("h.org/app:1", &one, Identity::Exact));
+        assert!(!fits("h.org/app:1", &other, Identity::Exact));
+        assert!(fits("h.org/app", &one, Identity::Repository));
+        assert!(!fits("h.org/app", &one, Identity::Exact));
+        assert!(!fits("h.org/app:2", &one, Identity::Exact));
+        assert!(!fits("h.org/other:1", &one, Identity::Repository));
+        assert!(judged(b"{}", &name, &one, Identity::Repository).is_err());
+        let other_kind = payload("h.org/app").replace(KIND, "atomic container signature");
+        assert!(judged(other_kind.as_bytes(), &name, &one, Identity::Repository).is_err());
+    }
+}
