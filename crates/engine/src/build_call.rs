@@ -100,7 +100,7 @@ impl Definition {
             Call::Targets => known(targets(text).map(|of| (of.text(), of.document()))),
             Call::Describe => known(Ok((describe_text(), describe_document()))),
             Call::Check => {
-                let bases = self.bases(inputs, engine)?;
+                let bases = known_bases(&self.text, inputs, engine)?;
                 let found = check(text, &self.around(inputs, &bases));
                 let succeeded =
                     found.as_ref().is_ok_and(|report| report.warnings().next().is_none());
@@ -118,7 +118,7 @@ impl Definition {
                 "a Dockerfile from standard input cannot be put right in place".to_owned(),
             ));
         };
-        let bases = self.bases(inputs, engine)?;
+        let bases = known_bases(&self.text, inputs, engine)?;
         // A file that cannot be read is left alone; the check says what is wrong with it.
         let Ok((text, fixed)) = fix(&self.text, &self.around(inputs, &bases)) else {
             return Ok(Vec::new());
@@ -137,30 +137,30 @@ impl Definition {
     ) -> Surroundings<'a> {
         Surroundings { inputs, ignore: self.ignore.as_ref(), has_context: self.has_context, bases }
     }
+}
 
-    /// What is known of the images the file names. Nothing is pulled for a question.
-    fn bases(
-        &self,
-        inputs: &Inputs,
-        engine: Option<&Engine>,
-    ) -> Result<BTreeMap<String, ImageConfig>> {
-        let mut known = BTreeMap::new();
-        let document = ::build::syntax::parse(&self.text).ok();
-        let stages = document.and_then(|document| Stages::read(&document, inputs).ok());
-        let (Some(stages), Some(engine)) = (stages, engine) else { return Ok(known) };
-        let images = engine.store().images()?;
-        for stage in &stages.stages {
-            let Base::Image(name) = &stage.base else { continue };
-            let wanted = stage.platform.as_deref().and_then(|text| text.parse().ok());
-            // An image for another platform is what one of the checks is about.
-            let found = find_for(&images, name, wanted.as_ref());
-            let found = found.or_else(|_| find_for(&images, name, None));
-            if let Ok(found) = found {
-                known.insert(name.clone(), engine.config(found.id)?);
-            }
+/// What is known of the images that a file names. Nothing is pulled for a question.
+pub(crate) fn known_bases(
+    text: &str,
+    inputs: &Inputs,
+    engine: Option<&Engine>,
+) -> Result<BTreeMap<String, ImageConfig>> {
+    let mut known = BTreeMap::new();
+    let document = ::build::syntax::parse(text).ok();
+    let stages = document.and_then(|document| Stages::read(&document, inputs).ok());
+    let (Some(stages), Some(engine)) = (stages, engine) else { return Ok(known) };
+    let images = engine.store().images()?;
+    for stage in &stages.stages {
+        let Base::Image(name) = &stage.base else { continue };
+        let wanted = stage.platform.as_deref().and_then(|text| text.parse().ok());
+        // An image for another platform is what one of the checks is about.
+        let found = find_for(&images, name, wanted.as_ref());
+        let found = found.or_else(|_| find_for(&images, name, None));
+        if let Ok(found) = found {
+            known.insert(name.clone(), engine.config(found.id)?);
         }
-        Ok(known)
     }
+    Ok(known)
 }
 
 fn written(format: Format, text: String, document: Value) -> String {

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use image::erofs::{IndexInode, IndexReader};
-use image::merged::{Change, Merged, Origin, diff};
+use image::merged::{Change, Difference, Merged, Origin, diff};
+use image::upper::Altered;
 use serde_json::Value;
 use spec::{ChainId, ImageId};
 use store::Tables;
@@ -58,29 +59,46 @@ impl Engine {
 
     fn side(&self, tables: &Tables, name: &str) -> Result<(ImageId, Side)> {
         let (id, merged, chains) = self.merged(tables, name)?;
+        Ok((id, self.side_of(tables, merged, chains)))
+    }
+
+    fn side_of(&self, tables: &Tables, merged: Merged, chains: Vec<ChainId>) -> Side {
         let open = |chain| {
             let record = tables.layers.layers.get(chain)?;
             self.store.open_blob(&record.diff.0).ok()
         };
         let tars = chains.iter().map(open).collect();
-        Ok((id, Side { merged, chains, tars }))
+        Side { merged, chains, tars }
+    }
+
+    /// What a stack has otherwise than the one that it stands on, times included.
+    pub(crate) fn altered(
+        &self,
+        below: Option<ChainId>,
+        top: Option<ChainId>,
+    ) -> Result<Vec<Altered>> {
+        let tables = self.store.tables()?;
+        let side = |top| -> Result<Side> {
+            let chains = tables.layers.stack(top)?.iter().map(|(chain, _)| *chain).collect();
+            Ok(self.side_of(&tables, self.store.merged(top)?, chains))
+        };
+        let (before, after) = (side(below)?, side(top)?);
+        let mut altered = Vec::new();
+        before.compare(&after, before.chains.len(), true, &mut |difference| {
+            altered.push(Altered { path: difference.path, change: difference.change });
+        })?;
+        Ok(altered)
     }
 }
 
 impl ImageDiff {
     /// Shows each file that only one image has or that differs, folders before what is in them.
     pub fn each_file(&self, each: &mut dyn FnMut(DiffEntry)) -> Result<()> {
-        let (before, after) = (&self.before, &self.after);
-        let mut same = |a: &Origin, b: &Origin| match (before.bytes(a), after.bytes(b)) {
-            (Some(one), Some(two)) => same_bytes(&one, &two, a.inode.size),
-            // Where a tar is not kept, the same size and time count as the same content.
-            _ => a.inode.mtime == b.inode.mtime,
-        };
         let size = |origin: &Option<Origin>| {
             let inode = &origin.as_ref()?.inode;
             Some(if inode.is_folder() { 0 } else { inode.size })
         };
-        diff(&before.merged, &after.merged, self.common, &mut same, &mut |difference| {
+        self.before.compare(&self.after, self.common, false, &mut |difference| {
             each(DiffEntry {
                 before: size(&difference.before),
                 after: size(&difference.after),
@@ -88,11 +106,30 @@ impl ImageDiff {
                 change: difference.change,
             });
         })
-        .map_err(at_top(&before.chains))
     }
 }
 
 impl Side {
+    /// Compares two trees, by what is in files, and by their times too if that is asked for.
+    fn compare(
+        &self,
+        after: &Side,
+        common: usize,
+        times: bool,
+        each: &mut dyn FnMut(Difference),
+    ) -> Result<()> {
+        let mut same = |a: &Origin, b: &Origin| {
+            let same_time = a.inode.mtime == b.inode.mtime;
+            match (self.bytes(a), after.bytes(b)) {
+                _ if times && !same_time => false,
+                (Some(one), Some(two)) => same_bytes(&one, &two, a.inode.size),
+                // Where a tar is not kept, the same size and time count as the same content.
+                _ => same_time,
+            }
+        };
+        diff(&self.merged, &after.merged, common, &mut same, each).map_err(at_top(&self.chains))
+    }
+
     fn bytes<'a>(&'a self, origin: &'a Origin) -> Option<Bytes<'a>> {
         let tar = self.tars[origin.layer].as_ref();
         Bytes::of(tar, self.merged.layer(origin.layer), &origin.inode)

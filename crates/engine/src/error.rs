@@ -144,6 +144,8 @@ pub enum EngineError {
     Base { name: String, full: String, source: Box<EngineError> },
     #[error("process {words:?} did not complete successfully: {how}")]
     StepFailed { words: String, how: String },
+    #[error("cannot fetch the repository {0}: the program git is not installed")]
+    NoGit(String),
     #[error("RUN needs programs for {platform}, and this machine runs those for {host}")]
     Foreign { platform: String, host: String },
     #[error("{name} may not be pulled: {why}")]
@@ -196,7 +198,7 @@ impl EngineError {
         match self {
             E::NoSuchImage(_) | E::NoReference(_) | E::NoPath { .. } => Kind::NotFound,
             E::Start(_) | E::StepFailed { .. } => Kind::Other,
-            E::Foreign { .. } => Kind::Unsupported,
+            E::Foreign { .. } | E::NoGit(_) => Kind::Unsupported,
             E::Base { source, .. } => source.kind(),
             E::Dockerfile(error) => match error.kind() {
                 ::build::error::ErrorKind::InvalidInput => Kind::InvalidInput,
@@ -333,6 +335,7 @@ impl EngineError {
                 "`mica images` lists what is here; `mica pull`, `mica load` and `mica import` bring more"
                     .to_owned(),
             ),
+            E::NoGit(_) => Some("install git, or fetch the files before and build from the folder".to_owned()),
             E::Foreign { .. } => Some(
                 "register an emulator, as Debian's packages qemu-user-static and binfmt-support do, or build such files in a stage FROM --platform=$BUILDPLATFORM"
                     .to_owned(),

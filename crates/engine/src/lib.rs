@@ -60,9 +60,9 @@ pub use about::{API_VERSION, MIN_API_VERSION, version_document};
 pub use bake::{bake_files, dot_env};
 pub use build::{
     Annotation, AnnotationPlace, ArchiveForm, BuildCache, BuildFailure, BuildInput, BuildOutcome,
-    BuildRecord, BuildRequest, BuildSession, BuildStep, BuildWatch, Built, BuiltImage, CacheRow,
-    CacheUse, ContextSource, DockerfileSource, FilesTarget, News, Output, Packing, PruneCache,
-    Push, StepOutcome, Types,
+    BuildRecord, BuildRequest, BuildSession, BuildStep, BuildWatch, Built, BuiltImage, CachePlace,
+    CacheRow, CacheTarget, CacheUse, ContextSource, DockerfileSource, FilesTarget, News, Output,
+    Packing, Provenance, PruneCache, Push, StepOutcome, Types, is_remote_context,
 };
 pub use build_call::{Answer, Definition};
 pub use container::{

@@ -117,12 +117,16 @@ pub struct NameRecord {
     /// a configuration may be in docker's manifest and in OCI's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Box<ManifestRef>>,
+    /// What else the index names and is here: attestations, with all that they name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attached: Vec<Digest>,
 }
 
 impl NameRecord {
     /// A name for one image.
     pub fn of(image: ImageId) -> NameRecord {
-        NameRecord { image, others: Vec::new(), index: None, manifest: None }
+        let (others, attached) = Default::default();
+        NameRecord { image, others, index: None, manifest: None, attached }
     }
 
     /// All images under the name.
@@ -138,7 +142,8 @@ impl Images {
         let of_names = self.names.values();
         let of_names = of_names.flat_map(|name| name.index.iter().chain(&name.manifest));
         let kept = manifests.chain(of_names).map(|kept| kept.digest);
-        self.images.keys().map(|id| id.0).chain(kept).collect()
+        let attached = self.names.values().flat_map(|name| name.attached.iter().copied());
+        self.images.keys().map(|id| id.0).chain(kept).chain(attached).collect()
     }
 
     /// The full names of an image, in order.

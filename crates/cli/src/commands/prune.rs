@@ -1,8 +1,10 @@
 //! `mica image prune`, `mica system prune`.
 
-use engine::{ImageFilter, PruneImages, Pruned, Removed};
+use std::time::Duration;
+
+use engine::{CacheRow, ImageFilter, PruneCache, PruneImages, Pruned, Removed};
 use serde_json::{Value, json};
-use spec::human_size;
+use spec::{Timestamp, human_size};
 
 use super::container::{prune_request, tell_pruned};
 use super::{filters, formatted, network, volume};
@@ -45,6 +47,11 @@ pub(crate) fn system(context: &Context) -> Outcome {
     tell_pruned(context, &gone.containers);
     network::tell_pruned(context, &gone.networks);
     volume::tell_pruned(context, &gone.volumes);
+    if !gone.steps.is_empty() {
+        context.ui.line("Deleted build cache objects:");
+        gone.steps.iter().for_each(|step| context.ui.line(&step.id));
+        context.ui.line("");
+    }
     tell(context, &gone.images)
 }
 
@@ -58,12 +65,13 @@ fn warning(request: &PruneImages, volumes: bool) -> String {
         true => "all images without at least one container associated to them",
         false => "all dangling images",
     };
+    let cache = if request.all { "all build cache" } else { "unused build cache" };
     let compressed = match request.compressed {
         true => "  - the compressed form of all layers that are kept plain too\n",
         false => "",
     };
     format!(
-        "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n{volumes}  - {images}\n{compressed}  - whatever unfinished work has left behind\n\n{SURE}"
+        "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n{volumes}  - {images}\n  - {cache}\n{compressed}  - whatever unfinished work has left behind\n\n{SURE}"
     )
 }
 
@@ -72,6 +80,7 @@ struct Gone {
     containers: Vec<String>,
     networks: Vec<String>,
     volumes: Vec<String>,
+    steps: Vec<CacheRow>,
     images: Pruned,
 }
 
@@ -88,8 +97,12 @@ impl Gone {
             bytes += freed;
         }
         let mut images = engine.prune(request)?;
-        images.bytes += bytes;
-        Ok(Gone { containers, networks, volumes: gone, images })
+        let (steps, freed) = match build_cache(request) {
+            Some(cache) => engine.prune_cache(&cache)?,
+            None => (Vec::new(), 0),
+        };
+        images.bytes += bytes + freed;
+        Ok(Gone { containers, networks, volumes: gone, steps, images })
     }
 
     fn document(&self) -> Value {
@@ -98,9 +111,22 @@ impl Gone {
             "NetworksDeleted": self.networks,
             "VolumesDeleted": self.volumes,
             "ImagesDeleted": self.images.removed.iter().map(Removed::document).collect::<Vec<_>>(),
+            "CachesDeleted": self.steps.iter().map(|step| step.id.as_str()).collect::<Vec<_>>(),
             "SpaceReclaimed": self.images.bytes,
         })
     }
+}
+
+/// What builds remember goes too, but not if only what has a label goes: steps have none.
+fn build_cache(request: &PruneImages) -> Option<PruneCache> {
+    let now = Timestamp::now().unix_seconds();
+    let mut until = None;
+    for filter in &request.filters {
+        let ImageFilter::Until(time) = filter else { return None };
+        let idle = u64::try_from(now - time.unix_seconds()).unwrap_or_default();
+        until = until.max(Some(Duration::from_secs(idle)));
+    }
+    Some(PruneCache { all: request.all, until, keep_bytes: None })
 }
 
 /// Asks, unless told not to. Where standard output is for documents, the question stays out of it.

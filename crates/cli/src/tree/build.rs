@@ -109,7 +109,7 @@ const DO_BUILD: Cmd = Command {
     also: &["image build", "build", "builder build"],
     usage: "[OPTIONS] PATH | URL | -",
     about: "Start a build",
-    examples: "  mica build -t app:1.0 .\n  mica build -t registry.example/app:1.0 --push .\n  mica build -o type=oci,dest=app.oci,compression=zstd .\n  mica build --target bin -o ./bin .\n  mica build --platform linux/amd64,linux/arm64 -t registry.example/app:1.0 --push .\n  mica build --explain --progress plain .\n  mica build --check .\n  mica build --check --fix .\n  mica build --call=outline,format=json --target app .",
+    examples: "  mica build -t app:1.0 .\n  mica build -t registry.example/app:1.0 --push .\n  mica build -o type=oci,dest=app.oci,compression=zstd .\n  mica build --target bin -o ./bin .\n  mica build --platform linux/amd64,linux/arm64 -t registry.example/app:1.0 --push .\n  mica build --cache-from type=local,src=cache --cache-to type=local,dest=cache,mode=max .\n  mica build -t app https://github.com/user/app.git#v1.0:docker\n  mica build --provenance=mode=max -t registry.example/app:1.0 --push .\n  mica build --explain --progress plain .\n  mica build --check .\n  mica build --check --fix .\n  mica build --call=outline,format=json --target app .",
     args: Arity::Exact(1),
     sub: &[&BUILD_HISTORY],
     flags: &[BUILD_FLAGS],

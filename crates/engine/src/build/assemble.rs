@@ -4,6 +4,8 @@ use ::build::graph::{Graph, StepId};
 use spec::{ChainId, ImageConfig, ImageId, Platform, RootFs, Timestamp};
 use store::{ImageRecord, StepLayer};
 
+use super::attest::Used;
+use super::carried::{Done, INLINE};
 use super::request::BuildRequest;
 use super::work::Made;
 use crate::Engine;
@@ -18,10 +20,20 @@ pub(super) struct Image {
     pub(super) top: Option<ChainId>,
     /// How many of its layers are the base's.
     pub(super) base_layers: usize,
-    sizes: Vec<u64>,
+    /// The steps that it took, and those that others of its stages took.
+    pub(super) done: Vec<Done>,
+    /// What they used.
+    pub(super) used: Vec<Used>,
+    pub(super) sizes: Vec<u64>,
 }
 
 impl Image {
+    /// Makes its document anew, after a change of its configuration.
+    pub(super) fn settle(&mut self) {
+        self.document = self.config.to_bytes();
+        self.id = ImageConfig::id(&self.document);
+    }
+
     /// What it runs on.
     pub(super) fn platform(&self) -> Platform {
         self.config.platform()
@@ -83,13 +95,15 @@ pub(super) fn assemble(
     config.created = Some(Timestamp::from_unix(target.epoch, 0));
     (config.container, config.container_config, config.parent) = Default::default();
     config.docker_version.clear();
+    // Of the base's steps, not of this image's.
+    config.rest.remove(INLINE);
     let layers = engine.store().tables()?.layers;
     let stack = layers.stack(target.top)?;
     debug_assert!(stack.len() >= base_layers);
     let sizes = stack.iter().map(|(_, layer)| layer.bytes).collect();
     let document = config.to_bytes();
-    let (id, top) = (ImageConfig::id(&document), target.top);
-    Ok(Image { id, config, document, top, base_layers, sizes })
+    let (id, top, done, used) = (ImageConfig::id(&document), target.top, Vec::new(), Vec::new());
+    Ok(Image { id, config, document, top, base_layers, done, used, sizes })
 }
 
 fn blank(platform: Platform) -> ImageConfig {

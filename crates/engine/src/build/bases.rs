@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ::build::graph;
-use spec::{ChainId, ContainerConfig, ImageConfig, Platform, Reference};
+use spec::{ChainId, ContainerConfig, Digest, ImageConfig, Platform, Reference};
 
 use super::place::Place;
 use super::request::BuildRequest;
@@ -19,6 +19,8 @@ pub(super) struct BaseImage {
     pub(super) top: Option<ChainId>,
     /// Its configuration.
     pub(super) config: ImageConfig,
+    /// What a registry calls it, or else its id.
+    pub(super) digest: Digest,
 }
 
 /// A name and a platform.
@@ -108,7 +110,9 @@ impl Bases<'_> {
         lease.protect_blob(&found.id.0)?;
         let document = store.read_document(&found.id.0)?;
         let config = ImageConfig::parse(&document).map_err(EngineError::Config)?;
-        Ok(BaseImage { top, config })
+        let known = images.images[&found.id].repo_digests.iter();
+        let known = known.filter_map(|known| known.split_once('@')?.1.parse().ok()).next();
+        Ok(BaseImage { top, config, digest: known.unwrap_or(found.id.0) })
     }
 }
 

@@ -11,9 +11,11 @@ use image::stream::Peeked;
 use spec::ChainId;
 use store::{Expected, Lease};
 
+use super::git::GitUrl;
 use super::hashes::Hashes;
 use super::place::{ContextFacts, Place};
-use super::request::{BuildInput, ContextSource, DockerfileSource};
+use super::request::{BuildInput, BuildRequest, ContextSource, DockerfileSource};
+use super::session::BuildSession;
 use super::tell::Teller;
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -38,16 +40,20 @@ const TAR_MAGIC: std::ops::Range<usize> = 257..262;
 
 /// Opens the context of a build.
 pub(super) fn open(
-    engine: &Engine,
-    lease: &Lease,
+    session: &BuildSession<'_>,
+    request: &BuildRequest,
     input: BuildInput<'_>,
     teller: &Teller<'_>,
 ) -> Result<Opened> {
+    let (engine, lease) = (session.engine, &session.lease);
     let BuildInput { context, dockerfile } = input;
     match context {
         ContextSource::Folder(folder) => of_folder(engine, &folder, dockerfile, teller),
         ContextSource::Reader(reader) => of_reader(engine, lease, reader, dockerfile, teller),
         ContextSource::Url(url) => {
+            if let Some(url) = GitUrl::parse(&url)? {
+                return of_repository(session, request, &url, dockerfile, teller);
+            }
             let (reader, _) = crate::fetch(&url)?;
             of_reader(engine, lease, reader, dockerfile, teller)
         }
@@ -135,6 +141,62 @@ fn of_reader<'a>(
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Opened { place, name, text })
+}
+
+/// A repository's files. Nothing in it leads out of it, the Dockerfile's own name included.
+fn of_repository(
+    session: &BuildSession<'_>,
+    request: &BuildRequest,
+    url: &GitUrl,
+    dockerfile: DockerfileSource<'_>,
+    teller: &Teller<'_>,
+) -> Result<Opened> {
+    let step = teller.begin(&format!("[internal] load git source {}", url.shown()));
+    let fetched = session.checkout(url, request);
+    if let Ok(checkout) = &fetched {
+        step.note(&checkout.commit);
+    }
+    let checkout = step.end(fetched)?;
+    let asked = request.arguments.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").map(String::as_str);
+    let keep = url.keep_git_dir.unwrap_or(matches!(asked, Some("1" | "true")));
+    let all = checkout.place(url, keep, "")?;
+    let path = match &dockerfile {
+        DockerfileSource::Path(path) => path.clone(),
+        _ => PathBuf::from(USUAL),
+    };
+    let read = |path: &Path| sys::fs::file_in_root(&all.root, path).and_then(text_of);
+    let text = match dockerfile {
+        DockerfileSource::Reader(reader) => text_of(reader),
+        _ => read(&path),
+    };
+    let text = text.map_err(|error| unreadable(&path, &error))?;
+    let [own, usual] = file_names(&path.to_string_lossy());
+    let said = read(Path::new(&own)).or_else(|_| read(Path::new(&usual)));
+    let place = checkout.place(url, keep, &said.unwrap_or_default())?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Opened { place, name, text })
+}
+
+/// The files of a named context that is an address: of a repository, or of a tar on the web.
+pub(super) fn remote(
+    session: &BuildSession<'_>,
+    request: &BuildRequest,
+    address: &str,
+) -> Result<Arc<Place>> {
+    if let Some(url) = GitUrl::parse(address)? {
+        let checkout = session.checkout(&url, request)?;
+        return checkout.place(&url, url.keep_git_dir.unwrap_or(false), "");
+    }
+    let (mut reader, _) = crate::fetch(address)?;
+    let top = keep(session.engine, &session.lease, &mut reader)?;
+    of_stack(session.engine, Some(top), Ignore::default())
+}
+
+/// Whether a context is an address, not a path of this machine.
+pub fn is_remote_context(text: &str) -> bool {
+    let is_web = text.starts_with("http://") || text.starts_with("https://");
+    // What is wrong about an address is told when it is fetched.
+    is_web || !matches!(GitUrl::parse(text), Ok(None))
 }
 
 /// Takes a tar in as a layer: then its files are looked at as those of any image are.

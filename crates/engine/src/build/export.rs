@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use image::archive::{ArchiveFamily, ArchivePlan, plan_archive};
+use image::archive::{ArchiveContent, ArchiveFamily, ArchivePlan, Member, plan_archive};
 use spec::{Descriptor, DiffId, Digest, ImageId, MediaType, Platform, Reference, Timestamp};
 use store::{Images, LayerBlob, Lease, ManifestRef, NameRecord};
 
 use super::assemble::Image;
+use super::attest::Told;
 use super::files;
 use super::output::{ArchiveForm, Output, Packing, Push};
 use super::request::{Built, BuiltImage};
@@ -24,6 +25,8 @@ pub(super) struct Export<'a> {
     pub(super) engine: &'a Engine,
     pub(super) lease: &'a Lease,
     pub(super) images: &'a [Image],
+    /// How they were built, if that is told.
+    pub(super) told: Option<&'a Told>,
     pub(super) teller: &'a Teller<'a>,
     /// What the build is called.
     pub(super) reference: String,
@@ -84,9 +87,10 @@ impl Export<'_> {
             return Err(EngineError::Refused("tag is needed when pushing to registry".to_owned()));
         }
         // One image can stay as it is until it leaves; what several are is said by an index.
-        let sealed = match packing.is_usual() && self.images.len() == 1 {
+        let is_alone = self.images.len() == 1 && self.told.is_none();
+        let sealed = match packing.is_usual() && is_alone {
             true => None,
-            false => Some(seal(self.engine, self.lease, self.images, packing)?),
+            false => Some(self.seal(packing, names)?),
         };
         telling.note("exporting layers done");
         let kept = if push == Push::ByDigest { &[] } else { names };
@@ -104,15 +108,20 @@ impl Export<'_> {
         Ok(document)
     }
 
+    fn seal(&self, packing: &Packing, names: &[Reference]) -> Result<Sealed> {
+        let told = self.told.map(|told| (told, names));
+        seal(self.engine, self.lease, self.images, packing, told)
+    }
+
     fn push(&self, name: &Reference, push: Push, telling: &Telling<'_>) -> Result<Descriptor> {
         telling.note(&format!("pushing {name}"));
         let client = self.engine.settings().client()?;
-        let told = Told(telling);
+        let told = PushTold(telling);
         let mut pushed = None;
         match push {
             Push::ByDigest => {
-                let [image] = self.images else {
-                    let words = "only one image can be pushed by digest: build for one platform";
+                let (None, [image]) = (self.told, self.images) else {
+                    let words = "only one image can be pushed by digest: build for one platform, without attestations";
                     return Err(EngineError::Refused(words.to_owned()));
                 };
                 pushed = Some(self.engine.push_by_digest(&client, name, image.id, &told)?);
@@ -140,7 +149,7 @@ impl Export<'_> {
             let words = "docker exporter does not currently support exporting manifest lists";
             return Err(EngineError::Refused(words.to_owned()));
         }
-        let sealed = seal(self.engine, self.lease, self.images, packing)?;
+        let sealed = self.seal(packing, names)?;
         let document = sealed.descriptor();
         telling.note("exporting layers done");
         telling.note(&format!("exporting manifest {} done", document.digest));
@@ -159,9 +168,9 @@ impl Export<'_> {
     /// Keeps the images and gives them their names. What is there already is not written again.
     fn keep(&self, sealed: Option<&Sealed>, names: &[Reference]) -> Result<()> {
         let store = self.engine.store();
-        let manifests = sealed.map(|sealed| self.keep_documents(sealed)).transpose()?;
-        let (manifests, index) = manifests.unwrap_or_default();
-        let name_record = self.name_record(index);
+        let kept = sealed.map(|sealed| self.keep_documents(sealed)).transpose()?;
+        let Kept { manifests, index, attached } = kept.unwrap_or_default();
+        let name_record = NameRecord { attached, ..self.name_record(index) };
         let images = store.images()?;
         for image in self.images {
             self.lease.protect_blob(&image.id.0)?;
@@ -220,10 +229,7 @@ impl Export<'_> {
     }
 
     /// Keeps manifests and the index, and says what the store is to know of them.
-    fn keep_documents(
-        &self,
-        sealed: &Sealed,
-    ) -> Result<(BTreeMap<ImageId, ManifestRef>, Option<ManifestRef>)> {
+    fn keep_documents(&self, sealed: &Sealed) -> Result<Kept> {
         let store = self.engine.store();
         let keep = |(bytes, media_type): &(Vec<u8>, MediaType)| {
             let digest = store.put_document(self.lease, bytes)?;
@@ -233,7 +239,12 @@ impl Export<'_> {
         let manifests = self.images.iter().zip(&sealed.images);
         let manifests = manifests.map(|(image, sealed)| Ok((image.id, keep(&sealed.manifest)?)));
         let manifests = manifests.collect::<Result<_>>()?;
-        Ok((manifests, sealed.index.as_ref().map(keep).transpose()?))
+        let mut attached = Vec::new();
+        for attestation in &sealed.attestations {
+            attached.extend(attestation.keep(self.engine, self.lease)?);
+        }
+        let index = sealed.index.as_ref().map(keep).transpose()?;
+        Ok(Kept { manifests, index, attached })
     }
 
     /// What a name of the images stands for: the one for this machine stands first.
@@ -267,9 +278,18 @@ impl Export<'_> {
     }
 }
 
+/// Documents that are kept.
+#[derive(Default)]
+struct Kept {
+    manifests: BTreeMap<ImageId, ManifestRef>,
+    index: Option<ManifestRef>,
+    /// Attestations and all that they name.
+    attached: Vec<Digest>,
+}
+
 /// What an archive of these images holds.
 fn plan(sealed: Sealed, names: &[Reference], form: ArchiveForm) -> ArchivePlan {
-    let Sealed { mut images, index } = sealed;
+    let Sealed { mut images, index, attestations } = sealed;
     let members: Vec<Digest> = images.iter().map(|image| image.config.digest).collect();
     let families = match index {
         Some(index) => {
@@ -282,6 +302,13 @@ fn plan(sealed: Sealed, names: &[Reference], form: ArchiveForm) -> ArchivePlan {
         }
     };
     let mut plan = plan_archive(&images, &families);
+    for bytes in attestations.into_iter().flat_map(|one| [vec![one.manifest], one.blobs].concat()) {
+        let digest = Digest::of(&bytes);
+        let path = format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex());
+        if !plan.iter().any(|member| member.path == path) {
+            plan.push(Member { path, content: ArchiveContent::Bytes(bytes) });
+        }
+    }
     if form == ArchiveForm::Oci {
         plan.retain(|member| !matches!(member.path.as_str(), "manifest.json" | "repositories"));
     }
@@ -289,9 +316,9 @@ fn plan(sealed: Sealed, names: &[Reference], form: ArchiveForm) -> ArchivePlan {
 }
 
 /// A push as a part of a step.
-struct Told<'a>(&'a Telling<'a>);
+struct PushTold<'a>(&'a Telling<'a>);
 
-impl Progress for Told<'_> {
+impl Progress for PushTold<'_> {
     fn begin(&self, _: &str, _: &str, _: Option<u64>) -> Box<dyn Item + '_> {
         Box::new(Quiet)
     }

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use ::build::instruction::CopyFlags;
 use spec::{Algorithm, Digest, Hasher};
 
+use super::attest::Used;
 use super::copy::{Gathered, is_archive};
+use super::git::GitUrl;
+use super::place::Place;
 use super::place::{Chosen, Item, ItemSource};
 use super::work::Builder;
 use crate::error::{EngineError, Result};
@@ -29,6 +32,23 @@ pub(super) fn is_remote(source: &str) -> bool {
 }
 
 impl Builder<'_> {
+    /// Whether a source of `ADD` is a repository.
+    pub(super) fn is_repository(&self, source: &str) -> Result<bool> {
+        Ok(GitUrl::parse(source)?.is_some())
+    }
+
+    /// Fetches a repository, and says which commit that is.
+    pub(super) fn repository(&self, url: &str, flags: &CopyFlags) -> Result<(Arc<Place>, String)> {
+        let not_one = || EngineError::Refused(format!("{url} is no repository"));
+        let url = GitUrl::parse(url)?.ok_or_else(not_one)?.checked(flags.checksum.as_deref());
+        let checkout = self.session.checkout(&url, self.request)?;
+        let keep = flags.keep_git_dir.or(url.keep_git_dir).unwrap_or(false);
+        let place = checkout.place(&url, keep, "")?;
+        let (uri, algorithm, hash) = (url.shown(), "sha1".to_owned(), checkout.commit.clone());
+        self.note_use(Used { uri, algorithm, hash });
+        Ok((place, format!("{} {keep}", checkout.commit)))
+    }
+
     /// Fetches a file.
     pub(super) fn fetch(&self, url: &str, flags: &CopyFlags) -> Result<Fetched> {
         let checksum = flags.checksum.as_deref().map(|text| {
@@ -51,6 +71,7 @@ impl Builder<'_> {
         let source = ItemSource::Fetched(Arc::new(file));
         let item = Item::made(source, MODE, bytes, time.map(|seconds| (seconds, 0)));
         let name = name_of(url);
+        self.note_use(Used::new(url.to_owned(), digest));
         let what = format!("{digest} {name} {}", time.unwrap_or_default());
         Ok(Fetched { what, name, item })
     }

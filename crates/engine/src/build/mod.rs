@@ -5,8 +5,11 @@
 //! and what a step gave is remembered under the name of all that it depended on.
 
 mod assemble;
+mod attest;
 mod bases;
 mod below;
+mod carried;
+mod carry;
 mod context;
 mod copy;
 mod explain;
@@ -15,8 +18,10 @@ mod fetch;
 mod files;
 mod flights;
 mod foreign;
+mod git;
 mod hashes;
 mod history;
+mod imports;
 mod layers;
 mod mounts;
 mod output;
@@ -28,6 +33,7 @@ mod request;
 mod run;
 mod seal;
 mod session;
+mod squash;
 mod tell;
 mod tracks;
 mod watch;
@@ -39,7 +45,11 @@ use std::sync::Arc;
 
 use ::build::error::excerpt;
 use ::build::ignore::Ignore;
+use spec::Platform;
 
+pub use attest::Provenance;
+pub use carried::{CachePlace, CacheTarget};
+pub use context::is_remote_context;
 pub use history::{BuildOutcome, BuildRecord, BuildStep, StepOutcome};
 pub use output::{
     Annotation, AnnotationPlace, ArchiveForm, FilesTarget, Output, Packing, Push, Types,
@@ -55,9 +65,11 @@ pub use watch::{BuildWatch, News};
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use assemble::Image;
+use attest::Told;
 use context::Opened;
 use export::Export;
 use hashes::Hashes;
+use imports::Imports;
 use place::{ContextFacts, Place};
 use platform::ForPlatform;
 use recorder::Recorder;
@@ -100,7 +112,7 @@ impl BuildSession<'_> {
     ) -> Result<Built, Box<BuildFailure>> {
         let teller = self.teller.watched_by(recorder);
         let teller = teller.of(request.called.as_deref().unwrap_or_default());
-        let opened = context::open(self.engine, &self.lease, input, &teller)?;
+        let opened = context::open(self, request, input, &teller)?;
         let built = Building { session: self, request, teller: &teller, recorder };
         let built = built.all(&opened);
         if let Some(own) = &opened.place.context {
@@ -156,6 +168,11 @@ impl Building<'_> {
         let document = ::build::syntax::parse(&opened.text).map_err(EngineError::from)?;
         let folders = self.folders()?;
         let (document, folders) = (&document, &folders);
+        let host = Platform::host();
+        let imports = {
+            let platform = request.platforms.first().unwrap_or(&host);
+            &Imports::read(session, &request.cache_from, platform, teller)
+        };
         let one = |platform, teller: &Teller<'_>| {
             let one = ForPlatform {
                 session,
@@ -163,13 +180,14 @@ impl Building<'_> {
                 opened,
                 document,
                 folders,
+                imports,
                 teller,
                 recorder,
                 platform,
             };
             one.build()
         };
-        let images = match request.platforms.as_slice() {
+        let mut images = match request.platforms.as_slice() {
             [] => vec![one(None, teller)?],
             [only] => vec![one(Some(only), teller)?],
             several => std::thread::scope(|scope| {
@@ -185,19 +203,37 @@ impl Building<'_> {
                 ended.into_iter().collect::<Result<Vec<_>, _>>()
             })?,
         };
+        for image in &mut images {
+            if request.squash {
+                squash::squash(session, image)?;
+            }
+            if request.cache_to.contains(&CacheTarget::Inline) {
+                carry::write_inline(session, image)?;
+            }
+        }
         if let Some(called) = &request.called {
             session.give(called, &images);
         }
         let (engine, lease) = (session.engine, &session.lease);
         let reference = recorder.record().id;
-        Ok(Export { engine, lease, images: &images, teller, reference }.all(&request.outputs)?)
+        let told = request.provenance.map(|mode| Told::of(opened, request, mode));
+        let (images, told) = (&images[..], told.as_ref());
+        let export = Export { engine, lease, images, told, teller, reference };
+        let built = export.all(&request.outputs)?;
+        carry::carry(session, images, &request.cache_to, teller)?;
+        Ok(built)
     }
 
-    /// Named contexts that are folders.
+    /// Named contexts that are files: folders, repositories, tars of the web.
     fn folders(&self) -> Result<HashMap<String, Arc<Place>>> {
         let mut folders = HashMap::new();
         for (name, value) in &self.request.contexts {
             let path = Path::new(value);
+            if is_remote_context(value) {
+                let place = context::remote(self.session, self.request, value)?;
+                folders.insert(name.clone(), place);
+                continue;
+            }
             if value.contains("://") || !path.is_dir() {
                 continue;
             }

@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use ::build::config::{SCRIPTS, absolute};
 use ::build::graph::Step;
@@ -321,6 +322,8 @@ fn held_cache(all: &Path, id: &str, sharing: Sharing) -> Result<(PathBuf, File)>
             Sharing::Private if !try_lock(&file, Mode::Exclusive).map_err(io("lock"))? => continue,
             Sharing::Private => {}
         }
+        // Only the clean-up asks when it was last of use.
+        let _ = file.set_modified(SystemTime::now());
         return Ok((folder, file));
     }
     unreachable!("some number is free")
@@ -378,7 +381,7 @@ fn write(path: &Path, bytes: &[u8], mode: u32, (uid, gid): (u32, u32)) -> Result
         .map_err(EngineError::io("write", path))
 }
 
-fn make_private(folder: &Path) -> Result<()> {
+pub(super) fn make_private(folder: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(EngineError::io("create", folder))
 }
@@ -388,7 +391,7 @@ fn path_text(path: &Path) -> String {
 }
 
 /// A folder that goes when it is dropped.
-struct TempFolder(PathBuf);
+pub(super) struct TempFolder(pub(super) PathBuf);
 
 impl Drop for TempFolder {
     fn drop(&mut self) {

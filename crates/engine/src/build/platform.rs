@@ -1,28 +1,32 @@
 //! A build for one platform: planned, solved, and put together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
-use ::build::graph::{Graph, Op, Step, plan};
+use ::build::graph::{Graph, Op, Step, StepId, plan};
 use ::build::instruction::Kind;
+use ::build::lint::{ARGUMENT, Surroundings, check};
 use ::build::scope::{Inputs, PROXY_ARGUMENTS};
 use ::build::solver::solve;
 use ::build::stage::Stages;
 use ::build::syntax::Document;
-use spec::Platform;
+use spec::{Digest, Platform};
 
 use super::Failed;
 use super::assemble::{Image, assemble};
 use super::bases::{Bases, Planned};
+use super::carried::Done;
 use super::context::Opened;
 use super::explain::Earlier;
+use super::imports::Imports;
 use super::place::Place;
 use super::recorder::Recorder;
 use super::request::BuildRequest;
 use super::session::BuildSession;
 use super::tell::Teller;
 use super::tracks::Tracks;
-use super::work::Builder;
+use super::work::{Builder, Made};
+use crate::build_call::known_bases;
 use crate::error::{EngineError, Result};
 
 /// Arguments that need not be declared.
@@ -37,6 +41,8 @@ pub(super) struct ForPlatform<'a> {
     pub(super) document: &'a Document,
     /// Named contexts that are folders.
     pub(super) folders: &'a HashMap<String, Arc<Place>>,
+    /// What others did.
+    pub(super) imports: &'a Imports,
     pub(super) teller: &'a Teller<'a>,
     pub(super) recorder: &'a Recorder<'a>,
     /// Nothing if nobody asked for one: then it is for this machine, and bases may be for others.
@@ -60,6 +66,7 @@ impl ForPlatform<'_> {
         // Said once for all platforms.
         if self.platform.is_none_or(|own| request.platforms.first() == Some(own)) {
             self.warn_of_arguments(&stages);
+            self.check(&inputs)?;
         }
         let names = stages.stages.iter().map(|stage| stage.name.clone()).collect();
         let escape = stages.escape;
@@ -73,8 +80,9 @@ impl ForPlatform<'_> {
             }
             graph
         };
-        let (views, network, failed) = Default::default();
+        let (views, network, failed, keys, used) = Default::default();
         let builder = Builder {
+            session,
             engine: session.engine,
             lease: &session.lease,
             request,
@@ -86,6 +94,9 @@ impl ForPlatform<'_> {
             escape,
             teller,
             flights: &session.flights,
+            imports: self.imports,
+            keys,
+            used,
             platform,
             views,
             network,
@@ -97,7 +108,32 @@ impl ForPlatform<'_> {
         let made = solve(&graph, &builder, threads);
         self.recorder.steps(builder.tracks.steps(&graph, &builder.stages, platform));
         let made = made.map_err(|error| blame(&graph, &builder, error))?;
-        Ok(assemble(session.engine, &graph, &made, (request, platform))?)
+        let mut image = assemble(session.engine, &graph, &made, (request, platform))?;
+        image.done = done(&builder, &made);
+        let used = builder.used.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        image.used = used.into_iter().collect();
+        Ok(image)
+    }
+
+    /// Refuses a file in which the checks find something, if it or the user wants that.
+    fn check(&self, inputs: &Inputs) -> Result<()> {
+        let directive = self.document.directives.check.as_deref().unwrap_or_default();
+        let options = inputs.arguments.get(ARGUMENT).map_or(directive, String::as_str);
+        if !options.contains("error") {
+            return Ok(());
+        }
+        let text = &self.opened.text;
+        let context = self.opened.place.context.as_ref();
+        let bases = known_bases(text, inputs, Some(self.session.engine))?;
+        let ignore = context.map(|context| &context.ignore);
+        let around = Surroundings { inputs, ignore, has_context: context.is_some(), bases: &bases };
+        let report = check(text, &around)?;
+        for finding in report.warnings().filter(|_| report.stops_build) {
+            let (name, line) = (&self.opened.name, finding.span.first);
+            let text = format!("{}: {} ({name}:{line})", finding.rule.name, finding.message);
+            self.teller.warn(&text);
+        }
+        report.error().map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Tells of arguments that nothing declares.
@@ -126,6 +162,23 @@ impl ForPlatform<'_> {
             self.teller.warn(&words);
         }
     }
+}
+
+/// The steps that have a key.
+fn done(builder: &Builder<'_>, made: &[Made]) -> Vec<Done> {
+    let mut in_image = BTreeSet::new();
+    let mut next = Some(builder.graph.target);
+    while let Some(step) = next {
+        in_image.insert(step);
+        next = builder.graph.steps[step].parent;
+    }
+    let keys = builder.keys.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let done = |(at, key): (&StepId, &Digest)| Done {
+        key: *key,
+        layer: made[*at].layer,
+        in_image: in_image.contains(at),
+    };
+    keys.iter().map(done).collect()
 }
 
 /// The stage that asked for a base that cannot be had.

@@ -1,15 +1,30 @@
 //! What builds remember: how much it is, and how it is let go.
 
 use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
+
+use ::build::key::About;
 
 use spec::{ChainId, DiffId};
 use store::RememberedStep;
+use sys::lock::{Mode, try_lock};
+
+use super::work::Remembered;
 
 use crate::Engine;
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 
-/// One remembered step.
+/// How a cache mount is called among steps.
+const MOUNT: &str = "cache mount ";
+/// After so long nobody is expected to build from a context again.
+const CONTEXT_REST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// No build takes so long that it still needs a repository then.
+const FETCHED_REST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One remembered step, or a cache mount.
 #[derive(Clone, Debug)]
 pub struct CacheRow {
     /// The name it is remembered under.
@@ -54,7 +69,9 @@ impl Engine {
         let tables = self.store.tables()?;
         let tops = tables.images.images.values().filter_map(|record| record.top);
         let in_images = tables.layers.closure(tops);
-        let mut cache = BuildCache::default();
+        let mut cache = BuildCache { rows: self.cache_mounts()?, ..BuildCache::default() };
+        cache.bytes = cache.rows.iter().map(|row| row.bytes).sum();
+        cache.reclaimable = cache.bytes;
         let (mut seen, mut steps) = (BTreeSet::<DiffId>::new(), self.store.remembered_steps()?);
         steps.sort_by_key(|step| (step.used, step.key));
         for step in steps {
@@ -65,7 +82,87 @@ impl Engine {
             }
             cache.rows.push(row);
         }
+        cache.rows.sort_by_key(|row| row.used);
         Ok(cache)
+    }
+
+    /// Cache mounts: what commands keep for themselves from one build to the next.
+    fn cache_mounts(&self) -> Result<Vec<CacheRow>> {
+        let mut rows = Vec::new();
+        for folder in entries(&self.mounts_folder())? {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let Ok(used) = fs::metadata(folder.join("lock")).and_then(|meta| meta.modified())
+            else {
+                continue;
+            };
+            let id = fs::read_to_string(folder.join("id")).unwrap_or_default();
+            // One that was emptied has only its lock.
+            let Ok(files) = sys::fs::open_folder(&folder.join("files")) else { continue };
+            let bytes = image::upper::usage(&files);
+            let made = used.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            rows.push(CacheRow {
+                id: name,
+                text: format!("{MOUNT}{}", id.trim_start_matches('/')),
+                bytes: bytes.map_or(0, |(bytes, _)| bytes),
+                made: i64::try_from(made.as_secs()).unwrap_or(i64::MAX),
+                used,
+                shared: false,
+            });
+        }
+        Ok(rows)
+    }
+
+    fn mounts_folder(&self) -> PathBuf {
+        self.store.build_folder().join("mounts")
+    }
+
+    /// Removes a cache mount that no command uses now.
+    fn remove_mount(&self, name: &str) -> Result<()> {
+        let folder = self.mounts_folder().join(name);
+        let lock = folder.join("lock");
+        let file = File::open(&lock).map_err(EngineError::io("open", &lock))?;
+        if !try_lock(&file, Mode::Exclusive).map_err(EngineError::io("lock", &lock))? {
+            return Ok(());
+        }
+        // The lock stays: whoever waits for it finds no files, and begins anew.
+        fs::remove_dir_all(folder.join("files")).map_err(EngineError::io("remove", &folder))
+    }
+
+    /// Removes lists of files that no remembered step names, and what is known of contexts from
+    /// which nobody has built for long.
+    fn sweep_notes(&self) -> Result<()> {
+        let mut named: BTreeSet<String> = BTreeSet::new();
+        for step in self.store.remembered_steps()? {
+            let Ok(remembered) = serde_json::from_str::<Remembered>(step.record.rest.get()) else {
+                continue;
+            };
+            let files = remembered.key.parts.into_iter().filter(|part| part.about == About::Files);
+            named.extend(files.filter_map(|part| Some(part.value.split_once(':')?.1.to_owned())));
+        }
+        let build = self.store.build_folder();
+        let now = SystemTime::now();
+        for listing in entries(&build.join("listings"))? {
+            let name = listing.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if !named.contains(&name) {
+                let _ = fs::remove_file(&listing);
+            }
+        }
+        let rest = |path: &PathBuf| {
+            let used = fs::metadata(path).and_then(|meta| meta.modified()).unwrap_or(now);
+            now.duration_since(used).unwrap_or_default()
+        };
+        for context in entries(&build.join("contexts"))? {
+            if rest(&context) > CONTEXT_REST {
+                let _ = fs::remove_file(&context);
+            }
+        }
+        // Of builds that were killed: each removes its own.
+        for fetched in entries(&build.join("fetched"))? {
+            if rest(&fetched) > FETCHED_REST {
+                let _ = fs::remove_dir_all(&fetched);
+            }
+        }
+        Ok(())
     }
 
     /// Forgets, and gives what was forgotten and how many bytes that freed.
@@ -84,10 +181,26 @@ impl Engine {
             }
         }
         self.store.forget_steps(&mut |step| goes.contains(&step.key.hex()))?;
-        let freed = self.store.collect()?.bytes;
-        let rows = cache.rows.into_iter().filter(|row| goes.contains(&row.id)).collect();
+        let mut freed = self.store.collect()?.bytes;
+        let rows: Vec<CacheRow> =
+            cache.rows.into_iter().filter(|row| goes.contains(&row.id)).collect();
+        for row in rows.iter().filter(|row| row.text.starts_with(MOUNT)) {
+            self.remove_mount(&row.id)?;
+            freed += row.bytes;
+        }
+        self.sweep_notes()?;
         Ok((rows, freed))
     }
+}
+
+fn entries(folder: &std::path::Path) -> Result<Vec<PathBuf>> {
+    let read = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(EngineError::io("list", folder))?,
+    };
+    let mut paths: Vec<PathBuf> = read.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    Ok(paths)
 }
 
 fn row(step: &RememberedStep, in_images: &BTreeSet<ChainId>) -> CacheRow {

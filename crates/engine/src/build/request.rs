@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use spec::{Descriptor, HostConfig, ImageId, Platform, Reference};
 
+use super::attest::Provenance;
+use super::carried::{CachePlace, CacheTarget};
 use super::output::Output;
 
 /// What is read for a build.
@@ -35,6 +37,14 @@ pub struct BuildRequest {
     pub labels: BTreeMap<String, String>,
     /// Which steps may be remembered from before.
     pub cache: CacheUse,
+    /// Where others remember steps.
+    pub cache_from: Vec<CachePlace>,
+    /// Where steps are to be remembered for others.
+    pub cache_to: Vec<CacheTarget>,
+    /// Whether it is told how images were built, and how much of it.
+    pub provenance: Option<Provenance>,
+    /// Whether all layers that the build makes become one.
+    pub squash: bool,
     /// Whether bases are fetched though they are here.
     pub pull: bool,
     /// `SOURCE_DATE_EPOCH`: no time in the image is later.

@@ -8,10 +8,13 @@ use std::io::{self, BufReader};
 
 use image::archive::ArchiveImage;
 use image::codec::expand;
-use spec::{Compression, Descriptor, Document, Index, Manifest, MediaType, Platform};
+use spec::{
+    Compression, Descriptor, Digest, Document, Index, Manifest, MediaType, Platform, Reference,
+};
 use store::{LayerBlob, LayerRecord, Layers, Lease};
 
 use super::assemble::Image;
+use super::attest::{Attestation, Told, attest};
 use super::output::{Annotation, AnnotationPlace, Packing, Types};
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -24,6 +27,8 @@ pub(super) struct Sealed {
     pub(super) images: Vec<ArchiveImage>,
     /// What names all of them, where that is not one manifest.
     pub(super) index: Option<(Vec<u8>, MediaType)>,
+    /// What is told of how they were built; the index names it.
+    pub(super) attestations: Vec<Attestation>,
 }
 
 impl Packing {
@@ -62,14 +67,27 @@ pub(super) fn seal(
     lease: &Lease,
     images: &[Image],
     packing: &Packing,
+    told: Option<(&Told, &[Reference])>,
 ) -> Result<Sealed> {
     let layers = engine.store().tables()?.layers;
     let is_docker = packing.types == Some(Types::Docker);
-    check(packing, images.len(), is_docker)?;
+    check(packing, images.len() + usize::from(told.is_some()), is_docker)?;
     let sealed = images.iter().map(|image| seal_one(engine, lease, image, packing, &layers));
-    let images = sealed.collect::<Result<Vec<_>>>()?;
-    let index = (images.len() > 1).then(|| {
-        let mut index = Index::new(images.iter().map(|image| entry(image, packing)).collect());
+    let sealed = sealed.collect::<Result<Vec<_>>>()?;
+    let tell = |(image, sealed): (&Image, &ArchiveImage)| {
+        let (told, names) = told?;
+        Some(attest(image, Digest::of(&sealed.manifest.0), names, told))
+    };
+    let attestations: Vec<Attestation> = images.iter().zip(&sealed).filter_map(tell).collect();
+    if is_docker && !attestations.is_empty() {
+        let words = "docker's media types have no attestations: use oci-mediatypes=true";
+        return Err(EngineError::Refused(words.to_owned()));
+    }
+    let images = sealed;
+    let index = (images.len() > 1 || !attestations.is_empty()).then(|| {
+        let entries = images.iter().map(|image| entry(image, packing));
+        let entries = entries.chain(attestations.iter().map(|one| one.entry.clone()));
+        let mut index = Index::new(entries.collect());
         index.annotations.extend(packing.annotations(AnnotationPlace::Index, None));
         if is_docker {
             index.media_type = Some(MediaType::DockerIndex);
@@ -77,7 +95,7 @@ pub(super) fn seal(
         let bytes = index.to_bytes();
         (bytes, Document::Index(index).media_type())
     });
-    Ok(Sealed { images, index })
+    Ok(Sealed { images, index, attestations })
 }
 
 /// Refuses what would not be in any document.
@@ -144,7 +162,7 @@ fn layer_type(layer: &Descriptor, types: Option<Types>) -> MediaType {
 }
 
 /// A layer as it shall leave. `own`: the build made it.
-fn pack(
+pub(super) fn pack(
     engine: &Engine,
     lease: &Lease,
     layer: &LayerRecord,

@@ -9,6 +9,9 @@ use store::Lease;
 use super::assemble::Image;
 use super::bases::BaseImage;
 use super::flights::Flights;
+use super::git::{Checkout, GitUrl, Known};
+use super::mounts::{TempFolder, make_private};
+use super::request::BuildRequest;
 use super::tell::Teller;
 use super::watch::BuildWatch;
 use crate::Engine;
@@ -24,6 +27,10 @@ pub struct BuildSession<'a> {
     pub(super) flights: Flights,
     /// Images that were asked for again though they were here.
     fetched: Mutex<BTreeSet<(String, String)>>,
+    /// Repositories that were fetched.
+    checkouts: Mutex<BTreeMap<GitUrl, Checkout>>,
+    /// Folders that go with the session.
+    folders: Mutex<Vec<TempFolder>>,
     /// What builds gave, by what they are called.
     results: Mutex<BTreeMap<String, Vec<(Platform, Arc<BaseImage>)>>>,
 }
@@ -31,9 +38,10 @@ pub struct BuildSession<'a> {
 impl Engine {
     /// Begins builds that belong together.
     pub fn build_session<'a>(&'a self, watch: &'a dyn BuildWatch) -> Result<BuildSession<'a>> {
-        let (flights, fetched, results) = Default::default();
+        let (flights, fetched, checkouts, folders, results) = Default::default();
         let (lease, teller) = (self.store().lease()?, Teller::new(watch));
-        Ok(BuildSession { engine: self, lease, teller, flights, fetched, results })
+        let engine = self;
+        Ok(BuildSession { engine, lease, teller, flights, fetched, checkouts, folders, results })
     }
 }
 
@@ -64,10 +72,28 @@ impl BuildSession<'_> {
         Ok(())
     }
 
+    /// The files of a repository, fetched once.
+    pub(super) fn checkout(&self, url: &GitUrl, request: &BuildRequest) -> Result<Checkout> {
+        let mut checkouts = lock(&self.checkouts);
+        if let Some(known) = checkouts.get(url) {
+            return Ok(known.clone());
+        }
+        let random = sys::host::random_id().map_err(EngineError::io("read", "/proc"))?;
+        // Not below the run root, which may be memory.
+        let folder = self.engine.store().build_folder().join("fetched").join(random);
+        lock(&self.folders).push(TempFolder(folder.clone()));
+        make_private(&folder)?;
+        let known = Known { secrets: &request.secrets, agents: &request.agents };
+        let checkout = url.fetch(folder, known)?;
+        checkouts.insert(url.clone(), checkout.clone());
+        Ok(checkout)
+    }
+
     /// Remembers what a build gave, for those that begin with it.
     pub(super) fn give(&self, called: &str, images: &[Image]) {
         let base = |image: &Image| {
-            let base = BaseImage { top: image.top, config: image.config.clone() };
+            let base =
+                BaseImage { top: image.top, config: image.config.clone(), digest: image.id.0 };
             (image.platform(), Arc::new(base))
         };
         lock(&self.results).insert(called.to_owned(), images.iter().map(base).collect());

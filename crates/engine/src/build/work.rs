@@ -1,6 +1,6 @@
 //! How each step of a build is done: what it depends on, what it gave before, and what it gives.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -12,17 +12,20 @@ use ::build::key::{About, Key, Listing};
 use ::build::solver::{Inputs, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use spec::{ChainId, Digest, History, ImageConfig, Platform, Timestamp};
+use spec::{ChainId, Digest, History, ImageConfig, Platform, Reference, Timestamp};
 use store::{Lease, StepLayer, StepRecord, Store};
 
+use super::attest::{Used, package};
 use super::bases::Bases;
 use super::below::Below;
 use super::copy::{self, Gathered, Placing};
 use super::explain::Earlier;
 use super::flights::{Flights, Turn};
 use super::history::StepOutcome;
+use super::imports::Imports;
 use super::place::Place;
 use super::request::{BuildRequest, CacheUse};
+use super::session::BuildSession;
 use super::tell::{Teller, Telling};
 use super::tracks::Tracks;
 use super::{fetch, layers};
@@ -81,6 +84,7 @@ struct Copied<'a> {
 
 /// One build at work.
 pub(super) struct Builder<'a> {
+    pub(super) session: &'a BuildSession<'a>,
     pub(super) engine: &'a Engine,
     pub(super) lease: &'a Lease,
     pub(super) request: &'a BuildRequest,
@@ -94,6 +98,12 @@ pub(super) struct Builder<'a> {
     pub(super) teller: &'a Teller<'a>,
     /// What the builds of a session do for each other.
     pub(super) flights: &'a Flights,
+    /// What was used from elsewhere.
+    pub(super) used: Mutex<BTreeSet<Used>>,
+    /// What others did.
+    pub(super) imports: &'a Imports,
+    /// The keys of steps, as far as they are known.
+    pub(super) keys: Mutex<BTreeMap<StepId, Digest>>,
     /// What the result runs on.
     pub(super) platform: &'a Platform,
     /// Trees that are mounted, by what is on top of them.
@@ -135,6 +145,8 @@ impl Work for Builder<'_> {
         wanted.digest = key.digest();
         wanted.key = key;
         self.tracks.change(at, |track| track.key = Some(wanted.digest));
+        let mut keys = self.keys.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        keys.insert(at, wanted.digest);
         Ok(Some(wanted))
     }
 
@@ -143,8 +155,13 @@ impl Work for Builder<'_> {
         if !self.may_recall(step) {
             return Ok(None);
         }
-        let Some(record) = self.store().recall_step(&wanted.digest)? else { return Ok(None) };
-        self.again(at, parent(inputs), record.layer)
+        let below = parent(inputs);
+        if let Some(record) = self.store().recall_step(&wanted.digest)?
+            && let Some(made) = self.again(at, below, record.layer)?
+        {
+            return Ok(Some(made));
+        }
+        self.import(at, &wanted.digest, below)
     }
 
     fn carry_out(&self, at: StepId, wanted: Option<Wanted>, inputs: &Inputs<Made>) -> Result<Made> {
@@ -228,6 +245,36 @@ impl Builder<'_> {
         Ok(Some(made))
     }
 
+    /// What a step gave that somebody else did. It is remembered here from then on.
+    fn import(&self, at: StepId, key: &Digest, below: &Made) -> Result<Option<Made>> {
+        let Some(known) = self.imports.find(key) else { return Ok(None) };
+        let made = match self.again(at, below, known.layer)? {
+            Some(made) => made,
+            None => {
+                let telling = self.begin(at);
+                let fetched = self.imports.fetch(self.session, known);
+                // What cannot be fetched is done here.
+                let Ok(Some(unpacked)) = fetched else {
+                    telling.note("its layer could not be fetched");
+                    return Ok(None);
+                };
+                let adopted = layers::adopt(self.store(), self.lease, unpacked, below.top);
+                let (top, layer) = self.end(at, telling, adopted)?;
+                self.tracks.change(at, |track| track.outcome = StepOutcome::Cached);
+                self.after(&self.graph.steps[at], below, Some(top), Some(layer))?
+            }
+        };
+        let record = StepRecord {
+            top: made.top,
+            layer: known.layer,
+            text: known.text.clone(),
+            made: Timestamp::now().unix_seconds(),
+            rest: known.rest.clone(),
+        };
+        self.store().remember_step(key, &record)?;
+        Ok(Some(made))
+    }
+
     fn scratch(&self) -> Made {
         let platform = Arc::new(self.platform.clone());
         let epoch = self.request.epoch.unwrap_or_default();
@@ -244,6 +291,10 @@ impl Builder<'_> {
         // What a base is called among files: that is what steps on it depend on.
         let key = found.top.map(|top| top.0);
         self.tracks.change(at, |track| track.key = key);
+        if let Ok(name) = Reference::parse(image) {
+            let uri = package(&name, &found.config.platform());
+            self.note_use(Used::new(uri, found.digest));
+        }
         let mut config = found.config.config.clone().unwrap_or_default();
         config.on_build.clear();
         let created = found.config.created.filter(|time| !time.is_zero());
@@ -256,6 +307,11 @@ impl Builder<'_> {
             epoch: self.request.epoch.unwrap_or(created),
             ..self.scratch()
         })
+    }
+
+    /// Notes what was used, for who asks how the image was built.
+    pub(super) fn note_use(&self, used: Used) {
+        self.used.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(used);
     }
 
     /// A step that changes the configuration alone.
@@ -502,6 +558,15 @@ impl Builder<'_> {
             let path = match source {
                 Source::Inline(heredoc) => {
                     gathered.chosen.push(copy::inline(&heredoc.name, &heredoc.content));
+                    continue;
+                }
+                Source::Path(url) if is_add && self.is_repository(url)? => {
+                    let (place, commit) = self.repository(url, flags)?;
+                    if let Some((_, key)) = &mut told {
+                        let next = std::mem::take(*key);
+                        **key = next.with(About::Fetched, url, commit);
+                    }
+                    gathered.chosen.extend(place.choose(".", &exclude)?);
                     continue;
                 }
                 Source::Path(url) if is_add && fetch::is_remote(url) => {

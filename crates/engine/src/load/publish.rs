@@ -114,7 +114,8 @@ fn name_image(
                 }
             }
             let (image, index) = (unique.remove(0), Some(index.clone().into()));
-            NameRecord { index, others: unique, ..NameRecord::of(image) }
+            let attached = record.attached.clone();
+            NameRecord { index, others: unique, attached, ..NameRecord::of(image) }
         }
         (_, index) => {
             let own = images.get(&id).and_then(|record| record.manifest.as_deref());

@@ -67,6 +67,7 @@ impl Sending<'_> {
         }
         let label = match index {
             Some(index) => {
+                self.attestations(&index)?;
                 self.repository.put_document(&target, &index.media_type, &index.bytes)?;
                 index
             }
@@ -89,9 +90,33 @@ impl Sending<'_> {
             .images()
             .filter_map(|id| Some(tables.images.images.get(&id)?.manifest.as_ref()?.digest))
             .collect();
-        let is_whole = document.manifests.iter().all(|entry| here.contains(&entry.digest));
+        let is_here = |entry: &Descriptor| {
+            here.contains(&entry.digest)
+                || entry.is_attestation() && self.engine.store.has_blob(&entry.digest)
+        };
+        let is_whole = document.manifests.iter().all(is_here);
         let media_type = index.media_type.clone();
         Ok(is_whole.then_some(Labelled { bytes, media_type }))
+    }
+
+    /// Sends what an index says of how its images were built.
+    fn attestations(&self, index: &Labelled) -> Result<()> {
+        let Ok(Document::Index(index)) = Document::parse(&index.bytes) else { return Ok(()) };
+        let store = &self.engine.store;
+        for entry in index.manifests.iter().filter(|entry| entry.is_attestation()) {
+            let bytes = store.read_document(&entry.digest)?;
+            let Ok(Document::Manifest(manifest)) = Document::parse(&bytes) else { continue };
+            for blob in manifest.layers.iter().chain([&manifest.config]) {
+                if self.repository.blob_bytes(&blob.digest)?.is_none() {
+                    let bytes = store.read_document(&blob.digest)?;
+                    let open = |at: u64| Ok(Box::new(&bytes[at as usize..]) as Box<dyn Read>);
+                    self.repository.put_blob(&blob.digest, blob.size, None, &open)?;
+                }
+            }
+            let target = Target::Digest(entry.digest);
+            self.repository.put_document(&target, &entry.media_type, &bytes)?;
+        }
+        Ok(())
     }
 
     /// Sends an image, its manifest last: under the name, or under its digest alone.

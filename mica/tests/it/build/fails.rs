@@ -56,7 +56,6 @@ fn mistakes_are_told_with_their_line() {
     run.complains(1, "failed to read dockerfile: open nosuch: no such file or directory");
     it.run("build").complains(1, "requires 1 argument");
     it.run("build nosuch").complains(1, "path \"nosuch\" not found");
-    it.run("build --squash ctx").complains(1, "cannot build with --squash");
 }
 
 #[test]

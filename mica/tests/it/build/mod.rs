@@ -2,14 +2,18 @@
 
 mod bake;
 mod cache;
+mod caches;
 mod copy;
 mod edits;
 mod explain;
 mod fails;
+mod git;
 mod history;
 mod outputs;
 mod platforms;
+mod provenance;
 mod run;
+mod squash;
 
 use std::ops::Deref;
 

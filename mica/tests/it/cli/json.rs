@@ -79,7 +79,7 @@ fn verbs_that_name_and_remove() {
         mica.json("system prune -f --format json"),
         json!({
             "ContainersDeleted": [], "NetworksDeleted": [], "VolumesDeleted": [],
-            "ImagesDeleted": [], "SpaceReclaimed": 0,
+            "ImagesDeleted": [], "CachesDeleted": [], "SpaceReclaimed": 0,
         })
     );
     // The question is not among the documents.

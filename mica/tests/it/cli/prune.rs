@@ -106,7 +106,7 @@ fn it_asks_first() {
     assert_eq!(mica.ok("images -q"), "");
     mica.run_with("system prune", b"N\n").prints(
         "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at \
-         least one container\n  - all dangling images\n  - whatever unfinished work has left \
+         least one container\n  - all dangling images\n  - unused build cache\n  - whatever unfinished work has left \
          behind\n\nAre you sure you want to continue? [y/N] ",
     );
 }

@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 use spec::HostConfig;
 
 use crate::commands::build::show::{Style, told};
-use crate::commands::build::{self, flags, metadata, outputs};
+use crate::commands::build::{self, caches, flags, metadata, outputs};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
 /// Keys that ask for what is not there: to take them and do nothing would be a lie.
-const NOT_THERE: &[&str] = &["attest", "cache-from", "cache-to", "call", "policy", "resources"];
+const NOT_THERE: &[&str] = &["call", "policy", "resources"];
 
 /// Builds all targets of a plan.
 pub(super) fn build(context: &Context, plan: &BakePlan) -> Outcome {
@@ -124,6 +124,9 @@ fn request(
         outputs,
         labels: target.map("labels").map(own).collect(),
         cache: build::cache(target.is_set("no-cache"), target.list("no-cache-filter")),
+        cache_from: caches::sources(&target.rows("cache-from"))?,
+        cache_to: caches::targets(&target.rows("cache-to"))?,
+        provenance: flags::provenance(None, &target.rows("attest"))?,
         pull: target.is_set("pull"),
         host: host(target)?,
         secrets: flags::secrets(context, &target.rows("secret"))?,

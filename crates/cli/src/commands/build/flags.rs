@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use engine::EngineError;
+use engine::{EngineError, Provenance};
 use spec::{HostConfig, Platform, Reference, Ulimit};
 
 use crate::args::{Matches, split_values};
@@ -11,19 +11,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 
 /// Flags of docker's that ask for what is not there: to take them and do nothing would be a lie.
-const NOT_THERE: &[&str] = &[
-    "attest",
-    "builder",
-    "cache-from",
-    "cache-to",
-    "isolation",
-    "policy",
-    "provenance",
-    "resource",
-    "sbom",
-    "security-opt",
-    "squash",
-];
+const NOT_THERE: &[&str] = &["builder", "isolation", "policy", "resource", "sbom", "security-opt"];
 
 /// Refuses what cannot be done yet.
 pub(super) fn refuse_what_is_not_there(context: &Context) -> Result<(), Failure> {
@@ -40,8 +28,7 @@ pub(super) fn refuse_what_is_not_there(context: &Context) -> Result<(), Failure>
 fn is_off(matches: &Matches, name: &str) -> bool {
     match name {
         "builder" | "isolation" => matches!(matches.string(name), Some("" | "default")),
-        "squash" => !matches.flag(name),
-        "provenance" | "sbom" => matches.string(name) == Some("false"),
+        "sbom" => matches.string(name) == Some("false"),
         _ => false,
     }
 }
@@ -84,6 +71,48 @@ pub(crate) fn platforms(list: &[String]) -> Result<Vec<Platform>, Failure> {
         }
     }
     Ok(platforms)
+}
+
+/// `--provenance`, and `--attest type=provenance` before it.
+pub(crate) fn provenance(
+    short: Option<&str>,
+    attests: &[String],
+) -> Result<Option<Provenance>, Failure> {
+    let mut told = None;
+    let short = short.filter(|text| !text.is_empty()).map(|text| match text {
+        "true" | "1" => "type=provenance".to_owned(),
+        "false" | "0" => "type=provenance,disabled=true".to_owned(),
+        text => format!("type=provenance,{text}"),
+    });
+    for text in attests.iter().chain(&short) {
+        let mut fields = fields(text)?;
+        let kind = fields.remove("type").unwrap_or_default();
+        let is_off = fields.remove("disabled").is_some_and(|value| value != "false");
+        if kind != "provenance" {
+            if is_off {
+                continue;
+            }
+            return Err(wrong(
+                text,
+                &format!("this version of mica has no attestation of type {kind:?}"),
+            )
+            .hint("type=provenance is there"));
+        }
+        let mode = match fields.remove("mode").as_deref() {
+            None | Some("min") => Provenance::Min,
+            Some("max") => Provenance::Max,
+            Some(other) => return Err(wrong(text, &format!("mode {other:?} is not known"))),
+        };
+        if let Some(version) = fields.remove("version").filter(|version| version != "v1") {
+            return Err(wrong(text, &format!("provenance of version {version:?} is not there"))
+                .hint("version=v1 is"));
+        }
+        if let Some(key) = fields.keys().next() {
+            return Err(wrong(text, &format!("provenance has no {key}")));
+        }
+        told = (!is_off).then_some(mode);
+    }
+    Ok(told)
 }
 
 /// `--build-context NAME=VALUE`.
@@ -198,7 +227,7 @@ pub(crate) fn agents(
 }
 
 /// `name=value` between commas.
-fn fields(text: &str) -> Result<BTreeMap<String, String>, Failure> {
+pub(super) fn fields(text: &str) -> Result<BTreeMap<String, String>, Failure> {
     let list = split_values(text).map_err(|error| wrong(text, &error.to_string()))?;
     let pair = |field: &String| match field.split_once('=') {
         Some((name, value)) => Ok((name.trim().to_lowercase(), value.to_owned())),

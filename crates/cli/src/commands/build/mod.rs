@@ -1,5 +1,6 @@
 //! `mica build`.
 
+pub(super) mod caches;
 pub(super) mod flags;
 pub(super) mod metadata;
 pub(super) mod outputs;
@@ -45,6 +46,10 @@ pub(crate) fn run(context: &Context) -> Outcome {
         .read()?,
         labels: super::pairs(matches.list("label")),
         cache: cache(matches.flag("no-cache"), matches.list("no-cache-filter")),
+        cache_from: caches::sources(matches.list("cache-from"))?,
+        cache_to: caches::targets(matches.list("cache-to"))?,
+        provenance: flags::provenance(matches.string("provenance"), matches.list("attest"))?,
+        squash: matches.flag("squash"),
         pull: matches.flag("pull"),
         epoch: epoch(&arguments(context)?)?,
         host: flags::host(matches)?,
@@ -90,9 +95,7 @@ pub(super) fn input(place: &str, file: Option<&str>) -> Result<BuildInput<'stati
     };
     let source = match place {
         "-" => ContextSource::Reader(Box::new(io::stdin())),
-        url if url.starts_with("http://") || url.starts_with("https://") => {
-            ContextSource::Url(url.to_owned())
-        }
+        address if engine::is_remote_context(address) => ContextSource::Url(address.to_owned()),
         path if Path::new(path).is_file() => {
             let file = std::fs::File::open(path).map_err(EngineError::io("open", path))?;
             ContextSource::Reader(Box::new(file))

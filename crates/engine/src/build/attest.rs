@@ -1,0 +1,181 @@
+//! What is told of how an image was built: in-toto statements in a manifest beside the image's own,
+//! as BuildKit has them.
+//!
+//! No time and no number of this one build is in them, so the same build tells the same.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use spec::{Descriptor, Digest, Document, Manifest, MediaType, Platform, Reference};
+use store::Lease;
+
+use super::assemble::Image;
+use super::context::Opened;
+use super::request::BuildRequest;
+use crate::Engine;
+use crate::error::Result;
+
+/// What is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// What was built from what.
+    Min,
+    /// The arguments and the Dockerfile too.
+    Max,
+}
+
+/// What a build was asked for and what it used, the same for all platforms.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// Parameters, with their values or not.
+    pub(super) request: Value,
+    /// The Dockerfile's name.
+    pub(super) source: Value,
+    /// What is in it, where that is told.
+    pub(super) metadata: Value,
+}
+
+impl Told {
+    /// Tells of a build.
+    pub(super) fn of(opened: &Opened, request: &BuildRequest, mode: Provenance) -> Told {
+        let mut args = Map::new();
+        if let Some(target) = &request.target {
+            args.insert("target".to_owned(), json!(target));
+        }
+        let mut metadata = json!({});
+        let mut asked = json!({ "frontend": "dockerfile.v0" });
+        if mode == Provenance::Max {
+            let given =
+                request.arguments.iter().map(|(name, value)| (format!("build-arg:{name}"), value));
+            let labels =
+                request.labels.iter().map(|(name, value)| (format!("label:{name}"), value));
+            args.extend(given.chain(labels).map(|(name, value)| (name, json!(value))));
+            let secret = |id: &String| json!({ "id": id, "optional": true });
+            asked["secrets"] = request.secrets.keys().map(secret).collect();
+            let data = STANDARD.encode(&opened.text);
+            let info = json!({ "filename": opened.name, "language": "Dockerfile", "data": data });
+            metadata = json!({ "source": { "infos": [info] } });
+        }
+        asked["args"] = Value::Object(args);
+        Told { request: asked, source: json!({ "path": opened.name }), metadata }
+    }
+}
+
+/// Something that a build used.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Used {
+    pub(super) uri: String,
+    pub(super) algorithm: String,
+    pub(super) hash: String,
+}
+
+impl Used {
+    pub(super) fn new(uri: String, digest: Digest) -> Used {
+        Used { uri, algorithm: digest.algorithm().as_str().to_owned(), hash: digest.hex() }
+    }
+}
+
+/// A manifest of statements.
+#[derive(Clone, Debug)]
+pub(super) struct Attestation {
+    /// Its bytes.
+    pub(super) manifest: Vec<u8>,
+    /// Its entry in an index.
+    pub(super) entry: Descriptor,
+    /// The blobs that it names.
+    pub(super) blobs: Vec<Vec<u8>>,
+}
+
+const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+const PREDICATE: &str = "https://slsa.dev/provenance/v1";
+const BUILD_TYPE: &str =
+    "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md";
+const IN_TOTO: &str = "application/vnd.in-toto+json";
+
+/// Tells how an image was built whose manifest has this digest.
+pub(super) fn attest(
+    image: &Image,
+    manifest: Digest,
+    names: &[Reference],
+    told: &Told,
+) -> Attestation {
+    let platform = image.platform();
+    let digest = json!({ manifest.algorithm().as_str(): manifest.hex() });
+    let subject = |name: &Reference| json!({ "name": package(name, &platform), "digest": digest });
+    let mut subjects: Vec<Value> = names.iter().map(subject).collect();
+    if subjects.is_empty() {
+        subjects.push(json!({ "name": "_", "digest": digest }));
+    }
+    let used = image.used.iter().map(|Used { uri, algorithm, hash }| {
+        json!({ "uri": uri, "digest": { algorithm.as_str(): hash } })
+    });
+    let statement = json!({
+        "_type": STATEMENT,
+        "predicateType": PREDICATE,
+        "subject": subjects,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": { "configSource": told.source, "request": told.request },
+                "internalParameters": { "builderPlatform": Platform::host().to_string() },
+                "resolvedDependencies": used.collect::<Vec<_>>(),
+            },
+            "runDetails": {
+                "builder": { "id": "" },
+                "metadata": {
+                    "buildkit_completeness": { "request": true, "resolvedDependencies": false },
+                    "buildkit_metadata": told.metadata,
+                },
+            },
+        },
+    });
+    bundle(manifest, vec![(PREDICATE, statement)])
+}
+
+/// A manifest of statements about another manifest.
+fn bundle(about: Digest, statements: Vec<(&str, Value)>) -> Attestation {
+    let (mut layers, mut blobs, mut diffs) = (Vec::new(), Vec::new(), Vec::new());
+    for (kind, statement) in statements {
+        let bytes = statement.to_string().into_bytes();
+        let mut layer = Descriptor::of(MediaType::Other(IN_TOTO.to_owned()), &bytes);
+        layer.annotations.insert("in-toto.io/predicate-type".to_owned(), kind.to_owned());
+        diffs.push(layer.digest.to_string());
+        layers.push(layer);
+        blobs.push(bytes);
+    }
+    let config = json!({
+        "architecture": "unknown",
+        "os": "unknown",
+        "config": {},
+        "rootfs": { "type": "layers", "diff_ids": diffs },
+    });
+    let config = config.to_string().into_bytes();
+    let manifest = Manifest::new(Descriptor::of(MediaType::OciConfig, &config), layers);
+    blobs.push(config);
+    let bytes = manifest.to_bytes();
+    let mut entry = Descriptor::of(Document::Manifest(manifest).media_type(), &bytes);
+    entry.platform = Some(Platform::new("unknown", "unknown", None));
+    for (key, value) in [
+        ("vnd.docker.reference.digest", about.to_string()),
+        ("vnd.docker.reference.type", "attestation-manifest".to_owned()),
+    ] {
+        entry.annotations.insert(key.to_owned(), value);
+    }
+    Attestation { manifest: bytes, entry, blobs }
+}
+
+/// A name as package URLs write it.
+pub(super) fn package(name: &Reference, platform: &Platform) -> String {
+    let platform = platform.to_string().replace('/', "%2F");
+    let tag = name.tag().unwrap_or("latest");
+    format!("pkg:docker/{}@{tag}?platform={platform}", name.familiar_name())
+}
+
+impl Attestation {
+    /// Keeps all of it, and says what that was.
+    pub(super) fn keep(&self, engine: &Engine, lease: &Lease) -> Result<Vec<Digest>> {
+        let all = std::iter::once(&self.manifest).chain(&self.blobs);
+        let keep = |bytes: &Vec<u8>| Ok(engine.store().put_document(lease, bytes)?);
+        all.map(keep).collect()
+    }
+}

@@ -1,0 +1,153 @@
+//! What the steps of a build gave goes to where other builds find it.
+
+use std::io::{Read, Seek, SeekFrom};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use image::archive::{ArchiveImage, plan_archive};
+use registry::{Access, Target};
+use spec::{Descriptor, DiffId, Document, Manifest, MediaType, Platform, Reference};
+
+use super::assemble::Image;
+use super::carried::{
+    CacheConfig, CacheLayer, CachePlace, CacheRecord, CacheResult, CacheTarget, Done, INLINE,
+    config_type,
+};
+use super::output::Packing;
+use super::seal::pack;
+use super::session::BuildSession;
+use super::tell::Teller;
+use super::work::Remembered;
+use crate::error::Result;
+
+/// Takes what the steps gave to all places that were named.
+pub(super) fn carry(
+    session: &BuildSession<'_>,
+    images: &[Image],
+    targets: &[CacheTarget],
+    teller: &Teller<'_>,
+) -> Result<()> {
+    for target in targets {
+        let CacheTarget::Place { place, all, packing, ignore_error } = target else { continue };
+        let kind = match place {
+            CachePlace::Folder { .. } => "client directory",
+            CachePlace::Registry(_) => "registry",
+        };
+        let telling = teller.begin(&format!("exporting cache to {kind}"));
+        let carried = bundle(session, images, *all, packing).and_then(|cache| {
+            telling.note("preparing build cache for export done");
+            match place {
+                CachePlace::Folder { folder, tag } => {
+                    let cache = ArchiveImage { tag: Some(tag.clone()), ..cache };
+                    let plan = plan_archive(&[cache], &[]);
+                    session.engine.write_layout(&plan, folder, true)
+                }
+                CachePlace::Registry(name) => push(session, &cache, name),
+            }
+        });
+        match telling.end(carried) {
+            Err(_) if *ignore_error => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes which step made which layer into an image's own configuration.
+pub(super) fn write_inline(session: &BuildSession<'_>, image: &mut Image) -> Result<()> {
+    let diffs = image.config.rootfs.diff_ids.clone();
+    let place = |diff: DiffId| diffs.iter().rposition(|own| *own == diff);
+    let steps: Vec<Done> = image.done.iter().filter(|done| done.in_image).copied().collect();
+    let config = CacheConfig { layers: Vec::new(), records: records(session, &steps, place)? };
+    let bytes = serde_json::to_vec(&config).expect("records are strings and numbers");
+    image.config.rest.insert(INLINE.to_owned(), STANDARD.encode(bytes).into());
+    image.settle();
+    Ok(())
+}
+
+/// The records of steps, whose layers stand where `place` says.
+fn records(
+    session: &BuildSession<'_>,
+    steps: &[Done],
+    place: impl Fn(DiffId) -> Option<usize>,
+) -> Result<Vec<CacheRecord>> {
+    let mut records: Vec<CacheRecord> = Vec::new();
+    for Done { key, layer, .. } in steps {
+        if records.iter().any(|known| known.digest == *key) {
+            continue;
+        }
+        let Some(record) = session.engine.store().recall_step(key)? else { continue };
+        let results = match layer {
+            None => Vec::new(),
+            Some(layer) => match place(layer.diff) {
+                Some(at) => vec![CacheResult { layer: at, bytes: layer.bytes }],
+                None => continue,
+            },
+        };
+        // How long it took is no part of what it is.
+        let Ok(remembered) = serde_json::from_str::<Remembered>(record.rest.get()) else {
+            continue;
+        };
+        let rest = serde_json::value::to_raw_value(&Remembered { took: 0, ..remembered });
+        let (Ok(rest), text) = (rest, record.text) else { continue };
+        records.push(CacheRecord { digest: *key, results, text, rest });
+    }
+    // The same steps give the same document, in whatever order they were done.
+    records.sort_by_key(|record| record.digest);
+    Ok(records)
+}
+
+/// A manifest of all that the steps gave.
+fn bundle(
+    session: &BuildSession<'_>,
+    images: &[Image],
+    all: bool,
+    packing: &Packing,
+) -> Result<ArchiveImage> {
+    let (store, lease) = (session.engine.store(), &session.lease);
+    let done = images.iter().flat_map(|image| &image.done);
+    let steps: Vec<Done> = done.filter(|done| all || done.in_image).copied().collect();
+    let mut diffs: Vec<DiffId> = steps.iter().filter_map(|done| Some(done.layer?.diff)).collect();
+    diffs.sort();
+    diffs.dedup();
+    let known = store.tables()?.layers;
+    diffs.retain(|diff| known.by_diff(*diff).is_some());
+    let mut layers = Vec::new();
+    for diff in &diffs {
+        let Some(layer) = known.by_diff(*diff) else { continue };
+        layers.push(CacheLayer::new(*diff, &pack(session.engine, lease, layer, packing, true)?));
+    }
+    let records = records(session, &steps, |diff| diffs.binary_search(&diff).ok())?;
+    let packed: Vec<Descriptor> = layers.iter().map(CacheLayer::descriptor).collect();
+    let config = CacheConfig { layers, records };
+    let bytes = serde_json::to_vec(&config).expect("a cache is strings and numbers");
+    store.put_document(lease, &bytes)?;
+    let config = Descriptor::of(config_type(), &bytes);
+    let mut manifest = Manifest::new(config.clone(), packed.clone());
+    manifest.media_type = Some(MediaType::OciManifest);
+    let manifest = (manifest.to_bytes(), Document::Manifest(manifest).media_type());
+    let platform = Platform::host();
+    Ok(ArchiveImage { names: Vec::new(), tag: None, manifest, config, layers: packed, platform })
+}
+
+/// Sends what a registry does not have, the manifest last.
+fn push(session: &BuildSession<'_>, cache: &ArchiveImage, name: &Reference) -> Result<()> {
+    let client = session.engine.settings().client()?;
+    let repository = client.repository(name, Access::Push)?;
+    for blob in cache.layers.iter().chain([&cache.config]) {
+        if repository.blob_bytes(&blob.digest)?.is_some() {
+            continue;
+        }
+        let file = session.engine.store().open_blob(&blob.digest)?;
+        let open = |at: u64| {
+            let mut file = file.try_clone()?;
+            file.seek(SeekFrom::Start(at))?;
+            Ok(Box::new(file) as Box<dyn Read>)
+        };
+        repository.put_blob(&blob.digest, blob.size, None, &open)?;
+    }
+    let (bytes, media_type) = &cache.manifest;
+    let target = Target::Tag(name.tag().unwrap_or("latest").to_owned());
+    repository.put_document(&target, media_type, bytes)?;
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Steps that others did: looked up by key, and their layers fetched when they are needed.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use image::archive::{Bundle, FolderBundle};
+use registry::{Access, Client, Target};
+use serde_json::value::RawValue;
+use spec::{Descriptor, Digest, Document, ImageConfig, Manifest, Platform};
+use store::{Expected, StepLayer, Unpacked};
+
+use super::carried::{CacheConfig, CacheLayer, CachePlace, CacheRecord, INLINE, config_type};
+use super::session::BuildSession;
+use super::tell::Teller;
+use crate::error::{EngineError, Result};
+
+/// No document that is read here is larger.
+const DOCUMENT_BYTES: u64 = 8 << 20;
+
+/// What others did, from all places that were named.
+#[derive(Default)]
+pub(super) struct Imports {
+    places: Vec<Place>,
+    steps: BTreeMap<Digest, Known>,
+}
+
+/// A step that is known.
+pub(super) struct Known {
+    /// The instruction.
+    pub(super) text: String,
+    /// What it depended on.
+    pub(super) rest: Box<RawValue>,
+    /// Its layer, if it made one.
+    pub(super) layer: Option<StepLayer>,
+    /// Where that is.
+    packed: Option<(usize, Descriptor)>,
+}
+
+/// Where layers come from.
+enum Place {
+    Folder(FolderBundle),
+    Registry(Box<Client>, spec::Reference),
+}
+
+impl Imports {
+    /// Reads what is to be had; a place that has nothing is told and passed over, as BuildKit does.
+    pub(super) fn read(
+        session: &BuildSession<'_>,
+        places: &[CachePlace],
+        platform: &Platform,
+        teller: &Teller<'_>,
+    ) -> Imports {
+        let mut imports = Imports::default();
+        for place in places {
+            let name = match place {
+                CachePlace::Folder { folder, .. } => folder.display().to_string(),
+                CachePlace::Registry(name) => name.to_string(),
+            };
+            let telling = teller.begin(&format!("importing cache manifest from {name}"));
+            let read = imports.add(session, place, platform);
+            // Without it the build takes longer, and that is all.
+            let _ = telling.end(read);
+        }
+        imports
+    }
+
+    /// A step that somebody did.
+    pub(super) fn find(&self, key: &Digest) -> Option<&Known> {
+        self.steps.get(key)
+    }
+
+    /// Fetches the layer of a step.
+    pub(super) fn fetch(
+        &self,
+        session: &BuildSession<'_>,
+        known: &Known,
+    ) -> Result<Option<Unpacked>> {
+        let (Some((place, packed)), Some(layer)) = (&known.packed, known.layer) else {
+            return Ok(None);
+        };
+        let expected = Expected {
+            blob: Some(packed.digest),
+            blob_bytes: Some(packed.size),
+            diff: Some(layer.diff),
+        };
+        let (store, lease) = (session.engine.store(), &session.lease);
+        let unpack = |reader: &mut (dyn Read + Send)| store.unpack_layer(lease, reader, expected);
+        let unpacked = match &self.places[*place] {
+            Place::Folder(bundle) => {
+                let Some(mut part) = bundle.open(&blob_path(&packed.digest))? else {
+                    return Ok(None);
+                };
+                unpack(&mut *part.reader)?
+            }
+            Place::Registry(client, name) => {
+                let repository = client.repository(name, Access::Pull)?;
+                unpack(&mut repository.blob(packed.digest, packed.size)?)?
+            }
+        };
+        Ok(Some(unpacked))
+    }
+
+    fn add(
+        &mut self,
+        session: &BuildSession<'_>,
+        place: &CachePlace,
+        platform: &Platform,
+    ) -> Result<()> {
+        let opened = match place {
+            CachePlace::Folder { folder, .. } => Place::Folder(FolderBundle::open(folder)?),
+            CachePlace::Registry(name) => {
+                let client = session.engine.settings().client()?;
+                Place::Registry(Box::new(client), name.clone())
+            }
+        };
+        let manifest = opened.manifest(place, platform)?;
+        let config = opened.blob(&manifest.config)?;
+        let malformed = |why: String| EngineError::Refused(format!("it is no cache: {why}"));
+        let config: CacheConfig = match manifest.config.media_type == config_type() {
+            true => {
+                serde_json::from_slice(&config).map_err(|error| malformed(error.to_string()))?
+            }
+            false => inline(&config, &manifest).map_err(malformed)?,
+        };
+        let at = self.places.len();
+        for record in config.records {
+            let CacheRecord { digest, results, text, rest } = record;
+            let made =
+                results.first().and_then(|result| Some((result, config.layers.get(result.layer)?)));
+            let layer =
+                made.map(|(result, layer)| StepLayer { diff: layer.diff(), bytes: result.bytes });
+            let packed = made.map(|(_, layer)| (at, layer.descriptor()));
+            if made.is_some() != results.is_empty() {
+                self.steps.entry(digest).or_insert(Known { text, rest, layer, packed });
+            }
+        }
+        self.places.push(opened);
+        Ok(())
+    }
+}
+
+impl Place {
+    /// The manifest of a cache, or of an image that carries one.
+    fn manifest(&self, place: &CachePlace, platform: &Platform) -> Result<Manifest> {
+        let nothing = || EngineError::Refused("there is no cache".to_owned());
+        let mut bytes = match (self, place) {
+            (Place::Folder(bundle), CachePlace::Folder { tag, .. }) => {
+                let index = bundle.document("index.json")?.ok_or_else(nothing)?;
+                let Ok(Document::Index(index)) = Document::parse(&index) else {
+                    return Err(nothing());
+                };
+                let is_called = |entry: &&Descriptor| {
+                    entry.annotations.get(image::archive::REF_NAME) == Some(tag)
+                };
+                let entry = index.manifests.iter().find(is_called).ok_or_else(nothing)?;
+                self.blob(entry)?
+            }
+            (Place::Registry(client, name), _) => {
+                let repository = client.repository(name, Access::Pull)?;
+                repository.document(&crate::pull::target(name))?.bytes
+            }
+            (Place::Folder(_), CachePlace::Registry(_)) => return Err(nothing()),
+        };
+        if let Ok(Document::Index(index)) = Document::parse(&bytes) {
+            let entry = index.best(platform).ok_or_else(nothing)?;
+            bytes = match self {
+                Place::Folder(_) => self.blob(entry)?,
+                Place::Registry(client, name) => {
+                    let repository = client.repository(name, Access::Pull)?;
+                    repository.document(&Target::Digest(entry.digest))?.bytes
+                }
+            };
+        }
+        match Document::parse(&bytes) {
+            Ok(Document::Manifest(manifest)) => Ok(manifest),
+            _ => Err(nothing()),
+        }
+    }
+
+    /// A small blob, checked.
+    fn blob(&self, wanted: &Descriptor) -> Result<Vec<u8>> {
+        let missing = || EngineError::Refused(format!("blob {} is not there", wanted.digest));
+        match self {
+            Place::Folder(bundle) => {
+                let bytes = bundle.document(&blob_path(&wanted.digest))?.ok_or_else(missing)?;
+                let is_it = Digest::of(&bytes) == wanted.digest;
+                is_it.then_some(bytes).ok_or_else(missing)
+            }
+            Place::Registry(client, name) => {
+                let repository = client.repository(name, Access::Pull)?;
+                Ok(repository.small_blob(wanted.digest, wanted.size, DOCUMENT_BYTES)?)
+            }
+        }
+    }
+}
+
+/// The cache in an image's configuration: its layers are the image's.
+fn inline(config: &[u8], manifest: &Manifest) -> Result<CacheConfig, String> {
+    let image = ImageConfig::parse(config).map_err(|error| error.to_string())?;
+    let field = image.rest.get(INLINE).and_then(|value| value.as_str());
+    let field = field.ok_or("the image carries none")?;
+    let bytes = STANDARD.decode(field).map_err(|error| error.to_string())?;
+    let records = serde_json::from_slice::<CacheConfig>(&bytes);
+    let CacheConfig { records, .. } = records.map_err(|error| error.to_string())?;
+    let layers = image.rootfs.diff_ids.iter().zip(&manifest.layers);
+    let layers = layers.map(|(diff, layer)| CacheLayer::new(*diff, layer)).collect();
+    Ok(CacheConfig { layers, records })
+}
+
+fn blob_path(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().as_str(), digest.hex())
+}
