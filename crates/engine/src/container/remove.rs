@@ -169,9 +169,15 @@ impl Engine {
     fn drop_rest(&self, id: &ContainerId) -> Result<()> {
         self.store.remove_snapshot(&id.to_string())?;
         let run = self.container_run_folder(id);
-        super::watch::outside::unmount(&run)?;
         super::watch::memory::release(&run)?;
-        clear(&run, &[runtime::attach::SOCKET_FILE]).map_err(EngineError::io("remove", &run))
+        // Met again when the folder is, if it cannot be removed.
+        let _ = fs::remove_file(run.join(SOCKET_FILE));
+        if fs::remove_dir(&run).is_ok() {
+            return Ok(());
+        }
+        // There is more in it, perhaps mounted.
+        super::watch::outside::unmount(&run)?;
+        clear(&run, &[]).map_err(EngineError::io("remove", &run))
     }
 
     /// Removes a container that does not run: its record, its files, what it left for this boot, and

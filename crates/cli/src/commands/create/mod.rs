@@ -42,7 +42,9 @@ pub(crate) fn make(
     mut request: CreateContainer,
 ) -> Parsed<ContainerId> {
     // Its terminal begins with this size, so that what a program draws first fits.
-    request.host.console_size = context.ui.window();
+    if request.config.tty {
+        request.host.console_size = context.ui.window();
+    }
     let file = Some(request.host.container_id_file.clone()).filter(|file| !file.is_empty());
     if let Some(file) = file.as_ref().filter(|file| Path::new(file).exists()) {
         return Err(Failure::new(format!(
