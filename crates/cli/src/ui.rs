@@ -51,10 +51,9 @@ impl Ui {
         size.map_or([0, 0], |size| [size.ws_row.into(), size.ws_col.into()])
     }
 
-    /// Prints a line.
+    /// Prints a line, whole: others may print theirs at the same time.
     pub(crate) fn line(&self, text: &str) {
-        self.print(text);
-        self.print("\n");
+        self.print(&format!("{text}\n"));
     }
 
     /// Prints text as it is.

@@ -49,7 +49,7 @@ fn mistakes_are_told_with_their_line() {
     check("RUN x\n", "no build stage in current context");
     check("FROM bb\nCOPY nosuch /x\n", "\"/nosuch\": not found");
     check("FROM scratch\n", "No image was generated. Is your Dockerfile empty?");
-    check("FROM bb\nRUN [\"/nosuch\"]\n", "/nosuch): No such file or directory");
+    check("FROM bb\nRUN [\"/nosuch\"]\n", "exec: \"/nosuch\": no such file or directory");
     check("FROM bb\nUSER nosuch\nRUN true\n", "unable to find user nosuch");
     check("FROM bb\nRUN --network=host true\n", "network.host");
     let run = it.run("build -f ctx/nosuch ctx");
