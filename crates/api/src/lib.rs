@@ -1,8 +1,8 @@
 //! The Docker Engine API: the engine's verbs over HTTP, for docker's own client and everything that
 //! is built on it.
 //!
-//! One table of [routes] says what there is, from which version on, and who answers. Who answers is
-//! a plain function that blocks; connections alone are asynchronous, in [server]. Nothing is kept
+//! One table of `routes` says what there is, from which version on, and who answers. Who answers is
+//! a plain function that blocks; connections alone are asynchronous, in `server`. Nothing is kept
 //! between two requests: all that is true lies in the store, where other processes change it too.
 
 mod app;
