@@ -62,22 +62,35 @@ pub(crate) trait Answers: Send + Sync {
     ) -> Result<Response, Problem>;
 }
 
+/// What every request goes through first: it must mean something, its sender must be allowed to ask
+/// it, and the registry to do it. Gives who asked, if that is known.
+pub(crate) fn admit<'r, 'n>(
+    access: &Access,
+    head: &Head,
+    route: &'r Result<Route<'n>, NoRoute>,
+    allows: &dyn Fn(&Route<'n>) -> bool,
+) -> Result<(&'r Route<'n>, Option<String>), Problem> {
+    let route = match route {
+        Ok(route) => route,
+        Err(NoRoute::Name) => return Err(Code::NameInvalid.into()),
+        Err(NoRoute::Unknown) => return Err(Problem::from(Code::Unsupported).status(404)),
+    };
+    let user = access.check(head, &need(head, route))?;
+    if !allows(route) {
+        let why = "the registry is read-only";
+        return Err(Code::Unsupported.because(why).header("Allow", "GET, HEAD"));
+    }
+    Ok((route, user))
+}
+
 impl Answers for Hub {
     fn answer(
         &self,
         request: &mut Request<'_>,
         route: &Result<Route<'_>, NoRoute>,
     ) -> Result<Response, Problem> {
-        let route = match route {
-            Ok(route) => route,
-            Err(NoRoute::Name) => return Err(Code::NameInvalid.into()),
-            Err(NoRoute::Unknown) => return Err(Problem::from(Code::Unsupported).status(404)),
-        };
-        let user = self.access.check(request.head, &need(request.head, route))?;
-        if !self.allows(request.head.method, route) {
-            let why = "the registry is read-only";
-            return Err(Code::Unsupported.because(why).header("Allow", "GET, HEAD"));
-        }
+        let allows = |route: &Route<'_>| self.allows(request.head.method, route);
+        let (route, user) = admit(&self.access, request.head, route, &allows)?;
         let mut response = self.handle(request, route)?;
         response.user = user;
         Ok(response)
@@ -151,7 +164,7 @@ impl Hub {
 }
 
 /// What somebody must be allowed to do to make this request.
-pub(crate) fn need(head: &Head, route: &Route<'_>) -> Need {
+fn need(head: &Head, route: &Route<'_>) -> Need {
     let upload = matches!(route, Route::Upload(..));
     let action = match head.method {
         method if method.reads() && !upload => Action::Pull,

@@ -11,7 +11,7 @@ use crate::access::Access;
 use crate::blobs::send;
 use crate::error::HubError;
 use crate::http::{Head, Method, Payload, Request, Response};
-use crate::hub::{Answers, digest, is_known, need};
+use crate::hub::{Answers, admit, digest, is_known};
 use crate::lists::{linked, list, page};
 use crate::manifests::{INDEX, unknown};
 use crate::metrics::Metrics;
@@ -61,17 +61,8 @@ impl Answers for Window {
         request: &mut Request<'_>,
         route: &Result<Route<'_>, NoRoute>,
     ) -> Result<Response, Problem> {
-        let route = match route {
-            Ok(route) => route,
-            Err(NoRoute::Name) => return Err(Code::NameInvalid.into()),
-            Err(NoRoute::Unknown) => return Err(Problem::from(Code::Unsupported).status(404)),
-        };
         let head = request.head;
-        let user = self.access.check(head, &need(head, route))?;
-        if !head.method.reads() {
-            let why = "the registry is read-only";
-            return Err(Code::Unsupported.because(why).header("Allow", "GET, HEAD"));
-        }
+        let (route, user) = admit(&self.access, head, route, &|_| head.method.reads())?;
         let mut response = self.show(head, route)?;
         response.user = user;
         Ok(response)

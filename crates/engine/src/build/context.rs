@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -123,24 +124,37 @@ fn of_reader<'a>(
     let step = teller.begin("[internal] load remote build context");
     let top = step.end(keep(engine, lease, &mut peeked))?;
     let files = of_stack(engine, Some(top), Ignore::default())?;
+    let Definition { name, text, ignored } = definition(&files.root, dockerfile)?;
+    let place = match ignored {
+        Some(said) => of_stack(engine, Some(top), Ignore::parse(&said)?)?,
+        None => files,
+    };
+    Ok(Opened { place, name, text })
+}
+
+/// A Dockerfile, and what it or its folder says is left out.
+struct Definition {
+    name: String,
+    text: String,
+    ignored: Option<String>,
+}
+
+/// Reads the Dockerfile of a tree. Its own name leads nowhere else.
+fn definition(root: &OwnedFd, dockerfile: DockerfileSource<'_>) -> Result<Definition> {
     let path = match &dockerfile {
         DockerfileSource::Path(path) => path.clone(),
         _ => PathBuf::from(USUAL),
     };
-    let read = |path: &Path| sys::fs::file_in_root(&files.root, path).and_then(text_of);
+    let read = |path: &Path| sys::fs::file_in_root(root, path).and_then(text_of);
     let text = match dockerfile {
         DockerfileSource::Reader(reader) => text_of(reader),
         _ => read(&path),
     };
     let text = text.map_err(|error| unreadable(&path, &error))?;
     let [own, usual] = file_names(&path.to_string_lossy());
-    let said = read(Path::new(&own)).or_else(|_| read(Path::new(&usual)));
-    let place = match said {
-        Ok(said) => of_stack(engine, Some(top), Ignore::parse(&said)?)?,
-        Err(_) => files,
-    };
+    let ignored = read(Path::new(&own)).or_else(|_| read(Path::new(&usual))).ok();
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Opened { place, name, text })
+    Ok(Definition { name, text, ignored })
 }
 
 /// A repository's files. Nothing in it leads out of it, the Dockerfile's own name included.
@@ -160,20 +174,8 @@ fn of_repository(
     let asked = request.arguments.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").map(String::as_str);
     let keep = url.keep_git_dir.unwrap_or(matches!(asked, Some("1" | "true")));
     let all = checkout.place(url, keep, "")?;
-    let path = match &dockerfile {
-        DockerfileSource::Path(path) => path.clone(),
-        _ => PathBuf::from(USUAL),
-    };
-    let read = |path: &Path| sys::fs::file_in_root(&all.root, path).and_then(text_of);
-    let text = match dockerfile {
-        DockerfileSource::Reader(reader) => text_of(reader),
-        _ => read(&path),
-    };
-    let text = text.map_err(|error| unreadable(&path, &error))?;
-    let [own, usual] = file_names(&path.to_string_lossy());
-    let said = read(Path::new(&own)).or_else(|_| read(Path::new(&usual)));
-    let place = checkout.place(url, keep, &said.unwrap_or_default())?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let Definition { name, text, ignored } = definition(&all.root, dockerfile)?;
+    let place = checkout.place(url, keep, &ignored.unwrap_or_default())?;
     Ok(Opened { place, name, text })
 }
 

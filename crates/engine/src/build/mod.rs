@@ -8,6 +8,7 @@ mod assemble;
 mod attest;
 mod bases;
 mod below;
+mod bring;
 mod carried;
 mod carry;
 mod context;

@@ -96,3 +96,14 @@ fn what_is_remembered_is_kept_until_it_is_pruned() {
     assert_eq!(done(&it.builds(FILE, "")).len(), 5);
     it.ok("system check");
 }
+
+#[test]
+fn a_linked_file_of_somebody_is_theirs_on_each_base() {
+    let Some(it) = Builds::new() else { return };
+    it.put("f", "");
+    for number in ["1001", "2002"] {
+        let base = format!("FROM bb\nRUN echo u:x:{number}:{number}::/:/bin/sh > /etc/passwd\n");
+        it.builds(&format!("{base}COPY --link --chown=u f /f\n"), "");
+        assert_eq!(it.shows("stat -c %u:%g /f"), format!("{number}:{number}"));
+    }
+}

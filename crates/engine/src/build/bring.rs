@@ -1,0 +1,226 @@
+//! Steps that bring files: `COPY`, `ADD`, and the folder of a `WORKDIR`. What each depends on, and the
+//! layer that it gives.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use ::build::config;
+use ::build::ignore::Ignore;
+use ::build::instruction::{CopyFlags, Source};
+use ::build::key::{About, Key, Listing};
+use ::build::solver::Inputs;
+use spec::ChainId;
+
+use super::below::Below;
+use super::copy::{self, Gathered, Placing};
+use super::place::Place;
+use super::work::{Builder, Layered, Made, Wanted, parent, shown};
+use super::{fetch, layers};
+use crate::container::accounts;
+use crate::error::Result;
+
+/// A `COPY` or an `ADD`.
+#[derive(Clone, Copy)]
+pub(super) struct Copied<'a> {
+    pub(super) flags: &'a CopyFlags,
+    pub(super) sources: &'a [Source],
+    pub(super) target: &'a str,
+    pub(super) is_add: bool,
+}
+
+impl Builder<'_> {
+    pub(super) fn workdir_key(&self, path: &str, below: &Made) -> Option<Key> {
+        let wanted = config::absolute(&below.configured.config.working_dir, path);
+        let key = Key::default()
+            .with(About::Instruction, "", format!("WORKDIR {wanted}"))
+            .with(About::Base, "", shown(below.top))
+            .with(About::Setting, "user", &below.configured.config.user);
+        (wanted != "/").then_some(key)
+    }
+
+    /// Makes a folder, unless it is there.
+    pub(super) fn make_folder(&self, path: &str, below: &Made) -> Result<Layered> {
+        let config = &below.configured.config;
+        let path = config::absolute(&config.working_dir, path);
+        let view = self.view(below.top)?;
+        let mut tree = Below::new(&view);
+        let real = tree.resolve(path.trim_start_matches('/').as_bytes())?;
+        if tree.kind(&real)? == Some(sys::fs::FileType::Directory) {
+            return Ok((below.top, None));
+        }
+        let owner = match config.user.as_str() {
+            "" => (0, 0),
+            user => copy::owner(user, &accounts(&*view)?)?,
+        };
+        let mut gathered = Gathered::default();
+        gathered.chosen.push(copy::empty_folder());
+        let flags = CopyFlags::default();
+        let placing =
+            Placing { target: &path, owner: Some(owner), flags: &flags, epoch: below.epoch };
+        self.plan_and_adopt(gathered, placing, &view, below.top)
+    }
+
+    pub(super) fn copy_key(
+        &self,
+        copied: Copied<'_>,
+        inputs: &Inputs<Made>,
+        wanted: &mut Wanted,
+    ) -> Result<Option<Key>> {
+        let below = parent(inputs);
+        let Copied { flags, sources, target, is_add } = copied;
+        let told = copy_history(flags, sources, target, is_add);
+        let mut key = Key::default().with(About::Instruction, "", told);
+        for source in sources {
+            if let Source::Inline(heredoc) = source {
+                key = key.with(About::Instruction, &heredoc.name, &heredoc.content);
+            }
+        }
+        let from = inputs.sources.first().filter(|_| flags.from.is_some());
+        match from.filter(|made| made.folder.is_none()) {
+            // What is in another stage is known by its stack; its files are not looked at.
+            Some(made) => {
+                let name = flags.from.as_deref().unwrap_or_default();
+                key = key.with(About::Source, name, shown(made.top));
+            }
+            None => {
+                let place = from.and_then(|made| made.folder.as_ref()).unwrap_or(&self.context);
+                let mut listing = Listing::default();
+                let told = Some((&mut listing, &mut key));
+                wanted.gathered = self.gather(copied, place, told)?;
+                if !listing.lines.is_empty() {
+                    key = key.with(About::Files, "", listing.digest().to_string());
+                    wanted.listing = Some(listing);
+                }
+            }
+        }
+        // Even what is linked depends on what it stands on where that says who somebody is.
+        if !flags.link || flags.chown.as_deref().is_some_and(names_somebody) {
+            key = key.with(About::Base, "", shown(below.top));
+        }
+        let folder = &below.configured.config.working_dir;
+        Ok(Some(key.with(About::Setting, "folder", folder)))
+    }
+
+    /// Chooses all that is copied, and tells what it is.
+    pub(super) fn gather(
+        &self,
+        Copied { flags, sources, is_add, .. }: Copied<'_>,
+        place: &Arc<Place>,
+        mut told: Option<(&mut Listing, &mut Key)>,
+    ) -> Result<Gathered> {
+        let exclude = Ignore::new(&flags.exclude)?;
+        let mut gathered = Gathered::default();
+        for source in sources {
+            let path = match source {
+                Source::Inline(heredoc) => {
+                    gathered.chosen.push(copy::inline(&heredoc.name, &heredoc.content));
+                    continue;
+                }
+                Source::Path(url) if is_add && self.is_repository(url)? => {
+                    let (place, commit) = self.repository(url, flags)?;
+                    if let Some((_, key)) = &mut told {
+                        let next = std::mem::take(*key);
+                        **key = next.with(About::Fetched, url, commit);
+                    }
+                    gathered.chosen.extend(place.choose(".", &exclude)?);
+                    continue;
+                }
+                Source::Path(url) if is_add && fetch::is_remote(url) => {
+                    let fetched = self.fetch(url, flags)?;
+                    if let Some((_, key)) = &mut told {
+                        let next = std::mem::take(*key);
+                        **key = next.with(About::Fetched, url, &fetched.what);
+                    }
+                    fetched.put(flags, &mut gathered);
+                    continue;
+                }
+                Source::Path(path) => path,
+            };
+            for chosen in place.choose(path, &exclude)? {
+                if let Some((listing, _)) = &mut told {
+                    chosen.list(place, listing)?;
+                }
+                let unpacks = is_add && flags.unpack.unwrap_or(true) && !chosen.is_folder;
+                match chosen.items.values().next() {
+                    Some(only) if unpacks && copy::is_archive(only) => {
+                        gathered.archives.push(only.clone());
+                    }
+                    _ => gathered.chosen.push(chosen),
+                }
+            }
+        }
+        Ok(gathered)
+    }
+
+    pub(super) fn copy_layer(
+        &self,
+        gathered: Gathered,
+        flags: &CopyFlags,
+        target: &str,
+        below: &Made,
+    ) -> Result<Layered> {
+        let view = self.view(if flags.link { None } else { below.top })?;
+        let owner = match &flags.chown {
+            Some(text) => Some(copy::owner(text, &accounts(&*self.view(below.top)?)?)?),
+            None => None,
+        };
+        let placing = Placing { target, owner, flags, epoch: below.epoch };
+        self.plan_and_adopt(gathered, placing, &view, below.top)
+    }
+
+    fn plan_and_adopt(
+        &self,
+        gathered: Gathered,
+        placing: Placing<'_>,
+        view: &OwnedFd,
+        below: Option<ChainId>,
+    ) -> Result<Layered> {
+        let plan = copy::Plan::new(gathered, placing, Below::new(view))?;
+        let unpacked = layers::written(self.store(), self.lease, |out| plan.write(out))?;
+        let (top, layer) = layers::adopt(self.store(), self.lease, unpacked, below)?;
+        Ok((Some(top), Some(layer)))
+    }
+}
+
+/// Whether an owner or a group is named, not numbered.
+fn names_somebody(chown: &str) -> bool {
+    chown.split(':').any(|part| !part.is_empty() && part.parse::<u32>().is_err())
+}
+
+/// A target's absolute path, still with the slash that makes it a folder.
+pub(super) fn target_of(folder: &str, target: &str) -> String {
+    let is_folder = target.ends_with('/')
+        || matches!(target, "." | "..")
+        || target.ends_with("/.")
+        || target.ends_with("/..");
+    let path = config::absolute(folder, target);
+    if is_folder && path != "/" { format!("{path}/") } else { path }
+}
+
+/// How the history tells of a `COPY` or an `ADD`.
+pub(super) fn copy_history(
+    flags: &CopyFlags,
+    sources: &[Source],
+    target: &str,
+    is_add: bool,
+) -> String {
+    let mut words = vec![if is_add { "ADD" } else { "COPY" }.to_owned()];
+    let mut flag = |name: &str, value: &Option<String>| {
+        words.extend(value.as_ref().map(|value| format!("--{name}={value}")));
+    };
+    flag("from", &flags.from);
+    flag("chown", &flags.chown);
+    flag("chmod", &flags.chmod);
+    flag("checksum", &flags.checksum);
+    flag("keep-git-dir", &flags.keep_git_dir.map(|value| value.to_string()));
+    flag("unpack", &flags.unpack.map(|value| value.to_string()));
+    words.extend(flags.link.then(|| "--link".to_owned()));
+    words.extend(flags.parents.then(|| "--parents".to_owned()));
+    words.extend(flags.exclude.iter().map(|pattern| format!("--exclude={pattern}")));
+    words.extend(sources.iter().map(|source| match source {
+        Source::Path(path) => path.clone(),
+        Source::Inline(heredoc) => format!("<<{}", heredoc.name),
+    }));
+    words.extend([target.to_owned(), "# buildkit".to_owned()]);
+    words.join(" ")
+}
