@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -288,6 +289,11 @@ pub fn sync_file_system(file: &File) -> io::Result<()> {
 /// Tells the kernel that a file's cached pages are not needed.
 pub fn drop_cache(file: &File) -> io::Result<()> {
     Ok(rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?)
+}
+
+/// The same of a part of it. What is not on the disk yet stays, and starts to be written.
+pub fn drop_range(file: &File, at: u64, bytes: u64) -> io::Result<()> {
+    Ok(rustix::fs::fadvise(file, at, NonZeroU64::new(bytes), rustix::fs::Advice::DontNeed)?)
 }
 
 /// Free bytes for this user and all bytes of the file system that holds `path`.

@@ -30,18 +30,20 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         return Ok(());
     };
     let stores = plan.folder.join("stores");
-    if private::enter(arguments)? {
+    if !private::is_inside() {
+        // Packages come by a network, which there is not inside.
+        make_fixtures(&plan)?;
+        let mut arguments = arguments.to_vec();
+        if plan.takes_part("mica") && plan.mica.is_none() {
+            arguments.extend(["--mica".into(), build::release()?.display().to_string()]);
+        }
+        private::enter(&arguments)?;
         // What was mounted there went with the namespaces.
         let _ = std::fs::remove_dir(&stores);
         return Ok(());
     }
-    make_fixtures(&plan)?;
-    let mica = match &plan.mica {
-        _ if !plan.takes_part("mica") => None,
-        Some(path) => Some(path.clone()),
-        None => Some(build::release()?),
-    };
     private::mount_disk(&stores)?;
+    let mica = plan.mica.clone().filter(|_| plan.takes_part("mica"));
     let lab = Lab::prepare(&stores, &plan.folder, mica)?;
     let mut contest = Contest { lab, plan, done: HashSet::new(), calls: None };
     let mut rows = Vec::new();

@@ -17,12 +17,13 @@ if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 exec "$0" "$@"
 "#;
 
-/// Starts this program again inside, and comes back with `true` when it has done all the work; with
-/// `false` if this is it.
-pub(super) fn enter(arguments: &[String]) -> Result<bool> {
-    if std::env::var_os(INSIDE).is_some() {
-        return Ok(false);
-    }
+/// Whether this is the program that was started inside.
+pub(super) fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Starts this program again inside, and comes back when it has done all the work.
+pub(super) fn enter(arguments: &[String]) -> Result {
     if !process::is_root() || !Path::new("/proc/self/ns/net").exists() {
         return Err(
             "the bench mounts a disk of its own and starts containers: run it as root".into()
@@ -31,7 +32,7 @@ pub(super) fn enter(arguments: &[String]) -> Result<bool> {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--net", "--propagation", "private", "sh", "-euc", ENTER]);
     command.arg(std::env::current_exe()?).arg("bench").args(arguments).env(INSIDE, "1");
-    process::run(&mut command).map(|()| true)
+    process::run(&mut command)
 }
 
 /// More than all stores together ever hold; what is not written takes no place.
