@@ -21,13 +21,49 @@ use crate::error::{Result, StoreError};
 use crate::index;
 use crate::tables::{LayerRecord, Layers};
 
-/// What is wrong with the forms from which the others can be made.
+/// The forms from which the others can be made, and what is wrong with them.
 #[derive(Default)]
 struct Sources {
+    /// Whether there is a tar, well or not.
+    tar_here: bool,
     tar_fault: Option<String>,
     blob_fault: Option<String>,
     /// The layer as one of them has it.
     tree: Option<LayerTree>,
+}
+
+impl Sources {
+    fn tar_is_good(&self) -> bool {
+        self.tar_here && self.tar_fault.is_none()
+    }
+
+    /// What mends the forms that are made of these.
+    fn cure(&self, chain: &ChainId, record: &LayerRecord) -> Cure {
+        let blob_is_good = record.blob.is_some() && self.blob_fault.is_none();
+        match self.tar_is_good() || blob_is_good {
+            true => Cure::Rebuild(*chain),
+            false => Cure::None,
+        }
+    }
+
+    /// Their own faults, and what the record says wrongly of the layer.
+    fn faults(&self, what: &str, record: &LayerRecord, rebuild: &Cure) -> Vec<Fault> {
+        let tar = self.tar_fault.clone();
+        let tar = tar.map(|why| Fault::new(format!("the tar of {what}"), why, rebuild.clone()));
+        let forget = match &record.blob {
+            Some(blob) if self.tar_is_good() => Cure::ForgetBlob(blob.digest),
+            _ => Cure::None,
+        };
+        let blob = self.blob_fault.clone();
+        let blob =
+            blob.map(|why| Fault::new(format!("the compressed blob of {what}"), why, forget));
+        let counted = self.tree.as_ref().map(LayerTree::entries);
+        let record = counted.filter(|count| *count != record.entries).map(|count| {
+            let why = format!("it says that there are {} entries, not {count}", record.entries);
+            Fault::new(format!("the record of {what}"), why, rebuild.clone())
+        });
+        [tar, blob, record].into_iter().flatten().collect()
+    }
 }
 
 impl Store {
@@ -38,56 +74,32 @@ impl Store {
         record: &LayerRecord,
         layers: &Layers,
     ) -> Result<Vec<Fault>> {
-        let mut faults = Vec::new();
         let what = format!("layer {}", chain.0.short());
         let kept = self.driver().folder(chain);
         let mut content = kept
             .as_ref()
             .and_then(|(path, _)| sys::fs::open_folder(path).ok().map(ContentCheck::new));
-        let tar_here = self.has_blob(&record.diff.0);
-        let sources = self.read_sources(record, content.as_mut().map(|check| check as _))?;
-        let Sources { tar_fault, blob_fault, mut tree } = sources;
-        let can_rebuild = match (&record.blob, &blob_fault, &tar_fault) {
-            (_, _, None) => tar_here || record.blob.is_some(),
-            (Some(_), None, _) => true,
-            _ => false,
-        };
-        let rebuild = if can_rebuild { Cure::Rebuild(*chain) } else { Cure::None };
-        let tar_is_well = tar_fault.is_none();
-        if let Some(why) = tar_fault {
-            faults.push(Fault::new(format!("the tar of {what}"), why, rebuild.clone()));
-        }
-        if let Some(why) = blob_fault {
-            let cure = match tar_here && tar_is_well {
-                true => {
-                    record.blob.as_ref().map_or(Cure::None, |blob| Cure::ForgetBlob(blob.digest))
-                }
-                false => Cure::None,
-            };
-            faults.push(Fault::new(format!("the compressed blob of {what}"), why, cure));
-        }
-        let counted =
-            tree.as_ref().map(LayerTree::entries).filter(|count| *count != record.entries);
-        if let Some(count) = counted {
-            let why = format!("it says that there are {} entries, not {count}", record.entries);
-            faults.push(Fault::new(format!("the record of {what}"), why, rebuild.clone()));
-        }
-        let settled = match &mut tree {
+        let mut sources = self.read_sources(record, content.as_mut().map(|check| check as _))?;
+        let rebuild = sources.cure(chain, record);
+        let mut faults = sources.faults(&what, record, &rebuild);
+        let settled = match &mut sources.tree {
             // If a layer below is damaged, that is told of that layer.
             Some(tree) => self.settle_on(tree, record.parent, layers).is_ok(),
             None => false,
         };
-        if let Some(why) = self.index_fault(chain, record, tree.as_ref().filter(|_| settled)) {
+        let tree = sources.tree.as_ref().filter(|_| settled);
+        if let Some(why) = self.index_fault(chain, record, tree) {
             faults.push(Fault::new(format!("the index of {what}"), why, rebuild));
             return Ok(faults);
         }
         let stacked = Stacked { chain: *chain, diff: record.diff };
         let why = match kept {
-            _ if !tar_is_well => None,
+            _ if sources.tar_fault.is_some() => None,
             _ if !self.driver().has(&stacked) => {
                 Some(format!("the {} driver has nothing of it", self.driver().kind()))
             }
             Some((path, holds)) => {
+                let tree = sources.tree;
                 let changed = content.zip(tree).and_then(|(content, tree)| content.finish(&tree));
                 // A missing or shortened file has other content too: the nearer cause comes first.
                 self.folder_fault(chain, &path, holds, layers)?.or(changed)
@@ -104,8 +116,9 @@ impl Store {
         record: &LayerRecord,
         files: Option<&mut dyn FileSink>,
     ) -> Result<Sources> {
-        let mut sources = Sources::default();
-        if self.has_blob(&record.diff.0) {
+        let tar_here = self.has_blob(&record.diff.0);
+        let mut sources = Sources { tar_here, ..Sources::default() };
+        if tar_here {
             match self.read_whole(&record.diff.0, record.diff, files) {
                 Ok(tree) => sources.tree = Some(tree),
                 Err(why) => sources.tar_fault = Some(why),
