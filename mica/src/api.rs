@@ -1,33 +1,64 @@
-//! `mica serve`: from the command line's door to the API's.
+//! `mica serve` and `mica dockerd`: from the command line's door to the API's.
 
 use std::error::Error;
 use std::os::fd::AsFd;
 
-use api::{ApiError, Listen, Settings, Tls};
-use cli::{DoorError, ServeApi};
+use api::{ApiError, Listen, Next, Settings, Tls, Watch};
+use cli::{DoorError, ServeApi, ServeTls, Serving};
 use sys::event::Signals;
 
+/// What has the settings read anew.
+const HANGUP: i32 = 1;
 /// What ends the server: SIGINT and SIGTERM.
 const ENDING: [i32; 2] = [2, 15];
 
-/// Serves until a signal comes.
-pub(crate) fn serve(plan: ServeApi, ready: &dyn Fn(&str)) -> Result<(), DoorError> {
+/// Serves until a signal ends it.
+pub(crate) fn serve(plan: ServeApi, serving: &dyn Serving) -> Result<(), DoorError> {
     // Before there is a thread: those that come after block them too.
-    let signals = Signals::take(&ENDING).map_err(failed)?;
+    let signals = Signals::take(&[HANGUP, ENDING[0], ENDING[1]]).map_err(failed)?;
     let listen = plan.hosts.iter().map(|host| place(host, plan.inherited));
     let listen = listen.collect::<Result<_, DoorError>>()?;
-    let tls = plan.tls.map(|[authorities, certificate, key]| Tls { authorities, certificate, key });
+    let certificates =
+        |ServeTls { authorities, certificate, key }| Tls { authorities, certificate, key };
     let settings = Settings {
-        tls,
+        tls: plan.tls.map(certificates),
         plain_tcp: plan.plain_tcp,
         group: plan.group,
         pid_file: plan.pid_file,
+        grace: plan.grace,
         ..Settings::new(plan.settings, listen)
     };
-    let served = api::serve(settings, signals.as_fd(), ready).map_err(told);
+    let watch = Watching { signals: &signals, serving };
+    let served = api::serve(settings, signals.as_fd(), &watch).map_err(told);
     // What is not taken would still do what it does when nobody holds it back any more.
     while signals.next().map_err(failed)?.is_some() {}
     served
+}
+
+struct Watching<'a> {
+    signals: &'a Signals,
+    serving: &'a dyn Serving,
+}
+
+impl Watch for Watching<'_> {
+    fn ready(&self, place: &str) {
+        self.serving.ready(place);
+    }
+
+    fn signalled(&self) -> Next {
+        match self.signals.next() {
+            Ok(Some(HANGUP)) => match self.serving.reload() {
+                Some(settings) => Next::Change(Box::new(settings)),
+                None => Next::Stay,
+            },
+            Ok(None) => Next::Stay,
+            // Without signals nobody could end it.
+            Ok(Some(_)) | Err(_) => {
+                self.serving.ending();
+                Next::End
+            }
+        }
+    }
 }
 
 fn place(host: &str, inherited: usize) -> Result<Listen, DoorError> {

@@ -1,6 +1,7 @@
 //! What all calls share: how the store is opened, and who waits for a container to start.
 
 use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use engine::Engine;
@@ -43,25 +44,49 @@ impl Settings {
     }
 }
 
+/// Whoever has the API served.
+pub trait Watch {
+    /// It answers at this place.
+    fn ready(&self, place: &str);
+    /// A signal has come. Requests are answered meanwhile.
+    fn signalled(&self) -> Next;
+}
+
+/// What becomes of a server after a signal.
+pub enum Next {
+    /// It goes on.
+    Stay,
+    /// It goes on with other settings, for requests that come from now on.
+    Change(Box<engine::Settings>),
+    /// It ends.
+    End,
+}
+
 /// What all calls share.
 pub(crate) struct App {
-    settings: engine::Settings,
+    settings: RwLock<Arc<engine::Settings>>,
     pub(crate) gate: Gate,
 }
 
 impl App {
     pub(crate) fn new(settings: engine::Settings) -> App {
-        App { settings, gate: Gate::default() }
+        App { settings: RwLock::new(Arc::new(settings)), gate: Gate::default() }
     }
 
     /// The engine, opened for one call: between two of them another process may have changed
     /// anything, even the way in which images are kept.
     pub(crate) fn engine(&self) -> Result<Engine, Refusal> {
-        Ok(Engine::open(self.settings.clone())?)
+        Ok(Engine::open((*self.settings()).clone())?)
     }
 
     /// The settings.
-    pub(crate) fn settings(&self) -> &engine::Settings {
-        &self.settings
+    pub(crate) fn settings(&self) -> Arc<engine::Settings> {
+        // What was being written is one pointer: it is there or not, whoever died meanwhile.
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has other settings from now on.
+    pub(crate) fn change(&self, settings: engine::Settings) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 }

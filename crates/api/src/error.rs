@@ -19,6 +19,13 @@ pub enum ApiError {
     Open(String),
     #[error("cannot use the certificate or key in {}", path.display())]
     Certificate { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error(
+        "failed to start daemon, ensure docker is not running or delete {}: process with PID {pid} is still running",
+        path.display()
+    )]
+    Running { path: PathBuf, pid: u32 },
+    #[error("cannot write the process id to {}", path.display())]
+    PidFile { path: PathBuf, source: io::Error },
     #[error("cannot serve")]
     Serve(#[source] io::Error),
 }
@@ -28,7 +35,7 @@ impl ApiError {
     pub fn hint(&self) -> Option<String> {
         match self {
             ApiError::Open(_) => Some(
-                "ask for proof with --tlsverify, --tlscacert, --tlscert and --tlskey; --allow-plain-tcp does without"
+                "ask for proof with --tlsverify, --tlscacert, --tlscert and --tlskey; `mica serve --allow-plain-tcp` and `mica dockerd --tls=false` do without"
                     .to_owned(),
             ),
             ApiError::Inherited(_) => {

@@ -5,12 +5,16 @@
 //! a plain function that blocks; connections alone are asynchronous, in `server`. Nothing is kept
 //! between two requests: all that is true lies in the store, where other processes change it too.
 
+mod answer;
 mod app;
 mod call;
+mod carried;
+mod clients;
 mod error;
 mod filters;
 mod gate;
 mod handlers;
+mod pidfile;
 mod progress;
 mod query;
 mod refusal;
@@ -21,7 +25,7 @@ mod socket;
 mod tls;
 mod version;
 
-pub use app::Settings;
+pub use app::{Next, Settings, Watch};
 pub use error::ApiError;
 pub use server::serve;
 pub use socket::Listen;

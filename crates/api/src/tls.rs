@@ -15,8 +15,8 @@ use crate::error::ApiError;
 /// Certificates: the server's own, and who may have signed those of clients.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// Who may have signed clients' certificates.
-    pub authorities: PathBuf,
+    /// Who may have signed clients' certificates. Without, clients need not prove who they are.
+    pub authorities: Option<PathBuf>,
     /// The server's certificate, with those it hangs on.
     pub certificate: PathBuf,
     /// Its key.
@@ -24,16 +24,22 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// What a server with these does: it talks to clients that prove who they are, and to no others.
+    /// What a server with these does: it talks to clients that prove who they are, and to no others,
+    /// unless there is nobody whose word on them would count.
     pub(crate) fn read(&self) -> Result<ServerConfig, ApiError> {
         let provider = Arc::new(ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(&self.authorities)? {
-            roots.add(certificate).map_err(failed(&self.authorities))?;
-        }
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
-            .build()
-            .map_err(failed(&self.authorities))?;
+        let verifier = match &self.authorities {
+            Some(file) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(file)? {
+                    roots.add(certificate).map_err(failed(file))?;
+                }
+                let provider = provider.clone();
+                let strict = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                strict.build().map_err(failed(file))?
+            }
+            None => WebPkiClientVerifier::no_client_auth(),
+        };
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(failed(&self.key))?;
         ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

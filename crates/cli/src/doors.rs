@@ -13,9 +13,18 @@ pub struct Doors {
     pub serve_registry: fn(ServeRegistry, &dyn Fn(&str)) -> Result<(), DoorError>,
     /// Takes what nobody needs out of a registry's folder.
     pub collect_registry: fn(CollectRegistry) -> Result<CollectedRegistry, DoorError>,
-    /// Serves docker's API until somebody ends it; the function is called for each place when it
-    /// answers there.
-    pub serve_api: fn(ServeApi, &dyn Fn(&str)) -> Result<(), DoorError>,
+    /// Serves docker's API until somebody ends it.
+    pub serve_api: fn(ServeApi, &dyn Serving) -> Result<(), DoorError>,
+}
+
+/// Whoever has docker's API served.
+pub trait Serving {
+    /// It answers at this place.
+    fn ready(&self, place: &str);
+    /// SIGHUP has come: the settings from now on, unless they stay as they are.
+    fn reload(&self) -> Option<Settings>;
+    /// SIGTERM or SIGINT has come. Requests are still answered.
+    fn ending(&self);
 }
 
 /// An error behind another door, and what can be done about it.
@@ -38,12 +47,25 @@ pub struct ServeApi {
     pub inherited: usize,
     /// The group that may use the socket.
     pub group: String,
-    /// Who may have signed clients' certificates, the server's own, and its key.
-    pub tls: Option<[PathBuf; 3]>,
+    /// What clients by TCP meet.
+    pub tls: Option<ServeTls>,
     /// Whether clients by TCP may come without a proof.
     pub plain_tcp: bool,
     /// A file for the process id.
     pub pid_file: Option<PathBuf>,
+    /// How long requests that are being answered get when the server is to end.
+    pub grace: Duration,
+}
+
+/// Certificates of docker's API.
+#[derive(Clone, Debug)]
+pub struct ServeTls {
+    /// Who may have signed clients' certificates, if clients have to have one.
+    pub authorities: Option<PathBuf>,
+    /// The server's own.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// What `mica registry serve` was asked for.

@@ -15,7 +15,7 @@ mod ui;
 
 pub use doors::{
     CollectRegistry, CollectedRegistry, DoorError, Doors, RegistryTokens, RegistryUpstream,
-    ServeApi, ServeRegistry,
+    ServeApi, ServeRegistry, ServeTls, Serving,
 };
 
 use std::collections::BTreeMap;
@@ -44,6 +44,9 @@ pub fn run(
     let (root, program, arguments) = match arguments.split_first() {
         _ if commands::runtime::is_runtime(program) => {
             (&commands::runtime::ROOT, commands::runtime::PROGRAM, arguments)
+        }
+        _ if commands::dockerd::is_dockerd(program) => {
+            (tree::DOCKERD, commands::dockerd::PROGRAM, arguments)
         }
         Some((word, rest)) if word == commands::runtime::ROOT.name => {
             (&commands::runtime::ROOT, commands::runtime::PROGRAM, rest)

@@ -4,6 +4,7 @@ mod build;
 mod completion;
 mod containers;
 mod create;
+mod dockerd;
 mod images;
 mod look;
 mod networks;
@@ -68,6 +69,14 @@ const GLOBALS: &[Flag] = &[
     Flag::bool("version", "Print version information and quit").short('v'),
 ];
 
+/// The flags of docker's engine.
+pub(crate) fn dockerd_flags() -> &'static [Flag] {
+    dockerd::FLAGS
+}
+
+/// `dockerd`, as a program of its own.
+pub(crate) static DOCKERD: &Cmd = &dockerd::DOCKERD;
+
 /// `mica`.
 pub(crate) static ROOT: Cmd = Command {
     name: "mica",
@@ -94,6 +103,7 @@ pub(crate) static ROOT: Cmd = Command {
         &registry::REGISTRY,
         &remote::REMOTE,
         &serve::SERVE,
+        &dockerd::DOCKERD,
         &volumes::VOLUME,
         &completion::COMPLETION,
         &containers::CREATE,

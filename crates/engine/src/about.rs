@@ -72,6 +72,7 @@ impl Info {
             "RunRoot": self.run,
             "Runtimes": self.runtimes.document(),
             "DefaultRuntime": self.runtimes.default,
+            "Labels": self.labels,
             "Plugins": {
                 "Volume": ["local"],
                 "Network": ["bridge", "host", "none"],
@@ -139,7 +140,6 @@ fn fixed_part() -> Value {
         "HttpProxy": "",
         "HttpsProxy": "",
         "NoProxy": "",
-        "Labels": [],
         "ExperimentalBuild": false,
         "ServerVersion": VERSION,
         "Swarm": {

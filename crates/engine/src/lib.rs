@@ -54,7 +54,7 @@ pub use ::build::scope::Inputs as BuildInputs;
 pub use ::image::upper::Altered;
 pub use ::network::{
     AddressPool, Driver as NetworkDriver, Endpoint, ErrorKind as NetworkErrorKind, Network,
-    NetworkError, NetworkFilter, NetworkRequest, PublishedPort, Subnet,
+    NetworkError, NetworkFilter, NetworkRequest, Networks, PublishedPort, Subnet, SubnetPool,
 };
 pub use about::{API_VERSION, MIN_API_VERSION, version_document};
 pub use bake::{bake_files, dot_env};
@@ -102,7 +102,8 @@ pub use remove::{PruneImages, Pruned, RemoveImages, Removed};
 pub use runtime::state::{State, Status};
 pub use save::{Called, Save, SaveTarget, Saved};
 pub use settings::{
-    LogLevel, OWN_RUNTIME, RegistrySettings, RuntimeSettings, SettingFlags, Settings, SettingsError,
+    ContainerDefaults, DefaultBridge, LogLevel, NetworkDefaults, OWN_RUNTIME, RegistrySettings,
+    RuntimeSettings, SettingFlags, Settings, SettingsError,
 };
 pub use shelf::ShelfDocument;
 pub use sign::{Identity, Policy, SigningKey, Verdict, VerifyingKey, sign_remote, verify_remote};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use network::{Endpoint, Network, NetworkError, NetworkFilter, NetworkRequest, Networks};
+use network::{Driver, Endpoint, Network, NetworkError, NetworkFilter, NetworkRequest, Networks};
 use runtime::state::Status;
 use spec::{ContainerId, EndpointSettings, NetworkMode};
 
 use crate::container::ContainerRecord;
 use crate::error::{EngineError, Result};
+use crate::settings::DefaultBridge;
 use crate::{Alive, Engine};
 
 /// The networks of which a container with one of them can have no other.
@@ -23,6 +24,15 @@ impl Engine {
             let own = format!("mica-{}", &self.store.id()[..6]);
             (settings.table, settings.bridge) = (own.clone(), own);
         }
+        let defaults = &self.settings.networks;
+        if !defaults.pools.is_empty() {
+            settings.pools.clone_from(&defaults.pools);
+        }
+        if let Some(DefaultBridge { name, pools, options }) = &defaults.bridge {
+            settings.bridge_pools.clone_from(pools);
+            settings.bridge_options.clone_from(options);
+            settings.bridge = name.clone().unwrap_or(settings.bridge);
+        }
         Ok(Networks::open(paths.root(), paths.run(), settings)?)
     }
 
@@ -34,8 +44,26 @@ impl Engine {
         }
     }
 
+    /// Makes the default network what the settings say, if they say anything about it. All who start
+    /// containers of this store find it so, whatever they were told themselves.
+    pub fn define_default_network(&self) -> Result<()> {
+        if self.settings.networks.bridge.is_some() {
+            self.networks()?.define_default()?;
+        }
+        Ok(())
+    }
+
     /// Defines a network.
-    pub fn create_network(&self, request: NetworkRequest) -> Result<Network> {
+    pub fn create_network(&self, mut request: NetworkRequest) -> Result<Network> {
+        let defaults = &self.settings.networks;
+        if defaults.no_bridges && request.driver == Driver::Bridge {
+            return Err(refused(
+                "networks on bridges need iptables, which this engine may not use",
+            ));
+        }
+        for (name, value) in defaults.options.get(request.driver.as_str()).into_iter().flatten() {
+            request.options.entry(name.clone()).or_insert_with(|| value.clone());
+        }
         let network = self.networks()?.create(request)?;
         self.network_event("create", &network, &[]);
         Ok(network)

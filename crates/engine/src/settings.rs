@@ -8,10 +8,12 @@ use image::layer::LayerLimits;
 use serde::Deserialize;
 use store::DriverKind;
 
+mod daemon;
 mod file;
 mod registry;
 mod runtimes;
 
+pub use daemon::{ContainerDefaults, DefaultBridge, NetworkDefaults};
 pub use registry::RegistrySettings;
 pub use runtimes::{OWN_RUNTIME, RuntimeSettings};
 
@@ -34,6 +36,12 @@ pub struct Settings {
     pub registry: RegistrySettings,
     /// What runs containers: `default-runtime`, `[runtimes]`.
     pub runtimes: RuntimeSettings,
+    /// What containers get that say nothing themselves. A server's alone.
+    pub containers: ContainerDefaults,
+    /// What networks get that say nothing themselves. A server's alone.
+    pub networks: NetworkDefaults,
+    /// What a server says of its machine. A server's alone.
+    pub labels: Vec<String>,
 }
 
 /// How much is told about what is done.
@@ -119,7 +127,18 @@ impl Settings {
         let limits = limits(&file.limits)?;
         let registry = RegistrySettings::gather(file.registries, environment);
         let runtimes = RuntimeSettings::gather(file.default_runtime, file.runtimes, environment)?;
-        Ok(Settings { data_root, run_root, storage_driver, log_level, limits, registry, runtimes })
+        Ok(Settings {
+            data_root,
+            run_root,
+            storage_driver,
+            log_level,
+            limits,
+            registry,
+            runtimes,
+            containers: ContainerDefaults::default(),
+            networks: NetworkDefaults::default(),
+            labels: Vec::new(),
+        })
     }
 
     /// Whether this is the store that everybody on the host uses.

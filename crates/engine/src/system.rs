@@ -61,6 +61,8 @@ pub struct Info {
     pub memory: u64,
     /// What runs containers.
     pub runtimes: RuntimeSettings,
+    /// What is said of the machine.
+    pub labels: Vec<String>,
     /// The host's name.
     pub hostname: String,
     /// The operating system's own name for itself.
@@ -135,6 +137,7 @@ impl Engine {
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             memory: sys::host::memory_bytes(),
             runtimes: self.settings.runtimes.clone(),
+            labels: self.settings.labels.clone(),
             hostname: sys::host::hostname(),
             operating_system: os_release("PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),
             os_version: os_release("VERSION_ID").unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! Networks come and go.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use spec::Timestamp;
 
@@ -9,6 +10,7 @@ use crate::documents::Lock;
 use crate::endpoint::Endpoint;
 use crate::error::{NetworkError, Result};
 use crate::netlink::{Connection, Links};
+use crate::pools::SubnetPool;
 use crate::subnet::Subnet;
 use crate::{Networks, child, pools, random_id, random_number};
 
@@ -112,6 +114,60 @@ impl Networks {
         check_pools(&network)?;
         self.check_bridge(&network)?;
         self.complete(&lock, network)
+    }
+
+    /// The default network as the settings have it, before it has got what they leave open.
+    pub(crate) fn default_network(&self) -> Network {
+        let settings = &self.settings;
+        let mut network = Network::predefined("bridge", Driver::Bridge, &settings.bridge);
+        network.pools.clone_from(&settings.bridge_pools);
+        network.ipv6 = network.pool(true).is_some();
+        network.options.extend(settings.bridge_options.clone());
+        network
+    }
+
+    /// Makes the default network what the settings say, for everybody who uses these networks. One
+    /// that is so already stays as it is; one that somebody is in is not changed.
+    pub fn define_default(&self) -> Result<Network> {
+        let lock = self.documents.lock()?;
+        let wanted = self.default_network();
+        wanted.check_options()?;
+        check_pools(&wanted)?;
+        let written = self.documents.networks()?.into_iter().find(|it| it.id == wanted.id);
+        let Some(written) = written else { return self.complete(&lock, wanted) };
+        if is_as_wanted(&written, &wanted, &self.settings.pools) {
+            return Ok(written);
+        }
+        let endpoints = self.documents.endpoints(&written.id)?;
+        if !endpoints.is_empty() {
+            let names = endpoints.iter().map(|it| it.container_name.as_str()).collect::<Vec<_>>();
+            let endpoints = names.join(", ");
+            return Err(NetworkError::Busy { name: written.name, endpoints });
+        }
+        self.take_down(&written)?;
+        self.documents.forget_network(&written.id)?;
+        self.complete(&lock, wanted)
+    }
+
+    /// The subnets of a bridge that somebody else has made, with its addresses as the gateways.
+    pub fn pools_of_bridge(name: &str) -> Result<Vec<AddressPool>> {
+        let mut route = Connection::route()?;
+        let invalid = |why: &str| NetworkError::Invalid(format!("bridge {name} {why}"));
+        let link = route.link(name)?.ok_or_else(|| invalid("is not there"))?;
+        let pool = |(address, prefix): (IpAddr, u8)| AddressPool {
+            gateway: Some(address),
+            ..plain(Subnet::of(address, prefix))
+        };
+        let is_local = |address: &IpAddr| match address {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        let addresses = route.addresses(link.index)?.into_iter();
+        let pools: Vec<_> = addresses.filter(|(it, _)| !is_local(it)).map(pool).collect();
+        match pools.iter().any(|pool| !pool.subnet.is_ipv6()) {
+            true => Ok(pools),
+            false => Err(invalid("has no IPv4 address")),
+        }
     }
 
     /// Two networks on one bridge would be one.
@@ -246,6 +302,20 @@ impl NetworkFilter {
             && self.dangling.is_none_or(|wanted| wanted == dangling)
             && self.until.is_none_or(|until| network.created < until)
     }
+}
+
+/// Whether a network has the options that are wanted, the subnets that are named, and for a family
+/// of which none is named one of those there are.
+fn is_as_wanted(written: &Network, wanted: &Network, pools: &[SubnetPool]) -> bool {
+    let fits = |ipv6: bool| match (written.pool(ipv6), wanted.pool(ipv6)) {
+        (Some(has), Some(wants)) => {
+            let gateway = wants.gateway.is_none() || has.gateway == wants.gateway;
+            has.subnet == wants.subnet && has.range == wants.range && gateway
+        }
+        (Some(has), None) => !ipv6 && pools.iter().any(|pool| pool.base.holds(&has.subnet)),
+        (None, wants) => wants.is_none(),
+    };
+    written.options == wanted.options && fits(false) && fits(true)
 }
 
 fn plain(subnet: Subnet) -> AddressPool {

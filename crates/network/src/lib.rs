@@ -26,7 +26,7 @@ mod resolver;
 mod subnet;
 mod user;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -57,6 +57,8 @@ pub struct Settings {
     pub bridge: String,
     /// The addresses of the default network, for when it is first used; of `pools` if none.
     pub bridge_pools: Vec<AddressPool>,
+    /// Options of the default network, beside those that it has by nature.
+    pub bridge_options: BTreeMap<String, String>,
     /// Where subnets come from.
     pub pools: Vec<SubnetPool>,
     /// The host's address at which ports are published unless one is named; all if none.
@@ -71,6 +73,7 @@ impl Default for Settings {
             table: "mica".to_owned(),
             bridge: "mica0".to_owned(),
             bridge_pools: Vec::new(),
+            bridge_options: BTreeMap::new(),
             pools: default_pools(),
             host_address: None,
             firewall: FirewallKind::Auto,
@@ -102,12 +105,10 @@ impl Networks {
             [("bridge", Driver::Bridge), ("host", Driver::Host), ("none", Driver::None)];
         for (name, driver) in predefined {
             if !all.iter().any(|network| network.name == name) {
-                let mut network = Network::predefined(name, driver, &self.settings.bridge);
-                if driver == Driver::Bridge {
-                    network.pools.clone_from(&self.settings.bridge_pools);
-                    network.ipv6 = network.pool(true).is_some();
-                }
-                all.push(network);
+                all.push(match driver {
+                    Driver::Bridge => self.default_network(),
+                    _ => Network::predefined(name, driver, &self.settings.bridge),
+                });
             }
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));

@@ -98,7 +98,7 @@ fn status(error: &EngineError) -> Option<(i32, String)> {
 
 /// The engine, whose builds are to registries who the client says that it is, and nobody else.
 fn engine_for(call: &Call) -> Result<Engine, Refusal> {
-    let mut settings = call.app.settings().clone();
+    let mut settings = (*call.app.settings()).clone();
     let text = call.header("x-registry-config");
     let bytes = URL_SAFE.decode(text).or_else(|_| STANDARD.decode(text)).unwrap_or_default();
     let known: BTreeMap<String, AuthConfig> = serde_json::from_slice(&bytes).unwrap_or_default();

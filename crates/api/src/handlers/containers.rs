@@ -78,7 +78,8 @@ pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
     config.rest.clear();
     let mut networks = networks.endpoints_config;
     if matches!(host.network_mode.as_str(), "" | "default") {
-        "bridge".clone_into(&mut host.network_mode);
+        let usual = call.app.settings().containers.network_mode.clone();
+        host.network_mode = Some(usual).filter(|mode| !mode.is_empty()).unwrap_or_else(bridge);
     }
     if config.network_disabled {
         "none".clone_into(&mut host.network_mode);
@@ -100,6 +101,10 @@ pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
     let created = call.engine()?.create_container(request)?;
     let shown = json!({ "Id": created.id.to_string(), "Warnings": created.warnings });
     Ok(Reply::json(&shown).at_status(201))
+}
+
+fn bridge() -> String {
+    "bridge".to_owned()
 }
 
 /// Starts a container that does not run, and removes one that was to go with its end.

@@ -14,6 +14,7 @@ pub(crate) mod containers;
 pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod df;
+pub(crate) mod dockerd;
 pub(crate) mod events;
 pub(crate) mod exec;
 mod families;
@@ -135,7 +136,7 @@ fn place(text: &str) -> (&str, Option<String>) {
 }
 
 /// Why a file cannot be opened, in the words of Go's library.
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file or directory".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),

@@ -29,12 +29,22 @@ impl Engine {
     /// somebody has started or stopped since the machine came up are left alone.
     pub fn boot(&self) -> Result<Vec<Booted>> {
         let boot = sys::host::boot_id().map_err(EngineError::io("read", "the boot's id"))?;
+        self.start_again(Some(&boot))
+    }
+
+    /// The same when a server comes up that ends containers when it goes: what ran in this boot and
+    /// runs no more is started again too.
+    pub fn resume(&self) -> Result<Vec<Booted>> {
+        self.start_again(None)
+    }
+
+    fn start_again(&self, boot: Option<&str>) -> Result<Vec<Booted>> {
         let mut waiting = Vec::new();
         for record in self.containers().list()? {
             let folder = self.containers().folder(&record.id);
             let io = EngineError::io("read the state in", &folder);
             let written = state::read(&folder).map_err(io)?;
-            if written.boot == boot || written.started.is_zero() {
+            if boot == Some(written.boot.as_str()) || written.started.is_zero() {
                 continue;
             }
             let state = self.container_state(&record.id)?;

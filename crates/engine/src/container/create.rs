@@ -51,7 +51,8 @@ impl Engine {
     }
 
     /// Makes a container. It exists whole or not at all.
-    pub fn create_container(&self, request: CreateContainer) -> Result<Created> {
+    pub fn create_container(&self, mut request: CreateContainer) -> Result<Created> {
+        self.settings().containers.complete(&mut request.host);
         if let Some(name) = &request.name {
             name::check(name)?;
             // Told now, before anything is made for it; whether it is free in the end is told by `add`.

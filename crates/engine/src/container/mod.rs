@@ -22,6 +22,7 @@ mod name;
 mod network;
 mod record;
 mod remove;
+mod shut_down;
 mod start;
 mod stats;
 mod stats_document;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use registry::{Proxies, Rule, Secret, StoreSettings};
+use registry::{Mirror, Proxies, Rule, Secret, Serves, StoreSettings};
 
 use crate::error::Result;
 use crate::sign::Policy;
@@ -76,6 +76,29 @@ impl RegistrySettings {
 }
 
 impl RegistrySettings {
+    /// Asks these mirrors of the Hub first, each `[http[s]://]host[:port][/path]`, as docker does.
+    pub fn add_mirrors(&mut self, mirrors: &[String]) {
+        if mirrors.is_empty() {
+            return;
+        }
+        let mirror = |text: &String| {
+            let (scheme, place) = text.split_once("://").unwrap_or(("https", text));
+            Mirror {
+                location: place.trim_end_matches('/').to_owned(),
+                insecure: scheme == "http",
+                serves: Serves::All,
+            }
+        };
+        let mirrors = mirrors.iter().map(mirror).collect();
+        let rule = Rule { prefix: "docker.io".to_owned(), mirrors, ..Rule::default() };
+        self.rules.insert(0, rule);
+    }
+
+    /// Goes through these proxies, named as the environment names them, and no others.
+    pub fn use_proxies(&mut self, environment: &BTreeMap<String, String>) {
+        self.proxies = Proxies::of(environment);
+    }
+
     /// What may be pulled, if anybody says so. A file that was named must be there.
     pub(crate) fn policy(&self) -> Result<Option<Policy>> {
         let (named, usual) = &self.policy;

@@ -58,6 +58,15 @@ impl RuntimeSettings {
         Ok(RuntimeSettings { default, table: programs, search })
     }
 
+    /// Adds a program under a name.
+    pub fn add(&mut self, name: String, path: PathBuf, args: Vec<String>) {
+        let path = match path.components().count() {
+            1 => find(&path.display().to_string(), &self.search).unwrap_or(path),
+            _ => path,
+        };
+        self.table.insert(name, Program { path, args });
+    }
+
     /// The program that a name means, or a path; nothing for our own. `None` for one that is not
     /// known.
     pub fn find(&self, name: &str) -> Option<Option<Program>> {

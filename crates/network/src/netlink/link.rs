@@ -274,6 +274,8 @@ pub(crate) trait Links {
     fn links(&mut self) -> Result<Vec<LinkInfo>, NetlinkError>;
     /// Every network that is routed from here or has an address here.
     fn routed(&mut self) -> Result<Vec<Subnet>, NetlinkError>;
+    /// The addresses of a link, each with the length of its network's part.
+    fn addresses(&mut self, link: u32) -> Result<Vec<(IpAddr, u8)>, NetlinkError>;
 }
 
 impl Links for Connection {
@@ -306,6 +308,21 @@ impl Links for Connection {
         self.list(requests, |reply| found.extend(subnet_of(reply.body, 12)))?;
         Ok(found)
     }
+
+    fn addresses(&mut self, link: u32) -> Result<Vec<(IpAddr, u8)>, NetlinkError> {
+        let mut found = Vec::new();
+        let mut requests = Requests::default();
+        requests.add("list the addresses", GET_ADDRESS, DUMP, &[0; 8], |_| {});
+        self.list(requests, |reply| found.extend(address_at(reply.body, link)))?;
+        Ok(found)
+    }
+}
+
+/// The address that a message tells of, if it is this link's.
+fn address_at(body: &[u8], link: u32) -> Option<(IpAddr, u8)> {
+    let index = u32::from_ne_bytes(body.get(4..8)?.try_into().ok()?);
+    let (_, bytes) = attributes(body.get(8..)?).find(|(kind, _)| *kind == 1)?;
+    Some((address_of(bytes)?, body[1])).filter(|_| index == link)
 }
 
 fn link_info(body: &[u8]) -> Option<LinkInfo> {

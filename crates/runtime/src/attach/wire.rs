@@ -132,6 +132,9 @@ pub enum Request {
     Stop(StopRequest),
     /// The same, and then start it anew. Answered when it runs again.
     Restart(StopRequest),
+    /// Ask the container to end as when the machine goes down: whoever comes up next may start it
+    /// again. Answered when it has ended.
+    ShutDown,
     /// Start a further process.
     Exec(ExecRequest),
     /// Answer when something has happened.

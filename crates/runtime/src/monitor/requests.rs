@@ -41,6 +41,7 @@ impl Monitor<'_> {
             Request::Restart(request) => {
                 return self.stop_for(client, number, request, What::Restarted);
             }
+            Request::ShutDown => return self.shut_down_for(client, number),
             Request::State => {
                 let state = Box::new(self.state.clone());
                 return self.answer(client, number, Answer::State(state));
@@ -179,6 +180,15 @@ impl Monitor<'_> {
         if let Err(failure) = self.stop(request) {
             self.answer_asked(&what, &Answer::Failed(failure));
         }
+    }
+
+    /// Ends it as when the machine goes down, and answers when that is done.
+    fn shut_down_for(&mut self, client: u32, number: u16) {
+        if matches!(self.phase, Phase::Waiting | Phase::Over) {
+            return self.answer(client, number, Answer::Failed(not_running()));
+        }
+        self.asked.push(Asked { client, number, what: What::Stopped });
+        self.shut_down();
     }
 
     /// Sends a signal for somebody who wants the container to end, or something of it.

@@ -4,6 +4,7 @@ mod build;
 mod census;
 mod clients;
 mod containers;
+mod dockerd;
 mod images;
 mod resources;
 mod streams;
