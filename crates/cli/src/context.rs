@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use client::Client;
 use engine::{Engine, LogLevel, SettingFlags, Settings};
 
 use crate::args::{Invocation, Matches};
@@ -18,6 +19,7 @@ pub(crate) struct Context {
     invocation: Invocation<Action>,
     environment: BTreeMap<String, String>,
     doors: &'static Doors,
+    far: Option<Client>,
     /// Where it prints.
     pub(crate) ui: Ui,
 }
@@ -29,7 +31,35 @@ impl Context {
         ui: Ui,
         doors: &'static Doors,
     ) -> Context {
-        Context { invocation, environment, doors, ui }
+        Context { invocation, environment, doors, far: None, ui }
+    }
+
+    /// The same for an engine elsewhere.
+    pub(crate) fn elsewhere(self, client: Client) -> Context {
+        Context { far: Some(client), ..self }
+    }
+
+    /// The engine elsewhere, where one is meant.
+    pub(crate) fn elsewhere_if_any(&self) -> Option<&Client> {
+        self.far.as_ref()
+    }
+
+    /// The engine elsewhere.
+    pub(crate) fn far(&self) -> Result<&Client, Failure> {
+        self.far
+            .as_ref()
+            .ok_or_else(|| Failure::new("error: this command is for engines elsewhere"))
+    }
+
+    /// The names of the command, as they are typed: `container ls`.
+    pub(crate) fn called(&self) -> String {
+        let names = self.invocation.path.iter().skip(1).map(|command| command.name);
+        names.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Does what the command does.
+    pub(crate) fn act(&self) -> Outcome {
+        (self.invocation.action)(self)
     }
 
     /// What the command line opens but does not know.

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use client::ClientError;
 use engine::{EngineError, Kind, SettingsError};
 
 use crate::doors::DoorError;
@@ -83,6 +84,22 @@ fn exit_code(kind: Kind) -> u8 {
         | Kind::Corrupt
         | Kind::Unsupported
         | Kind::Other => 1,
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        let lines = match &error {
+            // In docker's words already.
+            ClientError::Refused { .. } | ClientError::Endpoint(_) => vec![error.to_string()],
+            ClientError::Connect { .. } => {
+                let mut lines = vec![error.to_string()];
+                lines.extend(error.source().map(|cause| format!("  because: {cause}")));
+                lines
+            }
+            _ => chain(&error),
+        };
+        Failure { lines, hint: error.hint(), code: 1 }
     }
 }
 

@@ -6,6 +6,8 @@ mod commands;
 mod context;
 mod doors;
 mod failure;
+mod far;
+mod plugin;
 mod progress;
 mod show;
 pub mod table;
@@ -39,6 +41,20 @@ pub fn run(
     doors: &'static Doors,
 ) -> ExitCode {
     let ui = Ui::new(&environment);
+    let mut own_name = PROGRAM;
+    let (arguments, environment) = match plugin::called(program, arguments, &environment) {
+        plugin::Called::Itself => (arguments.to_vec(), environment),
+        plugin::Called::Metadata(text) => {
+            ui.line(&text);
+            return ExitCode::SUCCESS;
+        }
+        plugin::Called::Plugin(words, environment) => {
+            plugin::watch(&environment);
+            own_name = plugin::CALLER;
+            (words, environment)
+        }
+    };
+    let arguments = arguments.as_slice();
     // Callers put flags of their own between the runtime and its command, so it is a tree of its
     // own.
     let (root, program, arguments) = match arguments.split_first() {
@@ -51,14 +67,17 @@ pub fn run(
         Some((word, rest)) if word == commands::runtime::ROOT.name => {
             (&commands::runtime::ROOT, commands::runtime::PROGRAM, rest)
         }
-        _ => (&ROOT, PROGRAM, arguments),
+        _ => (&ROOT, own_name, arguments),
     };
     let code = match parse(root, program, arguments) {
         Ok(Parsed::Run(invocation)) => {
             invocation.warnings.iter().for_each(|line| ui.warn(line));
-            let action = invocation.action;
             let context = Context::new(invocation, environment, ui.clone(), doors);
-            match action(&context) {
+            let done = match std::ptr::eq(root, &ROOT) {
+                true => far::run(context),
+                false => context.act(),
+            };
+            match done {
                 Ok(code) => code,
                 Err(failure) => failure.tell(&ui),
             }

@@ -3,6 +3,7 @@
 mod build;
 mod completion;
 mod containers;
+mod context;
 mod create;
 mod dockerd;
 mod images;
@@ -53,8 +54,11 @@ const DRIVERS: &[&str] = &["erofs", "overlay", "btrfs", "vfs"];
 const GLOBALS: &[Flag] = &[
     Flag::string("config", "Settings file (TOML), or the folder that holds config.toml")
         .complete(Complete::Files),
+    Flag::string("context", "Name of the context to use to connect to an engine elsewhere")
+        .short('c'),
     Flag::string("data-root", "Folder that everything is kept in").complete(Complete::Folders),
     Flag::bool("debug", "Enable debug mode").short('D'),
+    Flag::list("host", "Engine elsewhere to connect to").short('H'),
     Flag::string(
         "log-level",
         "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")",
@@ -66,6 +70,11 @@ const GLOBALS: &[Flag] = &[
         .complete(Complete::Folders),
     Flag::string("storage-driver", "How layers are kept: erofs, overlay, btrfs or vfs")
         .complete(Complete::Words(DRIVERS)),
+    Flag::bool("tls", "Use TLS; implied by --tlsverify"),
+    Flag::string("tlscacert", "Trust certs signed only by this CA").complete(Complete::Files),
+    Flag::string("tlscert", "Path to TLS certificate file").complete(Complete::Files),
+    Flag::string("tlskey", "Path to TLS key file").complete(Complete::Files),
+    Flag::bool("tlsverify", "Use TLS and verify the remote"),
     Flag::bool("version", "Print version information and quit").short('v'),
 ];
 
@@ -96,6 +105,7 @@ pub(crate) static ROOT: Cmd = Command {
         &build::BUILDER,
         &build::BUILDX,
         &containers::CONTAINER,
+        &context::CONTEXT,
         &images::IMAGE,
         &remote::MANIFEST,
         &system::SYSTEM,

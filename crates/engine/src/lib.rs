@@ -34,6 +34,7 @@ mod push;
 mod remote;
 mod remove;
 mod save;
+mod send;
 mod settings;
 mod shelf;
 mod sign;
@@ -101,6 +102,7 @@ pub use remote::{
 pub use remove::{PruneImages, Pruned, RemoveImages, Removed};
 pub use runtime::state::{State, Status};
 pub use save::{Called, Save, SaveTarget, Saved};
+pub use send::{SendContext, read_files, write_files};
 pub use settings::{
     ContainerDefaults, DefaultBridge, LogLevel, NetworkDefaults, OWN_RUNTIME, RegistrySettings,
     RuntimeSettings, SettingFlags, Settings, SettingsError,

@@ -11,7 +11,7 @@ const STOREYS: &[&[&str]] = &[
     &["spec", "sys"],
     &["image"],
     &["store"],
-    &["registry", "network", "runtime", "build"],
+    &["registry", "network", "runtime", "build", "client"],
     &["engine"],
     &["cli", "api", "hub"],
     &["mica"],

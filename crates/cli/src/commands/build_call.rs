@@ -61,7 +61,7 @@ fn inputs(context: &Context) -> Result<BuildInputs, Failure> {
 }
 
 /// `--build-arg`; one without a value has that of the environment, and is not given without one.
-pub(super) fn build_arguments(context: &Context, given: &[String]) -> BTreeMap<String, String> {
+pub(crate) fn build_arguments(context: &Context, given: &[String]) -> BTreeMap<String, String> {
     let pair = |text: &String| match text.split_once('=') {
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),
         None => context.variable(text).map(|value| (text.clone(), value.to_owned())),

@@ -12,7 +12,7 @@ use crate::show::{Column, Row, rows};
 use crate::template::{Value, quote};
 use crate::ui::cut;
 
-const COLUMNS: [Column; 7] = [
+pub(crate) const COLUMNS: [Column; 7] = [
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
     ("Command", "COMMAND"),
@@ -21,7 +21,7 @@ const COLUMNS: [Column; 7] = [
     ("Ports", "PORTS"),
     ("Names", "NAMES"),
 ];
-const HEADERS: &[Column] = &[
+pub(crate) const HEADERS: &[Column] = &[
     ("ID", "CONTAINER ID"),
     ("Names", "NAMES"),
     ("Image", "IMAGE"),

@@ -34,7 +34,7 @@ impl Wanted {
 pub(super) const ENGINE: u8 = 125;
 
 /// The keys that leave a container running.
-pub(super) fn keys(text: Option<&str>) -> Result<DetachKeys, Failure> {
+pub(crate) fn keys(text: Option<&str>) -> Result<DetachKeys, Failure> {
     DetachKeys::parse(text.unwrap_or_default()).map_err(|error| {
         Failure::new(format!(
             "invalid detach keys ({}) provided: {error}",
@@ -44,7 +44,7 @@ pub(super) fn keys(text: Option<&str>) -> Result<DetachKeys, Failure> {
 }
 
 /// Refuses a terminal for a container where standard input is none.
-pub(super) fn check_tty(stdin: bool, tty: bool) -> Result<(), Failure> {
+pub(crate) fn check_tty(stdin: bool, tty: bool) -> Result<(), Failure> {
     match stdin && tty && !io::stdin().is_terminal() {
         true => Err(Failure::new("the input device is not a TTY")),
         false => Ok(()),

@@ -12,7 +12,14 @@ use crate::failure::Outcome;
 use crate::show::{Column, Row, rows};
 use crate::template::Value;
 
-const HEADERS: &[Column] = &[
+pub(crate) const COLUMNS: [Column; 5] = [
+    ("Repository", "REPOSITORY"),
+    ("Tag", "TAG"),
+    ("ID", "IMAGE ID"),
+    ("CreatedSince", "CREATED"),
+    ("Size", "SIZE"),
+];
+pub(crate) const HEADERS: &[Column] = &[
     ("ID", "IMAGE ID"),
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
@@ -47,13 +54,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         context.ui.print(&ids);
         return Ok(0);
     }
-    let mut columns: Vec<Column> = vec![
-        ("Repository", "REPOSITORY"),
-        ("Tag", "TAG"),
-        ("ID", "IMAGE ID"),
-        ("CreatedSince", "CREATED"),
-        ("Size", "SIZE"),
-    ];
+    let mut columns: Vec<Column> = COLUMNS.to_vec();
     if matches.flag("digests") {
         columns.insert(2, ("Digest", "DIGEST"));
     }
@@ -64,7 +65,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
 }
 
 /// With `--digests`, docker adds the column to a table of the user's own too.
-fn with_digest(format: &str, digests: bool) -> Cow<'_, str> {
+pub(crate) fn with_digest(format: &str, digests: bool) -> Cow<'_, str> {
     let own = format.strip_prefix("table").is_some_and(|template| !template.trim().is_empty());
     match digests && own && !format.contains("{{.Digest}}") {
         true => format!("{format}\t{{{{.Digest}}}}").into(),
@@ -139,7 +140,7 @@ impl Row for ShownImage {
 }
 
 /// `3 weeks ago`.
-pub(super) fn since(time: Option<Timestamp>, now: Timestamp) -> String {
+pub(crate) fn since(time: Option<Timestamp>, now: Timestamp) -> String {
     match time.filter(|time| time.unix_seconds() > 0) {
         Some(time) => format!("{} ago", human_duration(now.seconds_since(time))),
         None => "N/A".to_owned(),

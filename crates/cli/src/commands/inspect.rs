@@ -106,8 +106,17 @@ pub(crate) fn container(context: &Context) -> Outcome {
     show(context, &|name| Ok(engine.inspect_container(name, sizes)?))
 }
 
-/// Shows all that is found, then says what is not.
-pub(super) fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Failure>) -> Outcome {
+/// Shows all that is found of what the command line names, then says what is not.
+pub(crate) fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Failure>) -> Outcome {
+    show_named(context, context.names(), inspect)
+}
+
+/// The same of these names.
+pub(super) fn show_named(
+    context: &Context,
+    names: &[String],
+    inspect: &dyn Fn(&str) -> Result<Value, Failure>,
+) -> Outcome {
     let format = context.matches().string("format").filter(|format| !format.is_empty());
     if let Some(format) = format.filter(|format| *format != "json") {
         let parsed = Template::parse(format, &Functions::docker());
@@ -115,7 +124,7 @@ pub(super) fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Fa
     }
     let mut found = Vec::new();
     let mut failures = Vec::new();
-    for name in context.names() {
+    for name in names {
         match inspect(name) {
             Ok(document) => found.push(document),
             Err(failure) => failures.push(failure),

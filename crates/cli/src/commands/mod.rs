@@ -3,22 +3,25 @@
 pub(crate) mod bake;
 pub(crate) mod boot;
 pub(crate) mod build;
-mod build_call;
+pub(crate) mod build_call;
 pub(crate) mod build_history;
 pub(crate) mod builder;
+pub(crate) mod buildx;
 pub(crate) mod check;
 pub(crate) mod commit;
 pub(crate) mod completion;
 pub(crate) mod container;
 pub(crate) mod containers;
+pub(crate) mod context;
 pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod df;
+pub(crate) mod dial;
 pub(crate) mod dockerd;
 pub(crate) mod events;
 pub(crate) mod exec;
 mod families;
-mod foreground;
+pub(crate) mod foreground;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod imagetools;
@@ -34,7 +37,7 @@ pub(crate) mod manifest;
 pub(crate) mod migrate;
 pub(crate) mod mount;
 pub(crate) mod network;
-mod ports;
+pub(crate) mod ports;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod push;
@@ -105,7 +108,7 @@ fn formatted(
 }
 
 /// `name=value` pairs; a name alone has an empty value.
-fn pairs(values: &[String]) -> BTreeMap<String, String> {
+pub(crate) fn pairs(values: &[String]) -> BTreeMap<String, String> {
     let split = |text: &String| match text.split_once('=') {
         Some((name, value)) => (name.to_owned(), value.to_owned()),
         None => (text.clone(), String::new()),

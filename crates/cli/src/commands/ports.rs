@@ -42,7 +42,7 @@ pub(super) fn joined(address: IpAddr, port: &str) -> String {
 }
 
 /// The column's text.
-pub(super) fn column(published: &[PublishedPort], exposed: &[ContainerPort]) -> String {
+pub(crate) fn column(published: &[PublishedPort], exposed: &[ContainerPort]) -> String {
     let of_host = published.iter().map(|port| Shown {
         private: port.container.number,
         host: Some((port.host_address, port.host_port)),

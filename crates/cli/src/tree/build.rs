@@ -149,8 +149,58 @@ pub(super) static BUILDX: Cmd = Command {
         &BUILDX_DU,
         &BUILDX_HISTORY,
         &super::remote::IMAGETOOLS,
+        &BUILDX_INSPECT,
+        &BUILDX_LS,
         &BUILDX_PRUNE,
+        &BUILDX_USE,
+        &BUILDX_VERSION,
     ],
+    ..Command::BLANK
+};
+
+static BUILDX_INSPECT: Cmd = Command {
+    name: "inspect",
+    usage: "[OPTIONS] [NAME]",
+    about: "Inspect current builder instance",
+    examples: "  mica buildx inspect --bootstrap",
+    args: Arity::AtMost(1),
+    flags: &[&[Flag::bool("bootstrap", "Ensure builder has booted before inspecting")]],
+    action: Some(run::buildx::inspect),
+    ..Command::BLANK
+};
+
+static BUILDX_LS: Cmd = Command {
+    name: "ls",
+    usage: "[OPTIONS]",
+    about: "List builder instances",
+    examples: "  mica buildx ls",
+    flags: &[&[
+        Flag::string("format", "Format the output").default_value("table"),
+        Flag::bool("no-trunc", "Don't truncate output"),
+    ]],
+    action: Some(run::buildx::list),
+    ..Command::BLANK
+};
+
+static BUILDX_USE: Cmd = Command {
+    name: "use",
+    usage: "[OPTIONS] NAME",
+    about: "Set the current builder instance",
+    examples: "  mica buildx use default",
+    args: Arity::Exact(1),
+    flags: &[&[
+        Flag::bool("default", "Set builder as default for current context"),
+        Flag::bool("global", "Builder persists context changes"),
+    ]],
+    action: Some(run::buildx::choose),
+    ..Command::BLANK
+};
+
+static BUILDX_VERSION: Cmd = Command {
+    name: "version",
+    about: "Show buildx version information",
+    examples: "  mica buildx version",
+    action: Some(run::buildx::version),
     ..Command::BLANK
 };
 

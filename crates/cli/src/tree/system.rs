@@ -14,6 +14,7 @@ pub(super) static SYSTEM: Cmd = Command {
         &BOOT,
         &CHECK,
         &DF,
+        &DIAL,
         &SYSTEM_EVENTS,
         &SYSTEM_INFO,
         &MIGRATE,
@@ -84,6 +85,16 @@ const DO_EVENTS: Cmd = Command {
 };
 pub(super) static EVENTS: Cmd = DO_EVENTS;
 static SYSTEM_EVENTS: Cmd = DO_EVENTS;
+
+static DIAL: Cmd = Command {
+    name: "dial-stdio",
+    about: "Proxy the stdio stream to the engine's socket",
+    examples: "  mica system dial-stdio",
+    hidden: true,
+    args: Arity::None,
+    action: Some(run::dial::run),
+    ..Command::BLANK
+};
 
 static DF: Cmd = Command {
     name: "df",

@@ -125,7 +125,7 @@ pub(super) fn named_contexts(matches: &Matches) -> Result<BTreeMap<String, Strin
 }
 
 /// What the host gives to steps.
-pub(super) fn host(matches: &Matches) -> Result<HostConfig, Failure> {
+pub(crate) fn host(matches: &Matches) -> Result<HostConfig, Failure> {
     let mut host = HostConfig::default();
     matches.string("network").unwrap_or("default").clone_into(&mut host.network_mode);
     let hosts = matches.list("add-host");

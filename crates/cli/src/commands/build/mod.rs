@@ -1,7 +1,7 @@
 //! `mica build`.
 
 pub(super) mod caches;
-pub(super) mod flags;
+pub(crate) mod flags;
 pub(super) mod metadata;
 pub(super) mod outputs;
 mod plain;

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 
 /// The variables of files, then those of flags. A name alone has the value of this environment; one
 /// that is not set here takes the image's away.
-pub(in crate::commands) fn variables(
+pub(crate) fn variables(
     files: &[String],
     flags: &[String],
     environment: &BTreeMap<String, String>,

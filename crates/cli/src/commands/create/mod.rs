@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
 pub(super) use host::limits;
-pub(super) use lines::variables;
+pub(crate) use lines::variables;
 
 /// What a flag makes of its values.
 type Parsed<T> = Result<T, Failure>;

@@ -1,0 +1,70 @@
+//! `inspect` elsewhere.
+
+use client::{Client, Request};
+use serde_json::Value;
+
+use crate::commands::inspect::show;
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+
+fn ask(client: &Client, path: String, sizes: bool) -> Result<Option<Value>, Failure> {
+    match client.call(Request::get(path).flag("size", sizes)) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where things of a kind are, in the order in which a name is looked for.
+const KINDS: [(&str, &str, &str); 4] = [
+    ("container", "/containers/", "/json"),
+    ("image", "/images/", "/json"),
+    ("network", "/networks/", ""),
+    ("volume", "/volumes/", ""),
+];
+
+pub(super) fn any(context: &Context) -> Outcome {
+    let (client, matches) = (context.far()?, context.matches());
+    let (kind, sizes) = (matches.string("type").unwrap_or_default(), matches.flag("size"));
+    let wanted: Vec<_> = KINDS.iter().filter(|(own, ..)| kind.is_empty() || *own == kind).collect();
+    if wanted.is_empty() {
+        return Err(Failure::new(format!(
+            "unknown type: \"{kind}\": must be one of container, image, network or volume"
+        )));
+    }
+    show(context, &|name| {
+        for (own, before, after) in &wanted {
+            let sizes = sizes && *own == "container";
+            if let Some(found) = ask(client, format!("{before}{name}{after}"), sizes)? {
+                return Ok(found);
+            }
+        }
+        Err(Failure::new(match kind {
+            "" => format!("Error: No such object: {name}"),
+            kind => format!("Error response from daemon: No such {kind}: {name}"),
+        }))
+    })
+}
+
+fn one(context: &Context, (before, after): (&str, &str), sizes: bool) -> Outcome {
+    let client = context.far()?;
+    show(context, &|name| {
+        Ok(client.call(Request::get(format!("{before}{name}{after}")).flag("size", sizes))?)
+    })
+}
+
+pub(super) fn container(context: &Context) -> Outcome {
+    one(context, ("/containers/", "/json"), context.matches().flag("size"))
+}
+
+pub(super) fn image(context: &Context) -> Outcome {
+    one(context, ("/images/", "/json"), false)
+}
+
+pub(super) fn network(context: &Context) -> Outcome {
+    one(context, ("/networks/", ""), false)
+}
+
+pub(super) fn volume(context: &Context) -> Outcome {
+    one(context, ("/volumes/", ""), false)
+}

@@ -1,0 +1,97 @@
+//! What is done to containers elsewhere, one after the other: each is named when it is done.
+
+use client::{Client, Request};
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+
+/// Does something to each container that is named and prints its name, or what went wrong.
+pub(super) fn each(context: &Context, act: impl Fn(&str) -> Result<(), Failure>) -> Outcome {
+    let mut failed = false;
+    for name in context.names() {
+        match act(name) {
+            Ok(()) => context.ui.line(name),
+            Err(failure) => {
+                failure.tell(&context.ui);
+                failed = true;
+            }
+        }
+    }
+    if failed { Err(Failure::silent(1)) } else { Ok(0) }
+}
+
+fn post(
+    context: &Context,
+    what: &str,
+    ask: impl Fn(Request<'static>) -> Request<'static>,
+) -> Outcome {
+    let client: &Client = context.far()?;
+    each(context, |name| Ok(client.tell(ask(Request::post(format!("/containers/{name}/{what}"))))?))
+}
+
+/// How one is asked to end.
+fn ending(context: &Context, request: Request<'static>) -> Request<'static> {
+    let matches = context.matches();
+    let timeout = matches.int("timeout").map(|seconds| seconds.to_string());
+    request
+        .given("t", timeout.as_deref())
+        .given("signal", matches.string("signal").filter(|signal| !signal.is_empty()))
+}
+
+pub(super) fn stop(context: &Context) -> Outcome {
+    post(context, "stop", |request| ending(context, request))
+}
+
+pub(super) fn restart(context: &Context) -> Outcome {
+    post(context, "restart", |request| ending(context, request))
+}
+
+pub(super) fn kill(context: &Context) -> Outcome {
+    let signal = context.matches().string("signal").filter(|signal| !signal.is_empty());
+    post(context, "kill", |request| request.with("signal", signal.unwrap_or("KILL")))
+}
+
+pub(super) fn pause(context: &Context) -> Outcome {
+    post(context, "pause", |request| request)
+}
+
+pub(super) fn unpause(context: &Context) -> Outcome {
+    post(context, "unpause", |request| request)
+}
+
+pub(super) fn remove(context: &Context) -> Outcome {
+    let (matches, client) = (context.matches(), context.far()?);
+    each(context, |name| {
+        let request = Request::delete(format!("/containers/{}", name.trim_start_matches('/')))
+            .flag("force", matches.flag("force"))
+            .flag("v", matches.flag("volumes"))
+            .flag("link", matches.flag("link"));
+        match client.tell(request) {
+            // What is not there needs no force.
+            Err(error) if error.is_missing() && matches.flag("force") => Ok(()),
+            removed => Ok(removed?),
+        }
+    })
+}
+
+pub(super) fn rename(context: &Context) -> Outcome {
+    let [old, new] = context.names() else { return Err(Failure::new("two names are needed")) };
+    let request = Request::post(format!("/containers/{old}/rename")).with("name", new);
+    context.far()?.tell(request)?;
+    Ok(0)
+}
+
+pub(super) fn wait(context: &Context) -> Outcome {
+    let (client, mut failed) = (context.far()?, false);
+    for name in context.names() {
+        match client.call::<Value>(Request::post(format!("/containers/{name}/wait"))) {
+            Ok(end) => context.ui.line(&end["StatusCode"].to_string()),
+            Err(error) => {
+                Failure::from(error).tell(&context.ui);
+                failed = true;
+            }
+        }
+    }
+    if failed { Err(Failure::silent(1)) } else { Ok(0) }
+}

@@ -1,0 +1,213 @@
+//! `run`, `start` and `attach` elsewhere.
+
+use std::io::Read;
+
+use client::{Client, ClientError, Request, Response};
+use runtime::keys::DetachKeys;
+use serde_json::Value;
+use sys::terminal::Size;
+
+use super::create::{ENGINE, look, make};
+use super::streams::{Ending, Ready, Shown, show};
+use crate::commands::create::request;
+use crate::commands::foreground::{check_tty, keys};
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+
+/// What of a container is shown here.
+struct Wanted {
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+    tty: bool,
+    forwards: bool,
+    keys: DetachKeys,
+    /// The keys in the user's words, for the engine.
+    said_keys: String,
+}
+
+pub(super) fn run(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let mut request = request(matches, context.environment())?;
+    let detach = matches.flag("detach");
+    if detach {
+        if !matches.list("attach").is_empty() {
+            let words = "conflicting options: cannot specify both --attach and --detach";
+            return Err(Failure::new(words).code(ENGINE));
+        }
+        let config = &mut request.config;
+        (config.attach_stdin, config.attach_stdout, config.attach_stderr) = (false, false, false);
+        config.stdin_once = false;
+    } else {
+        check_tty(request.config.attach_stdin, request.config.tty)?;
+    }
+    let said_keys = matches.string("detach-keys").unwrap_or_default().to_owned();
+    let keys = keys(Some(&said_keys)).map_err(|failure| failure.code(ENGINE))?;
+    let config = &request.config;
+    let wanted = Wanted {
+        stdin: config.attach_stdin,
+        stdout: config.attach_stdout,
+        stderr: config.attach_stderr,
+        tty: config.tty,
+        forwards: matches.flag("sig-proxy") && !config.tty,
+        keys,
+        said_keys,
+    };
+    let removes = request.host.auto_remove;
+    let id = make(context, request)?;
+    let client = context.far()?;
+    if detach {
+        begin(client, &id)?;
+        context.ui.line(&id);
+        return Ok(0);
+    }
+    let condition = if removes { "removed" } else { "next-exit" };
+    foreground(client, &id, &wanted, condition, true)
+}
+
+/// Shows a container until it ends, starting it first if it is to be started. Who waits for its end
+/// waits before it begins.
+fn foreground(
+    client: &Client,
+    id: &str,
+    wanted: &Wanted,
+    condition: &str,
+    starts: bool,
+) -> Outcome {
+    let ready = Ready::take(wanted.stdin, wanted.tty, wanted.forwards)?;
+    let attach = Request::post(format!("/containers/{id}/attach"))
+        .flag("stream", true)
+        .flag("stdin", wanted.stdin)
+        .flag("stdout", wanted.stdout)
+        .flag("stderr", wanted.stderr)
+        .given("detachKeys", Some(wanted.said_keys.as_str()).filter(|keys| !keys.is_empty()));
+    let taken = client.take_over(attach).map_err(engines)?;
+    let wait = Request::post(format!("/containers/{id}/wait")).with("condition", condition);
+    let end = client.send(wait).map_err(engines)?;
+    if starts {
+        begin(client, id)?;
+    }
+    let resize = |Size { rows, columns }: Size| {
+        // A container that is not there yet, or no more, needs no size.
+        let _ = client.tell(
+            Request::post(format!("/containers/{id}/resize"))
+                .with("h", rows.to_string())
+                .with("w", columns.to_string()),
+        );
+    };
+    ready.size().into_iter().for_each(resize);
+    let signal = |number: i32| {
+        let kill = Request::post(format!("/containers/{id}/kill"));
+        let _ = client.tell(kill.with("signal", number.to_string()));
+    };
+    let shown = Shown {
+        stdin: wanted.stdin,
+        tty: wanted.tty,
+        keys: wanted.keys.clone(),
+        resize: &resize,
+        signal: &signal,
+    };
+    let ending = show(taken, &ready, &shown)?;
+    // The terminal is given back before anything more is said.
+    drop(ready);
+    match ending {
+        Ending::Over => exit_code(end),
+        Ending::Detached => Ok(0),
+        Ending::Interrupted(signal) => Ok(128 + signal as u8),
+    }
+}
+
+/// The code that a container ended with, or why it is not known.
+fn exit_code(mut end: Response) -> Outcome {
+    let mut bytes = Vec::new();
+    let read = end.body.read_to_end(&mut bytes);
+    read.map_err(|error| {
+        Failure::new(format!("error waiting for container: {error}")).code(ENGINE)
+    })?;
+    let end: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    match end["Error"]["Message"].as_str().filter(|words| !words.is_empty()) {
+        Some(words) => Err(Failure::new(words).code(ENGINE)),
+        None => Ok(end["StatusCode"].as_i64().unwrap_or(i64::from(ENGINE)) as u8),
+    }
+}
+
+fn begin(client: &Client, id: &str) -> Result<(), Failure> {
+    client.tell(Request::post(format!("/containers/{id}/start"))).map_err(started)
+}
+
+/// A failure of the engine's.
+fn engines(error: ClientError) -> Failure {
+    Failure::from(error).code(ENGINE)
+}
+
+/// Why a container could not be started: docker's client tells by the words whether its program is
+/// missing or cannot be run.
+fn started(error: ClientError) -> Failure {
+    let words = error.to_string();
+    let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+    let code = match error.status() {
+        Some(_) if has(&["executable file not found", "no such file or directory"]) => 127,
+        Some(_) if has(&["permission denied", "is a directory"]) => 126,
+        _ => ENGINE,
+    };
+    Failure::from(error).code(code)
+}
+
+pub(super) fn start(context: &Context) -> Outcome {
+    let matches = context.matches();
+    if matches.given("checkpoint") {
+        return Err(Failure::new("checkpoints are not supported: start without --checkpoint"));
+    }
+    let client = context.far()?;
+    if !matches.flag("attach") && !matches.flag("interactive") {
+        let outcome = super::life::each(context, |name| begin(client, name));
+        return outcome.inspect_err(|_| {
+            let names = context.names().join(", ");
+            context.ui.warn(&format!("failed to start containers: {names}"));
+        });
+    }
+    let [name] = context.names() else {
+        return Err(Failure::new("you cannot start and attach multiple containers at once"));
+    };
+    let found = look(client, name)?;
+    let stdin = matches.flag("interactive") && found["Config"]["OpenStdin"] == true;
+    let wanted = wanted(context, &found, stdin, matches.flag("attach"))?;
+    let removes = found["HostConfig"]["AutoRemove"] == true;
+    let condition = if removes { "removed" } else { "next-exit" };
+    let runs = found["State"]["Running"] == true;
+    foreground(client, id(&found), &wanted, condition, !runs)
+}
+
+pub(super) fn attach(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let client = context.far()?;
+    let found = look(client, &context.names()[0])?;
+    let is = |name: &str| found["State"][name] == true;
+    let refusal = match () {
+        () if !is("Running") => "You cannot attach to a stopped container, start it first",
+        () if is("Paused") => "You cannot attach to a paused container, unpause it first",
+        () if is("Restarting") => {
+            "You cannot attach to a restarting container, wait until it is running"
+        }
+        () => "",
+    };
+    if !refusal.is_empty() {
+        return Err(Failure::new(refusal));
+    }
+    let stdin = !matches.flag("no-stdin") && found["Config"]["OpenStdin"] == true;
+    let wanted = wanted(context, &found, stdin, matches.flag("sig-proxy"))?;
+    foreground(client, id(&found), &wanted, "next-exit", false)
+}
+
+fn id(found: &Value) -> &str {
+    found["Id"].as_str().unwrap_or_default()
+}
+
+/// What is shown of a container that is there already.
+fn wanted(context: &Context, found: &Value, stdin: bool, signals: bool) -> Result<Wanted, Failure> {
+    let tty = found["Config"]["Tty"] == true;
+    check_tty(stdin, tty)?;
+    let said_keys = context.matches().string("detach-keys").unwrap_or_default().to_owned();
+    let (keys, forwards) = (keys(Some(&said_keys))?, signals && !tty);
+    Ok(Wanted { stdin, stdout: true, stderr: true, tty, forwards, keys, said_keys })
+}

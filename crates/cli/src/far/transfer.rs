@@ -1,0 +1,250 @@
+//! `pull`, `push`, `load` and `save` elsewhere, and the documents in which engines tell how far they
+//! are.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
+
+use client::{Body, Request};
+use serde_json::Value;
+use spec::Reference;
+
+use super::create::registry_auth;
+use crate::commands::reason;
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+use crate::ui::Ui;
+
+/// How far an engine is, as it tells it: a document a line.
+pub(super) struct Told<'a> {
+    ui: &'a Ui,
+    quiet: bool,
+    /// Leaves standard output to whatever it is done for.
+    aside: bool,
+    /// What is shown of each thing on a terminal, a line each.
+    lines: Vec<String>,
+    /// What an engine says beside: ids of images.
+    pub(super) aside_documents: Vec<Value>,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn new(ui: &'a Ui, quiet: bool, aside: bool) -> Told<'a> {
+        Told { ui, quiet, aside, lines: Vec::new(), aside_documents: Vec::new() }
+    }
+
+    /// Shows all of it. An engine that fails on the way says so in its last document.
+    pub(super) fn show(&mut self, body: Body) -> Result<(), Failure> {
+        let mut from = BufReader::new(body);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = from.read_until(b'\n', &mut line);
+            read.map_err(|error| Failure::new(format!("error: the engine broke off: {error}")))?;
+            if line.is_empty() {
+                return Ok(());
+            }
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let told = serde_json::from_slice(&line).map_err(|error| {
+                Failure::new(format!("error: cannot understand what the engine says: {error}"))
+            })?;
+            self.tell(&told)?;
+        }
+    }
+
+    fn tell(&mut self, told: &Value) -> Result<(), Failure> {
+        let text = |name: &str| told[name].as_str().unwrap_or_default();
+        if let Some(message) = told["errorDetail"]["message"].as_str().or(told["error"].as_str()) {
+            let code = told["errorDetail"]["code"].as_u64().unwrap_or(1);
+            let code = u8::try_from(code).ok().filter(|code| *code > 0);
+            return Err(Failure::new(message).code(code.unwrap_or(1)));
+        }
+        if !told["aux"].is_null() {
+            self.aside_documents.push(told["aux"].clone());
+            return Ok(());
+        }
+        if self.quiet {
+            return Ok(());
+        }
+        if told["stream"].is_string() {
+            self.print(text("stream"));
+            return Ok(());
+        }
+        let (id, progress) = (text("id"), text("progress"));
+        let terminal = self.ui.is_terminal() && !self.aside;
+        let line = match (id, terminal && !progress.is_empty()) {
+            ("", _) => text("status").to_owned(),
+            (id, false) => format!("{id}: {}", text("status")),
+            (id, true) => format!("{id}: {} {progress}", text("status")),
+        };
+        match (id, terminal) {
+            ("", _) => self.line(&line),
+            // A log hears what has happened, not how far it is.
+            (_, false) if !progress.is_empty() => {}
+            (_, false) => self.line(&line),
+            (id, true) => self.renew(id.to_owned(), &line),
+        }
+        Ok(())
+    }
+
+    fn print(&self, text: &str) {
+        match self.aside {
+            true => self.ui.print_error(text),
+            false => self.ui.bytes_now(text.as_bytes()),
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        // Lines above stay as they are from now on.
+        self.lines.clear();
+        self.print(&format!("{text}\n"));
+    }
+
+    /// Writes the line of a thing anew, where it stands.
+    fn renew(&mut self, id: String, line: &str) {
+        let up = match self.lines.iter().position(|known| *known == id) {
+            Some(place) => self.lines.len() - place,
+            None => {
+                self.lines.push(id);
+                self.print("\n");
+                1
+            }
+        };
+        self.print(&format!("\x1b[{up}A\r\x1b[2K{line}\r\x1b[{up}B"));
+    }
+}
+
+/// A name as docker's client checks it before it asks anybody.
+fn reference(text: &str) -> Result<Reference, Failure> {
+    Reference::parse(text).map_err(|error| Failure::new(error.to_string()))
+}
+
+/// What is asked to pull.
+fn asked(
+    context: &Context,
+    name: &Reference,
+    platform: Option<&str>,
+) -> Result<Request<'static>, Failure> {
+    let tag = name.digest().map(|digest| digest.to_string()).or(name.tag().map(str::to_owned));
+    Ok(Request::post("/images/create")
+        .with("fromImage", name.familiar_name())
+        .given("tag", tag.as_deref())
+        .given("platform", platform)
+        .header("X-Registry-Auth", registry_auth(context, name)?))
+}
+
+/// Pulls an image that a command needs. Nothing of this is on standard output.
+pub(super) fn fetch(
+    context: &Context,
+    image: &str,
+    platform: Option<&str>,
+    quiet: bool,
+) -> Result<(), Failure> {
+    let name = reference(image)?;
+    let name = if name.digest().is_some() { name } else { name.with_default_tag() };
+    let body = context.far()?.send(asked(context, &name, platform)?)?.body;
+    Told::new(&context.ui, quiet, true).show(body)
+}
+
+pub(super) fn pull(context: &Context) -> Outcome {
+    let (matches, ui) = (context.matches(), &context.ui);
+    let (all_tags, quiet) = (matches.flag("all-tags"), matches.flag("quiet"));
+    let name = reference(&context.names()[0])?;
+    let is_only = name.tag().is_none() && name.digest().is_none();
+    if all_tags && !is_only {
+        return Err(Failure::new("tag can't be used with --all-tags/-a"));
+    }
+    if is_only && !all_tags && !quiet {
+        ui.line("Using default tag: latest");
+    }
+    let name = if all_tags || name.digest().is_some() { name } else { name.with_default_tag() };
+    let platform = matches.string("platform").filter(|text| !text.is_empty());
+    let body = context.far()?.send(asked(context, &name, platform)?)?.body;
+    Told::new(ui, quiet, false).show(body)?;
+    ui.line(&name.to_string());
+    Ok(0)
+}
+
+pub(super) fn push(context: &Context) -> Outcome {
+    let (matches, ui) = (context.matches(), &context.ui);
+    let (all_tags, quiet) = (matches.flag("all-tags"), matches.flag("quiet"));
+    if matches.given("sign-key") {
+        return Err(Failure::new("error: --sign-key signs what this machine pushes itself"));
+    }
+    let name = reference(&context.names()[0])?;
+    if all_tags && name.tag().is_some() {
+        return Err(Failure::new("tag can't be used with --all-tags/-a"));
+    }
+    if name.digest().is_some() {
+        return Err(Failure::new("cannot push a digest reference"));
+    }
+    if name.tag().is_none() && !all_tags && !quiet {
+        ui.line("Using default tag: latest");
+    }
+    let name = if all_tags { name } else { name.with_default_tag() };
+    let platform = matches.string("platform").filter(|text| !text.is_empty());
+    let request = Request::post(format!("/images/{}/push", name.familiar_name()))
+        .given("tag", name.tag())
+        .given("platform", platform)
+        .header("X-Registry-Auth", registry_auth(context, &name)?);
+    let body = context.far()?.send(request)?.body;
+    Told::new(ui, quiet, false).show(body)?;
+    if quiet {
+        ui.line(&name.to_string());
+    }
+    Ok(0)
+}
+
+pub(super) fn load(context: &Context) -> Outcome {
+    let (matches, quiet) = (context.matches(), context.matches().flag("quiet"));
+    let platform = matches.string("platform").filter(|text| !text.is_empty());
+    let mut from: Box<dyn Read> = match matches.string("input").filter(|path| !path.is_empty()) {
+        Some(path) => Box::new(
+            File::open(path)
+                .map_err(|error| Failure::new(format!("open {path}: {}", reason(&error))))?,
+        ),
+        None if io::stdin().is_terminal() => {
+            return Err(Failure::new("requested load from stdin, but stdin is empty"));
+        }
+        None => Box::new(io::stdin()),
+    };
+    let request = Request::post("/images/load")
+        .with("quiet", if quiet || !context.ui.is_terminal() { "1" } else { "0" })
+        .given("platform", platform)
+        .stream("application/x-tar", &mut *from);
+    let body = context.far()?.send(request)?.body;
+    Told::new(&context.ui, false, false).show(body)?;
+    Ok(0)
+}
+
+pub(super) fn save(context: &Context) -> Outcome {
+    let (client, matches) = (context.far()?, context.matches());
+    let output = matches.string("output").filter(|path| !path.is_empty());
+    if output.is_none() && context.ui.is_terminal() {
+        return Err(Failure::new(
+            "cowardly refusing to save to a terminal. Use the -o flag or redirect",
+        ));
+    }
+    let mut request = Request::get("/images/get");
+    for name in context.names() {
+        request = request.with("names", name);
+    }
+    let mut body = client.send(request)?.body;
+    let failed = |error: io::Error| Failure::new(format!("failed to save image: {error}"));
+    let Some(path) = output else {
+        io::copy(&mut body, &mut io::stdout().lock()).map_err(failed)?;
+        return Ok(0);
+    };
+    // Whole or not at all.
+    let aside = format!("{path}.{}.new", std::process::id());
+    let written = File::create(&aside).and_then(|mut file| {
+        io::copy(&mut body, &mut file)?;
+        file.flush()?;
+        std::fs::rename(&aside, path)
+    });
+    if written.is_err() {
+        let _ = std::fs::remove_file(&aside);
+    }
+    written.map_err(failed)?;
+    Ok(0)
+}

@@ -1,0 +1,369 @@
+//! Mica's own command line against an engine elsewhere: `mica serve` over a socket, TLS and ssh.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+
+use sys::terminal::Size;
+use testkit::free_port;
+
+use super::support::Server;
+use crate::containers::support::{Root, eventually, kill};
+use crate::containers::terminal::Terminal;
+use crate::need_programs;
+use crate::support::{Mica, Run, words};
+
+/// Mica over a store of its own, which asks an engine elsewhere.
+struct Here {
+    mica: Mica,
+    host: String,
+}
+
+impl Here {
+    fn new(server: &Server<'_>) -> Here {
+        Here { mica: Mica::new(), host: format!("unix://{}", server.socket().display()) }
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = self.mica.command(line);
+        command.env("DOCKER_HOST", &self.host);
+        command
+    }
+
+    fn run(&self, line: &str) -> Run {
+        Run::of(line, self.command(line).output().unwrap())
+    }
+
+    #[track_caller]
+    fn ok(&self, line: &str) -> String {
+        let run = self.run(line);
+        assert_eq!(run.code, 0, "{run}");
+        run.out.strip_suffix('\n').unwrap_or(&run.out).to_owned()
+    }
+
+    fn fed(&self, line: &str, input: &[u8]) -> Run {
+        let mut command = self.command(line);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        Run::of(line, child.wait_with_output().unwrap())
+    }
+}
+
+#[test]
+fn a_container_elsewhere_is_as_one_here() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let here = Here::new(&server);
+    let run = |words: &str| here.run(&format!("run --rm --network none {words}"));
+    run("bb echo hello").prints("hello\n");
+    let both = run("bb sh -c 'echo out; echo err >&2; exit 7'");
+    assert_eq!((both.out.as_str(), both.err.as_str(), both.code), ("out\n", "err\n", 7));
+    run("bb nosuch").complains(127, "executable file not found in $PATH");
+    run("bb /etc").complains(126, "");
+    run("--pull never nothing:1").complains(125, "No such image: nothing:1");
+    let fed = here.fed("run -i --rm --network none bb cat", b"typed");
+    assert_eq!((fed.out.as_str(), fed.code), ("typed", 0), "{fed}");
+    let id = here.ok("run -d --name one --network none --label a=b -p 81 bb sleep 600");
+    for line in [
+        "ps",
+        "ps -a --no-trunc --format json",
+        "ps --filter label=a=b -q",
+        "inspect one",
+        "inspect --type container -f '{{.State.Status}} {{.Id}}' one",
+        "container inspect one",
+        "images",
+        "images --digests --no-trunc",
+        "images -q bb",
+        "image inspect bb",
+        "inspect bb",
+        "network inspect bridge",
+        "inspect nothing",
+        "rm one",
+        "rmi nothing",
+        "logs nothing",
+    ] {
+        // Times are told by the second, and both are asked within a few of them.
+        let (near, far) = (root.run(line), here.run(line));
+        assert_eq!((near.code, &near.out), (far.code, &far.out), "{line}\n{near}\n{far}");
+        assert_eq!(near.err.lines().next(), far.err.lines().next(), "{line}");
+    }
+    assert_eq!(here.ok("exec -e A=7 one sh -c 'echo $A'"), "7");
+    assert_eq!(here.run("exec one sh -c 'exit 9'").code, 9);
+    here.ok("exec -d one touch /tmp/done");
+    eventually("it is done", || here.run("exec one test -e /tmp/done").code == 0);
+    here.ok("pause one");
+    here.run("exec one true").complains(1, "is paused");
+    here.ok("unpause one");
+    here.ok("rename one two");
+    here.ok("restart -t 0 two");
+    assert_eq!(here.ok("stop -t 0 two"), "two");
+    assert_eq!(here.ok("wait two"), "137");
+    here.ok("start two");
+    here.ok("kill two");
+    assert_eq!(here.ok("rm two"), "two");
+    here.run("rm two").complains(1, "No such container: two");
+    assert_eq!(root.ok("ps -aq"), "");
+    assert!(!id.is_empty() && !here.mica.root().exists(), "nothing was made here");
+}
+
+#[test]
+fn logs_and_attachments_elsewhere() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let here = Here::new(&server);
+    let script =
+        "echo one; echo two >&2; while ! test -e /tmp/go; do sleep 0.02; done; echo three; exit 5";
+    here.ok(&format!("run -d --name one --network none bb sh -c '{script}'"));
+    let start = |line: &str| {
+        let mut command = here.command(line);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let (mut follow, mut attached) = (start("logs -f one"), start("attach --no-stdin one"));
+    eventually("what is there is told", || {
+        let run = here.run("logs one");
+        (run.out.as_str(), run.err.as_str()) == ("one\n", "two\n")
+    });
+    eventually("it is attached", || root.events("--filter event=attach").contains("attach"));
+    here.ok("exec one touch /tmp/go");
+    let mut said = String::new();
+    follow.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "one\nthree\n");
+    assert!(follow.wait().unwrap().success());
+    assert_eq!(attached.wait().unwrap().code(), Some(5));
+    here.run("logs --tail 1 one").prints("three\n");
+    assert_eq!(here.ok("logs --since 1h -t one").lines().count(), 2);
+    let again = here.run("start -a one");
+    assert_eq!((again.out.as_str(), again.code), ("one\nthree\n", 5), "{again}");
+    here.ok("rm one");
+}
+
+#[test]
+fn a_terminal_elsewhere_is_left_and_met_again() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let here = Here::new(&server);
+    let terminal = Terminal::new(Size { rows: 33, columns: 101 });
+    let mut child = terminal.start(here.command("run --name one -it --network none bb sh"));
+    terminal.shows("# ");
+    terminal.types("while test \"$(stty size)\" != '33 101'; do sleep 0.02; done; echo si''zed\n");
+    terminal.shows("sized");
+    terminal.types("\x10\x11");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(here.ok("ps --format '{{.Names}}'"), "one");
+    let mut again = terminal.start(here.command("attach one"));
+    terminal.types("echo he''re; exit 4\n");
+    terminal.shows("here");
+    assert_eq!(again.wait().unwrap().code(), Some(4));
+    here.ok("start one");
+    let mut exec = terminal.start(here.command("exec -it one sh -c 'tty; exit 3'"));
+    terminal.shows("/dev/pts/1");
+    assert_eq!(exec.wait().unwrap().code(), Some(3));
+    here.ok("rm -f one");
+}
+
+#[test]
+fn a_build_elsewhere_gets_its_context_from_here() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let here = Here::new(&server);
+    let file = "FROM bb\nARG WORD=none\nCOPY . /in\nRUN test ! -e /in/left && echo $WORD > /word\n";
+    here.mica.file("src/Dockerfile", file);
+    here.mica.file("src/.dockerignore", "left\n");
+    here.mica.file("src/left", "");
+    here.mica.file("src/sub/taken", "text");
+    let built = here.run("build -t made:1 -t made:2 --build-arg WORD=said --label x=y src");
+    assert_eq!(built.code, 0, "{built}");
+    assert!(built.out.contains("Step 3/3 : RUN test"), "{built}");
+    assert!(built.out.ends_with("Successfully tagged made:1\nSuccessfully tagged made:2\n"));
+    here.run("run --rm --network none made:2 cat /word /in/sub/taken").prints("said\ntext");
+    let id = here.ok("build -q --iidfile id src");
+    assert_eq!(fs::read_to_string(here.mica.path("id")).unwrap(), id);
+    assert!(root.ok("image inspect -f '{{.Id}}' made:1").starts_with("sha256:"));
+    // A Dockerfile from elsewhere, and one through standard input.
+    here.mica.file("other", "FROM bb\nRUN exit 3\n");
+    here.run("build -f other src").complains(3, "returned a non-zero code: 3");
+    let fed = here.fed("build -q -f - src", b"FROM bb\nCOPY sub/taken /x\n");
+    assert_eq!(fed.code, 0, "{fed}");
+    here.run("build --secret id=x src").complains(1, "cannot be asked for --secret");
+    here.run("build -f none src").complains(1, "no such file or directory");
+    here.ok("builder prune -af");
+}
+
+#[test]
+fn images_elsewhere_come_and_go() {
+    need_programs!("htpasswd");
+    let far = Mica::new();
+    let server = Server::start(&far);
+    let here = Here::new(&server);
+    let entry = Command::new("htpasswd").args(["-Bbn", "me", "secret"]).output();
+    far.file("users", entry.unwrap().stdout);
+    let address = format!("127.0.0.1:{}", free_port());
+    let line = format!("registry serve --listen {address} --root hub --htpasswd users --log none");
+    let mut hub = far.command(&line).stderr(Stdio::null()).spawn().unwrap();
+    eventually("the registry answers", || std::net::TcpStream::connect(&address).is_ok());
+    let name = format!("{address}/me/tiny:1");
+    let id = far.import(&name);
+    here.run(&format!("push {name}")).complains(1, "");
+    // A login is of here, and goes along.
+    let login = here.fed(&format!("login -u me --password-stdin {address}"), b"secret");
+    assert_eq!(login.code, 0, "{login}");
+    let pushed = here.ok(&format!("push {name}"));
+    assert!(pushed.contains("1: digest: sha256:"), "{pushed}");
+    here.ok(&format!("tag {name} kept:2"));
+    let saved = here.run("save -o kept.tar kept:2");
+    assert_eq!(saved.code, 0, "{saved}");
+    assert_eq!(here.ok("rmi kept:2"), "Untagged: kept:2");
+    here.ok(&format!("rmi {name}"));
+    assert_eq!(far.ok("images -q"), "");
+    let pulled = here.ok(&format!("pull {name}"));
+    assert!(pulled.contains(&format!("Status: Downloaded newer image for {name}")), "{pulled}");
+    assert!(pulled.ends_with(&name), "{pulled}");
+    assert_eq!(here.ok("images -q --no-trunc"), id);
+    assert_eq!(here.ok("load -i kept.tar"), "Loaded image: kept:2");
+    here.run(&format!("pull -q {address}/me/none")).complains(1, "not found");
+    here.run("create bb --pull sometimes x").complains(125, "");
+    kill(hub.id(), "TERM");
+    hub.wait().unwrap();
+}
+
+#[test]
+fn what_an_engine_is_asked_says_what_it_is() {
+    let mica = Mica::new();
+    let server = Server::start(&mica);
+    let here = Here::new(&server);
+    let version = here.ok("version");
+    assert!(version.contains(&format!("Server: mica at {}", here.host)), "{version}");
+    assert_eq!(
+        here.ok("version -f '{{.Server.ApiVersion}}'"),
+        mica.ok("version -f '{{.Server.ApiVersion}}'")
+    );
+    assert_eq!(here.ok("info -f '{{.ID}}'"), mica.ok("info -f '{{.ID}}'"));
+    assert!(here.ok("info").contains(" Images: 0\n"));
+    here.run("volume ls").complains(1, "`mica volume ls` works on this machine's own store");
+    let gone = here.mica.run("-H unix:///nothing images");
+    gone.complains(
+        1,
+        "Cannot connect to the Docker daemon at unix:///nothing. Is the docker daemon running?",
+    );
+    here.mica.run("-H nonsense://x images").complains(1, "unable to parse docker host");
+    here.mica.run("-H tcp://x --context y images").complains(1, "cannot specify both");
+    // The flag goes before the variable.
+    let mut command = here.mica.command(&format!("-H {} images -q", here.host));
+    assert!(command.env("DOCKER_HOST", "unix:///nothing").status().unwrap().success());
+}
+
+#[test]
+fn contexts_are_dockers_own() {
+    need_programs!("docker");
+    let mica = Mica::new();
+    mica.import("there:1");
+    let server = Server::start(&mica);
+    let here = Here::new(&server);
+    let (own, host) = (&here.mica, &here.host);
+    let docker =
+        |line: &str| Run::of(line, own.program("docker").args(words(line)).output().unwrap());
+    let created = own.run(&format!("context create far --description there --docker host={host}"));
+    assert_eq!((created.out.as_str(), created.code), ("far\n", 0), "{created}");
+    assert_eq!(created.err, "Successfully created context \"far\"\n");
+    own.run("context create far").complains(1, "context \"far\" already exists");
+    own.run("context create default").complains(1, "reserved");
+    own.run("context create xx --docker host=nonsense://")
+        .complains(1, "unable to parse docker host");
+    assert_eq!(docker("--context far images -q").out, own.ok("-c far images -q") + "\n");
+    for line in ["context ls", "context inspect far", "context show", "context ls -q"] {
+        assert_eq!(own.run(line).out, docker(line).out, "{line}");
+    }
+    assert_eq!(own.run("context use far").out, "far\n");
+    assert_eq!(docker("context show").out, "far\n");
+    assert!(own.ok("images").contains("there"));
+    own.run("context rm far").complains(1, "is in use, set -f flag to force remove");
+    assert_eq!(own.run("context export far").code, 0);
+    assert_eq!(docker("context import two far.dockercontext").out, "two\n");
+    docker("context export two two.tar");
+    own.run("context import three two.tar");
+    let place =
+        |name: &str| own.ok(&format!("context inspect -f '{{{{.Endpoints.docker.Host}}}}' {name}"));
+    assert_eq!(place("three"), *host);
+    own.run("context update three --description new --docker host=ssh://me@there");
+    assert_eq!(place("three"), "ssh://me@there");
+    assert!(docker("context ls").out.contains("ssh://me@there"));
+    assert_eq!(own.run("context rm -f far two three").out, "far\ntwo\nthree\n");
+    assert_eq!(docker("context show").out, "default\n");
+    own.run("context rm default").complains(1, "cannot be removed");
+    own.run("-c gone images").complains(1, "context \"gone\": context not found");
+    assert_eq!(own.ok("images -q"), "");
+}
+
+#[test]
+fn an_engine_behind_tls_is_asked_with_certificates() {
+    need_programs!("openssl");
+    let Some(root) = Root::new() else { return };
+    let script = "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2
+         for name in server key; do
+           openssl req -newkey rsa:2048 -nodes -keyout $name.key -out $name.csr -subj /CN=$name
+           printf 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth' > $name.ext
+           openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile $name.ext -out $name.crt -days 2
+         done";
+    let output = root.program("sh").args(["-ec", script]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let flags = "--tlsverify --tlscacert ca.pem --tlscert server.crt --tlskey server.key";
+    let mut command = root.command(&format!("serve -H tcp://127.0.0.1:0 {flags}"));
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = [0; 64];
+    let count = child.stderr.take().unwrap().read(&mut said).unwrap();
+    let said = String::from_utf8_lossy(&said[..count]).into_owned();
+    let host = said.trim().strip_prefix("API listen on ").unwrap().to_owned();
+    let proven = "--tlsverify --tlscacert ca.pem --tlscert key.crt --tlskey key.key";
+    let run = |flags: &str, line: &str| root.run(&format!("-H {host} {flags} {line}"));
+    run(proven, "run --rm --network none bb echo hello").prints("hello\n");
+    let mut fed = root.command(&format!("-H {host} {proven} run -i --rm --network none bb wc -c"));
+    let mut fed = fed.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    fed.stdin.take().unwrap().write_all(&vec![7; 1 << 20]).unwrap();
+    assert_eq!(fed.wait_with_output().unwrap().stdout, b"1048576\n");
+    let loose = "--tls --tlscert key.crt --tlskey key.key";
+    run(loose, "images -q").prints(&format!("{}\n", root.ok("images -q")));
+    run("--tlsverify --tlscacert server.crt --tlscert key.crt --tlskey key.key", "images")
+        .complains(1, "cannot speak TLS");
+    assert_ne!(run("--tls", "images").code, 0);
+    run("", "images").complains(1, "");
+    // A context keeps them.
+    let port = host.strip_prefix("tcp://").unwrap();
+    let docker = format!("host=tcp://{port},ca=ca.pem,cert=key.crt,key=key.key");
+    assert_eq!(root.run(&format!("context create far --docker {docker}")).out, "far\n");
+    fs::remove_file(root.path("key.key")).unwrap();
+    assert_eq!(root.ok("-c far images -q"), root.ok("images -q"));
+    kill(child.id(), "TERM");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn an_engine_is_asked_by_way_of_ssh() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let here = Here::new(&server);
+    // A machine that is this one: what ssh would run there runs here, with the engine's socket.
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >> '{0}'\nwhile test \"$1\" != --; do shift; done; shift 2\nDOCKER_HOST={1} PATH='{2}' exec \"$@\"\n",
+        here.mica.path("asked").display(),
+        here.host,
+        here.mica.path("bin").display(),
+    );
+    let ssh = here.mica.file("bin/ssh", script);
+    fs::set_permissions(&ssh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    symlink(env!("CARGO_BIN_EXE_mica"), here.mica.path("bin/docker")).unwrap();
+    let run = |line: &str| {
+        let mut command = here.mica.command(&format!("-H ssh://me@there:77 {line}"));
+        let path = format!("{}:/usr/bin:/bin", here.mica.path("bin").display());
+        Run::of(line, command.env("PATH", path).output().unwrap())
+    };
+    let ran = run("run --rm --network none bb sh -c 'echo hello; exit 6'");
+    assert_eq!((ran.out.as_str(), ran.code), ("hello\n", 6), "{ran}");
+    assert_eq!(run("images -q").out, format!("{}\n", root.ok("images -q")));
+    let asked = fs::read_to_string(here.mica.path("asked")).unwrap();
+    assert!(asked.lines().all(|line| {
+        line == "-o ConnectTimeout=30 -T -l me -p 77 -- there docker system dial-stdio"
+    }));
+    run("volume ls").complains(1, "ssh://me@there:77 is meant");
+}
