@@ -31,7 +31,7 @@ pub(crate) fn serve(plan: ServeApi, serving: &dyn Serving) -> Result<(), DoorErr
     let watch = Watching { signals: &signals, serving };
     let served = api::serve(settings, signals.as_fd(), &watch).map_err(told);
     // What is not taken would still do what it does when nobody holds it back any more.
-    while signals.next().map_err(failed)?.is_some() {}
+    signals.come().map_err(failed)?;
     served
 }
 

@@ -135,7 +135,7 @@ impl PlainRun {
                 stderr: child.stderr.take().map(OwnedFd::from),
             },
         };
-        Ok(Started { pid, process: sys::watched::open(pid).unwrap(), stdio })
+        Ok(Started { pid, process: sys::watched::open(pid).unwrap().into(), stdio })
     }
 }
 

@@ -184,7 +184,7 @@ fn run(joining: Joining, host: init::Host) -> ! {
 fn become_program(joining: &Joining, host: init::Host) -> std::result::Result<Infallible, Failure> {
     process::choose_processors(&joining.plan.affinity.first)?;
     init::enter_groups(&joining.entry).during("enter the cgroup")?;
-    init::connect_streams(&joining.stdio).during("connect standard streams")?;
+    init::connect_streams(&joining.stdio, host.null()).during("connect standard streams")?;
     rustix::process::setsid().call("setsid", "").during("open a session")?;
     // As at the container's start: without keyrings there is none to join.
     let _ = sys::task::join_session_keyring(&joining.name);

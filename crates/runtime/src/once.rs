@@ -16,7 +16,7 @@ use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 use spec::bundle::Spec;
 
-use crate::cgroup::{Cgroup, Layout, Missing};
+use crate::cgroup::{Cgroup, Missing};
 use crate::error::{Result, RuntimeError};
 use crate::failure::Failure;
 use crate::launch::{self, Begin, Manner, Request};
@@ -125,7 +125,7 @@ fn run(socket: &OwnedFd, order: Order, opened: Vec<OwnedFd>) -> Result<Ended> {
             }
         }
     }
-    let cgroup = Cgroup::at(Layout::of_host()?, &cgroup)?;
+    let mut cgroup = Cgroup::presumed(&cgroup)?;
     cgroup.create()?;
     let ended = run_in(socket, &id, &spec, &bundle, root, &cgroup);
     // What is left in it was the container's; the first error is the one to tell.

@@ -25,6 +25,11 @@ impl ContainerId {
         ContainerId(bytes)
     }
 
+    /// Its bytes, as random as they came.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The first twelve digits, as tables show it.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()

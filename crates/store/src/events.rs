@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -68,52 +68,62 @@ impl EventFilter {
     }
 }
 
-impl Store {
-    /// Writes an event down. One that cannot be written is lost: what happened has happened.
-    pub fn record_event(&self, kind: &str, action: &str, id: &str, attributes: &[(&str, &str)]) {
+impl Event {
+    /// Something that happens now.
+    pub fn now(kind: &str, action: &str, id: &str, attributes: &[(&str, &str)]) -> Event {
         let now = Timestamp::now();
         let attributes =
             attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let event = Event {
+        Event {
             kind: kind.to_owned(),
             action: action.to_owned(),
             actor: Actor { id: id.to_owned(), attributes: attributes.collect() },
             scope: "local".to_owned(),
             time: now.unix_seconds(),
             time_nano: now.unix_seconds().saturating_mul(1_000_000_000) + i64::from(now.nanos()),
-        };
-        let _ = self.append(&event);
-    }
-
-    fn append(&self, event: &Event) -> io::Result<()> {
-        let (mut file, length) = self.journal()?;
-        let mut line = serde_json::to_vec(event)?;
-        line.push(b'\n');
-        let mut last = [b'\n'];
-        if length > 0 && file.read_at(&mut last, length - 1)? == 1 && last != *b"\n" {
-            // A power cut took the end of the line before; it must not take this one too.
-            line.insert(0, b'\n');
         }
-        file.write_all(&line)
+    }
+}
+
+impl Store {
+    /// Writes down what happens now. What cannot be written is lost: what happened has happened.
+    pub fn record_event(&self, kind: &str, action: &str, id: &str, attributes: &[(&str, &str)]) {
+        self.record_events(&[Event::now(kind, action, id, attributes)]);
     }
 
-    /// The journal, locked, and its length. The one who finds it full puts it aside. Those who
-    /// waited for the lock meanwhile hold what is no longer the journal, and open it again.
-    fn journal(&self) -> io::Result<(File, u64)> {
+    /// The same of several that happened one after another.
+    pub fn record_events(&self, events: &[Event]) {
+        let _ = self.append(events);
+    }
+
+    fn append(&self, events: &[Event]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for event in events {
+            // First too: a power cut may have taken the end of the line before, and must not take
+            // this one with it.
+            lines.push(b'\n');
+            serde_json::to_writer(&mut lines, event)?;
+            lines.push(b'\n');
+        }
+        self.journal()?.write_all(&lines)
+    }
+
+    /// The journal, locked. The one who finds it full puts it aside. Those who waited for the lock
+    /// meanwhile hold what is no longer the journal, and open it again.
+    fn journal(&self) -> io::Result<File> {
         let path = self.paths().events();
         loop {
-            let file = File::options().read(true).append(true).create(true).open(&path)?;
+            let file = File::options().append(true).create(true).open(&path)?;
             sys::lock::lock(&file, Mode::Exclusive)?;
-            let (here, there) = (file.metadata()?, fs::metadata(&path).ok());
+            let here = file.metadata()?;
+            // What was put aside is full.
+            if here.len() <= JOURNAL_BYTES {
+                return Ok(file);
+            }
             let name = |meta: &fs::Metadata| (meta.dev(), meta.ino());
-            if there.is_none_or(|there| name(&there) != name(&here)) {
-                continue;
+            if fs::metadata(&path).is_ok_and(|there| name(&there) == name(&here)) {
+                fs::rename(&path, self.old_journal())?;
             }
-            let length = here.len();
-            if length <= JOURNAL_BYTES {
-                return Ok((file, length));
-            }
-            fs::rename(&path, self.old_journal())?;
         }
     }
 

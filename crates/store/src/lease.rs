@@ -16,7 +16,7 @@ use sys::lock::{Mode, lock, try_lock};
 use crate::document::read_limited;
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
-use crate::tables::Tables;
+use crate::tables::{Layers, Tables};
 
 /// Room for a line about each of half a million layers.
 const LEASE_BYTES: u64 = 64 << 20;
@@ -114,6 +114,15 @@ impl Lease {
     pub(crate) fn paths(&self) -> &Paths {
         &self.paths
     }
+}
+
+/// What keeps an image, and the snapshot that is being made of it, from the collector.
+pub enum Making {
+    /// The store's lock, shared, with the layers as they are meanwhile: for what is made in a
+    /// moment.
+    AtOnce(File, Layers),
+    /// A lease: for what takes as long as it takes.
+    InTime(Lease),
 }
 
 impl Drop for Lease {

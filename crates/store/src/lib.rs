@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use image::folder::Ownership;
 use image::layer::LayerLimits;
 use serde::{Deserialize, Serialize};
-use spec::{Digest, ImageId};
+use spec::{ChainId, Digest, ImageId};
 use sys::lock::Mode;
 
 pub use arrive::{Expected, Unpacked};
@@ -48,7 +48,7 @@ pub use driver::{Choice, Driver, DriverKind, Lasting, Stacked, Top, choose};
 pub use error::{ErrorKind, Result, StoreError};
 pub use events::{Actor, Event, EventFilter, Events};
 pub use gc::{Collected, Plan, Present, plan};
-pub use lease::{Lease, Protected};
+pub use lease::{Lease, Making, Protected};
 pub use migrate::{Busy, MigrateStep, Migrated};
 pub use paths::Paths;
 pub use platform::PlatformName;
@@ -229,11 +229,44 @@ impl Store {
         Ok(())
     }
 
-    /// Does what makes somebody count on an image, which nobody removes meanwhile; nothing if it
-    /// is not here any more.
-    pub fn while_kept<T>(&self, image: ImageId, work: impl FnOnce() -> T) -> Result<Option<T>> {
-        let _shared = lease::hold(&self.paths, Mode::Shared)?;
-        Ok(self.images()?.images.contains_key(&image).then(work))
+    /// Begins to make a snapshot of the image that is found, which has this stack and stays.
+    pub fn making<T, E: From<StoreError>>(
+        &self,
+        find: impl Fn(&Images) -> Result<(T, Option<ChainId>), E>,
+    ) -> Result<(Making, T), E> {
+        if self.driver.branches_at_once() {
+            let shared = lease::hold(&self.paths, Mode::Shared)?;
+            self.must_be_current()?;
+            let (found, top) = find(&self.images()?)?;
+            let layers = tables::read_layers(&self.paths)?;
+            // Layers that must be looked at first take longer, and change the documents.
+            if self.is_fit(top, &layers)? {
+                return Ok((Making::AtOnce(shared, layers), found));
+            }
+        }
+        let lease = self.lease()?;
+        let (found, top) = find(&self.images()?)?;
+        if let Some(top) = &top {
+            lease.protect_chain(top)?;
+        }
+        Ok((Making::InTime(lease), found))
+    }
+
+    /// Does what makes somebody count on the image that is being made something of, and that nobody
+    /// removes meanwhile; nothing if it is not here any more.
+    pub fn while_kept<T>(
+        &self,
+        making: &Making,
+        image: ImageId,
+        work: impl FnOnce() -> T,
+    ) -> Result<Option<T>> {
+        match making {
+            Making::AtOnce(..) => Ok(Some(work())),
+            Making::InTime(_) => {
+                let _shared = lease::hold(&self.paths, Mode::Shared)?;
+                Ok(self.images()?.images.contains_key(&image).then(work))
+            }
+        }
     }
 
     /// Opens a blob.

@@ -21,7 +21,7 @@ use spec::ChainId;
 use crate::arrive::{Expected, Unpacked};
 use crate::driver::{Lasting, Stacked, Top};
 use crate::error::{Result, StoreError};
-use crate::lease::Lease;
+use crate::lease::{Lease, Making};
 use crate::paths::create_private;
 use crate::remove::remove_all;
 use crate::{Store, document, driver, reserve, tables};
@@ -57,13 +57,20 @@ impl Store {
     /// Makes a snapshot of a stack under a name that nobody has. It exists whole or not at all.
     pub fn create_snapshot(
         &self,
-        lease: &Lease,
+        making: &Making,
         name: &str,
         below: Option<ChainId>,
         lasting: Lasting,
     ) -> Result<Snapshot> {
-        let aside = lease.aside();
-        self.branch(lease, &aside, below, lasting)?;
+        let aside = match making {
+            Making::AtOnce(..) => self.paths.ingest().join(name),
+            Making::InTime(lease) => lease.aside(),
+        };
+        let stack = match making {
+            Making::AtOnce(_, layers) => self.stacked(below, layers)?,
+            Making::InTime(lease) => self.leased(lease, below)?,
+        };
+        self.branch(&aside, below, &stack, lasting)?;
         let folder = self.snapshot_folder(name);
         let renamed = match fs::rename(&aside, &folder) {
             // The first snapshot of the store.
@@ -84,23 +91,28 @@ impl Store {
     /// Makes a snapshot that ends with its lease.
     pub fn scratch_snapshot(&self, lease: &Lease, below: Option<ChainId>) -> Result<Snapshot> {
         let folder = lease.aside();
-        self.branch(lease, &folder, below, Lasting::ThrownAway)?;
+        let stack = self.leased(lease, below)?;
+        self.branch(&folder, below, &stack, Lasting::ThrownAway)?;
         Ok(Snapshot { folder, below })
+    }
+
+    /// The layers of a stack, which the lease protects from now on.
+    fn leased(&self, lease: &Lease, below: Option<ChainId>) -> Result<Vec<Stacked>> {
+        if let Some(chain) = &below {
+            lease.protect_chain(chain)?;
+        }
+        self.stacked(below, &tables::read_layers(&self.paths)?)
     }
 
     fn branch(
         &self,
-        lease: &Lease,
         folder: &Path,
         below: Option<ChainId>,
+        stack: &[Stacked],
         lasting: Lasting,
     ) -> Result<()> {
-        if let Some(chain) = &below {
-            lease.protect_chain(chain)?;
-        }
-        let stack = self.stacked(below, &tables::read_layers(&self.paths)?)?;
         fs::create_dir(folder).map_err(StoreError::io("create", folder))?;
-        self.driver.branch(&stack, folder)?;
+        self.driver.branch(stack, folder)?;
         let path = folder.join(DOCUMENT);
         let document = Document { below };
         match lasting {
@@ -190,10 +202,7 @@ impl Store {
         below: Option<ChainId>,
         folder: &Path,
     ) -> Result<OwnedFd> {
-        if let Some(chain) = &below {
-            lease.protect_chain(chain)?;
-        }
-        let stack = self.stacked(below, &tables::read_layers(&self.paths)?)?;
+        let stack = self.leased(lease, below)?;
         create_private(folder)?;
         self.driver.branch(&stack, folder)?;
         self.driver.writable(&stack, folder, Lasting::Kept)
@@ -272,13 +281,18 @@ impl Store {
     /// Removes a snapshot. One that is not there is no error.
     pub fn remove_snapshot(&self, name: &str) -> Result<()> {
         let folder = self.snapshot_folder(name);
-        let random = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
-        let bin = self.paths.trash().join(random);
-        let rename = || match fs::rename(&folder, &bin) {
+        let mut bin = self.paths.trash().join(name);
+        let rename = |bin: &Path| match fs::rename(&folder, bin) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             other => other.map(|()| true).map_err(StoreError::io("remove", &folder)),
         };
-        if !reserve::or_spend(&self.paths, rename)? {
+        let renamed = reserve::or_spend(&self.paths, || rename(&bin)).or_else(|_| {
+            // One of the same name lies there since its removal was cut short.
+            let random = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
+            bin = self.paths.trash().join(random);
+            rename(&bin)
+        });
+        if !renamed? {
             return Ok(());
         }
         match remove_untouched(&bin) {

@@ -49,6 +49,12 @@ impl Store {
         Ok(list)
     }
 
+    /// Whether all layers of a stack can be used as they are.
+    pub(crate) fn is_fit(&self, top: Option<ChainId>, layers: &Layers) -> Result<bool> {
+        let boot = Boot::new();
+        Ok(!layers.stack(top)?.iter().any(|(_, record)| boot.is_doubtful(record)))
+    }
+
     /// The layers of a stack as a driver wants them, bottom first, each fit for use.
     pub fn stacked(&self, top: Option<ChainId>, layers: &Layers) -> Result<Vec<Stacked>> {
         let fit = self.fit(top, layers)?.into_iter();

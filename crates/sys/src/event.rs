@@ -173,16 +173,23 @@ impl Signals {
         Ok(Signals { fd: unsafe { OwnedFd::from_raw_fd(fd) }, before })
     }
 
-    /// The next signal that has come, if one has.
-    pub fn next(&self) -> io::Result<Option<i32>> {
-        let mut bytes = [0_u8; size_of::<libc::signalfd_siginfo>()];
-        match rustix::io::read(&self.fd, &mut bytes[..]) {
-            Ok(read) if read == bytes.len() => {
-                let number = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-                Ok(i32::try_from(number).ok())
+    /// The signals that have come by now, in the order in which the kernel gives them.
+    pub fn come(&self) -> io::Result<Vec<i32>> {
+        const ONE: usize = size_of::<libc::signalfd_siginfo>();
+        const ROOM: usize = 8;
+        let mut numbers = Vec::new();
+        loop {
+            let mut bytes = [0_u8; ROOM * ONE];
+            let read = match rustix::io::read(&self.fd, &mut bytes[..]) {
+                Err(Errno::AGAIN) => 0,
+                other => other?,
+            };
+            let number = |one: &[u8]| u32::from_ne_bytes([one[0], one[1], one[2], one[3]]) as i32;
+            numbers.extend(bytes[..read].chunks_exact(ONE).map(number));
+            // Only where there was room for more than came is it known that no more have come.
+            if read < bytes.len() {
+                return Ok(numbers);
             }
-            Ok(_) | Err(Errno::AGAIN) => Ok(None),
-            Err(error) => Err(error.into()),
         }
     }
 }
@@ -197,7 +204,7 @@ impl Drop for Signals {
     /// What came and was not asked for is taken too: it would otherwise do now what it does when
     /// nobody holds it back, which for most is to end the process.
     fn drop(&mut self) {
-        while let Ok(Some(_)) = self.next() {}
+        let _ = self.come();
         restore(&self.before);
     }
 }
@@ -264,8 +271,7 @@ impl AsFd for FolderWatch {
 /// Makes reads and writes return at once instead of waiting. It holds for everybody who shares the
 /// open file, so it is for pipes, sockets and terminals of our own.
 pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
-    let flags = rustix::fs::fcntl_getfl(fd.as_fd())?;
-    Ok(rustix::fs::fcntl_setfl(fd.as_fd(), flags | rustix::fs::OFlags::NONBLOCK)?)
+    Ok(rustix::io::ioctl_fionbio(fd, true)?)
 }
 
 /// Reads what is there. `None` means that nothing is there yet, 0 that there is no more. The end
@@ -329,10 +335,10 @@ mod tests {
     #[test]
     fn a_signal_is_read_and_the_mask_comes_back() {
         let signals = Signals::take(&[libc::SIGUSR2]).unwrap();
-        assert_eq!(signals.next().unwrap(), None);
+        assert_eq!(signals.come().unwrap(), []);
         // SAFETY: the signal goes to this thread, which has it blocked.
         unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGUSR2) };
-        assert_eq!(signals.next().unwrap(), Some(libc::SIGUSR2));
+        assert_eq!(signals.come().unwrap(), [libc::SIGUSR2]);
         let again = Signals::take(&[libc::SIGUSR2]).unwrap();
         drop(again);
         drop(signals);

@@ -70,6 +70,17 @@ pub fn user_id() -> u32 {
     u32::try_from(known).unwrap_or_else(|_| rustix::process::geteuid().as_raw())
 }
 
+/// The user and group that this process was started as, if each is one alone: no set-user-id program
+/// in which they may still change.
+pub fn only_user() -> Option<(u32, u32)> {
+    let known = |kind| {
+        // SAFETY: the call takes a number and reads what the kernel has put beside the arguments.
+        u32::try_from(unsafe { libc::getauxval(kind) }).ok()
+    };
+    let one = |real, effective| known(real).filter(|user| known(effective) == Some(*user));
+    Some((one(libc::AT_UID, libc::AT_EUID)?, one(libc::AT_GID, libc::AT_EGID)?))
+}
+
 /// The group that this process acts as.
 pub fn group_id() -> u32 {
     rustix::process::getegid().as_raw()

@@ -176,6 +176,16 @@ pub fn create(
     options: &[(&str, Option<&str>)],
     attributes: u64,
 ) -> io::Result<OwnedFd> {
+    create_in_context(kind, source, options, attributes).map(|(made, _)| made)
+}
+
+/// The same, with the context that it was made in: for who closes many descriptors at once.
+pub fn create_in_context(
+    kind: &str,
+    source: Option<&str>,
+    options: &[(&str, Option<&str>)],
+    attributes: u64,
+) -> io::Result<(OwnedFd, OwnedFd)> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
     if let Some(source) = source {
         explain(&context, fsconfig_set_string(&context, "source", source))?;
@@ -188,7 +198,8 @@ pub fn create(
     }
     explain(&context, fsconfig_create(&context))?;
     let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
-    Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+    let made = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    Ok((made, context))
 }
 
 /// A second, detached mount of what an open descriptor names.
@@ -211,7 +222,7 @@ pub fn attach_at(mount: impl AsFd, target: impl AsFd) -> io::Result<()> {
 /// Bits of [`create`] for files that are nothing but data: no devices, no programs.
 pub const INERT: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
 
-/// Puts a detached mount on a name in an open folder.
+/// Puts a detached mount on a name in an open folder. A link is not followed.
 pub fn attach_in(mount: impl AsFd, folder: impl AsFd, name: &str) -> io::Result<()> {
     Ok(move_mount(mount, "", folder, name, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }

@@ -28,8 +28,9 @@ pub fn leave_for_a_new_one() -> io::Result<()> {
     Ok(unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }?)
 }
 
-/// Switches on the loopback device of the calling thread's namespace.
-pub fn loopback_up() -> io::Result<()> {
+/// Switches on the loopback device of the calling thread's namespace, and gives the socket that it
+/// took.
+pub fn loopback_up() -> io::Result<OwnedFd> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
@@ -42,7 +43,7 @@ pub fn loopback_up() -> io::Result<()> {
     // SAFETY: `request` outlives the call and is of the type that this command reads.
     let result =
         unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 { Ok(socket) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Does something inside a namespace: what it opens there, sockets above all, stays of there.

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Starts a program that outlives this process: with these arguments, no environment and no
-/// descriptors but the three given. Gives its number, for those that live long enough to take its
+/// descriptors but `streams` as its standard streams and `further` as the one after them, which it
+/// takes with [`inherited_sockets`]. Gives its number, for those that live long enough to take its
 /// end with [`has_ended`].
 ///
 /// Whether the program could be run is not told here: the caller hears from it, or finds the other
@@ -14,17 +15,16 @@ use std::time::Duration;
 pub fn start(
     program: impl AsFd,
     arguments: &[CString],
-    stdin: BorrowedFd<'_>,
-    stdout: BorrowedFd<'_>,
-    stderr: BorrowedFd<'_>,
+    streams: BorrowedFd<'_>,
+    further: BorrowedFd<'_>,
 ) -> io::Result<i32> {
     let list: Vec<_> =
         arguments.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect();
     let environment = [std::ptr::null::<libc::c_char>()];
-    let streams = [stdin, stdout, stderr].map(|stream| stream.as_raw_fd());
+    let (streams, further) = (streams.as_raw_fd(), further.as_raw_fd());
     let program = program.as_fd().as_raw_fd();
     // Numbers below the third would be overwritten before they are used.
-    if streams.iter().skip(1).any(|stream| *stream < 3) || program < 3 {
+    if [streams, further, program].iter().any(|number| *number < 3) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     // SAFETY: the child calls nothing that allocates or takes a lock, whatever other threads of
@@ -35,10 +35,19 @@ pub fn start(
             // SAFETY: the numbers are open descriptors, the lists end in a null pointer and point
             // at terminated strings; the last call does not return.
             unsafe {
-                for (number, stream) in (0..).zip(streams) {
-                    libc::dup2(stream, number);
+                for number in 0..3 {
+                    libc::dup2(streams, number);
                 }
-                libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+                let program = match program {
+                    3 => libc::fcntl(program, libc::F_DUPFD_CLOEXEC, 4),
+                    program => program,
+                };
+                // A copy of itself would keep the mark that closes it.
+                match further {
+                    3 => libc::fcntl(3, libc::F_SETFD, 0),
+                    further => libc::dup2(further, 3),
+                };
+                libc::syscall(libc::SYS_close_range, 4, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
                 let (list, environment) = (list.as_ptr(), environment.as_ptr());
                 let path = c"".as_ptr();
                 let flags = libc::AT_EMPTY_PATH;
@@ -65,14 +74,13 @@ pub fn inherited_sockets(count: usize) -> io::Result<Vec<OwnedFd>> {
 }
 
 fn inherited_socket(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: asking for the flags of a number touches no memory; one that is not open is an error.
-    if unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+    // SAFETY: setting the flags of a number touches no memory; one that is not open is an error.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the number is open, and whoever started this process left it for whoever asks here.
     let socket = unsafe { OwnedFd::from_raw_fd(number) };
     rustix::net::sockopt::socket_type(&socket)?;
-    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
     Ok(socket)
 }
 
@@ -137,16 +145,15 @@ mod tests {
         use std::io::Read;
         let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let shell = std::fs::File::open("/bin/sh").unwrap();
-        let script = "echo $# $HOME; ls /proc/self/fd | wc -l; read word; echo $word";
+        let script = "echo $# $HOME; ls /proc/self/fd | wc -l; read word <&3; echo $word";
         let words = ["sh", "-c", script, "x", "y"].map(|word| CString::new(word).unwrap());
-        let fd = theirs.as_fd();
-        start(&shell, &words, fd, fd, fd).unwrap();
+        start(&shell, &words, theirs.as_fd(), theirs.as_fd()).unwrap();
         drop(theirs);
         io::Write::write_all(&mut ours, b"word\n").unwrap();
         let mut said = String::new();
         ours.read_to_string(&mut said).unwrap();
         // `ls` has the folder that it lists open besides.
-        assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["1", "4", "word"]);
+        assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["1", "5", "word"]);
     }
 
     #[test]

@@ -17,7 +17,11 @@ pub fn whole(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Reads a file whole, but no more than `limit` bytes and one.
 pub fn limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+    opened(File::open(path)?, limit)
+}
+
+/// The same of a file that is open, from where it is read.
+pub fn opened(mut file: File, limit: u64) -> io::Result<Vec<u8>> {
     let mut first = [0; FIRST_BYTES];
     let taken = loop {
         match file.read(&mut first) {

@@ -21,6 +21,12 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
 
+/// The same, where reading and writing never block.
+pub fn nonblocking_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+}
+
 /// Listens for streams at a name in a folder. The name must be free.
 pub fn listen(folder: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
     let socket = stream(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
@@ -39,10 +45,11 @@ pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Connects to who listens at a name in a folder.
+/// Connects to who listens at a name in a folder; reading and writing never block afterwards.
 pub fn connect(folder: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
     let socket = stream(SocketFlags::CLOEXEC)?;
     rustix::net::connect(&socket, &address(folder.as_fd(), name)?)?;
+    crate::event::set_nonblocking(&socket)?;
     Ok(socket)
 }
 

@@ -18,12 +18,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
         }
     }
     let (inside, target) = (split(from), split(to));
-    match (inside, target) {
-        (Some(_), Some(_)) => {
-            return Err(Failure::new("copying between containers is not supported"));
-        }
-        (None, None) => return Err(Failure::new("must specify at least one container source")),
-        _ => {}
+    if inside.is_none() && target.is_none() {
+        return Err(Failure::new("must specify at least one container source"));
     }
     let engine = context.engine()?;
     let source = match inside {

@@ -60,10 +60,10 @@ pub(super) fn show(
 ) -> Result<u8, Failure> {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let io = |error: io::Error| Failure::new(format!("error: {error}"));
-    let window = stdout.is_terminal().then(|| stdout.as_fd());
-    let mut console = Console::take(wanted.forwards, window.filter(|_| wanted.tty)).map_err(io)?;
-    let is_terminal = stdin.is_terminal();
-    if wanted.tty && wanted.stdin && is_terminal {
+    let window = (wanted.tty && stdout.is_terminal()).then(|| stdout.as_fd());
+    let mut console = Console::take(wanted.forwards, window).map_err(io)?;
+    let is_terminal = wanted.tty && stdin.is_terminal();
+    if wanted.stdin && is_terminal {
         console.enter_raw(stdin.as_fd()).map_err(io)?;
     }
     let client = Foreground {
@@ -72,7 +72,7 @@ pub(super) fn show(
         stdin: wanted.stdin.then(|| stdin.as_fd()),
         stdout: stdout.as_fd(),
         stderr: stderr.as_fd(),
-        keys: if wanted.tty && is_terminal { keys } else { DetachKeys::none() },
+        keys: if is_terminal { keys } else { DetachKeys::none() },
         console,
     };
     match run_foreground(client).map_err(io)? {

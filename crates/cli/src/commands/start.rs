@@ -159,7 +159,8 @@ pub(crate) fn wait(context: &Context) -> Outcome {
 pub(crate) fn watch(context: &Context) -> Outcome {
     let name = context.names().first().cloned().unwrap_or_default();
     let id = name.parse::<ContainerId>().map_err(|error| Failure::new(error.to_string()))?;
+    let connection = inherited_connection();
     let engine = context.engine()?;
-    let code = engine.watch_container(&id, inherited_connection())?;
+    let code = engine.watch_container(&id, connection)?;
     Ok(code as u8)
 }

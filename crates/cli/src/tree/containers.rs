@@ -228,7 +228,7 @@ const DO_CP: Cmd = Command {
     usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
     about: "Copy files/folders between a container and the local filesystem",
     long: "Copy files/folders between a container and the local filesystem\n\nUse '-' as the source to read a tar archive from stdin\nand extract it to a directory destination in a container.\nUse '-' as the destination to stream a tar archive of a\ncontainer source to stdout.",
-    examples: "  mica cp web:/etc/motd .\n  mica cp site/. web:/srv\n  mica cp image:debian:12:/etc/os-release .",
+    examples: "  mica cp web:/etc/motd .\n  mica cp site/. web:/srv\n  mica cp web:/etc/motd other:/etc\n  mica cp image:debian:12:/etc/os-release .",
     args: Arity::Exact(2),
     flags: &[&[
         Flag::bool("archive", "Archive mode (copy all uid/gid information)").short('a'),

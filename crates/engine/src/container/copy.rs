@@ -1,4 +1,4 @@
-//! Files are copied between a container, or an image, and the host.
+//! Files are copied between containers, images and the host.
 //!
 //! Both ends are roots and paths in them, resolved as a process with that root would; a tar goes
 //! from one to the other. What the paths mean is docker's rule about trailing slashes.
@@ -74,12 +74,6 @@ impl Engine {
     /// Copies, and says how many bytes of files that were.
     pub fn copy_files(&self, request: CopyFiles) -> Result<u64> {
         let CopyFiles { from, to, archive, follow } = request;
-        let both = matches!((&from, &to), (CopyEnd::Container(..), CopyEnd::Container(..)));
-        if both {
-            return Err(EngineError::Input(
-                "copying between containers is not supported".to_owned(),
-            ));
-        }
         match (from, to) {
             (CopyEnd::Reader(reader), to) => {
                 let to = self.place(to, true)?;
@@ -110,7 +104,9 @@ impl Engine {
                 let source = from.source(follow)?;
                 let to = self.place(to, true)?;
                 let (folder, name) = to.target(&source)?;
-                pass_on(&source, &folder, &name, archive)
+                // Whose a file is means the same in two containers, and another thing on the host.
+                let owners = archive || (from.is_inside() && to.is_inside());
+                pass_on(&source, &folder, &name, owners)
             }
         }
     }

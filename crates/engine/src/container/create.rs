@@ -9,7 +9,7 @@ use runtime::state::Hold;
 use spec::{
     ContainerConfig, ContainerId, EndpointSettings, HostConfig, ImageConfig, Platform, Timestamp,
 };
-use store::{Lasting, Lease};
+use store::{Lasting, Making};
 
 use super::record::{ContainerRecord, Containers};
 use super::{host, merge, name};
@@ -60,17 +60,11 @@ impl Engine {
         }
         let begun = Timestamp::now();
         let mut warnings = Vec::new();
-        let lease = self.store.lease()?;
-        let found = {
-            let images = self.store.images()?;
-            let found = find_for(&images, &request.config.image, request.platform.as_ref())?;
+        let (making, (image, top, platform)) = self.store.making(|images| {
+            let found = find_for(images, &request.config.image, request.platform.as_ref())?;
             let record = &images.images[&found.id];
-            if let Some(top) = &record.top {
-                lease.protect_chain(top)?;
-            }
-            (found.id, record.top, record.platform.platform())
-        };
-        let (image, top, platform) = found;
+            Ok::<_, EngineError>(((found.id, record.top, record.platform.platform()), record.top))
+        })?;
         if request.platform.is_none() && platform.rank(&Platform::host()).is_none() {
             warnings.push(format!(
                 "The requested image's platform ({platform}) does not match the detected host platform ({}) and no specific platform was requested",
@@ -110,7 +104,7 @@ impl Engine {
             mounts,
             runtime,
         };
-        let kept = self.keep(&lease, record, request.name, top);
+        let kept = self.keep(making, record, request.name, top);
         if kept.is_err() {
             self.give_back(&volumes, begun);
         }
@@ -148,7 +142,7 @@ impl Engine {
     /// Puts a new container where it will be found, its record last.
     fn keep(
         &self,
-        lease: &Lease,
+        making: Making,
         mut record: ContainerRecord,
         name: Option<String>,
         top: Option<spec::ChainId>,
@@ -169,9 +163,10 @@ impl Engine {
         let id = record.id.to_string();
         let kept = self
             .store
-            .create_snapshot(lease, &id, top, lasting)
+            .create_snapshot(&making, &id, top, lasting)
             .map_err(EngineError::from)
-            .and_then(|_| self.name_and_add(&containers, &mut record, name, lasting));
+            .and_then(|_| self.name_and_add(&making, &mut record, name, lasting));
+        drop(making);
         if kept.is_err() {
             // What cannot be removed now goes with the next clean-up.
             let _ = self.store.remove_snapshot(&id);
@@ -185,7 +180,7 @@ impl Engine {
 
     fn name_and_add(
         &self,
-        containers: &Containers,
+        making: &Making,
         record: &mut ContainerRecord,
         name: Option<String>,
         lasting: Lasting,
@@ -193,12 +188,14 @@ impl Engine {
         let durable = lasting == Lasting::Kept;
         if let Some(name) = name {
             name.strip_prefix('/').unwrap_or(&name).clone_into(&mut record.name);
-            return self.add(containers, record, durable);
+            return self.add(making, record, durable);
         }
+        // The id is random enough.
+        let mut random = *record.id.bytes();
         for attempt in 0.. {
-            let random: [u8; 32] = sys::host::random_bytes().map_err(random)?;
             record.name = name::invent([random[0], random[1], random[2], random[3]], attempt);
-            match self.add(containers, record, durable) {
+            random.rotate_left(4);
+            match self.add(making, record, durable) {
                 Err(EngineError::NameTaken { .. }) if attempt < NAME_ATTEMPTS => {}
                 other => return other,
             }
@@ -209,8 +206,9 @@ impl Engine {
 
 impl Engine {
     /// Adds the record while its image is held: one that was removed meanwhile gets no container.
-    fn add(&self, containers: &Containers, record: &ContainerRecord, durable: bool) -> Result<()> {
-        let added = self.store.while_kept(record.image, || containers.add(record, durable))?;
+    fn add(&self, making: &Making, record: &ContainerRecord, durable: bool) -> Result<()> {
+        let add = || self.containers().add(record, durable);
+        let added = self.store.while_kept(making, record.image, add)?;
         added.unwrap_or_else(|| Err(EngineError::NoSuchImage(record.config.image.clone())))
     }
 }

@@ -2,6 +2,7 @@
 
 use network::Endpoint;
 use spec::{MountKind, MountPoint};
+use store::Event;
 
 use super::record::ContainerRecord;
 use crate::Engine;
@@ -15,10 +16,7 @@ impl Engine {
         record: &ContainerRecord,
         more: &[(&str, &str)],
     ) {
-        let labels = record.config.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let own = [("image", record.config.image.as_str()), ("name", record.name.as_str())];
-        let attributes: Vec<_> = labels.chain(own).chain(more.iter().copied()).collect();
-        self.store.record_event("container", action, &record.id.to_string(), &attributes);
+        self.store.record_events(&[event(action, record, more)]);
     }
 
     /// A container has its places in networks and its volumes.
@@ -70,6 +68,14 @@ impl Engine {
         let attributes = [own.as_slice(), more].concat();
         self.store.record_event("volume", action, &point.name, &attributes);
     }
+}
+
+/// What happened to a container just now, with what docker tells of it.
+pub(super) fn event(action: &str, record: &ContainerRecord, more: &[(&str, &str)]) -> Event {
+    let labels = record.config.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let own = [("image", record.config.image.as_str()), ("name", record.name.as_str())];
+    let attributes: Vec<_> = labels.chain(own).chain(more.iter().copied()).collect();
+    Event::now("container", action, &record.id.to_string(), &attributes)
 }
 
 fn volumes(record: &ContainerRecord) -> impl Iterator<Item = &MountPoint> {

@@ -1,13 +1,14 @@
 //! What is kept of containers: a folder each, with a record that is replaced whole.
 //!
 //! `containers/ID/container.json` says what a container was asked to be and is written by the
-//! engine; what becomes of it is its monitor's to write. `containers/names/NAME` holds the id of
-//! whoever has the name. Names are given and taken under one lock; a name whose container has no
+//! engine; what becomes of it is its monitor's to write. `containers/names/NAME` is a link
+//! whose target is the id of whoever has the name. Names are given and taken under one lock; a name whose container has no
 //! record was left by somebody who died and is free.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use runtime::external::Program;
@@ -215,27 +216,38 @@ impl Containers {
             return Ok(None);
         }
         let path = self.names().join(name);
-        let id = match fs::read_to_string(&path) {
+        let id = match fs::read_link(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(EngineError::io("read", &path))?.parse::<ContainerId>().ok(),
+            // A file with the id in it, as names once were.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                fs::read_to_string(&path).map(PathBuf::from)
+            }
+            other => other,
         };
+        let id = id.map_err(EngineError::io("read", &path))?;
+        let id = id.to_str().and_then(|id| id.parse::<ContainerId>().ok());
         Ok(id.filter(|id| self.exists(id)))
     }
 
     /// Writes a name down for a container, under the lock.
     fn claim(&self, name: &str, id: &ContainerId) -> Result<()> {
-        if let Some(holder) = self.holder(name)?.filter(|holder| holder != id) {
-            return Err(EngineError::NameTaken { name: name.to_owned(), holder });
-        }
         let names = self.names();
         let path = names.join(name);
-        let written = match fs::write(&path, id.to_string()) {
+        let link = || symlink(id.to_string(), &path);
+        let claimed = match link() {
+            // The first name of the store.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(&names).and_then(|()| fs::write(&path, id.to_string()))
+                fs::create_dir_all(&names).and_then(|()| link())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if let Some(holder) = self.holder(name)?.filter(|holder| holder != id) {
+                    return Err(EngineError::NameTaken { name: name.to_owned(), holder });
+                }
+                fs::remove_file(&path).and_then(|()| link())
             }
             other => other,
         };
-        written.map_err(EngineError::io("write", &path))
+        claimed.map_err(EngineError::io("write", &path))
     }
 
     fn release(&self, name: &str) -> Result<()> {

@@ -169,13 +169,13 @@ impl Engine {
     fn drop_rest(&self, id: &ContainerId) -> Result<()> {
         self.store.remove_snapshot(&id.to_string())?;
         let run = self.container_run_folder(id);
-        super::watch::memory::release(&run)?;
         // Met again when the folder is, if it cannot be removed.
         let _ = fs::remove_file(run.join(SOCKET_FILE));
         if fs::remove_dir(&run).is_ok() {
             return Ok(());
         }
         // There is more in it, perhaps mounted.
+        super::watch::memory::release(&run)?;
         super::watch::outside::unmount(&run)?;
         clear(&run, &[]).map_err(EngineError::io("remove", &run))
     }

@@ -135,7 +135,7 @@ impl Engine {
         let lost = || EngineError::io("speak to", "the container's monitor");
         let Spawned { mut connection, .. } = self.spawn_monitor(id)?;
         let attach = match attach {
-            Some(wanted) => Some(connection.ask(&Request::Attach(wanted)).map_err(lost())?),
+            Some(wanted) => Some(connection.add(&Request::Attach(wanted)).map_err(lost())?),
             None => None,
         };
         let start = connection.ask(&Request::Start).map_err(lost())?;
@@ -153,9 +153,10 @@ impl Engine {
     }
 
     /// Starts a container's monitor, which outlives us and is told to start the container by
-    /// whoever has the connection. Its end of it takes the place of its standard input.
+    /// whoever has the connection. Its end of it is its first descriptor after the standard streams.
     pub fn spawn_monitor(&self, id: &ContainerId) -> Result<Spawned> {
-        let (ours, client) = sys::socket::pair().map_err(EngineError::io("make", "a socket"))?;
+        let (ours, client) =
+            sys::socket::nonblocking_pair().map_err(EngineError::io("make", "a socket"))?;
         let program = runtime::shelter::file()?;
         let settings = self.settings();
         let id = id.to_string();
@@ -173,12 +174,11 @@ impl Engine {
             .map(|word| CString::new(*word))
             .collect::<std::result::Result<Vec<_>, _>>();
         let started = words.map_err(io::Error::other).and_then(|words| {
-            let null = File::options().write(true).open("/dev/null")?;
-            sys::process::start(program, &words, client.as_fd(), null.as_fd(), null.as_fd())
+            let null = File::options().read(true).write(true).open("/dev/null")?;
+            sys::process::start(program, &words, null.as_fd(), client.as_fd())
         });
         let monitor = started.map_err(EngineError::io("start", "the container's monitor"))?;
-        let lost = EngineError::io("speak to", "the container's monitor");
-        Ok(Spawned { connection: Connection::over(ours).map_err(lost)?, monitor })
+        Ok(Spawned { connection: Connection::over(ours), monitor })
     }
 
     /// A connection to the monitor of a container that runs.
@@ -298,13 +298,8 @@ impl Engine {
     }
 }
 
-/// The connection that a monitor was given in the place of standard input.
+/// The connection that a monitor was given beside its standard streams. To be taken before anything
+/// else is opened.
 pub fn inherited_connection() -> Option<OwnedFd> {
-    let given = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
-    // Whoever reads standard input later must not take words out of the conversation, and its end
-    // is the other side's to see.
-    let nothing = File::open("/dev/null").ok()?;
-    rustix::stdio::dup2_stdin(nothing).ok()?;
-    sys::process::new_session().ok()?;
-    Some(given)
+    sys::process::inherited_sockets(1).ok()?.pop()
 }

@@ -12,6 +12,9 @@ use crate::failure::{Failure, FailureKind};
 /// The socket's name in a container's run folder.
 pub const SOCKET_FILE: &str = "monitor.sock";
 
+/// What is received at a time.
+const RECEIVED_BYTES: usize = 32 * 1024;
+
 /// One end of a conversation. Reading waits unless it is said not to.
 pub struct Connection {
     socket: OwnedFd,
@@ -27,13 +30,13 @@ impl Connection {
     /// Connects to the monitor of the container whose run folder this is.
     pub fn open(run_folder: &Path) -> io::Result<Connection> {
         let folder = sys::fs::open_folder(run_folder)?;
-        Connection::over(sys::socket::connect(folder, OsStr::new(SOCKET_FILE))?)
+        Ok(Connection::over(sys::socket::connect(folder, OsStr::new(SOCKET_FILE))?))
     }
 
-    /// A connection that is there already: the end that was kept when a monitor was made.
-    pub fn over(socket: OwnedFd) -> io::Result<Connection> {
-        sys::event::set_nonblocking(&socket)?;
-        Ok(Connection {
+    /// A connection that is there already, and that nobody waits for: the end that was kept when a
+    /// monitor was made.
+    pub fn over(socket: OwnedFd) -> Connection {
+        Connection {
             socket,
             received: Vec::new(),
             frames: VecDeque::new(),
@@ -41,15 +44,21 @@ impl Connection {
             waiting: Vec::new(),
             last: 0,
             ended: false,
-        })
+        }
     }
 
     /// Asks, and gives the number that the answer will have.
     pub fn ask(&mut self, request: &Request) -> io::Result<u16> {
+        let number = self.add(request)?;
+        self.flush_some()?;
+        Ok(number)
+    }
+
+    /// Adds a request to those that the next [`Connection::ask`] sends with its own.
+    pub fn add(&mut self, request: &Request) -> io::Result<u16> {
         self.last = self.last.wrapping_add(1);
         let body = serde_json::to_vec(request)?;
         wire::encode(&mut self.waiting, FrameKind::Request, self.last, &body);
-        self.flush_some()?;
         Ok(self.last)
     }
 
@@ -119,7 +128,7 @@ impl Connection {
 
     /// Takes in what has arrived, and says whether more may come.
     pub fn receive(&mut self) -> io::Result<bool> {
-        let mut bytes = vec![0; 64 * 1024];
+        let mut bytes = [0; RECEIVED_BYTES];
         match sys::socket::receive(&self.socket, &mut bytes, &mut self.fds) {
             Ok(None) => return Ok(true),
             Ok(Some(0)) | Err(_) => self.ended = true,

@@ -90,6 +90,13 @@ impl Console {
         Ok(Console { signals, forwards, window, raw: None })
     }
 
+    /// Gives the terminal back, and the signals not at all: for a client that ends now, and not by one
+    /// that came meanwhile.
+    pub fn end(self) {
+        drop(self.raw);
+        std::mem::forget(self.signals);
+    }
+
     /// Puts a terminal into raw mode until the console is dropped.
     pub fn enter_raw(&mut self, terminal: BorrowedFd<'_>) -> io::Result<()> {
         self.raw = Some(RawMode::enter(terminal)?);
@@ -102,19 +109,14 @@ impl Console {
         (size.rows > 0 && size.columns > 0).then_some(size)
     }
 
-    /// What has happened, if anything did.
-    pub fn next(&self) -> io::Result<Option<News>> {
-        while let Some(number) = self.signals.next()? {
-            let news = match number {
-                SIGWINCH => self.size().map(News::Resized),
-                number if self.forwards => Some(News::Forward(number)),
-                number => Some(News::End(number)),
-            };
-            if news.is_some() {
-                return Ok(news);
-            }
-        }
-        Ok(None)
+    /// What has happened by now.
+    pub fn news(&self) -> io::Result<Vec<News>> {
+        let news = |number| match number {
+            SIGWINCH => self.size().map(News::Resized),
+            number if self.forwards => Some(News::Forward(number)),
+            number => Some(News::End(number)),
+        };
+        Ok(self.signals.come()?.into_iter().filter_map(news).collect())
     }
 }
 

@@ -81,7 +81,7 @@ pub fn run_exec(
             return Ok(ExecOutcome::Exited(code));
         }
         if news.read {
-            while let Some(news) = console.next()? {
+            for news in console.news()? {
                 match news {
                     News::Resized(_) => theirs.resize(console, tty),
                     News::End(signal) => return Ok(ExecOutcome::Interrupted(signal)),

@@ -54,7 +54,8 @@ pub fn run_foreground(client: Foreground<'_>) -> io::Result<Outcome> {
         client;
     let mut finder = Finder::new(keys);
     let mut control = Control { run_folder, connection: None };
-    let mut bytes = vec![0; 32 * 1024];
+    // Nobody who types nothing needs room for it.
+    let mut bytes = vec![0; if stdin.is_some() { 32 * 1024 } else { 0 }];
     if let Some(size) = console.size() {
         control.send(&Request::Resize { rows: size.rows, columns: size.columns, exec: None });
     }
@@ -64,7 +65,10 @@ pub fn run_foreground(client: Foreground<'_>) -> io::Result<Outcome> {
                 FrameKind::Stdout => write_all(stdout, &frame.body),
                 FrameKind::Stderr => write_all(stderr, &frame.body),
                 FrameKind::Answer => match parse(&frame)? {
-                    Answer::Exited(exit) => return Ok(Outcome::Exited(exit)),
+                    Answer::Exited(exit) => {
+                        console.end();
+                        return Ok(Outcome::Exited(exit));
+                    }
                     Answer::Failed(failure) => return Ok(Outcome::Failed(failure)),
                     // The container runs only now: a size that came too early is told again.
                     Answer::Started { .. } | Answer::Attached { .. } => {
@@ -92,7 +96,7 @@ pub fn run_foreground(client: Foreground<'_>) -> io::Result<Outcome> {
             None,
         )?;
         if news.read {
-            while let Some(news) = console.next()? {
+            for news in console.news()? {
                 match news {
                     News::Resized(size) => control.send(&Request::Resize {
                         rows: size.rows,

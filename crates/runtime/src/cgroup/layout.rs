@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Result, RuntimeError};
 
+/// Where trees of groups are mounted.
+const BASE: &str = "/sys/fs/cgroup";
 /// What marks a tree of version 2.
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
 
@@ -58,7 +60,36 @@ impl Hierarchy {
 impl Layout {
     /// The layout of this host.
     pub fn of_host() -> Result<Layout> {
-        Layout::below(Path::new("/sys/fs/cgroup"), Path::new("/proc/self/cgroup"))
+        Layout::below(Path::new(BASE), Path::new("/proc/self/cgroup"))
+    }
+
+    /// The layout that the kernel's list of groups makes likely; nothing was looked at. Making a
+    /// group in it ([`super::Cgroup::create`]) shows whether it is so.
+    pub(super) fn presumed() -> Result<Layout> {
+        let list = Path::new("/proc/self/cgroup");
+        let read = |source| RuntimeError::Read { path: list.into(), source };
+        match sys::read::text(list) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Layout::None),
+            text => Ok(Layout::likely(Path::new(BASE), &text.map_err(read)?)),
+        }
+    }
+
+    fn likely(base: &Path, list: &str) -> Layout {
+        let hierarchies: Vec<_> = parse(list)
+            .map(|controllers| {
+                let name = name_of(&controllers);
+                Hierarchy { root: base.join(&name), name, controllers }
+            })
+            .collect();
+        let unified = list.lines().any(|line| line.starts_with("0::"));
+        match (hierarchies.is_empty(), unified) {
+            (true, true) => Layout::Version2 { root: base.to_owned() },
+            (true, false) => Layout::None,
+            (false, unified) => {
+                let unified = unified.then(|| base.join("unified"));
+                Layout::Version1 { hierarchies, unified }
+            }
+        }
     }
 
     fn below(base: &Path, list: &Path) -> Result<Layout> {
@@ -120,11 +151,15 @@ fn parse(text: &str) -> impl Iterator<Item = Vec<String>> {
     })
 }
 
+/// The folder's name that a tree usually has.
+fn name_of(controllers: &[String]) -> String {
+    let joined = controllers.join(",");
+    joined.strip_prefix("name=").map(str::to_owned).unwrap_or(joined)
+}
+
 /// Where a tree is mounted: under its controllers' names, or its own.
 fn find(base: &Path, controllers: Vec<String>) -> Option<Hierarchy> {
-    let joined = controllers.join(",");
-    let name = joined.strip_prefix("name=").unwrap_or(&joined).to_owned();
-    let names = [Some(name), controllers.first().cloned()].into_iter().flatten();
+    let names = [Some(name_of(&controllers)), controllers.first().cloned()].into_iter().flatten();
     let found = names
         .map(|name| (base.join(&name), name))
         .find(|(root, _)| root.join("tasks").exists() || root.join("cgroup.procs").exists());
@@ -142,6 +177,18 @@ mod tests {
         let text = "9:name=systemd:/\n3:cpu,cpuacct:/a\n0::/\n";
         let lists: Vec<_> = parse(text).collect();
         assert_eq!(lists, [vec!["name=systemd"], vec!["cpu", "cpuacct"]]);
+    }
+
+    #[test]
+    fn what_is_likely_is_where_trees_usually_are() {
+        let base = Path::new("/base");
+        let layout = Layout::likely(base, "9:name=systemd:/\n3:cpu,cpuacct:/a\n0::/\n");
+        assert_eq!(layout.unified(), Some(Path::new("/base/unified")));
+        let roots: Vec<_> = layout.roots().collect();
+        let expected = ["/base/systemd", "/base/cpu,cpuacct", "/base/unified"];
+        assert_eq!(roots, expected.map(Path::new));
+        assert_eq!(Layout::likely(base, "0::/x\n"), Layout::Version2 { root: base.into() });
+        assert_eq!(Layout::likely(base, ""), Layout::None);
     }
 
     #[test]

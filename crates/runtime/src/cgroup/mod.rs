@@ -68,6 +68,8 @@ pub enum Missing {
 pub struct Cgroup {
     layout: Layout,
     path: String,
+    /// Nobody has looked yet whether the trees are there.
+    is_presumed: bool,
 }
 
 impl Cgroup {
@@ -78,7 +80,14 @@ impl Cgroup {
         if parts.is_empty() || parts.iter().any(|part| matches!(*part, "." | "..")) {
             return Err(RuntimeError::invalid(format!("{path} is no path of a cgroup")));
         }
-        Ok(Cgroup { layout, path: parts.join("/") })
+        Ok(Cgroup { layout, path: parts.join("/"), is_presumed: false })
+    }
+
+    /// The group at a path below the roots of the trees that this host is likely to have: whether it
+    /// has them shows when the group is made.
+    pub fn presumed(path: &str) -> Result<Cgroup> {
+        let group = Cgroup::at(Layout::presumed()?, path)?;
+        Ok(Cgroup { is_presumed: true, ..group })
     }
 
     /// The path that a configuration means: its own, or one of ours.
@@ -101,7 +110,46 @@ impl Cgroup {
     }
 
     /// Makes the group, with those above it, in all trees; says whether it is new in all of them.
-    pub fn create(&self) -> Result<bool> {
+    pub fn create(&mut self) -> Result<bool> {
+        if self.is_presumed {
+            self.is_presumed = false;
+            // What was made below groups of ours has its processors from those.
+            if let Some(is_new) = self.create_below()? {
+                return Ok(is_new);
+            }
+            self.layout = Layout::of_host()?;
+        }
+        let is_new = self.create_all()?;
+        if let Some(cpuset) = self.layout.version1("cpuset") {
+            let own = read(&cpuset.root.join(&self.path), "cpuset.cpus").unwrap_or_default();
+            if own.trim().is_empty() {
+                self.inherit_processors(&cpuset.root)?;
+            }
+        }
+        Ok(is_new)
+    }
+
+    /// The same below groups that are there. If one is not, it is the first one below its parent, or
+    /// there is no such tree: then nothing was made.
+    fn create_below(&self) -> Result<Option<bool>> {
+        let (mut is_new, mut made) = (true, Vec::new());
+        for root in self.layout.roots() {
+            let folder = root.join(&self.path);
+            match fs::create_dir(&folder) {
+                Ok(()) => made.push(folder),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => is_new = false,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    made.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+                    return Ok(None);
+                }
+                Err(error) => return Err(failed("make", &folder)(error)),
+            }
+        }
+        Ok(Some(is_new))
+    }
+
+    /// The same in trees that are known to be there, with those above it.
+    fn create_all(&self) -> Result<bool> {
         let mut is_new = true;
         for root in self.layout.roots() {
             let folder = root.join(&self.path);
@@ -110,19 +158,12 @@ impl Cgroup {
                     is_new = false;
                     continue;
                 }
-                // The first one below its parent.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     fs::create_dir_all(&folder).map(|()| self.delegate(root))
                 }
                 other => other,
             };
             made.map_err(failed("make", &folder))?;
-        }
-        if let Some(cpuset) = self.layout.version1("cpuset") {
-            let own = read(&cpuset.root.join(&self.path), "cpuset.cpus").unwrap_or_default();
-            if own.trim().is_empty() {
-                self.inherit_processors(&cpuset.root)?;
-            }
         }
         Ok(is_new)
     }

@@ -103,7 +103,7 @@ fn a_program_limits_devices_in_version_2() {
         return testkit::skip("needs root");
     }
     let path = format!("mica-test-devices-{}", std::process::id());
-    let group = Cgroup::at(Layout::Version2 { root: root.clone() }, &path).unwrap();
+    let mut group = Cgroup::at(Layout::Version2 { root: root.clone() }, &path).unwrap();
     group.create().unwrap();
     let reads = |rules: &str| {
         group.apply(&resources(rules), Missing::Fail).unwrap();

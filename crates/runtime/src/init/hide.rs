@@ -12,8 +12,13 @@ use super::{Result, leave_open};
 use crate::error::Explain;
 use crate::plan::Plan;
 
+/// Where nearly all of it is.
+const PROC: &str = "/proc";
 /// What an empty folder is made with.
 const EMPTY: [(&str, Option<&str>); 2] = [("nr_blocks", Some("1")), ("nr_inodes", Some("1"))];
+
+/// Names that are folders wherever they are known.
+const FOLDERS: [&str; 5] = ["acpi", "asound", "scsi", "firmware", "powercap"];
 
 /// Hides paths: a folder becomes empty, a file becomes the null device.
 pub(super) fn mask(plan: &Plan, root: BorrowedFd<'_>, host: &Host, fresh: &Fresh) -> Result<()> {
@@ -31,11 +36,16 @@ pub(super) fn mask(plan: &Plan, root: BorrowedFd<'_>, host: &Host, fresh: &Fresh
 /// folder.
 fn mask_fresh(folder: BorrowedFd<'_>, name: &str, host: &Host) -> io::Result<()> {
     let target = sys::classic::path(folder).join(name);
-    let covered = match sys::classic::bind(&sys::classic::path(&host.null), &target, false) {
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            sys::classic::create("tmpfs", "tmpfs", &EMPTY, libc::MOUNT_ATTR_RDONLY, &target)
-        }
-        other => other,
+    let as_file = || sys::classic::bind(&sys::classic::path(&host.null), &target, false);
+    let as_folder =
+        || sys::classic::create("tmpfs", "tmpfs", &EMPTY, libc::MOUNT_ATTR_RDONLY, &target);
+    let (likely, other): (&dyn Fn() -> _, &dyn Fn() -> _) = match FOLDERS.contains(&name) {
+        true => (&as_folder, &as_file),
+        false => (&as_file, &as_folder),
+    };
+    let covered = match likely() {
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => other(),
+        done => done,
     };
     match covered {
         Err(error) if is_missing(&error) => Ok(()),
@@ -75,15 +85,29 @@ fn mask_path(
 
 /// Lets paths be read alone.
 pub(super) fn protect(plan: &Plan, root: BorrowedFd<'_>, fresh: &Fresh) -> Result<()> {
-    let change = Change { set: libc::MOUNT_ATTR_RDONLY, ..Change::default() };
+    let bits = libc::MOUNT_ATTR_RDONLY;
+    let change = Change { set: bits, ..Change::default() };
+    let own = plan
+        .mounts
+        .iter()
+        .any(|mount| mount.target == Path::new(PROC) && mount.change.set & bits != 0);
+    // What is bound of a mount that can only be read can only be read: set once for all of them.
+    let processes = fresh.at(Path::new(PROC)).filter(|_| !own);
+    if let Some(processes) = processes {
+        sys::mount::change(processes, change, false, None).call("mount_setattr", PROC)?;
+    }
     for protected in &plan.protected {
-        if let Some((folder, name)) = fresh.find(Path::new(protected)) {
+        let path = Path::new(protected);
+        if let Some((folder, name)) = fresh.find(path) {
             let place = sys::classic::path(folder).join(name);
             match sys::classic::bind(&place, &place, true) {
                 Err(error) if is_missing(&error) => continue,
                 other => other.call("mount", protected)?,
             }
-            sys::mount::change_at(folder, name, change, true).call("mount_setattr", protected)?;
+            if path.parent() != Some(Path::new(PROC)) {
+                let set = sys::mount::change_at(folder, name, change, true);
+                set.call("mount_setattr", protected)?;
+            }
             continue;
         }
         let target = match sys::fs::path_in_root(root, protected.as_str()) {
@@ -94,7 +118,13 @@ pub(super) fn protect(plan: &Plan, root: BorrowedFd<'_>, fresh: &Fresh) -> Resul
         sys::mount::change(&copy, change, true, None).call("mount_setattr", protected)?;
         sys::mount::attach_at(&copy, &target).call("move_mount", protected)?;
     }
-    Ok(())
+    match processes {
+        Some(processes) => {
+            let back = Change { clear: bits, ..Change::default() };
+            sys::mount::change(processes, back, false, None).call("mount_setattr", PROC)
+        }
+        None => Ok(()),
+    }
 }
 
 fn is_missing(error: &io::Error) -> bool {

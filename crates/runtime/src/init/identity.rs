@@ -47,7 +47,9 @@ pub(crate) fn assume(process: &ProcessPlan) -> Result<()> {
         Err(rustix::io::Errno::PERM) if groups.is_empty() => {}
         other => other.call("setgroups", format_args!("{:?}", process.groups))?,
     }
-    set_ids(process.user, process.group)?;
+    if !process.is_user {
+        set_ids(process.user, process.group)?;
+    }
     if keeps {
         rustix::thread::set_keep_capabilities(false).call("prctl", "PR_SET_KEEPCAPS, 0")?;
     }

@@ -92,13 +92,14 @@ fn first_stage(prepared: &mut Prepared) -> Result<()> {
         unshare(UnshareFlags::NEWCGROUP).during("enter namespaces")?;
     }
     loopback(&prepared.plan).during("switch on the loopback device")?;
-    connect_streams(&prepared.stdio).during("connect standard streams")?;
+    let null = root::open_null().during("look at the host")?;
+    connect_streams(&prepared.stdio, &null).during("connect standard streams")?;
     rustix::process::setsid().call("setsid", "").during("open a session")?;
     if !prepared.manner.without_keyring {
         open_keyring(&prepared.id).during("open a keyring")?;
     }
     name_host(&prepared.plan).during("set the host's name")?;
-    let terminal = root::build(prepared)?;
+    let terminal = root::build(prepared, null)?;
     close_rest(prepared).during("close descriptors")?;
     process::prepare(&prepared.plan.process, &terminal)
 }
@@ -180,7 +181,7 @@ pub(crate) fn keep_descriptors(preserve: u32) -> Result<()> {
 
 /// What is needed of the host by those who leave it.
 pub(crate) fn host() -> Result<Host> {
-    Host::open()
+    Host::open(root::open_null()?)
 }
 
 /// Closes what the parent had open and the container does not need, so that nothing of the host can
@@ -261,7 +262,7 @@ fn enter_namespaces(prepared: &Prepared) -> Result<()> {
 /// A namespace of networks that is new has one device, which is off.
 fn loopback(plan: &Plan) -> Result<()> {
     match plan.makes(NamespaceKind::Network) {
-        true => sys::netns::loopback_up().call("ioctl", "SIOCSIFFLAGS, lo"),
+        true => sys::netns::loopback_up().call("ioctl", "SIOCSIFFLAGS, lo").map(leave_open),
         false => Ok(()),
     }
 }
@@ -290,28 +291,15 @@ fn name_host(plan: &Plan) -> Result<()> {
 }
 
 /// Puts the streams that are known in place; a terminal is made later, inside.
-pub(crate) fn connect_streams(stdio: &Stdio) -> Result<()> {
-    let null = |flags| {
-        let mode = rustix::fs::Mode::empty();
-        rustix::fs::open("/dev/null", flags | rustix::fs::OFlags::CLOEXEC, mode)
-            .call("open", "/dev/null")
-    };
+pub(crate) fn connect_streams(stdio: &Stdio, null: &OwnedFd) -> Result<()> {
     use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
     match stdio {
         Stdio::Inherit | Stdio::Terminal(_) => {}
         Stdio::Null => {
-            let null = null(rustix::fs::OFlags::RDWR)?;
-            dup2_stdin(&null).and(dup2_stdout(&null)).and(dup2_stderr(&null)).call("dup2", "")?;
+            dup2_stdin(null).and(dup2_stdout(null)).and(dup2_stderr(null)).call("dup2", "")?;
         }
         Stdio::Pipes { stdin, stdout, stderr } => {
-            match stdin {
-                Some(stdin) => dup2_stdin(stdin).call("dup2", "0")?,
-                None => {
-                    let null = null(rustix::fs::OFlags::RDONLY)?;
-                    dup2_stdin(&null).call("dup2", "0")?;
-                    leave_open(null);
-                }
-            }
+            dup2_stdin(stdin.as_ref().unwrap_or(null)).call("dup2", "0")?;
             dup2_stdout(stdout).and(dup2_stderr(stderr)).call("dup2", "1, 2")?;
         }
     }

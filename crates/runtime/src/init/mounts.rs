@@ -48,13 +48,9 @@ fn one(
         (What::New { kind, source, options }, None) => {
             create(mount, kind, source, options, Some(root))?
         }
-        (What::Cgroups, None) => return groups(mount, prepared, root, fresh.has_paths),
+        (What::Cgroups, None) => return groups(mount, prepared, root, fresh),
     };
-    let missing = || Ok(kind_of(&rustix::fs::fstat(&made)?));
-    let target = path::ensure_as(root, &mount.target, missing);
-    let target = target.call("openat2", mount.target.display())?;
-    sys::mount::attach_at(&made, &target).call("move_mount", mount.target.display())?;
-    leave_open(target);
+    put(&made, matches!(mount.what, What::New { .. }), &mount.target, root)?;
     match &mount.what {
         What::New { kind, .. } if Fresh::wants(kind, &mount.target) => {
             fresh.add(&mount.target, made);
@@ -62,6 +58,28 @@ fn one(
         _ => leave_open(made),
     }
     Ok(())
+}
+
+/// Puts a mount in its place, which is made if it is missing.
+fn put(made: &OwnedFd, is_folder: bool, target: &Path, root: BorrowedFd<'_>) -> Result<()> {
+    // There is no way to look for to a folder directly in the root. On a link no folder is put, and
+    // where nothing is none either: those come below.
+    if let (true, Some(name)) = (is_folder, only_name(target))
+        && sys::mount::attach_in(made, root, name).is_ok()
+    {
+        return Ok(());
+    }
+    let missing = || Ok(kind_of(&rustix::fs::fstat(made)?));
+    let place = path::ensure_as(root, target, missing).call("openat2", target.display())?;
+    sys::mount::attach_at(made, &place).call("move_mount", target.display())?;
+    leave_open(place);
+    Ok(())
+}
+
+/// The one name of a path with no more.
+fn only_name(path: &Path) -> Option<&str> {
+    let name = path.to_str()?.strip_prefix('/')?;
+    (!matches!(name, "" | "." | "..") && !name.contains('/')).then_some(name)
 }
 
 fn kind_of(stat: &rustix::fs::Stat) -> Missing {
@@ -160,8 +178,13 @@ pub(crate) fn create(
     let options = options.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
     let options: Vec<_> = options.collect();
     let attributes = mount.change.set & !later;
-    let made = sys::mount::create(kind, source, &options, attributes);
-    let made = made.call("fsmount", kind)?;
+    let made = sys::mount::create_in_context(kind, source, &options, attributes);
+    let (made, context) = made.call("fsmount", kind)?;
+    // The one who builds a root closes everything at once.
+    match root {
+        Some(_) => leave_open(context),
+        None => drop(context),
+    }
     if let (true, Some(root)) = (mount.copy_up, root) {
         match sys::fs::path_in_root(root, &mount.target) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -203,45 +226,90 @@ fn groups(
     mount: &MountPlan,
     prepared: &Prepared,
     root: BorrowedFd<'_>,
-    has_paths: bool,
+    fresh: &Fresh,
 ) -> Result<()> {
-    let target = path::ensure(root, &mount.target, Missing::Folder);
-    let target = target.call("openat2", mount.target.display())?;
     let views = &prepared.entry.views;
     if let [view] = views.as_slice()
         && view.name.is_empty()
     {
-        return sys::mount::attach_at(group(mount, view, prepared)?, target)
-            .call("move_mount", "cgroup2");
+        return put(&group(mount, view, prepared)?, true, &mount.target, root);
     }
-    let options = [("mode", Some("755"))];
-    let base = sys::mount::create("tmpfs", Some("cgroup"), &options, 0);
-    let base = base.call("fsmount", "tmpfs")?;
-    sys::mount::attach_at(&base, &target).call("move_mount", mount.target.display())?;
+    let base = Base::make(mount, root, fresh)?;
+    let mode = Mode::from_raw_mode(0o755);
     for view in views {
-        rustix::fs::mkdirat(&base, &view.name, Mode::from_raw_mode(0o755))
-            .call("mkdirat", &view.name)?;
-        match has_paths && !prepared.plan.makes(spec::bundle::NamespaceKind::Cgroup) {
+        let place = base.place(&view.name);
+        rustix::fs::mkdirat(base.folder(), &place, mode).call("mkdirat", &view.name)?;
+        match fresh.has_paths && !prepared.plan.makes(spec::bundle::NamespaceKind::Cgroup) {
             true => {
-                let place = sys::classic::path(&base).join(&view.name);
-                sys::classic::bind(&view.folder, &place, false).call("mount", &view.name)?;
+                let target = sys::classic::path(base.folder()).join(&place);
+                sys::classic::bind(&view.folder, &target, false).call("mount", &view.name)?;
             }
             false => {
                 let made = group(mount, view, prepared)?;
-                sys::mount::attach_in(made, &base, &view.name).call("move_mount", &view.name)?;
+                sys::mount::attach_in(made, base.folder(), &place)
+                    .call("move_mount", &view.name)?;
             }
         }
         for link in &view.links {
-            rustix::fs::symlinkat(&view.name, &base, link).call("symlinkat", link)?;
+            rustix::fs::symlinkat(&view.name, base.folder(), base.place(link))
+                .call("symlinkat", link)?;
         }
     }
     // Once, for the folder and for all that is mounted in it.
-    let flags = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
-    let change = Change { set: mount.change.set | flags, ..mount.change };
-    sys::mount::change(&base, change, true, None).call("mount_setattr", "cgroups")?;
-    leave_open(base);
-    leave_open(target);
+    let change = Change { set: mount.change.set | sys::mount::INERT, ..mount.change };
+    sys::mount::change_at(base.folder(), &base.place("."), change, true)
+        .call("mount_setattr", "cgroups")?;
+    base.leave_open();
     Ok(())
+}
+
+/// The folder in memory in which the trees of version 1 are mounted.
+enum Base<'a> {
+    /// In the `sysfs` made a moment ago, where every name on the way is the kernel's own.
+    Below(BorrowedFd<'a>),
+    /// Wherever the image has it.
+    Own(OwnedFd),
+}
+
+impl Base<'_> {
+    /// Where `sysfs` has a folder for it.
+    const IN_SYSFS: &'static str = "fs/cgroup";
+
+    fn make<'a>(mount: &MountPlan, root: BorrowedFd<'_>, fresh: &'a Fresh) -> Result<Base<'a>> {
+        let options = [("mode", Some("755"))];
+        if let (Some(sysfs), true) = (fresh.at(Path::new("/sys")), fresh.has_paths)
+            && mount.target == Path::new("/sys").join(Base::IN_SYSFS)
+        {
+            let target = sys::classic::path(sysfs).join(Base::IN_SYSFS);
+            sys::classic::create("tmpfs", "cgroup", &options, 0, &target).call("mount", "tmpfs")?;
+            return Ok(Base::Below(sysfs));
+        }
+        let made = sys::mount::create("tmpfs", Some("cgroup"), &options, 0);
+        let made = made.call("fsmount", "tmpfs")?;
+        put(&made, true, &mount.target, root)?;
+        Ok(Base::Own(made))
+    }
+
+    fn folder(&self) -> BorrowedFd<'_> {
+        match self {
+            Base::Below(sysfs) => *sysfs,
+            Base::Own(made) => made.as_fd(),
+        }
+    }
+
+    /// The way from there to a name in it.
+    fn place(&self, name: &str) -> String {
+        match self {
+            Base::Below(_) => format!("{}/{name}", Base::IN_SYSFS),
+            Base::Own(_) => name.to_owned(),
+        }
+    }
+
+    fn leave_open(self) {
+        if let Base::Own(made) = self {
+            leave_open(made);
+        }
+    }
 }
 
 /// One tree: new within a namespace of groups, else the container's own group out of the host's.

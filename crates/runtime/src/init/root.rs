@@ -29,26 +29,39 @@ pub(crate) struct Host {
     pub(super) null: OwnedFd,
 }
 
+/// The host's null device, opened in this process's own namespace of mounts: what was open before
+/// cannot be mounted in it.
+pub(super) fn open_null() -> Result<OwnedFd> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let null = null.call("open", "/dev/null")?;
+    let stat = rustix::fs::fstat(&null).call("fstat", "/dev/null")?;
+    let device = rustix::fs::makedev(1, 3);
+    match stat.st_rdev == device && stat.st_mode & libc::S_IFMT == libc::S_IFCHR {
+        true => Ok(null),
+        false => Err(refused("check", "/dev/null is not the null device")),
+    }
+}
+
 impl Host {
-    pub(super) fn open() -> Result<Host> {
+    pub(super) fn open(null: OwnedFd) -> Result<Host> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let open = |path: &str| rustix::fs::open(path, flags, Mode::empty()).call("open", path);
-        let (processes, null) = (open("/proc")?, open("/dev/null")?);
+        let processes = rustix::fs::open("/proc", flags, Mode::empty()).call("open", "/proc")?;
         #[allow(clippy::unnecessary_cast)] // The type differs between processors.
         let magic = rustix::fs::fstatfs(&processes).call("fstatfs", "/proc")?.f_type as i64;
-        let stat = rustix::fs::fstat(&null).call("fstat", "/dev/null")?;
-        let device = rustix::fs::makedev(1, 3);
-        let is_null = stat.st_rdev == device && stat.st_mode & libc::S_IFMT == libc::S_IFCHR;
-        match (magic == PROC_MAGIC, is_null) {
-            (true, true) => Ok(Host { processes, null }),
-            (false, _) => Err(refused("check", "/proc is not the kernel's")),
-            (_, false) => Err(refused("check", "/dev/null is not the null device")),
+        match magic == PROC_MAGIC {
+            true => Ok(Host { processes, null }),
+            false => Err(refused("check", "/proc is not the kernel's")),
         }
     }
 
     fn leave_open(self) {
         leave_open(self.processes);
         leave_open(self.null);
+    }
+
+    /// The null device.
+    pub(crate) fn null(&self) -> &OwnedFd {
+        &self.null
     }
 
     /// This process's number as the host sees it, for hooks and listeners.
@@ -71,8 +84,8 @@ impl Host {
 }
 
 /// Builds the tree, enters it, and gives what the process must know of its terminal.
-pub(super) fn build(prepared: &mut Prepared) -> Result<Terminal> {
-    let host = Host::open().during("look at the host")?;
+pub(super) fn build(prepared: &mut Prepared, null: OwnedFd) -> Result<Terminal> {
+    let host = Host::open(null).during("look at the host")?;
     prepared.state.pid = host.own_number();
     if prepared.plan.join.iter().any(|join| join.kind == NamespaceKind::Mount) {
         return join_root(prepared, &host);

@@ -33,8 +33,14 @@ impl RotatedFile {
         header: Vec<u8>,
         limits: FileLimits,
     ) -> io::Result<RotatedFile> {
-        let mut file = options().open(path)?;
-        let mut bytes = file.metadata()?.len();
+        let (mut file, mut bytes) = match options().create_new(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let file = options().open(path)?;
+                let bytes = file.metadata()?.len();
+                (file, bytes)
+            }
+            new => (new?, 0),
+        };
         if format == Format::Local && bytes > 0 {
             let sound = local::sound_length(&file)?;
             file.set_len(sound)?;

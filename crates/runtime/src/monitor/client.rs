@@ -40,9 +40,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(socket: OwnedFd) -> io::Result<Client> {
-        sys::event::set_nonblocking(&socket)?;
-        Ok(Client {
+    /// One with a socket that nobody waits for, and that nobody else has: closing it takes it out of
+    /// the loop.
+    pub(super) fn new(socket: OwnedFd) -> Client {
+        Client {
             socket,
             received: Vec::new(),
             out: Vec::new(),
@@ -54,7 +55,7 @@ impl Client {
             held: false,
             closing: false,
             watched: None,
-        })
+        }
     }
 
     pub(super) fn answer(&mut self, number: u16, answer: &Answer) {
@@ -144,12 +145,6 @@ impl Client {
             self.received.shrink_to(4096);
         }
         Ok(Some(frame))
-    }
-
-    /// Takes it out of the loop. Closing is not enough: who has the same socket, as the standard
-    /// input that it came by, would keep it there, and its end would be told for ever.
-    pub(super) fn leave(self, poll: &Poll) {
-        let _ = poll.remove(&self.socket);
     }
 
     /// Tells the loop what is waited for. One that is held and has nothing to get is left out

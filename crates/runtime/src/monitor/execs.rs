@@ -57,6 +57,7 @@ impl Monitor<'_> {
             return Err(Failure::new(FailureKind::Conflict, "exec session is known already"));
         }
         let run = self.run.as_mut().ok_or_else(not_running)?;
+        self.reap_due = true;
         let started = run.exec(request)?;
         let pid = started.pid;
         let (exec, fds) = self.take_exec(started, request, client)?;
@@ -258,6 +259,7 @@ impl Monitor<'_> {
             output: KeptOutput::default(),
             late: false,
         };
+        self.reap_due = true;
         let started = run.exec(&request);
         let taken = started.and_then(|started| self.take_exec(started, &request, 0));
         match taken {

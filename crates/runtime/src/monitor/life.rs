@@ -34,6 +34,8 @@ pub(super) enum Phase {
 impl Monitor<'_> {
     /// Starts a run; what fails is in the state and the answer.
     pub(super) fn begin(&mut self) -> Result<i32, Failure> {
+        // Starting a program may let the signal of a child pass unread.
+        self.reap_due = true;
         let started = match self.around.prepare() {
             Ok(run) => self.run.insert(run).start(),
             Err(failure) => Err(failure),
@@ -145,7 +147,11 @@ impl Monitor<'_> {
             (None, true) => Status::Removing,
             (None, false) => Status::Exited,
         };
-        self.write_state();
+        // What is gone a moment later need not be said to go.
+        let gone = self.run.as_ref().is_some_and(|run| run.leaves_at_once());
+        if self.state.status != Status::Removing || !gone {
+            self.write_state();
+        }
         self.detach_all(&Answer::Exited(exit.clone()));
         self.answer_waiting(&WaitFor::NextExit, &Answer::Exited(exit.clone()));
         if oom_killed {
@@ -191,6 +197,7 @@ impl Monitor<'_> {
         self.flush_clients();
         let left = self.leave(exit, false);
         if left && self.setup.auto_remove {
+            self.is_removed = true;
             self.answer_waiting(&WaitFor::Removed, &exited);
         }
         self.close();

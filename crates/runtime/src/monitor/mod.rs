@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -107,6 +108,11 @@ pub trait Run {
     /// Whether the kernel killed for want of memory.
     fn ran_out_of_memory(&mut self) -> bool;
 
+    /// Whether leaving the run takes no longer than writing down that it is being left.
+    fn leaves_at_once(&self) -> bool {
+        false
+    }
+
     /// Answers what only the engine understands, as a change of networks.
     fn told(&mut self, words: &Value) -> Result<Value, Failure>;
 
@@ -121,8 +127,8 @@ pub trait Run {
 pub struct Started {
     /// Its number.
     pub pid: i32,
-    /// A descriptor of it.
-    pub process: OwnedFd,
+    /// A descriptor of it, which the run may have too.
+    pub process: Rc<OwnedFd>,
     /// Our ends of its streams.
     pub stdio: Stdio,
 }

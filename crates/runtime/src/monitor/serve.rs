@@ -30,9 +30,7 @@ impl Monitor<'_> {
         loop {
             match sys::socket::accept(listener) {
                 Ok(Some(socket)) => {
-                    if let Ok(client) = Client::new(socket) {
-                        self.clients.add(client);
-                    }
+                    self.clients.add(Client::new(socket));
                 }
                 Ok(None) => return,
                 Err(_) => {
@@ -76,9 +74,7 @@ impl Monitor<'_> {
 
     pub(super) fn drop_client(&mut self, number: u32) {
         self.end_typing(number);
-        if let Some(client) = self.clients.all.remove(&number) {
-            client.leave(&self.poll);
-        }
+        self.clients.all.remove(&number);
         if let Some(listener) = &self.listener {
             let _ = self.poll.set(listener, Key::Listener.number(), Interest::READ);
         }

@@ -90,13 +90,16 @@ impl Streams {
             Stream::Stderr => &mut self.stderr,
         };
         let Some(fd) = source else { return 0 };
+        let is_input_too = self.is_terminal;
         let now = Timestamp::now();
         let lines = &mut self.lines[stream as usize];
         match read_some(&*fd, bytes) {
             Ok(None) => 0,
             Ok(Some(0)) | Err(_) => {
-                // Closing does not take a terminal out of the loop, which is the input too.
-                let _ = poll.remove(&*fd);
+                if is_input_too {
+                    // Then closing does not take it out of the loop.
+                    let _ = poll.remove(&*fd);
+                }
                 *source = None;
                 lines.finish(&mut |piece| log.push(stream, now, piece));
                 0

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use sys::event::{Interest, Poll, Ready, Signals};
@@ -36,7 +37,7 @@ const TAKEN_SIGNALS: [i32; 7] = [1, 2, 3, 10, 12, SIGTERM, SIGCHLD];
 /// A process that was started here.
 pub(super) struct Child {
     pub(super) pid: i32,
-    pub(super) process: OwnedFd,
+    pub(super) process: Rc<OwnedFd>,
 }
 
 /// Who asked for what, and has no answer yet.
@@ -85,25 +86,29 @@ pub(super) struct Monitor<'a> {
     pub(super) restart_asked: bool,
     pub(super) check_due: Option<Instant>,
     over_since: Option<Instant>,
+    /// Its folders have gone with it.
+    pub(super) is_removed: bool,
     pub(super) bytes: Vec<u8>,
+    /// Children may have ended whose ends were not taken.
+    pub(super) reap_due: bool,
 }
 
 /// Watches a container from its start to its end, restarts included. Returns what the process is
 /// to exit with: 0, or 1 if there was nothing to watch.
 pub fn run(mut setup: Setup, around: &mut dyn Surroundings) -> i32 {
-    let client = setup.client.take();
-    // A copy to say so, if there will be no monitor that could.
-    let spare = client.as_ref().and_then(|client| client.try_clone().ok());
+    let mut client = setup.client.take();
     let folder = setup.folder.clone();
-    match Monitor::new(setup, client, around) {
-        Ok(monitor) => {
-            // Its end must be the client's end too.
-            drop(spare);
-            monitor.watch()
+    match Monitor::new(setup, &mut client, around) {
+        Ok(mut monitor) => {
+            let code = monitor.watch();
+            // Soon all of this ends with the process. Signals taken back now could end it before.
+            let Monitor { poll, signals, .. } = monitor;
+            std::mem::forget((poll, signals));
+            code
         }
         Err(failure) => {
-            match spare {
-                Some(spare) => refuse(spare, failure),
+            match client {
+                Some(client) => refuse(client, failure),
                 None => leave_word(&folder, &failure),
             }
             1
@@ -123,7 +128,7 @@ fn leave_word(folder: &Path, failure: &Failure) {
 
 /// Answers whatever is asked first with a failure.
 fn refuse(client: OwnedFd, failure: Failure) {
-    let Ok(mut client) = Client::new(client) else { return };
+    let mut client = Client::new(client);
     let mut bytes = vec![0; READ_BYTES];
     let end = Instant::now() + LAST_WORDS;
     while Instant::now() < end && client.receive(&mut bytes) {
@@ -139,9 +144,10 @@ fn refuse(client: OwnedFd, failure: Failure) {
 }
 
 impl<'a> Monitor<'a> {
+    /// Takes the client when all else is there: until then there may be no monitor for it.
     fn new(
         setup: Setup,
-        client: Option<OwnedFd>,
+        client: &mut Option<OwnedFd>,
         around: &'a mut dyn Surroundings,
     ) -> Result<Monitor<'a>, Failure> {
         let failed = |error: io::Error| Failure::doing("cannot watch the container", &error);
@@ -204,10 +210,12 @@ impl<'a> Monitor<'a> {
             restart_asked: false,
             check_due: None,
             over_since: None,
+            is_removed: false,
             bytes: vec![0; READ_BYTES],
+            reap_due: false,
         };
-        if let Some(client) = client {
-            monitor.clients.add(Client::new(client).map_err(failed)?);
+        if let Some(client) = client.take() {
+            monitor.clients.add(Client::new(client));
         } else {
             // What fails is in the state, where whoever looks finds it.
             let _ = monitor.begin();
@@ -215,7 +223,7 @@ impl<'a> Monitor<'a> {
         Ok(monitor)
     }
 
-    fn watch(mut self) -> i32 {
+    fn watch(&mut self) -> i32 {
         let mut ready = Vec::new();
         loop {
             let quiet = ready.is_empty();
@@ -247,10 +255,9 @@ impl<'a> Monitor<'a> {
         match Key::of(ready.key) {
             Some(Key::Listener) => self.accept(),
             Some(Key::Signals) => {
-                while let Ok(Some(number)) = self.signals.next() {
-                    if number == SIGTERM {
-                        self.shut_down();
-                    }
+                self.reap_due = true;
+                if self.signals.come().is_ok_and(|numbers| numbers.contains(&SIGTERM)) {
+                    self.shut_down();
                 }
             }
             Some(Key::Output(stream)) => self.read_output(stream),
@@ -310,8 +317,9 @@ impl<'a> Monitor<'a> {
 
     /// Brings what is waited for in line with how things are.
     fn settle(&mut self) {
-        // Not only when the signal came: starting a program may have let one of them pass unread.
-        self.reap();
+        if std::mem::take(&mut self.reap_due) {
+            self.reap();
+        }
         self.log.flush();
         self.flush_clients();
         let waits = self.has_to_wait();
@@ -332,7 +340,10 @@ impl<'a> Monitor<'a> {
             if client.is_full() && client.stalled.is_none() {
                 client.stalled = Some(Instant::now());
             }
-            let _ = client.watch(&self.poll, *number);
+            // One that has all it gets is closed in a moment, which takes it out.
+            if !client.closing || client.has_to_send() {
+                let _ = client.watch(&self.poll, *number);
+            }
         }
     }
 
@@ -357,7 +368,7 @@ impl<'a> Monitor<'a> {
 
     /// Gives the container back: another monitor may take it. What is left is for clients.
     pub(super) fn close(&mut self) {
-        if self.listener.take().is_some() {
+        if self.listener.take().is_some() && !self.is_removed {
             let _ = fs::remove_file(self.setup.run_folder.join(SOCKET_FILE));
         }
         self.hold = None;
@@ -373,20 +384,20 @@ impl<'a> Monitor<'a> {
         }
         let late = self.over_since.is_some_and(|at| at.elapsed() >= LAST_WORDS);
         let stays = |client: &Client| client.has_to_send() && (client.patient || !late);
-        for (_, client) in self.clients.all.extract_if(.., |_, client| !stays(client)) {
-            client.leave(&self.poll);
-        }
+        self.clients.all.retain(|_, client| stays(client));
         self.clients.all.is_empty()
     }
 }
 
 /// Listens in the run folder. Whoever holds the container may take an old socket's place.
 fn listen(setup: &Setup) -> io::Result<OwnedFd> {
-    let path = setup.run_folder.join(SOCKET_FILE);
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
     let folder = sys::fs::open_folder(&setup.run_folder)?;
-    sys::socket::listen(folder, OsStr::new(SOCKET_FILE))
+    let listen = || sys::socket::listen(&folder, OsStr::new(SOCKET_FILE));
+    match listen() {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            fs::remove_file(setup.run_folder.join(SOCKET_FILE))?;
+            listen()
+        }
+        other => other,
+    }
 }

@@ -115,7 +115,7 @@ impl Making<'_> {
     /// Its group, made; nothing where there may be none.
     fn cgroup(&self) -> Result<Option<Cgroup>> {
         let configured = self.spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
-        let cgroup = Cgroup::at(Layout::of_host()?, &Cgroup::path_for(self.id, configured))?;
+        let mut cgroup = Cgroup::at(Layout::of_host()?, &Cgroup::path_for(self.id, configured))?;
         match cgroup.create() {
             Err(RuntimeError::Cgroup { source, .. })
                 if self.options.without_cgroup && is_forbidden(&source) =>

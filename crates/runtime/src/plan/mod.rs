@@ -37,6 +37,9 @@ pub struct Facts {
     pub selinux: bool,
     /// Signals that this process ignores, as bits from the first one on.
     pub ignored_signals: u64,
+    /// The user and group that this process is, if it is nobody else besides and the new one will
+    /// have the same users.
+    pub user: Option<(u32, u32)>,
 }
 
 impl Facts {
@@ -57,6 +60,10 @@ impl Facts {
             !process.apparmor_profile.is_empty() || !process.selinux_label.is_empty()
         }) || linux.is_some_and(|linux| !linux.mount_label.is_empty());
         let root = sys::host::is_root();
+        // Of a container that is joined, nothing is known here.
+        let users = linux.is_none_or(|linux| {
+            linux.namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::User)
+        });
         Facts {
             root,
             // An unprivileged process gets all capabilities over a user namespace of its own.
@@ -70,6 +77,7 @@ impl Facts {
             apparmor: labelled && fs::metadata("/sys/kernel/security/apparmor").is_ok(),
             selinux: labelled && fs::metadata("/sys/fs/selinux/enforce").is_ok(),
             ignored_signals: sys::task::ignored_signals().unwrap_or(u64::MAX),
+            user: if users { None } else { sys::host::only_user() },
         }
     }
 

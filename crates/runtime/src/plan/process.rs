@@ -34,6 +34,8 @@ pub(crate) struct ProcessPlan {
     pub(crate) size: Option<ConsoleSize>,
     /// What the process that asks for it ignores; the program must not.
     pub(crate) ignored_signals: u64,
+    /// Whether the process that asks for it is this user already, and nobody else besides.
+    pub(crate) is_user: bool,
 }
 
 /// The processors of a process that joins a container; none means any.
@@ -96,6 +98,7 @@ pub(crate) fn plan(
         affinity: affinity(process)?,
         size: process.console_size,
         ignored_signals: facts.ignored_signals,
+        is_user: facts.user == Some((process.user.uid, process.user.gid)),
     })
 }
 

@@ -49,8 +49,8 @@ fn a_terminal_is_the_containers_until_the_keys_come() {
     let mut stand = Stand::make(Plan { tty: true, ..shell(line) });
     let wants = AttachRequest { stdin: true, stdout: true, stderr: true, patient: true };
     let mut connection = std::mem::replace(&mut stand.connection, {
-        let (one, _) = sys::socket::pair().unwrap();
-        runtime::attach::Connection::over(one).unwrap()
+        let (one, _) = sys::socket::nonblocking_pair().unwrap();
+        runtime::attach::Connection::over(one)
     });
     connection.ask(&Request::Attach(wants)).unwrap();
     connection.ask(&Request::Start).unwrap();
@@ -105,8 +105,8 @@ fn a_signal_ends_the_client_and_gives_the_terminal_back() {
     let mut console = Console::take(false, None).unwrap();
     console.enter_raw(slave.as_fd()).unwrap();
     sys::watched::signal_self(15);
-    let news = console.next().unwrap();
-    assert_eq!(news, Some(runtime::attach::News::End(15)));
+    let news = console.news().unwrap();
+    assert_eq!(news, [runtime::attach::News::End(15)]);
     drop(console);
     assert!(terminal::modes(&slave).unwrap().echoes());
 }
@@ -122,8 +122,8 @@ fn foreground(line: &str, tty: bool, signal: i32) -> (Outcome, String) {
     let console = Console::take(!tty, Some(slave.as_fd())).unwrap();
     terminal::set_size(&master, Size { rows: 12, columns: 34 }).unwrap();
     sys::watched::signal_self(signal);
-    let (other, _) = sys::socket::pair().unwrap();
-    let other = runtime::attach::Connection::over(other).unwrap();
+    let (other, _) = sys::socket::nonblocking_pair().unwrap();
+    let other = runtime::attach::Connection::over(other);
     let connection = std::mem::replace(&mut stand.connection, other);
     let outcome = run_foreground(Foreground {
         connection,

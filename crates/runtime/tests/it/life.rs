@@ -57,8 +57,8 @@ fn what_is_removed_when_it_ends_says_so_last() {
 fn a_container_outlives_whoever_started_it() {
     let mut stand = Stand::make(shell("sleep 0.2; echo late"));
     stand.connection.ask(&Request::Start).unwrap();
-    let (other, _) = sys::socket::pair().unwrap();
-    stand.connection = runtime::attach::Connection::over(other).unwrap();
+    let (other, _) = sys::socket::nonblocking_pair().unwrap();
+    stand.connection = runtime::attach::Connection::over(other);
     stand.end();
     assert_eq!((stand.logged().as_str(), stand.state().exit_code), ("late\n", 0));
 }
@@ -253,8 +253,8 @@ fn the_end_of_the_machine_is_no_wish_to_stop() {
 #[test]
 fn who_goes_before_the_start_leaves_nothing() {
     let mut stand = Stand::make(shell("touch started"));
-    let (ours, _) = sys::socket::pair().unwrap();
-    stand.connection = runtime::attach::Connection::over(ours).unwrap();
+    let (ours, _) = sys::socket::nonblocking_pair().unwrap();
+    stand.connection = runtime::attach::Connection::over(ours);
     stand.end();
     assert!(stand.events().is_empty());
     assert_eq!(stand.state().status, Status::Created);
@@ -310,8 +310,8 @@ fn a_monitor_sleeps_while_nothing_happens() {
     }));
     stand.call(&Request::Wait(WaitFor::Exec("tty".into())));
     // All who were connected have gone.
-    let (other, _) = sys::socket::pair().unwrap();
-    stand.connection = runtime::attach::Connection::over(other).unwrap();
+    let (other, _) = sys::socket::nonblocking_pair().unwrap();
+    stand.connection = runtime::attach::Connection::over(other);
     std::thread::sleep(Duration::from_millis(50));
     let switches = || -> u64 {
         let path = format!("/proc/{}/status", stand.monitor.id());

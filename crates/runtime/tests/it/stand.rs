@@ -47,13 +47,13 @@ impl Stand {
         if plan.folder.as_os_str().is_empty() {
             plan.folder = folder.path().to_owned();
         }
-        let (ours, theirs) = sys::socket::pair().unwrap();
+        let (ours, theirs) = sys::socket::nonblocking_pair().unwrap();
         let mut command = make(monitor_program());
         command.arg(serde_json::to_string(&plan).unwrap());
         command.stdin(Stdio::from(theirs)).stdout(Stdio::null());
         let monitor = command.spawn().unwrap();
         let config = plan.log_config();
-        let connection = Connection::over(ours).unwrap();
+        let connection = Connection::over(ours);
         Stand { _folder: folder, path: plan.folder, monitor, connection, config }
     }
 

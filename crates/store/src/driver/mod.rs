@@ -203,6 +203,11 @@ pub trait Driver: Send + Sync {
     /// A detached, read-only mount of a stack, bottom first, which has a layer at least.
     fn view(&self, stack: &[Stacked]) -> Result<OwnedFd>;
 
+    /// Whether `branch` is done in a moment, however much there is in the stack.
+    fn branches_at_once(&self) -> bool {
+        true
+    }
+
     /// Prepares the writable top of a stack in `folder`, which is new and empty.
     fn branch(&self, stack: &[Stacked], folder: &Path) -> Result<()>;
 

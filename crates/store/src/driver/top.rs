@@ -44,15 +44,21 @@ pub(super) fn mount(
     lasting: Lasting,
 ) -> Result<OwnedFd> {
     let (upper, work) = (upper(folder), work(folder));
-    forget_volatile(&work)?;
     let skeleton = skeleton(paths)?;
     let mut lower: Vec<_> = below.iter().rev().map(AsFd::as_fd).collect();
     // Lowest, so that whatever an image has there counts.
     lower.push(skeleton.as_fd());
-    let upper = Upper { upper: &upper, work: &work, volatile: lasting == Lasting::ThrownAway };
     let options: &[(&str, &str)] = if marks == Marks::User { &[("userxattr", "")] } else { &[] };
-    sys::mount::overlay(&lower, Some(upper), options)
-        .map_err(|source| StoreError::Mount { driver: super::DriverKind::Overlay, source })
+    let mount = || {
+        let volatile = lasting == Lasting::ThrownAway;
+        let upper = Upper { upper: &upper, work: &work, volatile };
+        sys::mount::overlay(&lower, Some(upper), options)
+    };
+    let mounted = match mount() {
+        Err(_) if forget_volatile(&work)? => mount(),
+        other => other,
+    };
+    mounted.map_err(|source| StoreError::Mount { driver: super::DriverKind::Overlay, source })
 }
 
 /// Where the changes are.
@@ -66,13 +72,13 @@ pub(super) fn work(folder: &Path) -> PathBuf {
 }
 
 /// Overlay refuses a work folder that was used without syncing, since what is above may be lost
-/// after a crash. Whoever throws a top away does not mind.
-fn forget_volatile(work: &Path) -> Result<()> {
+/// after a crash. Whoever throws a top away does not mind. Says whether it was such a one.
+fn forget_volatile(work: &Path) -> Result<bool> {
     let mark = work.join("work/incompat");
     match fs::symlink_metadata(&mark) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(StoreError::io("read", &mark)(error)),
-        Ok(_) => remove_all(&work.join("work")),
+        Ok(_) => remove_all(&work.join("work")).map(|()| true),
     }
 }
 

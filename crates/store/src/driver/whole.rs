@@ -120,6 +120,10 @@ impl Driver for Whole {
         read_only_clone(self.kind, &self.tree(&top.chain))
     }
 
+    fn branches_at_once(&self) -> bool {
+        self.kind == DriverKind::Btrfs
+    }
+
     fn branch(&self, stack: &[Stacked], folder: &Path) -> Result<()> {
         let path = tree_of(folder);
         match stack.last() {

@@ -55,10 +55,10 @@ fn trees_share_what_they_have_in_common() {
 fn a_container_that_made_subvolumes_can_be_removed() {
     let Some(scratch) = scratch() else { return };
     let top = scratch.add_tars(&[Layer::new().file("f", "1").tar()]).unwrap();
-    let lease = scratch.store.lease().unwrap();
+    let making = store::Making::InTime(scratch.store.lease().unwrap());
     for name in ["plain", "nested"] {
         let store = &scratch.store;
-        let snapshot = store.create_snapshot(&lease, name, top, Lasting::Kept).unwrap();
+        let snapshot = store.create_snapshot(&making, name, top, Lasting::Kept).unwrap();
         assert!(is_subvolume(&snapshot.folder.join("tree")));
         let mount = store.mount_snapshot(&snapshot, Lasting::Kept).unwrap();
         let path = format!("/proc/self/fd/{}/d", mount.as_raw_fd());

@@ -330,7 +330,9 @@ fn what_is_in_use_is_not_replaced() {
             fs::create_dir(&place).unwrap();
             let user = if by_snapshot {
                 let below = Some(sick.top);
-                let made = store.create_snapshot(&lease, "work", below, store::Lasting::Kept);
+                let made = store.making::<_, StoreError>(|_| Ok(((), below)));
+                let made =
+                    store.create_snapshot(&made.unwrap().0, "work", below, store::Lasting::Kept);
                 let mount = store.mount_snapshot(&made.unwrap(), store::Lasting::Kept).unwrap();
                 sys::mount::attach(&mount, &place).unwrap();
                 "snapshot work"
@@ -374,9 +376,9 @@ fn what_names_something_that_is_not_there_is_found() {
         sick.scratch.store.change::<_, StoreError>(change).unwrap();
     });
     let snapshot = |sick: &Sick| {
-        let lease = sick.scratch.store.lease().unwrap();
+        let making = store::Making::InTime(sick.scratch.store.lease().unwrap());
         let below = Some(sick.top);
-        let made = sick.scratch.store.create_snapshot(&lease, "s", below, store::Lasting::Kept);
+        let made = sick.scratch.store.create_snapshot(&making, "s", below, store::Lasting::Kept);
         made.unwrap().folder.join("snapshot.json")
     };
     check(DriverKind::Overlay, "snapshot s: it stands on", false, |sick| {

@@ -110,6 +110,8 @@ fn who_waited_while_the_journal_was_put_aside_writes_to_the_new_one() {
     record(&scratch, "first");
     let held = fs::File::options().append(true).open(&path).unwrap();
     sys::lock::lock(&held, sys::lock::Mode::Exclusive).unwrap();
+    // Only a full one is put aside.
+    held.set_len(9 << 20).unwrap();
     let inode = std::os::unix::fs::MetadataExt::ino(&held.metadata().unwrap());
     std::thread::scope(|scope| {
         scope.spawn(|| record(&scratch, "late"));

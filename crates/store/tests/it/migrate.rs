@@ -134,9 +134,9 @@ fn what_is_in_use_is_not_converted() {
     drop(lease);
     must_fail("is mounted");
     scratch.store.unmount_view(id, false).unwrap();
-    let lease = scratch.store.lease().unwrap();
-    scratch.store.create_snapshot(&lease, "mine", top, Lasting::Kept).unwrap();
-    drop(lease);
+    let making = store::Making::InTime(scratch.store.lease().unwrap());
+    scratch.store.create_snapshot(&making, "mine", top, Lasting::Kept).unwrap();
+    drop(making);
     must_fail("snapshot mine stands on it");
     scratch.store.remove_snapshot("mine").unwrap();
     let snapshots = scratch.store.paths().snapshots();

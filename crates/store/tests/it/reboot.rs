@@ -121,7 +121,8 @@ fn no_use_goes_round_the_verification() {
         refused("view", store.mount_view(&lease, image).map(drop));
         refused("merged", store.merged(Some(top)).map(drop));
         refused("scratch", store.scratch_snapshot(&lease, Some(top)).map(drop));
-        let kept = store.create_snapshot(&lease, "kept", Some(top), store::Lasting::Kept);
+        let making = store::Making::InTime(lease);
+        let kept = store.create_snapshot(&making, "kept", Some(top), store::Lasting::Kept);
         refused("snapshot", kept.map(drop));
         refused("fit", store.fit(Some(top), &store.tables().unwrap().layers).map(drop));
         let mut layers = store.tables().unwrap().layers;

@@ -39,8 +39,8 @@ fn path(mount: &OwnedFd) -> PathBuf {
 }
 
 fn make(scratch: &Scratch, name: &str, below: Option<ChainId>) -> Snapshot {
-    let lease = scratch.store.lease().unwrap();
-    scratch.store.create_snapshot(&lease, name, below, Lasting::Kept).unwrap()
+    let making = scratch.store.making::<_, StoreError>(|_| Ok(((), below)));
+    scratch.store.create_snapshot(&making.unwrap().0, name, below, Lasting::Kept).unwrap()
 }
 
 fn altered(scratch: &Scratch, snapshot: &Snapshot) -> Vec<String> {

@@ -99,7 +99,8 @@ fn what_is_in_use_cannot_be_reclaimed() {
     assert_eq!(usage().reclaimable, two.len() as u64);
     assert_eq!(usage().active.into_iter().collect::<Vec<_>>(), [first]);
     let kept = store::Lasting::Kept;
-    let snapshot = scratch.store.create_snapshot(&lease, "work", top, kept).unwrap();
+    let making = store::Making::InTime(lease);
+    let snapshot = scratch.store.create_snapshot(&making, "work", top, kept).unwrap();
     assert_eq!((usage().reclaimable, usage().active.len()), (0, 2));
     let top = || usage().tops["work"];
     assert_eq!((usage().tops.len(), top()), (1, TopShare { bytes: 0, mounted: false }));

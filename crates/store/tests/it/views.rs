@@ -99,14 +99,14 @@ fn idle_mounts_of_layers_go_with_a_collection() {
     drop(lease);
     scratch.store.collect().unwrap();
     assert_eq!(layers(), 2);
-    let lease = scratch.store.lease().unwrap();
+    let making = store::Making::InTime(scratch.store.lease().unwrap());
     let kept = store::Lasting::Kept;
-    scratch.store.create_snapshot(&lease, "work", below, kept).unwrap();
+    scratch.store.create_snapshot(&making, "work", below, kept).unwrap();
     scratch.store.unmount_view(image, false).unwrap();
     scratch.store.collect().unwrap();
     // The lease and the snapshot need the lower one.
     assert_eq!(layers(), 1);
-    drop(lease);
+    drop(making);
     scratch.store.remove_snapshot("work").unwrap();
     scratch.store.collect().unwrap();
     assert_eq!(layers(), 0);

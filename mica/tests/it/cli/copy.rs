@@ -91,6 +91,27 @@ fn links_do_not_lead_out_of_a_container() {
 }
 
 #[test]
+fn from_one_container_to_another() {
+    need_root!();
+    let mica = prepared();
+    mica.ok("create --name other base x");
+    let tar = Layer::new().file("mine", "whose").owner(7, 8).tar();
+    assert_eq!(mica.run_with("cp -a - web:/dir", &tar).code, 0);
+    mica.ok("cp web:/dir other:/fresh");
+    mica.ok("cp image:base:/etc/motd other:/fresh/motd");
+    // Links of one container are not those of the other.
+    mica.ok("cp other:/fresh/mine web:/out/file");
+    let listed = mica.run("cp other:/fresh -").bytes;
+    mica.file("listed.tar", &listed);
+    let output = mica.program("tar").args(["--numeric-owner", "-tvf", "listed.tar"]).output();
+    let said = String::from_utf8(output.unwrap().stdout).unwrap();
+    let lines: Vec<_> = said.lines().filter(|line| line.contains("fresh/mine")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("7/8"), "files keep their owners: {said}");
+    assert!(said.contains("fresh/one") && said.contains("fresh/motd"), "{said}");
+    mica.run("cp web:/etc/motd image:base:/etc").complains(1, "an image cannot be changed");
+}
+
+#[test]
 fn archives_on_both_sides() {
     need_root!();
     let mica = prepared();
@@ -107,6 +128,7 @@ fn archives_on_both_sides() {
 fn mistakes_in_dockers_words() {
     let mica = Mica::new();
     mica.run("cp a b").fails(1, "must specify at least one container source\n");
-    mica.run("cp a:/x b:/y").fails(1, "copying between containers is not supported\n");
+    mica.run("cp nope:/x nope:/y")
+        .fails(1, "Error response from daemon: No such container: nope\n");
     mica.run("cp nope:/x .").fails(1, "Error response from daemon: No such container: nope\n");
 }

@@ -37,7 +37,7 @@ pub(super) struct Facts {
     pub(super) others: BTreeMap<String, i32>,
     /// Where shared memory is mounted that several containers have.
     pub(super) memory: Option<PathBuf>,
-    /// Where the container's own hosts file and its like are.
+    /// Where the container's own hosts file and its like are, written already.
     pub(super) folder: PathBuf,
     /// Devices of the host, as they were looked up.
     pub(super) devices: Vec<devices::Found>,

@@ -53,7 +53,7 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Vec<Mount>
     list.extend(shared_memory(record, facts).filter(|_| !taken("/dev/shm")));
     for (destination, file) in OWN {
         let source = facts.folder.join(file);
-        if !taken(destination) && source.exists() {
+        if !taken(destination) {
             list.push(bind(destination, &source.display().to_string(), &["rbind", "rprivate"]));
         }
     }

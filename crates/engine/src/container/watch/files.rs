@@ -21,9 +21,7 @@ const ACCOUNT_BYTES: u64 = 4 << 20;
 pub(crate) fn accounts(root: impl AsFd) -> Result<Accounts> {
     let read = |name: &str| -> Result<String> {
         let Ok(file) = sys::fs::file_in_root(root.as_fd(), name) else { return Ok(String::new()) };
-        let mut bytes = Vec::new();
-        file.take(ACCOUNT_BYTES)
-            .read_to_end(&mut bytes)
+        let bytes = sys::read::opened(file, ACCOUNT_BYTES)
             .map_err(EngineError::io("read", format!("/{name}")))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };

@@ -43,6 +43,8 @@ struct Watch<'a> {
     record: ContainerRecord,
     /// Whether the record was read for the run that comes next.
     is_current: bool,
+    /// What has happened and is written down together with what follows at once.
+    untold: Vec<store::Event>,
 }
 
 impl Engine {
@@ -52,8 +54,10 @@ impl Engine {
         let containers = self.containers();
         let record = containers.read(id)?;
         let setup = setup(self, &containers, &record, client)?;
-        let mut watch = Watch { engine: self, containers, record, is_current: true };
+        let mut watch =
+            Watch { engine: self, containers, record, is_current: true, untold: Vec::new() };
         let code = runtime::monitor::run(setup, &mut watch);
+        watch.tell_rest();
         watch.clear_networks();
         Ok(code)
     }
@@ -139,6 +143,13 @@ impl Watch<'_> {
         self.engine.networks().and_then(|networks| Ok(of(networks)?)).unwrap_or_default()
     }
 
+    /// Writes down what waited for something that did not follow.
+    fn tell_rest(&mut self) {
+        if !self.untold.is_empty() {
+            self.engine.store().record_events(&std::mem::take(&mut self.untold));
+        }
+    }
+
     /// Takes away what networks have on the host that nobody is in any more. Nobody waits for this:
     /// the container is given back, and all who asked have their answers.
     fn clear_networks(&self) {
@@ -159,6 +170,9 @@ impl Surroundings for Watch<'_> {
         let run = OneRun::prepare(self.engine, &self.containers, &self.record);
         let run = run.map_err(failure)?;
         let places: Vec<_> = run.endpoints().cloned().collect();
+        if !(places.is_empty() && self.record.mounts.is_empty()) {
+            self.tell_rest();
+        }
         self.engine.tell_joined(&self.record, &places);
         Ok(Box::new(run))
     }
@@ -169,6 +183,7 @@ impl Surroundings for Watch<'_> {
         _exit: &Exit,
         again: bool,
     ) -> Result<(), Failure> {
+        self.tell_rest();
         let places = self.places();
         drop(run);
         self.engine.tell_left(&self.record, &places);
@@ -179,8 +194,11 @@ impl Surroundings for Watch<'_> {
     }
 
     fn happened(&mut self, event: Event<'_>) {
-        let tell = |action: &str, more: &[(&str, &str)]| {
-            self.engine.container_event(action, &self.record, more);
+        // Who starts a container in the foreground attaches first: one write for both.
+        let waits = matches!(event, Event::Attach) && self.is_current;
+        let (record, untold) = (&self.record, &mut self.untold);
+        let mut tell = |action: &str, more: &[(&str, &str)]| {
+            untold.push(super::events::event(action, record, more));
         };
         match event {
             Event::Attach => tell("attach", &[]),
@@ -203,6 +221,9 @@ impl Surroundings for Watch<'_> {
             Event::ExecDie(id, code) => {
                 tell("exec_die", &[("execID", id), ("exitCode", &code.to_string())]);
             }
+        }
+        if !waits {
+            self.tell_rest();
         }
     }
 }

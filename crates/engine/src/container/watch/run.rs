@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use network::{Endpoint, Networks};
 use runtime::RuntimeError;
@@ -48,7 +49,7 @@ pub(super) struct OneRun {
     has_names: bool,
     /// Where its shared memory is mounted, if others may have it too.
     memory: Option<Memory>,
-    first: Option<OwnedFd>,
+    first: Option<Rc<OwnedFd>>,
     kills_before: u64,
     opened: Opened,
     /// The bundle for another runtime, if not our own runs it.
@@ -82,26 +83,25 @@ impl OneRun {
         let places = Places::take(networks.as_ref(), record, |name| {
             others.get(name).copied().ok_or_else(|| EngineError::NotRunning(name.to_owned()))
         })?;
-        let layout = Layout::of_host()?;
+        let cgroup = Cgroup::presumed(&bundle::cgroup_path(record))?;
         let memory = engine.own_memory(record)?;
         let mut facts = Facts {
             accounts: accounts.clone(),
             memory: engine.memory_of(record)?,
-            unified_cgroups: matches!(layout, Layout::Version2 { .. }),
+            unified_cgroups: matches!(cgroup.layout(), Layout::Version2 { .. }),
             network: None,
             others,
             folder: folder.clone(),
             devices: bundle::look_up_devices(&record.host_config)?,
             opened: opened.paths(),
         };
-        let path = bundle::cgroup_path(record);
         let mut run = OneRun {
             record: record.clone(),
             bundle: folder,
             spec: Spec::default(),
             accounts,
             root: Some(root),
-            cgroup: Cgroup::at(layout, &path)?,
+            cgroup,
             places,
             networks,
             names: None,
@@ -287,8 +287,9 @@ impl Run for OneRun {
             None => self.launch(theirs),
         };
         let begun = begun.map_err(launched)?;
-        self.first = begun.pidfd.try_clone().ok();
-        Ok(started(begun, ours))
+        let started = started(begun, ours);
+        self.first = Some(Rc::clone(&started.process));
+        Ok(started)
     }
 
     fn exec(&mut self, request: &ExecRequest) -> Result<Started, Failure> {
@@ -346,6 +347,10 @@ impl Run for OneRun {
         self.cgroup.out_of_memory_kills().is_some_and(|kills| kills > self.kills_before)
     }
 
+    fn leaves_at_once(&self) -> bool {
+        self.networks.is_none() && self.record.mounts.is_empty() && self.outside.is_none()
+    }
+
     fn told(&mut self, words: &Value) -> Result<Value, Failure> {
         let change = Move::deserialize(words).map_err(|_| {
             let text = "this monitor does not understand what it was told";
@@ -389,7 +394,7 @@ fn started(begun: Begun, ours: Option<Stdio>) -> Started {
         (None, Some(ours)) => ours,
         (None, None) => Stdio::Pipes { stdin: None, stdout: None, stderr: None },
     };
-    Started { pid: begun.pid, process: begun.pidfd, stdio }
+    Started { pid: begun.pid, process: Rc::new(begun.pidfd), stdio }
 }
 
 /// What the launcher says, which where scripts match them are docker's words.
