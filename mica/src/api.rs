@@ -46,14 +46,16 @@ impl Watch for Watching<'_> {
     }
 
     fn signalled(&self) -> Next {
-        match self.signals.next() {
-            Ok(Some(HANGUP)) => match self.serving.reload() {
-                Some(settings) => Next::Change(Box::new(settings)),
-                None => Next::Stay,
-            },
-            Ok(None) => Next::Stay,
+        match self.signals.come() {
+            Ok(numbers) if numbers.is_empty() => Next::Stay,
+            Ok(numbers) if numbers.iter().all(|number| *number == HANGUP) => {
+                match self.serving.reload() {
+                    Some(settings) => Next::Change(Box::new(settings)),
+                    None => Next::Stay,
+                }
+            }
             // Without signals nobody could end it.
-            Ok(Some(_)) | Err(_) => {
+            Ok(_) | Err(_) => {
                 self.serving.ending();
                 Next::End
             }

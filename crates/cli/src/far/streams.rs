@@ -115,9 +115,8 @@ impl Copying {
                 ],
                 None,
             )?;
-            while news.read
-                && let Some(news) = console.next()?
-            {
+            let news = if news.read { console.news()? } else { Vec::new() };
+            for news in news {
                 match news {
                     News::Resized(size) => (shown.resize)(size),
                     News::Forward(signal) => (shown.signal)(signal),
