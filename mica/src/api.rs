@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::os::fd::AsFd;
 
-use api::{ApiError, Listen, Next, Settings, Tls, Watch};
+use api::{ApiError, Listen, Next, Settings, Speech, Tls, Watch};
 use cli::{DoorError, ServeApi, ServeTls, Serving};
 use sys::event::Signals;
 
@@ -24,6 +24,8 @@ pub(crate) fn serve(plan: ServeApi, serving: &dyn Serving) -> Result<(), DoorErr
         tls: plan.tls.map(certificates),
         plain_tcp: plan.plain_tcp,
         group: plan.group,
+        speech: if plan.buildkit { Speech::BuildKit } else { Speech::Docker },
+        entitlements: plan.entitlements,
         pid_file: plan.pid_file,
         grace: plan.grace,
         ..Settings::new(plan.settings, listen)

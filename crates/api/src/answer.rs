@@ -16,6 +16,7 @@ use crate::refusal::Refusal;
 use crate::reply::{Content, HijackWork, Reply, Sink};
 use crate::routes::Asked;
 use crate::version::NEWEST;
+use crate::wire::Conversation;
 
 /// As many parts of a stream wait to be sent.
 const PARTS: usize = 4;
@@ -23,7 +24,15 @@ const PARTS: usize = 4;
 /// A connection that somebody takes over: what is said on it first, and what is done with it.
 pub(crate) struct Takeover {
     pub(crate) head: Vec<u8>,
-    pub(crate) work: HijackWork,
+    pub(crate) by: Taker,
+}
+
+/// Who takes a connection over.
+pub(crate) enum Taker {
+    /// Somebody who blocks, and has the socket itself.
+    Worker(HijackWork),
+    /// A conversation in HTTP/2.
+    Talker(Conversation),
 }
 
 /// What whoever answers says before it says more.
@@ -44,7 +53,13 @@ pub(crate) fn work(
     match reply.content {
         Content::Hijack(work) => {
             let head = raw_head(reply.status, &reply.headers);
-            let _ = said.send(Answer::Takeover(Takeover { head, work }));
+            let by = Taker::Worker(work);
+            let _ = said.send(Answer::Takeover(Takeover { head, by }));
+        }
+        Content::Talk(conversation) => {
+            let head = raw_head(reply.status, &reply.headers);
+            let by = Taker::Talker(conversation);
+            let _ = said.send(Answer::Takeover(Takeover { head, by }));
         }
         Content::Stream(write) => {
             let Ok((gone, alive)) = io::pipe() else {

@@ -6,15 +6,28 @@ use std::time::Duration;
 
 use engine::Engine;
 
+use crate::buildkit::Open;
 use crate::gate::Gate;
 use crate::refusal::Refusal;
 use crate::socket::Listen;
 use crate::tls::Tls;
 
+/// What is spoken with clients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Speech {
+    /// Docker's API.
+    #[default]
+    Docker,
+    /// BuildKit's services alone.
+    BuildKit,
+}
+
 /// How the API is served.
 pub struct Settings {
     /// The store and all else that commands know too.
     pub engine: engine::Settings,
+    /// What is spoken.
+    pub speech: Speech,
     /// Where it listens.
     pub listen: Vec<Listen>,
     /// What clients by TCP have to prove, if they have to.
@@ -23,6 +36,8 @@ pub struct Settings {
     pub plain_tcp: bool,
     /// The group that may use the socket.
     pub group: String,
+    /// What builds of BuildKit's clients may be allowed that they are not by themselves.
+    pub entitlements: Vec<String>,
     /// How long requests that are being answered get when the server is to end.
     pub grace: Duration,
     /// A file for the server's process id.
@@ -34,10 +49,12 @@ impl Settings {
     pub fn new(engine: engine::Settings, listen: Vec<Listen>) -> Settings {
         Settings {
             engine,
+            speech: Speech::default(),
             listen,
             tls: None,
             plain_tcp: false,
             group: "docker".to_owned(),
+            entitlements: vec!["network.host".to_owned()],
             grace: Duration::from_secs(10),
             pid_file: None,
         }
@@ -65,12 +82,22 @@ pub enum Next {
 /// What all calls share.
 pub(crate) struct App {
     settings: RwLock<Arc<engine::Settings>>,
+    pub(crate) speech: Speech,
+    pub(crate) entitlements: Vec<String>,
     pub(crate) gate: Gate,
+    /// What BuildKit's clients have open.
+    pub(crate) buildkit: Open,
 }
 
 impl App {
-    pub(crate) fn new(settings: engine::Settings) -> App {
-        App { settings: RwLock::new(Arc::new(settings)), gate: Gate::default() }
+    pub(crate) fn new(settings: &Settings) -> App {
+        App {
+            settings: RwLock::new(Arc::new(settings.engine.clone())),
+            speech: settings.speech,
+            entitlements: settings.entitlements.clone(),
+            gate: Gate::default(),
+            buildkit: Open::default(),
+        }
     }
 
     /// The engine, opened for one call: between two of them another process may have changed

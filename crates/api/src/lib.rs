@@ -2,11 +2,12 @@
 //! is built on it.
 //!
 //! One table of `routes` says what there is, from which version on, and who answers. Who answers is
-//! a plain function that blocks; connections alone are asynchronous, in `server`. Nothing is kept
+//! a plain function that blocks; connections alone are asynchronous, in `server` and `wire`. Nothing is kept
 //! between two requests: all that is true lies in the store, where other processes change it too.
 
 mod answer;
 mod app;
+mod buildkit;
 mod call;
 mod carried;
 mod clients;
@@ -24,8 +25,9 @@ mod server;
 mod socket;
 mod tls;
 mod version;
+mod wire;
 
-pub use app::{Next, Settings, Watch};
+pub use app::{Next, Settings, Speech, Watch};
 pub use error::ApiError;
 pub use server::serve;
 pub use socket::Listen;

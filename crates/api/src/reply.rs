@@ -11,6 +11,7 @@ use sys::event::{Interest, poll};
 use tokio::sync::mpsc::Sender;
 
 use crate::refusal::Refusal;
+use crate::wire::Conversation;
 
 /// What a call is answered with.
 pub(crate) struct Reply {
@@ -31,6 +32,7 @@ pub(crate) enum Content {
     Bytes(Vec<u8>),
     Stream(StreamWork),
     Hijack(HijackWork),
+    Talk(Conversation),
 }
 
 impl Reply {
@@ -77,6 +79,13 @@ impl Reply {
             true => taken.with("connection", "Upgrade").with("upgrade", "tcp"),
             false => taken.at_status(200),
         }
+    }
+
+    /// The connection, on which HTTP/2 is spoken from then on.
+    pub(crate) fn talk(conversation: Conversation) -> Reply {
+        Reply { content: Content::Talk(conversation), ..Reply::status(101) }
+            .with("connection", "Upgrade")
+            .with("upgrade", "h2c")
     }
 
     /// The connection, with a head that says what is spoken on it from then on.

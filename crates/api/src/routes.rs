@@ -8,8 +8,8 @@ use hyper::Method;
 use crate::app::App;
 use crate::call::{BodyReader, Call};
 use crate::handlers::{
-    attach, build, containers, events, exec, files, images, logs, networks, stats, swarm, system,
-    transfer, usage, volumes, wait,
+    attach, build, buildkit, containers, events, exec, files, images, logs, networks, stats, swarm,
+    system, transfer, usage, volumes, wait,
 };
 use crate::query::{Query, decode};
 use crate::refusal::Refusal;
@@ -90,6 +90,9 @@ pub(crate) static ROUTES: &[Route] = &[
     delete("/images/{name..}", images::remove),
     post("/build", build::build),
     post("/build/prune", build::prune).since(31),
+    post("/build/cancel", buildkit::cancel).since(39),
+    post("/session", buildkit::session).since(31),
+    post("/grpc", buildkit::grpc).since(31),
     post("/commit", files::commit),
     get("/containers/json", containers::list),
     post("/containers/create", containers::create),

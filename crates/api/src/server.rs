@@ -1,4 +1,4 @@
-//! Connections: with `clients` and `carried`, the one place in the house that is asynchronous.
+//! Connections: with `clients`, `carried` and `wire`, the one place in the house that is asynchronous.
 //!
 //! A request's head is read here and its route found; whoever answers runs on a thread of its own
 //! and blocks. What a request carries comes to it, and what it writes goes back, through channels of
@@ -7,7 +7,7 @@
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
-use std::io;
+use std::io::{self, Cursor};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,14 +19,15 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sys::event::{Interest, poll};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio_rustls::TlsAcceptor;
 
-use crate::answer::{Answer, Outgoing, Takeover, whole, work};
-use crate::app::{App, Next, Settings, Watch};
+use crate::answer::{Answer, Outgoing, Takeover, Taker, whole, work};
+use crate::app::{App, Next, Settings, Speech, Watch};
+use crate::buildkit::BuildKit;
 use crate::carried::carried;
 use crate::clients::{Accept, Proving, Stream};
 use crate::error::ApiError;
@@ -35,6 +36,7 @@ use crate::reply::{Reply, Socket};
 use crate::routes;
 use crate::socket::{self, Listener, Opened};
 use crate::tls::Tls;
+use crate::wire;
 
 /// As many clients are served at once; others wait to be let in.
 const MAX_CONNECTIONS: usize = 2048;
@@ -68,7 +70,7 @@ pub fn serve(
         .enable_all()
         .build()
         .map_err(ApiError::Serve)?;
-    let app = Arc::new(App::new(settings.engine));
+    let app = Arc::new(App::new(&settings));
     let serving = Serving { app, tls, grace: settings.grace, watch };
     let served = runtime.block_on(serving.listen(&mut opened, signals));
     // Whoever still works works for nobody.
@@ -169,6 +171,10 @@ async fn accept<A: Accept>(
 
 /// Answers a client's requests until it leaves, or its connection is taken over.
 async fn converse<S: Stream>(app: Arc<App>, stream: S, mut end: watch::Receiver<bool>) {
+    if app.speech == Speech::BuildKit {
+        let services = Arc::new(BuildKit::new(app.clone(), end.clone()));
+        return wire::serve(stream, services, app.buildkit.calls.clone(), end).await;
+    }
     let (take, mut taken) = mpsc::channel(1);
     let service = service_fn(move |request| {
         let answered: Pin<Box<dyn Future<Output = _> + Send>> =
@@ -197,11 +203,20 @@ async fn converse<S: Stream>(app: Arc<App>, stream: S, mut end: watch::Receiver<
     if stream.write_all(&takeover.head).await.is_err() {
         return;
     }
+    let work = match takeover.by {
+        Taker::Worker(work) => work,
+        Taker::Talker(conversation) => {
+            let early = Cursor::new(parts.read_buf);
+            let (reader, writer) = tokio::io::split(stream);
+            let stream = tokio::io::join(early.chain(reader), writer);
+            return conversation(Box::new(stream), end).await;
+        }
+    };
     let Ok(fd) = stream.into_fd() else { return };
     let socket = Socket { fd, early: parts.read_buf.to_vec() };
     let worked = spawn_blocking(move || {
         await_reader(&socket);
-        (takeover.work)(socket);
+        work(socket);
     });
     let _ = worked.await;
 }

@@ -51,6 +51,10 @@ pub struct ServeApi {
     pub tls: Option<ServeTls>,
     /// Whether clients by TCP may come without a proof.
     pub plain_tcp: bool,
+    /// Whether BuildKit's API alone is spoken, in docker's place.
+    pub buildkit: bool,
+    /// What builds of BuildKit's clients may be allowed that they are not by themselves.
+    pub entitlements: Vec<String>,
     /// A file for the process id.
     pub pid_file: Option<PathBuf>,
     /// How long requests that are being answered get when the server is to end.

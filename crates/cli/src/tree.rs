@@ -1,6 +1,7 @@
 //! The tree of commands: docker's, and what is beyond it.
 
 mod build;
+mod buildkitd;
 mod completion;
 mod containers;
 mod context;
@@ -114,6 +115,7 @@ pub(crate) static ROOT: Cmd = Command {
         &remote::REMOTE,
         &serve::SERVE,
         &dockerd::DOCKERD,
+        &buildkitd::BUILDKITD,
         &volumes::VOLUME,
         &completion::COMPLETION,
         &containers::CREATE,

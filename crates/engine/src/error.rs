@@ -172,6 +172,8 @@ pub enum EngineError {
     Refused(String),
     #[error("{0}")]
     Input(String),
+    #[error("context canceled")]
+    Stopped,
     #[error("the image's configuration is malformed")]
     Config(#[source] ConfigError),
     #[error(transparent)]
@@ -253,7 +255,7 @@ impl EngineError {
             E::Filter(_) | E::Input(_) | E::Archive(_) => Kind::InvalidInput,
             E::Config(_) => Kind::Corrupt,
             E::Store(error) => error.kind(),
-            E::Io { .. } | E::Write(_) | E::Read(_) | E::Fetch(_) => Kind::Other,
+            E::Stopped | E::Io { .. } | E::Write(_) | E::Read(_) | E::Fetch(_) => Kind::Other,
         }
     }
 
@@ -308,6 +310,7 @@ impl EngineError {
                 | E::Change(_)
                 | E::Filter(_)
                 | E::Refused(_)
+                | E::Stopped
                 | E::PullDenied { .. }
                 | E::NoManifest { .. }
                 | E::NoRepository { .. }

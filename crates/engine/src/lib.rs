@@ -62,8 +62,9 @@ pub use bake::{bake_files, dot_env};
 pub use build::{
     Annotation, AnnotationPlace, ArchiveForm, BuildCache, BuildFailure, BuildInput, BuildOutcome,
     BuildRecord, BuildRequest, BuildSession, BuildStep, BuildWatch, Built, BuiltImage, CachePlace,
-    CacheRow, CacheTarget, CacheUse, ContextSource, DockerfileSource, FilesTarget, News, Output,
-    Packing, Provenance, PruneCache, Push, StepOutcome, Types, is_remote_context,
+    CacheRow, CacheTarget, CacheUse, ContextSource, DockerfileSource, FilesTarget, Keyring, News,
+    Output, Packing, Provenance, PruneCache, Push, SentFolder, StepOutcome, Types,
+    is_remote_context,
 };
 pub use build_call::{Answer, Definition};
 pub use container::{
@@ -93,7 +94,9 @@ pub use network_filter::{network_list_filter, network_prune_filter};
 pub use progress::{Item, Progress, Quiet};
 pub use pull::{PullImage, Pulled};
 pub use push::{PushImage, Pushed};
-pub use registry::{Client, Credential, Kept, SearchResult, Secret};
+pub use registry::{
+    Anonymous, Client, Credential, CredentialError, Credentials, Kept, SearchResult, Secret,
+};
 pub use remote::{
     Combination, CombineImages, Copied, CopyImage, ListEntry, ManifestList, ManifestLists, Note,
     Place, RemoteEntry, RemoteImage, SyncImages, SyncOutcome, SyncTarget, Synced, copy_image,
@@ -104,8 +107,8 @@ pub use runtime::state::{State, Status};
 pub use save::{Called, Save, SaveTarget, Saved};
 pub use send::{SendContext, read_files, write_files};
 pub use settings::{
-    ContainerDefaults, DefaultBridge, LogLevel, NetworkDefaults, OWN_RUNTIME, RegistrySettings,
-    RuntimeSettings, SettingFlags, Settings, SettingsError,
+    BuildKitFile, ContainerDefaults, DefaultBridge, Lender, LogLevel, NetworkDefaults, OWN_RUNTIME,
+    RegistrySettings, RuntimeSettings, SettingFlags, Settings, SettingsError,
 };
 pub use shelf::ShelfDocument;
 pub use sign::{Identity, Policy, SigningKey, Verdict, VerifyingKey, sign_remote, verify_remote};

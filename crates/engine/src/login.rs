@@ -98,7 +98,9 @@ impl RegistrySettings {
             authorities: self.authorities.clone(),
             proxies: self.proxies.clone(),
             limits,
-            credentials: credentials.unwrap_or_else(|| Arc::new(self.store())),
+            credentials: credentials
+                .or_else(|| self.lender.as_ref().map(|lender| lender.0.clone()))
+                .unwrap_or_else(|| Arc::new(self.store())),
             user_agent: format!("mica/{VERSION}"),
         }))
     }

@@ -8,13 +8,15 @@ use image::layer::LayerLimits;
 use serde::Deserialize;
 use store::DriverKind;
 
+mod buildkit;
 mod daemon;
 mod file;
 mod registry;
 mod runtimes;
 
+pub use buildkit::BuildKitFile;
 pub use daemon::{ContainerDefaults, DefaultBridge, NetworkDefaults};
-pub use registry::RegistrySettings;
+pub use registry::{Lender, RegistrySettings};
 pub use runtimes::{OWN_RUNTIME, RuntimeSettings};
 
 use file::{LimitsTable, read_file};

@@ -25,10 +25,10 @@ use crate::query::Query;
 use crate::refusal::{Refusal, chain};
 use crate::reply::Reply;
 
-/// What is said here of a build to whoever is not one of ours.
-const NO_SESSIONS: &str = "builds with BuildKit's sessions are not served: build with DOCKER_BUILDKIT=0, or with `mica build`";
-
 pub(crate) fn build(mut call: Call) -> Result<Reply, Refusal> {
+    if call.query.text("version") == "2" {
+        return super::buildkit::build(call);
+    }
     let request = request(&call)?;
     let query = &call.query;
     let dockerfile = match query.given("dockerfile") {
@@ -114,9 +114,6 @@ fn engine_for(call: &Call) -> Result<Engine, Refusal> {
 
 fn request(call: &Call) -> Result<BuildRequest, Refusal> {
     let query = &call.query;
-    if query.text("version") == "2" {
-        return Err(Refusal::bad(NO_SESSIONS));
-    }
     for name in ["squash", "securityopt", "outputs"] {
         if !matches!(query.text(name), "" | "0" | "false" | "null" | "[]") {
             return Err(Refusal::unsupported(format!("builds with {name} are not supported")));
@@ -154,7 +151,10 @@ fn name(text: &str) -> Result<Reference, Refusal> {
 }
 
 /// A parameter that is a document; what is not said or `null` is empty.
-fn document<T: DeserializeOwned + Default>(query: &Query, name: &str) -> Result<T, Refusal> {
+pub(super) fn document<T: DeserializeOwned + Default>(
+    query: &Query,
+    name: &str,
+) -> Result<T, Refusal> {
     let Some(text) = query.given(name) else { return Ok(T::default()) };
     let read: Result<Option<T>, _> = serde_json::from_str(text);
     let wrong = |error| Refusal::bad(format!("error reading {name}: {error}"));

@@ -2,6 +2,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod build;
+pub(crate) mod buildkit;
 mod client;
 pub(crate) mod containers;
 pub(crate) mod events;

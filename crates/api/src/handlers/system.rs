@@ -8,7 +8,7 @@ use crate::reply::Reply;
 pub(crate) fn ping(_: Call) -> Result<Reply, Refusal> {
     let reply = Reply::bytes("text/plain; charset=utf-8", b"OK".to_vec());
     Ok(reply
-        .with("builder-version", "1")
+        .with("builder-version", "2")
         .with("swarm", "inactive")
         .with("cache-control", "no-cache, no-store, must-revalidate")
         .with("pragma", "no-cache"))

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Outcome};
 /// Where it listens if nobody says.
 const SOCKET: &str = "unix:///run/mica.sock";
 /// How long requests that are being answered get when the server is to end.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
@@ -29,6 +29,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
         group: matches.string("group").unwrap_or_default().to_owned(),
         tls: tls(matches.flag("tlsverify"), ["tlscacert", "tlscert", "tlskey"].map(path))?,
         plain_tcp: matches.flag("allow-plain-tcp"),
+        buildkit: false,
+        entitlements: vec!["network.host".to_owned()],
         pid_file: path("pidfile"),
         grace: GRACE,
     };

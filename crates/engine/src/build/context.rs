@@ -50,6 +50,7 @@ pub(super) fn open(
     let BuildInput { context, dockerfile } = input;
     match context {
         ContextSource::Folder(folder) => of_folder(engine, &folder, dockerfile, teller),
+        ContextSource::Sent { folder, ignored } => of_sent(engine, &folder, &ignored, dockerfile),
         ContextSource::Reader(reader) => of_reader(engine, lease, reader, dockerfile, teller),
         ContextSource::Url(url) => {
             if let Some(url) = GitUrl::parse(&url)? {
@@ -87,6 +88,21 @@ fn of_folder(
     let hashes = Hashes::read(&engine.store().build_folder().join("contexts"), &folder);
     let context = Some(ContextFacts { ignore, hashes });
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let place = Arc::new(Place { root, name: "context".to_owned(), context });
+    Ok(Opened { place, name, text })
+}
+
+/// A folder from a stranger: its own links lead nowhere else.
+fn of_sent(
+    engine: &Engine,
+    folder: &Path,
+    ignored: &str,
+    dockerfile: DockerfileSource<'_>,
+) -> Result<Opened> {
+    let root = sys::fs::open_folder(folder).map_err(EngineError::io("open", folder))?;
+    let Definition { name, text, .. } = definition(&root, dockerfile)?;
+    let hashes = Hashes::read(&engine.store().build_folder().join("contexts"), folder);
+    let context = Some(ContextFacts { ignore: Ignore::parse(ignored)?, hashes });
     let place = Arc::new(Place { root, name: "context".to_owned(), context });
     Ok(Opened { place, name, text })
 }

@@ -4,7 +4,6 @@
 //! questions. What it is to know (the address, a token) it gets in its environment, which nobody
 //! else can read.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::hashes::Hashes;
 use super::place::{ContextFacts, Place};
+use super::request::BuildRequest;
 use crate::error::{EngineError, Result};
 
 /// Something in a repository.
@@ -32,15 +32,6 @@ pub(super) struct GitUrl {
     pub(super) keep_git_dir: Option<bool>,
     /// Whether the repositories in it come too.
     submodules: Option<bool>,
-}
-
-/// What somebody may know that the repository asks for.
-#[derive(Clone, Copy)]
-pub(super) struct Known<'a> {
-    /// Secrets, by id.
-    pub(super) secrets: &'a BTreeMap<String, Vec<u8>>,
-    /// Sockets of agents, by id.
-    pub(super) agents: &'a BTreeMap<String, PathBuf>,
 }
 
 /// Files that were fetched.
@@ -140,8 +131,8 @@ impl GitUrl {
     }
 
     /// Fetches it into an empty folder.
-    pub(super) fn fetch(&self, folder: PathBuf, known: Known<'_>) -> Result<Checkout> {
-        let git = Git { url: self, folder: &folder, known };
+    pub(super) fn fetch(&self, folder: PathBuf, request: &BuildRequest) -> Result<Checkout> {
+        let git = Git { url: self, folder: &folder, request };
         git.run(&["init", "-q", "--template="])?;
         let wanted = self.reference.as_deref().unwrap_or("HEAD");
         let fetch = ["fetch", "-q", "--no-tags", "--no-recurse-submodules"];
@@ -193,7 +184,7 @@ impl GitUrl {
 struct Git<'a> {
     url: &'a GitUrl,
     folder: &'a Path,
-    known: Known<'a>,
+    request: &'a BuildRequest,
 }
 
 impl Git<'_> {
@@ -205,7 +196,8 @@ impl Git<'_> {
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
         command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ALLOW_PROTOCOL", PROTOCOLS);
         command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes");
-        let agent = self.known.agents.get("default").or(self.known.agents.values().next());
+        let agent = self.request.agent("default")?;
+        let agent = agent.as_ref().or(self.request.agents.values().next());
         command.envs(agent.map(|socket| ("SSH_AUTH_SOCK", socket)));
         let settings = self.settings();
         command.env("GIT_CONFIG_COUNT", settings.len().to_string());
@@ -245,8 +237,9 @@ impl Git<'_> {
     fn header(&self) -> Option<String> {
         let secret = |name: &str| {
             let own = format!("{name}.{}", self.url.host());
-            let bytes = self.known.secrets.get(&own).or(self.known.secrets.get(name))?;
-            Some(String::from_utf8_lossy(bytes).trim().to_owned())
+            let known = |id: &str| self.request.secret(id).ok().flatten();
+            let bytes = known(&own).or_else(|| known(name))?;
+            Some(String::from_utf8_lossy(&bytes).trim().to_owned())
         };
         let of_token =
             |token: String| format!("basic {}", STANDARD.encode(format!("x-access-token:{token}")));
@@ -315,8 +308,8 @@ mod tests {
         let url = parse("https://me:secret@host/app.git");
         assert_eq!((url.shown().as_str(), url.host()), ("https://host/app.git", "host"));
         let secrets = [("GIT_AUTH_TOKEN.host".to_owned(), b"t0ken\n".to_vec())].into();
-        let known = Known { secrets: &secrets, agents: &BTreeMap::new() };
-        let git = Git { url: &url, folder: Path::new("/"), known };
+        let request = BuildRequest { secrets, ..BuildRequest::default() };
+        let git = Git { url: &url, folder: Path::new("/"), request: &request };
         assert_eq!(git.header().unwrap(), "basic eC1hY2Nlc3MtdG9rZW46dDBrZW4=");
         let said = git.complaint(b"a\nfatal: cannot reach 'https://me:secret@host/app.git/'\n");
         assert!(!said.contains("secret"), "{said}");

@@ -327,6 +327,7 @@ pub(super) fn begun(input: &BuildInput<'_>, request: &BuildRequest) -> Result<Bu
             (folder.to_string_lossy().into_owned(), name.into_owned())
         }
         ContextSource::Reader(_) => ("-".to_owned(), "-".to_owned()),
+        ContextSource::Sent { .. } => ("sent by a client".to_owned(), "client".to_owned()),
         ContextSource::Url(url) => (url.clone(), url.clone()),
     };
     let dockerfile = match &input.dockerfile {

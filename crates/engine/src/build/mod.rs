@@ -25,6 +25,7 @@ mod history;
 mod imports;
 mod layers;
 mod mounts;
+mod needed;
 mod output;
 mod place;
 mod platform;
@@ -33,6 +34,7 @@ mod recorder;
 mod request;
 mod run;
 mod seal;
+mod sent;
 mod session;
 mod squash;
 mod tell;
@@ -58,8 +60,9 @@ pub use output::{
 pub use prune::{BuildCache, CacheRow, PruneCache};
 pub use request::{
     BuildFailure, BuildInput, BuildRequest, Built, BuiltImage, CacheUse, ContextSource,
-    DockerfileSource,
+    DockerfileSource, Keyring,
 };
+pub use sent::SentFolder;
 pub use session::BuildSession;
 pub use watch::{BuildWatch, News};
 
@@ -240,7 +243,9 @@ impl Building<'_> {
             }
             let path = path.canonicalize().map_err(EngineError::io("find", path))?;
             let root = sys::fs::open_folder(&path).map_err(EngineError::io("open", &path))?;
-            let said = std::fs::read_to_string(path.join(".dockerignore")).unwrap_or_default();
+            // Of a stranger's folder, perhaps: no link is followed out of it, no pipe waited for.
+            let said = sys::fs::file_in_root(&root, ".dockerignore");
+            let said = said.and_then(std::io::read_to_string).unwrap_or_default();
             let hashes =
                 Hashes::read(&self.session.engine.store().build_folder().join("contexts"), &path);
             let context = Some(ContextFacts { ignore: Ignore::parse(&said)?, hashes });

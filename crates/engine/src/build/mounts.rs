@@ -214,28 +214,28 @@ impl<'a> Mounts<'a> {
 
     fn secret(&mut self, builder: &Builder<'_>, mount: &Mount, target: &str) -> Result<()> {
         let id = secret_id(mount);
-        let Some(secret) = builder.request.secrets.get(&id) else {
+        let Some(secret) = builder.request.secret(&id)? else {
             return match mount.required {
                 true => Err(EngineError::Refused(format!("secret {id}: not found"))),
                 false => Ok(()),
             };
         };
         if let Some(name) = &mount.env {
-            self.env.push(format!("{name}={}", String::from_utf8_lossy(secret)));
+            self.env.push(format!("{name}={}", String::from_utf8_lossy(&secret)));
             if mount.target.is_none() {
                 return Ok(());
             }
         }
         let path = self.folder(builder)?.join(format!("secret-{}", self.list.len()));
         let owner = (mount.uid.unwrap_or(0), mount.gid.unwrap_or(0));
-        write(&path, secret, mount.mode.unwrap_or(0o400), owner)?;
+        write(&path, &secret, mount.mode.unwrap_or(0o400), owner)?;
         self.list.push(bind(target, path_text(&path), true));
         Ok(())
     }
 
     fn agent(&mut self, builder: &Builder<'_>, mount: &Mount, target: &str) -> Result<()> {
         let id = mount.id.as_deref().unwrap_or("default");
-        let Some(socket) = builder.request.agents.get(id) else {
+        let Some(socket) = builder.request.agent(id)? else {
             return match mount.required {
                 true => Err(EngineError::Refused(format!("unset ssh forward key {id}"))),
                 false => Ok(()),
@@ -246,7 +246,7 @@ impl<'a> Mounts<'a> {
             let words = "an ssh mount has the owner and mode of the agent's socket: leave uid, gid and mode out";
             return Err(EngineError::Refused(words.to_owned()));
         }
-        self.list.push(bind(target, path_text(socket), false));
+        self.list.push(bind(target, path_text(&socket), false));
         self.env.push(format!("SSH_AUTH_SOCK={target}"));
         Ok(())
     }

@@ -188,6 +188,9 @@ impl Engine {
             self.remove_mount(&row.id)?;
             freed += row.bytes;
         }
+        if request.until.is_none() && request.keep_bytes.is_none() {
+            freed += self.sweep_sent(request.all)?;
+        }
         self.sweep_notes()?;
         Ok((rows, freed))
     }

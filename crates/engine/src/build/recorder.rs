@@ -105,6 +105,10 @@ impl BuildWatch for Recorder<'_> {
             *file = None;
         }
     }
+
+    fn is_stopped(&self) -> bool {
+        self.watch.is_stopped()
+    }
 }
 
 fn write(file: &mut BufWriter<File>, line: &Line<'_>) -> io::Result<()> {

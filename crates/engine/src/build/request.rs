@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use spec::{Descriptor, HostConfig, ImageId, Platform, Reference};
 
 use super::attest::Provenance;
 use super::carried::{CachePlace, CacheTarget};
 use super::output::Output;
+use crate::error::Result;
 
 /// What is read for a build.
 pub struct BuildInput<'a> {
@@ -55,6 +57,8 @@ pub struct BuildRequest {
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Sockets of agents, by id.
     pub agents: BTreeMap<String, PathBuf>,
+    /// Who is asked for secrets and agents that are not among these.
+    pub keyring: Option<Arc<dyn Keyring>>,
     /// What steps are allowed that they are not by themselves.
     pub allowed: Vec<String>,
     /// Whether it is told why steps were not remembered.
@@ -63,10 +67,46 @@ pub struct BuildRequest {
     pub fail_on_miss: Option<String>,
 }
 
+/// Somebody who is asked for what steps may know, when they need it and not before.
+pub trait Keyring: Send + Sync {
+    /// A secret, if there is one of this id.
+    fn secret(&self, id: &str) -> Result<Option<Vec<u8>>>;
+    /// The socket of an agent, if there is one of this id. It is there as long as the keyring is.
+    fn agent(&self, id: &str) -> Result<Option<PathBuf>>;
+}
+
+impl BuildRequest {
+    /// A secret, if there is one of this id.
+    pub(super) fn secret(&self, id: &str) -> Result<Option<Vec<u8>>> {
+        match (self.secrets.get(id), &self.keyring) {
+            (Some(secret), _) => Ok(Some(secret.clone())),
+            (None, Some(keyring)) => keyring.secret(id),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The socket of an agent, if there is one of this id.
+    pub(super) fn agent(&self, id: &str) -> Result<Option<PathBuf>> {
+        match (self.agents.get(id), &self.keyring) {
+            (Some(socket), _) => Ok(Some(socket.clone())),
+            (None, Some(keyring)) => keyring.agent(id),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
 /// Where files come from.
 pub enum ContextSource<'a> {
     /// A folder of the host.
     Folder(PathBuf),
+    /// A folder that somebody sent, and the list of what they left out: nothing in it leads out of
+    /// it, whoever made it.
+    Sent {
+        /// The folder.
+        folder: PathBuf,
+        /// What its ignore file says.
+        ignored: String,
+    },
     /// A Dockerfile or a tar, told by its content.
     Reader(Box<dyn Read + Send + 'a>),
     /// A file of the web, which is a tar or a Dockerfile.

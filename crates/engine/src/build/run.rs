@@ -90,10 +90,12 @@ impl Builder<'_> {
             insecure: run.insecure,
         };
         let mut kept = Tail::default();
-        let ended = self.engine.run_step(&root, &network, command, &mut |bytes| {
+        let mut output = |bytes: &[u8]| {
             telling.output(bytes);
             kept.add(bytes);
-        })?;
+        };
+        let is_stopped = || self.teller.watch.is_stopped();
+        let ended = self.engine.run_step(&root, &network, command, &mut output, &is_stopped)?;
         drop((root, mounts));
         if let Err(error) = judged(&words, ended) {
             return Err(self.fail(at, kept.text(), error));

@@ -9,7 +9,7 @@ use store::Lease;
 use super::assemble::Image;
 use super::bases::BaseImage;
 use super::flights::Flights;
-use super::git::{Checkout, GitUrl, Known};
+use super::git::{Checkout, GitUrl};
 use super::mounts::{TempFolder, make_private};
 use super::request::BuildRequest;
 use super::tell::Teller;
@@ -83,8 +83,7 @@ impl BuildSession<'_> {
         let folder = self.engine.store().build_folder().join("fetched").join(random);
         lock(&self.folders).push(TempFolder(folder.clone()));
         make_private(&folder)?;
-        let known = Known { secrets: &request.secrets, agents: &request.agents };
-        let checkout = url.fetch(folder, known)?;
+        let checkout = url.fetch(folder, request)?;
         checkouts.insert(url.clone(), checkout.clone());
         Ok(checkout)
     }

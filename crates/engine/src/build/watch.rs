@@ -6,6 +6,12 @@ use std::time::Duration;
 pub trait BuildWatch: Sync {
     /// Something happened.
     fn tell(&self, news: News<'_>);
+
+    /// Whether nobody wants the result any more: then no step begins, and a command that runs is
+    /// killed.
+    fn is_stopped(&self) -> bool {
+        false
+    }
 }
 
 /// What happened, and to which step: they are numbered from one in the order in which they begin.

@@ -113,6 +113,9 @@ impl Work for Builder<'_> {
     type Error = EngineError;
 
     fn key(&self, at: StepId, inputs: &Inputs<Made>) -> Result<Option<Wanted>> {
+        if self.teller.watch.is_stopped() {
+            return Err(EngineError::Stopped);
+        }
         let step = &self.graph.steps[at];
         let mut wanted = Wanted {
             key: Key::default(),

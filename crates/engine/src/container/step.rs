@@ -9,12 +9,14 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use network::Networks;
 use runtime::cgroup::Layout;
 use runtime::once::{self, Ended, Opened, Order};
 use spec::bundle::{Mount, Spec};
 use spec::{ContainerConfig, ContainerId, Digest, HostConfig, ImageId, NetworkMode, Timestamp};
+use sys::event::{Interest, poll};
 use sys::fs::{FileType, Stat};
 
 use super::ContainerRecord;
@@ -122,6 +124,7 @@ impl Engine {
         network: &StepNetwork,
         command: StepCommand<'_>,
         output: &mut dyn FnMut(&[u8]),
+        is_stopped: &dyn Fn() -> bool,
     ) -> Result<Ended> {
         let random = sys::host::random_bytes();
         let id = ContainerId::of(random.map_err(EngineError::io("read", "/dev/urandom"))?);
@@ -173,7 +176,7 @@ impl Engine {
         let cgroup = bundle::cgroup_path(&record);
         let order =
             Order { id: id.to_string(), spec, bundle: folder.0.clone(), cgroup, opened: places };
-        let ended = self.have_run(&order, &opened, output)?;
+        let ended = self.have_run(&order, &opened, output, is_stopped)?;
         stubs.remove(root)?;
         Ok(ended)
     }
@@ -183,6 +186,7 @@ impl Engine {
         order: &Order,
         opened: &[BorrowedFd<'_>],
         output: &mut dyn FnMut(&[u8]),
+        is_stopped: &dyn Fn() -> bool,
     ) -> Result<Ended> {
         let io = |doing| EngineError::io(doing, "the step's process");
         let (ours, theirs) = sys::socket::pair().map_err(io("make a socket for"))?;
@@ -197,18 +201,44 @@ impl Engine {
         // Our own copies of what it writes to would keep its end from being seen.
         drop(command);
         let asked = once::ask(&ours, order, opened);
-        copy(reader, output).map_err(io("read from"))?;
+        if copy(reader, output, is_stopped).map_err(io("read from"))? == Copied::Stopped {
+            // Without whoever asked for it the container is killed.
+            drop(ours);
+            child.wait().map_err(io("wait for"))?;
+            return Err(EngineError::Stopped);
+        }
         let ended = asked.and_then(|()| once::answer(ours));
         child.wait().map_err(io("wait for"))?;
         ended.map_err(io("speak to"))
     }
 }
 
-fn copy(mut reader: impl Read, output: &mut dyn FnMut(&[u8])) -> std::io::Result<()> {
+/// How often it is asked whether somebody still wants a command's outcome.
+const ASKING: Duration = Duration::from_millis(200);
+
+/// Why no more is copied.
+#[derive(PartialEq)]
+enum Copied {
+    All,
+    Stopped,
+}
+
+fn copy(
+    mut reader: std::io::PipeReader,
+    output: &mut dyn FnMut(&[u8]),
+    is_stopped: &dyn Fn() -> bool,
+) -> std::io::Result<Copied> {
     let mut bytes = [0; 16 << 10];
     loop {
+        let [ready] = poll([(Some(reader.as_fd()), Interest::READ)], Some(ASKING))?;
+        if is_stopped() {
+            return Ok(Copied::Stopped);
+        }
+        if !ready.read {
+            continue;
+        }
         match reader.read(&mut bytes) {
-            Ok(0) => return Ok(()),
+            Ok(0) => return Ok(Copied::All),
             Ok(count) => output(&bytes[..count]),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

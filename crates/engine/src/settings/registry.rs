@@ -2,9 +2,11 @@
 //! the environment.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use registry::{Mirror, Proxies, Rule, Secret, Serves, StoreSettings};
+use registry::{Credentials, Mirror, Proxies, Rule, Secret, Serves, StoreSettings};
 
 use crate::error::Result;
 use crate::sign::Policy;
@@ -28,12 +30,24 @@ pub struct RegistrySettings {
     pub authorities: Option<PathBuf>,
     /// Where logins are.
     pub credentials: StoreSettings,
+    /// Somebody who is asked in the place of those.
+    pub lender: Option<Lender>,
     /// The proxies.
     pub proxies: Proxies,
     /// The file that says what may be pulled, if one was named; and where one may be.
     pub policy: (Option<PathBuf>, Vec<PathBuf>),
     /// Where lists of manifests are that were made here.
     pub manifest_lists: PathBuf,
+}
+
+/// Somebody who lends credentials of their own.
+#[derive(Clone)]
+pub struct Lender(pub Arc<dyn Credentials>);
+
+impl fmt::Debug for Lender {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Lender")
+    }
 }
 
 impl RegistrySettings {
@@ -68,6 +82,7 @@ impl RegistrySettings {
             host_folders: table.host_folders.unwrap_or_else(|| host_folders(&config)),
             authorities: variable("SSL_CERT_FILE").map(PathBuf::from),
             credentials,
+            lender: None,
             proxies: Proxies::of(environment),
             policy: (table.policy, policies(&config)),
             manifest_lists: config.join("mica/manifests"),

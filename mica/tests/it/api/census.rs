@@ -29,7 +29,7 @@ POST /swarm/update|GET /swarm/unlockkey|POST /swarm/unlock|GET /services|POST /s
 GET /services/x|DELETE /services/x|POST /services/x/update|GET /services/x/logs|GET /tasks
 GET /tasks/x|GET /tasks/x/logs|GET /secrets|POST /secrets/create|GET /secrets/x
 DELETE /secrets/x|POST /secrets/x/update|GET /configs|POST /configs/create|GET /configs/x
-DELETE /configs/x|POST /configs/x/update|GET /distribution/-/json";
+DELETE /configs/x|POST /configs/x/update|POST /session|POST /build/cancel|GET /distribution/-/json";
 
 fn operations() -> impl Iterator<Item = (&'static str, &'static str)> {
     let all = OPERATIONS.split(['\n', '|']).filter(|line| !line.is_empty());
@@ -40,7 +40,7 @@ fn operations() -> impl Iterator<Item = (&'static str, &'static str)> {
 fn every_operation_is_answered() {
     let mica = Mica::new();
     let server = Server::start(&mica);
-    assert_eq!(operations().count(), 106);
+    assert_eq!(operations().count(), 108);
     for (method, path) in operations() {
         for version in ["", "/v1.51"] {
             let answered = server.send(method, &format!("{version}{path}"), "");

@@ -1,6 +1,7 @@
 //! `mica serve`, asked by the real docker client and by hand.
 
 mod build;
+mod buildkit;
 mod census;
 mod clients;
 mod containers;

@@ -55,6 +55,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         host: flags::host(matches)?,
         secrets: flags::secrets(context, matches.list("secret"))?,
         agents: flags::agents(context, matches.list("ssh"))?,
+        keyring: None,
         allowed: matches.list("allow").to_vec(),
         explain: matches.flag("explain"),
         fail_on_miss: matches.string("fail-on-miss").map(|stage| match stage {

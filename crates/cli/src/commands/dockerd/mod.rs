@@ -102,6 +102,8 @@ fn serve(context: &Context, told: &Directives, settings: Settings) -> ServeApi {
         group: told.group.as_deref().unwrap_or(GROUP).to_owned(),
         tls,
         plain_tcp,
+        buildkit: false,
+        entitlements: vec!["network.host".to_owned()],
         pid_file: Some(pid_file).filter(|path| !path.is_empty()).map(PathBuf::from),
         grace: GRACE,
     }

@@ -1,0 +1,386 @@
+//! What a client asks of a build, in BuildKit's words: attributes of a frontend, ways out, caches.
+
+use std::collections::{BTreeMap, HashMap};
+
+use engine::{
+    Annotation, AnnotationPlace, BuildRequest, CachePlace, CacheTarget, CacheUse, Packing,
+    Provenance, Push, Types,
+};
+use spec::{Compression, HostConfig, Platform, Reference, Ulimit};
+
+use super::messages::control::{CacheEntry, CacheOptions, Exporter, SolveRequest};
+use crate::wire::Status;
+
+/// A build that is asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// What the client calls it.
+    pub(crate) reference: String,
+    /// The client's session.
+    pub(crate) session: String,
+    /// Who reads the Dockerfile.
+    pub(crate) frontend: String,
+    /// What the frontend is told.
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// Where the result goes.
+    pub(crate) exporters: Vec<Exporter>,
+    pub(crate) imports: Vec<CacheEntry>,
+    pub(crate) exports: Vec<CacheEntry>,
+    /// What steps are allowed besides.
+    pub(crate) entitlements: Vec<String>,
+}
+
+impl Asked {
+    /// Reads a request of the control service.
+    pub(super) fn of(request: SolveRequest) -> Asked {
+        let mut exporters = request.exporters;
+        if exporters.is_empty() && !request.exporter.is_empty() {
+            let attributes = request.exporter_attributes;
+            exporters.push(Exporter { kind: request.exporter, attributes });
+        }
+        let (imports, exports) = caches(request.cache.unwrap_or_default());
+        Asked {
+            reference: request.reference,
+            session: request.session,
+            frontend: request.frontend,
+            attributes: request.frontend_attributes.into_iter().collect(),
+            exporters,
+            imports,
+            exports,
+            entitlements: request.entitlements,
+        }
+    }
+
+    /// An attribute that says something.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// Attributes that begin with a word, without it.
+    pub(super) fn family<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> + 'a {
+        let own = move |(name, value): (&'a String, &'a String)| {
+            Some((name.strip_prefix(prefix)?, value.as_str()))
+        };
+        self.attributes.iter().filter_map(own)
+    }
+
+    /// The request to the engine, but for contexts and ways out.
+    pub(super) fn request(&self) -> Result<BuildRequest, Status> {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let arguments: BTreeMap<String, String> = self.family("build-arg:").map(owned).collect();
+        let epoch = arguments.get("SOURCE_DATE_EPOCH").map(|text| text.parse());
+        let epoch = epoch.transpose();
+        let cache = match self.attributes.get("no-cache").map(String::as_str) {
+            None => CacheUse::All,
+            Some("") => CacheUse::None,
+            Some(stages) => CacheUse::But(stages.split(',').map(str::to_owned).collect()),
+        };
+        Ok(BuildRequest {
+            arguments,
+            target: self.text("target").map(str::to_owned),
+            platforms: self.platforms()?,
+            labels: self.family("label:").map(owned).collect(),
+            cache,
+            cache_from: self.cache_from()?,
+            cache_to: self.cache_to()?,
+            provenance: self.provenance()?,
+            pull: self.text("image-resolve-mode") == Some("pull"),
+            epoch: epoch.map_err(|_| Status::invalid("SOURCE_DATE_EPOCH is no number"))?,
+            host: self.host()?,
+            allowed: self.entitlements.clone(),
+            ..BuildRequest::default()
+        })
+    }
+
+    fn platforms(&self) -> Result<Vec<Platform>, Status> {
+        let list = self.text("platform").unwrap_or_default().split(',').map(str::trim);
+        list.filter(|text| !text.is_empty())
+            .map(|text| Platform::parse(text).map_err(|error| Status::invalid(error.to_string())))
+            .collect()
+    }
+
+    /// How steps are run.
+    fn host(&self) -> Result<HostConfig, Status> {
+        let mut host = HostConfig::default();
+        let network = self.text("force-network-mode").unwrap_or("default");
+        host.network_mode = if network == "sandbox" { "default" } else { network }.to_owned();
+        let hosts = self.text("add-hosts").map(fields).unwrap_or_default();
+        // `name=address`, as `--add-host` has it with a colon.
+        let hosts: Vec<String> = hosts.iter().map(|pair| pair.replacen('=', ":", 1)).collect();
+        host.extra_hosts = Some(hosts).filter(|hosts| !hosts.is_empty());
+        let size = self.text("shm-size").map(|text| text.parse()).transpose();
+        host.shm_size = size.map_err(|_| Status::invalid("shm-size is no number"))?.unwrap_or(0);
+        let limits = self.text("ulimit").map(fields).unwrap_or_default();
+        let read = |text: &String| {
+            text.parse::<Ulimit>().map_err(|error| Status::invalid(error.to_string()))
+        };
+        let limits = limits.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        host.resources.ulimits = Some(limits).filter(|limits| !limits.is_empty());
+        self.text("cgroup-parent")
+            .unwrap_or_default()
+            .clone_into(&mut host.resources.cgroup_parent);
+        Ok(host)
+    }
+
+    /// What is told of how the image was built, where that was asked for.
+    fn provenance(&self) -> Result<Option<Provenance>, Status> {
+        if let Some(value) = self.attributes.get("attest:sbom")
+            && !is_off(value)
+        {
+            return Err(Status::unsupported("attestations of type sbom are not made"));
+        }
+        let Some(value) = self.attributes.get("attest:provenance") else { return Ok(None) };
+        let fields = pairs(value);
+        let on = |name: &str| fields.get(name).is_some_and(|value| value != "false");
+        // Without an attestation's own manifest it would stand only in the image's configuration,
+        // where BuildKit has it no more.
+        if on("disabled") || on("inline-only") {
+            return Ok(None);
+        }
+        match fields.get("mode").map(String::as_str) {
+            None | Some("" | "min") => Ok(Some(Provenance::Min)),
+            Some("max") => Ok(Some(Provenance::Max)),
+            Some(other) => Err(Status::invalid(format!("provenance of mode {other:?}"))),
+        }
+    }
+
+    fn cache_from(&self) -> Result<Vec<CachePlace>, Status> {
+        let mut entries = self.imports.clone();
+        if let Some(text) = self.text("cache-imports") {
+            #[derive(serde::Deserialize)]
+            #[serde(rename_all = "PascalCase")]
+            struct Entry {
+                #[serde(rename = "Type")]
+                kind: String,
+                #[serde(default)]
+                attrs: HashMap<String, String>,
+            }
+            let read: Vec<Entry> = serde_json::from_str(text)
+                .map_err(|error| Status::invalid(format!("cache-imports: {error}")))?;
+            let entry = |entry: Entry| CacheEntry { kind: entry.kind, attributes: entry.attrs };
+            for entry in read.into_iter().map(entry) {
+                // Clients say it in both places.
+                if !entries.contains(&entry) {
+                    entries.push(entry);
+                }
+            }
+        }
+        let names = self.text("cache-from").unwrap_or_default().split(',');
+        for name in names.filter(|name| !name.is_empty()) {
+            entries.push(registry_entry(name, HashMap::new()));
+        }
+        entries.iter().map(|entry| cache_place(entry, "import")).collect()
+    }
+
+    fn cache_to(&self) -> Result<Vec<CacheTarget>, Status> {
+        let mut targets = Vec::new();
+        for entry in &self.exports {
+            if entry.kind == "inline" {
+                targets.push(CacheTarget::Inline);
+                continue;
+            }
+            let place = cache_place(entry, "export")?;
+            let attribute = |name: &str| entry.attributes.get(name).map(String::as_str);
+            let mut packing = Packing::default();
+            compress(&entry.attributes, &mut packing)?;
+            let all = attribute("mode") == Some("max");
+            let ignore_error = attribute("ignore-error") == Some("true");
+            targets.push(CacheTarget::Place { place, all, packing, ignore_error });
+        }
+        Ok(targets)
+    }
+}
+
+/// Caches, those that older clients ask for in older words among them.
+fn caches(options: CacheOptions) -> (Vec<CacheEntry>, Vec<CacheEntry>) {
+    let CacheOptions { export_reference, import_references, export_attributes, .. } = options;
+    let (mut imports, mut exports) = (options.imports, options.exports);
+    if !export_reference.is_empty() {
+        exports.push(registry_entry(&export_reference, export_attributes));
+    }
+    imports.extend(import_references.iter().map(|name| registry_entry(name, HashMap::new())));
+    (imports, exports)
+}
+
+fn registry_entry(name: &str, mut attributes: HashMap<String, String>) -> CacheEntry {
+    attributes.insert("ref".to_owned(), name.to_owned());
+    CacheEntry { kind: "registry".to_owned(), attributes }
+}
+
+fn cache_place(entry: &CacheEntry, doing: &str) -> Result<CachePlace, Status> {
+    if entry.kind != "registry" {
+        let words = format!(
+            "cache {doing} of type {:?} is not there: types are registry and inline",
+            entry.kind
+        );
+        return Err(Status::unsupported(words));
+    }
+    let text = entry.attributes.get("ref").map_or("", String::as_str);
+    Ok(CachePlace::Registry(reference(text)?))
+}
+
+/// How an exporter packs images.
+pub(super) fn packing(exporter: &Exporter) -> Result<Packing, Status> {
+    let mut packing = Packing::default();
+    compress(&exporter.attributes, &mut packing)?;
+    match switch(exporter, "oci-mediatypes")? {
+        Some(true) => packing.types = Some(Types::Oci),
+        Some(false) => packing.types = Some(Types::Docker),
+        None => {}
+    }
+    let annotations = exporter.attributes.iter().filter(|(key, _)| key.starts_with("annotation"));
+    for (key, value) in annotations {
+        packing.annotations.push(annotation(key, value)?);
+    }
+    packing.annotations.sort_by(|one, other| one.key.cmp(&other.key));
+    Ok(packing)
+}
+
+fn compress(attributes: &HashMap<String, String>, packing: &mut Packing) -> Result<(), Status> {
+    packing.compression = match attributes.get("compression").map(String::as_str) {
+        None | Some("") => None,
+        Some("uncompressed") => Some(Compression::None),
+        Some("gzip") => Some(Compression::Gzip),
+        Some("zstd") => Some(Compression::Zstd),
+        Some(other) => {
+            return Err(Status::invalid(format!("unsupported layer compression type: {other}")));
+        }
+    };
+    let level = attributes.get("compression-level").map(|level| level.parse()).transpose();
+    packing.level = level.map_err(|_| Status::invalid("compression-level is no number"))?;
+    packing.force = attributes.get("force-compression").is_some_and(|value| value == "true");
+    Ok(())
+}
+
+/// `annotation.KEY`, `annotation-manifest[PLATFORM].KEY` and so on.
+fn annotation(name: &str, value: &str) -> Result<Annotation, Status> {
+    let wrong = || Status::invalid(format!("{name:?} is no annotation"));
+    let (head, key) = name.split_once('.').ok_or_else(wrong)?;
+    let (head, platform) = match head.split_once('[') {
+        Some((head, rest)) => (head, Some(rest.strip_suffix(']').ok_or_else(wrong)?)),
+        None => (head, None),
+    };
+    let place = match head {
+        "annotation" | "annotation-manifest" => AnnotationPlace::Manifest,
+        "annotation-manifest-descriptor" => AnnotationPlace::ManifestDescriptor,
+        "annotation-index" => AnnotationPlace::Index,
+        _ => return Err(wrong()),
+    };
+    let platform = platform.map(Platform::parse).transpose();
+    let platform = platform.map_err(|error| Status::invalid(error.to_string()))?;
+    Ok(Annotation { place, platform, key: key.to_owned(), value: value.to_owned() })
+}
+
+/// The names of an exporter's images.
+pub(super) fn names(exporter: &Exporter) -> Result<Vec<Reference>, Status> {
+    let list = exporter.attributes.get("name").map_or("", String::as_str).split(',');
+    list.map(str::trim).filter(|name| !name.is_empty()).map(reference).collect()
+}
+
+/// Whether an exporter pushes, and how.
+pub(super) fn push(exporter: &Exporter) -> Result<Push, Status> {
+    let by_digest = switch(exporter, "push-by-digest")?.unwrap_or(false);
+    Ok(match switch(exporter, "push")?.unwrap_or(false) {
+        true if by_digest => Push::ByDigest,
+        true => Push::ByName,
+        false => Push::No,
+    })
+}
+
+/// An attribute of an exporter that is true or false; named alone it is true.
+pub(super) fn switch(exporter: &Exporter, name: &str) -> Result<Option<bool>, Status> {
+    match exporter.attributes.get(name).map(String::as_str) {
+        None => Ok(None),
+        Some("" | "true" | "1") => Ok(Some(true)),
+        Some("false" | "0") => Ok(Some(false)),
+        Some(other) => {
+            Err(Status::invalid(format!("non-bool value specified for {name}: {other:?}")))
+        }
+    }
+}
+
+pub(super) fn reference(text: &str) -> Result<Reference, Status> {
+    let wrong =
+        |error: &dyn std::fmt::Display| Status::invalid(format!("failed to parse {text}: {error}"));
+    Ok(Reference::parse(text).map_err(|error| wrong(&error))?.with_default_tag())
+}
+
+/// Values with commas between them.
+fn fields(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|field| !field.is_empty()).map(str::to_owned).collect()
+}
+
+fn pairs(text: &str) -> BTreeMap<String, String> {
+    let pair = |field: String| match field.split_once('=') {
+        Some((name, value)) => (name.to_owned(), value.to_owned()),
+        None => (field, "true".to_owned()),
+    };
+    fields(text).into_iter().map(pair).collect()
+}
+
+fn is_off(value: &str) -> bool {
+    pairs(value).get("disabled").is_some_and(|value| value != "false")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(attributes: &[(&str, &str)]) -> Asked {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Asked { attributes: attributes.iter().map(own).collect(), ..Asked::default() }
+    }
+
+    #[test]
+    fn attributes_become_a_request() {
+        let request = asked(&[
+            ("build-arg:A", "1"),
+            ("label:b", "c=d"),
+            ("target", "last"),
+            ("platform", "linux/amd64,linux/arm64"),
+            ("no-cache", ""),
+            ("add-hosts", "one=10.0.0.1,two=::1"),
+            ("image-resolve-mode", "pull"),
+            ("attest:provenance", "mode=max"),
+            ("force-network-mode", "none"),
+        ]);
+        let request = request.request().unwrap();
+        assert_eq!(request.arguments["A"], "1");
+        assert_eq!(request.labels["b"], "c=d");
+        assert_eq!(request.target.as_deref(), Some("last"));
+        assert_eq!(request.platforms.len(), 2);
+        assert_eq!((request.cache, request.pull), (CacheUse::None, true));
+        assert_eq!(request.host.network_mode, "none");
+        assert_eq!(request.host.extra_hosts.unwrap(), ["one:10.0.0.1", "two:::1"]);
+        assert_eq!(request.provenance, Some(Provenance::Max));
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused() {
+        let refused = |asked: Asked| asked.request().err().unwrap().message;
+        assert!(refused(asked(&[("attest:sbom", "")])).contains("sbom"));
+        let kind = "gha".to_owned();
+        let exports = vec![CacheEntry { kind, ..CacheEntry::default() }];
+        assert!(refused(Asked { exports, ..Asked::default() }).contains("\"gha\" is not there"));
+    }
+
+    #[test]
+    fn older_words_mean_the_same() {
+        let asked = Asked::of(SolveRequest {
+            exporter: "image".to_owned(),
+            exporter_attributes: [("name".to_owned(), "a,b:1".to_owned())].into(),
+            cache: Some(CacheOptions {
+                import_references: vec!["c".to_owned()],
+                ..CacheOptions::default()
+            }),
+            ..SolveRequest::default()
+        });
+        let names: Vec<String> =
+            names(&asked.exporters[0]).unwrap().iter().map(Reference::familiar).collect();
+        assert_eq!(names, ["a:latest", "b:1"]);
+        assert_eq!(asked.request().unwrap().cache_from.len(), 1);
+    }
+}

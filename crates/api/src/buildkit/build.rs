@@ -1,0 +1,426 @@
+//! One build: the client's folders are taken in, the engine builds, and the client gets what it
+//! asked for.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{Scope, ScopedJoinHandle};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use engine::{
+    ArchiveForm, BuildFailure, BuildInput, BuildRequest, Built, ContextSource, DockerfileSource,
+    Engine, FilesTarget, Lender, Output, SaveTarget, SentFolder,
+};
+
+use super::asked::{self, Asked};
+use super::client::{self, Choice, Keys, Lent};
+use super::control::check_frontend;
+use super::messages::control::{Exporter, StatusResponse};
+use super::progress::Watch;
+use super::send;
+use super::sessions::Session;
+use crate::app::App;
+use crate::refusal::{Refusal, chain};
+use crate::wire::{Code, Status};
+
+/// What a build gave, in BuildKit's names.
+pub(crate) type Facts = BTreeMap<String, String>;
+
+/// What a Dockerfile is called.
+const USUAL: &str = "Dockerfile";
+/// What stands for an address where the context comes in the body of another request.
+pub(crate) const UPLOAD_REQUEST: &str = "upload-request";
+/// The address under which a client keeps what it was given on its standard input.
+const UPLOADS: [&str; 2] = ["http://buildkit-session/", "buildkit-session://"];
+
+impl Asked {
+    /// Refuses what could not be built whatever the client sends.
+    pub(crate) fn check(&self, app: &App) -> Result<(), Status> {
+        let refused = |name: &&String| !app.entitlements.contains(name);
+        if let Some(name) = self.entitlements.iter().find(refused) {
+            let words = "is not allowed by build daemon configuration";
+            return Err(Status::new(Code::PermissionDenied, format!("{name} {words}")));
+        }
+        check_frontend(self)?;
+        for exporter in &self.exporters {
+            asked::names(exporter)?;
+            asked::packing(exporter)?;
+        }
+        self.request().map(drop)
+    }
+
+    /// Builds; `tell` is told of it, and it ends soon after `is_stopped` says so.
+    pub(crate) fn build(
+        &self,
+        app: &App,
+        tell: &(dyn Fn(StatusResponse) + Sync),
+        is_stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Facts, Status> {
+        self.check(app)?;
+        let watch = Watch::new(&self.reference, tell, is_stopped);
+        Work::new(app, self, &watch)?.build()
+    }
+}
+
+/// Everything that one build needs.
+pub(super) struct Work<'a> {
+    app: &'a App,
+    asked: &'a Asked,
+    watch: &'a Watch<'a>,
+    engine: Engine,
+    session: Option<Arc<Session>>,
+}
+
+/// A Dockerfile, and what is left out of its context.
+pub(super) struct Definition {
+    pub(super) text: String,
+    pub(super) ignored: String,
+}
+
+impl<'a> Work<'a> {
+    /// Finds the client's session, and opens the engine, to which registries are who the client is.
+    pub(super) fn new(
+        app: &'a App,
+        asked: &'a Asked,
+        watch: &'a Watch<'a>,
+    ) -> Result<Work<'a>, Status> {
+        let known = (!asked.session.is_empty()).then(|| app.buildkit.sessions.wait(&asked.session));
+        let session = known.transpose()?;
+        let mut settings = (*app.settings()).clone();
+        let lent: Arc<dyn engine::Credentials> = match &session {
+            Some(session) => Arc::new(Lent::new(session.clone())),
+            None => Arc::new(engine::Anonymous),
+        };
+        settings.registry.lender = Some(Lender(lent));
+        let engine = Engine::open(settings)?;
+        Ok(Work { app, asked, watch, engine, session })
+    }
+
+    fn session(&self) -> Result<&Arc<Session>, Status> {
+        self.session.as_ref().ok_or_else(|| Status::invalid("the build has no session"))
+    }
+
+    /// The address of the context, if it is none of the client's folders.
+    fn address(&self) -> Option<&str> {
+        let context = self.asked.text("context")?;
+        let is_remote = context == UPLOAD_REQUEST || engine::is_remote_context(context);
+        is_remote.then_some(context)
+    }
+
+    /// Takes in one of the client's folders.
+    fn folder(&self, title: &str, name: &str, choice: &Choice) -> Result<SentFolder, Status> {
+        let session = self.session()?;
+        let key = format!("{} {name} {title}", session.shared_key);
+        let key = (!session.shared_key.is_empty()).then_some(key.as_str());
+        let sent = self.engine.sent_folder(key)?;
+        self.watch.step(title, |step| {
+            let mut bytes = 0;
+            let received =
+                session.receive(name, choice, &client::open(&sent.files())?, &mut |count| {
+                    bytes += count;
+                    step.transferred(bytes);
+                });
+            received.map(drop)
+        })?;
+        Ok(sent)
+    }
+
+    /// The Dockerfile among the client's folders.
+    pub(super) fn definition(&self) -> Result<Definition, Status> {
+        let name = self.asked.text("filename").unwrap_or(USUAL);
+        let name = name.trim_start_matches("./");
+        let local = self.asked.text("dockerfilekey").unwrap_or("dockerfile");
+        let own = format!("{name}.dockerignore");
+        let small = name.to_lowercase();
+        let follow = vec![name.to_owned(), own.clone(), small.clone()];
+        let choice = Choice { follow, ..Choice::default() };
+        let title = format!("[internal] load build definition from {name}");
+        let sent = self.folder(&title, local, &choice)?;
+        let files = client::open(&sent.files())?;
+        let text = match client::text(&files, name)? {
+            Some(text) => Some(text),
+            None => client::text(&files, &small)?,
+        };
+        let text = text.ok_or_else(|| {
+            Status::invalid(format!(
+                "failed to read dockerfile: open {name}: no such file or directory"
+            ))
+        })?;
+        if let Some(ignored) = client::text(&files, &own)? {
+            return Ok(Definition { text, ignored });
+        }
+        let ignored = if self.address().is_none() { self.ignored()? } else { String::new() };
+        Ok(Definition { text, ignored })
+    }
+
+    fn context_name(&self) -> &str {
+        let named = self.asked.text("context").and_then(|text| text.strip_prefix("local:"));
+        self.asked.text("contextkey").or(named).unwrap_or("context")
+    }
+
+    fn ignored(&self) -> Result<String, Status> {
+        let follow = vec![".dockerignore".to_owned()];
+        let choice = Choice { follow, ..Choice::default() };
+        let sent = self.folder("[internal] load .dockerignore", self.context_name(), &choice)?;
+        Ok(client::text(&client::open(&sent.files())?, ".dockerignore")?.unwrap_or_default())
+    }
+
+    /// Builds, and gives the client what it asked for.
+    pub(super) fn build(&self) -> Result<Facts, Status> {
+        let mut request = self.asked.request()?;
+        if let Some(session) = &self.session {
+            let random = sys::host::random_id()?;
+            let folder = self.engine.settings().run_root.join("agents").join(random);
+            request.keyring = Some(Arc::new(Keys::new(session.clone(), folder)));
+        }
+        let mut kept = Vec::new();
+        self.named_contexts(&mut request, &mut kept)?;
+        if let Some(address) = self.address() {
+            return self.build_remote(address, request);
+        }
+        let definition = self.definition()?;
+        let needed = self.engine.context_paths(&definition.text, &request);
+        let choice = Choice {
+            exclude: excluded(&definition.ignored),
+            follow: needed.clone().unwrap_or_default(),
+            ..Choice::default()
+        };
+        let context = match &needed {
+            Some(paths) if paths.is_empty() => self.engine.sent_folder(None)?,
+            _ => self.folder("[internal] load build context", self.context_name(), &choice)?,
+        };
+        let input = BuildInput {
+            context: ContextSource::Sent { folder: context.files(), ignored: definition.ignored },
+            dockerfile: DockerfileSource::Reader(Box::new(io::Cursor::new(definition.text))),
+        };
+        self.carry_out(input, request)
+    }
+
+    /// A build whose context is an address: of a repository, a tar, or what a client was given.
+    fn build_remote(&self, address: &str, request: BuildRequest) -> Result<Facts, Status> {
+        let dockerfile = match self.asked.text("dockerfilekey") {
+            // One of the client's own, for somebody else's files.
+            Some(_) => DockerfileSource::Reader(Box::new(io::Cursor::new(self.definition()?.text))),
+            None => match self.asked.text("filename") {
+                None | Some(USUAL) => DockerfileSource::Usual,
+                Some(name) => DockerfileSource::Path(PathBuf::from(name)),
+            },
+        };
+        if address == UPLOAD_REQUEST {
+            let body = self.app.buildkit.uploads.take(&self.asked.reference)?;
+            let context = ContextSource::Reader(Box::new(body));
+            return self.carry_out(BuildInput { context, dockerfile }, request);
+        }
+        let upload = UPLOADS.iter().find_map(|prefix| address.strip_prefix(prefix));
+        let context = match upload {
+            Some(path) => {
+                ContextSource::Reader(Box::new(self.session()?.upload(&format!("/{path}"))?))
+            }
+            None => ContextSource::Url(address.to_owned()),
+        };
+        self.carry_out(BuildInput { context, dockerfile }, request)
+    }
+
+    /// Further contexts: folders of the client, images, addresses.
+    fn named_contexts(
+        &self,
+        request: &mut BuildRequest,
+        kept: &mut Vec<SentFolder>,
+    ) -> Result<(), Status> {
+        for (name, value) in self.asked.family("context:") {
+            let name = name.split_once("::").map_or(name, |(name, _)| name).to_owned();
+            let value = match value.split_once(':') {
+                Some(("local", local)) => {
+                    let title = format!("[context {name}] load from client");
+                    let local = local.trim_start_matches("//");
+                    let sent = self.folder(&title, local, &Choice::default())?;
+                    let path = sent.files().display().to_string();
+                    kept.push(sent);
+                    path
+                }
+                Some(("docker-image" | "http" | "https" | "git" | "ssh", _)) => value.to_owned(),
+                Some(("oci-layout" | "input" | "target", _)) => {
+                    return Err(Status::unsupported(format!("context {name}={value} is not read")));
+                }
+                // A path would be one of ours.
+                _ if engine::is_remote_context(value) => value.to_owned(),
+                _ => return Err(Status::invalid(format!("context {name}={value} is not known"))),
+            };
+            request.contexts.insert(name, value);
+        }
+        Ok(())
+    }
+
+    /// Has the engine build, with its ways out attached to the client.
+    fn carry_out(&self, input: BuildInput<'_>, mut request: BuildRequest) -> Result<Facts, Status> {
+        let mut names = Vec::new();
+        for exporter in &self.asked.exporters {
+            // As the client wrote them.
+            names.extend(exporter.attributes.get("name").filter(|name| !name.is_empty()).cloned());
+        }
+        let mut facts = Facts::new();
+        if !names.is_empty() {
+            facts.insert("image.name".to_owned(), names.join(","));
+        }
+        let known = facts.clone();
+        std::thread::scope(|scope| {
+            let mut ways = Vec::new();
+            for (number, exporter) in self.asked.exporters.iter().enumerate() {
+                let (output, way) = self.way(scope, number, exporter, &known)?;
+                request.outputs.push(output);
+                ways.push((number, way));
+            }
+            let built = self.engine.build(input, &request, self.watch);
+            // What is still open is closed: whoever reads it sees its end.
+            drop(request);
+            let mut sent = Ok(());
+            for (number, way) in ways {
+                sent = sent.and(self.end(way, number, &known, built.is_ok()));
+            }
+            let built = match built {
+                Err(_) if self.watch.stopped() => return Err(Status::gone()),
+                Err(failure) => sent.and(Err(failed(&failure)))?,
+                Ok(built) => {
+                    sent?;
+                    built
+                }
+            };
+            facts.extend(described(&built));
+            Ok(facts)
+        })
+    }
+
+    /// Opens one way out.
+    fn way<'scope, 'env>(
+        &'env self,
+        scope: &'scope Scope<'scope, 'env>,
+        number: usize,
+        exporter: &Exporter,
+        facts: &'env Facts,
+    ) -> Result<(Output, Way<'scope>), Status> {
+        let (names, packing) = (asked::names(exporter)?, asked::packing(exporter)?);
+        let stream = || -> Result<(File, Way<'scope>), Status> {
+            let session = self.session()?.clone();
+            let (reader, writer) = io::pipe()?;
+            let sent = scope.spawn(move || session.send_stream(number, facts, reader));
+            Ok((File::from(OwnedFd::from(writer)), Way::Stream(sent)))
+        };
+        let archive = |form: ArchiveForm, (file, way): (File, Way<'scope>)| {
+            let target = SaveTarget::Stream(file);
+            (Output::Archive { names: names.clone(), form, target, packing: packing.clone() }, way)
+        };
+        let split = asked::switch(exporter, "platform-split")?;
+        Ok(match exporter.kind.as_str() {
+            "image" | "moby" => {
+                let push = asked::push(exporter)?;
+                (Output::Image { names, push, packing }, Way::Own)
+            }
+            kind @ ("docker" | "oci") => {
+                if asked::switch(exporter, "tar")? == Some(false) {
+                    let words = format!("exporter {kind:?} with tar=false is not there");
+                    return Err(Status::unsupported(words));
+                }
+                let form = if kind == "oci" { ArchiveForm::Oci } else { ArchiveForm::Docker };
+                archive(form, stream()?)
+            }
+            "tar" => {
+                let (file, way) = stream()?;
+                (Output::Files { target: FilesTarget::Stream(file), split }, way)
+            }
+            "local" => {
+                self.session()?;
+                let sent = self.engine.sent_folder(None)?;
+                let target = FilesTarget::Folder(sent.files());
+                (Output::Files { target, split }, Way::Folder(sent))
+            }
+            other => {
+                let words = format!("exporter {other:?} could not be found");
+                return Err(Status::unsupported(words));
+            }
+        })
+    }
+
+    /// Ends a way out: what lies here goes to the client.
+    fn end(
+        &self,
+        way: Way<'_>,
+        number: usize,
+        facts: &Facts,
+        is_built: bool,
+    ) -> Result<(), Status> {
+        match way {
+            Way::Stream(sent) => {
+                sent.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            }
+            Way::Folder(sent) if is_built => self.watch.step("copying files", |_| {
+                send::send(self.session()?.send(number, facts)?, &sent.files())
+            }),
+            Way::Folder(_) | Way::Own => Ok(()),
+        }
+    }
+}
+
+/// Where a result goes besides where the engine puts it.
+enum Way<'scope> {
+    /// Nowhere.
+    Own,
+    /// To the client, while it is written.
+    Stream(ScopedJoinHandle<'scope, Result<(), Status>>),
+    /// To the client, when it is whole.
+    Folder(SentFolder),
+}
+
+/// Patterns as the client's own reading of them expects them.
+fn excluded(ignored: &str) -> Vec<String> {
+    let lines = ignored.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let said = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let clean = |line: &str| {
+        let (not, path) = match line.strip_prefix('!') {
+            Some(path) => ("!", path.trim()),
+            None => ("", line),
+        };
+        let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+        let path = parts.collect::<Vec<_>>().join("/");
+        (!path.is_empty()).then(|| format!("{not}{path}"))
+    };
+    said.filter_map(clean).collect()
+}
+
+/// What is told of what was built.
+fn described(built: &Built) -> Facts {
+    let mut facts = Facts::new();
+    if !built.is_image {
+        return facts;
+    }
+    if let Some(image) = built.images.first() {
+        facts.insert("containerimage.config.digest".to_owned(), image.id.to_string());
+        facts.insert("containerimage.digest".to_owned(), image.id.to_string());
+    }
+    if let Some(document) = &built.document {
+        facts.insert("containerimage.digest".to_owned(), document.digest.to_string());
+        if let Ok(text) = serde_json::to_vec(document) {
+            facts.insert("containerimage.descriptor".to_owned(), STANDARD.encode(text));
+        }
+    }
+    facts
+}
+
+fn failed(failure: &BuildFailure) -> Status {
+    let refusal = Refusal::bad(chain(&failure.error));
+    Status::new(Code::Unknown, refusal.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::excluded;
+
+    #[test]
+    fn patterns_are_told_as_clients_clean_them() {
+        let said = "# c\n\n  /a/b/ \n! ./keep\n*.o\n.\n";
+        assert_eq!(excluded(said), ["a/b", "!keep", "*.o"]);
+    }
+}

@@ -1,0 +1,304 @@
+//! `LLBBridge`: builds that their clients steer. A client says what is to be built and which of the
+//! results is the one; what it asked for is built when it has said so, with its ways out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use engine::{BuildInputs, Call, Format};
+use hyper::HeaderMap;
+use prost::Message;
+use spec::Platform;
+
+use super::asked::Asked;
+use super::build::{Facts, Work};
+use super::control::{ASKING, check_frontend, run};
+use super::messages::Nothing;
+use super::messages::gateway::{
+    Capability, EvaluateRequest, InputsResponse, PongResponse, ResultRef, Results, ReturnRequest,
+    SolveRequest, SolveResponse, SolveResult,
+};
+use super::messages::ops::{Definition, Kind, Op};
+use super::progress::{Board, Watch};
+use super::usage;
+use crate::app::App;
+use crate::wire::Status;
+
+/// How long a client's words wait for the build that they are about.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What says of a call which build it is about.
+const BUILD: &str = "buildkit-controlapi-buildid";
+/// So many results may one build have.
+const MAX_RESULTS: usize = 1024;
+
+/// What clients may use of the gateway.
+const FRONTEND_CAPABILITIES: [&str; 11] = [
+    "solve.base",
+    "solve.inlinereturn",
+    "return",
+    "returnmap",
+    "importcaches",
+    "proto.refarray",
+    "frontend.inputs",
+    "frontend.caps",
+    "gateway.solve.metadata",
+    "gateway.solve.evaluate",
+    "gateway.evaluate",
+];
+/// What is done with results.
+const LLB_CAPABILITIES: [&str; 2] = ["exporter.multiple", "exporter.image.attestations"];
+
+/// The builds that their clients steer.
+#[derive(Default)]
+pub(super) struct Bridges {
+    all: Mutex<HashMap<String, Arc<Bridge>>>,
+    changed: Condvar,
+}
+
+/// One such build.
+struct Bridge {
+    /// What was asked of the control service.
+    asked: Asked,
+    board: Arc<Board>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// What is to be built, by the names that results have.
+    results: HashMap<String, Asked>,
+    /// Which of the results is the one, if any; or why there is none.
+    returned: Option<Result<Option<String>, Status>>,
+}
+
+impl Bridge {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bridges {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Bridge>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The build of this name, which may be about to begin.
+    fn wait(&self, build: &str) -> Result<Arc<Bridge>, Status> {
+        let begin = Instant::now();
+        let mut all = self.all();
+        loop {
+            if let Some(bridge) = all.get(build) {
+                return Ok(bridge.clone());
+            }
+            let left = PATIENCE.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                return Err(Status::missing(format!("no such job {build}")));
+            }
+            let waited = self.changed.wait_timeout(all, left);
+            all = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// The build that a call is about.
+pub(super) fn build_of(metadata: &HeaderMap) -> Result<String, Status> {
+    let text = metadata.get(BUILD).and_then(|value| value.to_str().ok());
+    text.map(str::to_owned).ok_or_else(|| Status::invalid("a call that names no build"))
+}
+
+/// Waits for what the client says, and builds that.
+pub(super) fn steered(
+    app: &App,
+    asked: &Asked,
+    board: &Arc<Board>,
+    is_stopped: &(dyn Fn() -> bool + Sync),
+) -> Result<Facts, Status> {
+    let bridges = &app.buildkit.bridges;
+    let (state, changed) = Default::default();
+    let bridge = Arc::new(Bridge { asked: asked.clone(), board: board.clone(), state, changed });
+    bridges.all().insert(asked.reference.clone(), bridge.clone());
+    bridges.changed.notify_all();
+    let returned = loop {
+        let state = bridge.state();
+        let waited = bridge.changed.wait_timeout(state, ASKING);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if let Some(returned) = state.returned.take() {
+            break returned.map(|id| id.and_then(|id| state.results.remove(&id)));
+        }
+        if is_stopped() {
+            break Err(Status::gone());
+        }
+    };
+    bridges.all().remove(&asked.reference);
+    match returned? {
+        Some(wanted) => run(app, &wanted, board, is_stopped),
+        // Nothing was to be built.
+        None => Ok(Facts::new()),
+    }
+}
+
+/// Says what is to be built.
+pub(super) fn solve(
+    app: &App,
+    build: &str,
+    request: SolveRequest,
+) -> Result<SolveResponse, Status> {
+    let bridge = app.buildkit.bridges.wait(build)?;
+    if request.frontend.is_empty() {
+        return match &request.definition {
+            Some(definition) if !definition.operations.is_empty() => Err(no_graphs(definition)),
+            // Nothing at all is a result, too.
+            _ => Ok(result(None, &request)),
+        };
+    }
+    let own = bridge.asked.clone();
+    let wanted = Asked {
+        frontend: request.frontend.clone(),
+        attributes: request.frontend_options.clone().into_iter().collect(),
+        imports: [own.imports.clone(), request.cache_imports.clone()].concat(),
+        ..own
+    };
+    check_frontend(&wanted)?;
+    if let Some(id) = wanted.text("requestid") {
+        return answer(app, &bridge, &wanted, id);
+    }
+    let random = sys::host::random_id()?;
+    let mut state = bridge.state();
+    if state.results.len() >= MAX_RESULTS {
+        return Err(Status::invalid("a build with more results than are kept"));
+    }
+    state.results.insert(random.clone(), wanted);
+    drop(state);
+    if request.evaluate {
+        evaluate(app, build, &EvaluateRequest { reference: random.clone() })?;
+    }
+    Ok(result(Some(random), &request))
+}
+
+fn result(id: Option<String>, request: &SolveRequest) -> SolveResponse {
+    let reference = id.clone().unwrap_or_default();
+    if !request.allow_result_return {
+        return SolveResponse { reference, result: None };
+    }
+    let results = id.map(|id| match request.allow_result_array {
+        true => Results::One(ResultRef { id, definition: None }),
+        false => Results::OneByName(id),
+    });
+    let result = SolveResult { results, metadata: HashMap::new() };
+    SolveResponse { reference: String::new(), result: Some(result) }
+}
+
+/// Builds a result without letting it out: its client wants to know that it can be built.
+pub(super) fn evaluate(
+    app: &App,
+    build: &str,
+    request: &EvaluateRequest,
+) -> Result<Nothing, Status> {
+    let bridge = app.buildkit.bridges.wait(build)?;
+    let wanted = bridge.state().results.get(&request.reference).cloned();
+    let wanted =
+        wanted.ok_or_else(|| Status::missing(format!("no such ref {}", request.reference)))?;
+    let only = Asked { exporters: Vec::new(), exports: Vec::new(), ..wanted };
+    let is_returned = || bridge.state().returned.is_some();
+    run(app, &only, &bridge.board, &is_returned)?;
+    if let Some(done) = bridge.state().results.get_mut(&request.reference) {
+        // What was done anew is not done once more.
+        done.attributes.remove("no-cache");
+    }
+    Ok(Nothing {})
+}
+
+/// Answers a question about a Dockerfile.
+fn answer(app: &App, bridge: &Bridge, asked: &Asked, id: &str) -> Result<SolveResponse, Status> {
+    let call = match id {
+        "frontend.subrequests.describe" => Call::Describe,
+        "frontend.outline" => Call::Outline,
+        "frontend.targets" => Call::Targets,
+        "frontend.lint" => Call::Check,
+        other => return Err(Status::unsupported(format!("unsupported request {other:?}"))),
+    };
+    let tell = |response| bridge.board.push(response);
+    let watch = Watch::new(&asked.reference, &tell, &|| false);
+    let work = Work::new(app, asked, &watch)?;
+    let text = match call {
+        Call::Describe => String::new(),
+        _ => work.definition()?.text,
+    };
+    let request = asked.request()?;
+    let platform = request.platforms.first().cloned().unwrap_or_else(Platform::host);
+    let inputs = BuildInputs {
+        arguments: request.arguments,
+        target_platform: platform,
+        build_platform: Platform::host(),
+        target: request.target,
+    };
+    let name = asked.text("filename").unwrap_or("Dockerfile").to_owned();
+    let definition = engine::Definition { name, path: None, text, ignore: None, has_context: true };
+    let engine = app.engine()?;
+    let mut metadata = HashMap::new();
+    for (key, format) in [("result.txt", Format::Text), ("result.json", Format::Json)] {
+        let answer = definition.call((call, format), &inputs, Some(&engine))?;
+        metadata.insert(key.to_owned(), answer.text.into_bytes());
+        if call == Call::Check && !answer.succeeded {
+            metadata.insert("result.statuscode".to_owned(), b"1".to_vec());
+        }
+    }
+    metadata.insert("version".to_owned(), b"1.0.0".to_vec());
+    Ok(SolveResponse {
+        reference: String::new(),
+        result: Some(SolveResult { results: None, metadata }),
+    })
+}
+
+/// Says which result is the one.
+pub(super) fn give_back(app: &App, build: &str, request: ReturnRequest) -> Result<Nothing, Status> {
+    let bridge = app.buildkit.bridges.wait(build)?;
+    let returned = match request.error {
+        Some(error) => Err(Status::new(crate::wire::Code::Unknown, error.message)),
+        None => Ok(request.result.and_then(|result| first(result.results?))),
+    };
+    bridge.state().returned = Some(returned);
+    bridge.changed.notify_all();
+    Ok(Nothing {})
+}
+
+/// The name of a result. Those of several platforms are all of one build.
+fn first(results: Results) -> Option<String> {
+    let id = match results {
+        Results::OneByName(id) => id,
+        Results::One(result) => result.id,
+        Results::ManyByName(map) => map.references.into_values().next()?,
+        Results::Many(map) => map.references.into_values().next()?.id,
+    };
+    Some(id).filter(|id| !id.is_empty())
+}
+
+/// What was given to a build to begin with.
+pub(super) fn inputs(app: &App, build: &str) -> Result<InputsResponse, Status> {
+    app.buildkit.bridges.wait(build)?;
+    Ok(InputsResponse::default())
+}
+
+/// What can be used.
+pub(super) fn ping(app: &App) -> Result<PongResponse, Status> {
+    let capability = |id: &&str| Capability { id: (*id).to_owned(), enabled: true };
+    Ok(PongResponse {
+        frontend_capabilities: FRONTEND_CAPABILITIES.iter().map(capability).collect(),
+        llb_capabilities: LLB_CAPABILITIES.iter().map(capability).collect(),
+        workers: vec![usage::worker(app)],
+    })
+}
+
+/// Says of a graph that is not built what is in it.
+pub(super) fn no_graphs(definition: &Definition) -> Status {
+    let kind = |bytes: &Vec<u8>| Op::decode(bytes.as_slice()).ok()?.kind;
+    let mut names: Vec<&str> =
+        definition.operations.iter().filter_map(kind).map(|kind| Kind::name(&kind)).collect();
+    names.sort_unstable();
+    names.dedup();
+    let names = names.join(", ");
+    Status::unsupported(format!(
+        "graphs of operations ({names}) are not built: build with a frontend, dockerfile.v0"
+    ))
+}

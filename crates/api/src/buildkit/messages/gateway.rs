@@ -1,0 +1,116 @@
+//! `moby.buildkit.v1.frontend.LLBBridge`: what a build that is steered by its client asks for.
+
+use std::collections::HashMap;
+
+use prost::Message;
+
+use super::RpcStatus;
+use super::control::{CacheEntry, WorkerRecord};
+use super::ops::Definition;
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SolveRequest {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) definition: Option<Definition>,
+    #[prost(string, tag = "2")]
+    pub(crate) frontend: String,
+    #[prost(map = "string, string", tag = "3")]
+    pub(crate) frontend_options: HashMap<String, String>,
+    #[prost(bool, tag = "5")]
+    pub(crate) allow_result_return: bool,
+    #[prost(bool, tag = "6")]
+    pub(crate) allow_result_array: bool,
+    #[prost(message, repeated, tag = "12")]
+    pub(crate) cache_imports: Vec<CacheEntry>,
+    #[prost(map = "string, message", tag = "13")]
+    pub(crate) frontend_inputs: HashMap<String, Definition>,
+    #[prost(bool, tag = "14")]
+    pub(crate) evaluate: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SolveResponse {
+    #[prost(string, tag = "1")]
+    pub(crate) reference: String,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) result: Option<SolveResult>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SolveResult {
+    #[prost(oneof = "Results", tags = "1, 2, 3, 4")]
+    pub(crate) results: Option<Results>,
+    #[prost(map = "string, bytes", tag = "10")]
+    pub(crate) metadata: HashMap<String, Vec<u8>>,
+}
+
+/// One result, or one for each platform; in two spellings, of which the first is the older.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum Results {
+    #[prost(string, tag = "1")]
+    OneByName(String),
+    #[prost(message, tag = "2")]
+    ManyByName(NameMap),
+    #[prost(message, tag = "3")]
+    One(ResultRef),
+    #[prost(message, tag = "4")]
+    Many(ResultMap),
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct NameMap {
+    #[prost(map = "string, string", tag = "1")]
+    pub(crate) references: HashMap<String, String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ResultRef {
+    #[prost(string, tag = "1")]
+    pub(crate) id: String,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) definition: Option<Definition>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ResultMap {
+    #[prost(map = "string, message", tag = "1")]
+    pub(crate) references: HashMap<String, ResultRef>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ReturnRequest {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) result: Option<SolveResult>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) error: Option<RpcStatus>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct InputsResponse {
+    #[prost(map = "string, message", tag = "1")]
+    pub(crate) definitions: HashMap<String, Definition>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct EvaluateRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) reference: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PongResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) frontend_capabilities: Vec<Capability>,
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) llb_capabilities: Vec<Capability>,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) workers: Vec<WorkerRecord>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct Capability {
+    #[prost(string, tag = "1")]
+    pub(crate) id: String,
+    #[prost(bool, tag = "2")]
+    pub(crate) enabled: bool,
+}

@@ -1,0 +1,48 @@
+//! BuildKit's side of the door: its services, for clients that speak gRPC to a builder.
+//!
+//! What a client asks for is built by the engine, as any build; here are only the client's words
+//! and what is asked of the client in turn.
+
+mod asked;
+mod build;
+mod client;
+mod control;
+mod gateway;
+pub(crate) mod messages;
+mod progress;
+mod receive;
+mod send;
+pub(crate) mod sessions;
+mod uploads;
+mod usage;
+
+pub(crate) use asked::Asked;
+pub(crate) use build::UPLOAD_REQUEST;
+pub(crate) use control::BuildKit;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use gateway::Bridges;
+use progress::Boards;
+use sessions::Sessions;
+use uploads::Uploads;
+
+use crate::wire::Calls;
+
+/// Requests of BuildKit's clients that are being answered. Nothing of them is kept.
+#[derive(Default)]
+pub(crate) struct Open {
+    pub(crate) sessions: Sessions,
+    pub(crate) uploads: Uploads,
+    pub(crate) calls: Calls,
+    boards: Boards,
+    /// Builds that are steered by their clients.
+    bridges: Bridges,
+    /// Builds of docker's API, by what clients call them, with what ends them.
+    pub(crate) stops: Mutex<HashMap<String, Arc<AtomicBool>>>,
+}
+
+#[cfg(test)]
+mod tests;

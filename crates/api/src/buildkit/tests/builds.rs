@@ -1,0 +1,175 @@
+//! Builds of copies alone, which need nothing of the machine.
+
+use std::collections::HashMap;
+use std::fs;
+
+use super::client::Lab;
+use crate::buildkit::messages::Nothing;
+use crate::buildkit::messages::control::{
+    Exporter, InfoResponse, ListWorkersRequest, ListWorkersResponse, SolveRequest, StatusRequest,
+    StatusResponse,
+};
+use crate::buildkit::messages::gateway::{
+    Results, ReturnRequest, SolveRequest as GatewaySolve, SolveResponse as GatewaySolved,
+};
+use crate::buildkit::messages::history::{BuildHistoryEvent, BuildHistoryRequest};
+use crate::buildkit::messages::ops::Definition;
+use crate::wire::{Code, Exchange};
+
+const DOCKERFILE: &str = "FROM scratch AS one\nARG WORD\nLABEL word=$WORD\nCOPY a /a\nFROM one\n\
+                          COPY sub /sub\n";
+
+fn request(reference: &str, kind: &str) -> SolveRequest {
+    let exporter = Exporter { kind: kind.to_owned(), attributes: HashMap::new() };
+    SolveRequest {
+        reference: reference.to_owned(),
+        session: "the-session".to_owned(),
+        frontend: "dockerfile.v0".to_owned(),
+        exporters: if kind.is_empty() { Vec::new() } else { vec![exporter] },
+        ..SolveRequest::default()
+    }
+}
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.folder("dockerfile", &[("Dockerfile", DOCKERFILE)]);
+    lab.folder("context", &[("a", "of a"), ("sub/b", "of b"), ("sub/.hidden", ""), ("no", "")]);
+    lab
+}
+
+fn news(lab: &Lab, reference: &str) -> StatusResponse {
+    let Exchange { mut incoming, outgoing } =
+        lab.control.call("/moby.buildkit.v1.Control/Status", &[]).unwrap();
+    outgoing.send(&StatusRequest { reference: reference.to_owned() }).unwrap();
+    let mut all = StatusResponse::default();
+    for response in incoming.all::<StatusResponse>() {
+        let response = response.unwrap();
+        all.vertexes.extend(response.vertexes);
+        all.statuses.extend(response.statuses);
+    }
+    all
+}
+
+#[test]
+fn files_come_from_the_client_and_results_go_to_it() {
+    let lab = lab();
+    let out = lab.folder.path().join("out");
+    fs::create_dir(&out).unwrap();
+    lab.take_results(&out);
+    lab.solve(request("local", "local")).unwrap();
+    assert_eq!(fs::read_to_string(out.join("sub/b")).unwrap(), "of b");
+    assert!(out.join("a").exists() && !out.join("no").exists());
+    let asked = lab.client.asked.lock().unwrap().clone();
+    let context = asked.iter().rfind(|line| line.contains(" context ")).unwrap();
+    assert!(context.ends_with(r#"context ["a", "sub"]"#), "only what is needed: {asked:?}");
+    let vertexes = news(&lab, "local").vertexes;
+    let copied = vertexes.iter().rfind(|vertex| vertex.name.contains("COPY sub")).unwrap();
+    assert!(copied.started.is_some() && copied.completed.is_some() && !copied.cached);
+    let tar = lab.folder.path().join("out.tar");
+    lab.take_results(&tar);
+    lab.solve(request("tar", "tar")).unwrap();
+    let bytes = fs::read(&tar).unwrap();
+    assert!(bytes.windows(4).any(|four| four == b"of a"), "the tar has the file");
+    let again = news(&lab, "tar").vertexes;
+    assert!(again.iter().any(|vertex| vertex.name.contains("COPY sub") && vertex.cached));
+}
+
+#[test]
+fn images_are_kept_under_their_names() {
+    let lab = lab();
+    let mut asked = request("image", "image");
+    asked.exporters[0].attributes.insert("name".to_owned(), "made:1".to_owned());
+    asked.frontend_attributes =
+        [("build-arg:WORD", "said"), ("target", "one")].map(|(k, v)| (k.into(), v.into())).into();
+    let facts = lab.solve(asked).unwrap().exporter_response;
+    let id = &facts["containerimage.config.digest"];
+    let engine = lab.app.engine().unwrap();
+    let kept = engine.image_summaries(&engine::ListImages::default()).unwrap();
+    assert_eq!((kept[0]["Id"].as_str(), &kept[0]["RepoTags"][0]), (Some(&**id), &"made:1".into()));
+    assert_eq!(facts["image.name"], "made:1");
+    let Exchange { mut incoming, outgoing } =
+        lab.control.call("/moby.buildkit.v1.Control/ListenBuildHistory", &[]).unwrap();
+    outgoing.send(&BuildHistoryRequest { early_exit: true, ..Default::default() }).unwrap();
+    drop(outgoing);
+    let events: Vec<BuildHistoryEvent> = incoming.all().map(Result::unwrap).collect();
+    let [event] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(event.record.as_ref().unwrap().frontend_attributes["target"], "one");
+}
+
+#[test]
+fn a_client_that_steers_gets_what_it_gives_back() {
+    let lab = lab();
+    let out = lab.folder.path().join("out");
+    fs::create_dir(&out).unwrap();
+    lab.take_results(&out);
+    let steered = SolveRequest { frontend: String::new(), ..request("steered", "local") };
+    let control = lab.control.clone();
+    let solving = std::thread::spawn(move || {
+        control.ask::<crate::buildkit::messages::control::SolveResponse>(
+            "/moby.buildkit.v1.Control/Solve",
+            &steered,
+        )
+    });
+    let call = |method: &str| {
+        let path = format!("/moby.buildkit.v1.frontend.LLBBridge/{method}");
+        lab.control.call(&path, &[("buildkit-controlapi-buildid", "steered".to_owned())]).unwrap()
+    };
+    let Exchange { mut incoming, outgoing } = call("Solve");
+    let wanted = GatewaySolve {
+        frontend: "gateway.v0".to_owned(),
+        frontend_options: [("source", "docker/dockerfile:1"), ("target", "one")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        allow_result_return: true,
+        allow_result_array: true,
+        evaluate: true,
+        ..GatewaySolve::default()
+    };
+    outgoing.send(&wanted).unwrap();
+    let solved: GatewaySolved = incoming.one().unwrap();
+    let result = solved.result.unwrap();
+    assert!(matches!(result.results, Some(Results::One(_))), "{result:?}");
+    let Exchange { mut incoming, outgoing } = call("Return");
+    outgoing.send(&ReturnRequest { result: Some(result), error: None }).unwrap();
+    incoming.one::<Nothing>().unwrap();
+    solving.join().unwrap().unwrap();
+    assert!(out.join("a").exists() && !out.join("sub").exists());
+}
+
+#[test]
+fn what_is_not_done_is_refused_by_name() {
+    let lab = lab();
+    let refused = |request: SolveRequest| lab.solve(request).unwrap_err();
+    let frontend = SolveRequest { frontend: "other.v0".to_owned(), ..request("1", "") };
+    assert_eq!(refused(frontend).code, Code::Unimplemented);
+    assert!(refused(request("2", "s3")).message.contains("exporter \"s3\""));
+    let graph = Definition { operations: vec![vec![0x12, 0]], ..Definition::default() };
+    let graph =
+        SolveRequest { frontend: String::new(), definition: Some(graph), ..request("3", "") };
+    assert!(refused(graph).message.contains("ExecOp"));
+    let allowed = vec!["security.insecure".to_owned()];
+    let denied = refused(SolveRequest { entitlements: allowed, ..request("4", "") });
+    assert_eq!(denied.code, Code::PermissionDenied);
+    let nobody = refused(SolveRequest { session: "nobody".to_owned(), ..request("5", "") });
+    assert_eq!(nobody.code, Code::Unavailable);
+    fs::remove_file(lab.folder("dockerfile", &[]).join("Dockerfile")).unwrap();
+    let missing = refused(request("6", ""));
+    assert!(missing.message.contains("open Dockerfile: no such file"), "{missing}");
+    let unknown = lab.control.ask::<Nothing>("/moby.buildkit.v1.Control/Nothing", &Nothing {});
+    assert_eq!(unknown.unwrap_err().code, Code::Unimplemented);
+}
+
+#[test]
+fn the_worker_is_this_machine() {
+    let lab = Lab::new();
+    let path = "/moby.buildkit.v1.Control/ListWorkers";
+    let one: ListWorkersResponse = lab.control.ask(path, &ListWorkersRequest::default()).unwrap();
+    let [worker] = &one.record[..] else { panic!("{one:?}") };
+    assert_eq!(worker.platforms[0].os, "linux");
+    let filter = vec![format!("id=={}", worker.id)];
+    let same: ListWorkersResponse = lab.control.ask(path, &ListWorkersRequest { filter }).unwrap();
+    assert_eq!(same, one);
+    let info: InfoResponse =
+        lab.control.ask("/moby.buildkit.v1.Control/Info", &Nothing {}).unwrap();
+    assert_eq!(info.version.unwrap().package, "mica");
+}
