@@ -60,7 +60,13 @@ pub fn serve(
     watch: &dyn Watch,
 ) -> Result<(), ApiError> {
     let tls = settings.tls.as_ref().map(Tls::read).transpose()?;
-    let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
+    let tls = tls.map(|mut config| {
+        if settings.speech == Speech::BuildKit {
+            // Its clients want to hear that before they say anything.
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
+        TlsAcceptor::from(Arc::new(config))
+    });
     let _pid_file = settings.pid_file.take().map(PidFile::write).transpose()?;
     let mut opened = socket::open(&mut settings)?;
     let signals = signals.try_clone_to_owned().map_err(ApiError::Serve)?;

@@ -69,9 +69,9 @@ impl Asked {
 /// Everything that one build needs.
 pub(super) struct Work<'a> {
     app: &'a App,
-    asked: &'a Asked,
-    watch: &'a Watch<'a>,
-    engine: Engine,
+    pub(super) asked: &'a Asked,
+    pub(super) watch: &'a Watch<'a>,
+    pub(super) engine: Engine,
     session: Option<Arc<Session>>,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Work<'a> {
         Ok(Work { app, asked, watch, engine, session })
     }
 
-    fn session(&self) -> Result<&Arc<Session>, Status> {
+    pub(super) fn session(&self) -> Result<&Arc<Session>, Status> {
         self.session.as_ref().ok_or_else(|| Status::invalid("the build has no session"))
     }
 
@@ -179,6 +179,7 @@ impl<'a> Work<'a> {
         }
         let mut kept = Vec::new();
         self.named_contexts(&mut request, &mut kept)?;
+        self.take_caches(&mut request.cache_from, &mut kept)?;
         if let Some(address) = self.address() {
             return self.build_remote(address, request);
         }
@@ -267,6 +268,7 @@ impl<'a> Work<'a> {
             facts.insert("image.name".to_owned(), names.join(","));
         }
         let known = facts.clone();
+        let caches = self.make_caches(&mut request.cache_to)?;
         std::thread::scope(|scope| {
             let mut ways = Vec::new();
             for (number, exporter) in self.asked.exporters.iter().enumerate() {
@@ -290,6 +292,7 @@ impl<'a> Work<'a> {
                 }
             };
             facts.extend(described(&built));
+            self.give_caches(caches, &mut facts)?;
             Ok(facts)
         })
     }
@@ -320,11 +323,16 @@ impl<'a> Work<'a> {
                 (Output::Image { names, push, packing }, Way::Own)
             }
             kind @ ("docker" | "oci") => {
-                if asked::switch(exporter, "tar")? == Some(false) {
-                    let words = format!("exporter {kind:?} with tar=false is not there");
-                    return Err(Status::unsupported(words));
-                }
                 let form = if kind == "oci" { ArchiveForm::Oci } else { ArchiveForm::Docker };
+                if asked::switch(exporter, "tar")? == Some(false) {
+                    self.session()?;
+                    let sent = self.engine.sent_folder(None)?;
+                    let target = SaveTarget::Layout(sent.files());
+                    return Ok((
+                        Output::Archive { names, form, target, packing },
+                        Way::Layout(sent),
+                    ));
+                }
                 archive(form, stream()?)
             }
             "tar" => {
@@ -359,7 +367,10 @@ impl<'a> Work<'a> {
             Way::Folder(sent) if is_built => self.watch.step("copying files", |_| {
                 send::send(self.session()?.send(number, facts)?, &sent.files())
             }),
-            Way::Folder(_) | Way::Own => Ok(()),
+            Way::Layout(sent) if is_built => {
+                self.watch.step("copying blobs", |_| self.give_layout(&sent.files()))
+            }
+            Way::Folder(_) | Way::Layout(_) | Way::Own => Ok(()),
         }
     }
 }
@@ -372,6 +383,8 @@ enum Way<'scope> {
     Stream(ScopedJoinHandle<'scope, Result<(), Status>>),
     /// To the client, when it is whole.
     Folder(SentFolder),
+    /// Into the client's own layout, when it is whole.
+    Layout(SentFolder),
 }
 
 /// Patterns as the client's own reading of them expects them.

@@ -13,6 +13,7 @@ mod progress;
 mod receive;
 mod send;
 pub(crate) mod sessions;
+mod stores;
 mod uploads;
 mod usage;
 

@@ -189,10 +189,10 @@ pub(super) fn history(app: &App, exchange: Exchange) -> Result<(), Status> {
     loop {
         let mut records = engine.builds();
         if request.limit > 0 {
-            let first = records.len().saturating_sub(request.limit as usize);
-            records.drain(..first);
+            records.truncate(request.limit as usize);
         }
-        for record in records {
+        // As they came.
+        for record in records.into_iter().rev() {
             let is_running = record.outcome == BuildOutcome::Running;
             let kind = if is_running { STARTED } else { COMPLETE };
             let is_meant = request.reference.is_empty() || request.reference == record.id;

@@ -1,6 +1,7 @@
 //! BuildKit's messages, written down by hand from their published definitions: nothing is generated
 //! when mica is built. Fields that nobody here reads are left out; readers skip what they do not know.
 
+pub(crate) mod content;
 pub(crate) mod control;
 pub(crate) mod files;
 pub(crate) mod gateway;

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::fs;
 
+use engine::StepOutcome;
+
 use super::client::Lab;
 use crate::buildkit::messages::Nothing;
 use crate::buildkit::messages::control::{
-    Exporter, InfoResponse, ListWorkersRequest, ListWorkersResponse, SolveRequest, StatusRequest,
-    StatusResponse,
+    CacheEntry, CacheOptions, Exporter, InfoResponse, ListWorkersRequest, ListWorkersResponse,
+    SolveRequest, StatusRequest, StatusResponse,
 };
 use crate::buildkit::messages::gateway::{
     Results, ReturnRequest, SolveRequest as GatewaySolve, SolveResponse as GatewaySolved,
@@ -172,4 +174,74 @@ fn the_worker_is_this_machine() {
     let info: InfoResponse =
         lab.control.ask("/moby.buildkit.v1.Control/Info", &Nothing {}).unwrap();
     assert_eq!(info.version.unwrap().package, "mica");
+}
+
+#[test]
+fn caches_and_layouts_go_to_the_client_and_caches_come_back() {
+    let lab = lab();
+    let out = lab.folder.path().join("out");
+    fs::create_dir(&out).unwrap();
+    lab.take_results(&out);
+    let entry = |pairs: &[(&str, &str)]| CacheEntry {
+        kind: "local".to_owned(),
+        attributes: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+    };
+    let mut asked = request("first", "oci");
+    asked.exporters[0].attributes.insert("tar".to_owned(), "false".to_owned());
+    let exports = vec![entry(&[("dest", "there"), ("mode", "max")])];
+    asked.cache = Some(CacheOptions { exports, ..CacheOptions::default() });
+    let facts = lab.solve(asked).unwrap().exporter_response;
+    let images = lab.client.store("export");
+    assert!(images.join(&facts["containerimage.digest"]).exists(), "{facts:?}");
+    let manifest: serde_json::Value = serde_json::from_str(&facts["cache.manifest"]).unwrap();
+    let digest = manifest["digest"].as_str().unwrap();
+    assert!(lab.client.store("local:there").join(digest).exists());
+    let pruned = engine::PruneCache { all: true, ..engine::PruneCache::default() };
+    lab.app.engine().unwrap().prune_cache(&pruned).unwrap();
+    let imports = |digest: &str| {
+        let imports = vec![entry(&[("src", "there"), ("digest", digest)])];
+        Some(CacheOptions { imports, ..CacheOptions::default() })
+    };
+    lab.solve(SolveRequest { cache: imports(digest), ..request("second", "") }).unwrap();
+    let outcome = || {
+        let record = lab.app.engine().unwrap().builds().remove(0);
+        record.steps.iter().find(|step| step.text.contains("COPY sub")).unwrap().outcome
+    };
+    assert_eq!(outcome(), StepOutcome::Cached, "the client's cache knew it");
+    lab.app.engine().unwrap().prune_cache(&pruned).unwrap();
+    lab.solve(SolveRequest { cache: imports("none"), ..request("third", "") }).unwrap();
+    assert_eq!(outcome(), StepOutcome::Done, "without it the step is done");
+}
+
+#[test]
+fn questions_are_answered_without_a_build() {
+    let lab = lab();
+    let steered = SolveRequest { frontend: String::new(), ..request("asking", "") };
+    let control = lab.control.clone();
+    let solving = std::thread::spawn(move || {
+        control.ask::<Nothing>("/moby.buildkit.v1.Control/Solve", &steered)
+    });
+    let call = |method: &str| {
+        let path = format!("/moby.buildkit.v1.frontend.LLBBridge/{method}");
+        lab.control.call(&path, &[("buildkit-controlapi-buildid", "asking".to_owned())]).unwrap()
+    };
+    for (id, word) in [("frontend.targets", "one"), ("frontend.outline", "WORD")] {
+        let Exchange { mut incoming, outgoing } = call("Solve");
+        let frontend_options =
+            [("requestid", id), ("target", "one")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let frontend = "dockerfile.v0".to_owned();
+        let asked = GatewaySolve {
+            frontend,
+            frontend_options: frontend_options.into(),
+            ..GatewaySolve::default()
+        };
+        outgoing.send(&asked).unwrap();
+        let metadata = incoming.one::<GatewaySolved>().unwrap().result.unwrap().metadata;
+        let text = String::from_utf8_lossy(&metadata["result.json"]).into_owned();
+        assert!(text.contains(word), "{id}: {text}");
+    }
+    let Exchange { mut incoming, outgoing } = call("Return");
+    outgoing.send(&ReturnRequest::default()).unwrap();
+    incoming.one::<Nothing>().unwrap();
+    solving.join().unwrap().unwrap();
 }

@@ -11,9 +11,12 @@ use tokio::sync::watch;
 
 use crate::app::{App, Settings};
 use crate::buildkit::messages::BytesMessage;
+use crate::buildkit::messages::content::{
+    ReadContentRequest, ReadContentResponse, WriteAction, WriteContentRequest, WriteContentResponse,
+};
 use crate::buildkit::messages::control::{SolveRequest, SolveResponse};
 use crate::buildkit::{BuildKit, receive, send};
-use crate::wire::{Caller, Calls, Exchange, Incoming, Outgoing, Service, Status, serve};
+use crate::wire::{Caller, Calls, Code, Exchange, Incoming, Outgoing, Service, Status, serve};
 
 /// The services over a store of the test's own, and a client with a session.
 pub(super) struct Lab {
@@ -60,8 +63,46 @@ impl Service for Arc<Client> {
                 }
                 Ok(std::fs::write(results, all)?)
             }
+            "/containerd.services.content.v1.Content/Read" => {
+                let Exchange { mut incoming, outgoing } = exchange;
+                let asked: ReadContentRequest = incoming.one()?;
+                let store = self.store(text("buildkit-attachable-store-id"));
+                let data = std::fs::read(store.join(asked.digest));
+                let data = data.map_err(|error| Status::missing(error.to_string()))?;
+                data.chunks(7).try_for_each(|part| {
+                    outgoing.send(&ReadContentResponse { offset: 0, data: part.to_vec() })
+                })
+            }
+            "/containerd.services.content.v1.Content/Write" => {
+                let Exchange { mut incoming, outgoing } = exchange;
+                let store = self.store(text("buildkit-attachable-store-id"));
+                let mut all = Vec::new();
+                for request in incoming.all::<WriteContentRequest>() {
+                    let request = request?;
+                    assert_eq!(request.offset, all.len() as i64);
+                    if store.join(&request.expected).exists() {
+                        return Err(Status::new(Code::AlreadyExists, "it is here"));
+                    }
+                    all.extend(request.data);
+                    outgoing.send(&WriteContentResponse { offset: all.len() as i64 })?;
+                    if request.action == WriteAction::Commit as i32 {
+                        assert_eq!(all.len() as i64, request.total);
+                        std::fs::write(store.join(&request.expected), &all)?;
+                    }
+                }
+                Ok(())
+            }
             other => Err(Status::unsupported(other)),
         }
+    }
+}
+
+impl Client {
+    /// The folder with blobs that a store of this name has.
+    pub(super) fn store(&self, name: &str) -> PathBuf {
+        let folder = self.results.lock().unwrap().join(name.replace(':', "-"));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
     }
 }
 
