@@ -25,9 +25,9 @@ pub struct ImageDiff {
 }
 
 /// One of two images.
-struct Side {
-    merged: Merged,
-    chains: Vec<ChainId>,
+pub(crate) struct Side {
+    pub(crate) merged: Merged,
+    pub(crate) chains: Vec<ChainId>,
     /// The tars of its layers that are kept.
     tars: Vec<Option<File>>,
 }
@@ -71,6 +71,12 @@ impl Engine {
         Side { merged, chains, tars }
     }
 
+    /// A stack to be compared with another.
+    pub(crate) fn stack_side(&self, tables: &Tables, top: Option<ChainId>) -> Result<Side> {
+        let chains = tables.layers.stack(top)?.iter().map(|(chain, _)| *chain).collect();
+        Ok(self.side_of(tables, self.store.merged(top)?, chains))
+    }
+
     /// What a stack has otherwise than the one that it stands on, times included.
     pub(crate) fn altered(
         &self,
@@ -78,11 +84,7 @@ impl Engine {
         top: Option<ChainId>,
     ) -> Result<Vec<Altered>> {
         let tables = self.store.tables()?;
-        let side = |top| -> Result<Side> {
-            let chains = tables.layers.stack(top)?.iter().map(|(chain, _)| *chain).collect();
-            Ok(self.side_of(&tables, self.store.merged(top)?, chains))
-        };
-        let (before, after) = (side(below)?, side(top)?);
+        let (before, after) = (self.stack_side(&tables, below)?, self.stack_side(&tables, top)?);
         let mut altered = Vec::new();
         before.compare(&after, before.chains.len(), true, &mut |difference| {
             altered.push(Altered { path: difference.path, change: difference.change });
@@ -110,8 +112,8 @@ impl ImageDiff {
 }
 
 impl Side {
-    /// Compares two trees, by what is in files, and by their times too if that is asked for.
-    fn compare(
+    /// Compares two trees, by what is in files, and by the times of all if that is asked for.
+    pub(crate) fn compare(
         &self,
         after: &Side,
         common: usize,
@@ -119,15 +121,21 @@ impl Side {
         each: &mut dyn FnMut(Difference),
     ) -> Result<()> {
         let mut same = |a: &Origin, b: &Origin| {
-            let same_time = a.inode.mtime == b.inode.mtime;
-            match (self.bytes(a), after.bytes(b)) {
-                _ if times && !same_time => false,
-                (Some(one), Some(two)) => same_bytes(&one, &two, a.inode.size),
-                // Where a tar is not kept, the same size and time count as the same content.
-                _ => same_time,
-            }
+            (!times || a.inode.mtime == b.inode.mtime) && self.has_same_bytes(after, a, b)
         };
         diff(&self.merged, &after.merged, common, &mut same, each).map_err(at_top(&self.chains))
+    }
+
+    /// Whether two of the same size hold the same bytes, as far as they are files.
+    pub(crate) fn has_same_bytes(&self, after: &Side, a: &Origin, b: &Origin) -> bool {
+        if !a.inode.is_file() || a.inode.size == 0 {
+            return true;
+        }
+        match (self.bytes(a), after.bytes(b)) {
+            (Some(one), Some(two)) => same_bytes(&one, &two, a.inode.size),
+            // Where a tar is not kept, the same size and time count as the same content.
+            _ => a.inode.mtime == b.inode.mtime,
+        }
     }
 
     fn bytes<'a>(&'a self, origin: &'a Origin) -> Option<Bytes<'a>> {
@@ -193,7 +201,10 @@ fn same_bytes(one: &Bytes<'_>, two: &Bytes<'_>, size: u64) -> bool {
 const COMPARE_BYTES: usize = 64 << 10;
 
 /// The fields of two configurations that differ, history and layers left out.
-fn diff_config(one: spec::ImageConfig, two: spec::ImageConfig) -> Vec<(String, Value, Value)> {
+pub(crate) fn diff_config(
+    one: spec::ImageConfig,
+    two: spec::ImageConfig,
+) -> Vec<(String, Value, Value)> {
     let document = |config: &spec::ImageConfig| -> Value {
         serde_json::from_slice(&config.to_bytes()).unwrap_or(Value::Null)
     };

@@ -40,6 +40,8 @@ pub enum EngineError {
     NoSuchBuild(String),
     #[error("several builds begin with {0:?}")]
     AmbiguousBuild(String),
+    #[error("there is no cache mount {0}")]
+    NoCacheMount(String),
     #[error("unknown or invalid runtime name: {0}")]
     NoRuntime(String),
     #[error("running containers stand on what is mounted: {containers}")]
@@ -224,6 +226,7 @@ impl EngineError {
                 network::ErrorKind::Other => Kind::Other,
             },
             E::NoSuchContainer(_) | E::NoSuchVolume(_) | E::NoSuchBuild(_) => Kind::NotFound,
+            E::NoCacheMount(_) => Kind::NotFound,
             E::NameTaken { .. } | E::VolumeInUse { .. } => Kind::Conflict,
             E::AmbiguousContainer(_) | E::AmbiguousBuild(_) | E::ContainerName(_) | E::SameName => {
                 Kind::InvalidInput

@@ -34,6 +34,7 @@ mod push;
 mod remote;
 mod remove;
 mod save;
+mod sbom;
 mod send;
 mod settings;
 mod shelf;
@@ -60,10 +61,11 @@ pub use ::network::{
 pub use about::{API_VERSION, MIN_API_VERSION, version_document};
 pub use bake::{bake_files, dot_env};
 pub use build::{
-    Annotation, AnnotationPlace, ArchiveForm, BuildCache, BuildFailure, BuildInput, BuildOutcome,
-    BuildRecord, BuildRequest, BuildSession, BuildStep, BuildWatch, Built, BuiltImage, CachePlace,
-    CacheRow, CacheTarget, CacheUse, ContextSource, DockerfileSource, FilesTarget, Keyring, News,
-    Output, Packing, Provenance, PruneCache, Push, SentFolder, StepOutcome, Types,
+    Annotation, AnnotationPlace, ArchiveForm, BuildCache, BuildFailure, BuildInput, BuildMoment,
+    BuildOutcome, BuildRecord, BuildRequest, BuildSession, BuildStep, BuildWatch, Built,
+    BuiltImage, CacheMount, CachePlace, CacheRow, CacheTarget, CacheUse, ContextSource, Divergence,
+    DockerfileSource, FilesTarget, KeepCache, Keyring, News, Output, Packing, Provenance,
+    PruneCache, Push, SentFolder, StepConfig, StepOutcome, StepState, Types, Verified,
     is_remote_context,
 };
 pub use build_call::{Answer, Definition};
@@ -107,8 +109,9 @@ pub use runtime::state::{State, Status};
 pub use save::{Called, Save, SaveTarget, Saved};
 pub use send::{SendContext, read_files, write_files};
 pub use settings::{
-    BuildKitFile, ContainerDefaults, DefaultBridge, Lender, LogLevel, NetworkDefaults, OWN_RUNTIME,
-    RegistrySettings, RuntimeSettings, SettingFlags, Settings, SettingsError,
+    BuildKitFile, CacheRule, CacheSettings, ContainerDefaults, DefaultBridge, Lender, LogLevel,
+    NetworkDefaults, OWN_RUNTIME, RegistrySettings, RuntimeSettings, SettingFlags, Settings,
+    SettingsError, Space,
 };
 pub use shelf::ShelfDocument;
 pub use sign::{Identity, Policy, SigningKey, Verdict, VerifyingKey, sign_remote, verify_remote};

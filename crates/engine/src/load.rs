@@ -126,7 +126,7 @@ impl Engine {
 }
 
 /// An archive, opened.
-enum Archive {
+pub(crate) enum Archive {
     /// It can be read at any place.
     Lying(Box<dyn Bundle>),
     /// It was read from front to back, and its layers are unpacked.

@@ -9,12 +9,14 @@ use serde::Deserialize;
 use store::DriverKind;
 
 mod buildkit;
+mod cache;
 mod daemon;
 mod file;
 mod registry;
 mod runtimes;
 
 pub use buildkit::BuildKitFile;
+pub use cache::{CacheRule, CacheSettings, Space};
 pub use daemon::{ContainerDefaults, DefaultBridge, NetworkDefaults};
 pub use registry::{Lender, RegistrySettings};
 pub use runtimes::{OWN_RUNTIME, RuntimeSettings};
@@ -44,6 +46,8 @@ pub struct Settings {
     pub networks: NetworkDefaults,
     /// What a server says of its machine. A server's alone.
     pub labels: Vec<String>,
+    /// What is let go of what builds remember: `[build-cache]`.
+    pub build_cache: CacheSettings,
 }
 
 /// How much is told about what is done.
@@ -129,6 +133,7 @@ impl Settings {
         let limits = limits(&file.limits)?;
         let registry = RegistrySettings::gather(file.registries, environment);
         let runtimes = RuntimeSettings::gather(file.default_runtime, file.runtimes, environment)?;
+        let build_cache = CacheSettings::gather(file.build_cache)?;
         Ok(Settings {
             data_root,
             run_root,
@@ -140,6 +145,7 @@ impl Settings {
             containers: ContainerDefaults::default(),
             networks: NetworkDefaults::default(),
             labels: Vec::new(),
+            build_cache,
         })
     }
 

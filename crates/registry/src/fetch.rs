@@ -14,6 +14,9 @@ const CONNECT: Duration = Duration::from_secs(30);
 /// As many redirects as browsers and docker follow.
 const REDIRECTS: u32 = 10;
 
+/// The file is as the one who asks knows it.
+const NOT_MODIFIED: u16 = 304;
+
 /// Why a URL could not be fetched.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -32,10 +35,31 @@ pub struct Fetched {
     pub bytes: Option<u64>,
     /// What the server says of when it last changed.
     pub last_modified: Option<String>,
+    /// What the server calls these very bytes.
+    pub etag: Option<String>,
+}
+
+/// What a server said of a file that came before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// What it called the bytes.
+    pub etag: Option<String>,
+    /// When it had changed them.
+    pub last_modified: Option<String>,
 }
 
 /// Asks for a URL.
 pub fn fetch(url: &str) -> Result<Fetched, FetchError> {
+    let fetched = ask(url, &Before::default())?;
+    fetched.ok_or_else(|| FetchError::Status { url: shown(url), status: NOT_MODIFIED })
+}
+
+/// Asks for a URL, unless it is as it was before: then nothing comes.
+pub fn fetch_changed(url: &str, before: &Before) -> Result<Option<Fetched>, FetchError> {
+    ask(url, before)
+}
+
+fn ask(url: &str, before: &Before) -> Result<Option<Fetched>, FetchError> {
     let failed =
         |error: ureq::Error| FetchError::Failed { url: shown(url), why: error.to_string() };
     let config = Agent::config_builder()
@@ -43,8 +67,17 @@ pub fn fetch(url: &str) -> Result<Fetched, FetchError> {
         .max_redirects(REDIRECTS)
         .http_status_as_error(false)
         .build();
-    let response = Agent::new_with_config(config).get(url).call().map_err(failed)?;
+    let mut request = Agent::new_with_config(config).get(url);
+    if let Some(etag) = &before.etag {
+        request = request.header("If-None-Match", etag);
+    } else if let Some(time) = &before.last_modified {
+        request = request.header("If-Modified-Since", time);
+    }
+    let response = request.call().map_err(failed)?;
     let status = response.status();
+    if status.as_u16() == NOT_MODIFIED && *before != Before::default() {
+        return Ok(None);
+    }
     if !status.is_success() {
         return Err(FetchError::Status { url: shown(url), status: status.as_u16() });
     }
@@ -52,9 +85,9 @@ pub fn fetch(url: &str) -> Result<Fetched, FetchError> {
         response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
     };
     let bytes = header("content-length").and_then(|text| text.parse().ok());
-    let last_modified = header("last-modified");
+    let (last_modified, etag) = (header("last-modified"), header("etag"));
     let reader = Box::new(response.into_body().into_reader());
-    Ok(Fetched { reader, bytes, last_modified })
+    Ok(Some(Fetched { reader, bytes, last_modified, etag }))
 }
 
 /// A URL without the password that may stand in it.
@@ -95,6 +128,19 @@ mod tests {
         fetched.reader.read_to_string(&mut text).unwrap();
         assert_eq!((text.as_str(), fetched.bytes), ("hello", Some(5)));
         assert_eq!(fetched.last_modified.as_deref(), Some("now"));
+    }
+
+    #[test]
+    fn what_has_not_changed_does_not_come() {
+        let before = Before { etag: Some("\"1\"".to_owned()), last_modified: None };
+        let url = serve("HTTP/1.1 304 Not Modified\r\n\r\n");
+        assert!(fetch_changed(&url, &before).unwrap().is_none());
+        let url = serve("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: \"2\"\r\n\r\nhi");
+        let fetched = fetch_changed(&url, &before).unwrap().unwrap();
+        assert_eq!(fetched.etag.as_deref(), Some("\"2\""));
+        // Who was not asked for it may not say so.
+        let url = serve("HTTP/1.1 304 Not Modified\r\n\r\n");
+        assert!(fetch(&url).is_err());
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use client::{Access, Client, ClientSettings, Limits, Repository, Target};
 pub use credentials::{CredentialStore, Kept, StoreSettings};
 pub use document::{RemoteDocument, RemoteHead};
 pub use error::{ApiError, CredentialError, RegistryError, RegistryErrorKind};
-pub use fetch::{FetchError, Fetched, fetch};
+pub use fetch::{Before, FetchError, Fetched, fetch, fetch_changed};
 pub use http::http_date;
 pub use list::SearchResult;
 pub use proxy::Proxies;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::{BuildOutcome, BuildRecord, CacheRow, PruneCache};
+use engine::{BuildOutcome, BuildRecord, CacheRow, KeepCache, PruneCache};
 use spec::Digest;
 
 use super::control::ASKING;
@@ -166,14 +166,14 @@ pub(super) fn prune(app: &App, exchange: Exchange) -> Result<(), Status> {
         let words = format!("what is remembered cannot be pruned by {filter:?}");
         return Err(Status::unsupported(words));
     }
-    if request.min_free_space > 0 {
-        return Err(Status::unsupported("pruning until so much space is free is not there"));
-    }
     let positive = |number: i64| u64::try_from(number).ok().filter(|number| *number > 0);
-    let keep_bytes = positive(request.max_used_space).or(positive(request.reserved_space));
+    let keep = KeepCache {
+        reserved: positive(request.reserved_space),
+        max_used: positive(request.max_used_space),
+        min_free: positive(request.min_free_space),
+    };
     let until = positive(request.keep_duration).map(Duration::from_nanos);
-    let (gone, _) =
-        app.engine()?.prune_cache(&PruneCache { all: request.all, until, keep_bytes })?;
+    let (gone, _) = app.engine()?.prune_cache(&PruneCache { all: request.all, until, keep })?;
     gone.iter().try_for_each(|row| outgoing.send(&record(row)))
 }
 

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use engine::{
     BuildInput, BuildRequest, BuildWatch, CacheUse, ContextSource, DockerfileSource, Engine,
-    EngineError, News, Output, Packing, PruneCache, Push, Secret,
+    EngineError, KeepCache, News, Output, Packing, PruneCache, Push, Secret,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -244,12 +244,16 @@ pub(crate) fn prune(call: Call) -> Result<Reply, Refusal> {
         let nanos = u64::try_from(nanos).map_err(|error| wrong(error.to_string()))?;
         until = Some(Duration::from_nanos(nanos));
     }
-    let keep = ["max-used-space", "reserved-space", "keep-storage"];
-    let mut keep_bytes = None;
-    for name in keep {
-        keep_bytes = keep_bytes.or(call.query.number::<u64>(name)?.filter(|bytes| *bytes > 0));
-    }
-    let request = PruneCache { all: call.query.flag("all"), until, keep_bytes };
+    let bytes = |name: &str| {
+        let bytes = call.query.number::<u64>(name)?;
+        Ok::<_, Refusal>(bytes.filter(|bytes| *bytes > 0))
+    };
+    let keep = KeepCache {
+        reserved: bytes("reserved-space")?.or(bytes("keep-storage")?),
+        max_used: bytes("max-used-space")?,
+        min_free: bytes("min-free-space")?,
+    };
+    let request = PruneCache { all: call.query.flag("all"), until, keep };
     let (gone, freed) = call.engine()?.prune_cache(&request)?;
     let ids: Vec<&String> = gone.iter().map(|row| &row.id).collect();
     let ids = if ids.is_empty() { Value::Null } else { json!(ids) };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use engine::{BuildCache, CacheRow, PruneCache};
+use engine::{BuildCache, CacheRow, KeepCache, PruneCache};
 use spec::{human_duration, human_size};
 
 use crate::context::Context;
@@ -19,14 +19,17 @@ pub(crate) fn prune(context: &Context) -> Outcome {
     if !matches.flag("force") && !context.ui.confirm(&question, false) {
         return Ok(0);
     }
-    let keep = ["max-used-space", "reserved-space", "keep-storage"]
-        .iter()
-        .find_map(|name| matches.size_bytes(name).filter(|bytes| *bytes > 0));
-    let request = PruneCache {
-        all,
-        until: until(matches.list("filter"))?,
-        keep_bytes: keep.and_then(|bytes| u64::try_from(bytes).ok()),
+    let bytes = |name: &str| {
+        let bytes = matches.size_bytes(name).filter(|bytes| *bytes > 0);
+        bytes.and_then(|bytes| u64::try_from(bytes).ok())
     };
+    let keep = KeepCache {
+        // Docker's older name for it.
+        reserved: bytes("reserved-space").or(bytes("keep-storage")),
+        max_used: bytes("max-used-space"),
+        min_free: bytes("min-free-space"),
+    };
+    let request = PruneCache { all, until: until(matches.list("filter"))?, keep };
     let (gone, freed) = context.engine()?.prune_cache(&request)?;
     table(&context.ui, &gone);
     context.ui.line(&format!("Total:\t{}", human_size(freed as f64)));

@@ -8,6 +8,7 @@ pub(crate) mod build_history;
 pub(crate) mod builder;
 pub(crate) mod buildkitd;
 pub(crate) mod buildx;
+pub(crate) mod cache_mounts;
 pub(crate) mod check;
 pub(crate) mod commit;
 pub(crate) mod completion;

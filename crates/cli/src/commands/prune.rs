@@ -126,7 +126,7 @@ fn build_cache(request: &PruneImages) -> Option<PruneCache> {
         let idle = u64::try_from(now - time.unix_seconds()).unwrap_or_default();
         until = until.max(Some(Duration::from_secs(idle)));
     }
-    Some(PruneCache { all: request.all, until, keep_bytes: None })
+    Some(PruneCache { all: request.all, until, ..PruneCache::default() })
 }
 
 /// Asks, unless told not to. Where standard output is for documents, the question stays out of it.

@@ -64,6 +64,8 @@ const BUILD_FLAGS: &[Flag] = &[
     Flag::bool("no-cache", "Do not use cache when building the image"),
     Flag::list("no-cache-filter", "Do not cache specified stages"),
     Flag::list("output", "Output destination (format: \"type=local,dest=path\")").short('o'),
+    Flag::string("output-on-failure", "Write what a failed step wrote into this folder")
+        .complete(Complete::Folders),
     Flag::list("platform", "Set target platform for build").value("string"),
     Flag::list("policy", "Policy configuration (format: \"filename=path,strict\")"),
     PROGRESS,
@@ -80,6 +82,10 @@ const BUILD_FLAGS: &[Flag] = &[
         "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")",
     ),
     Flag::new(Kind::Strings, "security-opt", "Security options"),
+    Flag::string(
+        "shell-at",
+        "Open a shell at a step of the last build instead: its number, a part of its title, or @fail; \"before:\" in front for what it found",
+    ),
     Flag::new(Kind::Size, "shm-size", "Shared memory size for build containers"),
     Flag::bool("squash", "Squash newly built layers into a single new layer"),
     Flag::list(
@@ -89,6 +95,7 @@ const BUILD_FLAGS: &[Flag] = &[
     Flag::list("tag", "Name and optionally a tag (format: \"name:tag\")").short('t'),
     Flag::string("target", "Set the target build stage to build"),
     Flag::list("ulimit", "Ulimit options").value("ulimit"),
+    Flag::bool("verify", "Build twice without cache, and fail if the results differ"),
 ];
 
 const CALL: Flag =
@@ -109,7 +116,7 @@ const DO_BUILD: Cmd = Command {
     also: &["image build", "build", "builder build"],
     usage: "[OPTIONS] PATH | URL | -",
     about: "Start a build",
-    examples: "  mica build -t app:1.0 .\n  mica build -t registry.example/app:1.0 --push .\n  mica build -o type=oci,dest=app.oci,compression=zstd .\n  mica build --target bin -o ./bin .\n  mica build --platform linux/amd64,linux/arm64 -t registry.example/app:1.0 --push .\n  mica build --cache-from type=local,src=cache --cache-to type=local,dest=cache,mode=max .\n  mica build -t app https://github.com/user/app.git#v1.0:docker\n  mica build --provenance=mode=max -t registry.example/app:1.0 --push .\n  mica build --explain --progress plain .\n  mica build --check .\n  mica build --check --fix .\n  mica build --call=outline,format=json --target app .",
+    examples: "  mica build -t app:1.0 .\n  mica build -t registry.example/app:1.0 --push .\n  mica build -o type=oci,dest=app.oci,compression=zstd .\n  mica build --target bin -o ./bin .\n  mica build --platform linux/amd64,linux/arm64 -t registry.example/app:1.0 --push .\n  mica build --cache-from type=local,src=cache --cache-to type=local,dest=cache,mode=max .\n  mica build -t app https://github.com/user/app.git#v1.0:docker\n  mica build --provenance=mode=max -t registry.example/app:1.0 --push .\n  mica build --explain --progress plain .\n  mica build --shell-at @fail .\n  mica build --verify .\n  mica build --check .\n  mica build --check --fix .\n  mica build --call=outline,format=json --target app .",
     args: Arity::Exact(1),
     sub: &[&BUILD_HISTORY],
     flags: &[BUILD_FLAGS],
@@ -135,7 +142,7 @@ pub(super) static BUILDER: Cmd = Command {
     name: "builder",
     usage: "COMMAND",
     about: "Manage builds",
-    sub: &[&BUILDER_BUILD, &BUILDER_DU, &BUILDER_HISTORY, &BUILDER_PRUNE],
+    sub: &[&BUILDER_BUILD, &BUILDER_DU, &BUILDER_HISTORY, &MOUNTS, &BUILDER_PRUNE],
     ..Command::BLANK
 };
 
@@ -263,6 +270,7 @@ const PRUNE: Cmd = Command {
             "max-used-space",
             "Maximum amount of disk space allowed to keep for cache",
         ),
+        Flag::new(Kind::Size, "min-free-space", "Target amount of free disk space after pruning"),
         Flag::new(
             Kind::Size,
             "reserved-space",
@@ -274,6 +282,58 @@ const PRUNE: Cmd = Command {
 };
 static BUILDER_PRUNE: Cmd = PRUNE;
 static BUILDX_PRUNE: Cmd = PRUNE;
+
+static MOUNTS: Cmd = Command {
+    name: "mounts",
+    usage: "COMMAND",
+    about: "Manage cache mounts: what RUN --mount=type=cache keeps",
+    sub: &[&MOUNTS_EXPORT, &MOUNTS_LS, &MOUNTS_RM, &MOUNTS_SEED],
+    ..Command::BLANK
+};
+
+static MOUNTS_EXPORT: Cmd = Command {
+    name: "export",
+    usage: "[OPTIONS] ID",
+    about: "Write the files of a cache mount as a tar",
+    examples: "  mica builder mounts export -o cargo.tar /usr/local/cargo/registry",
+    args: Arity::Exact(1),
+    flags: &[&[Flag::string("output", "Output file path").short('o').complete(Complete::Files)]],
+    action: Some(run::cache_mounts::export),
+    ..Command::BLANK
+};
+
+static MOUNTS_LS: Cmd = Command {
+    name: "ls",
+    aliases: &["list"],
+    usage: "[OPTIONS]",
+    about: "List cache mounts",
+    examples: "  mica builder mounts ls\n  mica builder mounts ls --format json",
+    flags: &[&[Flag::string("format", "Format the output").default_value("table")]],
+    action: Some(run::cache_mounts::list),
+    ..Command::BLANK
+};
+
+static MOUNTS_RM: Cmd = Command {
+    name: "rm",
+    aliases: &["remove"],
+    usage: "ID...",
+    about: "Remove cache mounts",
+    examples: "  mica builder mounts rm /root/.cache",
+    args: Arity::AtLeast(1),
+    action: Some(run::cache_mounts::remove),
+    ..Command::BLANK
+};
+
+static MOUNTS_SEED: Cmd = Command {
+    name: "seed",
+    usage: "[OPTIONS] ID TAR|-",
+    about: "Begin a cache mount with the files of a tar",
+    examples: "  mica builder mounts seed /usr/local/cargo/registry cargo.tar",
+    args: Arity::Exact(2),
+    flags: &[&[Flag::bool("force", "Replace what it has").short('f')]],
+    action: Some(run::cache_mounts::seed),
+    ..Command::BLANK
+};
 
 const HISTORY: Cmd = Command {
     name: "history",

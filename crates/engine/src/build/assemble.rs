@@ -10,6 +10,7 @@ use super::request::BuildRequest;
 use super::work::Made;
 use crate::Engine;
 use crate::error::{EngineError, Result};
+use crate::sbom::Contents;
 
 /// An image that was put together.
 pub(super) struct Image {
@@ -24,6 +25,8 @@ pub(super) struct Image {
     pub(super) done: Vec<Done>,
     /// What they used.
     pub(super) used: Vec<Used>,
+    /// What is installed in it, if that is told.
+    pub(super) contents: Option<Contents>,
     pub(super) sizes: Vec<u64>,
 }
 
@@ -102,8 +105,9 @@ pub(super) fn assemble(
     debug_assert!(stack.len() >= base_layers);
     let sizes = stack.iter().map(|(_, layer)| layer.bytes).collect();
     let document = config.to_bytes();
-    let (id, top, done, used) = (ImageConfig::id(&document), target.top, Vec::new(), Vec::new());
-    Ok(Image { id, config, document, top, base_layers, done, used, sizes })
+    let (id, top) = (ImageConfig::id(&document), target.top);
+    let (done, used, contents) = Default::default();
+    Ok(Image { id, config, document, top, base_layers, done, used, contents, sizes })
 }
 
 fn blank(platform: Platform) -> ImageConfig {

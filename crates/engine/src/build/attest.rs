@@ -1,4 +1,4 @@
-//! What is told of how an image was built: in-toto statements in a manifest beside the image's own,
+//! What is told of an image, what is in it and how it was built: in-toto statements in a manifest beside the image's own,
 //! as BuildKit has them.
 //!
 //! No time and no number of this one build is in them, so the same build tells the same.
@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
-use spec::{Descriptor, Digest, Document, Manifest, MediaType, Platform, Reference};
+use spec::{Descriptor, Digest, Document, Manifest, MediaType, Platform, Reference, Timestamp};
 use store::Lease;
 
 use super::assemble::Image;
@@ -14,6 +14,7 @@ use super::context::Opened;
 use super::request::BuildRequest;
 use crate::Engine;
 use crate::error::Result;
+use crate::sbom;
 
 /// What is to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,13 +93,14 @@ const BUILD_TYPE: &str =
     "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md";
 const IN_TOTO: &str = "application/vnd.in-toto+json";
 
-/// Tells how an image was built whose manifest has this digest.
+/// Tells what is in an image whose manifest has this digest, and how it was built, as far as either
+/// is wanted.
 pub(super) fn attest(
     image: &Image,
     manifest: Digest,
     names: &[Reference],
-    told: &Told,
-) -> Attestation {
+    told: Option<&Told>,
+) -> Option<Attestation> {
     let platform = image.platform();
     let digest = json!({ manifest.algorithm().as_str(): manifest.hex() });
     let subject = |name: &Reference| json!({ "name": package(name, &platform), "digest": digest });
@@ -106,39 +108,55 @@ pub(super) fn attest(
     if subjects.is_empty() {
         subjects.push(json!({ "name": "_", "digest": digest }));
     }
+    let statement = |kind: &str, predicate: Value| {
+        let statement = json!({
+            "_type": STATEMENT,
+            "predicateType": kind,
+            "subject": subjects,
+            "predicate": predicate,
+        });
+        (kind.to_owned(), statement)
+    };
+    let contents = image.contents.as_ref().map(|contents| {
+        let name = names.first().map_or_else(|| manifest.to_string(), Reference::familiar);
+        let created = image.config.created.unwrap_or(Timestamp::from_unix(0, 0));
+        let about = sbom::About { name: &name, manifest, created };
+        statement(sbom::PREDICATE, sbom::document(&about, contents))
+    });
+    let provenance = told.map(|told| statement(PREDICATE, provenance(image, told)));
+    let statements: Vec<_> = contents.into_iter().chain(provenance).collect();
+    (!statements.is_empty()).then(|| bundle(manifest, statements))
+}
+
+/// How an image was built.
+fn provenance(image: &Image, told: &Told) -> Value {
     let used = image.used.iter().map(|Used { uri, algorithm, hash }| {
         json!({ "uri": uri, "digest": { algorithm.as_str(): hash } })
     });
-    let statement = json!({
-        "_type": STATEMENT,
-        "predicateType": PREDICATE,
-        "subject": subjects,
-        "predicate": {
-            "buildDefinition": {
-                "buildType": BUILD_TYPE,
-                "externalParameters": { "configSource": told.source, "request": told.request },
-                "internalParameters": { "builderPlatform": Platform::host().to_string() },
-                "resolvedDependencies": used.collect::<Vec<_>>(),
-            },
-            "runDetails": {
-                "builder": { "id": "" },
-                "metadata": {
-                    "buildkit_completeness": { "request": true, "resolvedDependencies": false },
-                    "buildkit_metadata": told.metadata,
-                },
+    json!({
+        "buildDefinition": {
+            "buildType": BUILD_TYPE,
+            "externalParameters": { "configSource": told.source, "request": told.request },
+            "internalParameters": { "builderPlatform": Platform::host().to_string() },
+            "resolvedDependencies": used.collect::<Vec<_>>(),
+        },
+        "runDetails": {
+            "builder": { "id": "" },
+            "metadata": {
+                "buildkit_completeness": { "request": true, "resolvedDependencies": false },
+                "buildkit_metadata": told.metadata,
             },
         },
-    });
-    bundle(manifest, vec![(PREDICATE, statement)])
+    })
 }
 
 /// A manifest of statements about another manifest.
-fn bundle(about: Digest, statements: Vec<(&str, Value)>) -> Attestation {
+fn bundle(about: Digest, statements: Vec<(String, Value)>) -> Attestation {
     let (mut layers, mut blobs, mut diffs) = (Vec::new(), Vec::new(), Vec::new());
     for (kind, statement) in statements {
         let bytes = statement.to_string().into_bytes();
         let mut layer = Descriptor::of(MediaType::Other(IN_TOTO.to_owned()), &bytes);
-        layer.annotations.insert("in-toto.io/predicate-type".to_owned(), kind.to_owned());
+        layer.annotations.insert("in-toto.io/predicate-type".to_owned(), kind);
         diffs.push(layer.digest.to_string());
         layers.push(layer);
         blobs.push(bytes);

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use ::build::graph;
 use spec::{ChainId, ContainerConfig, Digest, ImageConfig, Platform, Reference};
 
+use super::attest::package;
+use super::layout::InLayout;
 use super::place::Place;
-use super::request::BuildRequest;
+use super::request::{BuildRequest, context_name};
 use super::session::BuildSession;
 use super::tell::Teller;
 use crate::error::{EngineError, Kind, Result};
@@ -21,7 +23,12 @@ pub(super) struct BaseImage {
     pub(super) config: ImageConfig,
     /// What a registry calls it, or else its id.
     pub(super) digest: Digest,
+    /// What it is called where it is told what was used, if it has a name.
+    pub(super) uri: Option<String>,
 }
+
+/// What begins the address of an image in a registry, or here.
+const DOCKER_IMAGE: &str = "docker-image://";
 
 /// A name and a platform.
 type Asked = (String, Option<String>);
@@ -43,14 +50,17 @@ impl Bases<'_> {
         if let Some(known) = self.known().get(&asked) {
             return Ok(known.clone());
         }
-        let name = self.request.contexts.get(name).map_or(name, String::as_str);
-        if let Some(target) = name.strip_prefix("target:") {
+        let address = self.request.context(name).unwrap_or(name);
+        if let Some(target) = address.strip_prefix("target:") {
             let wanted = platform.and_then(|text| Platform::parse(text).ok());
             let wanted = wanted.as_ref().or(self.platform);
             return self.session.result(target, wanted);
         }
-        let name = name.strip_prefix("docker-image://").unwrap_or(name);
-        let found = Arc::new(self.load(name, platform)?);
+        let found = match InLayout::parse(address)? {
+            Some(layout) => self.take(name, address, &layout, platform),
+            None => self.load(address.strip_prefix(DOCKER_IMAGE).unwrap_or(address), platform),
+        };
+        let found = Arc::new(found?);
         self.known().insert(asked, found.clone());
         Ok(found)
     }
@@ -59,16 +69,45 @@ impl Bases<'_> {
         self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn load(&self, name: &str, platform: Option<&str>) -> Result<BaseImage> {
-        let refused = |words: String| EngineError::Refused(words);
-        let platform = match platform {
-            Some(text) => Some(Platform::parse(text).map_err(|e| refused(e.to_string()))?),
-            None => self.platform.cloned(),
+    /// What an image is to be for: what was asked of it, or of all.
+    fn wanted(&self, platform: Option<&str>) -> Result<Option<Platform>> {
+        let Some(text) = platform else { return Ok(self.platform.cloned()) };
+        let parsed = Platform::parse(text);
+        parsed.map(Some).map_err(|error| EngineError::Refused(error.to_string()))
+    }
+
+    /// An image of a layout.
+    fn take(
+        &self,
+        name: &str,
+        address: &str,
+        layout: &InLayout,
+        platform: Option<&str>,
+    ) -> Result<BaseImage> {
+        let platform = self.wanted(platform)?;
+        let step = self.teller.begin(&format!("[context {name}] {address}"));
+        let taken = layout.take(self.session, platform.as_ref());
+        let taken = taken.map_err(|error| EngineError::Base {
+            name: name.to_owned(),
+            full: address.to_owned(),
+            source: Box::new(error),
+        });
+        let uri = |image: &BaseImage| {
+            let platform = image.config.platform().to_string().replace('/', "%2F");
+            format!("pkg:oci/{}?platform={platform}", context_name(name))
         };
+        step.end(taken.map(|image| BaseImage { uri: Some(uri(&image)), ..image }))
+    }
+
+    fn load(&self, name: &str, platform: Option<&str>) -> Result<BaseImage> {
+        let platform = self.wanted(platform)?;
         let reference = Reference::parse(name).map(Reference::with_default_tag);
         let full = reference.as_ref().map_or_else(|_| name.to_owned(), ToString::to_string);
         let step = self.teller.begin(&format!("[internal] load metadata for {full}"));
+        let named = reference.as_ref().ok().cloned();
         let loaded = self.load_image(name, reference.ok(), platform.as_ref());
+        let uri = |image: &BaseImage| Some(package(named.as_ref()?, &image.config.platform()));
+        let loaded = loaded.map(|image| BaseImage { uri: uri(&image), ..image });
         let loaded = loaded.map_err(|error| EngineError::Base {
             name: name.to_owned(),
             full,
@@ -112,7 +151,7 @@ impl Bases<'_> {
         let config = ImageConfig::parse(&document).map_err(EngineError::Config)?;
         let known = images.images[&found.id].repo_digests.iter();
         let known = known.filter_map(|known| known.split_once('@')?.1.parse().ok()).next();
-        Ok(BaseImage { top, config, digest: known.unwrap_or(found.id.0) })
+        Ok(BaseImage { top, config, digest: known.unwrap_or(found.id.0), uri: None })
     }
 }
 
@@ -127,7 +166,7 @@ pub(super) struct Planned<'a, 'b> {
 
 impl graph::Bases for Planned<'_, '_> {
     fn config(&self, image: &str, platform: Option<&str>) -> Option<ContainerConfig> {
-        if self.folders.contains_key(image) {
+        if self.folders.contains_key(&context_name(image)) {
             return None;
         }
         match self.bases.image(image, platform) {

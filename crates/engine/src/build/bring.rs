@@ -3,16 +3,18 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ::build::config;
 use ::build::ignore::Ignore;
 use ::build::instruction::{CopyFlags, Source};
-use ::build::key::{About, Key, Listing};
+use ::build::key::{About, Key};
 use ::build::solver::Inputs;
 use spec::ChainId;
+use store::Unpacked;
 
 use super::below::Below;
-use super::copy::{self, Gathered, Placing};
+use super::copy::{self, Gathered, Listed, Placing};
 use super::place::Place;
 use super::work::{Builder, Layered, Made, Wanted, parent, shown};
 use super::{fetch, layers};
@@ -57,7 +59,7 @@ impl Builder<'_> {
         let flags = CopyFlags::default();
         let placing =
             Placing { target: &path, owner: Some(owner), flags: &flags, epoch: below.epoch };
-        self.plan_and_adopt(gathered, placing, &view, below.top)
+        self.adopt(self.unpacked(gathered, placing, &view)?, below.top)
     }
 
     pub(super) fn copy_key(
@@ -84,9 +86,15 @@ impl Builder<'_> {
             }
             None => {
                 let place = from.and_then(|made| made.folder.as_ref()).unwrap_or(&self.context);
-                let mut listing = Listing::default();
-                let told = Some((&mut listing, &mut key));
-                wanted.gathered = self.gather(copied, place, told)?;
+                let mut gathered = self.gather(copied, place, Some(&mut key))?;
+                if gathered.archives.is_empty() && gathered.let_pass()? {
+                    let since = Instant::now();
+                    let target = target_of(&below.configured.config.working_dir, target);
+                    let unpacked = self.copy_unpacked(gathered.clone(), flags, &target, below)?;
+                    wanted.written = Some((unpacked, since));
+                }
+                let listing = gathered.list(place)?;
+                wanted.gathered = gathered;
                 if !listing.lines.is_empty() {
                     key = key.with(About::Files, "", listing.digest().to_string());
                     wanted.listing = Some(listing);
@@ -101,12 +109,12 @@ impl Builder<'_> {
         Ok(Some(key.with(About::Setting, "folder", folder)))
     }
 
-    /// Chooses all that is copied, and tells what it is.
+    /// Chooses all that is copied, and tells what of it was fetched.
     pub(super) fn gather(
         &self,
         Copied { flags, sources, is_add, .. }: Copied<'_>,
         place: &Arc<Place>,
-        mut told: Option<(&mut Listing, &mut Key)>,
+        mut told: Option<&mut Key>,
     ) -> Result<Gathered> {
         let exclude = Ignore::new(&flags.exclude)?;
         let mut gathered = Gathered::default();
@@ -118,18 +126,16 @@ impl Builder<'_> {
                 }
                 Source::Path(url) if is_add && self.is_repository(url)? => {
                     let (place, commit) = self.repository(url, flags)?;
-                    if let Some((_, key)) = &mut told {
-                        let next = std::mem::take(*key);
-                        **key = next.with(About::Fetched, url, commit);
+                    if let Some(key) = &mut told {
+                        **key = std::mem::take(*key).with(About::Fetched, url, commit);
                     }
                     gathered.chosen.extend(place.choose(".", &exclude)?);
                     continue;
                 }
                 Source::Path(url) if is_add && fetch::is_remote(url) => {
                     let fetched = self.fetch(url, flags)?;
-                    if let Some((_, key)) = &mut told {
-                        let next = std::mem::take(*key);
-                        **key = next.with(About::Fetched, url, &fetched.what);
+                    if let Some(key) = &mut told {
+                        **key = std::mem::take(*key).with(About::Fetched, url, &fetched.what);
                     }
                     fetched.put(flags, &mut gathered);
                     continue;
@@ -137,15 +143,16 @@ impl Builder<'_> {
                 Source::Path(path) => path,
             };
             for chosen in place.choose(path, &exclude)? {
-                if let Some((listing, _)) = &mut told {
-                    chosen.list(place, listing)?;
-                }
                 let unpacks = is_add && flags.unpack.unwrap_or(true) && !chosen.is_folder;
                 match chosen.items.values().next() {
                     Some(only) if unpacks && copy::is_archive(only) => {
+                        gathered.listed.push(Listed::Archive(gathered.archives.len()));
                         gathered.archives.push(only.clone());
                     }
-                    _ => gathered.chosen.push(chosen),
+                    _ => {
+                        gathered.listed.push(Listed::Chosen(gathered.chosen.len()));
+                        gathered.chosen.push(chosen);
+                    }
                 }
             }
         }
@@ -159,24 +166,39 @@ impl Builder<'_> {
         target: &str,
         below: &Made,
     ) -> Result<Layered> {
+        let unpacked = self.copy_unpacked(gathered, flags, target, below)?;
+        self.adopt(unpacked, below.top)
+    }
+
+    /// The layer, before it is on its stack.
+    fn copy_unpacked(
+        &self,
+        gathered: Gathered,
+        flags: &CopyFlags,
+        target: &str,
+        below: &Made,
+    ) -> Result<Unpacked> {
         let view = self.view(if flags.link { None } else { below.top })?;
         let owner = match &flags.chown {
             Some(text) => Some(copy::owner(text, &accounts(&*self.view(below.top)?)?)?),
             None => None,
         };
         let placing = Placing { target, owner, flags, epoch: below.epoch };
-        self.plan_and_adopt(gathered, placing, &view, below.top)
+        self.unpacked(gathered, placing, &view)
     }
 
-    fn plan_and_adopt(
+    fn unpacked(
         &self,
         gathered: Gathered,
         placing: Placing<'_>,
         view: &OwnedFd,
-        below: Option<ChainId>,
-    ) -> Result<Layered> {
+    ) -> Result<Unpacked> {
         let plan = copy::Plan::new(gathered, placing, Below::new(view))?;
-        let unpacked = layers::written(self.store(), self.lease, |out| plan.write(out))?;
+        layers::written(self.store(), self.lease, |out| plan.write(out))
+    }
+
+    /// Puts a layer on its stack.
+    pub(super) fn adopt(&self, unpacked: Unpacked, below: Option<ChainId>) -> Result<Layered> {
         let (top, layer) = layers::adopt(self.store(), self.lease, unpacked, below)?;
         Ok((Some(top), Some(layer)))
     }

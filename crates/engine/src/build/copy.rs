@@ -9,22 +9,51 @@ use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
 
 use ::build::instruction::CopyFlags;
+use ::build::key::Listing;
 use image::codec::expand;
 use image::tar::{Entry, EntryKind, Limits, TarReader, TarWriter, Time};
 use sys::fs::FileType;
 
 use super::below::Below;
-use super::place::{Chosen, FOLDER_MODE, Item, ItemSource, join};
+use super::place::{Chosen, FOLDER_MODE, Item, ItemSource, Place, join};
 use crate::container::Accounts;
 use crate::error::{EngineError, Result};
 
 /// What is copied, before it is known where to.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Gathered {
     /// Files and folders.
     pub(super) chosen: Vec<Chosen>,
     /// Archives that are unpacked.
     pub(super) archives: Vec<Item>,
+    /// What a key tells file by file, in the order of the sources.
+    pub(super) listed: Vec<Listed>,
+}
+
+/// Something gathered, by its place among its like.
+#[derive(Clone, Copy)]
+pub(super) enum Listed {
+    Chosen(usize),
+    Archive(usize),
+}
+
+/// So much of what was read for a key is kept for the layer.
+const KEPT_BYTES: u64 = 32 << 20;
+
+impl Gathered {
+    /// Tells each file, for a key.
+    pub(super) fn list(&mut self, place: &Place) -> Result<Listing> {
+        let (mut listing, mut room) = (Listing::default(), KEPT_BYTES);
+        for listed in &self.listed {
+            match listed {
+                Listed::Chosen(at) => self.chosen[*at].list(place, &mut listing, &mut room)?,
+                Listed::Archive(at) => {
+                    self.archives[*at].list(place, b"", &mut listing, &mut room)?;
+                }
+            }
+        }
+        Ok(listing)
+    }
 }
 
 /// Where and how.

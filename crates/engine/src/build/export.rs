@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use image::archive::{ArchiveContent, ArchiveFamily, ArchivePlan, Member, plan_archive};
-use spec::{Descriptor, DiffId, Digest, ImageId, MediaType, Platform, Reference, Timestamp};
+use spec::{
+    Descriptor, DiffId, Digest, Document, ImageId, MediaType, Platform, Reference, Timestamp,
+};
 use store::{Images, LayerBlob, Lease, ManifestRef, NameRecord};
 
 use super::assemble::Image;
@@ -87,7 +89,7 @@ impl Export<'_> {
             return Err(EngineError::Refused("tag is needed when pushing to registry".to_owned()));
         }
         // One image can stay as it is until it leaves; what several are is said by an index.
-        let is_alone = self.images.len() == 1 && self.told.is_none();
+        let is_alone = self.images.len() == 1 && !self.attests();
         let sealed = match packing.is_usual() && is_alone {
             true => None,
             false => Some(self.seal(packing, names)?),
@@ -109,8 +111,12 @@ impl Export<'_> {
     }
 
     fn seal(&self, packing: &Packing, names: &[Reference]) -> Result<Sealed> {
-        let told = self.told.map(|told| (told, names));
-        seal(self.engine, self.lease, self.images, packing, told)
+        seal(self.engine, self.lease, self.images, packing, (self.told, names))
+    }
+
+    /// Whether anything is told beside the images.
+    fn attests(&self) -> bool {
+        self.told.is_some() || self.images.iter().any(|image| image.contents.is_some())
     }
 
     fn push(&self, name: &Reference, push: Push, telling: &Telling<'_>) -> Result<Descriptor> {
@@ -120,7 +126,7 @@ impl Export<'_> {
         let mut pushed = None;
         match push {
             Push::ByDigest => {
-                let (None, [image]) = (self.told, self.images) else {
+                let (false, [image]) = (self.attests(), self.images) else {
                     let words = "only one image can be pushed by digest: build for one platform, without attestations";
                     return Err(EngineError::Refused(words.to_owned()));
                 };
@@ -153,7 +159,7 @@ impl Export<'_> {
         let document = sealed.descriptor();
         telling.note("exporting layers done");
         telling.note(&format!("exporting manifest {} done", document.digest));
-        let plan = plan(sealed, names, form);
+        let plan = plan(sealed, names, form)?;
         match target {
             SaveTarget::File(path) => self.engine.write_file(&plan, path)?,
             SaveTarget::Stream(file) => self.engine.write_archive(&plan, file)?,
@@ -288,8 +294,9 @@ struct Kept {
 }
 
 /// What an archive of these images holds.
-fn plan(sealed: Sealed, names: &[Reference], form: ArchiveForm) -> ArchivePlan {
-    let Sealed { mut images, index, attestations } = sealed;
+fn plan(sealed: Sealed, names: &[Reference], form: ArchiveForm) -> Result<ArchivePlan> {
+    let document = sealed.descriptor();
+    let Sealed { mut images, index, attestations, .. } = sealed;
     let members: Vec<Digest> = images.iter().map(|image| image.config.digest).collect();
     let families = match index {
         Some(index) => {
@@ -312,7 +319,26 @@ fn plan(sealed: Sealed, names: &[Reference], form: ArchiveForm) -> ArchivePlan {
     if form == ArchiveForm::Oci {
         plan.retain(|member| !matches!(member.path.as_str(), "manifest.json" | "repositories"));
     }
-    plan
+    if !document.annotations.is_empty() {
+        say(&mut plan, &document)?;
+    }
+    Ok(plan)
+}
+
+/// Puts what is said of a document at its entries in the list of a layout.
+fn say(plan: &mut ArchivePlan, document: &Descriptor) -> Result<()> {
+    for member in plan.iter_mut().filter(|member| member.path == "index.json") {
+        let ArchiveContent::Bytes(bytes) = &mut member.content else { continue };
+        let malformed = |error: spec::DocumentError| EngineError::Refused(error.to_string());
+        let Document::Index(mut list) = Document::parse(bytes).map_err(malformed)? else {
+            continue;
+        };
+        for entry in list.manifests.iter_mut().filter(|entry| entry.digest == document.digest) {
+            entry.annotations.extend(document.annotations.clone());
+        }
+        *bytes = list.to_bytes();
+    }
+    Ok(())
 }
 
 /// A push as a part of a step.

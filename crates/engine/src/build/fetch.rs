@@ -1,10 +1,14 @@
 //! What `ADD` takes from the web.
 
-use std::fs::File;
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::build::instruction::CopyFlags;
+use registry::Before;
+use serde::{Deserialize, Serialize};
 use spec::{Algorithm, Digest, Hasher};
 
 use super::attest::Used;
@@ -12,6 +16,7 @@ use super::copy::{Gathered, is_archive};
 use super::git::GitUrl;
 use super::place::Place;
 use super::place::{Chosen, Item, ItemSource};
+use super::request::CacheUse;
 use super::work::Builder;
 use crate::error::{EngineError, Result};
 
@@ -23,6 +28,29 @@ pub(super) struct Fetched {
     item: Item,
 }
 
+/// What is remembered of a file that was fetched, so that one that has not changed need not come
+/// again to be known.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Remembered {
+    digest: Digest,
+    bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    /// As the server wrote it, to be said to it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_modified: Option<String>,
+}
+
+/// A file that has not changed since it was fetched before; its bytes come when they are needed.
+pub(super) struct Unchanged {
+    url: String,
+    known: Remembered,
+}
+
+/// No such memory is longer.
+const MEMORY_BYTES: u64 = 64 << 10;
+/// Where that is.
+pub(super) const URLS: &str = "urls";
 /// What a file from the web may be used by, unless asked otherwise.
 const MODE: u32 = 0o600;
 
@@ -58,23 +86,122 @@ impl Builder<'_> {
             })
         });
         let checksum = checksum.transpose()?;
-        let fetched = registry::fetch(url)?;
-        let mut file = self.store().scratch(self.lease)?;
-        let algorithm = checksum.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        let (digest, bytes) =
-            keep(fetched.reader, &mut file, algorithm).map_err(EngineError::io("fetch", url))?;
-        if let Some(wanted) = checksum.filter(|wanted| *wanted != digest) {
+        let name = name_of(url);
+        // An archive is known by its content; another digest than usual by all of it.
+        let may_wait = flags.unpack != Some(true)
+            && self.request.cache == CacheUse::All
+            && checksum.is_none_or(|digest| digest.algorithm() == Algorithm::Sha256);
+        let known = if may_wait { self.recall_url(url) } else { None };
+        let (known, file) = self.fetch_unless_known(url, known, checksum)?;
+        if let Some(wanted) = checksum.filter(|wanted| *wanted != known.digest) {
+            let digest = known.digest;
             return Err(EngineError::Refused(format!("digest mismatch {digest}: {wanted}")));
         }
-        let time = fetched.last_modified.as_deref().and_then(registry::http_date);
+        let time = known.last_modified.as_deref().and_then(registry::http_date);
         let time = time.and_then(|seconds| i64::try_from(seconds).ok());
-        let source = ItemSource::Fetched(Arc::new(file));
+        self.note_use(Used::new(url.to_owned(), known.digest));
+        let what = format!("{} {name} {}", known.digest, time.unwrap_or_default());
+        let bytes = known.bytes;
+        let source = match file {
+            Some(file) => ItemSource::Fetched(Arc::new(file)),
+            None => ItemSource::Unchanged(Arc::new(Unchanged { url: url.to_owned(), known })),
+        };
         let item = Item::made(source, MODE, bytes, time.map(|seconds| (seconds, 0)));
-        let name = name_of(url);
-        self.note_use(Used::new(url.to_owned(), digest));
-        let what = format!("{digest} {name} {}", time.unwrap_or_default());
         Ok(Fetched { what, name, item })
     }
+
+    /// Asks for a file, and takes it in if it is not what it was.
+    fn fetch_unless_known(
+        &self,
+        url: &str,
+        known: Option<Remembered>,
+        checksum: Option<Digest>,
+    ) -> Result<(Remembered, Option<File>)> {
+        if let Some(known) = &known {
+            // Nobody need be asked for what is known by its digest.
+            let is_it = checksum.is_some_and(|wanted| wanted == known.digest);
+            if is_it {
+                return Ok((known.clone(), None));
+            }
+            let before =
+                Before { etag: known.etag.clone(), last_modified: known.last_modified.clone() };
+            return match registry::fetch_changed(url, &before)? {
+                None => Ok((known.clone(), None)),
+                Some(fetched) => self.take_in(url, fetched, Algorithm::Sha256),
+            };
+        }
+        let algorithm = checksum.map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        self.take_in(url, registry::fetch(url)?, algorithm)
+    }
+
+    fn take_in(
+        &self,
+        url: &str,
+        fetched: registry::Fetched,
+        algorithm: Algorithm,
+    ) -> Result<(Remembered, Option<File>)> {
+        let registry::Fetched { reader, last_modified, etag, .. } = fetched;
+        let mut file = self.store().scratch(self.lease)?;
+        let (digest, bytes) =
+            keep(reader, &mut file, algorithm).map_err(EngineError::io("fetch", url))?;
+        let known = Remembered { digest, bytes, etag, last_modified };
+        if algorithm == Algorithm::Sha256 {
+            self.remember_url(url, &known);
+        }
+        Ok((known, Some(file)))
+    }
+
+    /// Where it is remembered what a URL gave.
+    fn url_memory(&self, url: &str) -> PathBuf {
+        let name = Digest::of(url.as_bytes()).hex();
+        self.store().build_folder().join(URLS).join(name)
+    }
+
+    fn recall_url(&self, url: &str) -> Option<Remembered> {
+        let mut bytes = Vec::new();
+        let file = File::open(self.url_memory(url)).ok()?;
+        file.take(MEMORY_BYTES).read_to_end(&mut bytes).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// What cannot be remembered is fetched again, and that is all.
+    fn remember_url(&self, url: &str, known: &Remembered) {
+        let path = self.url_memory(url);
+        let Some(folder) = path.parent() else { return };
+        let random = sys::host::random_id().unwrap_or_default();
+        let aside = folder.join(format!("{random}.new"));
+        let written = serde_json::to_vec(known)
+            .map_err(io::Error::from)
+            .and_then(|bytes| make_folder(folder).and_then(|()| fs::write(&aside, bytes)))
+            .and_then(|()| fs::rename(&aside, &path));
+        if written.is_err() {
+            let _ = fs::remove_file(&aside);
+        }
+    }
+
+    /// Fetches what has not changed after all: its step is to be done again.
+    pub(super) fn bring_unchanged(&self, gathered: &mut Gathered) -> Result<()> {
+        let chosen = gathered.chosen.iter_mut().flat_map(|chosen| chosen.items.values_mut());
+        for item in chosen.chain(&mut gathered.archives) {
+            let ItemSource::Unchanged(unchanged) = &item.source else { continue };
+            let Unchanged { url, known } = &**unchanged;
+            let fetched = registry::fetch(url)?;
+            let (now, file) = self.take_in(url, fetched, Algorithm::Sha256)?;
+            let Some(file) = file.filter(|_| now.digest == known.digest) else {
+                let words = format!("{url} changed while it was fetched: build again");
+                return Err(EngineError::Refused(words));
+            };
+            item.source = ItemSource::Fetched(Arc::new(file));
+        }
+        Ok(())
+    }
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 impl Fetched {

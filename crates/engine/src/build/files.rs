@@ -5,7 +5,9 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 
 use image::folder::Marks;
+use image::merged::Change;
 use image::pack::LayerWriter;
+use spec::ChainId;
 
 use super::assemble::Image;
 use super::layers;
@@ -62,13 +64,41 @@ fn tar(engine: &Engine, images: &[Image], split: bool, out: &mut dyn Write) -> R
     out.flush().map_err(EngineError::Write)
 }
 
-/// Unpacks that tar while it is written. Files belong to whoever asked for them, as buildx has it.
+/// Writes what a stack has otherwise than the one that it stands on; what it has not any more is
+/// left out.
+pub(super) fn write_changes(
+    engine: &Engine,
+    below: Option<ChainId>,
+    top: ChainId,
+    path: &Path,
+) -> Result<()> {
+    let mut altered = engine.altered(below, Some(top))?;
+    altered.retain(|one| one.change != Change::Deleted);
+    let view = layers::view(engine.store(), Some(top))?;
+    unpack(path, |out| {
+        let top = sys::fs::folder_beneath(&view, ".");
+        let top = top.map_err(EngineError::io("open", "the step's files"))?;
+        let mut writer = LayerWriter::new(out, Marks::Trusted, None);
+        writer.add_altered(&top, &altered).map_err(EngineError::Write)?;
+        writer.finish().map(drop).map_err(EngineError::Write)
+    })
+}
+
 fn folder(engine: &Engine, images: &[Image], split: bool, path: &Path) -> Result<()> {
+    unpack(path, |out| tar(engine, images, split, out))
+}
+
+/// Unpacks a tar while it is written. Files belong to whoever asked for them, as buildx has it.
+fn unpack(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()> + Send) -> Result<()> {
     fs::create_dir_all(path).map_err(EngineError::io("create", path))?;
     let folder = sys::fs::open_folder(path).map_err(EngineError::io("open", path))?;
     let (reader, writer) = io::pipe().map_err(EngineError::io("make a pipe for", path))?;
     std::thread::scope(|scope| {
-        let writing = scope.spawn(move || tar(engine, images, split, &mut { writer }));
+        let writing = scope.spawn(move || {
+            let mut out = BufWriter::with_capacity(BUFFER_BYTES, writer);
+            write(&mut out)?;
+            out.flush().map_err(EngineError::Write)
+        });
         let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
         let extracted = extract(reader, &folder, false);
         match (writing.join().expect("a writer of tars does not panic"), extracted) {

@@ -132,7 +132,7 @@ impl GitUrl {
 
     /// Fetches it into an empty folder.
     pub(super) fn fetch(&self, folder: PathBuf, request: &BuildRequest) -> Result<Checkout> {
-        let git = Git { url: self, folder: &folder, request };
+        let git = Git { url: self, folder: &folder, request, path: PATH };
         git.run(&["init", "-q", "--template="])?;
         let wanted = self.reference.as_deref().unwrap_or("HEAD");
         let fetch = ["fetch", "-q", "--no-tags", "--no-recurse-submodules"];
@@ -185,6 +185,8 @@ struct Git<'a> {
     url: &'a GitUrl,
     folder: &'a Path,
     request: &'a BuildRequest,
+    /// Where the program is looked for.
+    path: &'a str,
 }
 
 impl Git<'_> {
@@ -192,7 +194,7 @@ impl Git<'_> {
     fn run(&self, words: &[&str]) -> Result<String> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", SCRIPT, "git"]).args(words).current_dir(self.folder).env_clear();
-        command.env("PATH", PATH).env("HOME", self.folder).env("LC_ALL", "C");
+        command.env("PATH", self.path).env("HOME", self.folder).env("LC_ALL", "C");
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
         command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ALLOW_PROTOCOL", PROTOCOLS);
         command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes");
@@ -309,11 +311,24 @@ mod tests {
         assert_eq!((url.shown().as_str(), url.host()), ("https://host/app.git", "host"));
         let secrets = [("GIT_AUTH_TOKEN.host".to_owned(), b"t0ken\n".to_vec())].into();
         let request = BuildRequest { secrets, ..BuildRequest::default() };
-        let git = Git { url: &url, folder: Path::new("/"), request: &request };
+        let git = Git { url: &url, folder: Path::new("/"), request: &request, path: PATH };
         assert_eq!(git.header().unwrap(), "basic eC1hY2Nlc3MtdG9rZW46dDBrZW4=");
         let said = git.complaint(b"a\nfatal: cannot reach 'https://me:secret@host/app.git/'\n");
         assert!(!said.contains("secret"), "{said}");
         let other = parse("https://elsewhere/app.git");
         assert_eq!(Git { url: &other, ..git }.header(), None);
+    }
+
+    #[test]
+    fn without_git_that_is_what_is_said() {
+        let url = parse("https://me:secret@host/app.git");
+        let request = BuildRequest::default();
+        let git = Git { url: &url, folder: Path::new("/"), request: &request, path: "/nowhere" };
+        let error = git.run(&["init"]);
+        let error = error.unwrap_err();
+        let words =
+            "cannot fetch the repository https://host/app.git: the program git is not installed";
+        assert_eq!(error.to_string(), words);
+        assert!(error.hint().unwrap().starts_with("install git"));
     }
 }

@@ -11,14 +11,17 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use spec::Digest;
 use sys::fs::Stat;
 
 /// What is in a file.
-type Hash = [u8; 32];
+pub(super) type Hash = [u8; 32];
+
+/// A file that is not larger is kept when it is read, so that its layer need not read it again.
+const KEPT_BYTES: u64 = 128 << 10;
 
 /// A file as the file system tells of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,21 +68,51 @@ impl Hashes {
         Hashes { path: PathBuf::new(), known: HashMap::new(), learned: Mutex::default() }
     }
 
-    /// The hash of a file below an open folder. Reads it only if it is not known.
-    pub(super) fn of(&self, root: impl AsFd, path: &[u8], stat: &Stat) -> io::Result<Hash> {
+    /// The hash of a file below an open folder. Reads it only if it is not known; what was read of a
+    /// file that fits into `room` comes with it, so that nobody need read it again.
+    pub(super) fn of(
+        &self,
+        root: impl AsFd,
+        path: &[u8],
+        stat: &Stat,
+        room: &mut u64,
+    ) -> io::Result<(Hash, Option<Arc<[u8]>>)> {
+        if let Some(hash) = self.find(path, &Seen::of(stat)) {
+            return Ok((hash, None));
+        }
+        let began = now();
+        let (hash, bytes) = match stat.st_size as u64 {
+            size if size <= KEPT_BYTES.min(*room) => {
+                let bytes = read_small(root, path, size)?;
+                *room = room.saturating_sub(bytes.len() as u64);
+                (hash_of(&Digest::of(&bytes)), Some(bytes.into()))
+            }
+            _ => (read_hash(root, path)?, None),
+        };
+        self.learn(path, stat, hash, began);
+        Ok((hash, bytes))
+    }
+
+    fn find(&self, path: &[u8], seen: &Seen) -> Option<Hash> {
+        let is_it = |(known, hash): &(Seen, Hash)| (known == seen).then_some(*hash);
+        self.known.get(path).and_then(is_it).or_else(|| self.learned().get(path).and_then(is_it))
+    }
+
+    /// Whether a file has to be read, and nothing of the same size was seen in its place, so that it
+    /// cannot be what it was.
+    pub(super) fn is_new(&self, path: &[u8], stat: &Stat) -> bool {
+        let has_memory = !self.path.as_os_str().is_empty();
         let seen = Seen::of(stat);
-        if let Some((_, hash)) = self.known.get(path).filter(|(known, _)| *known == seen) {
-            return Ok(*hash);
-        }
-        if let Some((_, hash)) = self.learned().get(path).filter(|(known, _)| *known == seen) {
-            return Ok(*hash);
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let hash = read_hash(root, path)?;
-        if seen.is_at_rest(now.as_nanos() as i128) {
+        let alike = self.known.get(path).is_some_and(|(known, _)| known.bytes == seen.bytes);
+        has_memory && !alike && self.find(path, &seen).is_none()
+    }
+
+    /// Remembers what is in a file that was read from `began` on, unless it may have changed since.
+    pub(super) fn learn(&self, path: &[u8], stat: &Stat, hash: Hash, began: i128) {
+        let seen = Seen::of(stat);
+        if seen.is_at_rest(began) {
             self.learned().insert(path.to_vec(), (seen, hash));
         }
-        Ok(hash)
     }
 
     fn learned(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, (Seen, Hash)>> {
@@ -139,6 +172,11 @@ impl Seen {
     }
 }
 
+/// Whether a file is as it was.
+pub(super) fn is_same(one: &Stat, other: &Stat) -> bool {
+    Seen::of(one) == Seen::of(other)
+}
+
 fn parse(bytes: &[u8]) -> Option<HashMap<Vec<u8>, (Seen, Hash)>> {
     let mut rest = bytes.strip_prefix(MAGIC)?;
     let mut known = HashMap::with_capacity(rest.len() / (ROW + 24));
@@ -158,6 +196,38 @@ fn parse(bytes: &[u8]) -> Option<HashMap<Vec<u8>, (Seen, Hash)>> {
     Some(known)
 }
 
+/// Nanoseconds since 1970.
+pub(super) fn now() -> i128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i128
+}
+
+pub(super) fn hash_of(digest: &Digest) -> Hash {
+    digest.bytes().try_into().expect("a SHA-256 has 32 bytes")
+}
+
+/// All of a small file. A read that does not fill the buffer was its end.
+fn read_small(root: impl AsFd, path: &[u8], size: u64) -> io::Result<Vec<u8>> {
+    let mut file = sys::fs::file_beneath(root, path)?;
+    let mut bytes = vec![0; size as usize + 1];
+    let mut filled = 0;
+    loop {
+        match file.read(&mut bytes[filled..]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => {
+                let count = other?;
+                filled += count;
+                if count == 0 || filled < bytes.len() {
+                    break;
+                }
+                // It has grown meanwhile.
+                bytes.resize(bytes.len() * 2, 0);
+            }
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
 fn read_hash(root: impl AsFd, path: &[u8]) -> io::Result<Hash> {
     let mut file = sys::fs::file_beneath(root, path)?;
     let mut hasher = spec::Hasher::new(spec::Algorithm::Sha256);
@@ -170,8 +240,7 @@ fn read_hash(root: impl AsFd, path: &[u8]) -> io::Result<Hash> {
             Err(error) => return Err(error),
         }
     }
-    let digest = hasher.finish();
-    Ok(digest.bytes().try_into().expect("a SHA-256 has 32 bytes"))
+    Ok(hash_of(&hasher.finish()))
 }
 
 #[cfg(test)]
@@ -188,7 +257,7 @@ mod tests {
         let root = sys::fs::open_folder(context.path()).unwrap();
         let hash = |hashes: &Hashes| {
             let stat = sys::fs::stat(&root, "a").unwrap();
-            hashes.of(&root, b"a", &stat).unwrap()
+            hashes.of(&root, b"a", &stat, &mut 0).unwrap().0
         };
         // Too young to be remembered: it may change within the same tick.
         let hashes = Hashes::read(memory.path(), context.path());
@@ -204,9 +273,34 @@ mod tests {
         // Known, so the file is not even opened.
         let stat = sys::fs::stat(&root, "a").unwrap();
         fs::remove_file(&file).unwrap();
-        assert_eq!(hashes.of(&root, b"a", &stat).unwrap(), one);
+        assert_eq!(hashes.of(&root, b"a", &stat, &mut 0).unwrap(), (one, None));
         fs::write(&file, "two").unwrap();
         assert_ne!(hash(&hashes), one);
+    }
+
+    #[test]
+    fn what_is_read_of_small_files_is_kept() {
+        let (memory, context) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = sys::fs::open_folder(context.path()).unwrap();
+        let hashes = Hashes::read(memory.path(), context.path());
+        let mut room = 200 << 10;
+        let mut check = |size: usize, wanted| {
+            let content = vec![7; size];
+            fs::write(context.path().join("a"), &content).unwrap();
+            let stat = sys::fs::stat(&root, "a").unwrap();
+            assert!(hashes.is_new(b"a", &stat));
+            let (hash, bytes) = hashes.of(&root, b"a", &stat, &mut room).unwrap();
+            assert_eq!(hash, hash_of(&Digest::of(&content)), "{size}");
+            assert_eq!(bytes.is_some(), wanted, "{size}");
+            assert!(bytes.is_none_or(|bytes| *bytes == *content));
+        };
+        check(0, true);
+        check(5, true);
+        check(128 << 10, true);
+        check((128 << 10) + 1, false);
+        // There is no room for more.
+        check(100 << 10, false);
+        check(50 << 10, true);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use ::build::align::Recognised;
 use image::folder::Marks;
 use image::pack::LayerWriter;
 use serde::{Deserialize, Serialize};
-use spec::{Digest, ImageId, Platform, Reference, Timestamp};
+use spec::{ChainId, Digest, ImageId, Platform, Reference, Timestamp};
 use store::Store;
 
 use super::context::USUAL;
@@ -26,6 +26,8 @@ const KEPT_BUILDS: usize = 50;
 /// No document about a build is longer.
 const RECORD_BYTES: u64 = 64 << 20;
 const RECORD_FILE: &str = "build.json";
+/// Where files come from that a client holds.
+const SENT: &str = "sent by a client";
 
 /// A build that was, or is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,6 +119,39 @@ pub struct BuildStep {
     pub outcome: StepOutcome,
     /// How long it took, in nanoseconds.
     pub took: u64,
+    /// What was there after it, if it came to that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<StepState>,
+}
+
+/// What a step left.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StepState {
+    /// The files; none are an empty tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top: Option<ChainId>,
+    /// How programs run there, where that is not as the step before left it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<StepConfig>,
+}
+
+/// How programs run after a step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StepConfig {
+    /// Variables.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// Whose programs they are.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// Where they begin.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub working_dir: String,
+    /// `SHELL`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell: Option<Vec<String>>,
 }
 
 /// What became of a step.
@@ -317,30 +352,40 @@ impl Engine {
     }
 }
 
-/// What is known of a build before it begins.
-pub(super) fn begun(input: &BuildInput<'_>, request: &BuildRequest) -> Result<BuildRecord> {
+/// Where a build's files and its Dockerfile come from, as records tell it.
+pub(super) fn place_of(input: &BuildInput<'_>) -> (String, String) {
     let absolute = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let (context, mut name) = match &input.context {
-        ContextSource::Folder(folder) => {
-            let folder = absolute(folder);
-            let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy();
-            (folder.to_string_lossy().into_owned(), name.into_owned())
-        }
-        ContextSource::Reader(_) => ("-".to_owned(), "-".to_owned()),
-        ContextSource::Sent { .. } => ("sent by a client".to_owned(), "client".to_owned()),
-        ContextSource::Url(url) => (url.clone(), url.clone()),
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    let context = match &input.context {
+        ContextSource::Folder(folder) => text(absolute(folder)),
+        ContextSource::Reader(_) => "-".to_owned(),
+        ContextSource::Sent { .. } => SENT.to_owned(),
+        ContextSource::Url(url) => url.clone(),
     };
     let dockerfile = match &input.dockerfile {
         DockerfileSource::Usual => USUAL.to_owned(),
-        DockerfileSource::Path(path) => {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            if file != USUAL {
-                name = format!("{name}/{file}");
-            }
-            absolute(path).to_string_lossy().into_owned()
-        }
+        DockerfileSource::Path(path) => text(absolute(path)),
         DockerfileSource::Reader(_) => "-".to_owned(),
     };
+    (context, dockerfile)
+}
+
+/// What is known of a build before it begins.
+pub(super) fn begun(input: &BuildInput<'_>, request: &BuildRequest) -> Result<BuildRecord> {
+    let (context, dockerfile) = place_of(input);
+    let mut name = match &input.context {
+        ContextSource::Folder(_) => Path::new(&context)
+            .file_name()
+            .map_or_else(|| context.clone(), |name| name.to_string_lossy().into_owned()),
+        ContextSource::Sent { .. } => "client".to_owned(),
+        _ => context.clone(),
+    };
+    if let DockerfileSource::Path(path) = &input.dockerfile {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        if file != USUAL {
+            name = format!("{name}/{file}");
+        }
+    }
     if let Some(target) = &request.target {
         name = format!("{name} ({target})");
     }

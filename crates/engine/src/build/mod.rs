@@ -9,6 +9,7 @@ mod attest;
 mod bases;
 mod below;
 mod bring;
+mod caches;
 mod carried;
 mod carry;
 mod context;
@@ -24,11 +25,15 @@ mod hashes;
 mod history;
 mod imports;
 mod layers;
+mod layout;
+mod moment;
 mod mounts;
 mod needed;
 mod output;
+mod passing;
 mod place;
 mod platform;
+mod policy;
 mod prune;
 mod recorder;
 mod request;
@@ -39,6 +44,7 @@ mod session;
 mod squash;
 mod tell;
 mod tracks;
+mod verify;
 mod watch;
 mod work;
 
@@ -51,23 +57,28 @@ use ::build::ignore::Ignore;
 use spec::Platform;
 
 pub use attest::Provenance;
+pub use caches::CacheMount;
 pub use carried::{CachePlace, CacheTarget};
 pub use context::is_remote_context;
-pub use history::{BuildOutcome, BuildRecord, BuildStep, StepOutcome};
+pub use history::{BuildOutcome, BuildRecord, BuildStep, StepConfig, StepOutcome, StepState};
+pub use moment::BuildMoment;
 pub use output::{
     Annotation, AnnotationPlace, ArchiveForm, FilesTarget, Output, Packing, Push, Types,
 };
-pub use prune::{BuildCache, CacheRow, PruneCache};
+pub use policy::{KeepCache, PruneCache};
+pub use prune::{BuildCache, CacheRow};
 pub use request::{
     BuildFailure, BuildInput, BuildRequest, Built, BuiltImage, CacheUse, ContextSource,
     DockerfileSource, Keyring,
 };
 pub use sent::SentFolder;
 pub use session::BuildSession;
+pub use verify::{Divergence, Verified};
 pub use watch::{BuildWatch, News};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
+use crate::sbom::Contents;
 use assemble::Image;
 use attest::Told;
 use context::Opened;
@@ -77,7 +88,9 @@ use imports::Imports;
 use place::{ContextFacts, Place};
 use platform::ForPlatform;
 use recorder::Recorder;
+use request::context_name;
 use tell::Teller;
+use tracks::Left;
 
 impl Engine {
     /// Builds an image.
@@ -98,13 +111,24 @@ impl BuildSession<'_> {
         input: BuildInput<'_>,
         request: &BuildRequest,
     ) -> Result<Built, Box<BuildFailure>> {
+        self.build_images(input, request).map(|(built, _)| built)
+    }
+
+    /// The same, with the images, whose files are here as long as the session.
+    fn build_images(
+        &self,
+        input: BuildInput<'_>,
+        request: &BuildRequest,
+    ) -> Result<(Built, Vec<Image>), Box<BuildFailure>> {
         let store = self.engine.store();
         let recorder = Recorder::begin(store, self.teller.watch, history::begun(&input, request)?);
         let built = self.build_recorded(input, request, &recorder);
         recorder.end(match &built {
-            Ok(built) => Ok(built.images.iter().map(|image| image.id).collect()),
+            Ok((built, _)) => Ok(built.images.iter().map(|image| image.id).collect()),
             Err(failure) => Err(failure.error.to_string()),
         });
+        // What is in the way now goes another time; the build is what counts.
+        let _ = self.engine.collect_cache();
         built
     }
 
@@ -113,7 +137,7 @@ impl BuildSession<'_> {
         input: BuildInput<'_>,
         request: &BuildRequest,
         recorder: &Recorder<'_>,
-    ) -> Result<Built, Box<BuildFailure>> {
+    ) -> Result<(Built, Vec<Image>), Box<BuildFailure>> {
         let teller = self.teller.watched_by(recorder);
         let teller = teller.of(request.called.as_deref().unwrap_or_default());
         let opened = context::open(self, request, input, &teller)?;
@@ -122,7 +146,12 @@ impl BuildSession<'_> {
         if let Some(own) = &opened.place.context {
             own.hashes.keep();
         }
-        built.map_err(|failed| failed.told(&opened))
+        built.map_err(|failed| {
+            if let Some(folder) = &request.output_on_failure {
+                failed.take_out(self.engine, folder, &teller);
+            }
+            failed.told(&opened)
+        })
     }
 }
 
@@ -138,11 +167,13 @@ struct Building<'a> {
 struct Failed {
     error: EngineError,
     step: Option<(String, ::build::Span, String)>,
+    /// What it left, if it was a command.
+    left: Option<Box<Left>>,
 }
 
 impl From<EngineError> for Failed {
     fn from(error: EngineError) -> Failed {
-        Failed { error, step: None }
+        Failed { error, step: None, left: None }
     }
 }
 
@@ -153,6 +184,18 @@ impl From<EngineError> for Box<BuildFailure> {
 }
 
 impl Failed {
+    /// Writes what the command wrote that failed. That this cannot be done is told, beside the
+    /// failure that counts.
+    fn take_out(&self, engine: &Engine, folder: &Path, teller: &Teller<'_>) {
+        let Some(Left { below, top }) = self.left.as_deref().copied() else {
+            teller.warn("[Warning] no command failed that could have left files");
+            return;
+        };
+        let telling = teller.begin("exporting what the failed step wrote");
+        // What is wrong is in what is told.
+        let _ = telling.end(files::write_changes(engine, below, top, folder));
+    }
+
     fn told(self, opened: &Opened) -> Box<BuildFailure> {
         let span = match (&self.step, &self.error) {
             (Some((_, span, _)), _) => Some(*span).filter(|span| span.first > 0),
@@ -167,7 +210,7 @@ impl Failed {
 
 impl Building<'_> {
     /// Builds for all platforms at once, and lets out what came of it.
-    fn all(&self, opened: &Opened) -> Result<Built, Failed> {
+    fn all(&self, opened: &Opened) -> Result<(Built, Vec<Image>), Failed> {
         let Building { session, request, teller, recorder } = *self;
         let document = ::build::syntax::parse(&opened.text).map_err(EngineError::from)?;
         let folders = self.folders()?;
@@ -214,6 +257,9 @@ impl Building<'_> {
             if request.cache_to.contains(&CacheTarget::Inline) {
                 carry::write_inline(session, image)?;
             }
+            if request.sbom {
+                image.contents = Some(self.scan(image)?);
+            }
         }
         if let Some(called) = &request.called {
             session.give(called, &images);
@@ -221,11 +267,23 @@ impl Building<'_> {
         let (engine, lease) = (session.engine, &session.lease);
         let reference = recorder.record().id;
         let told = request.provenance.map(|mode| Told::of(opened, request, mode));
-        let (images, told) = (&images[..], told.as_ref());
-        let export = Export { engine, lease, images, told, teller, reference };
+        let told = told.as_ref();
+        let export = Export { engine, lease, images: &images, told, teller, reference };
         let built = export.all(&request.outputs)?;
-        carry::carry(session, images, &request.cache_to, teller)?;
-        Ok(built)
+        carry::carry(session, &images, &request.cache_to, teller)?;
+        Ok((built, images))
+    }
+
+    /// Looks for what is installed in an image.
+    fn scan(&self, image: &Image) -> Result<Contents> {
+        let title = format!("[{}] generating sbom", image.platform());
+        let telling = self.teller.begin(&title);
+        let scanned = self.session.engine.scan(image.top);
+        if let Ok(contents) = &scanned {
+            telling.note(&format!("{} packages", contents.packages.len()));
+            contents.notes.iter().for_each(|note| telling.note(note));
+        }
+        telling.end(scanned)
     }
 
     /// Named contexts that are files: folders, repositories, tars of the web.
@@ -235,11 +293,15 @@ impl Building<'_> {
             let path = Path::new(value);
             if is_remote_context(value) {
                 let place = context::remote(self.session, self.request, value)?;
-                folders.insert(name.clone(), place);
+                folders.insert(context_name(name), place);
                 continue;
             }
-            if value.contains("://") || !path.is_dir() {
+            if value.contains("://") || value.starts_with("target:") {
                 continue;
+            }
+            if !path.is_dir() {
+                let words = format!("failed to get build context {name}: {value:?} is no folder");
+                return Err(EngineError::Input(words));
             }
             let path = path.canonicalize().map_err(EngineError::io("find", path))?;
             let root = sys::fs::open_folder(&path).map_err(EngineError::io("open", &path))?;
@@ -249,7 +311,8 @@ impl Building<'_> {
             let hashes =
                 Hashes::read(&self.session.engine.store().build_folder().join("contexts"), &path);
             let context = Some(ContextFacts { ignore: Ignore::parse(&said)?, hashes });
-            folders.insert(name.clone(), Arc::new(Place { root, name: name.clone(), context }));
+            folders
+                .insert(context_name(name), Arc::new(Place { root, name: name.clone(), context }));
         }
         Ok(folders)
     }

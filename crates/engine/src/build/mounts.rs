@@ -79,9 +79,9 @@ impl Builder<'_> {
                     let place = from.and_then(|made| made.folder.as_ref());
                     let place = place.unwrap_or(&self.context);
                     let source = if source.is_empty() { "." } else { source };
-                    for chosen in place.choose(source, &Ignore::default())? {
-                        chosen.list(place, &mut listing)?;
-                        wanted.gathered.chosen.push(chosen);
+                    for mut chosen in place.choose(source, &Ignore::default())? {
+                        // What the command sees is chosen when it runs.
+                        chosen.list(place, &mut listing, &mut 0)?;
                     }
                 }
                 _ => {}
@@ -166,7 +166,7 @@ impl<'a> Mounts<'a> {
                 let place = from.and_then(|made| made.folder.as_ref()).unwrap_or(&builder.context);
                 let chosen = place.choose(&source, &Ignore::default())?;
                 let is_file = chosen.iter().any(|chosen| !chosen.is_folder);
-                let gathered = Gathered { chosen, archives: Vec::new() };
+                let gathered = Gathered { chosen, ..Gathered::default() };
                 let name = source.rsplit('/').next().unwrap_or_default();
                 let seen = if is_file { format!("/files/{name}") } else { "/files".to_owned() };
                 (Some(builder.keep_apart(gathered)?), seen)
@@ -300,7 +300,7 @@ fn secret_id(mount: &Mount) -> String {
 }
 
 /// The folder of a cache, and what keeps others from it as far as they are to be kept.
-fn held_cache(all: &Path, id: &str, sharing: Sharing) -> Result<(PathBuf, File)> {
+pub(super) fn held_cache(all: &Path, id: &str, sharing: Sharing) -> Result<(PathBuf, File)> {
     for number in 0.. {
         let name = match number {
             0 => Digest::of(id.as_bytes()).hex(),

@@ -132,8 +132,10 @@ pub struct Annotation {
 pub enum AnnotationPlace {
     /// In the image's manifest.
     Manifest,
-    /// In the index, at the image's entry.
+    /// At the image's entry: in the index, or in the list of a layout if the image is alone.
     ManifestDescriptor,
     /// In the index.
     Index,
+    /// At the index's entry in the list of a layout.
+    IndexDescriptor,
 }

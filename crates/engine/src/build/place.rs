@@ -10,7 +10,9 @@ use ::build::ignore::Ignore;
 use ::build::key::Listing;
 use sys::fs::{FileType, Stat};
 
-use super::hashes::Hashes;
+use super::fetch::Unchanged;
+use super::hashes::{Hash, Hashes};
+use super::passing::Passing;
 use crate::error::{EngineError, Result};
 
 /// A tree of files to take from.
@@ -46,8 +48,14 @@ pub(super) enum ItemSource {
     Placed(Arc<Place>, Arc<[u8]>),
     /// Here.
     Bytes(Arc<[u8]>),
+    /// Here, of a file of the context at this path, which was read before.
+    Read(Arc<[u8]>, Arc<[u8]>),
+    /// In a file of the context whose hash is made while it is written.
+    Passing(Arc<Passing>),
     /// In a file of ours that was fetched.
     Fetched(Arc<std::fs::File>),
+    /// Still on the web, and known from before.
+    Unchanged(Arc<Unchanged>),
 }
 
 /// What is told of a file.
@@ -65,7 +73,7 @@ pub(super) struct ItemStat {
 }
 
 /// Files under a source, by their path from it; a single file has its own name.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Chosen {
     pub(super) items: BTreeMap<Vec<u8>, Item>,
     /// Whether the source is a folder, whose contents are meant.
@@ -244,18 +252,32 @@ impl Place {
         Ok(Item { source: ItemSource::Placed(self.clone(), path.into()), stat, link })
     }
 
-    fn failed(&self, path: &[u8]) -> impl FnOnce(io::Error) -> EngineError + use<> {
+    pub(super) fn failed(&self, path: &[u8]) -> impl FnOnce(io::Error) -> EngineError + use<> {
         let path = format!("{}/{}", self.name, String::from_utf8_lossy(path));
         EngineError::io("read", path)
     }
 
-    /// What is in a file of a context, as a listing tells it.
-    fn content(&self, item: &Item) -> Result<String> {
-        let ItemSource::Placed(_, path) = &item.source else { return Ok(String::new()) };
+    /// What is in a file of a context, as a listing tells it. What was read to know that is kept for
+    /// the layer, if there is room.
+    fn content(&self, item: &mut Item, room: &mut u64) -> Result<String> {
+        let shown = |hash: Hash| hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = match &item.source {
+            ItemSource::Placed(_, path) => path.clone(),
+            ItemSource::Passing(passing) => {
+                return Ok(passing.hash().map(shown).unwrap_or_default());
+            }
+            _ => return Ok(String::new()),
+        };
         let Some(own) = &self.context else { return Ok(String::new()) };
-        let stat = sys::fs::stat(&self.root, &**path).map_err(self.failed(path))?;
-        let hash = own.hashes.of(&self.root, path, &stat).map_err(self.failed(path))?;
-        Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+        let stat = sys::fs::stat(&self.root, &*path).map_err(self.failed(&path))?;
+        let found = own.hashes.of(&self.root, &path, &stat, room).map_err(self.failed(&path))?;
+        let (hash, bytes) = found;
+        if let Some(bytes) = bytes {
+            // What was hashed is what is written, whatever becomes of the file.
+            item.stat.bytes = bytes.len() as u64;
+            item.source = ItemSource::Read(path, bytes);
+        }
+        Ok(shown(hash))
     }
 }
 
@@ -346,28 +368,49 @@ impl Place {
 
 impl Chosen {
     /// Tells what was chosen, for a key.
-    pub(super) fn list(&self, place: &Place, listing: &mut Listing) -> Result<()> {
-        for (path, item) in &self.items {
-            // Of the whole context, so that who reads it finds the file.
-            let path = match &item.source {
-                ItemSource::Placed(_, path) => String::from_utf8_lossy(path),
-                ItemSource::Bytes(_) | ItemSource::Fetched(_) => String::from_utf8_lossy(path),
-            };
-            let (kind, content) = match item.stat.kind {
-                FileType::Directory => ('d', "-".to_owned()),
-                FileType::Symlink => (
-                    'l',
-                    String::from_utf8_lossy(&item.link)
-                        .escape_default()
-                        .to_string()
-                        .replace(' ', "\\x20"),
-                ),
-                FileType::RegularFile => ('f', place.content(item)?),
-                _ => ('o', item.stat.device.to_string()),
-            };
-            let path = if path.is_empty() { "." } else { &path };
-            listing.add(kind, item.stat.mode, &content, path);
+    pub(super) fn list(
+        &mut self,
+        place: &Place,
+        listing: &mut Listing,
+        room: &mut u64,
+    ) -> Result<()> {
+        for (path, item) in &mut self.items {
+            item.list(place, path, listing, room)?;
         }
+        Ok(())
+    }
+}
+
+impl Item {
+    /// Tells what it is, for a key; `path` counts where it has none of its own.
+    pub(super) fn list(
+        &mut self,
+        place: &Place,
+        path: &[u8],
+        listing: &mut Listing,
+        room: &mut u64,
+    ) -> Result<()> {
+        // Of the whole context, so that who reads it finds the file.
+        let own: Option<Arc<[u8]>> = match &self.source {
+            ItemSource::Placed(_, path) | ItemSource::Read(path, _) => Some(path.clone()),
+            ItemSource::Passing(passing) => Some(passing.path.clone()),
+            _ => None,
+        };
+        let path = String::from_utf8_lossy(own.as_deref().unwrap_or(path));
+        let (kind, content) = match self.stat.kind {
+            FileType::Directory => ('d', "-".to_owned()),
+            FileType::Symlink => (
+                'l',
+                String::from_utf8_lossy(&self.link)
+                    .escape_default()
+                    .to_string()
+                    .replace(' ', "\\x20"),
+            ),
+            FileType::RegularFile => ('f', place.content(self, room)?),
+            _ => ('o', self.stat.device.to_string()),
+        };
+        let path = if path.is_empty() { "." } else { &path };
+        listing.add(kind, self.stat.mode, &content, path);
         Ok(())
     }
 }
@@ -380,12 +423,16 @@ impl Item {
                 let file = sys::fs::file_beneath(&place.root, &**path);
                 Box::new(file.map_err(place.failed(path))?)
             }
-            ItemSource::Bytes(bytes) => Box::new(&bytes[..]),
+            ItemSource::Bytes(bytes) | ItemSource::Read(_, bytes) => Box::new(&bytes[..]),
+            ItemSource::Passing(passing) => passing.open()?,
             ItemSource::Fetched(file) => {
                 let io = || EngineError::io("read", "what was fetched");
                 let mut file = file.try_clone().map_err(io())?;
                 io::Seek::rewind(&mut file).map_err(io())?;
                 Box::new(file)
+            }
+            ItemSource::Unchanged(_) => {
+                unreachable!("what has not changed is brought before it is opened")
             }
         })
     }

@@ -190,14 +190,15 @@ fn blame_base(graph: &Graph, error: EngineError) -> Failed {
     let is_it = |step: &&Step| matches!(&step.op, Op::Base { image, .. } if *image == asked);
     let step = graph.steps.iter().find(is_it);
     let step = step.map(|step| (String::new(), step.span, String::new()));
-    Failed { error, step }
+    Failed { error, step, left: None }
 }
 
 fn blame(graph: &Graph, builder: &Builder<'_>, error: EngineError) -> Failed {
     let failed = builder.failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    let left = failed.as_ref().and_then(|(at, _)| builder.tracks.left(*at)).map(Box::new);
     let step = failed.map(|(at, printed)| {
         let step = &graph.steps[at];
         (builder.teller.entitled(&step.title), step.span, printed)
     });
-    Failed { error, step }
+    Failed { error, step, left }
 }

@@ -1,7 +1,7 @@
 //! What builds remember: how much it is, and how it is let go.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -9,8 +9,10 @@ use ::build::key::About;
 
 use spec::{ChainId, DiffId};
 use store::RememberedStep;
-use sys::lock::{Mode, try_lock};
 
+use super::caches::CacheMount;
+use super::fetch::URLS;
+use super::policy::{Candidate, KeepCache, PruneCache};
 use super::work::Remembered;
 
 use crate::Engine;
@@ -18,8 +20,12 @@ use crate::error::{EngineError, Result};
 
 /// How a cache mount is called among steps.
 const MOUNT: &str = "cache mount ";
-/// After so long nobody is expected to build from a context again.
+/// After so long nobody is expected to build from a context or a URL again.
 const CONTEXT_REST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Its time is when rules were last followed, and so long they are left alone then.
+const COLLECTED: &str = "collected";
+const COLLECT_REST: Duration = Duration::from_secs(60 * 60);
 
 /// No build takes so long that it still needs a repository then.
 const FETCHED_REST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -52,25 +58,22 @@ pub struct BuildCache {
     pub reclaimable: u64,
 }
 
-/// What is to be forgotten.
-#[derive(Clone, Debug, Default)]
-pub struct PruneCache {
-    /// Also what images have.
-    pub all: bool,
-    /// Only what was of no use for so long.
-    pub until: Option<Duration>,
-    /// Until no more than this is left.
-    pub keep_bytes: Option<u64>,
-}
-
 impl Engine {
     /// What builds remember.
     pub fn build_cache(&self) -> Result<BuildCache> {
+        Ok(self.remembered()?.0)
+    }
+
+    /// What builds remember, and all that is needed to choose what of it goes.
+    fn remembered(&self) -> Result<(BuildCache, Vec<Candidate>)> {
         let tables = self.store.tables()?;
         let tops = tables.images.images.values().filter_map(|record| record.top);
         let in_images = tables.layers.closure(tops);
-        let mut cache = BuildCache { rows: self.cache_mounts()?, ..BuildCache::default() };
-        cache.bytes = cache.rows.iter().map(|row| row.bytes).sum();
+        let alone = |row| Candidate { row, diff: None, stack: Vec::new() };
+        let mut all: Vec<Candidate> =
+            self.cache_mounts()?.into_iter().map(mount_row).map(alone).collect();
+        let mut cache = BuildCache::default();
+        cache.bytes = all.iter().map(|one| one.row.bytes).sum();
         cache.reclaimable = cache.bytes;
         let (mut seen, mut steps) = (BTreeSet::<DiffId>::new(), self.store.remembered_steps()?);
         steps.sort_by_key(|step| (step.used, step.key));
@@ -80,52 +83,14 @@ impl Engine {
                 cache.bytes += row.bytes;
                 cache.reclaimable += if row.shared { 0 } else { row.bytes };
             }
-            cache.rows.push(row);
+            // A stack that has gone keeps nothing.
+            let stack = tables.layers.stack(step.record.top).unwrap_or_default();
+            let stack = stack.into_iter().map(|(chain, _)| chain).collect();
+            all.push(Candidate { row, diff: step.record.layer.map(|layer| layer.diff), stack });
         }
+        cache.rows = all.iter().map(|one| one.row.clone()).collect();
         cache.rows.sort_by_key(|row| row.used);
-        Ok(cache)
-    }
-
-    /// Cache mounts: what commands keep for themselves from one build to the next.
-    fn cache_mounts(&self) -> Result<Vec<CacheRow>> {
-        let mut rows = Vec::new();
-        for folder in entries(&self.mounts_folder())? {
-            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let Ok(used) = fs::metadata(folder.join("lock")).and_then(|meta| meta.modified())
-            else {
-                continue;
-            };
-            let id = fs::read_to_string(folder.join("id")).unwrap_or_default();
-            // One that was emptied has only its lock.
-            let Ok(files) = sys::fs::open_folder(&folder.join("files")) else { continue };
-            let bytes = image::upper::usage(&files);
-            let made = used.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            rows.push(CacheRow {
-                id: name,
-                text: format!("{MOUNT}{}", id.trim_start_matches('/')),
-                bytes: bytes.map_or(0, |(bytes, _)| bytes),
-                made: i64::try_from(made.as_secs()).unwrap_or(i64::MAX),
-                used,
-                shared: false,
-            });
-        }
-        Ok(rows)
-    }
-
-    fn mounts_folder(&self) -> PathBuf {
-        self.store.build_folder().join("mounts")
-    }
-
-    /// Removes a cache mount that no command uses now.
-    fn remove_mount(&self, name: &str) -> Result<()> {
-        let folder = self.mounts_folder().join(name);
-        let lock = folder.join("lock");
-        let file = File::open(&lock).map_err(EngineError::io("open", &lock))?;
-        if !try_lock(&file, Mode::Exclusive).map_err(EngineError::io("lock", &lock))? {
-            return Ok(());
-        }
-        // The lock stays: whoever waits for it finds no files, and begins anew.
-        fs::remove_dir_all(folder.join("files")).map_err(EngineError::io("remove", &folder))
+        Ok((cache, all))
     }
 
     /// Removes lists of files that no remembered step names, and what is known of contexts from
@@ -151,9 +116,11 @@ impl Engine {
             let used = fs::metadata(path).and_then(|meta| meta.modified()).unwrap_or(now);
             now.duration_since(used).unwrap_or_default()
         };
-        for context in entries(&build.join("contexts"))? {
-            if rest(&context) > CONTEXT_REST {
-                let _ = fs::remove_file(&context);
+        for folder in ["contexts", URLS] {
+            for memory in entries(&build.join(folder))? {
+                if rest(&memory) > CONTEXT_REST {
+                    let _ = fs::remove_file(&memory);
+                }
             }
         }
         // Of builds that were killed: each removes its own.
@@ -167,36 +134,59 @@ impl Engine {
 
     /// Forgets, and gives what was forgotten and how many bytes that freed.
     pub fn prune_cache(&self, request: &PruneCache) -> Result<(Vec<CacheRow>, u64)> {
-        let cache = self.build_cache()?;
-        let now = SystemTime::now();
-        let mut left = cache.bytes;
-        let mut goes = BTreeSet::new();
-        for row in &cache.rows {
-            let idle = now.duration_since(row.used).unwrap_or_default();
-            let old = request.until.is_none_or(|until| idle >= until);
-            let much = request.keep_bytes.is_none_or(|keep| left > keep);
-            if old && much && (request.all || !row.shared) {
-                left = left.saturating_sub(row.bytes);
-                goes.insert(row.id.clone());
-            }
-        }
+        let (cache, all) = self.remembered()?;
+        let root = self.store.paths().root();
+        let (free, _) = sys::fs::space(root).map_err(EngineError::io("look at", root))?;
+        let goes = request.choose(&all, cache.reclaimable, free, SystemTime::now());
         self.store.forget_steps(&mut |step| goes.contains(&step.key.hex()))?;
         let mut freed = self.store.collect()?.bytes;
         let rows: Vec<CacheRow> =
             cache.rows.into_iter().filter(|row| goes.contains(&row.id)).collect();
         for row in rows.iter().filter(|row| row.text.starts_with(MOUNT)) {
-            self.remove_mount(&row.id)?;
+            self.let_go_of_mount(&row.id)?;
             freed += row.bytes;
         }
-        if request.until.is_none() && request.keep_bytes.is_none() {
+        if request.until.is_none() && request.keep == KeepCache::default() {
             freed += self.sweep_sent(request.all)?;
         }
         self.sweep_notes()?;
         Ok((rows, freed))
     }
+
+    /// Forgets what the settings' rules do not keep, if nobody has for a while. It costs a look at
+    /// all that is remembered, so not every build does it.
+    pub(super) fn collect_cache(&self) -> Result<()> {
+        let rules = &self.settings().build_cache.rules;
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let mark = self.store.build_folder().join(COLLECTED);
+        let made = fs::metadata(&mark).and_then(|meta| meta.modified());
+        let age = made.ok().and_then(|made| SystemTime::now().duration_since(made).ok());
+        if age.is_some_and(|age| age < COLLECT_REST) {
+            return Ok(());
+        }
+        // First, so that of several builds that end now one does it.
+        fs::write(&mark, "").map_err(EngineError::io("write", &mark))?;
+        let root = self.store.paths().root();
+        for rule in rules {
+            let (_, disk) = sys::fs::space(root).map_err(EngineError::io("look at", root))?;
+            self.prune_cache(&rule.on_disk(disk))?;
+        }
+        Ok(())
+    }
 }
 
-fn entries(folder: &std::path::Path) -> Result<Vec<PathBuf>> {
+/// A cache mount among steps.
+fn mount_row(CacheMount { id, name, bytes, used }: CacheMount) -> CacheRow {
+    let made = used.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let made = i64::try_from(made.as_secs()).unwrap_or(i64::MAX);
+    let text = format!("{MOUNT}{}", id.trim_start_matches('/'));
+    CacheRow { id: name, text, bytes, made, used, shared: false }
+}
+
+/// What is in a folder, in the order of the names; nothing if it is not there.
+pub(super) fn entries(folder: &std::path::Path) -> Result<Vec<PathBuf>> {
     let read = match fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(EngineError::io("list", folder))?,

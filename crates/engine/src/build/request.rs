@@ -45,6 +45,8 @@ pub struct BuildRequest {
     pub cache_to: Vec<CacheTarget>,
     /// Whether it is told how images were built, and how much of it.
     pub provenance: Option<Provenance>,
+    /// Whether it is told what is installed in images.
+    pub sbom: bool,
     /// Whether all layers that the build makes become one.
     pub squash: bool,
     /// Whether bases are fetched though they are here.
@@ -65,6 +67,24 @@ pub struct BuildRequest {
     pub explain: bool,
     /// Whether a step that is not remembered fails: any, or those of a stage.
     pub fail_on_miss: Option<String>,
+    /// Where the files go that a failed command wrote.
+    pub output_on_failure: Option<PathBuf>,
+}
+
+impl BuildRequest {
+    /// The address of a further context, however its name is written.
+    pub(super) fn context(&self, name: &str) -> Option<&str> {
+        let wanted = context_name(name);
+        let known = self.contexts.iter().find(|(own, _)| context_name(own) == wanted);
+        known.map(|(_, address)| address.as_str())
+    }
+}
+
+/// A context's name as names are compared: an image's in its short form, without the tag that is
+/// meant anyway.
+pub(super) fn context_name(name: &str) -> String {
+    let short = Reference::parse(name).map_or_else(|_| name.to_owned(), |own| own.familiar());
+    short.strip_suffix(":latest").map_or_else(|| short.clone(), str::to_owned)
 }
 
 /// Somebody who is asked for what steps may know, when they need it and not before.

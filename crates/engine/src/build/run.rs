@@ -10,11 +10,14 @@ use ::build::key::{About, Key};
 use ::build::scope::{PROXY_ARGUMENTS, Scope};
 use ::build::solver::Inputs;
 use runtime::once::Ended;
-use store::{Lasting, Lease, Snapshot, Store};
+use serde_json::value::RawValue;
+use spec::{Digest, Timestamp};
+use store::{Lasting, Lease, Snapshot, StepRecord, Store};
 
 use super::layers;
 use super::mounts::Mounts;
 use super::tell::Telling;
+use super::tracks::Left;
 use super::work::{Builder, Layered, Made, Wanted, parent, shown};
 use crate::container::{StepCommand, StepNetwork};
 use crate::error::{EngineError, Result};
@@ -98,6 +101,8 @@ impl Builder<'_> {
         let ended = self.engine.run_step(&root, &network, command, &mut output, &is_stopped)?;
         drop((root, mounts));
         if let Err(error) = judged(&words, ended) {
+            // What cannot be kept cannot be looked at; why the command failed is what counts.
+            let _ = self.keep_left(at, &scratch.snapshot, below);
             return Err(self.fail(at, kept.text(), error));
         }
         let unpacked =
@@ -105,6 +110,30 @@ impl Builder<'_> {
         drop(scratch);
         let (top, layer) = layers::adopt(self.store(), self.lease, unpacked, below.top)?;
         Ok((Some(top), Some(layer)))
+    }
+
+    /// Keeps what a command that failed left, remembered as what steps give: it goes with them.
+    fn keep_left(&self, at: StepId, snapshot: &Snapshot, below: &Made) -> Result<()> {
+        let unpacked = self.store().unpack_snapshot(self.lease, snapshot, None)?;
+        let (top, layer) = layers::adopt(self.store(), self.lease, unpacked, below.top)?;
+        let key =
+            self.keys.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&at).copied();
+        if let Some(key) = key {
+            let record = StepRecord {
+                top: Some(top),
+                layer: Some(layer),
+                text: format!("{} (failed)", self.graph.steps[at].text),
+                made: Timestamp::now().unix_seconds(),
+                rest: RawValue::NULL.to_owned(),
+            };
+            // Under another name than what it would have given.
+            self.store().remember_step(&Digest::of(format!("failed {key}").as_bytes()), &record)?;
+        }
+        self.tracks.change(at, |track| {
+            track.state = Some((Some(top), below.configured.clone()));
+            track.left = Some(Left { below: below.top, top });
+        });
+        Ok(())
     }
 
     /// What a command sees besides the image's variables.

@@ -3,6 +3,7 @@
 //! Layers that the build made are compressed here, into the store, by all processors. Those of a
 //! base stay as they came unless somebody insists.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader};
 
@@ -29,6 +30,8 @@ pub(super) struct Sealed {
     pub(super) index: Option<(Vec<u8>, MediaType)>,
     /// What is told of how they were built; the index names it.
     pub(super) attestations: Vec<Attestation>,
+    /// What is said at the entry of what names all of them, or of the only manifest.
+    said: BTreeMap<String, String>,
 }
 
 impl Packing {
@@ -57,7 +60,9 @@ impl Sealed {
     /// What the name of the images stands for.
     pub(super) fn descriptor(&self) -> Descriptor {
         let (bytes, media_type) = self.index.as_ref().unwrap_or(&self.images[0].manifest);
-        Descriptor::of(media_type.clone(), bytes)
+        let mut descriptor = Descriptor::of(media_type.clone(), bytes);
+        descriptor.annotations.extend(self.said.clone());
+        descriptor
     }
 }
 
@@ -67,16 +72,16 @@ pub(super) fn seal(
     lease: &Lease,
     images: &[Image],
     packing: &Packing,
-    told: Option<(&Told, &[Reference])>,
+    (told, names): (Option<&Told>, &[Reference]),
 ) -> Result<Sealed> {
     let layers = engine.store().tables()?.layers;
     let is_docker = packing.types == Some(Types::Docker);
-    check(packing, images.len() + usize::from(told.is_some()), is_docker)?;
+    let attests = told.is_some() || images.iter().any(|image| image.contents.is_some());
+    check(packing, images.len() + usize::from(attests), is_docker)?;
     let sealed = images.iter().map(|image| seal_one(engine, lease, image, packing, &layers));
     let sealed = sealed.collect::<Result<Vec<_>>>()?;
     let tell = |(image, sealed): (&Image, &ArchiveImage)| {
-        let (told, names) = told?;
-        Some(attest(image, Digest::of(&sealed.manifest.0), names, told))
+        attest(image, Digest::of(&sealed.manifest.0), names, told)
     };
     let attestations: Vec<Attestation> = images.iter().zip(&sealed).filter_map(tell).collect();
     if is_docker && !attestations.is_empty() {
@@ -95,7 +100,14 @@ pub(super) fn seal(
         let bytes = index.to_bytes();
         (bytes, Document::Index(index).media_type())
     });
-    Ok(Sealed { images, index, attestations })
+    let said = match index {
+        Some(_) => packing.annotations(AnnotationPlace::IndexDescriptor, None).collect(),
+        None => {
+            let platform = Some(&images[0].platform);
+            packing.annotations(AnnotationPlace::ManifestDescriptor, platform).collect()
+        }
+    };
+    Ok(Sealed { images, index, attestations, said })
 }
 
 /// Refuses what would not be in any document.
@@ -108,7 +120,7 @@ fn check(packing: &Packing, images: usize, is_docker: bool) -> Result<()> {
     if is_docker && packing.compression == Some(Compression::Zstd) {
         return refused("docker's media types have no zstd: use oci-mediatypes=true");
     }
-    let of_index = stands(AnnotationPlace::Index) || stands(AnnotationPlace::ManifestDescriptor);
+    let of_index = stands(AnnotationPlace::Index) || stands(AnnotationPlace::IndexDescriptor);
     if images == 1 && of_index {
         return refused(
             "index annotations are not supported for a single image, which has no index",

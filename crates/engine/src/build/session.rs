@@ -91,8 +91,12 @@ impl BuildSession<'_> {
     /// Remembers what a build gave, for those that begin with it.
     pub(super) fn give(&self, called: &str, images: &[Image]) {
         let base = |image: &Image| {
-            let base =
-                BaseImage { top: image.top, config: image.config.clone(), digest: image.id.0 };
+            let base = BaseImage {
+                top: image.top,
+                config: image.config.clone(),
+                digest: image.id.0,
+                uri: None,
+            };
             (image.platform(), Arc::new(base))
         };
         lock(&self.results).insert(called.to_owned(), images.iter().map(base).collect());

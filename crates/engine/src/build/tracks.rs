@@ -1,12 +1,13 @@
 //! What became of each step of a build, gathered while steps are worked on side by side.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use ::build::config::Configured;
 use ::build::graph::{Graph, Op, Step, StepId};
-use spec::{Digest, Platform};
+use spec::{ChainId, ContainerConfig, Digest, Platform};
 
-use super::history::{BuildStep, StepOutcome, nanos};
+use super::history::{BuildStep, StepConfig, StepOutcome, StepState, nanos};
 
 /// One track a step.
 pub(super) struct Tracks(Mutex<Vec<Track>>);
@@ -18,6 +19,17 @@ pub(super) struct Track {
     pub(super) key: Option<Digest>,
     pub(super) outcome: StepOutcome,
     pub(super) took: Duration,
+    /// The files after it, and how programs run there.
+    pub(super) state: Option<(Option<ChainId>, Arc<Configured>)>,
+    /// What a command found that failed, and what it left.
+    pub(super) left: Option<Left>,
+}
+
+/// What a command that failed was to change, and what it made of that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) below: Option<ChainId>,
+    pub(super) top: ChainId,
 }
 
 impl Tracks {
@@ -28,6 +40,11 @@ impl Tracks {
     /// The track of one step, for the moment.
     pub(super) fn change(&self, at: StepId, change: impl FnOnce(&mut Track)) {
         change(&mut self.list()[at]);
+    }
+
+    /// What a step left that failed.
+    pub(super) fn left(&self, at: StepId) -> Option<Left> {
+        self.list()[at].left
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Track>> {
@@ -42,6 +59,13 @@ impl Tracks {
         platform: &Platform,
     ) -> Vec<BuildStep> {
         let list = self.list();
+        let state = |step: &Step, track: &Track| {
+            let (top, own) = track.state.as_ref()?;
+            let before = step.parent.and_then(|parent| list[parent].state.as_ref());
+            let own = config(&own.config);
+            let is_as_before = before.is_some_and(|(_, before)| config(&before.config) == own);
+            Some(StepState { top: *top, config: (!is_as_before).then_some(own) })
+        };
         let step = |(step, track): (&Step, &Track)| BuildStep {
             platform: platform.to_string(),
             stage: step.stage,
@@ -55,8 +79,18 @@ impl Tracks {
             used: step.used.clone(),
             outcome: track.outcome,
             took: nanos(track.took),
+            state: state(step, track),
         };
         graph.steps.iter().zip(&*list).map(step).collect()
+    }
+}
+
+fn config(config: &ContainerConfig) -> StepConfig {
+    StepConfig {
+        env: config.env.clone(),
+        user: config.user.clone(),
+        working_dir: config.working_dir.clone(),
+        shell: config.shell.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use ::build::config::{self, Around, Configured};
 use ::build::graph::{Graph, Op, Step, StepId};
@@ -11,10 +12,10 @@ use ::build::key::{About, Key, Listing};
 use ::build::solver::{Inputs, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use spec::{ChainId, Digest, History, ImageConfig, Platform, Reference, Timestamp};
-use store::{Lease, StepLayer, StepRecord, Store};
+use spec::{ChainId, Digest, History, ImageConfig, Platform, Timestamp};
+use store::{Lease, StepLayer, StepRecord, Store, Unpacked};
 
-use super::attest::{Used, package};
+use super::attest::Used;
 use super::bases::Bases;
 use super::bring::{Copied, copy_history, target_of};
 use super::copy::Gathered;
@@ -24,7 +25,7 @@ use super::history::StepOutcome;
 use super::imports::Imports;
 use super::layers;
 use super::place::Place;
-use super::request::{BuildRequest, CacheUse};
+use super::request::{BuildRequest, CacheUse, context_name};
 use super::session::BuildSession;
 use super::tell::{Teller, Telling};
 use super::tracks::Tracks;
@@ -59,6 +60,8 @@ pub(super) struct Wanted {
     pub(super) digest: Digest,
     pub(super) gathered: Gathered,
     pub(super) listing: Option<Listing>,
+    /// The layer, if it was made while that was looked up, and when that began.
+    pub(super) written: Option<(Unpacked, Instant)>,
 }
 
 /// The stack after a step, and the layer it made, if it made one.
@@ -122,6 +125,7 @@ impl Work for Builder<'_> {
             digest: Digest::of(b""),
             gathered: Gathered::default(),
             listing: None,
+            written: None,
         };
         let keyed = match &step.op {
             Op::Scratch | Op::Base { .. } | Op::Config { .. } => return Ok(None),
@@ -149,24 +153,28 @@ impl Work for Builder<'_> {
             return Ok(None);
         }
         let below = parent(inputs);
-        if let Some(record) = self.store().recall_step(&wanted.digest)?
-            && let Some(made) = self.again(at, below, record.layer)?
-        {
-            return Ok(Some(made));
-        }
-        self.import(at, &wanted.digest, below)
+        let again = match self.store().recall_step(&wanted.digest)? {
+            Some(record) => self.again(at, below, record.layer)?,
+            None => None,
+        };
+        let made = match again {
+            Some(made) => Some(made),
+            None => self.import(at, &wanted.digest, below)?,
+        };
+        Ok(made.inspect(|made| self.note_state(at, made)))
     }
 
     fn carry_out(&self, at: StepId, wanted: Option<Wanted>, inputs: &Inputs<Made>) -> Result<Made> {
         let step = &self.graph.steps[at];
-        match &step.op {
+        let made = match &step.op {
             Op::Scratch => Ok(self.scratch()),
             Op::Base { image, platform } => self.base(at, image, platform.as_deref()),
             Op::Config { .. } => self
                 .configure(step, parent(inputs))
                 .map_err(|error| self.fail(at, String::new(), error)),
             _ => self.do_work(at, wanted, inputs),
-        }
+        };
+        made.inspect(|made| self.note_state(at, made))
     }
 }
 
@@ -185,6 +193,14 @@ impl Builder<'_> {
         let mut failed = self.failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         failed.get_or_insert((at, printed));
         error
+    }
+
+    /// Notes what was there after a step, for who wants to look into it later.
+    fn note_state(&self, at: StepId, made: &Made) {
+        if made.folder.is_none() {
+            let state = (made.top, made.configured.clone());
+            self.tracks.change(at, |track| track.state = Some(state));
+        }
     }
 
     /// A step begins.
@@ -276,7 +292,7 @@ impl Builder<'_> {
     }
 
     fn base(&self, at: StepId, image: &str, platform: Option<&str>) -> Result<Made> {
-        if let Some(folder) = self.folders.get(image) {
+        if let Some(folder) = self.folders.get(&context_name(image)) {
             return Ok(Made { folder: Some(folder.clone()), ..self.scratch() });
         }
         let telling = self.begin(at);
@@ -284,9 +300,8 @@ impl Builder<'_> {
         // What a base is called among files: that is what steps on it depend on.
         let key = found.top.map(|top| top.0);
         self.tracks.change(at, |track| track.key = key);
-        if let Ok(name) = Reference::parse(image) {
-            let uri = package(&name, &found.config.platform());
-            self.note_use(Used::new(uri, found.digest));
+        if let Some(uri) = &found.uri {
+            self.note_use(Used::new(uri.clone(), found.digest));
         }
         let mut config = found.config.config.clone().unwrap_or_default();
         config.on_build.clear();
@@ -374,11 +389,17 @@ impl Builder<'_> {
                 None => None,
             },
         };
-        let telling = self.begin(at);
-        let since = std::time::Instant::now();
-        let Wanted { key, digest, gathered, listing } = wanted;
+        let mut telling = self.begin(at);
+        let Wanted { key, digest, gathered, listing, written } = wanted;
+        if let Some((_, since)) = &written {
+            telling.since = *since;
+        }
+        let since = telling.since;
         let done = self.explain(at, &key, listing.as_ref(), &telling).and_then(|()| {
-            let layer = self.make_layer(at, gathered, inputs, &telling)?;
+            let layer = match written {
+                Some((unpacked, _)) => self.adopt(unpacked, below.top)?,
+                None => self.make_layer(at, gathered, inputs, &telling)?,
+            };
             let took = since.elapsed().as_nanos() as u64;
             self.remember(step, (digest, key, took), listing, layer)?;
             Ok(layer)
@@ -404,12 +425,13 @@ impl Builder<'_> {
             Op::Copy { flags, sources, target, is_add } => {
                 let copied = Copied { flags, sources, target, is_add: *is_add };
                 let from = inputs.sources.first().filter(|made| made.folder.is_none());
-                let gathered = match (&flags.from, from) {
+                let mut gathered = match (&flags.from, from) {
                     (Some(name), Some(made)) => {
                         self.gather(copied, &self.place_of(made, name)?, None)?
                     }
                     _ => gathered,
                 };
+                self.bring_unchanged(&mut gathered)?;
                 let target = target_of(&below.configured.config.working_dir, target);
                 self.copy_layer(gathered, flags, &target, below)
             }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use registry::Rule;
 use serde::Deserialize;
 
+use super::cache::CacheTable;
 use super::runtimes::RuntimeTable;
 use super::{SettingsError, folder_of, sys_is_root};
 
@@ -21,6 +22,7 @@ pub(super) struct SettingsFile {
     pub(super) registries: RegistriesTable,
     pub(super) default_runtime: Option<String>,
     pub(super) runtimes: BTreeMap<String, RuntimeTable>,
+    pub(super) build_cache: CacheTable,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -129,7 +131,7 @@ mod tests {
         let document = include_str!("../../../../docs/settings.md");
         let (top, limits) = (keys("nope = 1"), keys("[limits]\nnope = 1"));
         assert!(top.len() >= 5 && limits.len() >= 4, "{top:?} {limits:?}");
-        let tables = ["limits", "registries", "runtimes"];
+        let tables = ["limits", "registries", "runtimes", "build-cache"];
         for key in top.iter().filter(|key| !tables.contains(&key.as_str())) {
             assert!(document.contains(&format!("\n{key} = ")), "{key} in the example");
             assert!(document.contains(&format!("`{key}`")), "{key} in the table");
@@ -143,6 +145,14 @@ mod tests {
             assert!(document.contains(&format!("| `registries.{key}` |")), "{key} in the table");
         }
         for key in keys("[[registries.rules]]\nnope = 1") {
+            assert!(document.contains(&format!("\n{key} = ")), "{key} in the example");
+            assert!(document.contains(&format!("| `{key}` |")), "{key} in the table");
+        }
+        for key in keys("[build-cache]\nnope = 1").iter().filter(|key| *key != "rules") {
+            assert!(document.contains(&format!("\n{key} = ")), "{key} in the example");
+            assert!(document.contains(&format!("| `build-cache.{key}` |")), "{key} in the table");
+        }
+        for key in keys("[[build-cache.rules]]\nnope = 1") {
             assert!(document.contains(&format!("\n{key} = ")), "{key} in the example");
             assert!(document.contains(&format!("| `{key}` |")), "{key} in the table");
         }

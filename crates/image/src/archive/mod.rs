@@ -12,7 +12,10 @@ mod write;
 pub use bundle::{Bundle, FolderBundle, Part, TarBundle};
 pub use dir::plan_dir;
 pub use parts::Parts;
-pub use plan::{ArchiveError, Bundled, BundledLayer, IMAGE_NAME, Original, REF_NAME, read_bundle};
+pub use plan::{
+    ArchiveError, Bundled, BundledLayer, IMAGE_NAME, Original, REF_NAME, layout_entries,
+    read_bundle, read_entry,
+};
 pub use write::{
     ArchiveContent, ArchiveFamily, ArchiveImage, ArchivePlan, Member, merge_index, plan_archive,
 };

@@ -190,16 +190,9 @@ struct Layout {
 /// The images of an OCI layout. All that it lists by itself must be there; of an index in it only
 /// some platforms may be. Artifacts and attestations are passed over.
 fn read_layout(bundle: &dyn Bundle, bytes: &[u8]) -> Result<Layout, ArchiveError> {
-    let index = match Document::parse(bytes) {
-        Ok(Document::Index(index)) => index,
-        Ok(Document::Manifest(_)) => {
-            return Err(malformed("index.json", "it is a manifest".to_owned()));
-        }
-        Err(error) => return Err(malformed("index.json", error.to_string())),
-    };
     let mut layout = Layout { images: Vec::new(), missing: None };
-    for descriptor in &index.manifests {
-        match read_listed(bundle, descriptor) {
+    for descriptor in &parse_list(bytes)?.manifests {
+        match read_entry(bundle, descriptor) {
             Ok(images) => layout.images.extend(images),
             Err(error @ ArchiveError::Missing { .. }) => {
                 layout.missing.get_or_insert(error);
@@ -210,8 +203,25 @@ fn read_layout(bundle: &dyn Bundle, bytes: &[u8]) -> Result<Layout, ArchiveError
     Ok(layout)
 }
 
-/// The images under one entry of a layout's list.
-fn read_listed(bundle: &dyn Bundle, descriptor: &Descriptor) -> Result<Vec<Bundled>, ArchiveError> {
+fn parse_list(bytes: &[u8]) -> Result<Index, ArchiveError> {
+    match Document::parse(bytes) {
+        Ok(Document::Index(index)) => Ok(index),
+        Ok(Document::Manifest(_)) => Err(malformed("index.json", "it is a manifest".to_owned())),
+        Err(error) => Err(malformed("index.json", error.to_string())),
+    }
+}
+
+/// What the list of an OCI layout names.
+pub fn layout_entries(bundle: &dyn Bundle) -> Result<Vec<Descriptor>, ArchiveError> {
+    let bytes = bundle.document("index.json")?.ok_or(ArchiveError::NoImages)?;
+    Ok(parse_list(&bytes)?.manifests)
+}
+
+/// The images under one document of a layout, whether its list names it or not.
+pub fn read_entry(
+    bundle: &dyn Bundle,
+    descriptor: &Descriptor,
+) -> Result<Vec<Bundled>, ArchiveError> {
     let names = layout_names(&descriptor.annotations);
     let mut images = Vec::new();
     let original = required_blob(bundle, &descriptor.digest, &descriptor.media_type)?;

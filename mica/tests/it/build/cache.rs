@@ -1,5 +1,7 @@
 //! What is remembered of steps, and what is not.
 
+use testkit::Layer;
+
 use super::{Builds, done};
 
 const FILE: &str = "FROM bb\nARG V=1\nWORKDIR /app\nCOPY src .\nRUN cat f > /made\nENV E=1\nCOPY late /late\nRUN echo $V > /v\n";
@@ -106,4 +108,61 @@ fn a_linked_file_of_somebody_is_theirs_on_each_base() {
         it.builds(&format!("{base}COPY --link --chown=u f /f\n"), "");
         assert_eq!(it.shows("stat -c %u:%g /f"), format!("{number}:{number}"));
     }
+}
+
+#[test]
+fn rules_let_go_of_what_is_remembered() {
+    let Some(it) = Builds::new() else { return };
+    let made = |name: &str| format!("FROM bb\nRUN head -c 300000 /dev/zero > /{name}\n");
+    for name in ["a", "b"] {
+        it.builds(&made(name), "-o type=cacheonly");
+    }
+    let steps = || it.ok("builder du").lines().filter(|line| line.contains("RUN head")).count();
+    assert_eq!(steps(), 2);
+    // The older goes; what is reserved stays, whatever else is said.
+    it.ok("builder prune -f --max-used-space 400k");
+    assert!(done(&it.builds(&made("b"), "-o type=cacheonly")).is_empty());
+    assert_eq!(steps(), 1);
+    it.ok("builder prune -f --max-used-space 1 --reserved-space 10m");
+    it.ok("builder prune -f --keep-storage 10m");
+    it.ok("builder prune -f --filter until=1h");
+    assert_eq!(steps(), 1);
+    let everything = 1_u64 << 60;
+    it.ok(&format!("builder prune -f --min-free-space {everything}"));
+    assert_eq!(steps(), 0);
+    // By itself, after a build, as the settings say.
+    it.file("c.toml", "[[build-cache.rules]]\nmax-used-space = \"400k\"\n");
+    let build = |name: &str| {
+        it.put("Dockerfile", &made(name));
+        it.run("--config c.toml build --network none -o type=cacheonly ctx").works();
+    };
+    build("a");
+    build("b");
+    assert_eq!(steps(), 2, "not at every build");
+    std::fs::remove_file(it.root().join("build/collected")).unwrap();
+    build("b");
+    assert_eq!(steps(), 1);
+}
+
+#[test]
+fn cache_mounts_are_seeded_exported_and_removed() {
+    let Some(it) = Builds::new() else { return };
+    let tar = Layer::new().file("kept/f", "seeded").tar();
+    it.file("seed.tar", &tar);
+    it.ok("builder mounts seed work seed.tar");
+    let file =
+        "FROM bb\nRUN --mount=type=cache,id=work,target=/w cat /w/kept/f > /f; echo more > /w/g\n";
+    it.builds(file, "");
+    assert_eq!(it.shows("cat /f"), "seeded");
+    it.builds("FROM bb\nRUN --mount=type=cache,target=/root/.cache echo 1 > /root/.cache/x\n", "");
+    assert_eq!(it.ok("builder mounts ls --format {{.ID}}"), "/root/.cache\nwork");
+    it.ok("builder mounts export -o out.tar work");
+    let listed = it.program("tar").args(["-xOf", "out.tar", "kept/f", "g"]).output().unwrap();
+    assert_eq!(String::from_utf8(listed.stdout).unwrap(), "more\nseeded");
+    it.run("builder mounts seed work seed.tar").complains(1, "has files already");
+    it.ok("builder mounts seed -f work seed.tar");
+    it.builds(&file.replace("cat", "ls /w; cat"), "");
+    assert_eq!(it.ok("builder mounts rm /root/.cache"), "/root/.cache");
+    it.run("builder mounts rm /root/.cache").complains(1, "there is no cache mount /root/.cache");
+    assert_eq!(it.ok("builder mounts ls --format {{.ID}}"), "work");
 }

@@ -1,5 +1,8 @@
 //! `COPY` and `ADD`: what goes where, whose it is, and what it may do.
 
+use std::sync::{Arc, Mutex};
+
+use spec::Digest;
 use testkit::Layer;
 
 use super::Builds;
@@ -148,4 +151,75 @@ fn a_file_is_fetched_with_its_time() {
     let wrong = format!("sha256:{}", "0".repeat(64));
     let run = it.build(&format!("FROM bb\nADD --checksum={wrong} http://{address}/f /f\n"), "");
     run.complains(1, "digest mismatch");
+}
+
+/// A server of one file that says 304 to who knows it, and what it was asked: each request's line,
+/// `If-None-Match` and the status of the answer.
+struct Web {
+    address: std::net::SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+    content: Arc<Mutex<&'static str>>,
+}
+
+impl Web {
+    fn new() -> Web {
+        use std::io::{BufRead, BufReader, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (asked, content) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new("one")));
+        let web = Web { address, asked: asked.clone(), content: content.clone() };
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let head: Vec<String> =
+                    lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+                let known = head.iter().find_map(|line| {
+                    let (name, value) = line.split_once(": ")?;
+                    name.eq_ignore_ascii_case("if-none-match").then(|| value.to_owned())
+                });
+                let content = *content.lock().unwrap();
+                let etag = format!("\"{content}\"");
+                let is_known = known.as_ref() == Some(&etag);
+                let status = if is_known { "304 Not Modified" } else { "200 OK" };
+                asked.lock().unwrap().push(format!("{} {status}", known.unwrap_or_default()));
+                let body = if is_known { "" } else { content };
+                let length = body.len();
+                let head = format!("HTTP/1.1 {status}\r\nETag: {etag}\r\nConnection: close\r\n");
+                let _ = write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}");
+            }
+        });
+        web
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+#[test]
+fn a_url_that_has_not_changed_does_not_come_again() {
+    let Some(it) = Builds::new() else { return };
+    let web = Web::new();
+    let file = format!("FROM bb\nADD http://{}/f /f\n", web.address);
+    it.builds(&file, "");
+    assert_eq!(web.asked(), [" 200 OK"]);
+    assert!(super::done(&it.builds(&file, "")).is_empty());
+    assert_eq!(web.asked(), ["\"one\" 304 Not Modified"]);
+    // On another base the step is done again, and its file comes after all.
+    it.builds(&file.replace("ADD", "RUN echo 1 > /x\nADD"), "");
+    assert_eq!(web.asked(), ["\"one\" 304 Not Modified", " 200 OK"]);
+    assert_eq!(it.shows("cat /f"), "one");
+    *web.content.lock().unwrap() = "two";
+    it.builds(&file, "");
+    assert_eq!(web.asked(), ["\"one\" 200 OK"]);
+    assert_eq!(it.shows("cat /f"), "two");
+    it.builds(&file, "--no-cache");
+    assert_eq!(web.asked(), [" 200 OK"]);
+    // Who says what it must be need not ask whether it is.
+    let digest = Digest::of(b"two");
+    it.builds(&file.replace("ADD", &format!("ADD --checksum={digest}")), "");
+    assert_eq!(web.asked(), [" 200 OK"], "the step is new, so its file comes");
+    it.builds(&file.replace("ADD", &format!("ADD --checksum={digest}")), "");
+    assert!(web.asked().is_empty());
 }

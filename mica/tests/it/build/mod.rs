@@ -3,12 +3,14 @@
 mod bake;
 mod cache;
 mod caches;
+mod contexts;
 mod copy;
 mod edits;
 mod explain;
 mod fails;
 mod git;
 mod history;
+mod moments;
 mod outputs;
 mod platforms;
 mod provenance;

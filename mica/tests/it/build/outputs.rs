@@ -169,3 +169,29 @@ fn what_is_pushed_can_be_pulled() {
     it.run("build --network none --push ctx")
         .complains(1, "tag is needed when pushing to registry");
 }
+
+#[test]
+fn annotations_stand_at_entries_of_layouts_too() {
+    let Some(it) = builds() else { return };
+    it.put("Dockerfile", DOCKERFILE);
+    let line = "build --network none --metadata-file m.json --annotation";
+    it.run(&format!("{line} manifest,manifest-descriptor:a=1 -o type=oci,tar=false,dest=lay ctx"))
+        .works();
+    let entry = json(&it.path("lay/index.json"))["manifests"][0].clone();
+    assert_eq!(entry["annotations"]["a"], "1");
+    assert_eq!(json(&it.path("m.json"))["containerimage.descriptor"]["annotations"]["a"], "1");
+    let blob = |entry: &Value| {
+        let digest = entry["digest"].as_str().unwrap().replace(':', "/");
+        json(&it.path(format!("lay/blobs/{digest}")))
+    };
+    assert_eq!(blob(&entry)["annotations"]["a"], "1");
+    std::fs::remove_dir_all(it.path("lay")).unwrap();
+    let both = "index-descriptor:i=2 --annotation manifest-descriptor:d=3 --provenance=true";
+    it.run(&format!("{line} {both} -o type=oci,tar=false,dest=lay ctx")).works();
+    let entry = json(&it.path("lay/index.json"))["manifests"][0].clone();
+    assert_eq!(entry["annotations"]["i"], "2");
+    assert!(entry["annotations"]["d"].is_null());
+    assert_eq!(blob(&entry)["manifests"][0]["annotations"]["d"], "3");
+    let run = it.run("build --network none --annotation index-descriptor:a=1 ctx");
+    run.complains(1, "index annotations are not supported for a single image");
+}

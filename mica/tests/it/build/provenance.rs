@@ -1,5 +1,7 @@
 //! What is told of how an image was built.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use spec::Digest;
 
@@ -76,6 +78,76 @@ fn provenance_goes_with_the_image() {
     it.run(&format!("{line} --provenance=mode=max -o type=oci,dest=told.oci,name=a:1 ctx")).works();
     let index = skopeo.json("inspect --raw oci-archive:told.oci");
     assert_eq!(index["manifests"].as_array().unwrap().len(), 2);
-    it.run("build --sbom=true ctx").complains(1, "cannot build with --sbom");
-    it.run("build --attest type=sbom ctx").complains(1, "no attestation of type \"sbom\"");
+    it.run("build --attest type=sum ctx").complains(1, "no attestation of type \"sum\"");
+}
+
+/// The statements beside the image of a layout in a folder, by what they are about.
+fn statements(it: &Builds, folder: &str) -> BTreeMap<String, Value> {
+    let read = |path: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(it.path(format!("{folder}/{path}"))).unwrap())
+            .unwrap()
+    };
+    let blob = |entry: &Value| {
+        read(&format!("blobs/{}", entry["digest"].as_str().unwrap().replace(':', "/")))
+    };
+    let index = blob(&read("index.json")["manifests"][0]);
+    let entries = index["manifests"].as_array().unwrap();
+    let told = blob(&entries[entries.len() - 1]);
+    let layers = told["layers"].as_array().unwrap().iter();
+    let kind = |layer: &Value| {
+        layer["annotations"]["in-toto.io/predicate-type"].as_str().unwrap().to_owned()
+    };
+    layers.map(|layer| (kind(layer), blob(layer))).collect()
+}
+
+const SPDX: &str = "https://spdx.dev/Document";
+
+#[test]
+fn what_is_installed_goes_with_the_image() {
+    let Some(it) = Builds::new() else { return };
+    it.put("etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n");
+    it.put(
+        "var/lib/dpkg/status",
+        "Package: tzdata\nStatus: install ok installed\nArchitecture: all\nVersion: 2024a\n",
+    );
+    it.put("lib/apk/db/installed", "P:musl\nV:1.2\nA:x86_64\nL:MIT\n\n");
+    it.put("app/node_modules/left/package.json", r#"{"name":"left","version":"1.3.0"}"#);
+    it.put("py/foo-1.dist-info/METADATA", "Name: foo\nVersion: 1\n");
+    it.put("var/lib/rpm/Packages", "an old database");
+    let dockerfile = "FROM bb\nCOPY . /\nRUN rm /app/node_modules/left/package.json; mkdir -p /app/node_modules/right; echo '{\"name\":\"right\",\"version\":\"2.0.0\"}' > /app/node_modules/right/package.json\n";
+    it.put("Dockerfile", dockerfile);
+    let line = "build --progress plain --network none -o type=oci,tar=false,dest";
+    let run = it.run(&format!("{line}=one --sbom=true --provenance=true ctx"));
+    run.works();
+    assert!(run.err.contains("generating sbom"), "{run}");
+    assert!(run.err.contains("/var/lib/rpm/Packages could not be read"), "{run}");
+    let told = statements(&it, "one");
+    assert_eq!(told.len(), 2);
+    let statement = &told[SPDX];
+    assert_eq!(statement["predicateType"], SPDX);
+    assert_eq!(
+        statement["subject"], told["https://slsa.dev/provenance/v1"]["subject"],
+        "both are about the same image"
+    );
+    let document = &statement["predicate"];
+    assert_eq!(document["spdxVersion"], "SPDX-2.3");
+    let packages = document["packages"].as_array().unwrap();
+    let url = |package: &Value| {
+        package["externalRefs"][0]["referenceLocator"].as_str().map(str::to_owned)
+    };
+    let urls: Vec<String> = packages.iter().filter_map(url).collect();
+    let wanted = [
+        "pkg:apk/debian/musl@1.2?arch=x86_64&distro=debian-12",
+        "pkg:deb/debian/tzdata@2024a?arch=all&distro=debian-12",
+        "pkg:npm/right@2.0.0",
+        "pkg:pypi/foo@1",
+    ];
+    assert_eq!(urls, wanted);
+    // The same build tells the same, and tells nothing that nobody asked for.
+    it.run(&format!("{line}=two --no-cache --attest type=sbom ctx")).works();
+    let again = statements(&it, "two");
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[SPDX], *statement);
+    let run = it.run("build --attest type=sbom,generator=docker.io/some/scanner ctx");
+    run.complains(1, "looks itself and runs no generator");
 }

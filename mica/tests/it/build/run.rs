@@ -129,3 +129,27 @@ fn metadata_and_history_are_dockers() {
     assert!(rows.contains(&"RUN |1 V=1 /bin/sh -c true # buildkit"), "{rows:?}");
     assert!(rows.contains(&"ARG V=1") && rows.contains(&"CMD [\"/bin/sh\" \"-c\" \"c d\"]"));
 }
+
+#[test]
+fn commands_reach_what_the_default_network_reaches() {
+    let Some(it) = Builds::new() else { return };
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nfound");
+        }
+    });
+    let gateway = "$(ip route | sed -n \"s/^default via \\([0-9.]*\\).*/\\1/p\")";
+    let file =
+        format!("FROM bb\nRUN wget -q -O /got http://{gateway}:{port}/ && ip addr > /addr\n");
+    it.builds(&file, "--network default");
+    assert_eq!(it.shows("cat /got"), "found");
+    // A network of its own, which is gone when the build is.
+    assert!(it.shows("cat /addr").contains("eth0"), "{}", it.shows("cat /addr"));
+    assert!(it.ok("network inspect bridge -f '{{len .Containers}}'").ends_with('0'));
+    let run = it.build(&file, "--no-cache");
+    assert_ne!(run.code, 0, "without a network there is no gateway: {run}");
+}

@@ -114,6 +114,7 @@ fn request(
         // Others begin with it; that is all that it is for.
         false => vec![Output::Nothing],
     };
+    let flags::Attests { provenance, sbom } = flags::attests((None, None), &target.rows("attest"))?;
     Ok(BuildRequest {
         contexts: target.map("contexts").map(own).collect(),
         epoch: build::epoch(&arguments)?,
@@ -126,7 +127,8 @@ fn request(
         cache: build::cache(target.is_set("no-cache"), target.list("no-cache-filter")),
         cache_from: caches::sources(&target.rows("cache-from"))?,
         cache_to: caches::targets(&target.rows("cache-to"))?,
-        provenance: flags::provenance(None, &target.rows("attest"))?,
+        provenance,
+        sbom,
         pull: target.is_set("pull"),
         host: host(target)?,
         secrets: flags::secrets(context, &target.rows("secret"))?,

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 
 /// Flags of docker's that ask for what is not there: to take them and do nothing would be a lie.
-const NOT_THERE: &[&str] = &["builder", "isolation", "policy", "resource", "sbom", "security-opt"];
+const NOT_THERE: &[&str] = &["builder", "isolation", "policy", "resource", "security-opt"];
 
 /// Refuses what cannot be done yet.
 pub(super) fn refuse_what_is_not_there(context: &Context) -> Result<(), Failure> {
@@ -28,7 +28,6 @@ pub(super) fn refuse_what_is_not_there(context: &Context) -> Result<(), Failure>
 fn is_off(matches: &Matches, name: &str) -> bool {
     match name {
         "builder" | "isolation" => matches!(matches.string(name), Some("" | "default")),
-        "sbom" => matches.string(name) == Some("false"),
         _ => false,
     }
 }
@@ -73,46 +72,71 @@ pub(crate) fn platforms(list: &[String]) -> Result<Vec<Platform>, Failure> {
     Ok(platforms)
 }
 
-/// `--provenance`, and `--attest type=provenance` before it.
-pub(crate) fn provenance(
-    short: Option<&str>,
-    attests: &[String],
-) -> Result<Option<Provenance>, Failure> {
-    let mut told = None;
-    let short = short.filter(|text| !text.is_empty()).map(|text| match text {
-        "true" | "1" => "type=provenance".to_owned(),
-        "false" | "0" => "type=provenance,disabled=true".to_owned(),
-        text => format!("type=provenance,{text}"),
-    });
-    for text in attests.iter().chain(&short) {
+/// What is told beside images.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attests {
+    /// How they were built, and how much of it.
+    pub(crate) provenance: Option<Provenance>,
+    /// What is installed in them.
+    pub(crate) sbom: bool,
+}
+
+/// `--attest`, and what is shorter for it: `--provenance` and `--sbom`, which count more.
+pub(crate) fn attests(
+    (provenance, sbom): (Option<&str>, Option<&str>),
+    list: &[String],
+) -> Result<Attests, Failure> {
+    let short = |kind: &str, text: Option<&str>| {
+        let text = text.filter(|text| !text.is_empty())?;
+        Some(match text {
+            "true" | "1" => format!("type={kind}"),
+            "false" | "0" => format!("type={kind},disabled=true"),
+            text => format!("type={kind},{text}"),
+        })
+    };
+    let short = [short("provenance", provenance), short("sbom", sbom)];
+    let mut attests = Attests::default();
+    for text in list.iter().chain(short.iter().flatten()) {
         let mut fields = fields(text)?;
         let kind = fields.remove("type").unwrap_or_default();
-        let is_off = fields.remove("disabled").is_some_and(|value| value != "false");
-        if kind != "provenance" {
-            if is_off {
-                continue;
+        let is_on = fields.remove("disabled").is_none_or(|value| value == "false");
+        match kind.as_str() {
+            "provenance" => {
+                let mode = provenance_mode(text, &mut fields)?;
+                attests.provenance = is_on.then_some(mode);
             }
-            return Err(wrong(
-                text,
-                &format!("this version of mica has no attestation of type {kind:?}"),
-            )
-            .hint("type=provenance is there"));
-        }
-        let mode = match fields.remove("mode").as_deref() {
-            None | Some("min") => Provenance::Min,
-            Some("max") => Provenance::Max,
-            Some(other) => return Err(wrong(text, &format!("mode {other:?} is not known"))),
-        };
-        if let Some(version) = fields.remove("version").filter(|version| version != "v1") {
-            return Err(wrong(text, &format!("provenance of version {version:?} is not there"))
-                .hint("version=v1 is"));
+            "sbom" => {
+                if fields.remove("generator").is_some_and(|image| !image.is_empty()) {
+                    let words = "this version of mica looks itself and runs no generator";
+                    return Err(wrong(text, words).hint("leave generator out"));
+                }
+                attests.sbom = is_on;
+            }
+            _ => {
+                let words = format!("this version of mica has no attestation of type {kind:?}");
+                return Err(wrong(text, &words).hint("types are provenance and sbom"));
+            }
         }
         if let Some(key) = fields.keys().next() {
-            return Err(wrong(text, &format!("provenance has no {key}")));
+            return Err(wrong(text, &format!("{kind} has no {key}")));
         }
-        told = (!is_off).then_some(mode);
     }
-    Ok(told)
+    Ok(attests)
+}
+
+fn provenance_mode(
+    text: &str,
+    fields: &mut BTreeMap<String, String>,
+) -> Result<Provenance, Failure> {
+    if let Some(version) = fields.remove("version").filter(|version| version != "v1") {
+        return Err(wrong(text, &format!("provenance of version {version:?} is not there"))
+            .hint("version=v1 is"));
+    }
+    match fields.remove("mode").as_deref() {
+        None | Some("min") => Ok(Provenance::Min),
+        Some("max") => Ok(Provenance::Max),
+        Some(other) => Err(wrong(text, &format!("mode {other:?} is not known"))),
+    }
 }
 
 /// `--build-context NAME=VALUE`.

@@ -6,6 +6,7 @@ pub(super) mod metadata;
 pub(super) mod outputs;
 mod plain;
 mod raw;
+mod shell;
 pub(super) mod show;
 mod tty;
 
@@ -14,7 +15,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use engine::{
-    BuildInput, BuildRequest, CacheUse, ContextSource, DockerfileSource, EngineError, Output,
+    BuildInput, BuildRequest, CacheUse, ContextSource, Divergence, DockerfileSource, EngineError,
+    Output, Verified,
 };
 
 use self::show::{Style, told};
@@ -28,8 +30,13 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     flags::refuse_what_is_not_there(context)?;
     let matches = context.matches();
+    if let Some(moment) = matches.string("shell-at") {
+        return shell::run(context, moment);
+    }
     let style = Style::of(context)?;
     let engine = context.engine()?;
+    let short = (matches.string("provenance"), matches.string("sbom"));
+    let flags::Attests { provenance, sbom } = flags::attests(short, matches.list("attest"))?;
     let request = BuildRequest {
         contexts: flags::named_contexts(matches)?,
         arguments: arguments(context)?,
@@ -48,7 +55,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
         cache: cache(matches.flag("no-cache"), matches.list("no-cache-filter")),
         cache_from: caches::sources(matches.list("cache-from"))?,
         cache_to: caches::targets(matches.list("cache-to"))?,
-        provenance: flags::provenance(matches.string("provenance"), matches.list("attest"))?,
+        provenance,
+        sbom,
         squash: matches.flag("squash"),
         pull: matches.flag("pull"),
         epoch: epoch(&arguments(context)?)?,
@@ -62,24 +70,57 @@ pub(crate) fn run(context: &Context) -> Outcome {
             "any" => String::new(),
             stage => stage.to_owned(),
         }),
+        output_on_failure: matches
+            .string("output-on-failure")
+            .filter(|folder| !folder.is_empty())
+            .map(PathBuf::from),
     };
+    let shows_id = style == Style::Quiet && !request.outputs.iter().any(Output::is_stream);
     let file = matches.string("file").filter(|file| !file.is_empty());
-    let input = input(&context.names()[0], file)?;
+    let verifies = matches.flag("verify");
+    let place = context.names()[0].as_str();
+    if verifies && (place == "-" || file == Some("-")) {
+        let words = "ERROR: --verify reads what it builds twice: it cannot be standard input";
+        return Err(Failure::new(words));
+    }
+    let first = input(place, file)?;
     let watch = style.watch(context);
-    let built = engine.build(input, &request, &*watch);
+    let done = match verifies {
+        true => engine.verify_build([first, input(place, file)?], request, &*watch),
+        false => {
+            let built = engine.build(first, &request, &*watch);
+            built.map(|built| Verified { built, divergences: Vec::new() })
+        }
+    };
     watch.over();
-    let built = built.map_err(|failure| told(context, style, *failure))?;
+    let Verified { built, divergences } = done.map_err(|failure| told(context, style, *failure))?;
     if let Some(file) = matches.string("metadata-file").filter(|file| !file.is_empty()) {
         metadata::write(file, &metadata::document(&built))?;
     }
-    let Some(id) = metadata::shown(&built) else { return Ok(0) };
-    if let Some(file) = matches.string("iidfile").filter(|file| !file.is_empty()) {
-        std::fs::write(file, &id).map_err(EngineError::io("write", file))?;
+    if let Some(id) = metadata::shown(&built) {
+        if let Some(file) = matches.string("iidfile").filter(|file| !file.is_empty()) {
+            std::fs::write(file, &id).map_err(EngineError::io("write", file))?;
+        }
+        if shows_id {
+            context.ui.line(&id);
+        }
     }
-    if style == Style::Quiet && !request.outputs.iter().any(Output::is_stream) {
-        context.ui.line(&id);
+    tell_divergences(context, &divergences)
+}
+
+/// What two builds gave differently; that makes the command fail.
+fn tell_divergences(context: &Context, divergences: &[Divergence]) -> Outcome {
+    for Divergence { platform, step, what, how } in divergences {
+        let by = step.as_ref().map_or("configuration".to_owned(), |step| format!("by {step}"));
+        context.ui.line(&format!("{what}: {} ({platform}, {by})", how.join(", ")));
     }
-    Ok(0)
+    match divergences.len() {
+        0 => Ok(0),
+        count => {
+            let words = format!("ERROR: the second build differs from the first in {count} places");
+            Err(Failure::new(words))
+        }
+    }
 }
 
 /// Where the context and the Dockerfile are.

@@ -57,7 +57,7 @@ impl Asked<'_> {
             outputs.push(image(Push::No));
         }
         let said = self.annotations.iter().map(|text| annotation(text));
-        let said = said.collect::<Result<Vec<_>, _>>()?;
+        let said = said.collect::<Result<Vec<_>, _>>()?.concat();
         for output in &mut outputs {
             let (Output::Image { names, packing, .. } | Output::Archive { names, packing, .. }) =
                 output
@@ -250,26 +250,25 @@ impl Attributes<'_> {
     }
 }
 
-/// `KEY=VALUE`, perhaps after `PLACE[,PLACE]:`. One that goes to several places is written so once
-/// for each.
-fn annotation(text: &str) -> Result<Annotation, Failure> {
+/// `KEY=VALUE`, perhaps after `PLACE[,PLACE]:`: one for each place.
+fn annotation(text: &str) -> Result<Vec<Annotation>, Failure> {
     let wrong = |why: &str| {
         Failure::new(format!("ERROR: invalid annotation {text:?}: {why}"))
             .hint("write key=value, manifest:key=value or index:key=value")
     };
     let (name, value) = text.split_once('=').ok_or_else(|| wrong("expected key=value"))?;
-    let (place, key) = match name.split_once(':') {
-        Some((place, key)) => (place, key),
-        None => ("", name),
-    };
-    let (place, platform) = place_of(place).map_err(|why| wrong(&why))?;
+    let (places, key) = name.split_once(':').unwrap_or(("", name));
     if key.is_empty() {
         return Err(wrong("it has no key"));
     }
-    Ok(Annotation { place, platform, key: key.to_owned(), value: value.to_owned() })
+    let at = |place| {
+        let (place, platform) = place_of(place).map_err(|why| wrong(&why))?;
+        Ok(Annotation { place, platform, key: key.to_owned(), value: value.to_owned() })
+    };
+    places.split(',').map(at).collect()
 }
 
-/// `manifest`, `index`, `manifest-descriptor`; the manifest's for one platform in brackets.
+/// `manifest`, `index`, and either with `-descriptor`; one platform's in brackets.
 fn place_of(text: &str) -> Result<(AnnotationPlace, Option<Platform>), String> {
     let (word, platform) = match text.split_once('[') {
         Some((word, rest)) => (word, Some(rest.strip_suffix(']').ok_or("a bracket is open")?)),
@@ -280,6 +279,7 @@ fn place_of(text: &str) -> Result<(AnnotationPlace, Option<Platform>), String> {
         "" | "manifest" => AnnotationPlace::Manifest,
         "manifest-descriptor" => AnnotationPlace::ManifestDescriptor,
         "index" => AnnotationPlace::Index,
+        "index-descriptor" => AnnotationPlace::IndexDescriptor,
         other => return Err(format!("{other:?} is no place of an annotation")),
     };
     Ok((place, platform.transpose()?))
@@ -370,19 +370,19 @@ mod tests {
     #[test]
     fn annotations_have_places() {
         let check = |text: &str, place, platform: Option<&str>, key: &str| {
-            let one = annotation(text).unwrap();
+            let [one] = annotation(text).unwrap().try_into().unwrap();
+            let Annotation { place: at, platform: of, key: name, value } = one;
             let platform = platform.map(|text| Platform::parse(text).unwrap());
-            assert_eq!(
-                (one.place, one.platform, one.key.as_str()),
-                (place, platform, key),
-                "{text}"
-            );
-            assert_eq!(one.value, "v=1");
+            assert_eq!((at, of, name.as_str()), (place, platform, key), "{text}");
+            assert_eq!(value, "v=1");
         };
         check("k=v=1", AnnotationPlace::Manifest, None, "k");
         check("index:k=v=1", AnnotationPlace::Index, None, "k");
         let arm = Some("linux/arm64");
         check("manifest[linux/arm64]:k=v=1", AnnotationPlace::Manifest, arm, "k");
+        let both = annotation("manifest,index-descriptor:k=v").unwrap();
+        let places: Vec<AnnotationPlace> = both.iter().map(|one| one.place).collect();
+        assert_eq!(places, [AnnotationPlace::Manifest, AnnotationPlace::IndexDescriptor]);
         for text in ["k", "shelf:k=v", "manifest[linux:k=v", "index:=v"] {
             assert!(annotation(text).is_err(), "{text}");
         }
