@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod ci;
+mod compare;
 mod coverage;
 mod demo;
 mod elf;
@@ -27,6 +28,7 @@ Usage: cargo xtask TASK [ARG…]
   build               build the release binary as one static file
   demo                build, then show the binary's life of an image, step by step
   bench [CASE…]       time mica beside podman, skopeo, umoci and tar (--help says more)
+  compare-builds      build a table of Dockerfiles with mica and buildah, and compare
   fixtures [--dir D]  make the images that the benchmarks use, and nothing else
   coverage [ARG…]     run the tests and say which lines they reached
   ci                  everything that must pass before a change lands";
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         "fixtures" => fixtures::run(rest),
         // No task for people: the floor that `bench` measures plain loads against.
         "hashed-copy" => bench::hashed_copy(rest),
+        "compare-builds" => compare::run(rest),
         "coverage" => coverage::run(rest),
         "ci" => ci::run(),
         "help" | "--help" | "-h" => {

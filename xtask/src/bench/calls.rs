@@ -3,17 +3,35 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::cases::containers;
-use super::tools::Lab;
+use super::cases::{builds, containers};
+use super::tools::{Lab, Step};
 use crate::{Result, process};
+
+/// What was counted, as far as it was.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Calls {
+    /// Of one container.
+    pub(super) run: Option<u64>,
+    /// Of a build in which nothing changed, for each file of its context.
+    pub(super) build: Option<f64>,
+}
 
 /// The calls of `run --rm --network none … true`, from the command to the end of its monitor; if
 /// strace is here to count them.
 pub(super) fn of_run(lab: &Lab) -> Result<Option<u64>> {
+    counted(lab, containers::counted(lab))
+}
+
+/// The calls of a build in which nothing changed, for each file of its context.
+pub(super) fn of_build(lab: &Lab) -> Result<Option<f64>> {
+    let calls = counted(lab, builds::counted(lab))?;
+    Ok(calls.map(|calls| calls as f64 / builds::COUNTED_FILES as f64))
+}
+
+fn counted(lab: &Lab, (before, run): (Vec<Step>, Step)) -> Result<Option<u64>> {
     if !process::exists("strace") || lab.mica_binary().is_none() {
         return Ok(None);
     }
-    let (before, run) = containers::counted(lab);
     // Once uncounted: the first run of a store makes what later ones find.
     before.iter().chain([&run]).try_for_each(|step| step.run())?;
     let trace = lab.path("calls");

@@ -1,5 +1,6 @@
 //! What is compared: the same work, said in each tool's own words.
 
+pub(super) mod builds;
 pub(super) mod containers;
 mod shipping;
 mod stored;
@@ -23,6 +24,11 @@ impl Case {
     /// Whether it takes a registry.
     pub(crate) fn ships(&self) -> bool {
         self.stores == [SHIP]
+    }
+
+    /// Whether it builds.
+    pub(crate) fn builds(&self) -> bool {
+        self.stores == [builds::STORE]
     }
 
     /// Whether containers run in it.
@@ -78,7 +84,7 @@ const LONG: usize = 3;
 const SHORT: usize = 15;
 
 /// All jobs, in the order of the report.
-pub(crate) const CASES: [Case; 29] = [
+pub(crate) const CASES: [Case; 37] = [
     Case {
         name: "start",
         about: "start and say the version",
@@ -310,5 +316,69 @@ pub(crate) const CASES: [Case; 29] = [
         fixtures: &["big"],
         stores: &[SHIP],
         contenders: shipping::copy,
+    },
+    Case {
+        name: "build-again",
+        about: "build a Dockerfile of 12 instructions when nothing has changed",
+        rounds: SHORT,
+        fixtures: &[],
+        stores: &[builds::STORE],
+        contenders: builds::again,
+    },
+    Case {
+        name: "build-again-10k",
+        about: "the same with a context of 10,000 files",
+        rounds: SHORT,
+        fixtures: &[],
+        stores: &[builds::STORE],
+        contenders: builds::again_ten_thousand,
+    },
+    Case {
+        name: "build-again-100k",
+        about: "the same with a context of 100,000 files",
+        rounds: LONG,
+        fixtures: &[],
+        stores: &[builds::STORE],
+        contenders: builds::again_hundred_thousand,
+    },
+    Case {
+        name: "build-runs",
+        about: "build ten RUN echo, each anew",
+        rounds: LONG,
+        fixtures: &[],
+        stores: &[builds::STORE],
+        contenders: builds::runs,
+    },
+    Case {
+        name: "build-copy",
+        about: "COPY 10,000 small files, from nothing",
+        rounds: LONG,
+        fixtures: &[],
+        stores: &[builds::STORE],
+        contenders: builds::copy,
+    },
+    Case {
+        name: "build-large",
+        about: "COPY a file of 1 GiB, from nothing (copy reads, hashes and writes it once)",
+        rounds: LONG,
+        fixtures: &[],
+        stores: &[builds::STORE],
+        contenders: builds::large,
+    },
+    Case {
+        name: "build-touch",
+        about: "build again after one of 10,000 files changed",
+        rounds: SHORT,
+        fixtures: &[],
+        stores: &[builds::STORE],
+        contenders: builds::touch,
+    },
+    Case {
+        name: "build-stages",
+        about: "build four stages that sleep a second each, side by side",
+        rounds: LONG,
+        fixtures: &[],
+        stores: &[builds::STORE],
+        contenders: builds::stages,
     },
 ];

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use super::calls::Calls;
 use super::cases::{Case, Contender};
 use super::plan::Plan;
 use super::report::{self, Row};
@@ -16,8 +17,8 @@ pub(super) struct Contest {
     pub(super) plan: Plan,
     /// The preparations that have been made, as text.
     pub(super) done: HashSet<String>,
-    /// The system calls of one container, if they were counted.
-    pub(super) calls: Option<u64>,
+    /// The system calls that were counted.
+    pub(super) calls: Calls,
 }
 
 impl Contest {
@@ -101,7 +102,7 @@ impl Contest {
         let report = format!(
             "# Measurements\n\n{}\n{}\n{}\n{}\n{}",
             surroundings::told(&self.lab, &self.plan)?,
-            goals::table(rows, self.calls),
+            goals::table(rows, &self.calls),
             report::table(rows),
             report::legend(rows),
             surroundings::sizes(&self.lab, &self.plan)

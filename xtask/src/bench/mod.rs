@@ -45,7 +45,8 @@ pub(crate) fn run(arguments: &[String]) -> Result {
     private::mount_disk(&stores)?;
     let mica = plan.mica.clone().filter(|_| plan.takes_part("mica"));
     let lab = Lab::prepare(&stores, &plan.folder, mica)?;
-    let mut contest = Contest { lab, plan, done: HashSet::new(), calls: None };
+    let (done, calls) = Default::default();
+    let mut contest = Contest { lab, plan, done, calls };
     let mut rows = Vec::new();
     for case in &CASES {
         if contest.plan.wants(case) {
@@ -54,7 +55,11 @@ pub(crate) fn run(arguments: &[String]) -> Result {
     }
     if contest.plan.wants_containers("run") && contest.plan.takes_part("mica") {
         contest.lab.write_storage(cases::containers::STORE)?;
-        contest.calls = calls::of_run(&contest.lab)?;
+        contest.calls.run = calls::of_run(&contest.lab)?;
+    }
+    if contest.plan.wants_containers("build-again-10k") && contest.plan.takes_part("mica") {
+        contest.lab.write_storage(cases::builds::STORE)?;
+        contest.calls.build = calls::of_build(&contest.lab)?;
     }
     if contest.plan.wants_containers(idle::IDLE) {
         println!("bench: {}", idle::IDLE);

@@ -10,12 +10,12 @@ use crate::{Result, fixtures};
 const USAGE: &str = "\
 Usage: cargo xtask bench [CASE…] [OPTION…]
 
-A case is one of those that --list names, `containers` for all with containers, or `registry`
-for all with a registry.
+A case is one of those that --list names, `containers` for all with containers, `registry` for
+all with a registry, or `build` for all that build.
 
   --list           say what the cases are
-  --tools A,B      let only these take part (mica, podman, skopeo, umoci,
-                   tar, copy, crun, runc)
+  --tools A,B      let only these take part (mica, podman, buildah, skopeo,
+                   umoci, tar, copy, crun, runc)
   --rounds N       measure each N times instead of what the case says
   --quick          measure long jobs once and short ones five times
   --mica PATH      measure this binary instead of building the release
@@ -58,12 +58,16 @@ impl Plan {
                     return Ok(None);
                 }
                 "--list" => {
-                    CASES.iter().for_each(|case| println!("{:<12} {}", case.name, case.about));
-                    println!("{IDLE:<12} {}", super::idle::ABOUT);
+                    CASES.iter().for_each(|case| println!("{:<16} {}", case.name, case.about));
+                    println!("{IDLE:<16} {}", super::idle::ABOUT);
                     return Ok(None);
                 }
                 "registry" => {
                     let all = CASES.iter().filter(|case| case.ships());
+                    plan.cases.extend(all.map(|case| case.name.to_string()));
+                }
+                "build" => {
+                    let all = CASES.iter().filter(|case| case.builds());
                     plan.cases.extend(all.map(|case| case.name.to_string()));
                 }
                 // All cases with containers, and what is counted of them.

@@ -7,8 +7,8 @@ use std::process::Command;
 use crate::{Result, process};
 
 /// All that can take part.
-pub(crate) const TOOLS: [&str; 8] =
-    ["mica", "podman", "skopeo", "umoci", "tar", "copy", "crun", "runc"];
+pub(crate) const TOOLS: [&str; 9] =
+    ["mica", "podman", "buildah", "skopeo", "umoci", "tar", "copy", "crun", "runc"];
 
 /// A command line that can be run again and again.
 #[derive(Clone, Debug)]
@@ -126,6 +126,11 @@ impl Lab {
     /// podman on the store called `store`.
     pub(crate) fn podman(&self, store: &str, arguments: &[&str]) -> Step {
         self.on_storage(store, Step::new("podman", arguments))
+    }
+
+    /// buildah on podman's store called `store`.
+    pub(crate) fn buildah(&self, store: &str, arguments: &[&str]) -> Step {
+        self.on_storage(store, Step::new("buildah", arguments))
     }
 
     /// skopeo, whose `containers-storage:` is podman's store of that name.

@@ -52,7 +52,7 @@ impl Side {
 }
 
 /// The root file system, its tar, and the bundle around it.
-fn root(lab: &Lab) -> Step {
+pub(super) fn root(lab: &Lab) -> Step {
     Step::shell(ROOT, &[&lab.path("bundle")])
 }
 
