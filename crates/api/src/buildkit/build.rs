@@ -2,29 +2,21 @@
 //! asked for.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::{Scope, ScopedJoinHandle};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use engine::{
-    ArchiveForm, BuildFailure, BuildInput, BuildRequest, Built, ContextSource, DockerfileSource,
-    Engine, FilesTarget, Lender, Output, SaveTarget, SentFolder,
+    BuildInput, BuildRequest, ContextSource, DockerfileSource, Engine, Lender, SentFolder,
 };
 
 use super::asked::{self, Asked};
 use super::client::{self, Choice, Keys, Lent};
 use super::control::check_frontend;
-use super::messages::control::{Exporter, StatusResponse};
+use super::messages::control::StatusResponse;
 use super::progress::Watch;
-use super::send;
 use super::sessions::Session;
 use crate::app::App;
-use crate::refusal::{Refusal, chain};
 use crate::wire::{Code, Status};
 
 /// What a build gave, in BuildKit's names.
@@ -44,6 +36,11 @@ impl Asked {
         if let Some(name) = self.entitlements.iter().find(refused) {
             let words = "is not allowed by build daemon configuration";
             return Err(Status::new(Code::PermissionDenied, format!("{name} {words}")));
+        }
+        let host = "network.host";
+        let is_allowed = self.entitlements.iter().any(|name| name == host);
+        if self.text("force-network-mode") == Some("host") && !is_allowed {
+            return Err(Status::new(Code::PermissionDenied, format!("{host} is not allowed")));
         }
         check_frontend(self)?;
         for exporter in &self.exporters {
@@ -255,136 +252,6 @@ impl<'a> Work<'a> {
         }
         Ok(())
     }
-
-    /// Has the engine build, with its ways out attached to the client.
-    fn carry_out(&self, input: BuildInput<'_>, mut request: BuildRequest) -> Result<Facts, Status> {
-        let mut names = Vec::new();
-        for exporter in &self.asked.exporters {
-            // As the client wrote them.
-            names.extend(exporter.attributes.get("name").filter(|name| !name.is_empty()).cloned());
-        }
-        let mut facts = Facts::new();
-        if !names.is_empty() {
-            facts.insert("image.name".to_owned(), names.join(","));
-        }
-        let known = facts.clone();
-        let caches = self.make_caches(&mut request.cache_to)?;
-        std::thread::scope(|scope| {
-            let mut ways = Vec::new();
-            for (number, exporter) in self.asked.exporters.iter().enumerate() {
-                let (output, way) = self.way(scope, number, exporter, &known)?;
-                request.outputs.push(output);
-                ways.push((number, way));
-            }
-            let built = self.engine.build(input, &request, self.watch);
-            // What is still open is closed: whoever reads it sees its end.
-            drop(request);
-            let mut sent = Ok(());
-            for (number, way) in ways {
-                sent = sent.and(self.end(way, number, &known, built.is_ok()));
-            }
-            let built = match built {
-                Err(_) if self.watch.stopped() => return Err(Status::gone()),
-                Err(failure) => sent.and(Err(failed(&failure)))?,
-                Ok(built) => {
-                    sent?;
-                    built
-                }
-            };
-            facts.extend(described(&built));
-            self.give_caches(caches, &mut facts)?;
-            Ok(facts)
-        })
-    }
-
-    /// Opens one way out.
-    fn way<'scope, 'env>(
-        &'env self,
-        scope: &'scope Scope<'scope, 'env>,
-        number: usize,
-        exporter: &Exporter,
-        facts: &'env Facts,
-    ) -> Result<(Output, Way<'scope>), Status> {
-        let (names, packing) = (asked::names(exporter)?, asked::packing(exporter)?);
-        let stream = || -> Result<(File, Way<'scope>), Status> {
-            let session = self.session()?.clone();
-            let (reader, writer) = io::pipe()?;
-            let sent = scope.spawn(move || session.send_stream(number, facts, reader));
-            Ok((File::from(OwnedFd::from(writer)), Way::Stream(sent)))
-        };
-        let archive = |form: ArchiveForm, (file, way): (File, Way<'scope>)| {
-            let target = SaveTarget::Stream(file);
-            (Output::Archive { names: names.clone(), form, target, packing: packing.clone() }, way)
-        };
-        let split = asked::switch(exporter, "platform-split")?;
-        Ok(match exporter.kind.as_str() {
-            "image" | "moby" => {
-                let push = asked::push(exporter)?;
-                (Output::Image { names, push, packing }, Way::Own)
-            }
-            kind @ ("docker" | "oci") => {
-                let form = if kind == "oci" { ArchiveForm::Oci } else { ArchiveForm::Docker };
-                if asked::switch(exporter, "tar")? == Some(false) {
-                    self.session()?;
-                    let sent = self.engine.sent_folder(None)?;
-                    let target = SaveTarget::Layout(sent.files());
-                    return Ok((
-                        Output::Archive { names, form, target, packing },
-                        Way::Layout(sent),
-                    ));
-                }
-                archive(form, stream()?)
-            }
-            "tar" => {
-                let (file, way) = stream()?;
-                (Output::Files { target: FilesTarget::Stream(file), split }, way)
-            }
-            "local" => {
-                self.session()?;
-                let sent = self.engine.sent_folder(None)?;
-                let target = FilesTarget::Folder(sent.files());
-                (Output::Files { target, split }, Way::Folder(sent))
-            }
-            other => {
-                let words = format!("exporter {other:?} could not be found");
-                return Err(Status::unsupported(words));
-            }
-        })
-    }
-
-    /// Ends a way out: what lies here goes to the client.
-    fn end(
-        &self,
-        way: Way<'_>,
-        number: usize,
-        facts: &Facts,
-        is_built: bool,
-    ) -> Result<(), Status> {
-        match way {
-            Way::Stream(sent) => {
-                sent.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            }
-            Way::Folder(sent) if is_built => self.watch.step("copying files", |_| {
-                send::send(self.session()?.send(number, facts)?, &sent.files())
-            }),
-            Way::Layout(sent) if is_built => {
-                self.watch.step("copying blobs", |_| self.give_layout(&sent.files()))
-            }
-            Way::Folder(_) | Way::Layout(_) | Way::Own => Ok(()),
-        }
-    }
-}
-
-/// Where a result goes besides where the engine puts it.
-enum Way<'scope> {
-    /// Nowhere.
-    Own,
-    /// To the client, while it is written.
-    Stream(ScopedJoinHandle<'scope, Result<(), Status>>),
-    /// To the client, when it is whole.
-    Folder(SentFolder),
-    /// Into the client's own layout, when it is whole.
-    Layout(SentFolder),
 }
 
 /// Patterns as the client's own reading of them expects them.
@@ -401,30 +268,6 @@ fn excluded(ignored: &str) -> Vec<String> {
         (!path.is_empty()).then(|| format!("{not}{path}"))
     };
     said.filter_map(clean).collect()
-}
-
-/// What is told of what was built.
-fn described(built: &Built) -> Facts {
-    let mut facts = Facts::new();
-    if !built.is_image {
-        return facts;
-    }
-    if let Some(image) = built.images.first() {
-        facts.insert("containerimage.config.digest".to_owned(), image.id.to_string());
-        facts.insert("containerimage.digest".to_owned(), image.id.to_string());
-    }
-    if let Some(document) = &built.document {
-        facts.insert("containerimage.digest".to_owned(), document.digest.to_string());
-        if let Ok(text) = serde_json::to_vec(document) {
-            facts.insert("containerimage.descriptor".to_owned(), STANDARD.encode(text));
-        }
-    }
-    facts
-}
-
-fn failed(failure: &BuildFailure) -> Status {
-    let refusal = Refusal::bad(chain(&failure.error));
-    Status::new(Code::Unknown, refusal.message)
 }
 
 #[cfg(test)]

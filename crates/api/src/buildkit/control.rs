@@ -12,10 +12,10 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::asked::Asked;
+use super::boards::Board;
 use super::build::Facts;
 use super::messages::control::{SolveRequest, SolveResponse, StatusRequest};
 use super::messages::{BytesMessage, Health, Nothing};
-use super::progress::Board;
 use super::sessions::Facts as SessionFacts;
 use super::{gateway, usage};
 use crate::app::App;
@@ -69,10 +69,14 @@ impl Service for BuildKit {
                 exchange.answer(|_: Nothing| gateway::ping(app))
             }
             "/moby.buildkit.v1.frontend.LLBBridge/Solve" => {
-                exchange.answer(|request| gateway::solve(app, &build()?, request))
+                let outgoing = exchange.outgoing.clone();
+                let is_gone = || outgoing.is_gone();
+                exchange.answer(|request| gateway::solve(app, &build()?, request, &is_gone))
             }
             "/moby.buildkit.v1.frontend.LLBBridge/Evaluate" => {
-                exchange.answer(|request| gateway::evaluate(app, &build()?, &request))
+                let outgoing = exchange.outgoing.clone();
+                let is_gone = || outgoing.is_gone();
+                exchange.answer(|request| gateway::evaluate(app, &build()?, &request, &is_gone))
             }
             "/moby.buildkit.v1.frontend.LLBBridge/Inputs" => {
                 exchange.answer(|_: Nothing| gateway::inputs(app, &build()?))
@@ -187,8 +191,15 @@ pub(super) fn check_frontend(asked: &Asked) -> Result<(), Status> {
 fn status(app: &App, exchange: Exchange) -> Result<(), Status> {
     let Exchange { mut incoming, outgoing } = exchange;
     let StatusRequest { reference } = incoming.one()?;
-    let board = app.buildkit.boards.wait(&reference, NEWS_PATIENCE);
-    let board = board.ok_or_else(|| Status::missing(format!("no such job {reference}")))?;
+    let boards = &app.buildkit.boards;
+    let board = match boards.get(&reference) {
+        Some(board) => board,
+        // One that was, by the name that the history has for it.
+        None if usage::replay(app, &reference, &outgoing)? => return Ok(()),
+        None => boards
+            .wait(&reference, NEWS_PATIENCE)
+            .ok_or_else(|| Status::missing(format!("no such job {reference}")))?,
+    };
     let mut known = 0;
     while let Some(more) = board.after(known, ASKING) {
         known += more.len();

@@ -11,6 +11,7 @@ use prost::Message;
 use spec::Platform;
 
 use super::asked::Asked;
+use super::boards::Board;
 use super::build::{Facts, Work};
 use super::control::{ASKING, check_frontend, run};
 use super::messages::Nothing;
@@ -19,7 +20,7 @@ use super::messages::gateway::{
     SolveRequest, SolveResponse, SolveResult,
 };
 use super::messages::ops::{Definition, Kind, Op};
-use super::progress::{Board, Watch};
+use super::progress::Watch;
 use super::usage;
 use crate::app::App;
 use crate::wire::Status;
@@ -70,6 +71,8 @@ struct State {
     results: HashMap<String, Asked>,
     /// Which of the results is the one, if any; or why there is none.
     returned: Option<Result<Option<String>, Status>>,
+    /// Whoever asked for the build waits no more.
+    is_over: bool,
 }
 
 impl Bridge {
@@ -131,6 +134,7 @@ pub(super) fn steered(
         }
     };
     bridges.all().remove(&asked.reference);
+    bridge.state().is_over = true;
     match returned? {
         Some(wanted) => run(app, &wanted, board, is_stopped),
         // Nothing was to be built.
@@ -143,6 +147,7 @@ pub(super) fn solve(
     app: &App,
     build: &str,
     request: SolveRequest,
+    is_gone: &(dyn Fn() -> bool + Sync),
 ) -> Result<SolveResponse, Status> {
     let bridge = app.buildkit.bridges.wait(build)?;
     if request.frontend.is_empty() {
@@ -171,7 +176,7 @@ pub(super) fn solve(
     state.results.insert(random.clone(), wanted);
     drop(state);
     if request.evaluate {
-        evaluate(app, build, &EvaluateRequest { reference: random.clone() })?;
+        evaluate(app, build, &EvaluateRequest { reference: random.clone() }, is_gone)?;
     }
     Ok(result(Some(random), &request))
 }
@@ -194,14 +199,15 @@ pub(super) fn evaluate(
     app: &App,
     build: &str,
     request: &EvaluateRequest,
+    is_gone: &(dyn Fn() -> bool + Sync),
 ) -> Result<Nothing, Status> {
     let bridge = app.buildkit.bridges.wait(build)?;
     let wanted = bridge.state().results.get(&request.reference).cloned();
     let wanted =
         wanted.ok_or_else(|| Status::missing(format!("no such ref {}", request.reference)))?;
     let only = Asked { exporters: Vec::new(), exports: Vec::new(), ..wanted };
-    let is_returned = || bridge.state().returned.is_some();
-    run(app, &only, &bridge.board, &is_returned)?;
+    let is_over = || is_gone() || bridge.state().is_over;
+    run(app, &only, &bridge.board, &is_over)?;
     if let Some(done) = bridge.state().results.get_mut(&request.reference) {
         // What was done anew is not done once more.
         done.attributes.remove("no-cache");

@@ -4,7 +4,9 @@
 //! and what is asked of the client in turn.
 
 mod asked;
+mod boards;
 mod build;
+mod caches;
 mod client;
 mod control;
 mod gateway;
@@ -16,6 +18,7 @@ pub(crate) mod sessions;
 mod stores;
 mod uploads;
 mod usage;
+mod ways;
 
 pub(crate) use asked::Asked;
 pub(crate) use build::UPLOAD_REQUEST;
@@ -25,8 +28,8 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
+use boards::Boards;
 use gateway::Bridges;
-use progress::Boards;
 use sessions::Sessions;
 use uploads::Uploads;
 

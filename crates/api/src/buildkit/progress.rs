@@ -1,8 +1,8 @@
 //! A build's news as BuildKit's clients are told them: vertexes, what is said of them, what they
 //! print.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use engine::{BuildWatch, News};
@@ -14,11 +14,10 @@ use crate::wire::Status;
 
 /// So much of what a step prints is told; BuildKit's own limit.
 const LOG_BYTES: usize = 2 << 20;
+/// What is told of the rest; BuildKit's own words.
+const CLIPPED: &[u8] = b"\n[output clipped, log limit 2MiB reached]\n";
 /// How often something that goes on is told of.
 const PAUSE: Duration = Duration::from_millis(100);
-/// So many builds that have ended can still be asked about.
-const ENDED: usize = 16;
-
 /// Somebody who watches a build and tells others.
 pub(super) struct Watch<'a> {
     build: String,
@@ -123,57 +122,17 @@ impl<'a> Watch<'a> {
                 response.vertexes.push(vertex.clone());
                 told.insert(number, Telling { vertex, printed: 0 });
             }
-            News::Note { number, text } => {
-                let telling = told.get_mut(&number)?;
-                // That it is done is told by when it was completed.
-                let text = text.strip_suffix(" done").unwrap_or(text);
-                response.statuses.push(VertexStatus {
-                    id: text.to_owned(),
-                    vertex: telling.vertex.digest.clone(),
-                    name: text.to_owned(),
-                    timestamp: Some(Moment::now()),
-                    started: Some(Moment::now()),
-                    completed: Some(Moment::now()),
-                    ..VertexStatus::default()
-                });
-            }
+            News::Note { number, text } => response.statuses.push(told.get(&number)?.note(text)),
             News::Output { number, bytes, .. } => {
-                let telling = told.get_mut(&number)?;
-                let before = telling.printed;
-                telling.printed += bytes.len();
-                let room = LOG_BYTES.saturating_sub(before).min(bytes.len());
-                let mut message = bytes[..room].to_vec();
-                if room < bytes.len() && before <= LOG_BYTES {
-                    message.extend_from_slice(b"\n[output clipped, log limit 2MiB reached]\n");
-                    telling.printed = telling.printed.max(LOG_BYTES + 1);
-                }
-                if message.is_empty() {
-                    return None;
-                }
-                response.logs.push(VertexLog {
-                    vertex: telling.vertex.digest.clone(),
-                    timestamp: Some(Moment::now()),
-                    stream: 1,
-                    message,
-                });
+                response.logs.push(told.get_mut(&number)?.printed(bytes)?);
             }
-            News::Cached { number } => {
-                let telling = told.get_mut(&number)?;
-                telling.vertex.cached = true;
-                telling.vertex.completed = Some(Moment::now());
-                response.vertexes.push(telling.vertex.clone());
-            }
-            News::Done { number, .. } => {
-                let telling = told.get_mut(&number)?;
-                telling.vertex.completed = Some(Moment::now());
-                response.vertexes.push(telling.vertex.clone());
-            }
-            News::Failed { number, why } => {
-                let telling = told.get_mut(&number)?;
-                telling.vertex.completed = Some(Moment::now());
-                why.clone_into(&mut telling.vertex.error);
-                response.vertexes.push(telling.vertex.clone());
-            }
+            News::Cached { number } => response.vertexes.push(told.get_mut(&number)?.end(|own| {
+                own.cached = true;
+            })),
+            News::Done { number, .. } => response.vertexes.push(told.get_mut(&number)?.end(|_| ())),
+            News::Failed { number, why } => response
+                .vertexes
+                .push(told.get_mut(&number)?.end(|own| why.clone_into(&mut own.error))),
             News::Warning { text } => response.warnings.push(VertexWarning {
                 vertex: self.vertex(told.keys().next_back().copied().unwrap_or_default()),
                 level: 1,
@@ -182,6 +141,50 @@ impl<'a> Watch<'a> {
             News::Why { .. } => return None,
         }
         Some(response)
+    }
+}
+
+impl Telling {
+    /// A part of it is done.
+    fn note(&self, text: &str) -> VertexStatus {
+        // That it is done is told by when it was completed.
+        let text = text.strip_suffix(" done").unwrap_or(text);
+        let now = Some(Moment::now());
+        VertexStatus {
+            id: text.to_owned(),
+            vertex: self.vertex.digest.clone(),
+            name: text.to_owned(),
+            timestamp: now,
+            started: now,
+            completed: now,
+            ..VertexStatus::default()
+        }
+    }
+
+    /// It printed something. Nothing where it had printed too much before.
+    fn printed(&mut self, bytes: &[u8]) -> Option<VertexLog> {
+        if self.printed > LOG_BYTES {
+            return None;
+        }
+        let room = (LOG_BYTES - self.printed).min(bytes.len());
+        let mut message = bytes[..room].to_vec();
+        self.printed += bytes.len();
+        if room < bytes.len() {
+            message.extend_from_slice(CLIPPED);
+        }
+        Some(VertexLog {
+            vertex: self.vertex.digest.clone(),
+            timestamp: Some(Moment::now()),
+            stream: 1,
+            message,
+        })
+    }
+
+    /// It has ended, in some way.
+    fn end(&mut self, how: impl FnOnce(&mut Vertex)) -> Vertex {
+        how(&mut self.vertex);
+        self.vertex.completed = Some(Moment::now());
+        self.vertex.clone()
     }
 }
 
@@ -197,112 +200,23 @@ impl BuildWatch for Watch<'_> {
     }
 }
 
-/// What was told of one build, for whoever asks for it meanwhile or a little later.
-#[derive(Default)]
-pub(crate) struct Board {
-    state: Mutex<Told>,
-    changed: Condvar,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[derive(Default)]
-struct Told {
-    all: Vec<Arc<StatusResponse>>,
-    ended: bool,
-}
-
-impl Board {
-    fn state(&self) -> MutexGuard<'_, Told> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Something was told.
-    pub(super) fn push(&self, response: StatusResponse) {
-        self.state().all.push(Arc::new(response));
-        self.changed.notify_all();
-    }
-
-    /// It has ended.
-    pub(super) fn end(&self) {
-        self.state().ended = true;
-        self.changed.notify_all();
-    }
-
-    /// What was told after the first `known`, once there is something or the patience is over;
-    /// nothing when no more will come.
-    pub(super) fn after(
-        &self,
-        known: usize,
-        patience: Duration,
-    ) -> Option<Vec<Arc<StatusResponse>>> {
-        let state = self.state();
-        let waiting = |state: &mut Told| state.all.len() <= known && !state.ended;
-        let waited = self.changed.wait_timeout_while(state, patience, waiting);
-        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        match state.all.get(known..).unwrap_or_default() {
-            [] if state.ended => None,
-            more => Some(more.to_vec()),
+    #[test]
+    fn what_a_step_prints_is_told_up_to_a_limit() {
+        let told = Mutex::new(Vec::new());
+        let tell = |response: StatusResponse| told.lock().unwrap().extend(response.logs);
+        let watch = Watch::new("b", &tell, &|| false);
+        watch.tell(News::Began { number: 1, title: "[1/1] RUN yes" });
+        let part = vec![b'y'; 300_000];
+        for _ in 0..20 {
+            watch.tell(News::Output { number: 1, after: Duration::ZERO, bytes: &part });
         }
-    }
-}
-
-/// The boards of builds, by what clients call them.
-#[derive(Default)]
-pub(crate) struct Boards {
-    state: Mutex<Known>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Known {
-    all: HashMap<String, Arc<Board>>,
-    ended: VecDeque<String>,
-}
-
-impl Boards {
-    fn state(&self) -> MutexGuard<'_, Known> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A board for a build that begins; none if there is one of that name.
-    pub(super) fn begin(&self, build: &str) -> Option<Arc<Board>> {
-        let mut state = self.state();
-        if state.all.contains_key(build) {
-            return None;
-        }
-        let board = Arc::<Board>::default();
-        state.all.insert(build.to_owned(), board.clone());
-        self.changed.notify_all();
-        Some(board)
-    }
-
-    /// A build has ended. It can be asked about until some others have ended too.
-    pub(super) fn end(&self, build: &str) {
-        let mut state = self.state();
-        if let Some(board) = state.all.get(build) {
-            board.end();
-        }
-        state.ended.push_back(build.to_owned());
-        if state.ended.len() > ENDED
-            && let Some(oldest) = state.ended.pop_front()
-        {
-            state.all.remove(&oldest);
-        }
-    }
-
-    /// The board of a build that may be about to begin.
-    pub(super) fn wait(&self, build: &str, patience: Duration) -> Option<Arc<Board>> {
-        let begin = Instant::now();
-        let mut state = self.state();
-        loop {
-            if let Some(board) = state.all.get(build) {
-                return Some(board.clone());
-            }
-            let left = patience.saturating_sub(begin.elapsed());
-            if left.is_zero() {
-                return None;
-            }
-            let waited = self.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let logs = told.into_inner().unwrap();
+        let bytes: usize = logs.iter().map(|log| log.message.len()).sum();
+        assert_eq!(bytes, LOG_BYTES + CLIPPED.len());
+        assert!(logs.last().unwrap().message.ends_with(CLIPPED));
     }
 }

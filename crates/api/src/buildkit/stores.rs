@@ -8,8 +8,8 @@ use engine::{CachePlace, CacheTarget, SentFolder};
 use serde_json::{Value, json};
 use spec::{Descriptor, Digest, Document, Manifest};
 
-use super::asked::LocalCache;
 use super::build::{Facts, Work};
+use super::caches::LocalCache;
 use super::messages::content::{
     ReadContentRequest, ReadContentResponse, WriteAction, WriteContentRequest, WriteContentResponse,
 };

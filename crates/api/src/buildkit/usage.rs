@@ -9,7 +9,7 @@ use spec::Digest;
 use super::control::ASKING;
 use super::messages::control::{
     BuildkitVersion, DiskUsageRequest, DiskUsageResponse, InfoResponse, ListWorkersRequest,
-    ListWorkersResponse, PruneRequest, UsageRecord, WorkerRecord,
+    ListWorkersResponse, PruneRequest, StatusResponse, UsageRecord, WorkerRecord,
 };
 use super::messages::history::{
     BuildHistoryEvent, BuildHistoryRecord, BuildHistoryRequest, COMPLETE, STARTED,
@@ -17,8 +17,9 @@ use super::messages::history::{
 };
 use super::messages::ops::Platform;
 use super::messages::{Moment, Nothing, RpcStatus};
+use super::progress::Watch;
 use crate::app::App;
-use crate::wire::{Exchange, Status};
+use crate::wire::{Exchange, Outgoing, Status};
 
 /// The version of BuildKit whose behaviour is followed; clients leave out what an older one lacks.
 const FOLLOWED: &str = "v0.20.0";
@@ -211,6 +212,19 @@ pub(super) fn history(app: &App, exchange: Exchange) -> Result<(), Status> {
             return Err(Status::gone());
         }
     }
+}
+
+/// Tells again what was told of a build that was. Says whether there is one of that name.
+pub(super) fn replay(app: &App, id: &str, outgoing: &Outgoing) -> Result<bool, Status> {
+    let engine = app.engine()?;
+    let Some(record) = engine.builds().into_iter().find(|record| record.id == id) else {
+        return Ok(false);
+    };
+    // Whether somebody still listens is seen at the end.
+    let tell = |response: StatusResponse| drop(outgoing.send(&response));
+    let is_gone = || outgoing.is_gone();
+    engine.replay_build(&record, &Watch::new(id, &tell, &is_gone))?;
+    Ok(true)
 }
 
 fn history_record(record: &BuildRecord) -> BuildHistoryRecord {

@@ -200,6 +200,9 @@ fn asked(query: &Query) -> Result<Asked, Refusal> {
         attributes.insert("no-cache".to_owned(), String::new());
     }
     let from: Vec<String> = super::build::document(query, "cachefrom")?;
+    // Docker's own builder asks for that in the client's place.
+    let is_host = query.text("networkmode") == "host";
+    let entitlements = is_host.then(|| "network.host".to_owned()).into_iter().collect();
     let import = |name: String| CacheEntry {
         kind: "registry".to_owned(),
         attributes: HashMap::from([("ref".to_owned(), name)]),
@@ -212,6 +215,7 @@ fn asked(query: &Query) -> Result<Asked, Refusal> {
         attributes,
         exporters: exporters(query)?,
         imports,
+        entitlements,
         ..Asked::default()
     })
 }

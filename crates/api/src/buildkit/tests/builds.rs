@@ -95,7 +95,10 @@ fn images_are_kept_under_their_names() {
     drop(outgoing);
     let events: Vec<BuildHistoryEvent> = incoming.all().map(Result::unwrap).collect();
     let [event] = &events[..] else { panic!("{events:?}") };
-    assert_eq!(event.record.as_ref().unwrap().frontend_attributes["target"], "one");
+    let record = event.record.as_ref().unwrap();
+    assert_eq!(record.frontend_attributes["target"], "one");
+    let told = news(&lab, &record.reference).vertexes;
+    assert!(told.iter().any(|vertex| vertex.name.contains("COPY a")), "{told:?}");
 }
 
 #[test]
@@ -152,6 +155,9 @@ fn what_is_not_done_is_refused_by_name() {
     let allowed = vec!["security.insecure".to_owned()];
     let denied = refused(SolveRequest { entitlements: allowed, ..request("4", "") });
     assert_eq!(denied.code, Code::PermissionDenied);
+    let network = [("force-network-mode".to_owned(), "host".to_owned())].into();
+    let denied = refused(SolveRequest { frontend_attributes: network, ..request("7", "") });
+    assert_eq!(denied.message, "network.host is not allowed");
     let nobody = refused(SolveRequest { session: "nobody".to_owned(), ..request("5", "") });
     assert_eq!(nobody.code, Code::Unavailable);
     fs::remove_file(lab.folder("dockerfile", &[]).join("Dockerfile")).unwrap();

@@ -1,0 +1,143 @@
+//! Where steps may have been remembered, and where they are to be: in registries, in images, in the
+//! client's own folders.
+
+use std::collections::HashMap;
+
+use engine::{CachePlace, CacheTarget, Packing};
+
+use super::asked::{Asked, compress, reference};
+use super::messages::control::{CacheEntry, CacheOptions};
+use crate::wire::Status;
+
+impl Asked {
+    /// Where steps may have been remembered, as all kinds of clients say it.
+    fn imported(&self) -> Result<Vec<CacheEntry>, Status> {
+        let mut entries = self.imports.clone();
+        if let Some(text) = self.text("cache-imports") {
+            let read: Vec<ImportEntry> = serde_json::from_str(text)
+                .map_err(|error| Status::invalid(format!("cache-imports: {error}")))?;
+            let entry =
+                |entry: ImportEntry| CacheEntry { kind: entry.kind, attributes: entry.attrs };
+            for entry in read.into_iter().map(entry) {
+                // Clients say it in both places.
+                if !entries.contains(&entry) {
+                    entries.push(entry);
+                }
+            }
+        }
+        let names = self.text("cache-from").unwrap_or_default().split(',');
+        for name in names.filter(|name| !name.is_empty()) {
+            entries.push(registry_entry(name, HashMap::new()));
+        }
+        Ok(entries)
+    }
+
+    pub(super) fn cache_from(&self) -> Result<Vec<CachePlace>, Status> {
+        let entries = self.imported()?;
+        let mut places = Vec::new();
+        for entry in entries.iter().filter(|entry| entry.kind != LOCAL) {
+            let place = cache_place(entry, "import")?;
+            // Clients say the same in several ways.
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+
+    pub(super) fn cache_to(&self) -> Result<Vec<CacheTarget>, Status> {
+        let mut targets = Vec::new();
+        for entry in self.exports.iter().filter(|entry| entry.kind != LOCAL) {
+            if entry.kind == "inline" {
+                targets.push(CacheTarget::Inline);
+                continue;
+            }
+            let place = cache_place(entry, "export")?;
+            let LocalCache { all, packing, ignore_error, .. } = LocalCache::read(entry)?;
+            targets.push(CacheTarget::Place { place, all, packing, ignore_error });
+        }
+        Ok(targets)
+    }
+
+    /// Folders of the client in which steps may have been remembered.
+    pub(super) fn local_imports(&self) -> Vec<LocalCache> {
+        // What is wrong with them was told before.
+        let entries = self.imported().unwrap_or_default();
+        let local = entries.iter().filter(|entry| entry.kind == LOCAL);
+        local.filter_map(|entry| LocalCache::read(entry).ok()).collect()
+    }
+
+    /// Folders of the client in which steps are to be remembered.
+    pub(super) fn local_exports(&self) -> Result<Vec<LocalCache>, Status> {
+        self.exports.iter().filter(|entry| entry.kind == LOCAL).map(LocalCache::read).collect()
+    }
+}
+
+/// The kind of a cache that is one of the client's folders.
+const LOCAL: &str = "local";
+
+/// An entry of `cache-imports`.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ImportEntry {
+    #[serde(rename = "Type")]
+    kind: String,
+    #[serde(default)]
+    attrs: HashMap<String, String>,
+}
+
+/// A cache in one of the client's folders.
+pub(super) struct LocalCache {
+    /// What the client calls the folder.
+    pub(super) folder: String,
+    /// The cache's manifest, where there is one already.
+    pub(super) digest: String,
+    /// All steps, not only those whose layers the images have.
+    pub(super) all: bool,
+    pub(super) packing: Packing,
+    pub(super) ignore_error: bool,
+}
+
+impl LocalCache {
+    fn read(entry: &CacheEntry) -> Result<LocalCache, Status> {
+        let text = |name: &str| entry.attributes.get(name).cloned().unwrap_or_default();
+        let folder = ["src", "dest"].map(text).into_iter().find(|text| !text.is_empty());
+        let mut packing = Packing::default();
+        compress(&entry.attributes, &mut packing)?;
+        Ok(LocalCache {
+            folder: folder.unwrap_or_default(),
+            digest: text("digest"),
+            all: text("mode") == "max",
+            packing,
+            ignore_error: text("ignore-error") == "true",
+        })
+    }
+}
+
+/// Caches, those that older clients ask for in older words among them.
+pub(super) fn caches(options: CacheOptions) -> (Vec<CacheEntry>, Vec<CacheEntry>) {
+    let CacheOptions { export_reference, import_references, export_attributes, .. } = options;
+    let (mut imports, mut exports) = (options.imports, options.exports);
+    if !export_reference.is_empty() {
+        exports.push(registry_entry(&export_reference, export_attributes));
+    }
+    imports.extend(import_references.iter().map(|name| registry_entry(name, HashMap::new())));
+    (imports, exports)
+}
+
+fn registry_entry(name: &str, mut attributes: HashMap<String, String>) -> CacheEntry {
+    attributes.insert("ref".to_owned(), name.to_owned());
+    CacheEntry { kind: "registry".to_owned(), attributes }
+}
+
+fn cache_place(entry: &CacheEntry, doing: &str) -> Result<CachePlace, Status> {
+    if entry.kind != "registry" {
+        let words = format!(
+            "cache {doing} of type {:?} is not there: types are registry, local and inline",
+            entry.kind
+        );
+        return Err(Status::unsupported(words));
+    }
+    let text = entry.attributes.get("ref").map_or("", String::as_str);
+    Ok(CachePlace::Registry(reference(text)?))
+}
