@@ -61,11 +61,11 @@ pub use ::network::{
 pub use about::{API_VERSION, MIN_API_VERSION, version_document};
 pub use bake::{bake_files, dot_env};
 pub use build::{
-    Annotation, AnnotationPlace, ArchiveForm, BuildCache, BuildFailure, BuildInput, BuildMoment,
-    BuildOutcome, BuildRecord, BuildRequest, BuildSession, BuildStep, BuildWatch, Built,
-    BuiltImage, CacheMount, CachePlace, CacheRow, CacheTarget, CacheUse, ContextSource, Divergence,
-    DockerfileSource, FilesTarget, KeepCache, Keyring, News, Output, Packing, Provenance,
-    PruneCache, Push, SentFolder, StepConfig, StepOutcome, StepState, Types, Verified,
+    Annotation, AnnotationPlace, ArchiveForm, Blamed, BuildCache, BuildFailure, BuildInput,
+    BuildMoment, BuildOutcome, BuildRecord, BuildRequest, BuildSession, BuildStep, BuildWatch,
+    Built, BuiltImage, CacheMount, CachePlace, CacheRow, CacheTarget, CacheUse, ContextSource,
+    Divergence, DockerfileSource, FilesTarget, KeepCache, Keyring, News, Output, Packing,
+    Provenance, PruneCache, Push, SentFolder, StepConfig, StepOutcome, StepState, Types, Verified,
     is_remote_context,
 };
 pub use build_call::{Answer, Definition};

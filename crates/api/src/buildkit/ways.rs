@@ -8,16 +8,17 @@ use std::thread::{Scope, ScopedJoinHandle};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::{
-    ArchiveForm, BuildFailure, BuildInput, BuildRequest, Built, FilesTarget, Output, SaveTarget,
-    SentFolder,
+    ArchiveForm, Blamed, BuildFailure, BuildInput, BuildRequest, Built, FilesTarget, Output,
+    SaveTarget, SentFolder,
 };
+use serde_json::json;
 
 use super::asked;
 use super::build::{Facts, Work};
 use super::messages::control::Exporter;
 use super::send;
 use crate::refusal::chain;
-use crate::wire::{Code, Status};
+use crate::wire::{Code, Detail, Status};
 
 impl Work<'_> {
     /// Has the engine build, with its ways out attached to the client.
@@ -175,5 +176,21 @@ fn described(built: &Built) -> Facts {
 }
 
 fn failed(failure: &BuildFailure) -> Status {
-    Status::new(Code::Unknown, chain(&failure.error))
+    let details = failure.blamed.as_ref().and_then(source).into_iter().collect();
+    Status { details, ..Status::new(Code::Unknown, chain(&failure.error)) }
+}
+
+/// No Dockerfile that is longer goes with an error: trailers have their limits.
+const MAX_SOURCE_BYTES: usize = 64 << 10;
+
+/// Lines that are to blame, as clients show them.
+fn source(blamed: &Blamed) -> Option<Detail> {
+    let Blamed { file, text, lines } = blamed;
+    if text.len() > MAX_SOURCE_BYTES {
+        return None;
+    }
+    let info = json!({ "filename": file, "data": STANDARD.encode(text), "language": "Dockerfile" });
+    let range = json!({ "start": { "line": lines.0 }, "end": { "line": lines.1 } });
+    let value = json!({ "info": info, "ranges": [range] }).to_string().into_bytes();
+    Some(Detail { kind: "github.com/moby/buildkit/errdefs.Source+json".to_owned(), value })
 }

@@ -17,7 +17,7 @@ mod status;
 pub(crate) use caller::Caller;
 pub(crate) use exchange::{Exchange, Incoming, Outgoing};
 pub(crate) use server::{Calls, Service, serve};
-pub(crate) use status::{Code, Status, escape};
+pub(crate) use status::{Code, Detail, Status, escape};
 
 /// A connection of any kind.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}

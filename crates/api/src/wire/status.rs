@@ -1,8 +1,11 @@
 //! How a call ends: a code and words, in the trailers of its stream.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use engine::{EngineError, Kind};
 use hyper::HeaderMap;
 use hyper::header::HeaderValue;
+use prost::Message;
 
 use crate::refusal::{Refusal, chain};
 
@@ -38,17 +41,43 @@ const CODES: [Code; 12] = [
     Code::Unavailable,
 ];
 
+/// The trailer with a whole status.
+const DETAILS: &str = "grpc-status-details-bin";
+
 /// Why a call failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Status {
     pub(crate) code: Code,
     pub(crate) message: String,
+    /// What else is told of it, for clients that know what it is.
+    pub(crate) details: Vec<Detail>,
+}
+
+/// Something that is told of a failure.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct Detail {
+    /// What kind of thing it is.
+    #[prost(string, tag = "1")]
+    pub(crate) kind: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) value: Vec<u8>,
+}
+
+/// A status as it is told whole.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct Whole {
+    #[prost(int32, tag = "1")]
+    pub(crate) code: i32,
+    #[prost(string, tag = "2")]
+    pub(crate) message: String,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) details: Vec<Detail>,
 }
 
 impl Status {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Status {
-        Status { code, message: message.into() }
+        Status { code, message: message.into(), details: Vec::new() }
     }
 
     /// The request is wrong.
@@ -88,6 +117,15 @@ impl Status {
         if let Some(message) = HeaderValue::try_from(message).ok().filter(|text| !text.is_empty()) {
             trailers.insert("grpc-message", message);
         }
+        if let Err(Status { code, message, details }) = outcome
+            && !details.is_empty()
+        {
+            let (code, message, details) = (*code as i32, message.clone(), details.clone());
+            let bytes = Whole { code, message, details }.encode_to_vec();
+            if let Ok(value) = HeaderValue::try_from(STANDARD_NO_PAD.encode(bytes)) {
+                trailers.insert(DETAILS, value);
+            }
+        }
         trailers
     }
 
@@ -97,7 +135,11 @@ impl Status {
         let number: u16 = text("grpc-status")?.parse().ok()?;
         let code = CODES.into_iter().find(|code| *code as u16 == number).unwrap_or(Code::Unknown);
         let message = unescape(text("grpc-message").unwrap_or_default());
-        Some(if code == Code::Ok { Ok(()) } else { Err(Status { code, message }) })
+        let bytes =
+            text(DETAILS).and_then(|text| STANDARD_NO_PAD.decode(text.trim_end_matches('=')).ok());
+        let whole = bytes.and_then(|bytes| Whole::decode(bytes.as_slice()).ok());
+        let details = whole.map(|whole| whole.details).unwrap_or_default();
+        Some(if code == Code::Ok { Ok(()) } else { Err(Status { code, message, details }) })
     }
 }
 
@@ -177,6 +219,10 @@ mod tests {
             Ok(()),
             Err(Status::missing("no such job: \"a%b\"\nline two é")),
             Err(Status::unsupported("")),
+            Err(Status {
+                details: vec![Detail { kind: "k".to_owned(), value: vec![0, 255] }],
+                ..Status::invalid("told")
+            }),
         ] {
             assert_eq!(Status::read(&Status::trailers(&outcome)), Some(outcome));
         }

@@ -68,7 +68,7 @@ pub use output::{
 pub use policy::{KeepCache, PruneCache};
 pub use prune::{BuildCache, CacheRow};
 pub use request::{
-    BuildFailure, BuildInput, BuildRequest, Built, BuiltImage, CacheUse, ContextSource,
+    Blamed, BuildFailure, BuildInput, BuildRequest, Built, BuiltImage, CacheUse, ContextSource,
     DockerfileSource, Keyring,
 };
 pub use sent::SentFolder;
@@ -179,7 +179,7 @@ impl From<EngineError> for Failed {
 
 impl From<EngineError> for Box<BuildFailure> {
     fn from(error: EngineError) -> Box<BuildFailure> {
-        Box::new(BuildFailure { error, step: None, excerpt: None })
+        Box::new(BuildFailure { error, step: None, excerpt: None, blamed: None })
     }
 }
 
@@ -204,7 +204,12 @@ impl Failed {
         };
         let excerpt = span.map(|span| excerpt(&opened.name, &opened.text, span));
         let step = self.step.map(|(title, _, printed)| (title, printed));
-        Box::new(BuildFailure { error: self.error, step, excerpt })
+        let blamed = span.map(|span| Blamed {
+            file: opened.name.clone(),
+            text: opened.text.clone(),
+            lines: (span.first, span.last),
+        });
+        Box::new(BuildFailure { error: self.error, step, excerpt, blamed })
     }
 }
 

@@ -188,4 +188,17 @@ pub struct BuildFailure {
     pub step: Option<(String, String)>,
     /// The lines of the Dockerfile that are to blame.
     pub excerpt: Option<String>,
+    /// Where those are.
+    pub blamed: Option<Blamed>,
+}
+
+/// Lines of a Dockerfile that are to blame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blamed {
+    /// The Dockerfile's name.
+    pub file: String,
+    /// All of it.
+    pub text: String,
+    /// The first line and the last, counted from one.
+    pub lines: (usize, usize),
 }

@@ -160,6 +160,11 @@ fn what_is_not_done_is_refused_by_name() {
     assert_eq!(denied.message, "network.host is not allowed");
     let nobody = refused(SolveRequest { session: "nobody".to_owned(), ..request("5", "") });
     assert_eq!(nobody.code, Code::Unavailable);
+    lab.folder("dockerfile", &[("Dockerfile", "FROM scratch\nCOPY nothing /\n")]);
+    let blamed = refused(request("8", ""));
+    let [detail] = &blamed.details[..] else { panic!("{blamed:?}") };
+    let detail: serde_json::Value = serde_json::from_slice(&detail.value).unwrap();
+    assert_eq!(detail["ranges"][0]["start"]["line"], 2, "{detail}");
     fs::remove_file(lab.folder("dockerfile", &[]).join("Dockerfile")).unwrap();
     let missing = refused(request("6", ""));
     assert!(missing.message.contains("open Dockerfile: no such file"), "{missing}");

@@ -68,7 +68,7 @@ impl Style {
 
 /// A failed build as BuildKit tells it: what the step printed, where it stands, why it failed.
 pub(crate) fn told(context: &Context, style: Style, failure: BuildFailure) -> Failure {
-    let BuildFailure { error, step, excerpt } = failure;
+    let BuildFailure { error, step, excerpt, .. } = failure;
     let ui = &context.ui;
     let quiet = style == Style::Quiet;
     if let Some((title, printed)) = step.filter(|(title, _)| !title.is_empty()) {
