@@ -121,6 +121,7 @@ impl Resolver {
         let settings = dns::ServerSettings {
             upstreams,
             single_words_stay: made.options.iter().any(own_ndots),
+            ..dns::ServerSettings::default()
         };
         made.servers = vec![dns::ADDRESS.into()];
         if !made.options.iter().any(|it| it.starts_with("ndots:")) {

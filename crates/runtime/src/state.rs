@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -241,7 +242,11 @@ impl Hold {
 
 /// What was written down last; a container without a state has never run.
 pub fn read(folder: &Path) -> io::Result<State> {
-    let bytes = match sys::read::whole(&folder.join(STATE_FILE)) {
+    parse(sys::read::whole(&folder.join(STATE_FILE)))
+}
+
+fn parse(read: io::Result<Vec<u8>>) -> io::Result<State> {
+    let bytes = match read {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::default()),
         Err(error) => return Err(error),
@@ -275,6 +280,17 @@ pub struct Observed {
     pub state: State,
     /// Who keeps it.
     pub keeper: Keeper,
+}
+
+/// As [`observe`], of one of many containers: `above` is the open folder that has all of theirs.
+pub fn observe_in(above: impl AsFd, folder: &Path) -> io::Result<Observed> {
+    let name = folder.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or(io::ErrorKind::InvalidInput)?;
+    let state = parse(sys::read::at(above, &format!("{name}/{STATE_FILE}")))?;
+    match state.status.is_alive() {
+        true => observe(folder),
+        false => Ok(Observed { state, keeper: Keeper::Nobody }),
+    }
 }
 
 /// Finds out how a container is. Nothing is changed: the state of one without its monitor is

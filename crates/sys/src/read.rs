@@ -2,7 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
 
 /// What one read takes. Nearly all that is read on the way to a container is smaller.
 const FIRST_BYTES: usize = 16 << 10;
@@ -18,6 +21,13 @@ pub fn whole(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads a file whole, but no more than `limit` bytes and one.
 pub fn limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     opened(File::open(path)?, limit)
+}
+
+/// Reads a file whole by its path from an open folder: shorter to walk for who reads many.
+pub fn at(folder: impl AsFd, path: &str) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(folder, path, flags, Mode::empty())?;
+    opened(file.into(), u64::MAX)
 }
 
 /// The same of a file that is open, from where it is read.

@@ -104,6 +104,10 @@ impl Engine {
             mounts,
             runtime,
         };
+        if let Err(error) = self.check_links(&record) {
+            self.give_back(&volumes, begun);
+            return Err(error);
+        }
         let kept = self.keep(making, record, request.name, top);
         if kept.is_err() {
             self.give_back(&volumes, begun);

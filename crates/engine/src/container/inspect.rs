@@ -61,7 +61,7 @@ impl Engine {
             "ProcessLabel": "",
             "AppArmorProfile": "",
             "ExecIDs": if execs.is_empty() { Value::Null } else { json!(execs) },
-            "HostConfig": record.host_config,
+            "HostConfig": super::link::shown(&record),
             "GraphDriver": self.graph_driver(&record, &state)?,
         });
         if size {

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use network::{Endpoint, PublishedPort};
-use runtime::state::{self, Observed, State, Status};
+use runtime::state::{self, Keeper, Observed, State, Status};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use spec::{ContainerId, ContainerPort, ImageId, MountPoint, Timestamp};
@@ -192,25 +193,44 @@ impl Engine {
         Ok((own, own + below))
     }
 
+    /// The containers that have something of this boot.
+    fn run_folders(&self) -> BTreeSet<ContainerId> {
+        let entries = std::fs::read_dir(self.store.paths().run().join("containers"));
+        let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.filter_map(|name| name.to_str()?.parse().ok()).collect()
+    }
+
     /// All containers with how they are, in no order. Many are read by several threads.
     pub(crate) fn summaries(&self) -> Result<Vec<(Summary, State)>> {
         let containers = self.containers();
         let ids = containers.ids()?;
+        let Some(above) = containers.open()? else { return Ok(Vec::new()) };
         let folders: Vec<PathBuf> = ids.iter().map(|id| containers.folder(id)).collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let share = folders.len().div_ceil(threads).max(SHARE);
         let found = std::thread::scope(|scope| {
             let parts: Vec<_> = folders
                 .chunks(share)
-                .map(|part| scope.spawn(|| part.iter().filter_map(|folder| read(folder)).collect()))
+                .map(|part| {
+                    let read = |folder: &PathBuf| read(&above, folder);
+                    scope.spawn(move || part.iter().filter_map(read).collect())
+                })
                 .collect();
             let joined = parts.into_iter().map(|part| part.join().expect("reading does not panic"));
             joined.collect::<Vec<Vec<Result<_>>>>()
         });
+        let here = self.run_folders();
         let mut summaries = Vec::new();
         for found in found.into_iter().flatten() {
             let (summary, observed): (Summary, Observed) = found?;
-            let state = self.put_right(&summary.id, observed)?;
+            let is_quiet = observed.keeper == Keeper::Nobody
+                && observed.state.status != Status::Removing
+                && !here.contains(&summary.id);
+            let state = match is_quiet {
+                // It has nothing of this boot that somebody could have left.
+                true => observed.state,
+                false => self.put_right(&summary.id, observed)?,
+            };
             if state.status != Status::Removing || containers.read(&summary.id).is_ok() {
                 summaries.push((summary, state));
             }
@@ -220,21 +240,20 @@ impl Engine {
 }
 
 /// A container in a folder; none if it has just been removed or is not whole yet.
-fn read(folder: &Path) -> Option<Result<(Summary, Observed)>> {
-    let path = folder.join(super::record::RECORD);
-    let bytes = match sys::read::whole(&path) {
+fn read(above: &OwnedFd, folder: &Path) -> Option<Result<(Summary, Observed)>> {
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let record = format!("{name}/{}", super::record::RECORD);
+    let bytes = match sys::read::at(above, &record) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => return Some(Err(EngineError::io("read", path)(error))),
+        Err(error) => return Some(Err(EngineError::io("read", folder.join(record))(error))),
         Ok(bytes) => bytes,
     };
-    let summary = serde_json::from_slice(&bytes).map_err(|error| {
-        let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        match name.parse() {
-            Ok(id) => EngineError::DamagedContainer { id, why: error.to_string() },
-            Err(_) => EngineError::NoSuchContainer(name.to_owned()),
-        }
+    let summary = serde_json::from_slice(&bytes).map_err(|error| match name.parse() {
+        Ok(id) => EngineError::DamagedContainer { id, why: error.to_string() },
+        Err(_) => EngineError::NoSuchContainer(name.to_owned()),
     });
-    let observed = state::observe(folder).map_err(EngineError::io("read the state in", folder));
+    let observed = state::observe_in(above, folder);
+    let observed = observed.map_err(EngineError::io("read the state in", folder));
     Some(summary.and_then(|summary| Ok((summary, observed?))))
 }
 

@@ -15,6 +15,7 @@ mod fill;
 mod filter;
 mod host;
 mod inspect;
+mod link;
 mod list;
 mod merge;
 mod mounts;

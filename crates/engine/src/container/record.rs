@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -138,6 +139,14 @@ impl Containers {
     /// A container's record.
     pub fn read(&self, id: &ContainerId) -> Result<ContainerRecord> {
         read(&self.folder(id).join(RECORD), id)
+    }
+
+    /// The folder that has all of theirs, open; none if there never was a container.
+    pub(super) fn open(&self) -> Result<Option<OwnedFd>> {
+        match sys::fs::open_folder(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some).map_err(EngineError::io("open", &self.folder)),
+        }
     }
 
     /// The ids of all containers, in no order.

@@ -103,7 +103,7 @@ impl StepNetwork {
             Some(networks) => self.places.are_internal(networks)?,
             None => false,
         };
-        files::write(folder, &self.record, &self.places, internal).map(drop)
+        files::write(folder, &self.record, &self.places, internal, &[]).map(drop)
     }
 }
 
@@ -159,6 +159,7 @@ impl Engine {
             devices: Vec::new(),
             memory: None,
             opened: BTreeMap::new(),
+            linked: Vec::new(),
         };
         let mut spec = bundle::plan(&record, &facts)?;
         HOSTNAME.clone_into(&mut spec.hostname);

@@ -144,7 +144,7 @@ impl Engine {
         }
         let own = folder.join(OWN);
         fs::create_dir(&own).map_err(EngineError::io("create", &own))?;
-        files::write(&own, record, &Places::default(), false)?;
+        files::write(&own, record, &Places::default(), false, &[])?;
         Ok(bundle::Facts {
             accounts: super::accounts(&root.folder)?,
             unified_cgroups: matches!(Layout::of_host()?, Layout::Version2 { .. }),
@@ -154,6 +154,7 @@ impl Engine {
             folder: own,
             devices: bundle::look_up_devices(&record.host_config)?,
             opened,
+            linked: Vec::new(),
         })
     }
 

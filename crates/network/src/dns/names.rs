@@ -27,13 +27,19 @@ pub(super) enum Known {
 pub(super) struct Names {
     documents: Documents,
     container: String,
+    links: BTreeMap<String, String>,
     seen: BTreeMap<String, (SystemTime, Vec<Endpoint>)>,
     turn: usize,
 }
 
 impl Names {
-    pub(super) fn new(documents: Documents, container: &str) -> Names {
-        Names { documents, container: container.to_owned(), seen: BTreeMap::new(), turn: 0 }
+    pub(super) fn new(
+        documents: Documents,
+        container: &str,
+        links: BTreeMap<String, String>,
+    ) -> Names {
+        let container = container.to_owned();
+        Names { documents, container, links, seen: BTreeMap::new(), turn: 0 }
     }
 
     /// What is known of a name, in the networks that the container is in.
@@ -46,6 +52,8 @@ impl Names {
                 reverse(name).map_or(Known::Elsewhere, |address| backwards(&neighbours, address))
             );
         }
+        let linked = self.links.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
+        let name = linked.map_or(name, |(_, target)| target.as_str());
         let named: Vec<&Endpoint> =
             neighbours.into_iter().filter(|endpoint| is_called(endpoint, name)).collect();
         if named.is_empty() {

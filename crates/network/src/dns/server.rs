@@ -70,6 +70,8 @@ pub struct ServerSettings {
     /// Whether names of one word are never asked for elsewhere: so if the container has an `ndots`
     /// of its own.
     pub single_words_stay: bool,
+    /// Further names, each with the one that it stands for.
+    pub links: BTreeMap<String, String>,
 }
 
 /// Who waits for an answer.
@@ -118,7 +120,8 @@ impl Networks {
         container: &str,
         settings: ServerSettings,
     ) -> Result<Server> {
-        let names = Names::new(self.documents.clone(), container);
+        let links = settings.links.clone();
+        let names = Names::new(self.documents.clone(), container, links);
         let address = SocketAddr::from((ADDRESS, PORT));
         let sockets = namespace.within(|| -> io::Result<_> {
             let (datagrams, calls) = (UdpSocket::bind(address)?, TcpListener::bind(address)?);

@@ -201,13 +201,17 @@ fn other_names_are_asked_for_elsewhere() {
     let address = vec![192, 0, 2, 1];
     {
         let upstreams = vec![refusing, known];
-        let settings = ServerSettings { upstreams, single_words_stay: false };
+        let settings = ServerSettings { upstreams, ..ServerSettings::default() };
         let _serving = serve(&host, &one, settings);
         assert_eq!(ask(&one.namespace, "example.org", A), (0, vec![address.clone()]));
         assert_eq!(ask(&one.namespace, "word", A), (0, vec![address.clone()]));
         assert_eq!(ask_by_tcp(&one.namespace, "example.org", A), (0, vec![address.clone()]));
     }
-    let settings = ServerSettings { upstreams: vec![nobody, known], single_words_stay: true };
+    let settings = ServerSettings {
+        upstreams: vec![nobody, known],
+        single_words_stay: true,
+        ..ServerSettings::default()
+    };
     let _serving = serve(&host, &one, settings);
     // The first server is silent: after a while the second is asked.
     assert_eq!(ask(&one.namespace, "example.org", A), (0, vec![address]));

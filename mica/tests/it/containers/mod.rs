@@ -7,6 +7,7 @@ mod cost;
 mod events;
 mod faults;
 mod life;
+mod links;
 mod network;
 mod pull;
 mod run;

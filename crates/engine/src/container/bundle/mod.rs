@@ -44,6 +44,8 @@ pub(super) struct Facts {
     /// Where what is mounted was opened already, by destination: images, and places in volumes,
     /// which whoever has the volume too could change on the way.
     pub(super) opened: BTreeMap<String, PathBuf>,
+    /// Variables of those it is linked to.
+    pub(super) linked: Vec<String>,
 }
 
 /// Says what is wrong with the capabilities that are asked for.
@@ -153,7 +155,7 @@ fn process(record: &ContainerRecord, facts: &Facts) -> Result<Process> {
         console_size: console_size(record),
         user,
         args: words.cloned().collect(),
-        env: environment(record, &account.home),
+        env: environment(record, &account.home, &facts.linked),
         cwd: cwd.to_owned(),
         capabilities: Some(capability::plan(host, is_root)?),
         rlimits: rlimits(host),
@@ -185,7 +187,7 @@ pub(super) fn option<'a>(host: &'a HostConfig, name: &str) -> Option<&'a str> {
 /// What docker sets where neither the image nor the user does.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-fn environment(record: &ContainerRecord, home: &str) -> Vec<String> {
+fn environment(record: &ContainerRecord, home: &str, linked: &[String]) -> Vec<String> {
     let config = &record.config;
     let has = |name: &str| config.env.iter().any(|one| one.split('=').next() == Some(name));
     let mut list = Vec::new();
@@ -198,6 +200,8 @@ fn environment(record: &ContainerRecord, home: &str) -> Vec<String> {
     if config.tty && !has("TERM") {
         list.push("TERM=xterm".to_owned());
     }
+    let name = |one: &String| one.split('=').next().is_some_and(has);
+    list.extend(linked.iter().filter(|one| !name(one)).cloned());
     list.extend(config.env.iter().cloned());
     if !has("HOME") {
         list.push(format!("HOME={home}"));

@@ -11,6 +11,7 @@ use spec::NetworkMode;
 
 use super::super::ContainerRecord;
 use super::super::bundle::Accounts;
+use super::super::link;
 use super::super::network::Places;
 use crate::error::{EngineError, Result};
 
@@ -35,6 +36,7 @@ pub(in crate::container) fn write(
     record: &ContainerRecord,
     places: &Places,
     internal: bool,
+    linked: &[ExtraHost],
 ) -> Result<Option<dns::ServerSettings>> {
     let put = |name: &str, text: &str| {
         let path = folder.join(name);
@@ -44,7 +46,8 @@ pub(in crate::container) fn write(
     let mode = NetworkMode::parse(&host.network_mode);
     put("hostname", &hostname_file(&config.hostname))?;
     let extra = host.extra_hosts.iter().flatten().map(|text| ExtraHost::parse(text));
-    let extra: Vec<ExtraHost> = extra.collect::<Result<_, _>>()?;
+    let mut extra: Vec<ExtraHost> = extra.collect::<Result<_, _>>()?;
+    extra.extend(linked.iter().cloned());
     let own: Vec<IpAddr> = places.endpoints().flat_map(Endpoint::addresses).collect();
     let gateways: Vec<IpAddr> =
         places.endpoints().filter_map(|endpoint| endpoint.gateway4.map(IpAddr::V4)).collect();
@@ -70,7 +73,7 @@ pub(super) fn write_resolver(
         NetworkMode::Host | NetworkMode::Container(_) => (resolver.for_host(&request), None),
         _ if places.have_names() => {
             let (resolver, server) = resolver.for_user_network(&request, internal);
-            (resolver, Some(server))
+            (resolver, Some(dns::ServerSettings { links: link::names(record)?, ..server }))
         }
         _ => (resolver.for_default_network(&request, ipv6), None),
     };

@@ -24,6 +24,7 @@ use store::Lasting;
 
 use super::super::bundle::{self, Accounts, Facts};
 use super::super::exec::ExecProcess;
+use super::super::link::Linked;
 use super::super::network::{Move, Places};
 use super::super::{ContainerRecord, Containers};
 use super::extras::NameServer;
@@ -94,6 +95,7 @@ impl OneRun {
             folder: folder.clone(),
             devices: bundle::look_up_devices(&record.host_config)?,
             opened: opened.paths(),
+            linked: Vec::new(),
         };
         let mut run = OneRun {
             record: record.clone(),
@@ -112,7 +114,12 @@ impl OneRun {
             opened,
             outside: None,
         };
-        run.serve_names()?;
+        let linked = match &run.networks {
+            Some(networks) => engine.linked(record, networks)?,
+            None => Linked::default(),
+        };
+        run.serve_names(&linked)?;
+        facts.linked = linked.env;
         facts.network = run.places.path();
         run.spec = bundle::plan(record, &facts)?;
         let (root, spec) = (&mut run.root, &mut run.spec);
@@ -139,12 +146,13 @@ impl OneRun {
 
     /// Writes the container's own files, and answers for names where it stands in a network of the
     /// user's.
-    fn serve_names(&mut self) -> Result<()> {
+    fn serve_names(&mut self, linked: &Linked) -> Result<()> {
         let internal = match &self.networks {
             Some(networks) => self.places.are_internal(networks)?,
             None => false,
         };
-        let settings = files::write(&self.bundle, &self.record, &self.places, internal)?;
+        let (bundle, record, hosts) = (&self.bundle, &self.record, &linked.hosts);
+        let settings = files::write(bundle, record, &self.places, internal, hosts)?;
         self.begin_names(settings)
     }
 
