@@ -76,6 +76,8 @@ impl Engine {
         let mut config = merge::with_image(request.config, of_image.config.unwrap_or_default());
         let mut host_config = request.host;
         warnings.extend(host::complete(&mut host_config)?);
+        host::check_storage(&host_config)?;
+        host::check_log(&host_config)?;
         let runtime = self.choose_runtime(&mut host_config)?;
         let id = ContainerId::of(sys::host::random_bytes().map_err(random)?);
         if config.hostname.is_empty() && host_config.uts_mode != "host" {

@@ -1,5 +1,6 @@
 //! How the host runs a container, checked and completed as docker's engine does.
 
+use runtime::logs::{LogConfig, LogFacts};
 use spec::{HostConfig, Resources};
 
 use crate::error::{EngineError, Result};
@@ -105,6 +106,26 @@ fn memory(resources: &Resources) -> Result<()> {
     Ok(())
 }
 
+/// Whether a container can be logged as is asked: told now, not when it starts.
+pub(super) fn check_log(host: &HostConfig) -> Result<()> {
+    let asked = &host.log_config;
+    let log = LogConfig::parse(&asked.kind, &asked.config);
+    let tagged = log.and_then(|log| log.tagged(LogFacts::default()));
+    tagged.map(drop).map_err(|error| EngineError::Refused(error.to_string()))
+}
+
+/// What is asked of the storage driver for one container. None of ours can keep a container's files
+/// below a size: that takes quotas of projects, which the file system would have to be mounted with.
+pub(super) fn check_storage(host: &HostConfig) -> Result<()> {
+    match host.storage_opt.keys().next() {
+        None => Ok(()),
+        Some(key) if key.eq_ignore_ascii_case("size") => Err(refused(
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+        )),
+        Some(key) => Err(EngineError::Refused(format!("Unknown option {key}"))),
+    }
+}
+
 fn weight(resources: &Resources) -> Result<()> {
     match resources.blkio_weight != 0 && !(10..=1000).contains(&resources.blkio_weight) {
         true => Err(refused("Range of blkio weight is from 10 to 1000")),
@@ -168,6 +189,16 @@ mod tests {
         assert_eq!(host.shm_size, 64 << 20);
         assert_eq!(host.resources.memory_swap, 128 << 20);
         assert_eq!(host.masked_paths.unwrap().len(), MASKED.len());
+    }
+
+    #[test]
+    fn nothing_is_asked_of_storage_in_vain() {
+        let mut host = HostConfig::default();
+        check_storage(&host).unwrap();
+        host.storage_opt.insert("size".to_owned(), "1G".to_owned());
+        assert!(check_storage(&host).unwrap_err().to_string().contains("pquota"));
+        host.storage_opt = [("colour".to_owned(), "red".to_owned())].into();
+        assert!(check_storage(&host).unwrap_err().to_string().contains("Unknown option colour"));
     }
 
     #[test]

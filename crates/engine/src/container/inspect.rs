@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use network::Endpoint;
+use runtime::cgroup::Layout;
 use runtime::state::{State, Status};
 use serde_json::{Map, Value, json};
-use spec::{ContainerId, EndpointSettings};
+use spec::{ContainerId, EndpointSettings, HostConfig};
 use store::Top;
 
 use super::record::ContainerRecord;
@@ -61,7 +62,7 @@ impl Engine {
             "ProcessLabel": "",
             "AppArmorProfile": "",
             "ExecIDs": if execs.is_empty() { Value::Null } else { json!(execs) },
-            "HostConfig": super::link::shown(&record),
+            "HostConfig": host_document(&record)?,
             "GraphDriver": self.graph_driver(&record, &state)?,
         });
         if size {
@@ -72,6 +73,9 @@ impl Engine {
         }
         shown["Mounts"] = json!(record.mounts);
         shown["Config"] = container_config(config);
+        if config.labels.is_empty() {
+            shown["Config"]["Labels"] = json!({});
+        }
         shown["NetworkSettings"] = self.network_settings(&record, &endpoints)?;
         Ok(shown)
     }
@@ -156,6 +160,17 @@ impl Engine {
             other => other.map(Some),
         }
     }
+}
+
+/// How the host runs a container, with what is usual on this host where nothing was said.
+fn host_document(record: &ContainerRecord) -> Result<HostConfig> {
+    let mut host = record.host_config.clone();
+    host.links = super::link::shown(record);
+    if host.cgroupns_mode.is_empty() {
+        let alone = matches!(Layout::of_host()?, Layout::Version2 { .. });
+        host.cgroupns_mode = if alone { "private" } else { "host" }.to_owned();
+    }
+    Ok(host)
 }
 
 fn state_document(state: &State) -> Value {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use network::{ExtraHost, Networks};
-use spec::{ContainerPort, HostConfig, NetworkMode, exposed_ports};
+use spec::{ContainerPort, NetworkMode, exposed_ports};
 
 use super::ContainerRecord;
 use crate::Engine;
@@ -57,14 +57,11 @@ fn links(record: &ContainerRecord) -> Result<Vec<Link>> {
     list.map(|text| Link::parse(text)).collect()
 }
 
-/// How the host runs a container, with its links as docker shows them: whole names on both sides.
-pub(super) fn shown(record: &ContainerRecord) -> HostConfig {
-    let mut host = record.host_config.clone();
-    if let (Some(texts), Ok(links)) = (&mut host.links, links(record)) {
-        let whole = |link: &Link| format!("/{}:/{}/{}", link.target, record.name, link.alias);
-        *texts = links.iter().map(whole).collect();
-    }
-    host
+/// A container's links as docker shows them: with whole names on both sides.
+pub(super) fn shown(record: &ContainerRecord) -> Option<Vec<String>> {
+    record.host_config.links.as_ref()?;
+    let whole = |link: &Link| format!("/{}:/{}/{}", link.target, record.name, link.alias);
+    links(record).ok().map(|links| links.iter().map(whole).collect())
 }
 
 /// The further names that a container's name server knows: each with the name that it stands for.

@@ -162,6 +162,7 @@ impl Engine {
                 self.drop_rest(&id)?;
             }
         }
+        runtime::cgroup::Layout::of_host()?.remove_if_empty();
         Ok(())
     }
 

@@ -129,6 +129,12 @@ impl Layout {
         }
     }
 
+    /// Removes the group of ours that has all containers' in it, where it has none.
+    pub fn remove_if_empty(&self) {
+        // One that has a group, or is not there, is no error.
+        self.roots().for_each(|root| drop(std::fs::remove_dir(root.join("mica"))));
+    }
+
     /// All roots.
     pub(crate) fn roots(&self) -> impl Iterator<Item = &Path> {
         let old = match self {

@@ -111,15 +111,17 @@ impl Cgroup {
 
     /// Makes the group, with those above it, in all trees; says whether it is new in all of them.
     pub fn create(&mut self) -> Result<bool> {
-        if self.is_presumed {
-            self.is_presumed = false;
-            // What was made below groups of ours has its processors from those.
-            if let Some(is_new) = self.create_below()? {
-                return Ok(is_new);
+        let made = if self.is_presumed { self.create_below()? } else { None };
+        let is_new = match made {
+            Some(is_new) => is_new,
+            None => {
+                if self.is_presumed {
+                    self.layout = Layout::of_host()?;
+                }
+                self.create_all()?
             }
-            self.layout = Layout::of_host()?;
-        }
-        let is_new = self.create_all()?;
+        };
+        self.is_presumed = false;
         if let Some(cpuset) = self.layout.version1("cpuset") {
             let own = read(&cpuset.root.join(&self.path), "cpuset.cpus").unwrap_or_default();
             if own.trim().is_empty() {
@@ -159,7 +161,7 @@ impl Cgroup {
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    fs::create_dir_all(&folder).map(|()| self.delegate(root))
+                    create_with_parents(&folder).map(|()| self.delegate(root))
                 }
                 other => other,
             };
@@ -390,6 +392,22 @@ impl Cgroup {
         self.layout.roots().map(|root| root.join(&self.path)).collect()
     }
 
+    /// A group below this one, which must be there in all trees. No part of its path leads up.
+    pub fn existing_below(&self, path: &str) -> Result<Cgroup> {
+        if path.contains(':') {
+            let what = format!("--cgroup {path}: one path counts for all controllers here");
+            return Err(RuntimeError::invalid(what));
+        }
+        let group = Cgroup::at(self.layout.clone(), &format!("{}/{path}", self.path))?;
+        match group.folders().iter().find(|folder| !folder.is_dir()) {
+            Some(missing) => {
+                let source = io::ErrorKind::NotFound.into();
+                Err(failed("find", missing)(source))
+            }
+            None => Ok(group),
+        }
+    }
+
     /// Whether the group is there, perhaps in some trees alone: then its removal was cut short.
     pub fn exists(&self) -> bool {
         self.folders().iter().any(|folder| folder.exists())
@@ -541,6 +559,18 @@ impl Entry {
     pub(crate) fn birthplace(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.unified.as_ref().map(|folder| folder.as_fd())
     }
+}
+
+/// Makes a folder and those above it, one of which may just have been removed since it was empty.
+fn create_with_parents(folder: &Path) -> io::Result<()> {
+    const ATTEMPTS: usize = 10;
+    for _ in 1..ATTEMPTS {
+        match fs::create_dir_all(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    fs::create_dir_all(folder)
 }
 
 fn is_absent(error: &io::Error) -> bool {

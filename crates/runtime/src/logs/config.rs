@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::syslog::SyslogConfig;
-use super::{Format, LogError};
+use super::{Format, LogError, tag};
 
 /// What logs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,8 +75,12 @@ pub struct LogFacts {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// The image it was made from.
+    /// The image it was made from, by the name that was asked for.
     pub image: String,
+    /// That image's id.
+    pub image_id: String,
+    /// What it runs, with its arguments.
+    pub command: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its environment, `NAME=value`.
@@ -137,6 +141,13 @@ impl LogConfig {
         let tag = left.take("tag");
         left.finish()?;
         Ok(LogConfig { driver, mode, labels, env, tag, copy })
+    }
+
+    /// The same facts with the tag that the template makes of them; a template with markers that
+    /// nobody knows is refused.
+    pub fn tagged(&self, facts: LogFacts) -> Result<LogFacts, LogError> {
+        let tag = self.tag.as_ref().map(|template| tag::fill(template, &facts)).transpose()?;
+        Ok(LogFacts { tag: tag.unwrap_or_default(), ..facts })
     }
 
     /// How the files are written that can be read again; `None` if there are none.

@@ -15,6 +15,7 @@ mod reader;
 mod rotate;
 mod show;
 mod syslog;
+mod tag;
 mod tail;
 mod writer;
 

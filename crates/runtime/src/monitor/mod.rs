@@ -29,7 +29,7 @@ use crate::failure::Failure;
 use crate::health::{Health, HealthRules};
 use crate::logs::{LogConfig, LogFacts};
 
-pub use watch::run;
+pub use watch::{refuse, run};
 
 /// What a monitor is told when it is made.
 pub struct Setup {

@@ -126,8 +126,8 @@ fn leave_word(folder: &Path, failure: &Failure) {
     }
 }
 
-/// Answers whatever is asked first with a failure.
-fn refuse(client: OwnedFd, failure: Failure) {
+/// Answers whatever a client asks first with a failure: for who cannot become its monitor.
+pub fn refuse(client: OwnedFd, failure: Failure) {
     let mut client = Client::new(client);
     let mut bytes = vec![0; READ_BYTES];
     let end = Instant::now() + LAST_WORDS;

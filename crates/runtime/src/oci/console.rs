@@ -1,6 +1,6 @@
-//! A terminal handed to whoever listens on a socket.
+//! A terminal, or what names a process, handed to whoever listens on a socket.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -12,7 +12,16 @@ pub(super) fn send(socket: &Path, terminal: Option<OwnedFd>) -> Result<()> {
     let Some(terminal) = terminal else {
         return Err(RuntimeError::invalid("--console-socket is given without a terminal"));
     };
-    let step = || RuntimeError::step(format!("send the terminal to {}", socket.display()));
+    hand_over(socket, b"/dev/ptmx", terminal.as_fd(), "the terminal")
+}
+
+/// Sends a descriptor of a process.
+pub(super) fn send_process(socket: &Path, process: BorrowedFd<'_>) -> Result<()> {
+    hand_over(socket, b"pidfd", process, "the process")
+}
+
+fn hand_over(socket: &Path, name: &[u8], file: BorrowedFd<'_>, what: &str) -> Result<()> {
+    let step = || RuntimeError::step(format!("send {what} to {}", socket.display()));
     let stream = UnixStream::connect(socket).map_err(step())?;
-    channel::send_with(&stream, &[b"/dev/ptmx"], Some(terminal.as_fd())).map_err(step())
+    channel::send_with(&stream, &[name], Some(file)).map_err(step())
 }

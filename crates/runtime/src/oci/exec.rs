@@ -21,6 +21,10 @@ pub struct ExecOptions {
     pub process: Process,
     /// The socket that the terminal's outer end is sent to.
     pub console_socket: Option<PathBuf>,
+    /// The socket that a descriptor of the process is sent to.
+    pub pidfd_socket: Option<PathBuf>,
+    /// A group below the container's own, made by somebody else, that it is in.
+    pub group: Option<String>,
     /// The file that the process's number is written to.
     pub pid_file: Option<PathBuf>,
     /// How many descriptors after the third the program inherits.
@@ -47,7 +51,10 @@ impl Containers {
         let mut process = options.process.clone();
         complete(&mut process, &record.spec);
         let filter = Filter::of_spec(&record.spec)?;
-        let cgroup = record.own_cgroup()?.filter(|cgroup| cgroup.exists());
+        let cgroup = match &options.group {
+            Some(below) => Some(record.cgroup()?.existing_below(below)?),
+            None => record.own_cgroup()?.filter(|cgroup| cgroup.exists()),
+        };
         let kinds = record.namespaces();
         let target = Target { id, pidfd, namespaces: &kinds, cgroup: cgroup.as_ref() };
         let stdio = match process.terminal {
@@ -57,6 +64,9 @@ impl Containers {
         let mut done = exec(target, &process, filter, stdio, options.preserve)?;
         if let Some(socket) = &options.console_socket {
             console::send(socket, done.terminal.take())?;
+        }
+        if let Some(socket) = &options.pidfd_socket {
+            console::send_process(socket, done.pidfd.as_fd())?;
         }
         write_pid(options.pid_file.as_deref(), done.pid)?;
         let warnings = std::mem::take(&mut done.warnings);

@@ -23,6 +23,8 @@ pub struct CreateOptions {
     pub bundle: PathBuf,
     /// The socket that the terminal's outer end is sent to.
     pub console_socket: Option<PathBuf>,
+    /// The socket that a descriptor of the first process is sent to.
+    pub pidfd_socket: Option<PathBuf>,
     /// The file that the first process's number is written to.
     pub pid_file: Option<PathBuf>,
     /// How many descriptors after the third the program inherits.
@@ -170,6 +172,9 @@ impl Making<'_> {
     fn settle(&self, created: &mut Created, cgroup: Option<&Cgroup>) -> Result<Record> {
         if let Some(socket) = &self.options.console_socket {
             console::send(socket, created.terminal.take())?;
+        }
+        if let Some(socket) = &self.options.pidfd_socket {
+            console::send_process(socket, created.pidfd.as_fd())?;
         }
         let record = Record::new(self.id, self.bundle, created.pid, cgroup, self.spec)?;
         record.write(self.folder)?;

@@ -15,6 +15,8 @@ const MOST: usize = 386;
 const MOST_A_TREE: usize = 6;
 /// What rules of devices add where they are files: one call a rule.
 const MOST_OF_RULES: usize = 14;
+/// What the tree of processors adds: whether the group has any is looked at.
+const MOST_OF_PROCESSORS: usize = 3;
 /// What a tree of version 2 adds: made, opened, closed, removed; where there is no other one, it is
 /// shown inside and has a program for devices.
 const MOST_OF_UNIFIED: usize = 4;
@@ -51,10 +53,11 @@ fn of_groups() -> usize {
     if trees.is_empty() {
         return MOST_OF_ONLY_UNIFIED;
     }
-    let has_rules = trees.iter().any(|line| line.contains(":devices:"));
-    let rules = if has_rules { MOST_OF_RULES } else { 0 };
+    let has = |name: &str| trees.iter().any(|line| line.contains(name));
+    let rules = if has(":devices:") { MOST_OF_RULES } else { 0 };
+    let processors = if has("cpuset") { MOST_OF_PROCESSORS } else { 0 };
     let unified = Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists();
-    trees.len() * MOST_A_TREE + rules + if unified { MOST_OF_UNIFIED } else { 0 }
+    trees.len() * MOST_A_TREE + rules + processors + if unified { MOST_OF_UNIFIED } else { 0 }
 }
 
 /// The calls of a command and of all processes that come of it.

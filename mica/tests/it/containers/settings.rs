@@ -159,3 +159,23 @@ fn a_first_process_of_ours_takes_in_orphans_and_hands_signals_on() {
     root.ok("stop told");
     assert_eq!(root.ok("wait told"), "9");
 }
+
+#[test]
+fn what_a_log_is_tagged_with() {
+    let Some(root) = Root::new() else { return };
+    let id = root.ok("create --name web --log-opt tag={{.ImageName}}/{{.Name}}/{{.ID}} bb echo hi");
+    root.ok("start -a web");
+    let log = root.root().join("containers").join(&id).join(format!("{id}-json.log"));
+    let line: serde_json::Value = serde_json::from_slice(&std::fs::read(log).unwrap()).unwrap();
+    assert_eq!(line["attrs"]["tag"], format!("bb/web/{}", &id[..12]));
+    let run = root.run("run --rm --network none --log-opt tag={{.Moon}} bb true");
+    run.complains(125, "there is no marker {{.Moon}}");
+    root.run("create --log-driver moon bb").complains(125, "no log driver named 'moon'");
+}
+
+#[test]
+fn what_the_storage_cannot_do_is_refused() {
+    let Some(root) = Root::new() else { return };
+    let run = root.run("run --rm --storage-opt size=1G bb true");
+    run.complains(125, "supported only for overlay over xfs with 'pquota' mount option");
+}

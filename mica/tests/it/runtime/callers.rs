@@ -1,7 +1,10 @@
 //! What callers of a runtime match and read: words, codes, documents, names of flags.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -13,6 +16,58 @@ fn refused(bundle: &Bundle, line: &str, code: i32, words: &str) {
     let run = bundle.runtime(line);
     assert_eq!(run.code, code, "{line}: {}", run.err);
     assert!(run.err.contains(&format!("level=error msg={words:?}")), "{line}: {}", run.err);
+}
+
+/// Runs a command that sends a descriptor to this socket in the folder of commands, and gives it.
+#[track_caller]
+fn sent(bundle: &Bundle, socket: &str, line: &str) -> OwnedFd {
+    let folder = fs::File::open(bundle.mica.work()).unwrap();
+    // The way there may be longer than the name of a socket can be.
+    let listener = UnixListener::bind(sys::classic::path(&folder).join(socket)).unwrap();
+    let run = bundle.runtime(line);
+    assert_eq!(run.code, 0, "{line}: {}", run.err);
+    let (stream, _) = listener.accept().unwrap();
+    let (mut bytes, mut files) = ([0; 16], Vec::new());
+    sys::socket::receive(&stream, &mut bytes, &mut files).unwrap();
+    files.pop().expect("a descriptor comes with the words")
+}
+
+#[test]
+fn processes_are_handed_over_by_a_descriptor() {
+    let mut bundle = bundle!();
+    bundle.config["process"]["args"] = json!(["sleep", "1000"]);
+    bundle.write_config();
+    let first = sent(&bundle, "first", "create --pidfd-socket first ID");
+    assert_eq!(bundle.runtime("start ID").code, 0);
+    sys::watched::signal(&first, 0).unwrap();
+    let second = sent(&bundle, "second", "exec -d --pidfd-socket second ID sleep 1000");
+    sys::watched::signal(&second, 9).unwrap();
+    sys::watched::signal(&first, 9).unwrap();
+}
+
+#[test]
+fn a_process_runs_in_a_group_below_the_containers() {
+    let mut bundle = bundle!();
+    bundle.sleeper();
+    refused_in_part(&bundle, "exec --cgroup below ID true", "find ");
+    refused_in_part(&bundle, "exec --cgroup ../../up ID true", "is no path of a cgroup");
+    refused_in_part(&bundle, "exec --cgroup cpu:below ID true", "one path counts for all");
+    let trees = fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|entry| entry.path());
+    let trees = trees.chain([PathBuf::from("/sys/fs/cgroup")]);
+    let groups: Vec<_> = trees.map(|tree| tree.join("mica").join(&bundle.id)).collect();
+    let groups: Vec<_> = groups.iter().filter(|group| group.is_dir()).collect();
+    groups.iter().for_each(|group| fs::create_dir(group.join("below")).unwrap());
+    let run = bundle.runtime("exec --cgroup below ID cat /proc/self/cgroup");
+    assert_eq!(run.code, 0, "{}", run.err);
+    let inside = run.out.lines().filter(|line| line.ends_with("/below")).count();
+    assert_eq!(inside, groups.len(), "{}", run.out);
+}
+
+/// A command that is refused, with these words in what it says.
+#[track_caller]
+fn refused_in_part(bundle: &Bundle, line: &str, words: &str) {
+    let run = bundle.runtime(line);
+    assert!(run.code == 255 && run.err.contains(words), "{line}: {} {}", run.code, run.err);
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn options(context: &Context) -> Result<CreateOptions, Failure> {
     Ok(CreateOptions {
         bundle: path("bundle").unwrap_or_else(|| PathBuf::from(".")),
         console_socket: path("console-socket"),
+        pidfd_socket: path("pidfd-socket"),
         pid_file: path("pid-file"),
         preserve: preserve(context),
         detach: false,
@@ -73,6 +74,8 @@ fn run_one_more(context: &Context) -> Outcome {
             None => process(context)?,
         },
         console_socket: path("console-socket"),
+        pidfd_socket: path("pidfd-socket"),
+        group: matches.string("cgroup").map(str::to_owned),
         pid_file: path("pid-file"),
         preserve: preserve(context),
         detach: matches.flag("detach"),

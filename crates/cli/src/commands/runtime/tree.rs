@@ -16,6 +16,8 @@ const FORMAT: Flag = Flag::string("format", "Output format: table or json")
 const BUNDLE: Flag = Flag::string("bundle", "Folder of the bundle").short('b').default_value(".");
 const CONSOLE: Flag =
     Flag::string("console-socket", "Socket that the terminal's descriptor is sent to");
+const PIDFD_SOCKET: Flag =
+    Flag::string("pidfd-socket", "Socket that a descriptor of the process is sent to");
 const PID_FILE: Flag = Flag::string("pid-file", "File that the process's number is written to");
 const PRESERVE: Flag = Flag::new(
     Kind::Uint,
@@ -27,6 +29,7 @@ const CREATE: &[Flag] = &[
     CONSOLE,
     Flag::bool("no-new-keyring", "Leave the container the keyring of its maker"),
     Flag::bool("no-pivot", "Cover the host's root instead of putting it aside"),
+    PIDFD_SOCKET,
     PID_FILE,
     PRESERVE,
 ];
@@ -148,11 +151,13 @@ static EXEC: Cmd = Command {
     interspersed: false,
     flags: &[&[
         CONSOLE,
+        PIDFD_SOCKET,
         PID_FILE,
         PRESERVE,
         Flag::list("additional-gids", "Further groups").short('g'),
         Flag::string("apparmor", "AppArmor profile"),
         Flag::list("cap", "Add a capability").short('c'),
+        Flag::string("cgroup", "Group below the container's own to run in"),
         Flag::string("cwd", "Working folder"),
         Flag::bool("detach", "Do not wait for its end").short('d'),
         Flag::list("env", "Set a variable").short('e'),

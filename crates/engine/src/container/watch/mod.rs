@@ -53,7 +53,15 @@ impl Engine {
     pub fn watch_container(&self, id: &ContainerId, client: Option<OwnedFd>) -> Result<i32> {
         let containers = self.containers();
         let record = containers.read(id)?;
-        let setup = setup(self, &containers, &record, client)?;
+        let setup = match (setup(self, &containers, &record), client) {
+            (Ok(setup), client) => Setup { client, ..setup },
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(client)) => {
+                // Whoever asks for the start is told.
+                runtime::monitor::refuse(client, failure(error));
+                return Ok(1);
+            }
+        };
         let mut watch =
             Watch { engine: self, containers, record, is_current: true, untold: Vec::new() };
         let code = runtime::monitor::run(setup, &mut watch);
@@ -68,12 +76,7 @@ impl Engine {
     }
 }
 
-fn setup(
-    engine: &Engine,
-    containers: &Containers,
-    record: &ContainerRecord,
-    client: Option<OwnedFd>,
-) -> Result<Setup> {
+fn setup(engine: &Engine, containers: &Containers, record: &ContainerRecord) -> Result<Setup> {
     let (config, host) = (&record.config, &record.host_config);
     let run_folder = engine.container_run_folder(&record.id);
     fs::create_dir_all(&run_folder).map_err(EngineError::io("create", &run_folder))?;
@@ -85,9 +88,9 @@ fn setup(
     Ok(Setup {
         folder: containers.folder(&record.id),
         run_folder,
-        client,
+        client: None,
+        log_facts: log.tagged(log_facts(containers, record)).map_err(|e| start(e.to_string()))?,
         log,
-        log_facts: log_facts(containers, record),
         tty: config.tty,
         stdin_once: config.stdin_once,
         restart: host.restart_policy.clone(),
@@ -101,11 +104,15 @@ fn setup(
 }
 
 fn log_facts(containers: &Containers, record: &ContainerRecord) -> LogFacts {
+    let config = &record.config;
+    let words = config.entrypoint.iter().flatten().chain(config.cmd.iter().flatten());
     LogFacts {
         path: containers.log_path(&record.id),
         id: record.id.to_string(),
         name: record.name.clone(),
         image: record.config.image.clone(),
+        image_id: record.image.to_string(),
+        command: words.map(String::as_str).collect::<Vec<_>>().join(" "),
         labels: record.config.labels.clone(),
         env: record.config.env.clone(),
         tag: String::new(),
