@@ -9,6 +9,9 @@ use crate::scope::{PROXY_ARGUMENTS, Scope};
 /// What the history says about who wrote it. Tools look for exactly this.
 pub const HISTORY_COMMENT: &str = "buildkit.dockerfile.v0";
 
+/// Where programs are looked for in what begins with nothing.
+pub const SCRATCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A configuration on its way through a stage.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Configured {
@@ -41,6 +44,16 @@ impl Around<'_> {
 }
 
 impl Configured {
+    /// What `FROM scratch` begins with, as BuildKit has it.
+    pub fn scratch() -> Configured {
+        let config = ContainerConfig {
+            env: vec![format!("PATH={SCRATCH_PATH}")],
+            working_dir: "/".to_owned(),
+            ..ContainerConfig::default()
+        };
+        Configured { config, cmd_is_set: false }
+    }
+
     /// Carries out an instruction that changes nothing but the configuration, and says what the
     /// history tells of it.
     pub fn apply(&mut self, kind: &Kind, around: Around<'_>) -> Result<String, BuildError> {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
+use crate::config::SCRATCH_PATH;
 use crate::error::{BuildError, Span};
 use crate::instruction::{Command, CopyFlags, Instruction, Kind, Run, Source, read_node};
 use crate::scope::{Inputs, Scope};
@@ -193,7 +194,11 @@ impl Planner<'_> {
             Base::Stage(base) => {
                 return self.ends[*base].clone().expect("a stage comes after those it needs");
             }
-            Base::Scratch => (Op::Scratch, Scope::default()),
+            Base::Scratch => {
+                let mut scope = Scope::default();
+                scope.set_env("PATH", SCRATCH_PATH);
+                (Op::Scratch, scope)
+            }
             Base::Image(image) => {
                 let config = self.bases.config(image, platform.as_deref()).unwrap_or_default();
                 let mut scope = Scope::default();

@@ -40,6 +40,7 @@ const DIFFERS: &[(&str, &str)] = &[
     ("/proc", "buildah leaves the folders that it mounts on"),
     ("/sys", "buildah leaves the folders that it mounts on"),
     ("/run", "buildah leaves the folders that it mounts on"),
+    ("/etc/hostname", "buildah leaves the files that it mounts on"),
     ("/etc/hosts", "buildah leaves the files that it mounts on"),
     ("/etc/resolv.conf", "buildah leaves the files that it mounts on"),
 ];
@@ -105,10 +106,12 @@ struct Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         // Mounts of ours go first; a failure leaves a folder in the temporary one.
-        let _ = process::run_quietly(&mut self.mica(&["umount", "--all"]));
+        let _ = process::run_quietly(&mut self.mica(&["image", "umount", "ours"]));
         let _ = process::run_quietly(&mut self.buildah(&["umount", "--all"]));
-        let run = self.folder.join("mica/run");
-        let _ = process::run_quietly(Command::new("umount").arg("-R").arg(run));
+        let mounted = fs::read_dir(self.folder.join("mica/run")).into_iter().flatten().flatten();
+        for entry in mounted {
+            let _ = process::run_quietly(Command::new("umount").arg("-R").arg(entry.path()));
+        }
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -197,16 +200,7 @@ impl Lab {
         fs::write(self.folder.join("context/Dockerfile"), case.file)?;
         let own = [&["build", "--quiet", "--network", "none", "-t", "ours"], case.options, &["."]];
         let theirs = [
-            &[
-                "build",
-                "--quiet",
-                "--format",
-                "docker",
-                "--isolation",
-                "chroot",
-                "--network",
-                "none",
-            ],
+            &["build", "--quiet", "--format", "docker", "--isolation", "chroot"],
             &["--pull-never", "--layers=false", "-t", "theirs"][..],
             case.options,
             &["."],
@@ -218,7 +212,10 @@ impl Lab {
         let failed: Vec<String> = ["mica", "buildah"]
             .iter()
             .zip(built)
-            .filter_map(|(who, built)| Some(format!("{who} failed: {}", built.err()?)))
+            .filter_map(|(who, built)| {
+                let words = built.err()?.to_string();
+                Some(format!("{who} failed: {}", words.lines().last().unwrap_or_default()))
+            })
             .collect();
         if !failed.is_empty() {
             return Ok(failed);
@@ -229,20 +226,22 @@ impl Lab {
             let place = |place: &str| {
                 line.strip_prefix(place).is_some_and(|rest| rest.starts_with([':', '/', ' ']))
             };
-            DIFFERS.iter().any(|(at, _)| place(at))
+            DIFFERS.iter().chain(case.differs).any(|(at, _)| place(at))
         };
         Ok(found.iter().filter(|line| !is_meant(line)).cloned().collect())
     }
 
+    /// Both configurations are read by mica: buildah's in what it pushes.
     fn compare_configs(&self) -> Result<Vec<String>> {
-        let template = |top: &str| -> String {
-            let field = |field: &&str| format!("{{{{json {top}.{field}}}}}");
-            FIELDS.iter().map(field).collect::<Vec<_>>().join("\n")
-        };
-        let own =
-            process::capture(&mut self.mica(&["inspect", "-f", &template(".Config"), "ours"]))?;
-        let theirs = ["inspect", "--type", "image", "-f", &template(".Docker.Config"), "theirs"];
-        let theirs = process::capture(&mut self.buildah(&theirs))?;
+        let archive = self.folder.join("theirs.tar").display().to_string();
+        let _ = fs::remove_file(&archive);
+        let place = format!("docker-archive:{archive}:theirs:latest");
+        process::run_quietly(&mut self.buildah(&["push", "--quiet", "theirs", &place]))?;
+        process::run_quietly(&mut self.mica(&["load", "--quiet", "--input", &archive]))?;
+        let field = |field: &&str| format!("{{{{json .Config.{field}}}}}");
+        let template = FIELDS.iter().map(field).collect::<Vec<_>>().join("\n");
+        let told = |name| process::capture(&mut self.mica(&["inspect", "-f", &template, name]));
+        let (own, theirs) = (told("ours")?, told("theirs")?);
         let plain = |text: &str| match text {
             "null" | "[]" | "{}" | "\"\"" | "<no value>" => String::new(),
             // The label by which buildah signs.
@@ -257,11 +256,11 @@ impl Lab {
     }
 
     fn compare_files(&self) -> Result<Vec<String>> {
-        let own = process::capture(&mut self.mica(&["mount", "ours"]))?;
+        let own = process::capture(&mut self.mica(&["image", "mount", "ours"]))?;
         let container = process::capture(&mut self.buildah(&["from", "--pull-never", "theirs"]))?;
         let theirs = process::capture(&mut self.buildah(&["mount", container.trim()]))?;
         let found = tree::compare(Path::new(own.trim()), Path::new(theirs.trim()));
-        process::run_quietly(&mut self.mica(&["umount", "ours"]))?;
+        process::run_quietly(&mut self.mica(&["image", "umount", "ours"]))?;
         process::run_quietly(&mut self.buildah(&["rm", container.trim()]))?;
         found
     }

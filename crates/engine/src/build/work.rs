@@ -288,7 +288,8 @@ impl Builder<'_> {
         let platform = Arc::new(self.platform.clone());
         let epoch = self.request.epoch.unwrap_or_default();
         let (top, layer, row, base, folder) = Default::default();
-        Made { top, configured: Arc::default(), layer, row, base, folder, epoch, platform }
+        let configured = Arc::new(Configured::scratch());
+        Made { top, configured, layer, row, base, folder, epoch, platform }
     }
 
     fn base(&self, at: StepId, image: &str, platform: Option<&str>) -> Result<Made> {
