@@ -3,6 +3,7 @@
 use std::io::{self, PipeWriter};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
@@ -49,7 +50,13 @@ pub(crate) fn work(
     body: BodyReader,
     said: oneshot::Sender<Answer>,
 ) {
-    let reply = asked.answer(app, head, body).unwrap_or_else(Reply::from);
+    let broken = body.broken();
+    let blamed = move |refusal: Refusal| match broken.load(Ordering::Relaxed) {
+        true if refusal.status == 500 => Refusal { status: 400, ..refusal },
+        _ => refusal,
+    };
+    let reply = asked.answer(app, head, body);
+    let reply = reply.unwrap_or_else(|refusal| Reply::from(blamed(refusal)));
     match reply.content {
         Content::Hijack(work) => {
             let head = raw_head(reply.status, &reply.headers);
@@ -73,7 +80,7 @@ pub(crate) fn work(
             let begin = move |refusal: Option<Refusal>| {
                 let response = match refusal {
                     None => response(head, body),
-                    Some(refusal) => whole(refusal.into()),
+                    Some(refusal) => whole(blamed(refusal).into()),
                 };
                 // A client that has gone is seen at the next part.
                 let _ = said.send(Answer::Response(response));

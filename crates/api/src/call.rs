@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::Engine;
 use hyper::HeaderMap;
@@ -105,12 +106,19 @@ impl Call {
 pub(crate) struct BodyReader {
     parts: Option<Receiver<io::Result<Bytes>>>,
     part: Bytes,
+    broken: Arc<AtomicBool>,
 }
 
 impl BodyReader {
     /// Parts that will come; none for a request that carries nothing.
     pub(crate) fn new(parts: Option<Receiver<io::Result<Bytes>>>) -> BodyReader {
-        BodyReader { parts, part: Bytes::new() }
+        BodyReader { parts, part: Bytes::new(), broken: Arc::default() }
+    }
+
+    /// Whether it broke off, or was none: what fails then is the client's fault. Known to whoever
+    /// has this, whoever reads.
+    pub(crate) fn broken(&self) -> Arc<AtomicBool> {
+        self.broken.clone()
     }
 
     /// The whole of it, for somebody else to read.
@@ -124,7 +132,11 @@ impl Read for BodyReader {
         while self.part.is_empty() {
             let Some(parts) = &mut self.parts else { return Ok(0) };
             match parts.blocking_recv() {
-                Some(part) => self.part = part?,
+                Some(Ok(part)) => self.part = part,
+                Some(Err(error)) => {
+                    self.broken.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
                 None => self.parts = None,
             }
         }

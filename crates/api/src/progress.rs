@@ -1,6 +1,7 @@
 //! Long work told as docker's stream of JSON: one object a line.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -19,16 +20,28 @@ pub(crate) struct JsonProgress<'a> {
     sink: Mutex<&'a mut Sink>,
     /// Nothing is told but what is said by name.
     quiet: bool,
+    /// The client has gone: bytes that are still on their way are nobody's.
+    gone: AtomicBool,
 }
 
 impl<'a> JsonProgress<'a> {
     pub(crate) fn new(sink: &'a mut Sink, quiet: bool) -> JsonProgress<'a> {
-        JsonProgress { sink: Mutex::new(sink), quiet }
+        JsonProgress { sink: Mutex::new(sink), quiet, gone: AtomicBool::new(false) }
     }
 
-    /// Tells an object. A client that has gone is no reason to stop the work.
+    /// Tells an object. A client that has gone is found out where bytes are moved, which stops.
     pub(crate) fn tell(&self, object: &Value) {
-        let _: io::Result<()> = self.sink().line(object);
+        let told: io::Result<()> = self.sink().line(object);
+        if told.is_err() {
+            self.gone.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Looks whether the client is still there.
+    fn look(&self) {
+        if self.sink().is_gone_within(Duration::ZERO) {
+            self.gone.store(true, Ordering::Relaxed);
+        }
     }
 
     fn sink(&self) -> MutexGuard<'_, &'a mut Sink> {
@@ -89,10 +102,14 @@ struct Bar<'a, 's> {
 impl Item for Bar<'_, '_> {
     fn advance(&mut self, bytes: u64) {
         self.done += bytes;
-        if self.progress.quiet || self.told.elapsed() < PAUSE {
+        if self.told.elapsed() < PAUSE {
             return;
         }
         self.told = Instant::now();
+        self.progress.look();
+        if self.progress.quiet {
+            return;
+        }
         let mut detail = json!({ "current": self.done });
         if let Some(total) = self.total {
             detail["total"] = json!(total);
@@ -103,6 +120,10 @@ impl Item for Bar<'_, '_> {
             "progress": drawn(self.done, self.total),
             "id": self.name,
         }));
+    }
+
+    fn is_wanted(&self) -> bool {
+        !self.progress.gone.load(Ordering::Relaxed)
     }
 
     fn done(&mut self) {

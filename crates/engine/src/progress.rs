@@ -18,6 +18,11 @@ pub trait Item: Send {
 
     /// It is finished.
     fn done(&mut self);
+
+    /// Whether anybody still waits for it. What nobody waits for is given up.
+    fn is_wanted(&self) -> bool {
+        true
+    }
 }
 
 /// Nobody wants to know.
@@ -47,6 +52,9 @@ impl<R: Read> Read for Reported<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.inner.read(buffer)?;
         self.item.advance(bytes as u64);
-        Ok(bytes)
+        match self.item.is_wanted() {
+            true => Ok(bytes),
+            false => Err(io::Error::other("nobody waits for it any more")),
+        }
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use engine::{
-    BuildInput, BuildRequest, BuildWatch, CacheUse, ContextSource, DockerfileSource, Engine,
-    EngineError, KeepCache, News, Output, Packing, PruneCache, Push, Secret,
+    BuildInput, BuildRequest, BuildWatch, CachePlace, CacheUse, ContextSource, DockerfileSource,
+    Engine, EngineError, KeepCache, News, Output, Packing, PruneCache, Push, Secret,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -37,9 +37,7 @@ pub(crate) fn build(mut call: Call) -> Result<Reply, Refusal> {
     };
     let remote = query.given("remote").filter(|text| *text != "client-session");
     let url = match remote {
-        Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
-            Some(url.to_owned())
-        }
+        Some(url) if engine::is_remote_context(url) => Some(url.to_owned()),
         Some(other) => {
             return Err(Refusal::bad(format!("{other:?} is no context that can be fetched")));
         }
@@ -114,7 +112,7 @@ fn engine_for(call: &Call) -> Result<Engine, Refusal> {
 
 fn request(call: &Call) -> Result<BuildRequest, Refusal> {
     let query = &call.query;
-    for name in ["squash", "securityopt", "outputs"] {
+    for name in ["securityopt", "outputs"] {
         if !matches!(query.text(name), "" | "0" | "false" | "null" | "[]") {
             return Err(Refusal::unsupported(format!("builds with {name} are not supported")));
         }
@@ -135,10 +133,22 @@ fn request(call: &Call) -> Result<BuildRequest, Refusal> {
         }],
         labels: document(query, "labels")?,
         cache: if query.flag("nocache") { CacheUse::None } else { CacheUse::All },
+        cache_from: cache_from(query)?,
         pull: query.flag("pull"),
+        squash: query.flag("squash"),
         host: host(query)?,
         ..BuildRequest::default()
     })
+}
+
+/// Images that know their own steps. One that has none is passed over.
+fn cache_from(query: &Query) -> Result<Vec<CachePlace>, Refusal> {
+    let names: Vec<String> = document(query, "cachefrom")?;
+    let place = |text: &String| {
+        let name = Reference::parse(text).map_err(|error| Refusal::bad(error.to_string()))?;
+        Ok(CachePlace::Registry(name.with_default_tag()))
+    };
+    names.iter().map(place).collect()
 }
 
 fn name(text: &str) -> Result<Reference, Refusal> {

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::{CommitContainer, CopyEnd, CopyFiles, Engine, PathStat};
-use serde_json::{Value, json};
-use spec::{ContainerId, Timestamp};
+use serde_json::json;
+use spec::{ContainerConfig, ContainerId, Timestamp};
 
 use crate::call::Call;
 use crate::refusal::Refusal;
@@ -90,11 +90,12 @@ pub(crate) fn put_in(mut call: Call) -> Result<Reply, Refusal> {
 }
 
 pub(crate) fn commit(mut call: Call) -> Result<Reply, Refusal> {
-    let config: Option<Value> = call.json()?;
-    if config.is_some_and(|config| config.as_object().is_some_and(|fields| !fields.is_empty())) {
-        let words = "a configuration cannot be given: say what changes in \"changes\"";
-        return Err(Refusal::unsupported(words));
-    }
+    // One in which nothing is said changes nothing.
+    let config = call.json::<ContainerConfig>()?.map(|mut config| {
+        config.rest.clear();
+        config
+    });
+    let config = config.filter(|config| *config != ContainerConfig::default());
     let query = &call.query;
     let engine = call.engine()?;
     let name = query.given("repo").map(|repository| match query.given("tag") {
@@ -102,6 +103,7 @@ pub(crate) fn commit(mut call: Call) -> Result<Reply, Refusal> {
         None => repository.to_owned(),
     });
     let request = CommitContainer {
+        config,
         container: engine.containers().find(query.text("container"))?,
         name,
         author: query.text("author").to_owned(),

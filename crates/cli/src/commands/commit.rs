@@ -30,6 +30,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     let engine = context.engine()?;
     let request = CommitContainer {
+        config: None,
         container: engine.containers().find(&context.names()[0])?,
         name: name.cloned(),
         author: text("author"),

@@ -7,6 +7,7 @@ use spec::{
 use store::{ImageRecord, NameRecord, StoreError};
 
 use super::alive::Alive;
+use super::merge;
 use super::record::ContainerRecord;
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -23,6 +24,8 @@ pub struct CommitContainer {
     pub author: String,
     /// What is said about it.
     pub message: String,
+    /// A configuration that goes before the container's own, where one is given.
+    pub config: Option<ContainerConfig>,
     /// Instructions that change its configuration.
     pub changes: Vec<String>,
     /// Whether a container that runs is frozen meanwhile.
@@ -40,8 +43,11 @@ impl Engine {
     ) -> Result<ImageId> {
         let record = self.containers().read(&request.container)?;
         let name = request.name.as_deref().map(target_name).transpose()?;
-        let mut config = record.config.clone();
+        let mut config = request.config.clone().unwrap_or_else(|| record.config.clone());
         apply_changes(&mut config, request.changes.iter().map(String::as_str))?;
+        if request.config.is_some() {
+            config = merge::with_image(config, record.config.clone());
+        }
         let frozen = request.pause
             && self.container_state(&record.id)?.status == runtime::state::Status::Running;
         if frozen {

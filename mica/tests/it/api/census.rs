@@ -31,7 +31,7 @@ GET /tasks/x|GET /tasks/x/logs|GET /secrets|POST /secrets/create|GET /secrets/x
 DELETE /secrets/x|POST /secrets/x/update|GET /configs|POST /configs/create|GET /configs/x
 DELETE /configs/x|POST /configs/x/update|POST /session|POST /build/cancel|GET /distribution/-/json";
 
-fn operations() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(super) fn operations() -> impl Iterator<Item = (&'static str, &'static str)> {
     let all = OPERATIONS.split(['\n', '|']).filter(|line| !line.is_empty());
     all.map(|line| line.split_once(' ').unwrap())
 }

@@ -120,3 +120,24 @@ fn what_is_wrong_with_a_request_is_told() {
     assert_eq!(listed[0]["Names"], json!(["/one"]));
     root.ok("rm one");
 }
+
+#[test]
+fn a_commit_may_say_what_its_image_is() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    root.ok("create --name one --network none --label a=b --env X=1 bb sleep 600");
+    let config = r#"{"Cmd":["echo","new"],"Env":["Y=2"],"Labels":{"c":"d"}}"#;
+    let path = "/commit?container=one&repo=made&tag=1&changes=EXPOSE%2080";
+    assert_eq!(server.send("POST", path, config).status, 201);
+    let made = root.json("image inspect made:1");
+    let made = &made[0]["Config"];
+    assert_eq!(made["Cmd"], json!(["echo", "new"]));
+    assert_eq!(made["Labels"], json!({ "a": "b", "c": "d" }));
+    let env: Vec<&str> =
+        made["Env"].as_array().unwrap().iter().filter_map(|v| v.as_str()).collect();
+    assert!(env.contains(&"Y=2") && env.contains(&"X=1"), "{env:?}");
+    assert_eq!(made["ExposedPorts"], json!({ "80/tcp": {} }));
+    assert_eq!(server.send("POST", "/commit?container=one&repo=made&tag=2", "{}").status, 201);
+    assert_eq!(root.json("image inspect made:2")[0]["Config"]["Cmd"], json!(["sleep", "600"]));
+    assert_eq!(server.send("POST", "/commit?container=one", "{\"Cmd\":7}").status, 400);
+}

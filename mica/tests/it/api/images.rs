@@ -1,7 +1,7 @@
 //! Images through the socket.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 use serde_json::json;
@@ -123,4 +123,75 @@ fn images_are_pushed_and_pulled_with_a_login() {
     server.docker(&format!("pull {address}/me/none")).complains(1, "not found");
     kill(hub.id(), "TERM");
     hub.wait().unwrap();
+}
+
+/// A registry with one image, whose layer comes as slowly as it can, and what became of whoever
+/// fetched it.
+fn slow_registry() -> (String, std::thread::JoinHandle<bool>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let digest = |bytes: &[u8]| spec::Digest::of(bytes).to_string();
+    let layer_bytes = 64 << 20;
+    let layer = digest(b"nobody gets so far");
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{layer}"]}}}}"#
+    );
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{kind}","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":{}}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{layer}","size":{layer_bytes}}}]}}"#,
+        digest(config.as_bytes()),
+        config.len()
+    );
+    let served = std::thread::spawn(move || {
+        loop {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = vec![0; 8192];
+            let count = stream.read(&mut asked).unwrap();
+            let asked = String::from_utf8_lossy(&asked[..count]).into_owned();
+            let head = |kind: &str, length: usize| {
+                format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+                )
+            };
+            if asked.contains("/manifests/") {
+                let body = if asked.starts_with("HEAD") { "" } else { manifest.as_str() };
+                write!(stream, "{}{body}", head(kind, manifest.len())).unwrap();
+            } else if asked.contains(&layer) {
+                stream.write_all(head("application/octet-stream", layer_bytes).as_bytes()).unwrap();
+                let begin = std::time::Instant::now();
+                while begin.elapsed() < std::time::Duration::from_secs(20) {
+                    if stream.write_all(&[0; 16 << 10]).is_err() {
+                        return true;
+                    }
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+                return false;
+            } else if asked.contains("/blobs/") {
+                write!(stream, "{}{config}", head("application/octet-stream", config.len()))
+                    .unwrap();
+            } else {
+                write!(stream, "{}{{}}", head("application/json", 2)).unwrap();
+            }
+        }
+    });
+    (address, served)
+}
+
+#[test]
+fn a_pull_ends_with_the_client_that_asked_for_it() {
+    let mica = Mica::new();
+    let server = Server::start(&mica);
+    let (address, served) = slow_registry();
+    let mut stream = server.connect();
+    let path = format!("/images/create?fromImage={address}/x&tag=1");
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").unwrap();
+    let (mut said, mut part) = (String::new(), [0; 4096]);
+    while !said.contains("Downloading") {
+        let count = stream.read(&mut part).unwrap();
+        said.push_str(&String::from_utf8_lossy(&part[..count]));
+        assert!(count > 0, "{said}");
+    }
+    drop(stream);
+    assert!(served.join().unwrap(), "the layer is still fetched");
+    assert_eq!(server.get("/images/json").json(), serde_json::json!([]));
 }
