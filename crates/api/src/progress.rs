@@ -37,6 +37,12 @@ impl<'a> JsonProgress<'a> {
         }
     }
 
+    /// Whether the client has gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.look();
+        self.gone.load(Ordering::Relaxed)
+    }
+
     /// Looks whether the client is still there.
     fn look(&self) {
         if self.sink().is_gone_within(Duration::ZERO) {

@@ -65,8 +65,8 @@ pub use build::{
     BuildMoment, BuildOutcome, BuildRecord, BuildRequest, BuildSession, BuildStep, BuildWatch,
     Built, BuiltImage, CacheMount, CachePlace, CacheRow, CacheTarget, CacheUse, ContextSource,
     Divergence, DockerfileSource, FilesTarget, KeepCache, Keyring, News, Output, Packing,
-    Provenance, PruneCache, Push, SentFolder, StepConfig, StepOutcome, StepState, Types, Verified,
-    is_remote_context,
+    PlannedLine, Provenance, PruneCache, Push, SentFolder, StepConfig, StepOutcome, StepState,
+    Types, Verified, is_remote_context,
 };
 pub use build_call::{Answer, Definition};
 pub use container::{

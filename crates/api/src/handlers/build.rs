@@ -3,18 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use engine::{
     BuildInput, BuildRequest, BuildWatch, CachePlace, CacheUse, ContextSource, DockerfileSource,
-    Engine, EngineError, KeepCache, News, Output, Packing, PruneCache, Push, Secret,
+    Engine, EngineError, KeepCache, News, Output, Packing, PlannedLine, PruneCache, Push, Secret,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use spec::{HostConfig, Reference, Ulimit};
+use spec::{HostConfig, ImageId, Reference, Ulimit};
 
 use super::images::platform;
 use super::transfer::AuthConfig;
@@ -51,9 +51,12 @@ pub(crate) fn build(mut call: Call) -> Result<Reply, Refusal> {
             Some(url) => ContextSource::Url(url),
             None => ContextSource::Reader(Box::new(body)),
         };
-        let watch =
-            Steps { progress: JsonProgress::new(sink, quiet), quiet, told: Mutex::default() };
+        let progress = JsonProgress::new(sink, quiet);
+        let watch = Steps { progress, quiet, script: Mutex::default() };
         let built = engine.build(BuildInput { context, dockerfile }, &request, &watch);
+        if let Some(image) = built.as_ref().ok().and_then(|built| built.images.first()) {
+            watch.end(&image.id);
+        }
         let Steps { progress, .. } = watch;
         let ended = match built {
             Err(failure) => match status(&failure.error) {
@@ -199,8 +202,44 @@ fn host(query: &Query) -> Result<HostConfig, Refusal> {
 struct Steps<'a> {
     progress: JsonProgress<'a>,
     quiet: bool,
+    script: Mutex<Script>,
+}
+
+/// The instructions that are carried out, and how far they are told.
+#[derive(Default)]
+struct Script {
+    lines: Vec<PlannedLine>,
+    told: Vec<bool>,
     /// The numbers of steps that are the Dockerfile's.
-    told: Mutex<BTreeSet<usize>>,
+    numbers: BTreeSet<usize>,
+}
+
+impl Script {
+    /// A step begins: its line, after those above it that are done by being told.
+    fn begin(&mut self, title: &str) -> Vec<String> {
+        let is_it = |line: &PlannedLine| line.title.as_deref() == Some(title);
+        let Some(at) = self.lines.iter().position(is_it) else { return Vec::new() };
+        let above = (0..at).filter(|above| self.lines[*above].title.is_none());
+        let wanted: Vec<usize> = above.chain([at]).collect();
+        self.tell(&wanted)
+    }
+
+    /// What is left to be told when all is done.
+    fn end(&mut self) -> Vec<String> {
+        let all: Vec<usize> = (0..self.lines.len()).collect();
+        self.tell(&all)
+    }
+
+    fn tell(&mut self, wanted: &[usize]) -> Vec<String> {
+        let of = self.lines.len();
+        let mut told = Vec::new();
+        for at in wanted {
+            if !std::mem::replace(&mut self.told[*at], true) {
+                told.push(format!("Step {}/{of} : {}\n", at + 1, self.lines[*at].text));
+            }
+        }
+        told
+    }
 }
 
 impl Steps<'_> {
@@ -209,19 +248,40 @@ impl Steps<'_> {
             self.progress.tell(&json!({ "stream": text }));
         }
     }
+
+    /// All is done: what is left of the script, and the image that came of it.
+    fn end(&self, image: &ImageId) {
+        let rest = self.script().end();
+        rest.into_iter().for_each(|line| self.line(line));
+        self.line(format!(" ---> {}\n", image.0.short()));
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
 impl BuildWatch for Steps<'_> {
+    fn planned(&self, lines: &[PlannedLine]) {
+        let mut script = self.script();
+        (script.lines, script.told) = (lines.to_vec(), vec![false; lines.len()]);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.progress.is_gone()
+    }
+
     fn tell(&self, news: News<'_>) {
-        let mut told = self.told.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut script = self.script();
         match news {
             News::Began { number, title } => {
-                if let Some(line) = step_line(title) {
-                    told.insert(number);
-                    self.line(format!("{line}\n"));
+                let lines = script.begin(title);
+                if !lines.is_empty() {
+                    script.numbers.insert(number);
                 }
+                lines.into_iter().for_each(|line| self.line(line));
             }
-            News::Cached { number } if told.contains(&number) => {
+            News::Cached { number } if script.numbers.contains(&number) => {
                 self.line(" ---> Using cache\n".to_owned());
             }
             News::Output { bytes, .. } => self.line(String::from_utf8_lossy(bytes).into_owned()),
@@ -233,15 +293,6 @@ impl BuildWatch for Steps<'_> {
             | News::Failed { .. } => {}
         }
     }
-}
-
-/// `[build 2/3] RUN x` as `Step 2/3 : RUN x`; nothing for what is no line of the Dockerfile.
-fn step_line(title: &str) -> Option<String> {
-    let (place, instruction) = title.strip_prefix('[')?.split_once("] ")?;
-    let count = place.rsplit(' ').next()?;
-    let (number, total) = count.split_once('/')?;
-    let is_number = |text: &str| text.parse::<u32>().is_ok();
-    (is_number(number) && is_number(total)).then(|| format!("Step {count} : {instruction}"))
 }
 
 pub(crate) fn prune(call: Call) -> Result<Reply, Refusal> {
@@ -272,14 +323,29 @@ pub(crate) fn prune(call: Call) -> Result<Reply, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::step_line;
+    use super::{PlannedLine, Script};
 
     #[test]
-    fn steps_of_the_dockerfile_are_told_and_others_are_not() {
-        let line = |title| step_line(title);
-        assert_eq!(line("[2/3] RUN x [y] z").as_deref(), Some("Step 2/3 : RUN x [y] z"));
-        assert_eq!(line("[build 1/3] FROM a").as_deref(), Some("Step 1/3 : FROM a"));
-        assert_eq!(line("[internal] load metadata for a"), None);
-        assert_eq!(line("exporting to image"), None);
+    fn lines_are_numbered_over_all_stages_and_each_is_told_once() {
+        let line = |(text, title): (&str, Option<&str>)| PlannedLine {
+            text: text.to_owned(),
+            title: title.map(str::to_owned),
+        };
+        let lines = [
+            ("ARG A=1", None),
+            ("FROM a AS b", Some("[b 1/2] FROM a")),
+            ("RUN x", Some("[b 2/2] RUN x")),
+            ("FROM c", Some("[stage-1 1/1] FROM c")),
+            ("LABEL d=e", None),
+        ];
+        let lines: Vec<_> = lines.into_iter().map(line).collect();
+        let mut script = Script { told: vec![false; lines.len()], lines, ..Script::default() };
+        assert_eq!(script.begin("[internal] load"), [""; 0]);
+        assert_eq!(
+            script.begin("[stage-1 1/1] FROM c"),
+            ["Step 1/5 : ARG A=1\n", "Step 4/5 : FROM c\n"]
+        );
+        assert_eq!(script.begin("[b 1/2] FROM a"), ["Step 2/5 : FROM a AS b\n"]);
+        assert_eq!(script.end(), ["Step 3/5 : RUN x\n", "Step 5/5 : LABEL d=e\n"]);
     }
 }

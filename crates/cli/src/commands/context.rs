@@ -259,7 +259,7 @@ pub(crate) fn remove(context: &Context) -> Outcome {
         };
         match removed {
             Ok(()) => {
-                if contexts.chosen()?.as_deref() == Some(name) {
+                if contexts.chosen().as_deref() == Some(name) {
                     contexts.choose(DEFAULT)?;
                 }
                 context.ui.line(name);

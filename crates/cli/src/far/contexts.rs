@@ -83,9 +83,11 @@ impl Contexts {
     }
 
     /// The context that the user has chosen; `None` for the default one.
-    pub(crate) fn chosen(&self) -> Result<Option<String>, Failure> {
-        let name = self.config()?.get("currentContext").and_then(Value::as_str).map(str::to_owned);
-        Ok(name.filter(|name| !name.is_empty() && name != DEFAULT))
+    pub(crate) fn chosen(&self) -> Option<String> {
+        // A file that is none chooses nothing; whoever wants to change it is told.
+        let config = self.config().unwrap_or_default();
+        let name = config.get("currentContext").and_then(Value::as_str).map(str::to_owned);
+        name.filter(|name| !name.is_empty() && name != DEFAULT)
     }
 
     /// Chooses a context, or the default one. What else is in the file stays as it is.

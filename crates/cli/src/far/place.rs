@@ -49,7 +49,7 @@ pub(crate) fn current(
         None if !hosts.is_empty() || variable("DOCKER_HOST").is_some() => None,
         None => match variable("DOCKER_CONTEXT") {
             Some(name) => Some(name),
-            None => contexts.chosen()?,
+            None => contexts.chosen(),
         },
     };
     Ok(named.filter(|name| name != DEFAULT))

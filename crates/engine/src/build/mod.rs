@@ -74,7 +74,7 @@ pub use request::{
 pub use sent::SentFolder;
 pub use session::BuildSession;
 pub use verify::{Divergence, Verified};
-pub use watch::{BuildWatch, News};
+pub use watch::{BuildWatch, News, PlannedLine};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};

@@ -25,6 +25,7 @@ use super::request::BuildRequest;
 use super::session::BuildSession;
 use super::tell::Teller;
 use super::tracks::Tracks;
+use super::watch::PlannedLine;
 use super::work::{Builder, Made};
 use crate::build_call::known_bases;
 use crate::error::{EngineError, Result};
@@ -80,6 +81,7 @@ impl ForPlatform<'_> {
             }
             graph
         };
+        teller.planned(&self.lines(&graph)?);
         let (views, network, failed, keys, used) = Default::default();
         let builder = Builder {
             session,
@@ -113,6 +115,26 @@ impl ForPlatform<'_> {
         let used = builder.used.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         image.used = used.into_iter().collect();
         Ok(image)
+    }
+
+    /// The instructions of the stages that are needed, each with the step that carries it out.
+    fn lines(&self, graph: &Graph) -> Result<Vec<PlannedLine>> {
+        let (mut lines, mut stages, mut is_needed) = (Vec::new(), 0, true);
+        for instruction in ::build::instruction::read(self.document)? {
+            if matches!(instruction.kind, Kind::From { .. }) {
+                is_needed = graph.steps.iter().any(|step| step.stage == Some(stages));
+                stages += 1;
+            }
+            if !is_needed {
+                continue;
+            }
+            let line = instruction.span.first;
+            let is_it = |step: &&Step| step.stage.is_some() && step.span.first == line;
+            let step = graph.steps.iter().find(is_it).filter(|step| step.is_work());
+            let title = step.map(|step| self.teller.entitled(&step.title));
+            lines.push(PlannedLine { text: instruction.text, title });
+        }
+        Ok(lines)
     }
 
     /// Refuses a file in which the checks find something, if it or the user wants that.

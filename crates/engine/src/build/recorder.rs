@@ -15,7 +15,7 @@ use spec::ImageId;
 use store::Store;
 
 use super::history::{self, BuildOutcome, BuildRecord, BuildStep};
-use super::watch::{BuildWatch, News};
+use super::watch::{BuildWatch, News, PlannedLine};
 
 /// All that was told, one document a line.
 pub(super) const NEWS_FILE: &str = "news";
@@ -108,6 +108,10 @@ impl BuildWatch for Recorder<'_> {
 
     fn is_stopped(&self) -> bool {
         self.watch.is_stopped()
+    }
+
+    fn planned(&self, lines: &[PlannedLine]) {
+        self.watch.planned(lines);
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::watch::{BuildWatch, News};
+use super::watch::{BuildWatch, News, PlannedLine};
 use crate::error::Result;
 
 /// Numbers steps, and says what they belong to.
@@ -52,6 +52,11 @@ impl<'a> Teller<'a> {
             (whose, Some(rest)) => format!("[{whose} {rest}"),
             (whose, None) => format!("[{whose}] {title}"),
         }
+    }
+
+    /// What will be carried out.
+    pub(super) fn planned(&self, lines: &[PlannedLine]) {
+        self.watch.planned(lines);
     }
 
     /// Something the user should know.

@@ -12,6 +12,19 @@ pub trait BuildWatch: Sync {
     fn is_stopped(&self) -> bool {
         false
     }
+
+    /// The instructions that will be carried out, in the order of the Dockerfile. Told once for each
+    /// platform, before its steps; who shows steps alone need not know.
+    fn planned(&self, _lines: &[PlannedLine]) {}
+}
+
+/// An instruction that will be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedLine {
+    /// The instruction in one line.
+    pub text: String,
+    /// What its step is called; none for one that only changes what is written down.
+    pub title: Option<String>,
 }
 
 /// What happened, and to which step: they are numbered from one in the order in which they begin.

@@ -23,7 +23,8 @@ fn docker_builds_with_its_older_builder() {
     let first = build("-t made:1 -t other --build-arg word=yes --label x=y");
     assert_eq!(first.code, 0, "{first}");
     for part in [
-        "\nStep 2/2 : RUN echo said-$word > /said\n",
+        "Step 1/7 : FROM bb AS base\nStep 2/7 : ARG word=no\nStep 3/7 : RUN echo said-$word > /said\n",
+        "\nStep 7/7 : CMD [\"cat\", \"/said\"]\n ---> ",
         "of the context\nsaid-yes\n",
         "Successfully built ",
         "Successfully tagged made:1\nSuccessfully tagged other:latest\n",
