@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{BuildKitFile, Settings};
+use engine::{BuildKitFile, LogLevel, Settings};
 use spec::Digest;
 
 use super::serve::{GRACE, inherited};
@@ -36,6 +36,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
         return Err(Failure::new(format!("invalid entitlement {other:?}")));
     }
     let mut settings = context.settings()?;
+    if matches.flag("debug") || file.debug {
+        settings.log_level = LogLevel::Debug;
+    }
     let written = file.root.as_ref().map(|root| root.display().to_string());
     if let Some(root) = said("root").map(str::to_owned).or(written) {
         settings.data_root = std::path::absolute(&root)

@@ -4,6 +4,32 @@ use super::Cmd;
 use crate::args::{Arity, Command, Complete, Flag};
 use crate::commands as run;
 
+/// What is said of a worker that mica is not.
+const TAKEN: &str = "Taken for buildkitd's sake: mica is the worker";
+
+/// Flags about buildkitd's workers.
+const WORKERS: &[Flag] = &[
+    Flag::string("containerd-worker", TAKEN),
+    Flag::string("containerd-worker-addr", TAKEN),
+    Flag::bool("containerd-worker-gc", TAKEN),
+    Flag::string("containerd-worker-gc-keepstorage", TAKEN),
+    Flag::list("containerd-worker-labels", TAKEN).value("list"),
+    Flag::string("containerd-worker-namespace", TAKEN),
+    Flag::string("containerd-worker-net", TAKEN),
+    Flag::list("containerd-worker-platform", TAKEN).value("list"),
+    Flag::string("containerd-worker-snapshotter", TAKEN),
+    Flag::string("oci-worker", TAKEN),
+    Flag::string("oci-worker-binary", TAKEN),
+    Flag::bool("oci-worker-gc", TAKEN),
+    Flag::string("oci-worker-gc-keepstorage", TAKEN),
+    Flag::list("oci-worker-labels", TAKEN).value("list"),
+    Flag::string("oci-worker-net", TAKEN),
+    Flag::bool("oci-worker-no-process-sandbox", TAKEN),
+    Flag::list("oci-worker-platform", TAKEN).value("list"),
+    Flag::bool("oci-worker-rootless", TAKEN),
+    Flag::string("oci-worker-snapshotter", TAKEN),
+];
+
 pub(super) static BUILDKITD: Cmd = Command {
     name: "buildkitd",
     usage: "[OPTIONS]",
@@ -11,28 +37,33 @@ pub(super) static BUILDKITD: Cmd = Command {
     long: "Serve BuildKit's API until SIGTERM or SIGINT.\nTakes buildkitd's flags; images and cache are those of the store.",
     examples: "  mica buildkitd\n  mica buildkitd --addr tcp://127.0.0.1:1234 --tlscacert ca.pem --tlscert cert.pem --tlskey key.pem\n  buildctl --addr unix:///run/buildkit/buildkitd.sock build --frontend dockerfile.v0 --local context=. --local dockerfile=.",
     args: Arity::None,
-    flags: &[&[
-        Flag::list("addr", "Where to listen: unix://PATH, tcp://HOST:PORT, or fd://").value("list"),
-        Flag::list(
-            "allow-insecure-entitlement",
-            "What builds may be allowed: network.host, security.insecure",
-        )
-        .value("list")
-        .complete(Complete::Words(&["network.host", "security.insecure"])),
-        Flag::bool("allow-plain-tcp", "Let whoever reaches a TCP port be root of this machine"),
-        Flag::string("config", "BuildKit's configuration file (TOML)")
-            .default_value("/etc/buildkit/buildkitd.toml")
+    flags: &[
+        &[
+            Flag::list("addr", "Where to listen: unix://PATH, tcp://HOST:PORT, or fd://")
+                .value("list"),
+            Flag::list(
+                "allow-insecure-entitlement",
+                "What builds may be allowed: network.host, security.insecure",
+            )
+            .value("list")
+            .complete(Complete::Words(&["network.host", "security.insecure"])),
+            Flag::bool("allow-plain-tcp", "Let whoever reaches a TCP port be root of this machine"),
+            Flag::string("config", "BuildKit's configuration file (TOML)")
+                .default_value("/etc/buildkit/buildkitd.toml")
+                .complete(Complete::Files),
+            Flag::bool("debug", "Enable debug mode"),
+            Flag::string("group", "Group that may use the socket"),
+            Flag::string("root", "Folder that everything is kept in").complete(Complete::Folders),
+            Flag::string(
+                "tlscacert",
+                "Trust clients whose certificates this authority signed (PEM)",
+            )
             .complete(Complete::Files),
-        Flag::string("containerd-worker", "Taken for buildkitd's sake: mica is the worker"),
-        Flag::bool("debug", "Enable debug mode"),
-        Flag::string("group", "Group that may use the socket"),
-        Flag::string("oci-worker", "Taken for buildkitd's sake: mica is the worker"),
-        Flag::string("root", "Folder that everything is kept in").complete(Complete::Folders),
-        Flag::string("tlscacert", "Trust clients whose certificates this authority signed (PEM)")
-            .complete(Complete::Files),
-        Flag::string("tlscert", "The server's certificate (PEM)").complete(Complete::Files),
-        Flag::string("tlskey", "The certificate's key (PEM)").complete(Complete::Files),
-    ]],
+            Flag::string("tlscert", "The server's certificate (PEM)").complete(Complete::Files),
+            Flag::string("tlskey", "The certificate's key (PEM)").complete(Complete::Files),
+        ],
+        WORKERS,
+    ],
     action: Some(run::buildkitd::run),
     ..Command::BLANK
 };

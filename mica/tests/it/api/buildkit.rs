@@ -226,7 +226,8 @@ fn buildkitd_takes_its_own_flags_and_file() {
         "bk.toml",
         "debug = true\n[worker.oci]\ngc = false\n[registry.\"a.test\"]\nhttp = true\n",
     );
-    let flags = "--config bk.toml --root kept --debug --oci-worker=true --containerd-worker=false";
+    let flags = "--config bk.toml --root kept --debug --oci-worker=true \
+                 --containerd-worker=false --oci-worker-gc=false --oci-worker-snapshotter overlayfs";
     let mut daemon = Daemon::start(&mica, "flags", flags);
     let mut stream = UnixStream::connect(&daemon.socket).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
