@@ -70,7 +70,19 @@ impl Layout {
         let read = |source| RuntimeError::Read { path: list.into(), source };
         match sys::read::text(list) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Layout::None),
-            text => Ok(Layout::likely(Path::new(BASE), &text.map_err(read)?)),
+            text => Ok(Layout::likely(Path::new(BASE), &text.map_err(read)?).mounted()),
+        }
+    }
+
+    /// The same without a tree of version 2 that nobody mounted: its folder may be there, and a
+    /// folder can be made in it that is no group, into which no process can be born.
+    fn mounted(self) -> Layout {
+        match self {
+            Layout::Version1 { hierarchies, unified } => {
+                let unified = unified.filter(|path| is_version2(path));
+                Layout::Version1 { hierarchies, unified }
+            }
+            other => other,
         }
     }
 
@@ -195,6 +207,7 @@ mod tests {
         assert_eq!(roots, expected.map(Path::new));
         assert_eq!(Layout::likely(base, "0::/x\n"), Layout::Version2 { root: base.into() });
         assert_eq!(Layout::likely(base, ""), Layout::None);
+        assert_eq!(layout.mounted().unified(), None, "nothing is mounted there");
     }
 
     #[test]
