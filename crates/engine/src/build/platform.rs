@@ -30,6 +30,10 @@ use super::work::{Builder, Made};
 use crate::build_call::known_bases;
 use crate::error::{EngineError, Result};
 
+/// So many steps may be at work at once on the smallest machine: commands often wait for something
+/// else than a processor.
+const LEAST_THREADS: usize = 4;
+
 /// Arguments that need not be declared.
 const KNOWN_ARGUMENTS: [&str; 2] = ["BUILDKIT_", "SOURCE_DATE_EPOCH"];
 
@@ -106,7 +110,8 @@ impl ForPlatform<'_> {
             tracks: Tracks::of(&graph),
             earlier: Earlier::of(self.recorder.record(), platform),
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).max(2);
+        let threads =
+            std::thread::available_parallelism().map_or(1, usize::from).max(LEAST_THREADS);
         let made = solve(&graph, &builder, threads);
         self.recorder.steps(builder.tracks.steps(&graph, &builder.stages, platform));
         let made = made.map_err(|error| blame(&graph, &builder, error))?;
