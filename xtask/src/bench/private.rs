@@ -47,7 +47,8 @@ pub(super) fn mount_disk(folder: &Path) -> Result {
     let _ = fs::remove_file(&image);
     File::create(&image)?.set_len(DISK_BYTES)?;
     process::run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image))?;
-    process::run(Command::new("mount").args(["-o", "loop"]).args([&*image, folder]))?;
+    // What a tool removes is given back: the file may lie in memory.
+    process::run(Command::new("mount").args(["-o", "loop,discard"]).args([&*image, folder]))?;
     // Mounted, it needs no name; unmounted, nobody needs it.
     Ok(fs::remove_file(&image)?)
 }

@@ -20,15 +20,14 @@ use crate::template::Value;
 
 pub(crate) fn create(context: &Context) -> Outcome {
     let matches = context.matches();
-    for (flag, name) in [("ingress", "ingress"), ("config-only", "config-only")] {
-        if matches.flag(flag) {
-            return Err(daemon(format!(
-                "{name} networks belong to Swarm, which mica does not have"
-            )));
-        }
+    if matches.flag("ingress") {
+        return Err(daemon("ingress networks belong to Swarm, which mica does not have"));
     }
-    if matches.string("config-from").is_some_and(|name| !name.is_empty()) {
-        return Err(daemon("networks made from others belong to Swarm, which mica does not have"));
+    let copies = matches.string("config-from").is_some_and(|name| !name.is_empty());
+    if copies || matches.flag("config-only") {
+        return Err(daemon(
+            "mica's networks share no configurations: give each its own --subnet and --opt",
+        ));
     }
     match matches.string("scope").unwrap_or_default() {
         "" | "local" => {}
