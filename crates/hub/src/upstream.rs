@@ -187,7 +187,9 @@ impl Upstream {
         if !fetches {
             return Ok(Some(Blob::Elsewhere { bytes }));
         }
-        let fetch = self.fetch(hub, name, digest, bytes)?;
+        let Some(fetch) = self.fetch(hub, name, digest, bytes)? else {
+            return Ok(hub.storage.blob(digest)?);
+        };
         let file = match hub.storage.read_upload(&fetch.id) {
             Ok(file) => file,
             // It has arrived since.
@@ -219,17 +221,22 @@ impl Upstream {
         self.repository(name).ok()?.referrers(subject, kind).ok()
     }
 
-    /// Begins to fetch a blob, or joins whoever does already.
+    /// Begins to fetch a blob, or joins whoever does already; nothing if it has arrived since it was
+    /// looked for.
     fn fetch(
         &self,
         hub: &Hub,
         name: &RepositoryName,
         digest: &Digest,
         bytes: u64,
-    ) -> Result<Arc<Fetch>, Problem> {
+    ) -> Result<Option<Arc<Fetch>>, Problem> {
         let mut all = hub.fetches.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(fetch) = all.get(digest) {
-            return Ok(fetch.clone());
+            return Ok(Some(fetch.clone()));
+        }
+        // Whoever fetched it kept it before leaving this list.
+        if hub.storage.blob(digest)?.is_some() {
+            return Ok(None);
         }
         let id = UploadId::new()
             .map_err(|source| HubError::Read { path: "/dev/urandom".into(), source })?;
@@ -250,7 +257,7 @@ impl Upstream {
         };
         // Who waits for it may go away; it is wanted all the same.
         std::thread::spawn(move || job.run());
-        Ok(fetch)
+        Ok(Some(fetch))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -13,6 +13,7 @@ use std::thread;
 
 use engine::{Credential, CredentialError, Credentials, EngineError, Keyring, Secret};
 
+use super::carry::carry;
 use super::messages::session::{
     CheckAgentRequest, CredentialsRequest, CredentialsResponse, GetSecretRequest, GetSecretResponse,
 };
@@ -295,28 +296,9 @@ impl Drop for Keys {
 /// Carries bytes between a command and the client's agent.
 fn forward(session: &Session, id: &str, stream: UnixStream) {
     let call = session.caller.call(FORWARD_AGENT, &[("buildkit.ssh.id", id.to_owned())]);
-    let Ok(Exchange { mut incoming, outgoing }) = call else { return };
-    let Ok(mut reader) = stream.try_clone() else { return };
-    let mut writer = stream;
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            let mut part = vec![0; PART_BYTES];
-            while let Ok(count) = reader.read(&mut part) {
-                let message = BytesMessage { data: part[..count].to_vec() };
-                if count == 0 || outgoing.send(&message).is_err() {
-                    return;
-                }
-            }
-        });
-        for message in incoming.all::<BytesMessage>() {
-            let Ok(message) = message else { break };
-            if writer.write_all(&message.data).is_err() {
-                break;
-            }
-        }
-        // Whoever reads from the command sees that it is over.
-        let _ = writer.shutdown(std::net::Shutdown::Both);
-    });
+    let Ok(exchange) = call else { return };
+    // A command whose connection cannot be had twice finds it closed.
+    let _ = carry(exchange, stream);
 }
 
 /// Opens a folder that files are taken into.

@@ -1,7 +1,6 @@
 //! The services by their names, and `Solve` and `Status` of the control service: builds asked for
 //! and watched.
 
-use std::io::{Read, Write};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +13,9 @@ use tokio::sync::watch;
 use super::asked::Asked;
 use super::boards::Board;
 use super::build::Facts;
+use super::carry::carry;
 use super::messages::control::{SolveRequest, SolveResponse, StatusRequest};
-use super::messages::{BytesMessage, Health, Nothing};
+use super::messages::{Health, Nothing};
 use super::sessions::Facts as SessionFacts;
 use super::{gateway, usage};
 use crate::app::App;
@@ -25,8 +25,6 @@ use crate::wire::{Code, Exchange, Service, Status};
 pub(super) const ASKING: Duration = Duration::from_millis(200);
 /// How long a client waits for the news of a build that is about to begin.
 const NEWS_PATIENCE: Duration = Duration::from_secs(5);
-/// So much of a session's connection goes in one message.
-const PART_BYTES: usize = 32 << 10;
 /// What a service of health says when all is well.
 const SERVING: Health = Health { status: 1 };
 
@@ -96,7 +94,6 @@ impl BuildKit {
     /// A client's session whose connection comes in messages of a call.
     fn session(&self, metadata: &HeaderMap, exchange: Exchange) -> Result<(), Status> {
         let facts = SessionFacts::read(metadata)?;
-        let Exchange { mut incoming, outgoing } = exchange;
         let (ours, theirs) = StdUnixStream::pair()?;
         theirs.set_nonblocking(true)?;
         let theirs = {
@@ -106,26 +103,7 @@ impl BuildKit {
         let (app, end) = (self.app.clone(), self.end.clone());
         let held =
             self.runtime.spawn(async move { app.buildkit.sessions.hold(facts, theirs, end).await });
-        let (mut reader, mut writer) = (ours.try_clone()?, ours);
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                let mut part = vec![0; PART_BYTES];
-                while let Ok(count) = reader.read(&mut part) {
-                    let message = BytesMessage { data: part[..count].to_vec() };
-                    if count == 0 || outgoing.send(&message).is_err() {
-                        return;
-                    }
-                }
-            });
-            for message in incoming.all::<BytesMessage>() {
-                let Ok(message) = message else { break };
-                if writer.write_all(&message.data).is_err() {
-                    break;
-                }
-            }
-            // Whoever holds the session sees that it is over.
-            let _ = writer.shutdown(std::net::Shutdown::Both);
-        });
+        carry(exchange, ours)?;
         let held = self.runtime.block_on(held);
         held.unwrap_or_else(|_| Err(Status::internal("a session has died")))
     }

@@ -7,6 +7,7 @@ mod asked;
 mod boards;
 mod build;
 mod caches;
+mod carry;
 mod client;
 mod control;
 mod gateway;

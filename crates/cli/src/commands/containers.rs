@@ -39,9 +39,26 @@ pub(crate) const HEADERS: &[Column] = &[
     ("Networks", "NETWORKS"),
     ("Platform", "PLATFORM"),
 ];
+/// What a row has in JSON.
+pub(crate) const FIELDS: &[&str] = &[
+    "Command",
+    "CreatedAt",
+    "ID",
+    "Image",
+    "Labels",
+    "LocalVolumes",
+    "Mounts",
+    "Names",
+    "Networks",
+    "Ports",
+    "RunningFor",
+    "Size",
+    "State",
+    "Status",
+];
 /// How many letters of a command are shown, and of a mount.
-const COMMAND_LETTERS: usize = 20;
-const MOUNT_LETTERS: usize = 15;
+pub(crate) const COMMAND_LETTERS: usize = 20;
+pub(crate) const MOUNT_LETTERS: usize = 15;
 
 pub(crate) fn list(context: &Context) -> Outcome {
     let matches = context.matches();
@@ -154,22 +171,7 @@ impl Shown {
 
 impl Row for Shown {
     const KIND: &'static str = "*formatter.ContainerContext";
-    const FIELDS: &'static [&'static str] = &[
-        "Command",
-        "CreatedAt",
-        "ID",
-        "Image",
-        "Labels",
-        "LocalVolumes",
-        "Mounts",
-        "Names",
-        "Networks",
-        "Ports",
-        "RunningFor",
-        "Size",
-        "State",
-        "Status",
-    ];
+    const FIELDS: &'static [&'static str] = FIELDS;
 
     fn field(&self, name: &str) -> Option<Value> {
         self.text(name).map(|text| Value::Str(text.into_owned()))

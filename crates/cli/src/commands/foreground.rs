@@ -13,13 +13,13 @@ use crate::failure::Failure;
 
 /// What of a container is shown here.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Wanted {
-    pub(super) stdin: bool,
-    pub(super) stdout: bool,
-    pub(super) stderr: bool,
-    pub(super) tty: bool,
+pub(crate) struct Wanted {
+    pub(crate) stdin: bool,
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
+    pub(crate) tty: bool,
     /// Whether signals are the container's.
-    pub(super) forwards: bool,
+    pub(crate) forwards: bool,
 }
 
 impl Wanted {
@@ -31,7 +31,7 @@ impl Wanted {
 }
 
 /// Docker's code for a failure of its own.
-pub(super) const ENGINE: u8 = 125;
+pub(crate) const ENGINE: u8 = 125;
 
 /// The keys that leave a container running.
 pub(crate) fn keys(text: Option<&str>) -> Result<DetachKeys, Failure> {

@@ -10,6 +10,20 @@ use crate::failure::{Failure, Outcome};
 pub(crate) fn run(context: &Context) -> Outcome {
     let (matches, ui) = (context.matches(), &context.ui);
     let (all_tags, quiet) = (matches.flag("all-tags"), matches.flag("quiet"));
+    let name = asked(context)?;
+    let pull = PullImage { name: name.clone(), all_tags, platform: platform(context)? };
+    let engine = context.engine()?;
+    let client = engine.settings().client()?;
+    let transfer = Transfer::new(ui, quiet);
+    engine.pull(&client, &pull, &transfer, &mut |pulled| transfer.tell(pulled))?;
+    ui.line(&name.to_string());
+    Ok(0)
+}
+
+/// The name of what is to be pulled, with docker's words about a tag that nobody gave.
+pub(crate) fn asked(context: &Context) -> Result<Reference, Failure> {
+    let (matches, ui) = (context.matches(), &context.ui);
+    let (all_tags, quiet) = (matches.flag("all-tags"), matches.flag("quiet"));
     let name = reference(&context.names()[0])?;
     let is_only = name.tag().is_none() && name.digest().is_none();
     if all_tags && !is_only {
@@ -18,14 +32,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if is_only && !all_tags && !quiet {
         ui.line("Using default tag: latest");
     }
-    let name = if all_tags || name.digest().is_some() { name } else { name.with_default_tag() };
-    let pull = PullImage { name: name.clone(), all_tags, platform: platform(context)? };
-    let engine = context.engine()?;
-    let client = engine.settings().client()?;
-    let transfer = Transfer::new(ui, quiet);
-    engine.pull(&client, &pull, &transfer, &mut |pulled| transfer.tell(pulled))?;
-    ui.line(&name.to_string());
-    Ok(0)
+    Ok(if all_tags || name.digest().is_some() { name } else { name.with_default_tag() })
 }
 
 /// Pulls an image that a command needs. Nothing of this is on standard output: that is the command's
@@ -45,6 +52,6 @@ pub(super) fn fetch(
 }
 
 /// A name as docker's client checks it before it asks anybody.
-pub(super) fn reference(text: &str) -> Result<Reference, Failure> {
+pub(crate) fn reference(text: &str) -> Result<Reference, Failure> {
     Reference::parse(text).map_err(|error| Failure::new(error.to_string()))
 }

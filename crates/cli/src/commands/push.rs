@@ -1,6 +1,7 @@
 //! `mica push`.
 
 use engine::{PushImage, Pushed, SigningKey};
+use spec::Reference;
 
 use super::{platform, pull::reference, transfer::Transfer};
 use crate::context::Context;
@@ -9,17 +10,7 @@ use crate::failure::{Failure, Outcome};
 pub(crate) fn run(context: &Context) -> Outcome {
     let (matches, ui) = (context.matches(), &context.ui);
     let (all_tags, quiet) = (matches.flag("all-tags"), matches.flag("quiet"));
-    let name = reference(&context.names()[0])?;
-    if all_tags && name.tag().is_some() {
-        return Err(Failure::new("tag can't be used with --all-tags/-a"));
-    }
-    if name.digest().is_some() {
-        return Err(Failure::new("cannot push a digest reference"));
-    }
-    if name.tag().is_none() && !all_tags && !quiet {
-        ui.line("Using default tag: latest");
-    }
-    let name = if all_tags { name } else { name.with_default_tag() };
+    let name = asked(context)?;
     let push = PushImage { name: name.clone(), all_tags, platform: platform(context)? };
     let engine = context.engine()?;
     let client = engine.settings().client()?;
@@ -50,4 +41,21 @@ pub(crate) fn run(context: &Context) -> Outcome {
         ui.line(&name.to_string());
     }
     Ok(0)
+}
+
+/// The name of what is to be pushed, with docker's words about a tag that nobody gave.
+pub(crate) fn asked(context: &Context) -> Result<Reference, Failure> {
+    let (matches, ui) = (context.matches(), &context.ui);
+    let (all_tags, quiet) = (matches.flag("all-tags"), matches.flag("quiet"));
+    let name = reference(&context.names()[0])?;
+    if all_tags && name.tag().is_some() {
+        return Err(Failure::new("tag can't be used with --all-tags/-a"));
+    }
+    if name.digest().is_some() {
+        return Err(Failure::new("cannot push a digest reference"));
+    }
+    if name.tag().is_none() && !all_tags && !quiet {
+        ui.line("Using default tag: latest");
+    }
+    Ok(if all_tags { name } else { name.with_default_tag() })
 }

@@ -1,6 +1,7 @@
 //! `mica run`.
 
-use engine::EngineError;
+use engine::{CreateContainer, EngineError};
+use runtime::keys::DetachKeys;
 
 use super::create::{make, request};
 use super::foreground::{self, ENGINE, Wanted, check_tty, keys, show_start};
@@ -8,6 +9,38 @@ use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn run(context: &Context) -> Outcome {
+    let Asked { request, detach, wanted, keys } = asked(context)?;
+    let removes = request.host.auto_remove;
+    let engine = context.engine()?;
+    let id = make(context, &engine, request)?;
+    let outcome = match detach {
+        true => engine.start_container(&id).map_err(started).map(|()| {
+            context.ui.line(&id.to_string());
+            0
+        }),
+        false => {
+            let starting = engine.begin_start(&id, Some(wanted.request()));
+            let starting = starting.map_err(|error| Failure::from(error).code(ENGINE))?;
+            show_start(starting, &engine.container_run_folder(&id), wanted, keys)
+        }
+    };
+    if outcome.is_err() && removes {
+        // The first failure is the one to tell.
+        let _ = engine.containers().read(&id).map(|record| engine.discard_container(&record, true));
+    }
+    outcome
+}
+
+/// What `run` is asked for.
+pub(crate) struct Asked {
+    pub(crate) request: CreateContainer,
+    pub(crate) detach: bool,
+    pub(crate) wanted: Wanted,
+    pub(crate) keys: DetachKeys,
+}
+
+/// Reads what `run` is asked for.
+pub(crate) fn asked(context: &Context) -> Result<Asked, Failure> {
     let matches = context.matches();
     let mut request = request(matches, context.environment())?;
     let detach = matches.flag("detach");
@@ -31,25 +64,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         tty: config.tty,
         forwards: matches.flag("sig-proxy") && !config.tty,
     };
-    let removes = request.host.auto_remove;
-    let engine = context.engine()?;
-    let id = make(context, &engine, request)?;
-    let outcome = match detach {
-        true => engine.start_container(&id).map_err(started).map(|()| {
-            context.ui.line(&id.to_string());
-            0
-        }),
-        false => {
-            let starting = engine.begin_start(&id, Some(wanted.request()));
-            let starting = starting.map_err(|error| Failure::from(error).code(ENGINE))?;
-            show_start(starting, &engine.container_run_folder(&id), wanted, keys)
-        }
-    };
-    if outcome.is_err() && removes {
-        // The first failure is the one to tell.
-        let _ = engine.containers().read(&id).map(|record| engine.discard_container(&record, true));
-    }
-    outcome
+    Ok(Asked { request, detach, wanted, keys })
 }
 
 /// Why a container could not be started.

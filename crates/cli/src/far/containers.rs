@@ -5,17 +5,13 @@ use engine::PublishedPort;
 use serde_json::{Value, json};
 use spec::{ContainerPort, Timestamp, human_duration, human_size_3};
 
-use crate::commands::containers::{COLUMNS, HEADERS};
+use crate::commands::containers::{COLUMNS, COMMAND_LETTERS, FIELDS, HEADERS, MOUNT_LETTERS};
 use crate::commands::ports;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::show::{Row, rows};
 use crate::template::{self, quote};
 use crate::ui::cut;
-
-/// How many letters of a command are shown, and of a mount.
-const COMMAND_LETTERS: usize = 20;
-const MOUNT_LETTERS: usize = 15;
 
 pub(super) fn list(context: &Context) -> Outcome {
     let matches = context.matches();
@@ -188,22 +184,7 @@ impl Shown {
 
 impl Row for Shown {
     const KIND: &'static str = "*formatter.ContainerContext";
-    const FIELDS: &'static [&'static str] = &[
-        "Command",
-        "CreatedAt",
-        "ID",
-        "Image",
-        "Labels",
-        "LocalVolumes",
-        "Mounts",
-        "Names",
-        "Networks",
-        "Ports",
-        "RunningFor",
-        "Size",
-        "State",
-        "Status",
-    ];
+    const FIELDS: &'static [&'static str] = FIELDS;
 
     fn field(&self, name: &str) -> Option<template::Value> {
         self.text(name).map(template::Value::Str)

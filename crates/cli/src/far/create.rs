@@ -1,7 +1,5 @@
 //! `create` elsewhere, and the first half of `run`.
 
-use std::path::Path;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use client::{Client, Request};
@@ -10,12 +8,10 @@ use serde_json::{Value, json};
 use spec::Reference;
 
 use super::transfer;
-use crate::commands::create::request;
+use crate::commands::create::{IdFile, request};
+use crate::commands::foreground::ENGINE;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
-
-/// Docker's code for a failure of its own.
-pub(super) const ENGINE: u8 = 125;
 
 pub(super) fn run(context: &Context) -> Outcome {
     let request = request(context.matches(), context.environment())?;
@@ -29,22 +25,13 @@ pub(super) fn make(context: &Context, mut request: CreateContainer) -> Result<St
     if request.config.tty {
         request.host.console_size = context.ui.window();
     }
-    let file = Some(request.host.container_id_file.clone()).filter(|file| !file.is_empty());
-    if let Some(file) = file.as_ref().filter(|file| Path::new(file).exists()) {
-        return Err(Failure::new(format!(
-            "container ID file found, make sure the other container isn't running or delete {file}"
-        ))
-        .code(ENGINE));
-    }
+    let file = IdFile::of(&request.host)?;
     let created = create(context, &request).map_err(|failure| failure.code(ENGINE))?;
     for warning in created["Warnings"].as_array().into_iter().flatten() {
         context.ui.warn(&format!("WARNING: {}", warning.as_str().unwrap_or_default()));
     }
     let id = created["Id"].as_str().unwrap_or_default().to_owned();
-    if let Some(file) = file {
-        std::fs::write(&file, &id)
-            .map_err(|error| Failure::new(format!("cannot write {file}: {error}")).code(ENGINE))?;
-    }
+    file.write(&id)?;
     Ok(id)
 }
 

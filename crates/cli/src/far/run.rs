@@ -7,80 +7,45 @@ use runtime::keys::DetachKeys;
 use serde_json::Value;
 use sys::terminal::Size;
 
-use super::create::{ENGINE, look, make};
+use super::create::{look, make};
 use super::streams::{Ending, Ready, Shown, show};
-use crate::commands::create::request;
-use crate::commands::foreground::{check_tty, keys};
+use crate::commands::foreground::{ENGINE, Wanted, check_tty, keys};
+use crate::commands::run::{Asked, asked};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
-/// What of a container is shown here.
-struct Wanted {
-    stdin: bool,
-    stdout: bool,
-    stderr: bool,
-    tty: bool,
-    forwards: bool,
-    keys: DetachKeys,
-    /// The keys in the user's words, for the engine.
-    said_keys: String,
-}
-
 pub(super) fn run(context: &Context) -> Outcome {
-    let matches = context.matches();
-    let mut request = request(matches, context.environment())?;
-    let detach = matches.flag("detach");
-    if detach {
-        if !matches.list("attach").is_empty() {
-            let words = "conflicting options: cannot specify both --attach and --detach";
-            return Err(Failure::new(words).code(ENGINE));
-        }
-        let config = &mut request.config;
-        (config.attach_stdin, config.attach_stdout, config.attach_stderr) = (false, false, false);
-        config.stdin_once = false;
-    } else {
-        check_tty(request.config.attach_stdin, request.config.tty)?;
-    }
-    let said_keys = matches.string("detach-keys").unwrap_or_default().to_owned();
-    let keys = keys(Some(&said_keys)).map_err(|failure| failure.code(ENGINE))?;
-    let config = &request.config;
-    let wanted = Wanted {
-        stdin: config.attach_stdin,
-        stdout: config.attach_stdout,
-        stderr: config.attach_stderr,
-        tty: config.tty,
-        forwards: matches.flag("sig-proxy") && !config.tty,
-        keys,
-        said_keys,
-    };
+    let Asked { request, detach, wanted, keys } = asked(context)?;
     let removes = request.host.auto_remove;
     let id = make(context, request)?;
-    let client = context.far()?;
     if detach {
-        begin(client, &id)?;
+        begin(context.far()?, &id)?;
         context.ui.line(&id);
         return Ok(0);
     }
     let condition = if removes { "removed" } else { "next-exit" };
-    foreground(client, &id, &wanted, condition, true)
+    foreground(context, &id, (wanted, keys), condition, true)
 }
 
 /// Shows a container until it ends, starting it first if it is to be started. Who waits for its end
 /// waits before it begins.
 fn foreground(
-    client: &Client,
+    context: &Context,
     id: &str,
-    wanted: &Wanted,
+    (wanted, keys): (Wanted, DetachKeys),
     condition: &str,
     starts: bool,
 ) -> Outcome {
+    let client = context.far()?;
+    // The engine is told the keys in the user's own words.
+    let said_keys = context.matches().string("detach-keys").filter(|keys| !keys.is_empty());
     let ready = Ready::take(wanted.stdin, wanted.tty, wanted.forwards)?;
     let attach = Request::post(format!("/containers/{id}/attach"))
         .flag("stream", true)
         .flag("stdin", wanted.stdin)
         .flag("stdout", wanted.stdout)
         .flag("stderr", wanted.stderr)
-        .given("detachKeys", Some(wanted.said_keys.as_str()).filter(|keys| !keys.is_empty()));
+        .given("detachKeys", said_keys);
     let taken = client.take_over(attach).map_err(engines)?;
     let wait = Request::post(format!("/containers/{id}/wait")).with("condition", condition);
     let end = client.send(wait).map_err(engines)?;
@@ -100,13 +65,8 @@ fn foreground(
         let kill = Request::post(format!("/containers/{id}/kill"));
         let _ = client.tell(kill.with("signal", number.to_string()));
     };
-    let shown = Shown {
-        stdin: wanted.stdin,
-        tty: wanted.tty,
-        keys: wanted.keys.clone(),
-        resize: &resize,
-        signal: &signal,
-    };
+    let shown =
+        Shown { stdin: wanted.stdin, tty: wanted.tty, keys, resize: &resize, signal: &signal };
     let ending = show(taken, &ready, &shown)?;
     // The terminal is given back before anything more is said.
     drop(ready);
@@ -175,7 +135,7 @@ pub(super) fn start(context: &Context) -> Outcome {
     let removes = found["HostConfig"]["AutoRemove"] == true;
     let condition = if removes { "removed" } else { "next-exit" };
     let runs = found["State"]["Running"] == true;
-    foreground(client, id(&found), &wanted, condition, !runs)
+    foreground(context, id(&found), wanted, condition, !runs)
 }
 
 pub(super) fn attach(context: &Context) -> Outcome {
@@ -196,7 +156,7 @@ pub(super) fn attach(context: &Context) -> Outcome {
     }
     let stdin = !matches.flag("no-stdin") && found["Config"]["OpenStdin"] == true;
     let wanted = wanted(context, &found, stdin, matches.flag("sig-proxy"))?;
-    foreground(client, id(&found), &wanted, "next-exit", false)
+    foreground(context, id(&found), wanted, "next-exit", false)
 }
 
 fn id(found: &Value) -> &str {
@@ -204,10 +164,15 @@ fn id(found: &Value) -> &str {
 }
 
 /// What is shown of a container that is there already.
-fn wanted(context: &Context, found: &Value, stdin: bool, signals: bool) -> Result<Wanted, Failure> {
+fn wanted(
+    context: &Context,
+    found: &Value,
+    stdin: bool,
+    signals: bool,
+) -> Result<(Wanted, DetachKeys), Failure> {
     let tty = found["Config"]["Tty"] == true;
     check_tty(stdin, tty)?;
-    let said_keys = context.matches().string("detach-keys").unwrap_or_default().to_owned();
-    let (keys, forwards) = (keys(Some(&said_keys))?, signals && !tty);
-    Ok(Wanted { stdin, stdout: true, stderr: true, tty, forwards, keys, said_keys })
+    let keys = keys(context.matches().string("detach-keys"))?;
+    let forwards = signals && !tty;
+    Ok((Wanted { stdin, stdout: true, stderr: true, tty, forwards }, keys))
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use spec::Reference;
 
 use super::create::registry_auth;
-use crate::commands::reason;
+use crate::commands::{pull, push, reason};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::ui::Ui;
@@ -114,13 +114,8 @@ impl<'a> Told<'a> {
     }
 }
 
-/// A name as docker's client checks it before it asks anybody.
-fn reference(text: &str) -> Result<Reference, Failure> {
-    Reference::parse(text).map_err(|error| Failure::new(error.to_string()))
-}
-
 /// What is asked to pull.
-fn asked(
+fn request(
     context: &Context,
     name: &Reference,
     platform: Option<&str>,
@@ -140,48 +135,29 @@ pub(super) fn fetch(
     platform: Option<&str>,
     quiet: bool,
 ) -> Result<(), Failure> {
-    let name = reference(image)?;
+    let name = pull::reference(image)?;
     let name = if name.digest().is_some() { name } else { name.with_default_tag() };
-    let body = context.far()?.send(asked(context, &name, platform)?)?.body;
+    let body = context.far()?.send(request(context, &name, platform)?)?.body;
     Told::new(&context.ui, quiet, true).show(body)
 }
 
 pub(super) fn pull(context: &Context) -> Outcome {
     let (matches, ui) = (context.matches(), &context.ui);
-    let (all_tags, quiet) = (matches.flag("all-tags"), matches.flag("quiet"));
-    let name = reference(&context.names()[0])?;
-    let is_only = name.tag().is_none() && name.digest().is_none();
-    if all_tags && !is_only {
-        return Err(Failure::new("tag can't be used with --all-tags/-a"));
-    }
-    if is_only && !all_tags && !quiet {
-        ui.line("Using default tag: latest");
-    }
-    let name = if all_tags || name.digest().is_some() { name } else { name.with_default_tag() };
+    let name = pull::asked(context)?;
     let platform = matches.string("platform").filter(|text| !text.is_empty());
-    let body = context.far()?.send(asked(context, &name, platform)?)?.body;
-    Told::new(ui, quiet, false).show(body)?;
+    let body = context.far()?.send(request(context, &name, platform)?)?.body;
+    Told::new(ui, matches.flag("quiet"), false).show(body)?;
     ui.line(&name.to_string());
     Ok(0)
 }
 
 pub(super) fn push(context: &Context) -> Outcome {
     let (matches, ui) = (context.matches(), &context.ui);
-    let (all_tags, quiet) = (matches.flag("all-tags"), matches.flag("quiet"));
+    let quiet = matches.flag("quiet");
     if matches.given("sign-key") {
         return Err(Failure::new("error: --sign-key signs what this machine pushes itself"));
     }
-    let name = reference(&context.names()[0])?;
-    if all_tags && name.tag().is_some() {
-        return Err(Failure::new("tag can't be used with --all-tags/-a"));
-    }
-    if name.digest().is_some() {
-        return Err(Failure::new("cannot push a digest reference"));
-    }
-    if name.tag().is_none() && !all_tags && !quiet {
-        ui.line("Using default tag: latest");
-    }
-    let name = if all_tags { name } else { name.with_default_tag() };
+    let name = push::asked(context)?;
     let platform = matches.string("platform").filter(|text| !text.is_empty());
     let request = Request::post(format!("/images/{}/push", name.familiar_name()))
         .given("tag", name.tag())

@@ -194,7 +194,10 @@ impl Monitor<'_> {
         self.answer_asked(&What::Stopped, &Answer::Done);
         let failure = Failure::new(FailureKind::Other, "the container was not started again");
         self.answer_asked(&What::Restarted, &Answer::Failed(failure));
-        self.flush_clients();
+        // Who runs a container that is removed may use its name as soon as it has been told.
+        if !self.setup.auto_remove {
+            self.flush_clients();
+        }
         let left = self.leave(exit, false);
         if left && self.setup.auto_remove {
             self.is_removed = true;

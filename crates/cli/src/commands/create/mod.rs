@@ -13,6 +13,7 @@ use std::path::Path;
 use engine::{CreateContainer, Engine};
 use spec::{ContainerId, HostConfig};
 
+use super::foreground::ENGINE;
 use super::{pairs, parse_platform, reason};
 use crate::args::Matches;
 use crate::context::Context;
@@ -23,9 +24,6 @@ pub(crate) use lines::variables;
 
 /// What a flag makes of its values.
 type Parsed<T> = Result<T, Failure>;
-
-/// Docker's code for a mistake in the command line of `run` and `create`.
-const USAGE: u8 = 125;
 
 /// `mica create`.
 pub(crate) fn run(context: &Context) -> Outcome {
@@ -45,14 +43,9 @@ pub(crate) fn make(
     if request.config.tty {
         request.host.console_size = context.ui.window();
     }
-    let file = Some(request.host.container_id_file.clone()).filter(|file| !file.is_empty());
-    if let Some(file) = file.as_ref().filter(|file| Path::new(file).exists()) {
-        return Err(Failure::new(format!(
-            "container ID file found, make sure the other container isn't running or delete {file}"
-        ))
-        .code(USAGE));
-    }
-    let created = image::create(context, engine, request).map_err(|failure| failure.code(USAGE))?;
+    let file = IdFile::of(&request.host)?;
+    let created =
+        image::create(context, engine, request).map_err(|failure| failure.code(ENGINE))?;
     if context.matches().size_bytes("kernel-memory").is_some_and(|bytes| bytes != 0) {
         context
             .ui
@@ -61,14 +54,36 @@ pub(crate) fn make(
     for warning in &created.warnings {
         context.ui.warn(&format!("WARNING: {warning}"));
     }
-    if let Some(file) = file {
-        std::fs::write(&file, created.id.to_string()).map_err(|error| {
+    file.write(&created.id.to_string())?;
+    Ok(created.id)
+}
+
+/// The file, if any is wanted, that the id of a new container is written to.
+pub(crate) struct IdFile(Option<String>);
+
+impl IdFile {
+    /// The file that a request names, unless it is there already.
+    pub(crate) fn of(host: &HostConfig) -> Parsed<IdFile> {
+        let file = Some(host.container_id_file.as_str()).filter(|file| !file.is_empty());
+        match file {
+            Some(file) if Path::new(file).exists() => Err(Failure::new(format!(
+                "container ID file found, make sure the other container isn't running or delete \
+                 {file}"
+            ))
+            .code(ENGINE)),
+            file => Ok(IdFile(file.map(str::to_owned))),
+        }
+    }
+
+    /// Writes the id.
+    pub(crate) fn write(&self, id: &str) -> Parsed<()> {
+        let Some(file) = &self.0 else { return Ok(()) };
+        std::fs::write(file, id).map_err(|error| {
             let why = reason(&error);
             Failure::new(format!("failed to create the container ID file: open {file}: {why}"))
-                .code(USAGE)
-        })?;
+                .code(ENGINE)
+        })
     }
-    Ok(created.id)
 }
 
 /// The request that flags and positionals make, in an environment and from a folder.
@@ -76,7 +91,7 @@ pub(crate) fn request(
     matches: &Matches,
     environment: &BTreeMap<String, String>,
 ) -> Parsed<CreateContainer> {
-    read(matches, environment).map_err(|failure| failure.code(USAGE))
+    read(matches, environment).map_err(|failure| failure.code(ENGINE))
 }
 
 fn read(matches: &Matches, environment: &BTreeMap<String, String>) -> Parsed<CreateContainer> {

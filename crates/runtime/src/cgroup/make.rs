@@ -1,0 +1,121 @@
+//! Groups made, in trees that are there and in those that may be.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::{Cgroup, Layout, failed, read, write};
+use crate::error::Result;
+
+impl Cgroup {
+    /// Makes the group, with those above it, in all trees; says whether it is new in all of them.
+    pub fn create(&mut self) -> Result<bool> {
+        let made = if self.is_presumed { self.create_below()? } else { None };
+        let is_new = match made {
+            Some(is_new) => is_new,
+            None => {
+                if self.is_presumed {
+                    self.layout = Layout::of_host()?;
+                }
+                self.create_all()?
+            }
+        };
+        self.is_presumed = false;
+        if let Some(cpuset) = self.layout.version1("cpuset") {
+            let own = read(&cpuset.root.join(&self.path), "cpuset.cpus").unwrap_or_default();
+            if own.trim().is_empty() {
+                self.inherit_processors(&cpuset.root)?;
+            }
+        }
+        Ok(is_new)
+    }
+
+    /// The same below groups that are there. If one is not, it is the first one below its parent, or
+    /// there is no such tree: then nothing was made.
+    fn create_below(&self) -> Result<Option<bool>> {
+        let (mut is_new, mut made) = (true, Vec::new());
+        for root in self.layout.roots() {
+            let folder = root.join(&self.path);
+            match fs::create_dir(&folder) {
+                Ok(()) => made.push(folder),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => is_new = false,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    made.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+                    return Ok(None);
+                }
+                Err(error) => return Err(failed("make", &folder)(error)),
+            }
+        }
+        Ok(Some(is_new))
+    }
+
+    /// The same in trees that are known to be there, with those above it.
+    fn create_all(&self) -> Result<bool> {
+        let mut is_new = true;
+        for root in self.layout.roots() {
+            let folder = root.join(&self.path);
+            let made = match fs::create_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    is_new = false;
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    create_with_parents(&folder).map(|()| self.delegate(root))
+                }
+                other => other,
+            };
+            made.map_err(failed("make", &folder))?;
+        }
+        Ok(is_new)
+    }
+
+    /// A group of version 1 has no processors until somebody gives it some. Those below ours get
+    /// theirs from then on.
+    fn inherit_processors(&self, root: &Path) -> Result<()> {
+        let mut folder = root.to_owned();
+        for part in self.path.split('/') {
+            let above = folder.clone();
+            folder.push(part);
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                let old = read(&folder, file).unwrap_or_default();
+                if old.trim().is_empty() {
+                    let value = read(&above, file).map_err(failed("read", &above))?;
+                    write(&folder, file, value.trim()).map_err(failed("write", &folder))?;
+                }
+            }
+            // Without it, this is done again for each.
+            let _ = write(&folder, "cgroup.clone_children", "1");
+        }
+        Ok(())
+    }
+
+    /// Version 2: hands controllers down to the group's parent. Those that cannot be had are missed
+    /// when a limit needs them.
+    pub(super) fn delegate(&self, root: &Path) {
+        if self.layout.unified() != Some(root) {
+            return;
+        }
+        let available = read(root, "cgroup.controllers").unwrap_or_default();
+        let mut folder = root.to_owned();
+        for part in self.path.split('/') {
+            let handed = read(&folder, "cgroup.subtree_control").unwrap_or_default();
+            let handed: Vec<_> = handed.split_whitespace().collect();
+            for controller in available.split_whitespace().filter(|name| !handed.contains(name)) {
+                let _ = write(&folder, "cgroup.subtree_control", &format!("+{controller}"));
+            }
+            folder.push(part);
+        }
+    }
+}
+
+/// Makes a folder and those above it, one of which may just have been removed since it was empty.
+fn create_with_parents(folder: &Path) -> io::Result<()> {
+    const ATTEMPTS: usize = 10;
+    for _ in 1..ATTEMPTS {
+        match fs::create_dir_all(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    fs::create_dir_all(folder)
+}
