@@ -38,7 +38,7 @@ pub struct EndpointRequest {
 }
 
 /// A port of the host that leads to a container.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PublishedPort {
     /// The container's.
     pub container: ContainerPort,
@@ -153,14 +153,23 @@ impl std::fmt::Display for Notice {
     }
 }
 
+/// A port of the host that is kept from others.
+#[derive(Debug)]
+pub struct Reserved {
+    /// The port.
+    pub port: PublishedPort,
+    /// A socket that is bound to it.
+    pub socket: OwnedFd,
+}
+
 /// An endpoint that was just made.
 #[derive(Debug)]
 pub struct Attached {
     /// It.
     pub endpoint: Endpoint,
-    /// Sockets bound to its ports of the host: whoever keeps them open for as long as the container
-    /// runs keeps other programs from taking the ports.
-    pub reserved: Vec<OwnedFd>,
+    /// Its ports of the host: whoever keeps them for as long as the container runs keeps other
+    /// programs from taking them.
+    pub reserved: Vec<Reserved>,
     /// What the user should know.
     pub notices: Vec<Notice>,
 }

@@ -20,6 +20,8 @@ pub enum NetworkError {
     Namespace(#[source] io::Error),
     #[error("cannot serve names to the container")]
     Names(#[source] io::Error),
+    #[error("cannot carry connections to the container")]
+    Relay(#[source] io::Error),
     #[error(transparent)]
     Kernel(#[from] NetlinkError),
     #[error("network {0} not found")]

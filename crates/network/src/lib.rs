@@ -22,25 +22,26 @@ mod netns;
 mod nft;
 mod pools;
 mod ports;
+mod relay;
 mod resolver;
 mod subnet;
 mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
 pub use attach::Cable;
 pub use create::{NetworkFilter, NetworkRequest};
 pub use definition::{AddressPool, Driver, Network};
-pub use endpoint::{Attached, Endpoint, EndpointRequest, Notice, PublishedPort};
+pub use endpoint::{Attached, Endpoint, EndpointRequest, Notice, PublishedPort, Reserved};
 pub use error::{ErrorKind, NetworkError, Result};
 pub use firewall::FirewallKind;
 pub use netlink::NetlinkError;
 pub use netns::NetNs;
 pub use pools::{SubnetPool, default_pools};
+pub use relay::Relay;
 pub use resolver::{ExtraHost, Resolver, ResolverRequest, hostname_file, hosts, moved_hosts};
 pub use subnet::{Mac, MacError, Subnet, SubnetError};
 pub use user::{Carrier, UserNetwork, UserRequest};
@@ -155,9 +156,9 @@ impl Networks {
         Ok(all)
     }
 
-    /// Sockets that keep other programs from an endpoint's ports of the host, for whoever watches the
+    /// What keeps other programs from an endpoint's ports of the host, for whoever watches the
     /// container from now on. Those of the attachment have to be closed before.
-    pub fn hold_ports(&self, endpoint: &Endpoint) -> Result<Vec<OwnedFd>> {
+    pub fn hold_ports(&self, endpoint: &Endpoint) -> Result<Vec<Reserved>> {
         ports::hold(endpoint)
     }
 

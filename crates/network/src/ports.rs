@@ -2,27 +2,27 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use spec::{ContainerPort, HostPorts, PortMapping, Protocol};
 
 use crate::documents::HeldPort;
-use crate::endpoint::{Endpoint, PublishedPort};
+use crate::endpoint::{Endpoint, PublishedPort, Reserved};
 use crate::error::{NetworkError, Result};
 
-/// Takes a port of the host for each mapping, and the sockets that hold them. The addresses are
+/// Takes a port of the host for each mapping, with the sockets that hold them. The addresses are
 /// those of the container, and `held` is what others have.
 pub(crate) fn publish(
     mappings: &[PortMapping],
     addresses: &[IpAddr],
     default: Option<IpAddr>,
     held: &mut Vec<HeldPort>,
-) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
-    let (mut published, mut sockets) = (Vec::new(), Vec::new());
+) -> Result<(Vec<PublishedPort>, Vec<Reserved>)> {
+    let (mut published, mut reserved) = (Vec::new(), Vec::new());
     for mapping in mappings {
-        let (ports, reserved) = one(mapping, addresses, default, held)?;
+        let (ports, sockets) = one(mapping, addresses, default, held)?;
         for port in &ports {
             held.push(HeldPort {
                 protocol: port.container.protocol,
@@ -31,22 +31,22 @@ pub(crate) fn publish(
             });
         }
         published.extend(ports);
-        sockets.extend(reserved);
+        reserved.extend(sockets);
     }
-    Ok((published, sockets))
+    Ok((published, reserved))
 }
 
 /// The sockets that hold ports which an endpoint has already.
-pub(crate) fn hold(endpoint: &Endpoint) -> Result<Vec<OwnedFd>> {
-    let mut sockets = Vec::new();
+pub(crate) fn hold(endpoint: &Endpoint) -> Result<Vec<Reserved>> {
+    let mut reserved = Vec::new();
     for port in &endpoint.ports {
         let host = SocketAddr::new(port.host_address, port.host_port);
         let container = port.container;
         let socket = reserve(container.protocol, host)
             .map_err(|source| unbound(source, host.to_string(), container.to_string()))?;
-        sockets.extend(socket);
+        reserved.extend(socket.map(|socket| Reserved { port: *port, socket }));
     }
-    Ok(sockets)
+    Ok(reserved)
 }
 
 /// Why a port of the host cannot be bound.
@@ -63,18 +63,9 @@ fn one(
     addresses: &[IpAddr],
     default: Option<IpAddr>,
     held: &[HeldPort],
-) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
-    let wanted = mapping.host_address.or(default);
-    if wanted == Some(Ipv6Addr::LOCALHOST.into()) {
-        let why = "cannot publish a port at ::1, from where the kernel forwards nothing";
-        return Err(NetworkError::Invalid(why.to_owned()));
-    }
-    // Each family of the container is reached by its own.
-    let pairs: Vec<(IpAddr, IpAddr)> = addresses
-        .iter()
-        .map(|address| (wanted.unwrap_or_else(|| unspecified(*address)), *address))
-        .filter(|(host, address)| host.is_ipv4() == address.is_ipv4())
-        .collect();
+) -> Result<(Vec<PublishedPort>, Vec<Reserved>)> {
+    let wanted = mapping.host_address.or(default.filter(|address| !address.is_unspecified()));
+    let pairs = pairs(wanted, addresses);
     let candidates = candidates(mapping.host);
     let (first, last) = (*candidates.start(), *candidates.end());
     let start = start_of(mapping.host, held, first, last);
@@ -93,15 +84,28 @@ fn one(
     })
 }
 
-fn refused(error: &NetworkError) -> bool {
-    matches!(error, NetworkError::PortRefused { .. })
+/// The addresses of the host that a port is published at, each with the container's that is reached
+/// there. Each family is reached by its own; a container without IPv6 is reached there all the same.
+fn pairs(wanted: Option<IpAddr>, addresses: &[IpAddr]) -> Vec<(IpAddr, IpAddr)> {
+    let of = |ipv6: bool| addresses.iter().find(|address| address.is_ipv6() == ipv6).copied();
+    let mut pairs = Vec::new();
+    if let (Some(address), None | Some(IpAddr::V4(_))) = (of(false), wanted) {
+        pairs.push((wanted.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), address));
+    }
+    let carried = || of(false).filter(|_| wanted.is_some() || ipv6_is_usable());
+    if let (None | Some(IpAddr::V6(_)), Some(address)) = (wanted, of(true).or_else(carried)) {
+        pairs.push((wanted.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), address));
+    }
+    pairs
 }
 
-fn unspecified(like: IpAddr) -> IpAddr {
-    match like {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    }
+/// Whether somebody could call over IPv6.
+fn ipv6_is_usable() -> bool {
+    UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
+}
+
+fn refused(error: &NetworkError) -> bool {
+    matches!(error, NetworkError::PortRefused { .. })
 }
 
 /// The ports that the kernel gives to those who ask for none.
@@ -132,8 +136,8 @@ fn all_at(
     container: ContainerPort,
     pairs: &[(IpAddr, IpAddr)],
     held: &[HeldPort],
-) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
-    let (mut published, mut sockets) = (Vec::new(), Vec::new());
+) -> Result<(Vec<PublishedPort>, Vec<Reserved>)> {
+    let (mut published, mut reserved) = (Vec::new(), Vec::new());
     for (host_address, address) in pairs {
         let mine = HeldPort { protocol: container.protocol, address: *host_address, port };
         if held.iter().any(|other| other.collides(&mine)) {
@@ -144,10 +148,11 @@ fn all_at(
             let target = SocketAddr::new(*address, container.number);
             unbound(source, host.to_string(), format!("{target}/{}", container.protocol))
         })?;
-        sockets.extend(socket);
-        published.push(PublishedPort { container, host_address: *host_address, host_port: port });
+        let port = PublishedPort { container, host_address: *host_address, host_port: port };
+        reserved.extend(socket.map(|socket| Reserved { port, socket }));
+        published.push(port);
     }
-    Ok((published, sockets))
+    Ok((published, reserved))
 }
 
 fn shown(address: IpAddr) -> String {
@@ -157,15 +162,20 @@ fn shown(address: IpAddr) -> String {
     }
 }
 
+/// What kind of socket speaks a protocol.
+pub(crate) fn socket_kind(protocol: Protocol) -> (SocketType, rustix::net::Protocol) {
+    match protocol {
+        Protocol::Tcp => (SocketType::STREAM, rustix::net::ipproto::TCP),
+        Protocol::Udp => (SocketType::DGRAM, rustix::net::ipproto::UDP),
+        Protocol::Sctp => (SocketType::STREAM, rustix::net::ipproto::SCTP),
+    }
+}
+
 /// Binds a port, or says why not. What is redirected never arrives at the socket: it is there so
 /// that nobody else binds the port. Where the kernel has no SCTP sockets, nobody can bind one.
 fn reserve(protocol: Protocol, address: SocketAddr) -> io::Result<Option<OwnedFd>> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let (kind, number) = match protocol {
-        Protocol::Tcp => (SocketType::STREAM, rustix::net::ipproto::TCP),
-        Protocol::Udp => (SocketType::DGRAM, rustix::net::ipproto::UDP),
-        Protocol::Sctp => (SocketType::STREAM, rustix::net::ipproto::SCTP),
-    };
+    let (kind, number) = socket_kind(protocol);
     let socket = match rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, Some(number)) {
         Err(rustix::io::Errno::PROTONOSUPPORT) if protocol == Protocol::Sctp => return Ok(None),
         other => other?,
@@ -180,7 +190,7 @@ fn reserve(protocol: Protocol, address: SocketAddr) -> io::Result<Option<OwnedFd
     rustix::net::bind(&socket, &address)?;
     if protocol == Protocol::Tcp && address.is_ipv4() {
         // Only a listening socket keeps out others who reuse addresses. With IPv6, calls to ::1
-        // are not redirected: they shall be refused, not left waiting.
+        // are not redirected: they wait for whoever carries them, and are refused without.
         rustix::net::listen(&socket, 1)?;
     }
     Ok(Some(socket))
@@ -216,6 +226,24 @@ mod tests {
         let error = publish(&[mapping], &[address], None, &mut held).unwrap_err();
         let words = format!("Bind for 127.0.0.1:{port} failed: port is already allocated");
         assert_eq!(error.to_string(), words);
+    }
+
+    #[test]
+    fn each_family_is_published_and_ipv4_over_both() {
+        let addresses = |list: &[&str]| -> Vec<IpAddr> {
+            list.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let at = |wanted: Option<&str>, list: &[&str]| {
+            let found = pairs(wanted.map(|text| text.parse().unwrap()), &addresses(list));
+            found.iter().map(|(host, to)| format!("{host} {to}")).collect::<Vec<_>>().join(", ")
+        };
+        let (four, six) = ("172.17.0.2", "fd00::2");
+        assert_eq!(at(None, &[four, six]), "0.0.0.0 172.17.0.2, :: fd00::2");
+        assert_eq!(at(None, &[six]), ":: fd00::2");
+        assert_eq!(at(Some("::1"), &[four]), "::1 172.17.0.2");
+        assert_eq!(at(Some("::1"), &[four, six]), "::1 fd00::2");
+        assert_eq!(at(Some("127.0.0.1"), &[four, six]), "127.0.0.1 172.17.0.2");
+        assert_eq!(at(Some("127.0.0.1"), &[six]), "");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use network::{Attached, Cable, Endpoint, EndpointRequest, NetNs, Networks};
+use network::{Attached, Cable, Endpoint, EndpointRequest, NetNs, Networks, Relay};
 use serde::{Deserialize, Serialize};
 use spec::{
     ContainerPort, EndpointSettings, HostPorts, NetworkMode, PortMapping, exposed_ports,
@@ -22,6 +23,8 @@ pub(super) struct Places {
     pub(super) shared: Option<PathBuf>,
     /// Its endpoints, each with the ports of the host that are kept from others.
     attached: Vec<Attached>,
+    /// What carries calls to its ports, if there may be any that the kernel does not redirect.
+    relay: Option<Arc<Mutex<Relay>>>,
 }
 
 /// A change of a running container's networks, as its monitor is told of it.
@@ -108,6 +111,8 @@ impl Places {
         networks.detach(&self.attached[place].endpoint, Cable::RemoveIn(namespace))?;
         let left = self.attached.remove(place).endpoint;
         if !left.ports.is_empty() {
+            // Nobody may listen there any more.
+            self.serve_ports()?;
             let ports = wanted_ports(record)?;
             for one in &mut self.attached {
                 *one = networks.publish(&one.endpoint, &ports)?;
@@ -122,6 +127,19 @@ impl Places {
     /// Its endpoints.
     pub(super) fn endpoints(&self) -> impl DoubleEndedIterator<Item = &Endpoint> {
         self.attached.iter().map(|one| &one.endpoint)
+    }
+
+    /// Has calls carried to its ports that the kernel does not redirect. Returns what does so, where
+    /// it is new.
+    pub(super) fn serve_ports(&mut self) -> Result<Option<Arc<Mutex<Relay>>>> {
+        let is_new = self.relay.is_none() && Relay::is_needed(&self.attached);
+        if is_new {
+            self.relay = Some(Arc::new(Mutex::new(Relay::new()?)));
+        }
+        if let Some(relay) = &self.relay {
+            relay.lock().unwrap_or_else(PoisonError::into_inner).follow(&self.attached)?;
+        }
+        Ok(self.relay.clone().filter(|_| is_new))
     }
 
     /// The namespace's path, for as long as this is kept.
@@ -157,6 +175,7 @@ impl Places {
             result = result.and(left.map_err(EngineError::from));
         }
         self.namespace = None;
+        self.relay = None;
         result
     }
 }

@@ -1,6 +1,6 @@
 //! Ports of the host that lead to containers.
 
-use network::{Cable, FirewallKind, NetNs, NetworkRequest, Networks, Settings};
+use network::{Cable, FirewallKind, NetNs, NetworkRequest, Networks, Relay, Settings};
 
 use crate::host::{HOST, HOST6, Host, INTERNET, call, echo, echoes, no_call, request};
 use crate::need_networks;
@@ -126,7 +126,7 @@ fn ipv6_ports_are_published_too() {
     assert!(call(&host.internet, HOST6, 8081).is_some());
     assert!(call(&host.internet, HOST, 8080).is_some());
     assert!(call(&here, HOST6, 8080).is_some());
-    // Not from ::1, which is told at once so that clients try 127.0.0.1.
+    // From ::1 only while somebody carries; else it is told at once, so that clients try 127.0.0.1.
     let refused = std::net::TcpStream::connect(("::1", 8080)).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     assert!(call(&here, "127.0.0.1", 8080).is_some());
@@ -167,11 +167,75 @@ fn ephemeral_ports_differ() {
     let host = Host::new();
     let one = host.publishing("one", "bridge", &["80", "81"]);
     let two = host.publishing("two", "bridge", &["80"]);
+    // The same port of both families.
     let ports = |it: &crate::host::Container| -> Vec<u16> {
-        it.attached.endpoint.ports.iter().map(|port| port.host_port).collect()
+        let pairs = it.attached.endpoint.ports.chunks(2);
+        pairs
+            .map(|pair| (pair[0].host_port, pair[1].host_port))
+            .map(|(four, six)| {
+                assert_eq!(four, six);
+                four
+            })
+            .collect()
     };
     let (first, second) = (ports(&one), ports(&two));
     assert!(first[0] >= 32768 && first[0] != first[1] && !first.contains(&second[0]));
     one.serve(81);
     assert!(call(&host.internet, HOST, first[1]).is_some());
+}
+
+/// Carries for a container until the test is over.
+fn carry(places: &[network::Attached]) -> Relay {
+    assert!(Relay::is_needed(places));
+    let mut relay = Relay::new().unwrap();
+    relay.follow(places).unwrap();
+    relay
+}
+
+/// Does what the relay has to do while something else is done.
+fn meanwhile<T: Send>(relay: &mut Relay, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let working = scope.spawn(work);
+        while !working.is_finished() {
+            relay.ready().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        working.join().unwrap()
+    })
+}
+
+#[test]
+fn what_the_kernel_does_not_redirect_is_carried() {
+    need_networks!();
+    let host = Host::new();
+    host.networks
+        .create(NetworkRequest { name: "six".into(), ipv6: true, ..NetworkRequest::default() })
+        .unwrap();
+    let here = NetNs::current().unwrap();
+    // A container without IPv6, at all addresses; one with it, at ::1.
+    let four = host.publishing("four", "bridge", &["8080:80", "5353:53/udp"]);
+    let six = host.publishing("six", "six", &["[::1]:8081:80"]);
+    assert_eq!(four.attached.endpoint.ports.len(), 4);
+    let places = [four.attached, six.attached];
+    let mut relay = carry(&places);
+    for place in [&four.namespace, &six.namespace] {
+        crate::host::serve(place, 80);
+    }
+    let internet = &host.internet;
+    for (from, address, port) in
+        [(&here, "::1", 8080), (&here, HOST6, 8080), (internet, HOST6, 8080), (&here, "::1", 8081)]
+    {
+        let answer = meanwhile(&mut relay, || call(from, address, port));
+        assert!(answer.is_some(), "{address} {port}");
+    }
+    for (from, address) in [(&here, "::1"), (internet, HOST6)] {
+        let echoing = echo(&four.namespace, 53);
+        assert!(meanwhile(&mut relay, || echoes(from, address, 5353)), "{address}");
+        echoing.join().unwrap();
+    }
+    assert!(relay.deadline().is_some(), "conversations in datagrams end by themselves");
+    // Nobody is carried whose container has left.
+    relay.follow(&[]).unwrap();
+    assert!(meanwhile(&mut relay, || no_call(&here, "::1", 8080)));
+    assert!(no_call(internet, HOST6, 8081), "nor was it ever reached but at ::1");
 }

@@ -214,3 +214,117 @@ fn a_published_port_of_udp_is_reached_and_comes_back_when_rules_were_flushed() {
     root.ok("run --rm bb true");
     assert!(arrives(), "whoever needs rules next puts all of them back");
 }
+
+/// What a caller hears at an address of this host.
+fn heard(address: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).ok()?;
+    Some(heard).filter(|heard| !heard.is_empty())
+}
+
+/// Answers each call inside a container with a word, as long as the container lives.
+fn greeting(root: &Root, id: &str, word: &'static str) {
+    let calls = within(&namespace(root, id), || TcpListener::bind("[::]:80")).unwrap();
+    std::thread::spawn(move || {
+        for mut caller in calls.incoming().flatten() {
+            let _ = caller.write_all(word.as_bytes());
+        }
+    });
+}
+
+#[test]
+fn ports_are_published_over_both_families() {
+    let Some(root) = Root::new() else { return };
+    root.ok("network create --ipv6 six");
+    // In the default network, which has no IPv6, and in one that has.
+    let four = standing(&root, "four", "-p 80");
+    let six = standing(&root, "six", "--network six -p 80");
+    let (free, other) = (testkit::free_port(), testkit::free_port());
+    let own = standing(&root, "own", &format!("-p [::1]:{free}:80 -p [::1]:{other}:53/udp"));
+    for (id, word) in [(&four, "four"), (&six, "six"), (&own, "own")] {
+        greeting(&root, id, word);
+    }
+    for name in ["four", "six"] {
+        let lines = root.ok(&format!("port {name}"));
+        let port = lines.lines().next().unwrap().rsplit(':').next().unwrap().to_owned();
+        assert_eq!(lines, format!("80/tcp -> 0.0.0.0:{port}\n80/tcp -> [::]:{port}"));
+        for address in ["127.0.0.1", "[::1]"] {
+            assert_eq!(heard(&format!("{address}:{port}")).as_deref(), Some(name), "{address}");
+        }
+        let column = root.ok(&format!("ps --filter name={name} --format {{{{.Ports}}}}"));
+        assert_eq!(column, format!("0.0.0.0:{port}->80/tcp, [::]:{port}->80/tcp"));
+    }
+    assert_eq!(heard(&format!("[::1]:{free}")).as_deref(), Some("own"));
+    assert_eq!(heard(&format!("127.0.0.1:{free}")), None, "nowhere but there");
+    let document: serde_json::Value = serde_json::from_str(&root.ok("inspect own")).unwrap();
+    let binding = &document[0]["NetworkSettings"]["Ports"]["80/tcp"][0];
+    assert_eq!(binding["HostIp"], "::1");
+    assert_eq!(root.ok("port own 80"), format!("[::1]:{free}"));
+
+    let udp = within(&namespace(&root, &own), || UdpSocket::bind("0.0.0.0:53")).unwrap();
+    let outside = UdpSocket::bind("[::1]:0").unwrap();
+    for socket in [&udp, &outside] {
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    }
+    let mut bytes = [0; 16];
+    outside.send_to(b"question", ("::1", other)).unwrap();
+    let (count, from) = udp.recv_from(&mut bytes).unwrap();
+    assert_eq!(&bytes[..count], b"question");
+    udp.send_to(b"answer", from).unwrap();
+    assert_eq!(outside.recv(&mut bytes).unwrap(), 6);
+    drop(udp);
+
+    // What is carried follows the container from network to network, and ends with it.
+    root.ok("network create two");
+    root.ok("network connect two own");
+    root.ok("network disconnect bridge own");
+    assert_eq!(heard(&format!("[::1]:{free}")).as_deref(), Some("own"));
+    root.ok("stop -t 0 own");
+    assert_eq!(heard(&format!("[::1]:{free}")), None);
+    root.ok(&format!("run --rm -p [::1]:{free}:80 bb true"));
+}
+
+#[test]
+fn ipv6_networks_have_all_that_ipv4_networks_have() {
+    let Some(root) = Root::new() else { return };
+    root.ok("network create --ipv6 --subnet fd00:3:7::/64 --gateway fd00:3:7::9 left");
+    root.ok("network create --ipv6 right");
+    let id = standing(&root, "there", "--network left --ip6 fd00:3:7::50 --network-alias www");
+    standing(&root, "near", "--network left");
+    standing(&root, "far", "--network right");
+    let shown = |what: &str, name: &str| {
+        root.ok(&format!(
+            "inspect -f {{{{range.NetworkSettings.Networks}}}}{{{{.{what}}}}}{{{{end}}}} {name}"
+        ))
+    };
+    assert_eq!(shown("GlobalIPv6Address", "there"), "fd00:3:7::50");
+    assert_eq!(shown("GlobalIPv6PrefixLen", "there"), "64");
+    assert_eq!(shown("IPv6Gateway", "there"), "fd00:3:7::9");
+    assert_eq!(shown("GlobalIPv6Address", "near"), "fd00:3:7::1");
+    assert!(shown("GlobalIPv6Address", "far").starts_with("fd"), "of a pool of our own");
+    let of = |what: &str, name: &str| root.ok(&format!("network inspect -f {{{{{what}}}}} {name}"));
+    assert_eq!(of(".EnableIPv6", "left"), "true");
+    assert_eq!(of("range.IPAM.Config}}x{{end", "right"), "xx", "a subnet of each family");
+    assert!(root.ok("exec there ip -6 route").contains("default via fd00:3:7::9"));
+
+    root.ok("exec near ping -c1 -W2 fd00:3:7::50");
+    let said = root.ok("exec near nslookup -type=aaaa www");
+    assert!(said.contains("Address: fd00:3:7::50"), "{said}");
+    let said = root.ok("exec near nslookup -type=aaaa there.left");
+    assert!(said.contains("Address: fd00:3:7::50"), "{said}");
+    assert_ne!(root.run("exec far ping -c1 -W1 fd00:3:7::50").code, 0, "networks are apart");
+    let listening = within(&namespace(&root, &id), || TcpListener::bind("[::]:80")).unwrap();
+    root.ok("exec near nc -w 2 fd00:3:7::50 80 -e true");
+    assert_ne!(root.run("exec far nc -w 1 fd00:3:7::50 80 -e true").code, 0);
+    drop(listening);
+    // Outside they have the host's address: what has none of ours cannot answer another.
+    let outer = UdpSocket::bind("[::]:0").unwrap();
+    outer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let port = outer.local_addr().unwrap().port();
+    let inside = within(&namespace(&root, &id), || UdpSocket::bind("[::]:0")).unwrap();
+    inside.send_to(b"hello", ("fd00:3:7::9", port)).unwrap();
+    let (_, from) = outer.recv_from(&mut [0; 8]).unwrap();
+    assert_eq!(from.ip().to_string(), "fd00:3:7::50", "the host itself is near");
+}

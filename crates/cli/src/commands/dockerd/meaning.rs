@@ -123,7 +123,11 @@ pub(super) fn idle(all: &Directives) -> Vec<String> {
         || all.network_control_plane_mtu != 0;
     let rows = [
         (containerd.iter().any(|text| !text.is_empty()), "containerd", "there is none"),
-        (proxy, "userland-proxy", "ports are published by the kernel alone"),
+        (
+            proxy,
+            "userland-proxy",
+            "ports are published by the kernel, or carried by the container's monitor",
+        ),
         (
             pulls.iter().any(Option::is_some),
             "max-concurrent-downloads, max-concurrent-uploads, max-download-attempts",

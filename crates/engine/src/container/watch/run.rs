@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use network::{Endpoint, Networks};
+use network::{Endpoint, NetworkError, Networks};
 use runtime::RuntimeError;
 use runtime::attach::ExecRequest;
 use runtime::cgroup::{Cgroup, Layout, Missing};
@@ -27,7 +27,7 @@ use super::super::exec::ExecProcess;
 use super::super::link::Linked;
 use super::super::network::{Move, Places};
 use super::super::{ContainerRecord, Containers};
-use super::extras::NameServer;
+use super::extras::{Carrier, NameServer};
 use super::memory::Memory;
 use super::opened::Opened;
 use super::outside::Outside;
@@ -45,7 +45,8 @@ pub(super) struct OneRun {
     cgroup: Cgroup,
     places: Places,
     networks: Option<Networks>,
-    names: Option<NameServer>,
+    /// Work beside the run that the monitor has not been handed yet.
+    new_extras: Vec<Box<dyn Extra>>,
     /// Whether names were answered from the start on, or are by now.
     has_names: bool,
     /// Where its shared memory is mounted, if others may have it too.
@@ -106,7 +107,7 @@ impl OneRun {
             cgroup,
             places,
             networks,
-            names: None,
+            new_extras: Vec::new(),
             has_names: false,
             memory,
             first: None,
@@ -119,6 +120,7 @@ impl OneRun {
             None => Linked::default(),
         };
         run.serve_names(&linked)?;
+        run.serve_ports()?;
         facts.linked = linked.env;
         facts.network = run.places.path();
         run.spec = bundle::plan(record, &facts)?;
@@ -162,8 +164,17 @@ impl OneRun {
         {
             let id = self.record.id.to_string();
             let server = networks.serve_names(namespace.try_clone()?, &id, settings)?;
-            self.names = Some(NameServer(server));
+            self.new_extras.push(Box::new(NameServer(server)));
             self.has_names = true;
+        }
+        Ok(())
+    }
+
+    /// Carries calls to the ports that are published now.
+    fn serve_ports(&mut self) -> Result<()> {
+        if let Some(relay) = self.places.serve_ports()? {
+            let carrier = Carrier::new(relay).map_err(NetworkError::Relay)?;
+            self.new_extras.push(Box::new(carrier));
         }
         Ok(())
     }
@@ -202,7 +213,7 @@ impl OneRun {
             let settings = files::write_resolver(bundle, record, &self.places, internal)?;
             self.begin_names(settings)?;
         }
-        Ok(())
+        self.serve_ports()
     }
 
     fn pipes(&self, stdin: bool) -> io::Result<(runtime::Stdio, Stdio)> {
@@ -369,7 +380,7 @@ impl Run for OneRun {
     }
 
     fn extras(&mut self) -> Vec<Box<dyn Extra>> {
-        self.names.take().map(|names| Box::new(names) as Box<dyn Extra>).into_iter().collect()
+        std::mem::take(&mut self.new_extras)
     }
 }
 

@@ -1,0 +1,316 @@
+//! What the kernel cannot redirect is carried: calls to a published port at ::1, from where nothing
+//! is forwarded, and calls over IPv6 to a container that has none.
+//!
+//! Like the name server it has no thread: one descriptor for the loop of whoever watches the
+//! container. Where nobody calls so, it costs a descriptor for each port.
+
+mod pair;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::net::{AddressFamily, SocketFlags};
+use spec::Protocol;
+
+use crate::endpoint::{Attached, Endpoint, Reserved};
+use crate::error::{NetworkError, Result};
+use pair::{Pair, Progress};
+
+/// So many connections and conversations at once; further calls wait.
+const MOST: usize = 256;
+/// A conversation in datagrams is over when nothing came for so long, as docker has it.
+const SILENCE: Duration = Duration::from_secs(90);
+/// So many calls may wait to be taken.
+const BACKLOG: i32 = 128;
+/// The longest datagram.
+const DATAGRAM_BYTES: usize = 65_536;
+
+/// A port that is listened at, and where it leads.
+struct Port {
+    endpoint: String,
+    target: SocketAddr,
+    protocol: Protocol,
+    listener: Listener,
+}
+
+enum Listener {
+    Calls(TcpListener),
+    Datagrams(UdpSocket),
+}
+
+/// What somebody who sends datagrams is answered with.
+struct Conversation {
+    port: u64,
+    caller: SocketAddr,
+    socket: UdpSocket,
+    last: Instant,
+}
+
+/// Carries connections and datagrams to one container.
+pub struct Relay {
+    epoll: OwnedFd,
+    ports: BTreeMap<u64, Port>,
+    pairs: BTreeMap<u64, Pair>,
+    conversations: BTreeMap<u64, Conversation>,
+    /// Whether calls are taken; not while there are too many.
+    listening: bool,
+    last: u64,
+}
+
+impl Relay {
+    /// One that listens nowhere yet.
+    pub fn new() -> Result<Relay> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC);
+        let epoll = epoll.map_err(|error| NetworkError::Relay(error.into()))?;
+        Ok(Relay {
+            epoll,
+            ports: BTreeMap::new(),
+            pairs: BTreeMap::new(),
+            conversations: BTreeMap::new(),
+            listening: true,
+            last: 0,
+        })
+    }
+
+    /// Whether a container that stands in these places needs one.
+    pub fn is_needed(places: &[Attached]) -> bool {
+        places.iter().any(|place| place.reserved.iter().any(is_carried))
+    }
+
+    /// Listens at the ports of these places from now on, and at no others.
+    pub fn follow(&mut self, places: &[Attached]) -> Result<()> {
+        let is_there = |id: &str| places.iter().any(|place| place.endpoint.id == id);
+        let gone = self.ports.iter().filter(|(_, port)| !is_there(&port.endpoint));
+        let gone: Vec<u64> = gone.map(|(token, _)| *token).collect();
+        gone.into_iter().for_each(|token| self.forget(token));
+        for place in places {
+            let endpoint = &place.endpoint;
+            if self.ports.values().any(|port| port.endpoint == endpoint.id) {
+                continue;
+            }
+            for reserved in place.reserved.iter().filter(|reserved| is_carried(reserved)) {
+                self.listen(endpoint, reserved).map_err(NetworkError::Relay)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does all that can be done without waiting. What goes wrong with one connection ends it.
+    pub fn ready(&mut self) -> Result<()> {
+        self.turn().map_err(NetworkError::Relay)
+    }
+
+    /// When [`Relay::expire`] wants to be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.conversations.values().map(|one| one.last + SILENCE).min()
+    }
+
+    /// Ends the conversations in which nothing was said for long.
+    pub fn expire(&mut self) {
+        let now = Instant::now();
+        self.conversations.retain(|_, one| one.last + SILENCE > now);
+    }
+
+    fn listen(&mut self, endpoint: &Endpoint, reserved: &Reserved) -> io::Result<()> {
+        let Some(address) = target(endpoint) else { return Ok(()) };
+        let socket = reserved.socket.try_clone()?;
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        let container = reserved.port.container;
+        self.last += 1;
+        watch(&self.epoll, &socket, self.last, EventFlags::IN)?;
+        let listener = match container.protocol {
+            Protocol::Udp => Listener::Datagrams(socket.into()),
+            Protocol::Tcp | Protocol::Sctp => {
+                rustix::net::listen(&socket, BACKLOG)?;
+                Listener::Calls(socket.into())
+            }
+        };
+        let port = Port {
+            endpoint: endpoint.id.clone(),
+            target: SocketAddr::new(address, container.number),
+            protocol: container.protocol,
+            listener,
+        };
+        self.ports.insert(self.last, port);
+        Ok(())
+    }
+
+    /// Stops to listen at a port. Its socket is somebody else's too, so that closing ours alone
+    /// would not take it out of what is watched.
+    fn forget(&mut self, token: u64) {
+        let Some(port) = self.ports.remove(&token) else { return };
+        let _ = match &port.listener {
+            Listener::Calls(socket) => epoll::delete(&self.epoll, socket),
+            Listener::Datagrams(socket) => epoll::delete(&self.epoll, socket),
+        };
+        self.conversations.retain(|_, one| one.port != token);
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&now)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for event in events {
+            let token = event.data.u64();
+            match self.ports.get(&token).map(|port| &port.listener) {
+                Some(Listener::Calls(_)) => self.accept(token),
+                Some(Listener::Datagrams(_)) => self.receive(token),
+                None if self.pairs.contains_key(&token) => self.carry(token),
+                None => self.answer(token),
+            }
+        }
+        self.take_calls_while_there_is_room()
+    }
+
+    /// Takes the calls that wait at a port.
+    fn accept(&mut self, token: u64) {
+        while self.pairs.len() < MOST {
+            let Some(Port { listener: Listener::Calls(calls), target, protocol, .. }) =
+                self.ports.get(&token)
+            else {
+                return;
+            };
+            let Ok((caller, _)) = calls.accept() else { return };
+            // Who cannot be connected sees the connection end.
+            let pair = connect(*target, *protocol)
+                .and_then(|container| Pair::new(caller, TcpStream::from(container)));
+            let Ok(pair) = pair else { continue };
+            self.last += 1;
+            let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+            let add = |socket| watch(&self.epoll, socket, self.last, flags).is_ok();
+            if pair.sockets().into_iter().all(add) {
+                self.pairs.insert(self.last, pair);
+            }
+        }
+    }
+
+    /// Carries what has come on a connection, both ways.
+    fn carry(&mut self, token: u64) {
+        let Some(pair) = self.pairs.get_mut(&token) else { return };
+        match pair.carry() {
+            Progress::Waiting => {}
+            Progress::Over => drop(self.pairs.remove(&token)),
+            Progress::More => {
+                // Others have their turn; what is changed is looked at anew.
+                let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+                for socket in pair.sockets() {
+                    let _ = epoll::modify(&self.epoll, socket, EventData::new_u64(token), flags);
+                }
+            }
+        }
+    }
+
+    fn take_calls_while_there_is_room(&mut self) -> io::Result<()> {
+        let room = self.pairs.len() < MOST;
+        if room != self.listening {
+            let flags = if room { EventFlags::IN } else { EventFlags::empty() };
+            for (token, port) in &self.ports {
+                if let Listener::Calls(socket) = &port.listener {
+                    epoll::modify(&self.epoll, socket, EventData::new_u64(*token), flags)?;
+                }
+            }
+            self.listening = room;
+        }
+        Ok(())
+    }
+
+    /// Passes on the datagrams that came to a port, at most so many that others have their turn.
+    fn receive(&mut self, token: u64) {
+        let mut buffer = [0; DATAGRAM_BYTES];
+        for _ in 0..64 {
+            let Some(Port { listener: Listener::Datagrams(socket), target, .. }) =
+                self.ports.get(&token)
+            else {
+                return;
+            };
+            let Ok((bytes, caller)) = socket.recv_from(&mut buffer) else { return };
+            let target = *target;
+            if let Some(one) = self.conversation(token, caller, target) {
+                one.last = Instant::now();
+                // A datagram that is lost is one that is lost.
+                let _ = one.socket.send(&buffer[..bytes]);
+            }
+        }
+    }
+
+    /// What goes on with a caller; begun if there is room for it.
+    fn conversation(
+        &mut self,
+        port: u64,
+        caller: SocketAddr,
+        target: SocketAddr,
+    ) -> Option<&mut Conversation> {
+        let is_meant = |one: &Conversation| one.port == port && one.caller == caller;
+        let known = self.conversations.iter().find(|(_, one)| is_meant(one));
+        let token = match known.map(|(token, _)| *token) {
+            Some(token) => token,
+            None if self.conversations.len() >= MOST => return None,
+            None => {
+                let socket: UdpSocket = connect(target, Protocol::Udp).ok()?.into();
+                self.last += 1;
+                watch(&self.epoll, &socket, self.last, EventFlags::IN).ok()?;
+                let one = Conversation { port, caller, socket, last: Instant::now() };
+                self.conversations.insert(self.last, one);
+                self.last
+            }
+        };
+        self.conversations.get_mut(&token)
+    }
+
+    /// Hands the container's datagrams to the caller whom they are for.
+    fn answer(&mut self, token: u64) {
+        let mut buffer = [0; DATAGRAM_BYTES];
+        let Some(one) = self.conversations.get_mut(&token) else { return };
+        let Some(Port { listener: Listener::Datagrams(port), .. }) = self.ports.get(&one.port)
+        else {
+            return;
+        };
+        for _ in 0..64 {
+            // An error here is about an earlier datagram that nobody took.
+            let Ok(bytes) = one.socket.recv(&mut buffer) else { return };
+            one.last = Instant::now();
+            let _ = port.send_to(&buffer[..bytes], one.caller);
+        }
+    }
+}
+
+impl AsFd for Relay {
+    /// Readable when there is something to do.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+/// Whether calls arrive at a port's socket: those over IPv6 may, all others are redirected.
+fn is_carried(reserved: &Reserved) -> bool {
+    reserved.port.host_address.is_ipv6()
+}
+
+/// Where a container is reached: over IPv6 if it has that.
+fn target(endpoint: &Endpoint) -> Option<IpAddr> {
+    let ipv6 = endpoint.ipv6.map(|(address, _)| address.into());
+    ipv6.or_else(|| endpoint.ipv4.map(|(address, _)| address.into()))
+}
+
+fn watch(epoll: &OwnedFd, what: impl AsFd, token: u64, flags: EventFlags) -> io::Result<()> {
+    Ok(epoll::add(epoll, what, EventData::new_u64(token), flags)?)
+}
+
+/// A socket that is connected, or about to be.
+fn connect(target: SocketAddr, protocol: Protocol) -> io::Result<OwnedFd> {
+    let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let (kind, number) = crate::ports::socket_kind(protocol);
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, kind, flags, Some(number))?;
+    match rustix::net::connect(&socket, &target) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error.into()),
+    }
+}
