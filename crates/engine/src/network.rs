@@ -56,12 +56,16 @@ impl Engine {
     /// Defines a network.
     pub fn create_network(&self, mut request: NetworkRequest) -> Result<Network> {
         let defaults = &self.settings.networks;
-        if defaults.no_bridges && request.driver == Driver::Bridge {
+        let is_bridge = request.driver == Driver::Bridge && !request.config_only;
+        if defaults.no_bridges && is_bridge {
             return Err(refused(
                 "networks on bridges need iptables, which this engine may not use",
             ));
         }
-        for (name, value) in defaults.options.get(request.driver.as_str()).into_iter().flatten() {
+        // A configuration, and what is made from one, has the options that the user gave it.
+        let own = !request.config_only && request.config_from.is_none();
+        let usual = defaults.options.get(request.driver.as_str()).filter(|_| own);
+        for (name, value) in usual.into_iter().flatten() {
             request.options.entry(name.clone()).or_insert_with(|| value.clone());
         }
         let network = self.networks()?.create(request)?;
@@ -126,6 +130,7 @@ impl Engine {
         let containers = self.containers();
         let record = containers.read(container)?;
         check_joinable(&record, &network)?;
+        network.check_joinable()?;
         let known = [&network.name, &network.id].map(|name| record.networks.contains_key(name));
         if known.contains(&true) || is_mode(&record, &network) {
             return Err(

@@ -22,6 +22,7 @@ impl Networks {
     pub fn attach(&self, namespace: &NetNs, request: &EndpointRequest) -> Result<Attached> {
         let lock = self.documents.lock()?;
         let network = self.ready(&lock, &request.network)?;
+        network.check_joinable()?;
         let mut notices = Vec::new();
         let publishing = network.driver == Driver::Bridge && !network.internal;
         if !publishing && !request.ports.is_empty() {

@@ -31,6 +31,10 @@ pub struct NetworkRequest {
     pub internal: bool,
     /// Whether containers may join by hand.
     pub attachable: bool,
+    /// Whether it is to be nothing but a configuration for others.
+    pub config_only: bool,
+    /// The name of the configuration that it is made from.
+    pub config_from: Option<String>,
     /// What the user says about it.
     pub labels: BTreeMap<String, String>,
     /// The driver's options.
@@ -47,6 +51,8 @@ impl Default for NetworkRequest {
             ipv6: false,
             internal: false,
             attachable: false,
+            config_only: false,
+            config_from: None,
             labels: BTreeMap::new(),
             options: BTreeMap::new(),
         }
@@ -78,9 +84,10 @@ pub struct NetworkFilter {
 
 impl Networks {
     /// Defines a network. Its bridge is made when somebody joins.
-    pub fn create(&self, request: NetworkRequest) -> Result<Network> {
+    pub fn create(&self, mut request: NetworkRequest) -> Result<Network> {
         check_name(&request.name)?;
-        if matches!(request.driver, Driver::Host | Driver::None) {
+        request.check_sharing()?;
+        if !request.config_only && matches!(request.driver, Driver::Host | Driver::None) {
             let why = format!("only one instance of \"{}\" network is allowed", request.driver);
             return Err(NetworkError::Invalid(why));
         }
@@ -88,6 +95,7 @@ impl Networks {
         if self.all()?.iter().any(|network| network.name == request.name) {
             return Err(NetworkError::Exists(request.name));
         }
+        self.take_configuration(&mut request)?;
         let network = Network {
             id: random_id()?,
             name: request.name,
@@ -100,12 +108,20 @@ impl Networks {
             pools: request.pools,
             internal: request.internal,
             attachable: request.attachable,
+            config_only: request.config_only,
+            config_from: request.config_from,
             labels: request.labels,
             options: request.options,
         };
         if !network.ipv4 && !network.ipv6 {
             let why = "IPv4 or IPv6 must be enabled".to_owned();
             return Err(NetworkError::Invalid(why));
+        }
+        if network.config_only {
+            // What it says is checked when a network is made from it, whose driver decides.
+            let network = network.into_configuration();
+            self.documents.save_network(&network)?;
+            return Ok(network);
         }
         network.check_options()?;
         if network.driver != Driver::Bridge {
@@ -196,8 +212,9 @@ impl Networks {
         if let Some(done) = others.iter().find(|other| other.id == network.id) {
             return Ok(done.clone());
         }
+        let others = others.iter().filter(|other| !other.config_only);
         let mut taken: Vec<Subnet> =
-            others.iter().flat_map(|other| &other.pools).map(|pool| pool.subnet).collect();
+            others.flat_map(|other| &other.pools).map(|pool| pool.subnet).collect();
         // Links of macvlan and ipvlan may share a subnet: with each other, and with their parent.
         let shared = matches!(network.driver, Driver::Macvlan | Driver::Ipvlan);
         let overlapping = |pool: &AddressPool| taken.iter().any(|it| it.overlaps(&pool.subnet));
@@ -230,6 +247,7 @@ impl Networks {
         if network.is_predefined() {
             return Err(NetworkError::Predefined(network.name));
         }
+        self.check_unused(&network)?;
         let endpoints = self.documents.endpoints(&network.id)?;
         if !endpoints.is_empty() {
             let named = |it: &Endpoint| {
@@ -256,7 +274,7 @@ impl Networks {
     ) -> Result<Vec<Network>> {
         let mut removed = Vec::new();
         for network in self.list(filter)? {
-            if network.is_predefined() || used(&network) {
+            if network.is_predefined() || network.config_only || used(&network) {
                 continue;
             }
             match self.remove(&network.id) {

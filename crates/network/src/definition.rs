@@ -102,6 +102,12 @@ pub struct Network {
     /// Whether containers may join by hand; of meaning to Swarm alone.
     #[serde(default)]
     pub attachable: bool,
+    /// Whether it is nothing but a configuration for others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub config_only: bool,
+    /// The name of the configuration that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_from: Option<String>,
     /// What the user says about it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -160,6 +166,8 @@ impl Network {
             ipv6: false,
             internal: false,
             attachable: false,
+            config_only: false,
+            config_from: None,
             labels: BTreeMap::new(),
             options,
         }

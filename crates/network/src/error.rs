@@ -38,8 +38,12 @@ pub enum NetworkError {
     Busy { name: String, endpoints: String },
     #[error("could not find plugin {0} in v1 plugin registry: plugin not found")]
     NoDriver(String),
+    #[error("configuration network {0:?} not found")]
+    NoConfiguration(String),
     #[error("{0}")]
     Invalid(String),
+    #[error("{0}")]
+    Forbidden(String),
     #[error("invalid pool request: Pool overlaps with other one on this address space")]
     Overlap,
     #[error("all predefined address pools have been fully subnetted")]
@@ -101,11 +105,15 @@ impl NetworkError {
     pub fn kind(&self) -> ErrorKind {
         use NetworkError as E;
         match self {
-            E::NotFound(_) | E::NotAttached { .. } | E::NoDriver(_) => ErrorKind::NotFound,
+            E::NotFound(_) | E::NotAttached { .. } | E::NoDriver(_) | E::NoConfiguration(_) => {
+                ErrorKind::NotFound
+            }
             E::Exists(_) | E::Busy { .. } | E::Attached { .. } | E::AddressTaken(_) => {
                 ErrorKind::Conflict
             }
-            E::PredefinedName(_) | E::Predefined(_) | E::Overlap => ErrorKind::Forbidden,
+            E::PredefinedName(_) | E::Predefined(_) | E::Overlap | E::Forbidden(_) => {
+                ErrorKind::Forbidden
+            }
             E::Ambiguous { .. } | E::Invalid(_) => ErrorKind::InvalidInput,
             E::Damaged { .. } => ErrorKind::Corrupt,
             E::Kernel(error) if missing(error) => ErrorKind::Unsupported,
@@ -125,6 +133,7 @@ impl NetworkError {
                 "name a --subnet, or remove networks that nobody uses with `mica network prune`"
             }
             E::Overlap => "`mica network ls` and `ip route` show which subnets are taken",
+            E::NoConfiguration(_) => "make one with `mica network create --config-only`",
             E::Busy { .. } => "disconnect its containers first: `mica network disconnect`",
             E::PortTaken { .. } => {
                 "`mica ps` shows which container has it; or publish another port"

@@ -24,6 +24,7 @@ mod pools;
 mod ports;
 mod relay;
 mod resolver;
+mod shared;
 mod subnet;
 mod user;
 

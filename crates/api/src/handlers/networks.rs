@@ -105,9 +105,6 @@ pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
     if wanted.ingress || wanted.scope.as_deref() == Some("swarm") {
         return Err(super::swarm::no_manager());
     }
-    if wanted.config_only || wanted.config_from.is_some_and(|from| !from.network.is_empty()) {
-        return Err(Refusal::unsupported("networks made from others are not supported"));
-    }
     let ipam = wanted.ipam.unwrap_or_default();
     let planner = ipam.driver.unwrap_or_default();
     if !matches!(planner.as_str(), "" | "default") {
@@ -130,6 +127,8 @@ pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
         ipv6: wanted.ipv6.unwrap_or(false),
         internal: wanted.internal,
         attachable: wanted.attachable,
+        config_only: wanted.config_only,
+        config_from: wanted.config_from.map(|it| it.network).filter(|name| !name.is_empty()),
         labels: wanted.labels.unwrap_or_default(),
         options: wanted.options.unwrap_or_default(),
     };

@@ -23,12 +23,6 @@ pub(crate) fn create(context: &Context) -> Outcome {
     if matches.flag("ingress") {
         return Err(daemon("ingress networks belong to Swarm, which mica does not have"));
     }
-    let copies = matches.string("config-from").is_some_and(|name| !name.is_empty());
-    if copies || matches.flag("config-only") {
-        return Err(daemon(
-            "mica's networks share no configurations: give each its own --subnet and --opt",
-        ));
-    }
     match matches.string("scope").unwrap_or_default() {
         "" | "local" => {}
         scope => return Err(daemon(format!("invalid scope {scope:?}: mica's networks are local"))),
@@ -56,6 +50,11 @@ pub(crate) fn create(context: &Context) -> Outcome {
         ipv6: matches.flag("ipv6"),
         internal: matches.flag("internal"),
         attachable: matches.flag("attachable"),
+        config_only: matches.flag("config-only"),
+        config_from: matches
+            .string("config-from")
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned),
         labels: pairs(matches.list("label")),
         options: pairs(matches.list("opt")),
     };

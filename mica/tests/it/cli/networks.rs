@@ -47,6 +47,63 @@ fn networks_are_defined_shown_and_removed() {
 }
 
 #[test]
+fn networks_share_a_configuration() {
+    let mica = Mica::new();
+    mica.ok("network create --config-only --subnet 10.212.8.0/24 --gateway 10.212.8.7 --ipv6 \
+         --subnet fd00:2:8::/64 -o com.docker.network.driver.mtu=1400 --label tier=back shape");
+    let shown = &mica.json("network inspect shape")[0];
+    assert_eq!((&shown["ConfigOnly"], &shown["Driver"]), (&json!(true), &json!("null")));
+    let given = json!([
+        { "Subnet": "10.212.8.0/24", "Gateway": "10.212.8.7" }, { "Subnet": "fd00:2:8::/64" },
+    ]);
+    assert_eq!(shown["IPAM"]["Config"], given, "as it was given: nothing was chosen");
+    mica.ok("network create --config-from shape --internal made");
+    let shown = &mica.json("network inspect made")[0];
+    assert_eq!(shown["ConfigFrom"], json!({ "Network": "shape" }));
+    assert_eq!((&shown["ConfigOnly"], &shown["Driver"]), (&json!(false), &json!("bridge")));
+    assert_eq!(shown["IPAM"]["Config"][0], given[0]);
+    assert_eq!(shown["IPAM"]["Config"][1]["Gateway"], json!("fd00:2:8::1"));
+    assert_eq!(shown["Options"], json!({ "com.docker.network.driver.mtu": "1400" }));
+    assert_eq!(shown["Labels"], json!({ "tier": "back" }));
+    assert_eq!((&shown["EnableIPv6"], &shown["Internal"]), (&json!(true), &json!(true)));
+    let drivers = mica.ok("network ls -f type=custom --format {{.Name}}={{.Driver}}");
+    assert_eq!(drivers, "made=bridge\nshape=null");
+
+    let daemon = |words: &str| format!("Error response from daemon: {words}\n");
+    mica.run("network create --config-from shape other").complains(1, "Pool overlaps");
+    for (line, words) in [
+        ("create --config-from nobody x", "configuration network \"nobody\" not found"),
+        ("create --config-from made x", "configuration network \"made\" not found"),
+        (
+            "create --config-from shape --subnet 10.9.0.0/24 x",
+            "user specified configurations are not supported if the network depends on a configuration network",
+        ),
+        (
+            "create --config-from shape -o a=b x",
+            "network driver options are not supported if the network depends on a configuration network",
+        ),
+        (
+            "create --config-from shape --config-only x",
+            "a configuration network cannot depend on another configuration network",
+        ),
+        (
+            "create --config-only --internal x",
+            "configuration network can only contain network specific fields. Network operator fields like [ ingress | internal | attachable | scope ] are not supported.",
+        ),
+        ("rm shape", "configuration network \"shape\" is in use"),
+    ] {
+        let run = mica.run(&format!("network {line}"));
+        assert!(
+            run.code == 1 && run.err.starts_with(&daemon(words)[..daemon(words).len() - 1]),
+            "{run}"
+        );
+    }
+    mica.ok("network rm made");
+    assert_eq!(mica.ok("network prune -f"), "", "nobody can be in it, and it is kept");
+    assert_eq!(mica.ok("network rm shape"), "shape");
+}
+
+#[test]
 fn a_container_that_does_not_run_joins_and_leaves() {
     let mica = Mica::new();
     mica.import("base");

@@ -328,3 +328,16 @@ fn ipv6_networks_have_all_that_ipv4_networks_have() {
     let (_, from) = outer.recv_from(&mut [0; 8]).unwrap();
     assert_eq!(from.ip().to_string(), "fd00:3:7::50", "the host itself is near");
 }
+
+#[test]
+fn nobody_is_in_a_network_that_is_only_a_configuration() {
+    let Some(root) = Root::new() else { return };
+    root.ok("network create --config-only --subnet 10.212.9.0/24 shape");
+    root.ok("network create --config-from shape made");
+    let words = "cannot create endpoint on configuration-only network";
+    root.run("run --rm --network shape bb true").complains(125, words);
+    let own = root.ok("run --rm --network made bb ip -4 -o addr show eth0");
+    assert!(own.contains("10.212.9.2/24"), "{own}");
+    root.ok("create --name idle bb true");
+    root.run("network connect shape idle").complains(1, words);
+}
