@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use regex_lite::Regex;
+
 use super::syslog::SyslogConfig;
 use super::{Format, LogError, tag};
 
@@ -56,14 +58,56 @@ pub struct LogConfig {
     pub driver: Driver,
     /// What happens when that is slow.
     pub mode: Mode,
-    /// Labels that are logged with each line, by name.
-    pub labels: Vec<String>,
+    /// Labels that are logged with each line.
+    pub labels: Named,
     /// Variables likewise.
-    pub env: Vec<String>,
+    pub env: Named,
     /// The template of the tag, if one was given.
     pub tag: Option<String>,
     /// The copy that `logs` reads where the driver cannot be read; absent if it was refused.
     pub copy: Option<FileLimits>,
+}
+
+/// What is told of, out of much that has names.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Named {
+    /// What has one of these names.
+    pub names: Vec<String>,
+    /// And what has a name that fits this expression; nothing if it is empty.
+    pub expression: String,
+}
+
+impl Named {
+    /// Reads `labels` and `labels-regex`, say.
+    fn take(
+        options: &mut Options,
+        name: &'static str,
+        expression: &'static str,
+    ) -> Result<Named, LogError> {
+        let text = options.take(name).unwrap_or_default();
+        let names = text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let check = |text: &str| match Regex::new(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        let expression = options.read(expression, check)?.unwrap_or_default();
+        Ok(Named { names, expression })
+    }
+
+    /// Those of `all` that are meant.
+    fn of<'a>(
+        &self,
+        all: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> impl Iterator<Item = (String, String)> {
+        let empty = self.expression.is_empty();
+        let expression = Regex::new(&self.expression).ok().filter(|_| !empty);
+        let is_meant = move |name: &str| {
+            self.names.iter().any(|own| own == name)
+                || expression.as_ref().is_some_and(|it| it.is_match(name))
+        };
+        all.filter(move |(name, _)| is_meant(name))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    }
 }
 
 /// What a log tells of its container.
@@ -123,22 +167,15 @@ impl LogConfig {
             other => return Err(LogError::NoDriver(other.to_owned())),
         };
         let mode = mode(&mut left)?;
-        let copy = match driver {
-            Driver::Syslog(_) | Driver::Journald => copy_limits(&mut left)?,
-            _ => None,
-        };
-        let names = |text: Option<String>| -> Vec<String> {
-            let text = text.unwrap_or_default();
-            text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
-        };
-        let (labels, env) = (names(left.take("labels")), names(left.take("env")));
-        for option in ["labels-regex", "env-regex"] {
-            if left.take(option).is_some() {
-                let option = option.to_owned();
-                return Err(LogError::UnsupportedOption { option, driver: left.driver });
-            }
+        // Docker reads these for every driver, and heeds them where there is no other copy.
+        let copy = copy_limits(&mut left)?;
+        let copy = copy.filter(|_| matches!(driver, Driver::Syslog(_) | Driver::Journald));
+        let (mut labels, mut env, mut tag) = (Named::default(), Named::default(), None);
+        if !matches!(driver, Driver::Local(_) | Driver::None) {
+            labels = Named::take(&mut left, "labels", "labels-regex")?;
+            env = Named::take(&mut left, "env", "env-regex")?;
+            tag = left.take("tag");
         }
-        let tag = left.take("tag");
         left.finish()?;
         Ok(LogConfig { driver, mode, labels, env, tag, copy })
     }
@@ -163,18 +200,10 @@ impl LogConfig {
     /// What is logged with each line.
     pub fn attributes(&self, facts: &LogFacts) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
-        for name in &self.labels {
-            if let Some(value) = facts.labels.get(name) {
-                found.insert(name.clone(), value.clone());
-            }
-        }
-        for name in &self.env {
-            let has_name = |(key, _): &(&str, &str)| key == name;
-            let variables = facts.env.iter().filter_map(|line| line.split_once('='));
-            if let Some((_, value)) = variables.rev().find(has_name) {
-                found.insert(name.clone(), value.to_owned());
-            }
-        }
+        let labels = facts.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        found.extend(self.labels.of(labels));
+        // Of several values of a variable the last one counts, here as in the container.
+        found.extend(self.env.of(facts.env.iter().filter_map(|line| line.split_once('='))));
         if self.tag.is_some() {
             found.insert("tag".to_owned(), facts.tag.clone());
         }
@@ -299,7 +328,7 @@ mod tests {
         let config = config.unwrap();
         let limits = FileLimits { max_bytes: Some(10 << 20), max_files: 3, compress: true };
         assert_eq!(config.driver, Driver::JsonFile(limits));
-        assert_eq!(config.labels, ["a", "b"]);
+        assert_eq!(config.labels.names, ["a", "b"]);
         assert_eq!(parse("local", &[]).unwrap().driver, Driver::Local(FileLimits::LOCAL));
         assert_eq!(parse("none", &[]).unwrap().readable(), None);
         assert_eq!(parse("journald", &[]).unwrap().readable(), Some(Format::Local));
@@ -327,16 +356,24 @@ mod tests {
             ("json-file", &[("max-size", "x")], "invalid log opt max-size=x: invalid size: 'x'"),
             ("xyz", &[], "logger: no log driver named 'xyz' is registered"),
             ("gelf", &[], "log driver 'gelf' is not built into mica"),
+            ("local", &[("labels", "a")], "unknown log opt 'labels' for log driver local"),
             (
-                "local",
-                &[("labels-regex", ".")],
-                "log opt 'labels-regex' of the local log driver is not supported",
+                "journald",
+                &[("compress", "1")],
+                "unknown log opt 'compress' for journald log driver",
+            ),
+            (
+                "syslog",
+                &[("syslog-tls-key", "/x")],
+                "syslog-tls-cert and syslog-tls-key belong together: one is missing",
             ),
         ] {
             let error = parse(name, options).unwrap_err();
             assert_eq!(error.to_string(), message);
         }
         assert!(parse("fluentd", &[]).unwrap_err().hint().is_some());
+        let error = parse("json-file", &[("env-regex", "(")]).unwrap_err().to_string();
+        assert!(error.starts_with("invalid log opt env-regex=(: "), "{error}");
     }
 
     #[test]
@@ -351,5 +388,12 @@ mod tests {
         let found = config.unwrap().attributes(&facts);
         let found: Vec<_> = found.iter().map(|(key, value)| format!("{key}:{value}")).collect();
         assert_eq!(found, ["E:y=z", "a:1", "tag:box"]);
+        let by = [("labels-regex", "^(a|b)$"), ("env-regex", "G"), ("env", "E")];
+        for driver in ["json-file", "syslog", "journald"] {
+            let config = parse(driver, &by).unwrap();
+            let found = config.attributes(&facts);
+            let found: Vec<_> = found.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+            assert_eq!(found, ["E:y=z", "G:1", "a:1", "b:2"], "{driver}");
+        }
     }
 }

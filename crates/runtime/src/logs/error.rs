@@ -13,10 +13,8 @@ pub enum LogError {
     NoDriver(String),
     #[error("log driver '{0}' is not built into mica")]
     NotBuiltIn(String),
-    #[error("unknown log opt '{option}' for {driver} log driver")]
+    #[error("unknown log opt '{option}' for {}", described(driver))]
     UnknownOption { option: String, driver: &'static str },
-    #[error("log opt '{option}' of the {driver} log driver is not supported")]
-    UnsupportedOption { option: String, driver: &'static str },
     #[error("invalid log opt {option}={value}: {why}")]
     BadOption { option: &'static str, value: String, why: String },
     #[error("{0}")]
@@ -39,9 +37,7 @@ impl LogError {
             E::NoDriver(_) | E::UnknownOption { .. } | E::BadOption { .. } | E::Together(_) => {
                 FailureKind::InvalidInput
             }
-            E::NotBuiltIn(_) | E::UnsupportedOption { .. } | E::NotReadable => {
-                FailureKind::Unsupported
-            }
+            E::NotBuiltIn(_) | E::NotReadable => FailureKind::Unsupported,
             E::Open { .. } | E::Reach { .. } | E::Io { .. } => FailureKind::Other,
         }
     }
@@ -53,10 +49,17 @@ impl LogError {
             LogError::NotBuiltIn(_) => {
                 "log with json-file, local, journald or syslog, and let a collector read that"
             }
-            LogError::UnsupportedOption { .. } => "name labels and variables one by one",
             LogError::NotReadable => "start the container with another --log-driver",
             _ => return None,
         };
         Some(text.to_owned())
+    }
+}
+
+/// A driver as docker's error calls it: two ways.
+fn described(driver: &str) -> String {
+    match driver {
+        "local" => "log driver local".to_owned(),
+        other => format!("{other} log driver"),
     }
 }

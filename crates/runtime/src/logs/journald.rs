@@ -4,7 +4,7 @@ use std::path::Path;
 
 use spec::Timestamp;
 
-use super::outlet::Outlet;
+use super::outlet::{Link, Outlet};
 use super::{LogConfig, LogError, LogFacts, Mode, Piece, Stream};
 
 const SOCKET: &str = "/run/systemd/journal/socket";
@@ -32,8 +32,9 @@ impl Journal {
         mode: Mode,
     ) -> Result<Journal, LogError> {
         let path = socket.to_owned();
-        let connect = Box::new(move || sys::socket::connect_path(&path, true));
-        let outlet = Outlet::open(connect, true, mode)
+        let connect = move || sys::socket::connect_path(&path, true).map(Link::Plain);
+        let outlet = connect()
+            .and_then(|first| Outlet::over(first, Box::new(connect), true, mode))
             .map_err(|source| LogError::Reach { what: "the systemd journal".to_owned(), source })?;
         Ok(Journal { outlet, fields: fields(config, facts) })
     }

@@ -17,6 +17,7 @@ mod show;
 mod syslog;
 mod tag;
 mod tail;
+mod tls;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use line::{Piece, Splitter};
 pub use reader::{Follow, LogReader, Selection};
 pub use show::{Shown, show};
 pub use syslog::{Address, Facility, SyslogConfig, SyslogFormat};
+pub use tls::LogTls;
 pub use writer::Log;
 
 /// Where something was printed to.

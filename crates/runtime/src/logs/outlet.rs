@@ -6,16 +6,59 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::Mode;
+use super::tls::TlsLink;
 
 /// While so much waits, a container in blocking mode waits too.
 const WAITING_BYTES: usize = 1 << 20;
 /// How long after a connection broke the next one is tried.
 const RECONNECT: Duration = Duration::from_secs(1);
 
+/// A connection to a daemon.
+pub(super) enum Link {
+    /// Bytes go as they are.
+    Plain(OwnedFd),
+    /// They go where nobody overhears them.
+    Tls(Box<TlsLink>),
+}
+
+impl Link {
+    /// Sends what there is room for; `None` if there is none.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        match self {
+            Link::Plain(socket) => sys::socket::send(socket, bytes, &[]),
+            Link::Tls(link) => link.send(bytes),
+        }
+    }
+
+    /// Sends what was taken before.
+    fn push(&mut self) -> io::Result<()> {
+        match self {
+            Link::Plain(_) => Ok(()),
+            Link::Tls(link) => link.push().map(drop),
+        }
+    }
+
+    fn has_to_send(&self) -> bool {
+        matches!(self, Link::Tls(link) if link.has_to_send())
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Link::Plain(socket) => socket.as_fd(),
+            Link::Tls(link) => link.as_fd(),
+        }
+    }
+}
+
+/// Makes a connection.
+pub(super) type Connect = Box<dyn Fn() -> io::Result<Link>>;
+
 /// A connection that is made anew when it breaks.
 pub(super) struct Outlet {
-    connect: Box<dyn Fn() -> io::Result<OwnedFd>>,
-    socket: Option<OwnedFd>,
+    connect: Connect,
+    socket: Option<Link>,
     broken: Option<Instant>,
     /// Whether a message is sent whole or not at all.
     datagrams: bool,
@@ -29,17 +72,17 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    /// Connects for the first time: a daemon that is not there is an error at the start.
-    pub(super) fn open(
-        connect: Box<dyn Fn() -> io::Result<OwnedFd>>,
+    /// Begins with a connection, and has another one made when it breaks.
+    pub(super) fn over(
+        first: Link,
+        connect: Connect,
         datagrams: bool,
         mode: Mode,
     ) -> io::Result<Outlet> {
-        let socket = connect()?;
-        sys::event::set_nonblocking(&socket)?;
+        sys::event::set_nonblocking(&first)?;
         Ok(Outlet {
             connect,
-            socket: Some(socket),
+            socket: Some(first),
             broken: None,
             datagrams,
             mode,
@@ -73,7 +116,8 @@ impl Outlet {
 
     /// The connection, while something waits for room in it.
     pub(super) fn wants_room(&self) -> Option<BorrowedFd<'_>> {
-        self.socket.as_ref().filter(|_| !self.waiting.is_empty()).map(AsFd::as_fd)
+        let waits = |link: &&Link| !self.waiting.is_empty() || link.has_to_send();
+        self.socket.as_ref().filter(waits).map(AsFd::as_fd)
     }
 
     /// The connection.
@@ -83,6 +127,9 @@ impl Outlet {
 
     /// Sends what there is room for.
     pub(super) fn flush(&mut self) {
+        if self.socket.as_mut().is_some_and(|link| link.push().is_err()) {
+            (self.socket, self.sent) = (None, 0);
+        }
         while !self.waiting.is_empty() {
             if !self.connected() {
                 // While nobody listens, nothing is kept: it would come late and block the container.
@@ -91,10 +138,10 @@ impl Outlet {
                 (self.waiting_bytes, self.sent) = (0, 0);
                 return;
             }
-            let (Some(message), Some(socket)) = (self.waiting.front(), &self.socket) else {
+            let (Some(message), Some(link)) = (self.waiting.front(), &mut self.socket) else {
                 return;
             };
-            match sys::socket::send(socket, &message[self.sent..], &[]) {
+            match link.send(&message[self.sent..]) {
                 Ok(None) => return,
                 Ok(Some(sent)) if !self.datagrams && self.sent + sent < message.len() => {
                     self.sent += sent;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use spec::Timestamp;
 
 use super::config::Options;
-use super::outlet::Outlet;
+use super::outlet::{Link, Outlet};
+use super::tls::{LogTls, TlsLink};
 use super::{LogError, LogFacts, Mode, Piece, Stream};
 
 /// Where a daemon listens.
@@ -23,6 +24,8 @@ pub enum Address {
     Udp(String),
     /// A stream to `host:port`.
     Tcp(String),
+    /// The same that nobody overhears.
+    Tls(String),
 }
 
 /// What a program is, for the daemon.
@@ -47,6 +50,8 @@ pub enum SyslogFormat {
 pub struct SyslogConfig {
     /// Where it listens.
     pub address: Address,
+    /// What is proved where nobody is to overhear.
+    pub tls: LogTls,
     /// What the container is to it.
     pub facility: Facility,
     /// How it is told.
@@ -83,15 +88,10 @@ impl SyslogConfig {
             value: value.to_owned(),
             why: why.to_owned(),
         };
-        for name in ["tls-ca-cert", "tls-cert", "tls-key", "tls-skip-verify"] {
-            let option = format!("syslog-{name}");
-            if options.take(&option).is_some() {
-                return Err(LogError::UnsupportedOption { option, driver: "syslog" });
-            }
-        }
         let address = options.take("syslog-address").unwrap_or_default();
         let address =
             parse_address(&address).map_err(|why| bad("syslog-address", &address, why))?;
+        let tls = tls(options)?;
         let facility = options.take("syslog-facility").unwrap_or_else(|| "daemon".to_owned());
         let number = FACILITIES.iter().find(|(name, _)| *name == facility).map(|(_, n)| *n);
         let number = number.or_else(|| facility.parse().ok().filter(|number| *number <= 23));
@@ -105,8 +105,28 @@ impl SyslogConfig {
             "rfc5424micro" => SyslogFormat::Rfc5424Micro,
             _ => return Err(bad("syslog-format", &format, "invalid syslog format")),
         };
-        Ok(SyslogConfig { address, facility: Facility(number), format })
+        Ok(SyslogConfig { address, tls, facility: Facility(number), format })
     }
+}
+
+fn tls(options: &mut Options) -> Result<LogTls, LogError> {
+    let mut file = |name: &str| {
+        let path = options.take(&format!("syslog-tls-{name}"));
+        path.filter(|path| !path.is_empty()).map(PathBuf::from)
+    };
+    let (authorities, certificate, key) = (file("ca-cert"), file("cert"), file("key"));
+    let own = match (certificate, key) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        _ => {
+            return Err(LogError::Together(
+                "syslog-tls-cert and syslog-tls-key belong together: one is missing",
+            ));
+        }
+    };
+    // As with docker, that it is there says all.
+    let anybody = options.take("syslog-tls-skip-verify").is_some();
+    Ok(LogTls { authorities, own, anybody })
 }
 
 fn parse_address(text: &str) -> Result<Address, &'static str> {
@@ -126,8 +146,8 @@ fn parse_address(text: &str) -> Result<Address, &'static str> {
         "unix" | "unixgram" if rest.starts_with('/') => Ok(Address::Unix(PathBuf::from(rest))),
         "udp" => host().map(Address::Udp),
         "tcp" => host().map(Address::Tcp),
-        "tcp+tls" => Err("mica speaks no TLS to log daemons; use a local daemon that forwards"),
-        _ => Err("the protocol must be udp, tcp, unix or unixgram"),
+        "tcp+tls" => host().map(Address::Tls),
+        _ => Err("the protocol must be udp, tcp, tcp+tls, unix or unixgram"),
     }
 }
 
@@ -151,15 +171,17 @@ impl Syslog {
             let what = match &config.address {
                 Address::Local => "the local syslog daemon".to_owned(),
                 Address::Unix(path) => format!("syslog at {}", path.display()),
-                Address::Udp(host) | Address::Tcp(host) => format!("syslog at {host}"),
+                Address::Udp(host) | Address::Tcp(host) | Address::Tls(host) => {
+                    format!("syslog at {host}")
+                }
             };
             LogError::Reach { what, source }
         };
         // Whether it is a stream is found once; a daemon that comes back speaks as before.
-        let stream = connect(&config.address).map_err(reach)?.1;
-        let address = config.address.clone();
-        let open = Box::new(move || connect(&address).map(|(socket, _)| socket));
-        let outlet = Outlet::open(open, !stream, mode).map_err(reach)?;
+        let (first, stream) = connect(config).map_err(reach)?;
+        let again = config.clone();
+        let anew = Box::new(move || connect(&again).map(|(link, _)| link));
+        let outlet = Outlet::over(first, anew, !stream, mode).map_err(reach)?;
         let short = facts.id.chars().take(12).collect();
         let tag = if facts.tag.is_empty() { short } else { facts.tag.clone() };
         let host = sys::host::hostname();
@@ -209,10 +231,12 @@ fn stamp(time: Timestamp) -> String {
     format!("{} {day:>2} {clock}", MONTHS[(month - 1).min(11)])
 }
 
+/// How long a daemon may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Connects, and says whether it is a stream of messages that need an end.
-fn connect(address: &Address) -> io::Result<(OwnedFd, bool)> {
-    let patience = Duration::from_secs(10);
-    match address {
+fn connect(config: &SyslogConfig) -> io::Result<(Link, bool)> {
+    let (socket, stream) = match &config.address {
         Address::Local => {
             let places = ["/dev/log", "/var/run/syslog", "/var/run/log"];
             let mut result = Err(io::Error::from(io::ErrorKind::NotFound));
@@ -230,9 +254,16 @@ fn connect(address: &Address) -> io::Result<(OwnedFd, bool)> {
             Ok((socket.into(), false))
         }
         Address::Tcp(host) => {
-            Ok((TcpStream::connect_timeout(&first(host)?, patience)?.into(), true))
+            Ok((TcpStream::connect_timeout(&first(host)?, PATIENCE)?.into(), true))
         }
-    }
+        Address::Tls(host) => {
+            let stream = TcpStream::connect_timeout(&first(host)?, PATIENCE)?;
+            let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
+            let link = TlsLink::open(stream, name, &config.tls, PATIENCE)?;
+            return Ok((Link::Tls(Box::new(link)), true));
+        }
+    }?;
+    Ok((Link::Plain(socket), stream))
 }
 
 fn first(host: &str) -> io::Result<std::net::SocketAddr> {
@@ -258,19 +289,20 @@ mod tests {
             ("tcp://host", Ok(Address::Tcp("host:514".into()))),
             ("udp://[::1]", Ok(Address::Udp("[::1]:514".into()))),
             ("unixgram:///dev/log", Ok(Address::Unix("/dev/log".into()))),
-            ("unix://x", Err("the protocol must be udp, tcp, unix or unixgram")),
+            ("tcp+tls://host:6514", Ok(Address::Tls("host:6514".into()))),
+            ("unix://x", Err("the protocol must be udp, tcp, tcp+tls, unix or unixgram")),
             ("host:1", Err("it has no protocol")),
             ("udp://host:x", Err("it has no port")),
         ] {
             assert_eq!(parse_address(text), address, "{text}");
         }
-        assert!(parse_address("tcp+tls://h:1").is_err());
     }
 
     #[test]
     fn messages_have_their_form() {
+        let (address, facility, tls) = (Address::Local, Facility(3), LogTls::default());
         let config =
-            |format| SyslogConfig { address: Address::Local, facility: Facility(3), format };
+            |format| SyslogConfig { address: address.clone(), tls: tls.clone(), facility, format };
         let time = Timestamp::from_unix(1_136_214_245, 120_000_000);
         let pid = std::process::id();
         let head = |format| head(&config(format), 6, time, "host", "tag");

@@ -209,7 +209,7 @@ fn whoever_logs_in_may_push() {
 }
 
 /// Makes a key and a certificate for this machine, signed by an authority of its own.
-pub(super) fn certificate(mica: &Mica, name: &str) {
+pub(crate) fn certificate(mica: &Mica, name: &str) {
     let run = |line: String| {
         let output = mica.program("openssl").args(line.split(' ')).output().unwrap();
         let run = Run::of(&line, output);

@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod life;
 mod links;
+mod logs;
 mod network;
 mod pull;
 mod run;
