@@ -14,6 +14,12 @@ use crate::syntax::parse_trigger;
 pub trait Bases {
     /// The environment and the triggers of an image, or nothing if it is not known.
     fn config(&self, image: &str, platform: Option<&str>) -> Option<spec::ContainerConfig>;
+
+    /// Whether a name means files alone: a context.
+    fn is_folder(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
 }
 
 /// A step's place in the graph.
@@ -199,6 +205,9 @@ impl Planner<'_> {
                 scope.set_env("PATH", SCRATCH_PATH);
                 (Op::Scratch, scope)
             }
+            Base::Image(image) if self.bases.is_folder(image) => {
+                return self.begin_with(image, stage);
+            }
             Base::Image(image) => {
                 let config = self.bases.config(image, platform.as_deref()).unwrap_or_default();
                 let mut scope = Scope::default();
@@ -210,6 +219,31 @@ impl Planner<'_> {
         };
         let (parent, sources, text, title, used) = Default::default();
         let (stage, span) = (Some(stage), own.span);
+        (self.add(Step { op, parent, sources, stage, text, title, span, used }), scope)
+    }
+
+    /// Begins with the files of a context: nothing, and a copy of them.
+    fn begin_with(&mut self, name: &str, stage: usize) -> (StepId, Scope) {
+        let span = self.stages.stages[stage].span;
+        let mut scope = Scope::default();
+        scope.set_env("PATH", SCRATCH_PATH);
+        let sources = vec![self.source(name, span)];
+        let (text, title) = (format!("FROM {name}"), String::new());
+        let (stage, used) = (Some(stage), BTreeMap::new());
+        let nothing = Step {
+            op: Op::Scratch,
+            parent: None,
+            sources: Vec::new(),
+            stage: None,
+            text: text.clone(),
+            title: title.clone(),
+            span,
+            used: used.clone(),
+        };
+        let parent = Some(self.add(nothing));
+        let flags = CopyFlags { from: Some(name.to_owned()), ..CopyFlags::default() };
+        let whole = vec![Source::Path("/".to_owned())];
+        let op = Op::Copy { flags, sources: whole, target: "/".to_owned(), is_add: false };
         (self.add(Step { op, parent, sources, stage, text, title, span, used }), scope)
     }
 

@@ -97,6 +97,19 @@ impl Stages {
         Ok(())
     }
 
+    /// Puts contexts in the place of the stages that are called like them, and says which stages
+    /// those were: their own instructions are not carried out.
+    pub fn replace(&mut self, is_context: impl Fn(&str) -> bool) -> Vec<usize> {
+        let mut replaced = Vec::new();
+        for (at, stage) in self.stages.iter_mut().enumerate() {
+            let Some(name) = stage.name.as_ref().filter(|name| is_context(name)) else { continue };
+            stage.base = Base::Image(name.clone());
+            stage.instructions.clear();
+            replaced.push(at);
+        }
+        replaced
+    }
+
     /// The stage of a name, or of a number.
     pub fn find(&self, name: &str) -> Option<usize> {
         let by_number = || name.parse().ok().filter(|number| *number < self.stages.len());
@@ -204,6 +217,20 @@ mod tests {
         assert_eq!(needed(text, Some("C")).unwrap(), [0, 1, 2]);
         assert_eq!(needed(text, Some("1")).unwrap(), [1]);
         assert!(needed(text, Some("d")).unwrap_err().contains("could not be found"));
+    }
+
+    #[test]
+    fn contexts_replace_stages() {
+        let text = "FROM x AS a\nCOPY --from=b / /\nFROM a AS b\nRUN c\nFROM b\nCOPY --from=0 / /";
+        let inputs = inputs(&[], None);
+        let mut stages = Stages::read(&parse(text).unwrap(), &inputs).unwrap();
+        assert_eq!(stages.replace(|name| name == "a"), [0]);
+        assert_eq!(stages.stages[0].base, Base::Image("a".into()));
+        assert!(stages.stages[0].instructions.is_empty());
+        // What names the stage, by name or by number, means the context now.
+        assert_eq!(stages.needed(2).unwrap(), [0, 1, 2]);
+        assert_eq!(stages.replace(|name| name == "b"), [1]);
+        assert_eq!(stages.stages[2].base, Base::Stage(1));
     }
 
     #[test]

@@ -126,6 +126,18 @@ impl Side {
         diff(&self.merged, &after.merged, common, &mut same, each).map_err(at_top(&self.chains))
     }
 
+    /// Compares two trees; whether two files that look alike are the same is the caller's to say.
+    pub(crate) fn compare_by(
+        &self,
+        after: &Side,
+        same: &mut dyn FnMut(&Origin, &Origin) -> bool,
+        each: &mut dyn FnMut(Difference),
+    ) -> Result<()> {
+        let pairs = self.chains.iter().zip(&after.chains);
+        let common = pairs.take_while(|(a, b)| a == b).count();
+        diff(&self.merged, &after.merged, common, same, each).map_err(at_top(&self.chains))
+    }
+
     /// Whether two of the same size hold the same bytes, as far as they are files.
     pub(crate) fn has_same_bytes(&self, after: &Side, a: &Origin, b: &Origin) -> bool {
         if !a.inode.is_file() || a.inode.size == 0 {

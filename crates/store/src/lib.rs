@@ -28,6 +28,7 @@ mod sorted;
 mod steps;
 mod tables;
 mod trust;
+mod untouch;
 mod usage;
 mod views;
 
@@ -58,6 +59,7 @@ pub use steps::{RememberedStep, StepLayer, StepRecord};
 pub use tables::{
     ImageRecord, Images, LayerBlob, LayerRecord, Layers, ManifestRef, NameRecord, Tables,
 };
+pub use untouch::Touched;
 pub use usage::{ImageUsage, TopShare, Usage};
 pub use views::View;
 

@@ -165,6 +165,10 @@ pub(super) struct Planned<'a, 'b> {
 }
 
 impl graph::Bases for Planned<'_, '_> {
+    fn is_folder(&self, name: &str) -> bool {
+        self.folders.contains_key(&context_name(name))
+    }
+
     fn config(&self, image: &str, platform: Option<&str>) -> Option<ContainerConfig> {
         if self.folders.contains_key(&context_name(image)) {
             return None;

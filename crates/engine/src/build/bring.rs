@@ -142,7 +142,11 @@ impl Builder<'_> {
                 }
                 Source::Path(path) => path,
             };
-            for chosen in place.choose(path, &exclude)? {
+            let all = match flags.parents {
+                true => place.choose_with_parents(path, &exclude)?,
+                false => place.choose(path, &exclude)?,
+            };
+            for chosen in all {
                 let unpacks = is_add && flags.unpack.unwrap_or(true) && !chosen.is_folder;
                 match chosen.items.values().next() {
                     Some(only) if unpacks && copy::is_archive(only) => {

@@ -12,6 +12,7 @@ use image::folder::Marks;
 use image::pack::LayerWriter;
 use sys::lock::{Mode, try_lock};
 
+use super::fresh::SEEN;
 use super::mounts::{held_cache, make_private};
 use super::prune::entries;
 use crate::Engine;
@@ -118,6 +119,8 @@ impl Engine {
                 _ => fs::rename(&aside, &files),
             }
         };
+        // What steps had seen was something else.
+        let _ = fs::remove_dir_all(folder.join(SEEN));
         replace().map_err(EngineError::io("fill", &files))
     }
 

@@ -20,6 +20,7 @@ mod fetch;
 mod files;
 mod flights;
 mod foreign;
+mod fresh;
 mod git;
 mod hashes;
 mod history;

@@ -14,13 +14,15 @@ use ::build::instruction::{CopyFlags, Mount, MountKind, Run, Sharing};
 use ::build::key::{About, Key, Listing};
 use ::build::scope::Scope;
 use ::build::solver::Inputs;
+use serde_json::value::RawValue;
 use spec::bundle;
-use spec::{ChainId, Digest};
-use store::Lasting;
+use spec::{ChainId, Digest, Timestamp};
+use store::{Lasting, StepRecord};
 use sys::lock::{Mode, lock, try_lock};
 
 use super::below::Below;
 use super::copy::{self, Gathered, Placing};
+use super::fresh::UsedCache;
 use super::layers;
 use super::run::Scratch;
 use super::work::{Builder, Made, Wanted, parent, shown};
@@ -33,6 +35,8 @@ pub(super) struct Mounts<'a> {
     pub(super) list: Vec<StepMount>,
     /// Variables that hold secrets.
     pub(super) env: Vec<String>,
+    /// Caches that the command may write to.
+    pub(super) caches: Vec<UsedCache>,
     _scratches: Vec<Scratch<'a>>,
     /// Caches that nobody else may use now.
     _locks: Vec<File>,
@@ -111,8 +115,8 @@ impl<'a> Mounts<'a> {
         script: Option<(String, String)>,
         inputs: &Inputs<Made>,
     ) -> Result<Mounts<'a>> {
-        let (list, env, _scratches, _locks, own_folder) = Default::default();
-        let mut mounts = Mounts { list, env, _scratches, _locks, own_folder };
+        let (list, env, caches, _scratches, _locks, own_folder) = Default::default();
+        let mut mounts = Mounts { list, env, caches, _scratches, _locks, own_folder };
         if let Some((name, content)) = script {
             let folder = mounts.folder(builder)?.join("scripts");
             make_private(&folder)?;
@@ -204,8 +208,12 @@ impl<'a> Mounts<'a> {
         let all = builder.store().build_folder().join("mounts");
         let (folder, held) = held_cache(&all, &id, mount.sharing)?;
         let files = folder.join("files");
-        if !files.exists() {
+        let is_new = !files.exists();
+        if is_new {
             fill(builder, &files, mount, from)?;
+        }
+        if !mount.read_only {
+            self.caches.push(UsedCache { folder, is_new });
         }
         self._locks.push(held);
         self.list.push(bind(target, path_text(&files), mount.read_only));
@@ -264,16 +272,31 @@ impl Builder<'_> {
         }
     }
 
-    /// Files as the only layer of a stack, in its folder `files`.
-    fn keep_apart(&self, gathered: Gathered) -> Result<ChainId> {
+    /// Files as the only layer of a stack, in its folder `files`. It is part of no image, so they
+    /// have the times that they have in the context: commands may compare them with what they made
+    /// before.
+    fn keep_apart(&self, mut gathered: Gathered) -> Result<ChainId> {
+        for item in gathered.chosen.iter_mut().flat_map(|chosen| chosen.items.values_mut()) {
+            item.stat.time = Some(item.stat.modified);
+        }
         let flags = CopyFlags::default();
         let single = gathered.chosen.iter().any(|chosen| !chosen.is_folder);
         let target = if single { "/files/" } else { "/files" };
-        let placing = Placing { target, owner: None, flags: &flags, epoch: 0 };
+        let placing = Placing { target, owner: None, flags: &flags, epoch: i64::MAX };
         let nothing = self.view(None)?;
         let plan = copy::Plan::new(gathered, placing, Below::new(&nothing))?;
         let unpacked = layers::written(self.store(), self.lease, |out| plan.write(out))?;
-        layers::adopt(self.store(), self.lease, unpacked, None).map(|(chain, _)| chain)
+        let (chain, layer) = layers::adopt(self.store(), self.lease, unpacked, None)?;
+        // Remembered as what steps give is, so that it goes with that.
+        let record = StepRecord {
+            top: Some(chain),
+            layer: Some(layer),
+            text: "files bound into a command".to_owned(),
+            made: Timestamp::now().unix_seconds(),
+            rest: RawValue::NULL.to_owned(),
+        };
+        self.store().remember_step(&Digest::of(format!("bound {chain}").as_bytes()), &record)?;
+        Ok(chain)
     }
 }
 

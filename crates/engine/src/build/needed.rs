@@ -22,8 +22,12 @@ impl Engine {
             build_platform: Platform::host(),
             target: request.target.clone(),
         };
-        let document = ::build::syntax::parse(text).ok()?;
-        let stages = Stages::read(&document, &inputs).ok()?;
+        let read = |text| Stages::read(&::build::syntax::parse(text)?, &inputs);
+        let Ok(mut stages) = read(text) else {
+            // What is wrong with it is told without a file of the context.
+            return Some(Vec::new());
+        };
+        stages.replace(|name| request.context(name).is_some());
         let known = known_bases(text, &inputs, Some(self)).ok()?;
         for stage in &stages.stages {
             let Base::Image(name) = &stage.base else { continue };
@@ -31,7 +35,7 @@ impl Engine {
             let is_known = known.contains_key(name)
                 && own.is_none_or(|config| config.on_build.is_empty())
                 && !request.pull
-                && !request.contexts.contains_key(name);
+                && request.context(name).is_none();
             if !is_known {
                 return None;
             }

@@ -1,6 +1,7 @@
 //! Where `COPY` and `ADD` take files from: a folder of the host, or the mounted files of a stage or
 //! an image. Files are looked at in place; nothing is copied before its layer is written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -67,6 +68,8 @@ pub(super) struct ItemStat {
     pub(super) bytes: u64,
     /// Its time, if that is to be kept.
     pub(super) time: Option<(i64, u32)>,
+    /// Its time.
+    pub(super) modified: (i64, u32),
     pub(super) device: u64,
     /// Which file it is, where it has several names.
     pub(super) shared: Option<(u64, u64)>,
@@ -91,21 +94,37 @@ impl Place {
     /// Chooses what a source means: a path, perhaps a pattern, from the top. A pattern may mean
     /// nothing; a path that does is an error.
     pub(super) fn choose(self: &Arc<Place>, source: &str, exclude: &Ignore) -> Result<Vec<Chosen>> {
-        let clean = ::build::config::absolute("/", source);
-        let clean = clean.trim_start_matches('/');
-        let paths = match has_pattern(clean) {
-            true => self.expand(clean)?,
-            false => vec![clean.as_bytes().to_vec()],
-        };
+        let paths = self.paths(source, false)?;
+        paths.into_iter().map(|path| self.choose_one(path, exclude, b"")).collect()
+    }
+
+    /// The same for `--parents`: `**` means folders in folders too, and what is left out is told by
+    /// the paths that are kept.
+    pub(super) fn choose_with_parents(
+        self: &Arc<Place>,
+        source: &str,
+        exclude: &Ignore,
+    ) -> Result<Vec<Chosen>> {
         let names = |text: &str| text.split('/').filter(|part| !matches!(*part, "" | ".")).count();
         let dropped = source.find("/./").map_or(0, |at| names(&source[..at]));
         let chosen = |path: Vec<u8>| {
-            let mut chosen = self.choose_one(path, exclude)?;
-            let kept = chosen.path.split(|byte| *byte == b'/').skip(dropped).collect::<Vec<_>>();
-            chosen.path = kept.join(&b'/');
+            let kept = path.split(|byte| *byte == b'/').skip(dropped).collect::<Vec<_>>();
+            let kept = kept.join(&b'/');
+            let mut chosen = self.choose_one(path, exclude, &kept)?;
+            chosen.path = kept;
             Ok(chosen)
         };
-        paths.into_iter().map(chosen).collect()
+        self.paths(source, true)?.into_iter().map(chosen).collect()
+    }
+
+    /// The paths that a source names.
+    fn paths(&self, source: &str, deep: bool) -> Result<Vec<Vec<u8>>> {
+        let clean = ::build::config::absolute("/", source);
+        let clean = clean.trim_start_matches('/');
+        match has_pattern(clean) {
+            true => self.expand(clean, deep),
+            false => Ok(vec![clean.as_bytes().to_vec()]),
+        }
     }
 
     fn missing(&self, path: &[u8]) -> EngineError {
@@ -116,7 +135,13 @@ impl Place {
         ))
     }
 
-    fn choose_one(self: &Arc<Place>, path: Vec<u8>, exclude: &Ignore) -> Result<Chosen> {
+    /// `kept`: what stands before a path where it is told what is left out.
+    fn choose_one(
+        self: &Arc<Place>,
+        path: Vec<u8>,
+        exclude: &Ignore,
+        kept: &[u8],
+    ) -> Result<Chosen> {
         let real = self.real(&path, 0)?;
         if self.is_excluded(&real) && !real.is_empty() {
             let text = String::from_utf8_lossy(&real).into_owned();
@@ -132,7 +157,8 @@ impl Place {
         let mut chosen = Chosen { is_folder, path: path.clone(), ..Chosen::default() };
         if !is_folder {
             let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-            if !exclude.excludes(&String::from_utf8_lossy(name)) {
+            let told = if kept.is_empty() { name } else { kept };
+            if !exclude.excludes(&String::from_utf8_lossy(told)) {
                 let item = self.item(&self.root, &real, &stat, &real)?;
                 chosen.items.insert(name.to_vec(), item);
             }
@@ -144,7 +170,8 @@ impl Place {
         }
         chosen.items.insert(Vec::new(), top);
         let folder = sys::fs::folder_beneath(&self.root, at).map_err(self.failed(&real))?;
-        let mut walk = Walk { place: self, exclude, chosen: &mut chosen, waiting: Vec::new() };
+        let waiting = Vec::new();
+        let mut walk = Walk { place: self, exclude, kept, chosen: &mut chosen, waiting };
         walk.folder(&folder, &mut real.clone(), &mut Vec::new(), 0)?;
         Ok(chosen)
     }
@@ -187,30 +214,35 @@ impl Place {
         Ok(real)
     }
 
-    /// Paths that match a pattern, part by part.
-    fn expand(&self, pattern: &str) -> Result<Vec<Vec<u8>>> {
+    /// Paths that match a pattern, part by part; if `deep`, `**` is any number of folders.
+    fn expand(&self, pattern: &str, deep: bool) -> Result<Vec<Vec<u8>>> {
         let mut found: Vec<Vec<u8>> = vec![Vec::new()];
-        for part in pattern.split('/').filter(|part| !part.is_empty()) {
+        let mut parts = pattern.split('/').filter(|part| !part.is_empty()).peekable();
+        while let Some(part) = parts.next() {
+            let is_last = parts.peek().is_none();
             let mut next = Vec::new();
             for above in found {
-                if !has_pattern(part) {
-                    next.push(join(&above, part.as_bytes()));
-                    continue;
-                }
-                let at = if above.is_empty() { &b"."[..] } else { &above };
-                let Ok(folder) = sys::fs::folder_in_root(&self.root, at) else { continue };
-                let names = sys::fs::names(&folder).map_err(self.failed(&above))?;
-                let mut names: Vec<Vec<u8>> = names.into_iter().map(|(name, _)| name).collect();
-                names.sort_unstable();
-                for name in names {
-                    let matches = spec::path_match(part, &String::from_utf8_lossy(&name));
-                    let matches = matches
-                        .map_err(|error| EngineError::Refused(format!("{error}: {pattern}")))?;
-                    if matches {
-                        next.push(join(&above, &name));
+                match part {
+                    // A folder is meant with all that is in it.
+                    "**" if deep && is_last => next.push(above),
+                    "**" if deep => self.folders_below(above, &mut next, 0)?,
+                    part if !has_pattern(part) => next.push(join(&above, part.as_bytes())),
+                    part => {
+                        for (name, _) in self.names(&above)? {
+                            let matches = spec::path_match(part, &String::from_utf8_lossy(&name));
+                            let matches = matches.map_err(|error| {
+                                EngineError::Refused(format!("{error}: {pattern}"))
+                            })?;
+                            if matches {
+                                next.push(join(&above, &name));
+                            }
+                        }
                     }
                 }
             }
+            // Two ways through folders may lead to the same.
+            next.sort_unstable();
+            next.dedup();
             found = next;
         }
         found.retain(|path| {
@@ -219,6 +251,38 @@ impl Place {
             is_there && !self.is_excluded(path)
         });
         Ok(found)
+    }
+
+    /// A folder and all folders in it, links not followed.
+    fn folders_below(&self, above: Vec<u8>, all: &mut Vec<Vec<u8>>, depth: usize) -> Result<()> {
+        if depth > MAX_DEPTH {
+            let words = format!("more than {MAX_DEPTH} folders deep");
+            return Err(self.failed(&above)(io::Error::other(words)));
+        }
+        for (name, kind) in self.names(&above)? {
+            let path = join(&above, &name);
+            let text = String::from_utf8_lossy(&path);
+            let skips = self.context.as_ref().is_some_and(|own| own.ignore.skips_folder(&text));
+            let is_folder = match kind {
+                // Some file systems do not say it here.
+                FileType::Unknown => sys::fs::folder_beneath(&self.root, path.as_slice()).is_ok(),
+                kind => kind == FileType::Directory,
+            };
+            if is_folder && !(self.is_excluded(&path) && skips) {
+                self.folders_below(path, all, depth + 1)?;
+            }
+        }
+        all.push(above);
+        Ok(())
+    }
+
+    /// What is in a folder; nothing if it is none.
+    fn names(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, FileType)>> {
+        let at = if path.is_empty() { &b"."[..] } else { path };
+        match sys::fs::folder_in_root(&self.root, at) {
+            Ok(folder) => sys::fs::names(&folder).map_err(self.failed(path)),
+            Err(_) => Ok(Vec::new()),
+        }
     }
 
     fn is_excluded(&self, path: &[u8]) -> bool {
@@ -245,6 +309,7 @@ impl Place {
             owner: if foreign { (stat.st_uid, stat.st_gid) } else { (0, 0) },
             bytes: if kind == FileType::RegularFile { stat.st_size as u64 } else { 0 },
             time: foreign.then_some((stat.st_mtime, stat.st_mtime_nsec as u32)),
+            modified: (stat.st_mtime, stat.st_mtime_nsec as u32),
             device: stat.st_rdev,
             shared: (foreign && stat.st_nlink > 1 && kind != FileType::Directory)
                 .then_some((stat.st_dev, stat.st_ino)),
@@ -285,6 +350,8 @@ impl Place {
 struct Walk<'a> {
     place: &'a Arc<Place>,
     exclude: &'a Ignore,
+    /// What stands before a path where it is told what is left out.
+    kept: &'a [u8],
     chosen: &'a mut Chosen,
     /// Folders that are left out unless something in them is not.
     waiting: Vec<(Vec<u8>, Item)>,
@@ -330,8 +397,7 @@ impl Walk<'_> {
         };
         let kind = FileType::from_raw_mode(stat.st_mode);
         let is_folder = kind == FileType::Directory;
-        let out =
-            self.place.is_excluded(path) || self.exclude.excludes(&String::from_utf8_lossy(inner));
+        let out = self.place.is_excluded(path) || self.exclude.excludes(&self.told(inner));
         if out && (!is_folder || self.skips(path, inner)) || kind == FileType::Socket {
             return Ok(());
         }
@@ -355,7 +421,15 @@ impl Walk<'_> {
         let text = String::from_utf8_lossy(path);
         let of_context =
             self.place.context.as_ref().is_some_and(|own| own.ignore.skips_folder(&text));
-        of_context || self.exclude.skips_folder(&String::from_utf8_lossy(inner))
+        of_context || self.exclude.skips_folder(&self.told(inner))
+    }
+
+    /// A path as patterns of `--exclude` mean it.
+    fn told<'b>(&self, inner: &'b [u8]) -> Cow<'b, str> {
+        match self.kept.is_empty() {
+            true => String::from_utf8_lossy(inner),
+            false => Cow::Owned(String::from_utf8_lossy(&join(self.kept, inner)).into_owned()),
+        }
     }
 }
 
@@ -450,6 +524,7 @@ impl Item {
             owner: (0, 0),
             bytes,
             time,
+            modified: time.unwrap_or_default(),
             device: 0,
             shared: None,
         };

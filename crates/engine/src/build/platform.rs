@@ -67,12 +67,13 @@ impl ForPlatform<'_> {
             build_platform: host.clone(),
             target: request.target.clone(),
         };
-        let stages = Stages::read(self.document, &inputs).map_err(failed)?;
+        let mut stages = Stages::read(self.document, &inputs).map_err(failed)?;
         // Said once for all platforms.
         if self.platform.is_none_or(|own| request.platforms.first() == Some(own)) {
             self.warn_of_arguments(&stages);
             self.check(&inputs)?;
         }
+        let replaced = stages.replace(|name| request.context(name).is_some());
         let names = stages.stages.iter().map(|stage| stage.name.clone()).collect();
         let escape = stages.escape;
         let known = Mutex::default();
@@ -85,7 +86,7 @@ impl ForPlatform<'_> {
             }
             graph
         };
-        teller.planned(&self.lines(&graph)?);
+        teller.planned(&self.lines(&graph, &replaced)?);
         let (views, network, failed, keys, used) = Default::default();
         let builder = Builder {
             session,
@@ -123,14 +124,15 @@ impl ForPlatform<'_> {
     }
 
     /// The instructions of the stages that are needed, each with the step that carries it out.
-    fn lines(&self, graph: &Graph) -> Result<Vec<PlannedLine>> {
+    fn lines(&self, graph: &Graph, replaced: &[usize]) -> Result<Vec<PlannedLine>> {
         let (mut lines, mut stages, mut is_needed) = (Vec::new(), 0, true);
         for instruction in ::build::instruction::read(self.document)? {
-            if matches!(instruction.kind, Kind::From { .. }) {
+            let is_first = matches!(instruction.kind, Kind::From { .. });
+            if is_first {
                 is_needed = graph.steps.iter().any(|step| step.stage == Some(stages));
                 stages += 1;
             }
-            if !is_needed {
+            if !is_needed || !is_first && replaced.contains(&(stages - 1)) {
                 continue;
             }
             let line = instruction.span.first;

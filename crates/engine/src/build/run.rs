@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use spec::{Digest, Timestamp};
 use store::{Lasting, Lease, Snapshot, StepRecord, Store};
 
+use super::fresh::Fresh;
 use super::layers;
 use super::mounts::Mounts;
 use super::tell::Telling;
@@ -98,13 +99,17 @@ impl Builder<'_> {
             kept.add(bytes);
         };
         let is_stopped = || self.teller.watch.is_stopped();
+        let mut fresh = Fresh::touch(self, &root, &mounts.caches, step, below)?;
         let ended = self.engine.run_step(&root, &network, command, &mut output, &is_stopped)?;
+        let untouched = fresh.untouched(&root);
         drop((root, mounts));
+        self.store().untouch(&scratch.snapshot, &untouched)?;
         if let Err(error) = judged(&words, ended) {
             // What cannot be kept cannot be looked at; why the command failed is what counts.
             let _ = self.keep_left(at, &scratch.snapshot, below);
             return Err(self.fail(at, kept.text(), error));
         }
+        fresh.remember(below.top)?;
         let unpacked =
             self.store().unpack_snapshot(self.lease, &scratch.snapshot, Some(below.epoch))?;
         drop(scratch);

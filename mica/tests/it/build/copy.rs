@@ -113,6 +113,25 @@ fn documents_parents_and_exclusions() {
 }
 
 #[test]
+fn patterns_reach_into_folders_where_parents_are_kept() {
+    let Some(it) = Builds::new() else { return };
+    for name in ["src/a.go", "src/a_test.go", "src/p/b.go", "src/p/q/c.go", "src/p/q/c.md"] {
+        it.put(name, name);
+    }
+    it.builds(
+        "FROM bb\nCOPY --parents --exclude=**/*_test.go src/**/*.go /x/\n\
+         COPY --parents --exclude=p/q src/./** /y/\nCOPY src/**/*.go /z/\n",
+        "",
+    );
+    let files = |folder| it.shows(&format!("cd {folder}; find . -type f | sort"));
+    assert_eq!(files("/x"), "./src/a.go\n./src/p/b.go\n./src/p/q/c.go");
+    // What is left out is told from where the kept path begins.
+    assert_eq!(files("/y"), "./a.go\n./a_test.go\n./p/b.go");
+    // Without it a double star is a star.
+    assert_eq!(files("/z"), "./b.go");
+}
+
+#[test]
 fn contexts_come_from_streams_and_archives_too() {
     let Some(it) = Builds::new() else { return };
     let run = it.run_with("build --network none -t t -", b"FROM bb\nLABEL from=stream\n");
