@@ -1,8 +1,9 @@
 //! The graph: what has to be done for a target, each step after those it needs.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::change::Change;
 use crate::config::SCRATCH_PATH;
 use crate::error::{BuildError, Span};
 use crate::instruction::{Command, CopyFlags, Instruction, Kind, Run, Source, read_node};
@@ -26,7 +27,7 @@ pub trait Bases {
 pub type StepId = usize;
 
 /// One thing to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// What is done.
     pub op: Op,
@@ -49,12 +50,12 @@ pub struct Step {
 impl Step {
     /// Whether it works on files, so that it has a number among its stage's steps.
     pub fn is_work(&self) -> bool {
-        !matches!(self.op, Op::Config { .. })
+        !matches!(self.op, Op::Config { .. } | Op::Settings(_) | Op::Written(_))
     }
 }
 
 /// What a step does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Op {
     /// Begins with nothing.
     Scratch,
@@ -85,6 +86,17 @@ pub enum Op {
     },
     /// Enters a folder, and makes it if need be.
     Workdir(String),
+    /// Changes single files.
+    Change(Change),
+    /// Has this configuration from here on, whatever it was.
+    Settings(Box<spec::ContainerConfig>),
+    /// Puts all that its sources have on top of its parent.
+    Merge,
+    /// What the second of its sources has otherwise than the first.
+    Diff,
+    /// What its parent, a command, has written to one of its mounts: the one with this number among
+    /// those whose contents are results.
+    Written(usize),
     /// Changes the configuration alone; words are expanded when that is known.
     Config {
         /// What it says.
@@ -95,12 +107,14 @@ pub enum Op {
 }
 
 /// All steps for a target.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
     /// Each after those it needs.
     pub steps: Vec<Step>,
     /// The step that is the result.
     pub target: StepId,
+    /// Steps that are done anew though they are remembered.
+    pub anew: BTreeSet<StepId>,
 }
 
 /// Plans a target of a file.
@@ -114,7 +128,7 @@ pub fn plan(mut stages: Stages, inputs: &Inputs, bases: &dyn Bases) -> Result<Gr
         planner.stage(stage)?;
     }
     let target = planner.ends[target].as_ref().expect("the target is among what is needed").0;
-    let mut graph = Graph { steps: planner.steps, target };
+    let mut graph = Graph { steps: planner.steps, target, anew: BTreeSet::new() };
     graph.entitle(&stages);
     Ok(graph)
 }
@@ -370,6 +384,11 @@ impl Graph {
                 }
                 Op::Workdir(path) => format!("workdir {path}"),
                 Op::Config { .. } => format!("config {}", step.text),
+                Op::Change(change) => change.title(),
+                Op::Settings(_) => "settings".to_owned(),
+                Op::Merge => "merge".to_owned(),
+                Op::Diff => "diff".to_owned(),
+                Op::Written(number) => format!("written {number}"),
             };
             let parent = step.parent.map(|parent| format!(" on {parent}")).unwrap_or_default();
             let from: String = step.sources.iter().map(|from| format!(" from {from}")).collect();

@@ -7,6 +7,7 @@
 pub mod align;
 pub mod bake;
 pub mod call;
+pub mod change;
 pub mod config;
 pub mod error;
 pub mod graph;

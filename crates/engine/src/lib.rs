@@ -53,6 +53,15 @@ pub use ::build::bake::{
 };
 pub use ::build::call::{Call, Format};
 pub use ::build::scope::Inputs as BuildInputs;
+
+/// The steps of a build, for whoever has them from elsewhere than a Dockerfile.
+pub mod steps {
+    pub use ::build::change::{Change, Exact};
+    pub use ::build::graph::{Graph, Op, Step, StepId};
+    pub use ::build::instruction::{Command, CopyFlags, Mount, MountKind, Run, Sharing, Source};
+    pub use ::build::scope::Scope;
+    pub use ::build::{BuildError, Span};
+}
 pub use ::image::upper::Altered;
 pub use ::network::{
     AddressPool, Driver as NetworkDriver, Endpoint, ErrorKind as NetworkErrorKind, Network,
@@ -66,7 +75,7 @@ pub use build::{
     Built, BuiltImage, CacheMount, CachePlace, CacheRow, CacheTarget, CacheUse, ContextSource,
     Divergence, DockerfileSource, FilesTarget, KeepCache, Keyring, News, Output, Packing,
     PlannedLine, Provenance, PruneCache, Push, SentFolder, StepConfig, StepOutcome, StepState,
-    Types, Verified, is_remote_context,
+    Types, Verified, is_remote_context, is_repository,
 };
 pub use build_call::{Answer, Definition};
 pub use container::{

@@ -1,15 +1,20 @@
 //! What a client asks of a build, in BuildKit's words: attributes of a frontend, ways out, caches.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use engine::{
     Annotation, AnnotationPlace, BuildRequest, CacheUse, Packing, Provenance, Push, Types,
 };
-use spec::{Compression, HostConfig, Platform, Reference, Ulimit};
+use spec::{Compression, HostConfig, ImageConfig, Platform, Reference, Ulimit};
 
 use super::caches::caches;
 use super::messages::control::{CacheEntry, Exporter, SolveRequest};
+use super::messages::ops::Definition;
 use crate::wire::Status;
+
+/// Where clients say what an image of theirs is to have as its configuration.
+pub(super) const CONFIG: &str = "containerimage.config";
 
 /// A build that is asked for.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +27,10 @@ pub(crate) struct Asked {
     pub(crate) frontend: String,
     /// What the frontend is told.
     pub(crate) attributes: BTreeMap<String, String>,
+    /// The operations, where there is no frontend.
+    pub(crate) definition: Option<Arc<Definition>>,
+    /// The configuration of an image that is made of them.
+    pub(crate) config: Option<Vec<u8>>,
     /// Where the result goes.
     pub(crate) exporters: Vec<Exporter>,
     pub(crate) imports: Vec<CacheEntry>,
@@ -39,11 +48,16 @@ impl Asked {
             exporters.push(Exporter { kind: request.exporter, attributes });
         }
         let (imports, exports) = caches(request.cache.unwrap_or_default());
+        let definition = request.definition.filter(|graph| !graph.operations.is_empty());
+        let given = |exporter: &Exporter| exporter.attributes.get(CONFIG).cloned();
+        let config = exporters.iter().find_map(given).map(String::into_bytes);
         Asked {
             reference: request.reference,
             session: request.session,
             frontend: request.frontend,
             attributes: request.frontend_attributes.into_iter().collect(),
+            definition: definition.map(Arc::new),
+            config,
             exporters,
             imports,
             exports,
@@ -92,8 +106,16 @@ impl Asked {
             epoch: epoch.map_err(|_| Status::invalid("SOURCE_DATE_EPOCH is no number"))?,
             host: self.host()?,
             allowed: self.entitlements.clone(),
+            config: self.config()?,
             ..BuildRequest::default()
         })
+    }
+
+    /// The configuration of an image that is made of operations.
+    fn config(&self) -> Result<Option<Box<ImageConfig>>, Status> {
+        let parsed = self.config.as_deref().map(ImageConfig::parse).transpose();
+        let parsed = parsed.map_err(|error| Status::invalid(format!("{CONFIG}: {error}")))?;
+        Ok(parsed.map(Box::new))
     }
 
     fn platforms(&self) -> Result<Vec<Platform>, Status> {

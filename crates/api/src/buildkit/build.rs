@@ -13,7 +13,9 @@ use engine::{
 use super::asked::{self, Asked};
 use super::client::{self, Choice, Keys, Lent};
 use super::control::check_frontend;
+use super::llb::{self, Folder};
 use super::messages::control::StatusResponse;
+use super::messages::ops::Definition as Graph;
 use super::progress::Watch;
 use super::sessions::Session;
 use crate::app::App;
@@ -110,8 +112,19 @@ impl<'a> Work<'a> {
 
     /// Takes in one of the client's folders.
     fn folder(&self, title: &str, name: &str, choice: &Choice) -> Result<SentFolder, Status> {
+        self.folder_as(title, title, name, choice)
+    }
+
+    /// The same; a folder that has been taken in before in the same role is only brought up to date.
+    fn folder_as(
+        &self,
+        role: &str,
+        title: &str,
+        name: &str,
+        choice: &Choice,
+    ) -> Result<SentFolder, Status> {
         let session = self.session()?;
-        let key = format!("{} {name} {title}", session.shared_key);
+        let key = format!("{} {name} {role}", session.shared_key);
         let key = (!session.shared_key.is_empty()).then_some(key.as_str());
         let sent = self.engine.sent_folder(key)?;
         self.watch.step(title, |step| {
@@ -177,6 +190,9 @@ impl<'a> Work<'a> {
         let mut kept = Vec::new();
         self.named_contexts(&mut request, &mut kept)?;
         self.take_caches(&mut request.cache_from, &mut kept)?;
+        if let Some(graph) = &self.asked.definition {
+            return self.build_graph(graph, request, kept);
+        }
         if let Some(address) = self.address() {
             return self.build_remote(address, request);
         }
@@ -196,6 +212,24 @@ impl<'a> Work<'a> {
             dockerfile: DockerfileSource::Reader(Box::new(io::Cursor::new(definition.text))),
         };
         self.carry_out(input, request)
+    }
+
+    /// A build of operations that the client has sent itself.
+    fn build_graph(
+        &self,
+        graph: &Graph,
+        mut request: BuildRequest,
+        mut kept: Vec<SentFolder>,
+    ) -> Result<Facts, Status> {
+        let planned = llb::plan(graph)?;
+        for (own, Folder { name, title, choice }) in &planned.folders {
+            let sent = self.folder_as(own, title, name, choice)?;
+            request.folders.insert(own.clone(), sent.files());
+            kept.push(sent);
+        }
+        request.pull |= planned.pull;
+        let dockerfile = DockerfileSource::Graph(Box::new(planned.graph));
+        self.carry_out(BuildInput { context: ContextSource::Nowhere, dockerfile }, request)
     }
 
     /// A build whose context is an address: of a repository, a tar, or what a client was given.

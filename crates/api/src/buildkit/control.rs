@@ -17,7 +17,7 @@ use super::carry::carry;
 use super::messages::control::{SolveRequest, SolveResponse, StatusRequest};
 use super::messages::{Health, Nothing};
 use super::sessions::Facts as SessionFacts;
-use super::{gateway, usage};
+use super::{gateway, llb, usage};
 use crate::app::App;
 use crate::wire::{Code, Exchange, Service, Status};
 
@@ -114,18 +114,14 @@ fn solve(app: &App, exchange: Exchange) -> Result<(), Status> {
     let Exchange { mut incoming, outgoing } = exchange;
     let request: SolveRequest = incoming.one()?;
     let is_steered = request.frontend.is_empty() && request.definition.is_none();
-    let definition = request.definition.clone();
     let asked = Asked::of(request);
     let board = app.buildkit.boards.begin(&asked.reference).ok_or_else(|| {
         Status::new(Code::AlreadyExists, format!("build {} is there already", asked.reference))
     })?;
     let is_stopped = || outgoing.is_gone();
-    let built = match (is_steered, definition) {
-        (true, _) => gateway::steered(app, &asked, &board, &is_stopped),
-        (false, Some(definition)) if asked.frontend.is_empty() => {
-            Err(gateway::no_graphs(&definition))
-        }
-        (false, _) => run(app, &asked, &board, &is_stopped),
+    let built = match is_steered {
+        true => gateway::steered(app, &asked, &board, &is_stopped),
+        false => run(app, &asked, &board, &is_stopped),
     };
     app.buildkit.boards.end(&asked.reference);
     let exporter_response = built?.into_iter().collect();
@@ -145,8 +141,14 @@ pub(super) fn run(
 /// Images that read Dockerfiles, in whose place we do.
 const DOCKERFILE_IMAGES: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstream"];
 
-/// Refuses frontends that are other programs.
+/// Refuses frontends that are other programs, and graphs that could not be built.
 pub(super) fn check_frontend(asked: &Asked) -> Result<(), Status> {
+    match (asked.frontend.as_str(), &asked.definition) {
+        ("", Some(graph)) => return llb::plan(graph).map(drop),
+        ("", None) => return Err(Status::invalid("a build of nothing")),
+        (_, Some(_)) => return Err(Status::invalid("a build of a graph and of a frontend")),
+        (_, None) => {}
+    }
     match asked.frontend.as_str() {
         "dockerfile.v0" => Ok(()),
         "gateway.v0" => {

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use engine::{BuildInputs, Call, Format};
 use hyper::HeaderMap;
-use prost::Message;
 use spec::Platform;
 
-use super::asked::Asked;
+use super::asked::{Asked, CONFIG};
 use super::boards::Board;
 use super::build::{Facts, Work};
 use super::control::{ASKING, check_frontend, run};
@@ -19,7 +18,6 @@ use super::messages::gateway::{
     Capability, EvaluateRequest, InputsResponse, PongResponse, ResultRef, Results, ReturnRequest,
     SolveRequest, SolveResponse, SolveResult,
 };
-use super::messages::ops::{Definition, Kind, Op};
 use super::progress::Watch;
 use super::usage;
 use crate::app::App;
@@ -46,8 +44,56 @@ const FRONTEND_CAPABILITIES: [&str; 11] = [
     "gateway.solve.evaluate",
     "gateway.evaluate",
 ];
-/// What is done with results.
-const LLB_CAPABILITIES: [&str; 2] = ["exporter.multiple", "exporter.image.attestations"];
+/// What is done with results, and which operations there are. One name is written as its authors
+/// wrote it.
+const LLB_CAPABILITIES: [&str; 46] = [
+    "exporter.multiple",
+    "exporter.image.attestations",
+    "source.image",
+    "source.image.resolvemode",
+    "source.local",
+    "source.local.unique",
+    "source.local.sessionid",
+    "source.local.includepatterns",
+    "source.local.followpaths",
+    "source.local.excludepatterns",
+    "source.local.sharedkeyhint",
+    "source.local.differ",
+    "source.git",
+    "source.git.keepgitdir",
+    "source.git.fullurl",
+    "source.http",
+    "source.http.checksum",
+    "source.http.perm",
+    "soruce.http.uidgid",
+    "exec.meta.base",
+    "exec.meta.network",
+    "exec.meta.security",
+    "exec.mount.bind",
+    "exec.mount.bind.readwrite-nooutput",
+    "exec.mount.cache",
+    "exec.mount.cache.sharing",
+    "exec.mount.selector",
+    "exec.mount.tmpfs",
+    "exec.mount.tmpfs.size",
+    "exec.mount.secret",
+    "exec.mount.ssh",
+    "exec.cgroup",
+    "exec.secretenv",
+    "file.base",
+    "file.rm.wildcard",
+    "file.rm.nofollowsymlink",
+    "file.copy.includeexcludepatterns",
+    "file.copy.modestring",
+    "file.symlink.create",
+    "constraints",
+    "platform",
+    "meta.ignorecache",
+    "meta.description",
+    "meta.exportcache",
+    "mergeop",
+    "diffop",
+];
 
 /// The builds that their clients steer.
 #[derive(Default)]
@@ -70,9 +116,18 @@ struct State {
     /// What is to be built, by the names that results have.
     results: HashMap<String, Asked>,
     /// Which of the results is the one, if any; or why there is none.
-    returned: Option<Result<Option<String>, Status>>,
+    returned: Option<Result<Returned, Status>>,
     /// Whoever asked for the build waits no more.
     is_over: bool,
+}
+
+/// What a client has said is the result.
+#[derive(Default)]
+struct Returned {
+    /// Its name, if there is one.
+    id: Option<String>,
+    /// The configuration that its image is to have.
+    config: Option<Vec<u8>>,
 }
 
 impl Bridge {
@@ -127,7 +182,11 @@ pub(super) fn steered(
         let waited = bridge.changed.wait_timeout(state, ASKING);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         if let Some(returned) = state.returned.take() {
-            break returned.map(|id| id.and_then(|id| state.results.remove(&id)));
+            break returned.map(|Returned { id, config }| {
+                let wanted = id.and_then(|id| state.results.remove(&id))?;
+                let config = config.or_else(|| wanted.config.clone());
+                Some(Asked { config, ..wanted })
+            });
         }
         if is_stopped() {
             break Err(Status::gone());
@@ -150,16 +209,15 @@ pub(super) fn solve(
     is_gone: &(dyn Fn() -> bool + Sync),
 ) -> Result<SolveResponse, Status> {
     let bridge = app.buildkit.bridges.wait(build)?;
-    if request.frontend.is_empty() {
-        return match &request.definition {
-            Some(definition) if !definition.operations.is_empty() => Err(no_graphs(definition)),
-            // Nothing at all is a result, too.
-            _ => Ok(result(None, &request)),
-        };
+    let definition = request.definition.as_ref().filter(|graph| !graph.operations.is_empty());
+    if request.frontend.is_empty() && definition.is_none() {
+        // Nothing at all is a result, too.
+        return Ok(result(None, &request));
     }
     let own = bridge.asked.clone();
     let wanted = Asked {
         frontend: request.frontend.clone(),
+        definition: definition.cloned().map(Arc::new),
         attributes: request.frontend_options.clone().into_iter().collect(),
         imports: [own.imports.clone(), request.cache_imports.clone()].concat(),
         ..own
@@ -262,7 +320,10 @@ pub(super) fn give_back(app: &App, build: &str, request: ReturnRequest) -> Resul
     let bridge = app.buildkit.bridges.wait(build)?;
     let returned = match request.error {
         Some(error) => Err(Status::new(crate::wire::Code::Unknown, error.message)),
-        None => Ok(request.result.and_then(|result| first(result.results?))),
+        None => Ok(request.result.map_or_else(Returned::default, |result| Returned {
+            id: result.results.and_then(first),
+            config: result.metadata.get(CONFIG).cloned(),
+        })),
     };
     bridge.state().returned = Some(returned);
     bridge.changed.notify_all();
@@ -294,17 +355,4 @@ pub(super) fn ping(app: &App) -> Result<PongResponse, Status> {
         llb_capabilities: LLB_CAPABILITIES.iter().map(capability).collect(),
         workers: vec![usage::worker(app)],
     })
-}
-
-/// Says of a graph that is not built what is in it.
-pub(super) fn no_graphs(definition: &Definition) -> Status {
-    let kind = |bytes: &Vec<u8>| Op::decode(bytes.as_slice()).ok()?.kind;
-    let mut names: Vec<&str> =
-        definition.operations.iter().filter_map(kind).map(|kind| Kind::name(&kind)).collect();
-    names.sort_unstable();
-    names.dedup();
-    let names = names.join(", ");
-    Status::unsupported(format!(
-        "graphs of operations ({names}) are not built: build with a frontend, dockerfile.v0"
-    ))
 }

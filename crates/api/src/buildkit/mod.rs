@@ -11,6 +11,7 @@ mod carry;
 mod client;
 mod control;
 mod gateway;
+mod llb;
 pub(crate) mod messages;
 mod progress;
 mod receive;

@@ -2,6 +2,7 @@
 
 use super::flags::{Flags, Form};
 use super::{Kind, Source};
+use crate::change::Exact;
 use crate::syntax::{Node, json_list};
 
 /// Flags of `COPY` and `ADD`; some belong to only one of them.
@@ -25,6 +26,8 @@ pub struct CopyFlags {
     pub keep_git_dir: Option<bool>,
     /// Whether archives are unpacked; without it local ones are.
     pub unpack: Option<bool>,
+    /// What a graph of operations says besides.
+    pub exact: Option<Exact>,
 }
 
 const COPY: &[(&str, Form)] = &[
@@ -60,6 +63,7 @@ pub(super) fn copy(node: &Node, name: &str, escape: char) -> Result<Kind, String
         checksum: read.text("checksum"),
         keep_git_dir: perhaps("keep-git-dir"),
         unpack: perhaps("unpack"),
+        exact: None,
     };
     let (sources, target) = paths(node, name, escape)?;
     Ok(match is_add {

@@ -24,6 +24,8 @@ pub struct Mount {
     pub size_bytes: Option<u64>,
     /// The variable that holds a secret, in place of a file.
     pub env: Option<String>,
+    /// Whether what is written to it is a result of its own.
+    pub is_result: bool,
     /// As it is written.
     pub text: String,
 }

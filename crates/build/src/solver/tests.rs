@@ -68,7 +68,11 @@ fn graph(needs: &[Vec<StepId>]) -> Graph {
         span: Span::default(),
         used: Default::default(),
     };
-    Graph { steps: needs.iter().map(step).collect(), target: needs.len() - 1 }
+    Graph {
+        steps: needs.iter().map(step).collect(),
+        target: needs.len() - 1,
+        anew: Default::default(),
+    }
 }
 
 /// One after the other, from nothing, each time.

@@ -1,7 +1,8 @@
 //! The image of a target: its configuration put together from what its steps gave.
 
+use ::build::config::Configured;
 use ::build::graph::{Graph, StepId};
-use spec::{ChainId, ImageConfig, ImageId, Platform, RootFs, Timestamp};
+use spec::{ChainId, DiffId, History, ImageConfig, ImageId, Platform, RootFs, Timestamp};
 use store::{ImageRecord, StepLayer};
 
 use super::attest::Used;
@@ -64,6 +65,9 @@ pub(super) fn assemble(
     made: &[Made],
     (request, platform): (&BuildRequest, &Platform),
 ) -> Result<Image> {
+    if graph.steps.iter().all(|step| step.span.first == 0) {
+        return assemble_free(engine, made, &made[graph.target], (request, platform));
+    }
     let mut steps: Vec<StepId> = Vec::new();
     let mut next = Some(graph.target);
     while let Some(step) = next {
@@ -107,6 +111,45 @@ pub(super) fn assemble(
     let document = config.to_bytes();
     let (id, top) = (ImageConfig::id(&document), target.top);
     let (done, used, contents) = Default::default();
+    Ok(Image { id, config, document, top, base_layers, done, used, contents, sizes })
+}
+
+/// The image of a graph that no Dockerfile says: what it is made of, with the configuration that it
+/// was given.
+fn assemble_free(
+    engine: &Engine,
+    made: &[Made],
+    target: &Made,
+    (request, platform): (&BuildRequest, &Platform),
+) -> Result<Image> {
+    let layers = engine.store().tables()?.layers;
+    let stack = layers.stack(target.top)?;
+    let mut config = match &request.config {
+        Some(config) => (**config).clone(),
+        None => {
+            let own = Configured::scratch().config;
+            ImageConfig { config: Some(own), ..blank(platform.clone()) }
+        }
+    };
+    let created = Timestamp::from_unix(request.epoch.unwrap_or(target.epoch), 0);
+    config.created = config.created.or(Some(created));
+    config.rootfs = RootFs::new(stack.iter().map(|(_, layer)| layer.diff).collect());
+    let told = config.history.iter().filter(|row| !row.empty_layer).count();
+    if told != stack.len() {
+        let row = |diff: DiffId| {
+            let made = made.iter().find(|made| made.layer.is_some_and(|own| own.diff == diff));
+            let row = made.and_then(|made| made.row.as_deref().cloned());
+            row.unwrap_or_else(|| History { created: Some(created), ..History::default() })
+        };
+        config.history = stack.iter().map(|(_, layer)| row(layer.diff)).collect();
+    }
+    if let Some(own) = &mut config.config {
+        own.labels.extend(request.labels.clone());
+    }
+    let sizes = stack.iter().map(|(_, layer)| layer.bytes).collect();
+    let document = config.to_bytes();
+    let (id, top) = (ImageConfig::id(&document), target.top);
+    let (base_layers, done, used, contents) = Default::default();
     Ok(Image { id, config, document, top, base_layers, done, used, contents, sizes })
 }
 

@@ -72,6 +72,9 @@ impl Builder<'_> {
         let Copied { flags, sources, target, is_add } = copied;
         let told = copy_history(flags, sources, target, is_add);
         let mut key = Key::default().with(About::Instruction, "", told);
+        if let Some(exact) = &flags.exact {
+            key = key.with(About::Instruction, "exact", format!("{exact:?}"));
+        }
         for source in sources {
             if let Source::Inline(heredoc) = source {
                 key = key.with(About::Instruction, &heredoc.name, &heredoc.content);
@@ -116,7 +119,7 @@ impl Builder<'_> {
         place: &Arc<Place>,
         mut told: Option<&mut Key>,
     ) -> Result<Gathered> {
-        let exclude = Ignore::new(&flags.exclude)?;
+        let exclude = left_out(flags)?;
         let mut gathered = Gathered::default();
         for source in sources {
             let path = match source {
@@ -142,9 +145,10 @@ impl Builder<'_> {
                 }
                 Source::Path(path) => path,
             };
-            let all = match flags.parents {
-                true => place.choose_with_parents(path, &exclude)?,
-                false => place.choose(path, &exclude)?,
+            let all = match (flags.parents, &flags.exact) {
+                (true, _) => place.choose_with_parents(path, &exclude)?,
+                (false, None) => place.choose(path, &exclude)?,
+                (false, Some(exact)) => place.choose_exactly(path, &exclude, exact)?,
             };
             for chosen in all {
                 let unpacks = is_add && flags.unpack.unwrap_or(true) && !chosen.is_folder;
@@ -206,6 +210,18 @@ impl Builder<'_> {
         let (top, layer) = layers::adopt(self.store(), self.lease, unpacked, below)?;
         Ok((Some(top), Some(layer)))
     }
+}
+
+/// What is left out: what patterns say, and all that is not among what alone is wanted.
+fn left_out(flags: &CopyFlags) -> Result<Ignore> {
+    let include = flags.exact.as_ref().map_or(&[][..], |exact| &exact.include);
+    if include.is_empty() {
+        return Ok(Ignore::new(&flags.exclude)?);
+    }
+    let wanted = include.iter().map(|pattern| format!("!{pattern}"));
+    let patterns: Vec<String> =
+        ["**".to_owned()].into_iter().chain(wanted).chain(flags.exclude.iter().cloned()).collect();
+    Ok(Ignore::new(&patterns)?)
 }
 
 /// Whether an owner or a group is named, not numbered.

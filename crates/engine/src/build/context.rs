@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::build::graph::Graph;
 use ::build::ignore::{Ignore, file_names};
 use image::codec::Codec;
 use image::stream::Peeked;
@@ -28,6 +29,8 @@ pub(super) struct Opened {
     pub(super) name: String,
     /// What it says.
     pub(super) text: String,
+    /// The steps, where no Dockerfile says them.
+    pub(super) graph: Option<Graph>,
 }
 
 /// What a Dockerfile is called.
@@ -48,7 +51,18 @@ pub(super) fn open(
 ) -> Result<Opened> {
     let (engine, lease) = (session.engine, &session.lease);
     let BuildInput { context, dockerfile } = input;
+    let dockerfile = match dockerfile {
+        DockerfileSource::Graph(graph) => {
+            let place = of_stack(engine, None, Ignore::default())?;
+            let (name, text) = Default::default();
+            return Ok(Opened { place, name, text, graph: Some(*graph) });
+        }
+        other => other,
+    };
     match context {
+        ContextSource::Nowhere => {
+            Err(EngineError::Input("a Dockerfile is built with a context".to_owned()))
+        }
         ContextSource::Folder(folder) => of_folder(engine, &folder, dockerfile, teller),
         ContextSource::Sent { folder, ignored } => of_sent(engine, &folder, &ignored, dockerfile),
         ContextSource::Reader(reader) => of_reader(engine, lease, reader, dockerfile, teller),
@@ -89,7 +103,7 @@ fn of_folder(
     let context = Some(ContextFacts { ignore, hashes });
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let place = Arc::new(Place { root, name: "context".to_owned(), context });
-    Ok(Opened { place, name, text })
+    Ok(Opened { place, name, text, graph: None })
 }
 
 /// A folder from a stranger: its own links lead nowhere else.
@@ -104,7 +118,7 @@ fn of_sent(
     let hashes = Hashes::read(&engine.store().build_folder().join("contexts"), folder);
     let context = Some(ContextFacts { ignore: Ignore::parse(ignored)?, hashes });
     let place = Arc::new(Place { root, name: "context".to_owned(), context });
-    Ok(Opened { place, name, text })
+    Ok(Opened { place, name, text, graph: None })
 }
 
 /// What is left out of a folder: what a file beside the Dockerfile says, or else one in the folder.
@@ -135,7 +149,7 @@ fn of_reader<'a>(
         let text = text_of(&mut peeked).map_err(|error| unreadable(Path::new(USUAL), &error));
         let text = step.end(text)?;
         let place = of_stack(engine, None, Ignore::default())?;
-        return Ok(Opened { place, name: USUAL.to_owned(), text });
+        return Ok(Opened { place, name: USUAL.to_owned(), text, graph: None });
     }
     let step = teller.begin("[internal] load remote build context");
     let top = step.end(keep(engine, lease, &mut peeked))?;
@@ -145,7 +159,7 @@ fn of_reader<'a>(
         Some(said) => of_stack(engine, Some(top), Ignore::parse(&said)?)?,
         None => files,
     };
-    Ok(Opened { place, name, text })
+    Ok(Opened { place, name, text, graph: None })
 }
 
 /// A Dockerfile, and what it or its folder says is left out.
@@ -192,7 +206,7 @@ fn of_repository(
     let all = checkout.place(url, keep, "")?;
     let Definition { name, text, ignored } = definition(&all.root, dockerfile)?;
     let place = checkout.place(url, keep, &ignored.unwrap_or_default())?;
-    Ok(Opened { place, name, text })
+    Ok(Opened { place, name, text, graph: None })
 }
 
 /// The files of a named context that is an address: of a repository, or of a tar on the web.
@@ -215,6 +229,11 @@ pub fn is_remote_context(text: &str) -> bool {
     let is_web = text.starts_with("http://") || text.starts_with("https://");
     // What is wrong about an address is told when it is fetched.
     is_web || !matches!(GitUrl::parse(text), Ok(None))
+}
+
+/// Whether an address is a repository's.
+pub fn is_repository(text: &str) -> bool {
+    matches!(GitUrl::parse(text), Ok(Some(_)))
 }
 
 /// Takes a tar in as a layer: then its files are looked at as those of any image are.

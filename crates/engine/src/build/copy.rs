@@ -113,7 +113,11 @@ impl<'a> Plan<'a> {
 
     fn source(&mut self, chosen: Chosen, target: &[u8], into: bool) -> Result<()> {
         let Chosen { items, is_folder, path } = chosen;
+        let whole = self.placing.flags.exact.as_ref().is_some_and(|exact| exact.whole_folder);
         let base = match self.placing.flags.parents {
+            false if is_folder && whole && into => {
+                join_all(target, path.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+            }
             true => {
                 let folder = if is_folder { &path[..] } else { parent(&path) };
                 join_all(target, folder)

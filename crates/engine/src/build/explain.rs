@@ -85,7 +85,7 @@ impl Builder<'_> {
         if !self.request.explain && !must_hit {
             return Ok(());
         }
-        let reasons = match self.may_recall(step) {
+        let reasons = match self.may_recall(at, step) {
             false => vec!["it was asked not to use what is remembered".to_owned()],
             true => self.reasons(at, key, listing)?,
         };

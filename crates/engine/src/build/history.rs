@@ -361,11 +361,13 @@ pub(super) fn place_of(input: &BuildInput<'_>) -> (String, String) {
         ContextSource::Reader(_) => "-".to_owned(),
         ContextSource::Sent { .. } => SENT.to_owned(),
         ContextSource::Url(url) => url.clone(),
+        ContextSource::Nowhere => String::new(),
     };
     let dockerfile = match &input.dockerfile {
         DockerfileSource::Usual => USUAL.to_owned(),
         DockerfileSource::Path(path) => text(absolute(path)),
         DockerfileSource::Reader(_) => "-".to_owned(),
+        DockerfileSource::Graph(_) => String::new(),
     };
     (context, dockerfile)
 }
@@ -378,6 +380,7 @@ pub(super) fn begun(input: &BuildInput<'_>, request: &BuildRequest) -> Result<Bu
             .file_name()
             .map_or_else(|| context.clone(), |name| name.to_string_lossy().into_owned()),
         ContextSource::Sent { .. } => "client".to_owned(),
+        ContextSource::Nowhere => "graph".to_owned(),
         _ => context.clone(),
     };
     if let DockerfileSource::Path(path) = &input.dockerfile {

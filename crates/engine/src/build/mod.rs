@@ -12,6 +12,7 @@ mod bring;
 mod caches;
 mod carried;
 mod carry;
+mod change;
 mod context;
 mod copy;
 mod explain;
@@ -43,6 +44,7 @@ mod seal;
 mod sent;
 mod session;
 mod squash;
+mod stacks;
 mod tell;
 mod tracks;
 mod verify;
@@ -50,6 +52,7 @@ mod watch;
 mod work;
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,7 +63,7 @@ use spec::Platform;
 pub use attest::Provenance;
 pub use caches::CacheMount;
 pub use carried::{CachePlace, CacheTarget};
-pub use context::is_remote_context;
+pub use context::{is_remote_context, is_repository};
 pub use history::{BuildOutcome, BuildRecord, BuildStep, StepConfig, StepOutcome, StepState};
 pub use moment::BuildMoment;
 pub use output::{
@@ -218,9 +221,10 @@ impl Building<'_> {
     /// Builds for all platforms at once, and lets out what came of it.
     fn all(&self, opened: &Opened) -> Result<(Built, Vec<Image>), Failed> {
         let Building { session, request, teller, recorder } = *self;
-        let document = ::build::syntax::parse(&opened.text).map_err(EngineError::from)?;
+        let parsed = || ::build::syntax::parse(&opened.text).map_err(EngineError::from);
+        let document = opened.graph.is_none().then(parsed).transpose()?;
         let folders = self.folders()?;
-        let (document, folders) = (&document, &folders);
+        let (document, folders) = (document.as_ref(), &folders);
         let host = Platform::host();
         let imports = {
             let platform = request.platforms.first().unwrap_or(&host);
@@ -295,6 +299,10 @@ impl Building<'_> {
     /// Named contexts that are files: folders, repositories, tars of the web.
     fn folders(&self) -> Result<HashMap<String, Arc<Place>>> {
         let mut folders = HashMap::new();
+        for (name, path) in &self.request.folders {
+            let place = self.folder(name, path, |_| Ok(Ignore::default()))?;
+            folders.insert(context_name(name), place);
+        }
         for (name, value) in &self.request.contexts {
             let path = Path::new(value);
             if is_remote_context(value) {
@@ -310,16 +318,27 @@ impl Building<'_> {
                 return Err(EngineError::Input(words));
             }
             let path = path.canonicalize().map_err(EngineError::io("find", path))?;
-            let root = sys::fs::open_folder(&path).map_err(EngineError::io("open", &path))?;
-            // Of a stranger's folder, perhaps: no link is followed out of it, no pipe waited for.
-            let said = sys::fs::file_in_root(&root, ".dockerignore");
-            let said = said.and_then(std::io::read_to_string).unwrap_or_default();
-            let hashes =
-                Hashes::read(&self.session.engine.store().build_folder().join("contexts"), &path);
-            let context = Some(ContextFacts { ignore: Ignore::parse(&said)?, hashes });
-            folders
-                .insert(context_name(name), Arc::new(Place { root, name: name.clone(), context }));
+            let place = self.folder(name, &path, |root| {
+                // Of a stranger's folder, perhaps: no link is followed out of it, no pipe waited for.
+                let said = sys::fs::file_in_root(root, ".dockerignore");
+                Ok(Ignore::parse(&said.and_then(std::io::read_to_string).unwrap_or_default())?)
+            })?;
+            folders.insert(context_name(name), place);
         }
         Ok(folders)
+    }
+
+    /// A folder of the host that files are taken from.
+    fn folder(
+        &self,
+        name: &str,
+        path: &Path,
+        ignore: impl FnOnce(&OwnedFd) -> Result<Ignore>,
+    ) -> Result<Arc<Place>> {
+        let root = sys::fs::open_folder(path).map_err(EngineError::io("open", path))?;
+        let kept = self.session.engine.store().build_folder().join("contexts");
+        let (ignore, hashes) = (ignore(&root)?, Hashes::read(&kept, path));
+        let context = Some(ContextFacts { ignore, hashes });
+        Ok(Arc::new(Place { root, name: name.to_owned(), context }))
     }
 }

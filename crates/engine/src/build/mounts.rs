@@ -37,7 +37,9 @@ pub(super) struct Mounts<'a> {
     pub(super) env: Vec<String>,
     /// Caches that the command may write to.
     pub(super) caches: Vec<UsedCache>,
-    _scratches: Vec<Scratch<'a>>,
+    scratches: Vec<Scratch<'a>>,
+    /// Which of those hold results, each with the stack it is on.
+    results: Vec<(usize, Option<ChainId>)>,
     /// Caches that nobody else may use now.
     _locks: Vec<File>,
     own_folder: Option<TempFolder>,
@@ -73,6 +75,7 @@ impl Builder<'_> {
                 mount.id,
                 mount.env
             );
+            let how = if mount.is_result { format!("{how} result") } else { how };
             key = key.with(About::Mount, &target, how);
             match (mount.kind, from) {
                 (MountKind::Bind, Some(made)) if made.folder.is_none() => {
@@ -115,8 +118,8 @@ impl<'a> Mounts<'a> {
         script: Option<(String, String)>,
         inputs: &Inputs<Made>,
     ) -> Result<Mounts<'a>> {
-        let (list, env, caches, _scratches, _locks, own_folder) = Default::default();
-        let mut mounts = Mounts { list, env, caches, _scratches, _locks, own_folder };
+        let (list, env, caches, scratches, results, _locks, own_folder) = Default::default();
+        let mut mounts = Mounts { list, env, caches, scratches, results, _locks, own_folder };
         if let Some((name, content)) = script {
             let folder = mounts.folder(builder)?.join("scripts");
             make_private(&folder)?;
@@ -184,7 +187,10 @@ impl<'a> Mounts<'a> {
                 let scratch = Scratch::new(builder.store(), builder.lease, top)?;
                 let mounted =
                     builder.store().mount_snapshot(&scratch.snapshot, Lasting::ThrownAway)?;
-                self._scratches.push(scratch);
+                if mount.is_result {
+                    self.results.push((self.scratches.len(), top));
+                }
+                self.scratches.push(scratch);
                 mounted
             }
         };
@@ -218,6 +224,22 @@ impl<'a> Mounts<'a> {
         self._locks.push(held);
         self.list.push(bind(target, path_text(&files), mount.read_only));
         Ok(())
+    }
+
+    /// Takes in what the command has written to mounts whose contents are results. Its own mounts
+    /// ended with it.
+    pub(super) fn written(
+        self,
+        builder: &'a Builder<'a>,
+        epoch: i64,
+    ) -> Result<Vec<Option<ChainId>>> {
+        let Mounts { scratches, results, .. } = self;
+        let take = |(at, below): (usize, Option<ChainId>)| {
+            let snapshot = &scratches[at].snapshot;
+            let unpacked = builder.store().unpack_snapshot(builder.lease, snapshot, Some(epoch))?;
+            Ok(builder.adopt(unpacked, below)?.0)
+        };
+        results.into_iter().map(take).collect()
     }
 
     fn secret(&mut self, builder: &Builder<'_>, mount: &Mount, target: &str) -> Result<()> {

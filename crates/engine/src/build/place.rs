@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use ::build::change::Exact;
 use ::build::ignore::Ignore;
 use ::build::key::Listing;
 use sys::fs::{FileType, Stat};
@@ -115,6 +116,52 @@ impl Place {
             Ok(chosen)
         };
         self.paths(source, true)?.into_iter().map(chosen).collect()
+    }
+
+    /// The same where more is said than `COPY` can.
+    pub(super) fn choose_exactly(
+        self: &Arc<Place>,
+        source: &str,
+        exclude: &Ignore,
+        exact: &Exact,
+    ) -> Result<Vec<Chosen>> {
+        let clean = ::build::config::absolute("/", source);
+        let clean = clean.trim_start_matches('/');
+        let paths = match exact.is_literal || !has_pattern(clean) {
+            true => vec![clean.as_bytes().to_vec()],
+            false => self.expand(clean, false)?,
+        };
+        if paths.is_empty() && exact.must_match {
+            return Err(self.missing(clean.as_bytes()));
+        }
+        let chosen = |path: Vec<u8>| match exact.keeps_link && self.is_link(&path)? {
+            true => self.choose_link(path),
+            false => self.choose_one(path, exclude, b""),
+        };
+        paths.into_iter().map(chosen).collect()
+    }
+
+    /// Whether a path is a link, once the links above it are followed.
+    fn is_link(&self, path: &[u8]) -> Result<bool> {
+        let Some(real) = self.real_above(path)? else { return Ok(false) };
+        let stat = sys::fs::stat(&self.root, real.as_slice()).map_err(|_| self.missing(path))?;
+        Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+    }
+
+    /// A link itself.
+    fn choose_link(self: &Arc<Place>, path: Vec<u8>) -> Result<Chosen> {
+        let real = self.real_above(&path)?.unwrap_or_default();
+        let stat = sys::fs::stat(&self.root, real.as_slice()).map_err(|_| self.missing(&path))?;
+        let item = self.item(&self.root, &real, &stat, &real)?;
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
+        Ok(Chosen { items: [(name, item)].into(), is_folder: false, path })
+    }
+
+    /// A path with the links above its last name followed; nothing for the top.
+    fn real_above(&self, path: &[u8]) -> Result<Option<Vec<u8>>> {
+        let at = path.iter().rposition(|byte| *byte == b'/');
+        let (above, name) = at.map_or((&[][..], path), |at| (&path[..at], &path[at + 1..]));
+        Ok(if name.is_empty() { None } else { Some(join(&self.real(above, 0)?, name)) })
     }
 
     /// The paths that a source names.

@@ -43,7 +43,8 @@ pub(super) struct ForPlatform<'a> {
     pub(super) session: &'a BuildSession<'a>,
     pub(super) request: &'a BuildRequest,
     pub(super) opened: &'a Opened,
-    pub(super) document: &'a Document,
+    /// The Dockerfile, if there is one.
+    pub(super) document: Option<&'a Document>,
     /// Named contexts that are folders.
     pub(super) folders: &'a HashMap<String, Arc<Place>>,
     /// What others did.
@@ -54,40 +55,35 @@ pub(super) struct ForPlatform<'a> {
     pub(super) platform: Option<&'a Platform>,
 }
 
+/// What is to be done.
+struct Plan {
+    graph: Graph,
+    /// The names of stages, by their numbers.
+    names: Vec<Option<String>>,
+    escape: char,
+}
+
+impl Plan {
+    /// Steps that no Dockerfile says.
+    fn given(graph: Option<Graph>) -> Plan {
+        let graph = graph.expect("what is opened has a Dockerfile or a graph");
+        Plan { graph, names: Vec::new(), escape: '\\' }
+    }
+}
+
 impl ForPlatform<'_> {
     /// Builds.
     pub(super) fn build(&self) -> Result<Image, Failed> {
-        let ForPlatform { session, request, teller, folders, .. } = *self;
-        let failed = |error: ::build::BuildError| Failed::from(EngineError::from(error));
+        let ForPlatform { session, request, teller, folders, opened, .. } = *self;
         let host = Platform::host();
         let platform = self.platform.unwrap_or(&host);
-        let inputs = Inputs {
-            arguments: request.arguments.clone(),
-            target_platform: platform.clone(),
-            build_platform: host.clone(),
-            target: request.target.clone(),
-        };
-        let mut stages = Stages::read(self.document, &inputs).map_err(failed)?;
-        // Said once for all platforms.
-        if self.platform.is_none_or(|own| request.platforms.first() == Some(own)) {
-            self.warn_of_arguments(&stages);
-            self.check(&inputs)?;
-        }
-        let replaced = stages.replace(|name| request.context(name).is_some());
-        let names = stages.stages.iter().map(|stage| stage.name.clone()).collect();
-        let escape = stages.escape;
         let known = Mutex::default();
         let bases = Bases { session, request, teller, platform: self.platform, known };
-        let graph = {
-            let planned = Planned { bases: &bases, failed: None.into(), folders };
-            let graph = plan(stages, &inputs, &planned).map_err(failed)?;
-            if let Some(error) = planned.failed.into_inner() {
-                return Err(blame_base(&graph, error));
-            }
-            graph
+        let Plan { graph, names, escape } = match (self.document, &opened.graph) {
+            (Some(document), _) => self.plan(document, &bases, platform)?,
+            (None, graph) => Plan::given(graph.clone()),
         };
-        teller.planned(&self.lines(&graph, &replaced)?);
-        let (views, network, failed, keys, used) = Default::default();
+        let (views, network, failed, keys, used, written) = Default::default();
         let builder = Builder {
             session,
             engine: session.engine,
@@ -108,6 +104,7 @@ impl ForPlatform<'_> {
             views,
             network,
             failed,
+            written,
             tracks: Tracks::of(&graph),
             earlier: Earlier::of(self.recorder.record(), platform),
         };
@@ -123,10 +120,48 @@ impl ForPlatform<'_> {
         Ok(image)
     }
 
+    /// Plans what a Dockerfile says.
+    fn plan(
+        &self,
+        document: &Document,
+        bases: &Bases<'_>,
+        platform: &Platform,
+    ) -> Result<Plan, Failed> {
+        let ForPlatform { request, teller, folders, .. } = *self;
+        let failed = |error: ::build::BuildError| Failed::from(EngineError::from(error));
+        let inputs = Inputs {
+            arguments: request.arguments.clone(),
+            target_platform: platform.clone(),
+            build_platform: Platform::host(),
+            target: request.target.clone(),
+        };
+        let mut stages = Stages::read(document, &inputs).map_err(failed)?;
+        // Said once for all platforms.
+        if self.platform.is_none_or(|own| request.platforms.first() == Some(own)) {
+            self.warn_of_arguments(&stages);
+            self.check(document, &inputs)?;
+        }
+        let replaced = stages.replace(|name| request.context(name).is_some());
+        let names = stages.stages.iter().map(|stage| stage.name.clone()).collect();
+        let escape = stages.escape;
+        let planned = Planned { bases, failed: None.into(), folders };
+        let graph = plan(stages, &inputs, &planned).map_err(failed)?;
+        if let Some(error) = planned.failed.into_inner() {
+            return Err(blame_base(&graph, error));
+        }
+        teller.planned(&self.lines(document, &graph, &replaced)?);
+        Ok(Plan { graph, names, escape })
+    }
+
     /// The instructions of the stages that are needed, each with the step that carries it out.
-    fn lines(&self, graph: &Graph, replaced: &[usize]) -> Result<Vec<PlannedLine>> {
+    fn lines(
+        &self,
+        document: &Document,
+        graph: &Graph,
+        replaced: &[usize],
+    ) -> Result<Vec<PlannedLine>> {
         let (mut lines, mut stages, mut is_needed) = (Vec::new(), 0, true);
-        for instruction in ::build::instruction::read(self.document)? {
+        for instruction in ::build::instruction::read(document)? {
             let is_first = matches!(instruction.kind, Kind::From { .. });
             if is_first {
                 is_needed = graph.steps.iter().any(|step| step.stage == Some(stages));
@@ -145,8 +180,8 @@ impl ForPlatform<'_> {
     }
 
     /// Refuses a file in which the checks find something, if it or the user wants that.
-    fn check(&self, inputs: &Inputs) -> Result<()> {
-        let directive = self.document.directives.check.as_deref().unwrap_or_default();
+    fn check(&self, document: &Document, inputs: &Inputs) -> Result<()> {
+        let directive = document.directives.check.as_deref().unwrap_or_default();
         let options = inputs.arguments.get(ARGUMENT).map_or(directive, String::as_str);
         if !options.contains("error") {
             return Ok(());

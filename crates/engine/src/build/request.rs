@@ -5,7 +5,8 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use spec::{Descriptor, HostConfig, ImageId, Platform, Reference};
+use ::build::graph::Graph;
+use spec::{Descriptor, HostConfig, ImageConfig, ImageId, Platform, Reference};
 
 use super::attest::Provenance;
 use super::carried::{CachePlace, CacheTarget};
@@ -25,6 +26,10 @@ pub struct BuildInput<'a> {
 pub struct BuildRequest {
     /// Further contexts, by name.
     pub contexts: BTreeMap<String, String>,
+    /// Folders of the host that a graph of operations copies from, by the names it has for them.
+    pub folders: BTreeMap<String, PathBuf>,
+    /// The configuration of a graph's result; nothing says it otherwise.
+    pub config: Option<Box<ImageConfig>>,
     /// `--build-arg`.
     pub arguments: BTreeMap<String, String>,
     /// `--target`.
@@ -131,6 +136,8 @@ pub enum ContextSource<'a> {
     Reader(Box<dyn Read + Send + 'a>),
     /// A file of the web, which is a tar or a Dockerfile.
     Url(String),
+    /// Nowhere: a graph says itself where its files are.
+    Nowhere,
 }
 
 /// Where the Dockerfile is.
@@ -141,6 +148,8 @@ pub enum DockerfileSource<'a> {
     Path(PathBuf),
     /// Read from here.
     Reader(Box<dyn Read + Send + 'a>),
+    /// There is none: these are the steps.
+    Graph(Box<Graph>),
 }
 
 /// Which steps may be remembered.

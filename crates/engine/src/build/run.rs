@@ -102,7 +102,7 @@ impl Builder<'_> {
         let mut fresh = Fresh::touch(self, &root, &mounts.caches, step, below)?;
         let ended = self.engine.run_step(&root, &network, command, &mut output, &is_stopped)?;
         let untouched = fresh.untouched(&root);
-        drop((root, mounts));
+        drop(root);
         self.store().untouch(&scratch.snapshot, &untouched)?;
         if let Err(error) = judged(&words, ended) {
             // What cannot be kept cannot be looked at; why the command failed is what counts.
@@ -114,6 +114,7 @@ impl Builder<'_> {
             self.store().unpack_snapshot(self.lease, &scratch.snapshot, Some(below.epoch))?;
         drop(scratch);
         let (top, layer) = layers::adopt(self.store(), self.lease, unpacked, below.top)?;
+        self.note_written(at, mounts.written(self, below.epoch)?)?;
         Ok((Some(top), Some(layer)))
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Made {
     pub(super) row: Option<Arc<History>>,
     /// The image it begins with, if it does.
     pub(super) base: Option<Arc<ImageConfig>>,
+    /// What a command has written to mounts whose contents are results.
+    pub(super) written: Arc<[Option<ChainId>]>,
     /// A folder of the host that it stands for.
     pub(super) folder: Option<Arc<Place>>,
     /// No time in what stands on it is later.
@@ -104,6 +106,8 @@ pub(super) struct Builder<'a> {
     pub(super) network: Mutex<HashMap<String, Arc<StepNetwork>>>,
     /// The step that failed, and what it printed.
     pub(super) failed: Mutex<Option<(StepId, String)>>,
+    /// What commands have written to mounts whose contents are results.
+    pub(super) written: Mutex<HashMap<StepId, Arc<[Option<ChainId>]>>>,
     /// What became of each step.
     pub(super) tracks: Tracks,
     /// The build before this one, to compare with.
@@ -128,7 +132,14 @@ impl Work for Builder<'_> {
             written: None,
         };
         let keyed = match &step.op {
-            Op::Scratch | Op::Base { .. } | Op::Config { .. } => return Ok(None),
+            Op::Scratch
+            | Op::Base { .. }
+            | Op::Config { .. }
+            | Op::Settings(_)
+            | Op::Merge
+            | Op::Written(_) => return Ok(None),
+            Op::Change(change) => Ok(Some(self.change_key(change, parent(inputs)))),
+            Op::Diff => Ok(Some(self.diff_key(inputs))),
             Op::Workdir(path) => Ok(self.workdir_key(path, parent(inputs))),
             Op::Run { run, scope } => self.run_key(step, run, scope, inputs, &mut wanted),
             Op::Copy { flags, sources, target, is_add } => {
@@ -149,7 +160,7 @@ impl Work for Builder<'_> {
 
     fn recall(&self, at: StepId, wanted: &Wanted, inputs: &Inputs<Made>) -> Result<Option<Made>> {
         let step = &self.graph.steps[at];
-        if !self.may_recall(step) {
+        if !self.may_recall(at, step) {
             return Ok(None);
         }
         let below = parent(inputs);
@@ -161,7 +172,8 @@ impl Work for Builder<'_> {
             Some(made) => Some(made),
             None => self.import(at, &wanted.digest, below)?,
         };
-        Ok(made.inspect(|made| self.note_state(at, made)))
+        let made = made.map(|made| self.recall_written(at, &wanted.digest, made)).transpose()?;
+        Ok(made.flatten().inspect(|made| self.note_state(at, made)))
     }
 
     fn carry_out(&self, at: StepId, wanted: Option<Wanted>, inputs: &Inputs<Made>) -> Result<Made> {
@@ -169,9 +181,11 @@ impl Work for Builder<'_> {
         let made = match &step.op {
             Op::Scratch => Ok(self.scratch()),
             Op::Base { image, platform } => self.base(at, image, platform.as_deref()),
-            Op::Config { .. } => self
+            Op::Config { .. } | Op::Settings(_) => self
                 .configure(step, parent(inputs))
                 .map_err(|error| self.fail(at, String::new(), error)),
+            Op::Merge => self.merge(at, inputs),
+            Op::Written(number) => Ok(self.take_written(parent(inputs), *number)),
             _ => self.do_work(at, wanted, inputs),
         };
         made.inspect(|made| self.note_state(at, made))
@@ -204,14 +218,14 @@ impl Builder<'_> {
     }
 
     /// A step begins.
-    fn begin(&self, at: StepId) -> Telling<'_> {
+    pub(super) fn begin(&self, at: StepId) -> Telling<'_> {
         let telling = self.teller.begin(&self.graph.steps[at].title);
         self.tracks.change(at, |track| track.number = Some(telling.number));
         telling
     }
 
     /// A step has ended.
-    fn end<T>(&self, at: StepId, telling: Telling<'_>, outcome: Result<T>) -> Result<T> {
+    pub(super) fn end<T>(&self, at: StepId, telling: Telling<'_>, outcome: Result<T>) -> Result<T> {
         self.tracks.change(at, |track| {
             track.took = telling.since.elapsed();
             track.outcome = match &outcome {
@@ -222,7 +236,10 @@ impl Builder<'_> {
         telling.end(outcome).map_err(|error| self.fail(at, String::new(), error))
     }
 
-    pub(super) fn may_recall(&self, step: &Step) -> bool {
+    pub(super) fn may_recall(&self, at: StepId, step: &Step) -> bool {
+        if self.graph.anew.contains(&at) {
+            return false;
+        }
         match &self.request.cache {
             CacheUse::All => true,
             CacheUse::None => false,
@@ -287,9 +304,9 @@ impl Builder<'_> {
     fn scratch(&self) -> Made {
         let platform = Arc::new(self.platform.clone());
         let epoch = self.request.epoch.unwrap_or_default();
-        let (top, layer, row, base, folder) = Default::default();
+        let (top, layer, row, base, folder, written) = Default::default();
         let configured = Arc::new(Configured::scratch());
-        Made { top, configured, layer, row, base, folder, epoch, platform }
+        Made { top, configured, layer, row, base, folder, written, epoch, platform }
     }
 
     fn base(&self, at: StepId, image: &str, platform: Option<&str>) -> Result<Made> {
@@ -325,6 +342,12 @@ impl Builder<'_> {
 
     /// A step that changes the configuration alone.
     fn configure(&self, step: &Step, below: &Made) -> Result<Made> {
+        if let Op::Settings(config) = &step.op {
+            let configured = Configured { config: (**config).clone(), cmd_is_set: false };
+            let (layer, row, base, written) = Default::default();
+            let configured = Arc::new(configured);
+            return Ok(Made { configured, layer, row, base, written, ..below.clone() });
+        }
         let Op::Config { kind, scope } = &step.op else {
             return self.after(step, below, below.top, None);
         };
@@ -336,7 +359,8 @@ impl Builder<'_> {
             row.author.clone_from(author);
         }
         let (configured, row) = (Arc::new(configured), Some(Arc::new(row)));
-        Ok(Made { configured, layer: None, row, base: None, ..below.clone() })
+        let written = Arc::default();
+        Ok(Made { configured, layer: None, row, base: None, written, ..below.clone() })
     }
 
     /// The configuration that a step finds. Another stage's `CMD` is an inherited one.
@@ -370,10 +394,17 @@ impl Builder<'_> {
             Op::Copy { flags, sources, target, is_add } => {
                 copy_history(flags, sources, target, *is_add)
             }
-            Op::Scratch | Op::Base { .. } | Op::Config { .. } => String::new(),
+            Op::Change(_) | Op::Diff => step.text.clone(),
+            Op::Scratch
+            | Op::Base { .. }
+            | Op::Config { .. }
+            | Op::Settings(_)
+            | Op::Merge
+            | Op::Written(_) => String::new(),
         };
         let row = Some(Arc::new(history(told, below.epoch, layer.is_none())));
-        Ok(Made { top, configured, layer, row, base: None, ..below.clone() })
+        let written = Arc::default();
+        Ok(Made { top, configured, layer, row, base: None, written, ..below.clone() })
     }
 
     /// Does what makes a layer, and remembers it.
@@ -385,10 +416,14 @@ impl Builder<'_> {
         };
         let flight = match self.flights.take(wanted.digest) {
             Turn::Ours(flight) => Some(flight),
-            Turn::Done(layer) => match self.again(at, below, layer)? {
-                Some(made) => return Ok(made),
-                None => None,
-            },
+            Turn::Done(layer) => {
+                let made = self.again(at, below, layer)?;
+                let made = made.map(|made| self.recall_written(at, &wanted.digest, made));
+                match made.transpose()?.flatten() {
+                    Some(made) => return Ok(made),
+                    None => None,
+                }
+            }
         };
         let mut telling = self.begin(at);
         let Wanted { key, digest, gathered, listing, written } = wanted;
@@ -409,7 +444,8 @@ impl Builder<'_> {
         if let Some(flight) = flight {
             flight.land(done.1);
         }
-        self.after(step, below, done.0, done.1)
+        let made = self.after(step, below, done.0, done.1)?;
+        Ok(Made { written: self.written_by(at), ..made })
     }
 
     fn make_layer(
@@ -436,7 +472,14 @@ impl Builder<'_> {
                 let target = target_of(&below.configured.config.working_dir, target);
                 self.copy_layer(gathered, flags, &target, below)
             }
-            Op::Scratch | Op::Base { .. } | Op::Config { .. } => {
+            Op::Change(change) => self.change(change, below),
+            Op::Diff => self.diff(inputs),
+            Op::Scratch
+            | Op::Base { .. }
+            | Op::Config { .. }
+            | Op::Settings(_)
+            | Op::Merge
+            | Op::Written(_) => {
                 unreachable!("these steps have no key, so they are no work")
             }
         }

@@ -194,13 +194,13 @@ fn greets(stream: &mut UnixStream) {
 }
 
 /// `mica buildkitd` with its socket, gone when this is.
-struct Daemon {
-    socket: PathBuf,
+pub(super) struct Daemon {
+    pub(super) socket: PathBuf,
     child: std::process::Child,
 }
 
 impl Daemon {
-    fn start(mica: &Mica, name: &str, flags: &str) -> Daemon {
+    pub(super) fn start(mica: &Mica, name: &str, flags: &str) -> Daemon {
         let socket = std::env::temp_dir().join(format!("mica-bk-{}-{name}", std::process::id()));
         let line = format!("buildkitd --addr unix://{} {flags}", socket.display());
         let mut command = mica.command(&line);

@@ -9,6 +9,7 @@ mod dockerd;
 mod elsewhere;
 mod fuzz;
 mod images;
+mod llb;
 mod load;
 mod plugin;
 mod resources;

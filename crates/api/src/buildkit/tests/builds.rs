@@ -151,7 +151,7 @@ fn what_is_not_done_is_refused_by_name() {
     let graph = Definition { operations: vec![vec![0x12, 0]], ..Definition::default() };
     let graph =
         SolveRequest { frontend: String::new(), definition: Some(graph), ..request("3", "") };
-    assert!(refused(graph).message.contains("ExecOp"));
+    assert!(refused(graph).message.contains("does not end with its result"));
     let allowed = vec!["security.insecure".to_owned()];
     let denied = refused(SolveRequest { entitlements: allowed, ..request("4", "") });
     assert_eq!(denied.code, Code::PermissionDenied);
@@ -165,6 +165,12 @@ fn what_is_not_done_is_refused_by_name() {
     let [detail] = &blamed.details[..] else { panic!("{blamed:?}") };
     let detail: serde_json::Value = serde_json::from_slice(&detail.value).unwrap();
     assert_eq!(detail["ranges"][0]["start"]["line"], 2, "{detail}");
+    lab.folder("dockerfile", &[("Dockerfile", "FROM scratch\nCOPYY sub /\n")]);
+    lab.client.asked.lock().unwrap().clear();
+    let wrong = refused(request("9", ""));
+    assert!(wrong.message.contains("unknown instruction: COPYY"), "{wrong}");
+    let asked = lab.client.asked.lock().unwrap().clone();
+    assert!(!asked.iter().any(|line| line.contains(r#""sub""#)), "{asked:?}");
     fs::remove_file(lab.folder("dockerfile", &[]).join("Dockerfile")).unwrap();
     let missing = refused(request("6", ""));
     assert!(missing.message.contains("open Dockerfile: no such file"), "{missing}");
@@ -255,4 +261,82 @@ fn questions_are_answered_without_a_build() {
     outgoing.send(&ReturnRequest::default()).unwrap();
     incoming.one::<Nothing>().unwrap();
     solving.join().unwrap().unwrap();
+}
+
+#[test]
+fn graphs_are_built_from_the_clients_folders() {
+    use crate::buildkit::messages::ops::{
+        Action, Copy, FileAction, FileOp, Input, Kind, MakeFile, MakeFolder, MakeLink, Op, Remove,
+        SourceOp,
+    };
+    use prost::Message;
+    let lab = lab();
+    let identifier = "local://context".to_owned();
+    let attributes = [("local.followpaths".to_owned(), r#"["a","sub"]"#.to_owned())].into();
+    let source = Kind::Source(SourceOp { identifier, attributes });
+    let source = Op { inputs: vec![], kind: Some(source), platform: None }.encode_to_vec();
+    let input = |bytes: &[u8]| Input { digest: spec::Digest::of(bytes).to_string(), index: 0 };
+    let text = |text: &str| text.to_owned();
+    let copy = |source: &str, target: &str, contents| {
+        let copy = Copy {
+            source: text(source),
+            target: text(target),
+            contents,
+            mode: -1,
+            ..Copy::default()
+        };
+        Action::Copy(copy)
+    };
+    let folder = MakeFolder { path: text("/made/deep"), mode: 0o700, parents: true, owner: None };
+    let file =
+        MakeFile { path: text("/made/$f"), mode: 0o640, data: b"\xffraw".to_vec(), owner: None };
+    let link = MakeLink { target: text("$f"), path: text("/made/link"), owner: None };
+    let remove = Remove { path: text("/whole/sub/.h*"), optional: false, pattern: true };
+    let all = [
+        Action::Folder(folder),
+        Action::File(file),
+        Action::Link(link),
+        copy("/a", "/copied/", false),
+        copy("/sub", "/whole/", false),
+        copy("/sub", "/contents/", true),
+        Action::Remove(remove),
+    ];
+    let count = all.len() as i64;
+    let action = |(at, action)| {
+        let at = at as i64;
+        let output = if at + 1 == count { 0 } else { -1 };
+        FileAction { input: if at == 0 { -1 } else { at }, second: 0, output, action: Some(action) }
+    };
+    let actions = all.into_iter().enumerate().map(action).collect();
+    let files = Op {
+        inputs: vec![input(&source)],
+        kind: Some(Kind::File(FileOp { actions })),
+        platform: None,
+    };
+    let files = files.encode_to_vec();
+    let end = Op { inputs: vec![input(&files)], kind: None, platform: None }.encode_to_vec();
+    let graph = Definition { operations: vec![source, files, end], ..Definition::default() };
+    let solve = |reference: &str| {
+        let out = lab.folder.path().join(reference);
+        fs::create_dir(&out).unwrap();
+        lab.take_results(&out);
+        let frontend = String::new();
+        let definition = Some(graph.clone());
+        lab.solve(SolveRequest { frontend, definition, ..request(reference, "local") }).unwrap();
+        out
+    };
+    let out = solve("first");
+    assert_eq!(fs::read(out.join("made/$f")).unwrap(), b"\xffraw");
+    assert_eq!(fs::read(out.join("made/link")).unwrap(), b"\xffraw");
+    assert!(out.join("made/deep").is_dir() && out.join("copied/a").exists());
+    assert_eq!(fs::read_to_string(out.join("whole/sub/b")).unwrap(), "of b");
+    assert!(out.join("contents/.hidden").exists() && !out.join("whole/sub/.hidden").exists());
+    assert!(!out.join("no").exists());
+    let asked = lab.client.asked.lock().unwrap().clone();
+    assert!(asked.iter().any(|line| line.ends_with(r#"context ["a", "sub"]"#)), "{asked:?}");
+    solve("again");
+    let record = lab.app.engine().unwrap().builds().remove(0);
+    let done =
+        record.steps.iter().filter(|step| step.outcome == StepOutcome::Done && step.key.is_some());
+    assert_eq!(done.count(), 0, "all of it is remembered: {:?}", record.steps);
 }

@@ -41,7 +41,6 @@ pub(crate) fn run(context: &Context) -> Outcome {
         contexts: flags::named_contexts(matches)?,
         arguments: arguments(context)?,
         target: matches.string("target").filter(|name| !name.is_empty()).map(str::to_owned),
-        called: None,
         platforms: flags::platforms(matches.list("platform"))?,
         outputs: outputs::Asked {
             outputs: matches.list("output"),
@@ -63,7 +62,6 @@ pub(crate) fn run(context: &Context) -> Outcome {
         host: flags::host(matches)?,
         secrets: flags::secrets(context, matches.list("secret"))?,
         agents: flags::agents(context, matches.list("ssh"))?,
-        keyring: None,
         allowed: matches.list("allow").to_vec(),
         explain: matches.flag("explain"),
         fail_on_miss: matches.string("fail-on-miss").map(|stage| match stage {
@@ -74,6 +72,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
             .string("output-on-failure")
             .filter(|folder| !folder.is_empty())
             .map(PathBuf::from),
+        ..BuildRequest::default()
     };
     let shows_id = style == Style::Quiet && !request.outputs.iter().any(Output::is_stream);
     let file = matches.string("file").filter(|file| !file.is_empty());

@@ -1,0 +1,149 @@
+//! Single files that are made or removed.
+
+use std::sync::Arc;
+
+use ::build::change::Change;
+use ::build::config::absolute;
+use ::build::ignore::Ignore;
+use ::build::instruction::CopyFlags;
+use ::build::key::{About, Key};
+use image::tar::{Entry, EntryKind, TarWriter, Time};
+use spec::Digest;
+use sys::fs::FileType;
+
+use super::below::Below;
+use super::copy::{self, Gathered, Placing};
+use super::layers;
+use super::place::{Chosen, Item, ItemSource, join};
+use super::work::{Builder, Layered, Made, shown};
+use crate::container::accounts;
+use crate::error::{EngineError, Result};
+
+/// What says in a layer that a name is not there any more.
+const WHITEOUT: &[u8] = b".wh.";
+
+impl Builder<'_> {
+    /// What a change depends on.
+    pub(super) fn change_key(&self, change: &Change, below: &Made) -> Key {
+        let told = match change {
+            Change::File { path, mode, data, owner } => {
+                format!("file {path} {mode:o} {owner:?} {}", Digest::of(data))
+            }
+            other => format!("{other:?}"),
+        };
+        Key::default().with(About::Instruction, "", told).with(About::Base, "", shown(below.top))
+    }
+
+    /// Changes a tree.
+    pub(super) fn change(&self, change: &Change, below: &Made) -> Result<Layered> {
+        let view = self.view(below.top)?;
+        let tree = &mut Below::new(&view);
+        let (path, owner, chosen) = match change {
+            Change::Folder { path, mode, parents, owner } => {
+                let real = tree.resolve(absolute("/", path).trim_matches('/').as_bytes())?;
+                match tree.kind(&real)? {
+                    Some(FileType::Directory) if *parents || real.is_empty() => {
+                        return Ok((below.top, None));
+                    }
+                    Some(_) => return Err(there_already(path)),
+                    None => {}
+                }
+                let mut chosen = copy::empty_folder();
+                chosen.items.values_mut().for_each(|item| item.stat.mode = mode & 0o7777);
+                (path, owner, chosen)
+            }
+            Change::File { path, mode, data, owner } => {
+                let real = tree.resolve(absolute("/", path).trim_matches('/').as_bytes())?;
+                if tree.kind(&real)? == Some(FileType::Directory) || real.is_empty() {
+                    return Err(there_already(path));
+                }
+                let bytes: Arc<[u8]> = data.as_slice().into();
+                let count = bytes.len() as u64;
+                let item = Item::made(ItemSource::Bytes(bytes), mode & 0o7777, count, None);
+                (path, owner, one(item))
+            }
+            Change::Link { path, target, owner } => {
+                let mut item = Item::made(ItemSource::Bytes(Arc::default()), 0o777, 0, None);
+                item.stat.kind = FileType::Symlink;
+                item.link = target.clone().into_bytes();
+                (path, owner, one(item))
+            }
+            Change::Remove { path, is_optional, is_pattern } => {
+                return self.remove((path, *is_pattern), *is_optional, below);
+            }
+        };
+        let owner = match owner {
+            Some(text) => Some(copy::owner(text, &accounts(&*view)?)?),
+            None => None,
+        };
+        let gathered = Gathered { chosen: vec![chosen], ..Gathered::default() };
+        let flags = CopyFlags::default();
+        let path = absolute("/", path);
+        let placing = Placing { target: &path, owner, flags: &flags, epoch: below.epoch };
+        let plan = copy::Plan::new(gathered, placing, Below::new(&view))?;
+        let unpacked = layers::written(self.store(), self.lease, |out| plan.write(out))?;
+        self.adopt(unpacked, below.top)
+    }
+
+    /// Removes what a path or a pattern means.
+    fn remove(
+        &self,
+        (path, is_pattern): (&str, bool),
+        is_optional: bool,
+        below: &Made,
+    ) -> Result<Layered> {
+        let view = self.view(below.top)?;
+        let mut tree = Below::new(&view);
+        let clean = absolute("/", path);
+        let paths = match is_pattern {
+            true => {
+                let chosen = self.place_of(below, "")?.choose(&clean, &Ignore::default())?;
+                chosen.into_iter().map(|chosen| chosen.path).collect()
+            }
+            false => vec![clean.trim_matches('/').as_bytes().to_vec()],
+        };
+        let mut names = Vec::new();
+        for path in paths {
+            let at = path.iter().rposition(|byte| *byte == b'/');
+            let (above, name) =
+                at.map_or((&[][..], &path[..]), |at| (&path[..at], &path[at + 1..]));
+            let real = join(&tree.resolve(above)?, name);
+            if !name.is_empty() && tree.kind(&real)?.is_some() {
+                names.push(real);
+            }
+        }
+        if names.is_empty() {
+            return match is_optional || is_pattern {
+                true => Ok((below.top, None)),
+                false => Err(EngineError::Refused(format!("rm {path}: no such file or directory"))),
+            };
+        }
+        let unpacked = layers::written(self.store(), self.lease, |out| {
+            let mut tar = TarWriter::new(out);
+            for name in &names {
+                let time = Time { seconds: below.epoch, nanos: 0 };
+                tar.append(&whiteout(name, time), &mut std::io::empty())
+                    .map_err(EngineError::Write)?;
+            }
+            tar.finish().map(drop).map_err(EngineError::Write)
+        })?;
+        self.adopt(unpacked, below.top)
+    }
+}
+
+fn there_already(path: &str) -> EngineError {
+    EngineError::Refused(format!("{path} is there already"))
+}
+
+/// One thing, whatever its name.
+fn one(item: Item) -> Chosen {
+    let items = [(Vec::new(), item)].into();
+    Chosen { items, ..Chosen::default() }
+}
+
+/// What stands for a name that is removed.
+fn whiteout(path: &[u8], mtime: Time) -> Entry {
+    let at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+    let path = [&path[..at], WHITEOUT, &path[at..]].concat();
+    Entry { path, kind: EntryKind::File, mode: 0o600, mtime, ..Entry::default() }
+}

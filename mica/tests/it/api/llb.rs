@@ -1,0 +1,216 @@
+//! Graphs of operations, as a client without a frontend sends them: written here field by field, and
+//! sent by `curl`, which speaks HTTP/2.
+
+use std::process::Stdio;
+
+use spec::Digest;
+
+use super::buildkit::Daemon;
+use crate::containers::support::Root;
+use crate::need_programs;
+
+/// A field with bytes: a text, a message.
+fn field(tag: u8, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let bytes = bytes.as_ref();
+    let mut out = Vec::new();
+    varint(&mut out, u64::from(tag) << 3 | 2);
+    varint(&mut out, bytes.len() as u64);
+    [out, bytes.to_vec()].concat()
+}
+
+/// A field with a number.
+fn number(tag: u8, value: i64) -> Vec<u8> {
+    let mut out = Vec::new();
+    varint(&mut out, u64::from(tag) << 3);
+    varint(&mut out, value as u64);
+    out
+}
+
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// A graph on its way.
+#[derive(Default)]
+struct Graph(Vec<Vec<u8>>);
+
+impl Graph {
+    /// Adds an operation of a kind on these results, and gives its name.
+    fn add(&mut self, inputs: &[(&str, i64)], kind: &[u8]) -> String {
+        let input = |(digest, index): &(&str, i64)| {
+            field(1, [field(1, digest), number(2, *index)].concat())
+        };
+        let bytes = [inputs.iter().flat_map(input).collect(), kind.to_vec()].concat();
+        let digest = Digest::of(&bytes).to_string();
+        self.0.push(bytes);
+        digest
+    }
+
+    fn image(&mut self, name: &str) -> String {
+        self.add(&[], &field(3, field(1, format!("docker-image://{name}"))))
+    }
+
+    /// A script, with more fields of its environment and more mounts than the root.
+    fn run(&mut self, inputs: &[(&str, i64)], script: &str, meta: &[u8], mounts: &[u8]) -> String {
+        let words = ["sh", "-ec", script].map(|word| field(1, word)).concat();
+        let root = field(2, [number(1, 0), field(3, "/"), number(4, 0)].concat());
+        // No network.
+        let parts = [field(1, [&words[..], meta].concat()), root, mounts.to_vec(), number(3, 2)];
+        self.add(inputs, &field(2, parts.concat()))
+    }
+
+    /// The graph whose result this is.
+    fn end(mut self, digest: &str, index: i64) -> Vec<u8> {
+        self.add(&[(digest, index)], &[]);
+        self.0.into_iter().flat_map(|op| field(1, op)).collect()
+    }
+}
+
+fn mount(input: i64, target: &str, output: i64, more: &[u8]) -> Vec<u8> {
+    field(2, [number(1, input), field(3, target), number(4, output), more.to_vec()].concat())
+}
+
+/// A root whose image `bb` graphs begin with, and who builds them.
+struct Graphs {
+    root: Root,
+    daemon: Daemon,
+}
+
+impl Graphs {
+    fn new(name: &str) -> Option<Graphs> {
+        let root = Root::new()?;
+        let daemon = Daemon::start(&root, name, "");
+        Some(Graphs { root, daemon })
+    }
+
+    /// Builds a graph as an image, and gives what is wrong with it, if anything is.
+    fn solve(&self, name: &str, graph: &[u8], more: &[(&str, &str)]) -> String {
+        let attributes = [("name", name)].into_iter().chain(more.iter().copied());
+        let attribute = |(key, value)| field(4, [field(1, key), field(2, value)].concat());
+        let attributes: Vec<u8> = attributes.flat_map(attribute).collect();
+        let request = [field(1, name), field(2, graph), field(3, "image"), attributes].concat();
+        let framed = [&[0], &(request.len() as u32).to_be_bytes()[..], &request].concat();
+        self.root.file("request", framed);
+        let mut curl = self.root.program("curl");
+        curl.args(["-sS", "--http2-prior-knowledge", "-D", "-", "-o", "answer", "--unix-socket"]);
+        curl.arg(&self.daemon.socket).args(["-H", "content-type: application/grpc"]);
+        curl.args(["-H", "te: trailers", "--data-binary", "@request"]);
+        let output = curl.arg("http://x/moby.buildkit.v1.Control/Solve").stdin(Stdio::null());
+        let output = output.output().unwrap();
+        let head = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+        assert!(line("grpc-status: ").is_some(), "{head}{output:?}");
+        line("grpc-message: ").unwrap_or_default().trim().to_owned()
+    }
+
+    #[track_caller]
+    fn builds(&self, name: &str, graph: &[u8]) {
+        assert_eq!(self.solve(name, graph, &[]), "");
+    }
+
+    #[track_caller]
+    fn shows(&self, image: &str, script: &str) -> String {
+        let line = format!("run --rm --network none {image} sh -c '{script}'");
+        self.root.ok(&line)
+    }
+}
+
+#[test]
+fn commands_run_as_the_graph_says() {
+    need_programs!("curl");
+    let Some(it) = Graphs::new("exec") else { return };
+    let make = |script: &str| {
+        let mut graph = Graph::default();
+        let base = graph.image("bb");
+        let meta = [field(2, "A=of the graph"), field(3, "/tmp"), field(4, "bob")].concat();
+        let made = graph.run(&[(&base, 0)], script, &meta, &[]);
+        graph.end(&made, 0)
+    };
+    let graph = make("echo $A $(pwd) $(id -u) > out; head -c 9 /dev/urandom >> random");
+    it.builds("made", &graph);
+    assert_eq!(it.shows("made", "cat /tmp/out"), "of the graph /tmp 1000");
+    // What the command saw is not what the image says.
+    let env = it.root.ok("inspect -f '{{.Config.Env}} {{.Config.User}}|' made");
+    assert!(env.starts_with("[PATH=/usr/local/sbin:") && env.ends_with("] |"), "{env}");
+    assert_eq!(it.root.ok("inspect -f '{{len .RootFS.Layers}}' made"), "2");
+    it.builds("again", &graph);
+    let id = |name: &str| it.root.ok(&format!("inspect -f '{{{{.Id}}}}' {name}"));
+    assert_eq!(id("made"), id("again"), "it was not run again");
+    let config = r#"{"architecture":"amd64","os":"linux","config":{"User":"bob","Cmd":["x"]},"rootfs":{"type":"layers","diff_ids":[]}}"#;
+    assert_eq!(it.solve("own", &graph, &[("containerimage.config", config)]), "");
+    assert_eq!(it.root.ok("inspect -f '{{.Config.User}} {{.Config.Cmd}}' own"), "bob [x]");
+    let failed = it.solve("failed", &make("echo before; exit 3"), &[]);
+    assert!(failed.contains("exit code: 3"), "{failed}");
+}
+
+#[test]
+fn mounts_are_seen_and_some_are_results() {
+    need_programs!("curl");
+    let Some(it) = Graphs::new("mounts") else { return };
+    let make = |script: &str, index| {
+        let mut graph = Graph::default();
+        let base = graph.image("bb");
+        let other = graph.run(&[(&base, 0)], "mkdir /d; echo of another > /d/f", &[], &[]);
+        let mounts = [
+            mount(1, "/in", -1, &[field(2, "/d"), number(5, 1)].concat()),
+            mount(1, "/all", 1, &[]),
+            mount(-1, "/out", 2, &[]),
+            mount(
+                -1,
+                "/cache",
+                -1,
+                &[number(6, 3), field(20, [field(1, "c"), number(2, 2)].concat())].concat(),
+            ),
+            mount(-1, "/memory", -1, &[number(6, 4), field(19, number(1, 1 << 20))].concat()),
+        ];
+        let made = graph.run(&[(&base, 0), (&other, 0)], script, &[], &mounts.concat());
+        graph.end(&made, index)
+    };
+    let script = "cat /in/f > /out/read; ! touch /in/x 2> /dev/null; rm /all/d/f; echo w > /all/w; \
+                  echo x >> /cache/n; wc -l < /cache/n > /out/n; mount | grep -c \" /memory \" > /out/m; touch /own";
+    for (name, index) in [("root", 0), ("all", 1), ("out", 2)] {
+        it.builds(name, &make(script, index));
+    }
+    assert_eq!(it.shows("root", "ls /own; ls /out /in /cache 2> /dev/null | wc -l"), "/own\n0");
+    assert_eq!(it.shows("all", "cat /w; ls /d | wc -l"), "w\n0");
+    let read = |image: &str, path: &str| {
+        it.root.run(&format!("cp image:{image}:/{path} taken")).works();
+        std::fs::read_to_string(it.root.path("taken")).unwrap()
+    };
+    assert_eq!((read("out", "read"), read("out", "m")), ("of another\n".into(), "1\n".into()));
+    assert_eq!(read("out", "n"), "1\n", "it was run once for all results");
+    it.builds("more", &make(&format!("{script}; :"), 2));
+    assert_eq!(read("more", "n"), "2\n", "the cache is still there");
+}
+
+#[test]
+fn trees_are_merged_and_compared() {
+    need_programs!("curl");
+    let Some(it) = Graphs::new("merge") else { return };
+    let mut graph = Graph::default();
+    let base = graph.image("bb");
+    let file = |path: &str| {
+        let file = [field(1, path), number(2, 0o644), field(3, path)].concat();
+        field(4, field(2, [number(1, -1), number(2, -1), number(3, 0), field(5, file)].concat()))
+    };
+    let (one, two) = (graph.add(&[], &file("/one")), graph.add(&[], &file("/two")));
+    let changed = graph.run(&[(&base, 0)], "rm -r /filled; echo c > /c; chmod 700 /tmp", &[], &[]);
+    let side = |tag: u8, input: i64| field(tag, number(1, input));
+    let diff =
+        graph.add(&[(&base, 0), (&changed, 0)], &field(7, [side(1, 0), side(2, 1)].concat()));
+    let inputs: Vec<u8> = (0..4).flat_map(|input| field(1, number(1, input))).collect();
+    let merged = graph.add(&[(&base, 0), (&one, 0), (&two, 0), (&diff, 0)], &field(6, inputs));
+    let only = Graph(graph.0.clone()).end(&diff, 0);
+    it.builds("merged", &graph.end(&merged, 0));
+    let script = "cat /one /two /c; ls -d /filled 2> /dev/null || echo gone; stat -c %a /tmp";
+    assert_eq!(it.shows("merged", script), "/one/twoc\ngone\n700");
+    assert_eq!(it.root.ok("inspect -f '{{len .RootFS.Layers}}' merged"), "4");
+    it.builds("only", &only);
+    let files = it.root.ok("image files only");
+    assert!(files.contains("/c") && !files.contains("busybox"), "{files}");
+    it.root.must_be_whole();
+}
