@@ -9,6 +9,7 @@ use engine::{Engine, LogLevel, SettingFlags, Settings};
 use crate::args::{Invocation, Matches};
 use crate::doors::Doors;
 use crate::failure::{Failure, Outcome};
+use crate::rootless;
 use crate::ui::Ui;
 
 /// What a command does.
@@ -118,6 +119,7 @@ impl Context {
     /// The engine.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
         let settings = self.settings()?;
+        rootless::enter(self, &settings)?;
         let debug = settings.log_level == LogLevel::Debug;
         let engine = Engine::open(settings)?;
         if debug {

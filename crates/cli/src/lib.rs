@@ -9,6 +9,7 @@ mod failure;
 mod far;
 mod plugin;
 mod progress;
+mod rootless;
 mod show;
 pub mod table;
 pub mod template;

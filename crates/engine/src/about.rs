@@ -46,7 +46,8 @@ pub fn version_document() -> Value {
 impl Info {
     /// Docker's document, with the run root besides.
     pub fn document(&self) -> Value {
-        let parts = [self.own_part(), abilities(), self.machine_part(), fixed_part()];
+        let parts =
+            [self.own_part(), abilities(self.is_of_user), self.machine_part(), fixed_part()];
         let fields = parts.into_iter().filter_map(|part| match part {
             Value::Object(fields) => Some(fields),
             _ => None,
@@ -73,6 +74,7 @@ impl Info {
             "Runtimes": self.runtimes.document(),
             "DefaultRuntime": self.runtimes.default,
             "Labels": self.labels,
+            "SecurityOptions": self.security_options(),
             "Plugins": {
                 "Volume": ["local"],
                 "Network": ["bridge", "host", "none"],
@@ -80,6 +82,11 @@ impl Info {
                 "Log": LOG_DRIVERS,
             },
         })
+    }
+
+    fn security_options(&self) -> Vec<&'static str> {
+        let usual = std::iter::once("name=seccomp,profile=builtin");
+        usual.chain(self.is_of_user.then_some("name=rootless")).collect()
     }
 
     fn machine_part(&self) -> Value {
@@ -97,28 +104,29 @@ impl Info {
     }
 }
 
-/// What can be limited, and how.
-fn abilities() -> Value {
+/// What can be limited, and how: an ordinary user has no control groups.
+fn abilities(is_of_user: bool) -> Value {
+    let can = !is_of_user;
     let version = match Layout::of_host() {
         Ok(Layout::Version2 { .. }) => "2",
         _ => "1",
     };
     json!({
-        "MemoryLimit": true,
-        "SwapLimit": true,
-        "CpuCfsPeriod": true,
-        "CpuCfsQuota": true,
-        "CPUShares": true,
-        "CPUSet": true,
-        "PidsLimit": true,
+        "MemoryLimit": can,
+        "SwapLimit": can,
+        "CpuCfsPeriod": can,
+        "CpuCfsQuota": can,
+        "CPUShares": can,
+        "CPUSet": can,
+        "PidsLimit": can,
         "IPv4Forwarding": true,
         "Debug": false,
         "NFd": 0,
-        "OomKillDisable": version == "1",
+        "OomKillDisable": can && version == "1",
         "NGoroutines": 0,
         "SystemTime": Timestamp::now().to_string(),
         "LoggingDriver": "json-file",
-        "CgroupDriver": "cgroupfs",
+        "CgroupDriver": if can { "cgroupfs" } else { "none" },
         "CgroupVersion": version,
         "NEventsListener": 0,
     })
@@ -156,7 +164,6 @@ fn fixed_part() -> Value {
         "ContainerdCommit": { "ID": "" },
         "RuncCommit": { "ID": "" },
         "InitCommit": { "ID": "" },
-        "SecurityOptions": ["name=seccomp,profile=builtin"],
         "Warnings": [],
     })
 }

@@ -70,6 +70,14 @@ pub enum EngineError {
     Monitor { message: String, failure: Box<runtime::failure::Failure> },
     #[error(transparent)]
     Runtime(#[from] runtime::RuntimeError),
+    #[error("networks on bridges, and links between containers, need root")]
+    NoBridges,
+    #[error("{0} takes control groups, which an ordinary user has none of")]
+    NoGroups(&'static str),
+    #[error("an image that an ordinary user mounts is seen by nobody else")]
+    MountUnseen,
+    #[error("containers of an ordinary user need a namespace of users, which this machine forbids")]
+    NoContainers,
     #[error(transparent)]
     Network(#[from] network::NetworkError),
     #[error(
@@ -203,6 +211,7 @@ impl EngineError {
             E::NoSuchImage(_) | E::NoReference(_) | E::NoPath { .. } => Kind::NotFound,
             E::Start(_) | E::StepFailed { .. } => Kind::Other,
             E::Foreign { .. } | E::NoGit(_) => Kind::Unsupported,
+            E::NoBridges | E::NoGroups(_) | E::MountUnseen | E::NoContainers => Kind::Unsupported,
             E::Base { source, .. } => source.kind(),
             E::Dockerfile(error) => match error.kind() {
                 ::build::error::ErrorKind::InvalidInput => Kind::InvalidInput,
@@ -364,6 +373,18 @@ impl EngineError {
                  [runtimes] in the settings"
                     .to_owned(),
             ),
+            E::NoBridges => Some(
+                "the default network leads out by pasta or slirp4netns; --network none and --network host work too"
+                    .to_owned(),
+            ),
+            E::MountUnseen => {
+                Some("`mica image files` and `mica cp image:NAME:PATH .` look into it".to_owned())
+            }
+            E::NoContainers => Some(
+                "user.max_user_namespaces, kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns allow them"
+                    .to_owned(),
+            ),
+            E::Runtime(error) => error.hint().map(str::to_owned),
             E::AtWork { .. } => Some("stop them first, with `mica stop`".to_owned()),
             E::Ambiguous { .. } => Some("give more digits, or a name".to_owned()),
             E::NoSuchBuild(_) => Some("list what there is with `mica buildx history ls`".to_owned()),

@@ -119,8 +119,8 @@ pub use save::{Called, Save, SaveTarget, Saved};
 pub use send::{SendContext, read_files, write_files};
 pub use settings::{
     BuildKitFile, CacheRule, CacheSettings, ContainerDefaults, DefaultBridge, Lender, LogLevel,
-    NetworkDefaults, OWN_RUNTIME, RegistrySettings, RuntimeSettings, SettingFlags, Settings,
-    SettingsError, Space,
+    NAMESPACE_VARIABLE, NetworkDefaults, OWN_RUNTIME, RegistrySettings, RuntimeSettings,
+    SettingFlags, Settings, SettingsError, Space, Standing,
 };
 pub use shelf::ShelfDocument;
 pub use sign::{Identity, Policy, SigningKey, Verdict, VerifyingKey, sign_remote, verify_remote};

@@ -8,9 +8,9 @@ use image::tree::clean;
 use spec::{ChainId, ImageId};
 use store::{StoreError, Tables, View};
 
-use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::find::find;
+use crate::{Engine, Standing};
 
 /// A file in an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,9 @@ pub struct TreeRow {
 impl Engine {
     /// Mounts an image for reading and says where.
     pub fn mount_image(&self, name: &str) -> Result<PathBuf> {
+        if let Standing::Namespace { .. } = self.settings().standing {
+            return Err(EngineError::MountUnseen);
+        }
         let lease = self.store.lease()?;
         let id = find(&self.store.images()?, name)?.id;
         self.store.mount_view(&lease, id).map_err(|error| {

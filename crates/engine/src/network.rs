@@ -6,7 +6,7 @@ use network::{Driver, Endpoint, Network, NetworkError, NetworkFilter, NetworkReq
 use runtime::state::Status;
 use spec::{ContainerId, EndpointSettings, NetworkMode};
 
-use crate::container::ContainerRecord;
+use crate::container::{ContainerRecord, way_out};
 use crate::error::{EngineError, Result};
 use crate::settings::DefaultBridge;
 use crate::{Alive, Engine};
@@ -39,6 +39,9 @@ impl Engine {
     /// Where a container that runs stands in networks.
     pub fn endpoints_of(&self, id: &ContainerId) -> Result<Vec<Endpoint>> {
         match self.container_state(id)?.status.is_alive() {
+            true if self.settings.standing.is_of_user() => {
+                Ok(way_out::written(&self.container_run_folder(id)))
+            }
             true => Ok(self.networks()?.of_container(&id.to_string())?),
             false => Ok(Vec::new()),
         }
@@ -55,6 +58,9 @@ impl Engine {
 
     /// Defines a network.
     pub fn create_network(&self, mut request: NetworkRequest) -> Result<Network> {
+        if self.settings.standing.is_of_user() {
+            return Err(EngineError::NoBridges);
+        }
         let defaults = &self.settings.networks;
         let is_bridge = request.driver == Driver::Bridge && !request.config_only;
         if defaults.no_bridges && is_bridge {
@@ -126,6 +132,9 @@ impl Engine {
         settings: EndpointSettings,
         alive: &dyn Alive,
     ) -> Result<()> {
+        if self.settings.standing.is_of_user() {
+            return Err(EngineError::NoBridges);
+        }
         let network = self.networks()?.find(network)?;
         let containers = self.containers();
         let record = containers.read(container)?;

@@ -14,12 +14,14 @@ mod daemon;
 mod file;
 mod registry;
 mod runtimes;
+mod standing;
 
 pub use buildkit::BuildKitFile;
 pub use cache::{CacheRule, CacheSettings, Space};
 pub use daemon::{ContainerDefaults, DefaultBridge, NetworkDefaults};
 pub use registry::{Lender, RegistrySettings};
 pub use runtimes::{OWN_RUNTIME, RuntimeSettings};
+pub use standing::{NAMESPACE_VARIABLE, Standing};
 
 use file::{LimitsTable, read_file};
 
@@ -46,6 +48,8 @@ pub struct Settings {
     pub networks: NetworkDefaults,
     /// What a server says of its machine. A server's alone.
     pub labels: Vec<String>,
+    /// Who the engine is on this machine.
+    pub standing: Standing,
     /// What is let go of what builds remember: `[build-cache]`.
     pub build_cache: CacheSettings,
 }
@@ -102,19 +106,19 @@ impl Settings {
     ) -> Result<Settings, SettingsError> {
         let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
         let file = read_file(flags.config.as_deref(), environment)?;
-        let root = sys_is_root();
+        let standing = Standing::of(environment);
         let data_root = flags
             .data_root
             .clone()
             .or_else(|| variable("MICA_ROOT").map(PathBuf::from))
             .or(file.data_root)
-            .unwrap_or_else(|| default_data_root(root, environment));
+            .unwrap_or_else(|| default_data_root(standing, environment));
         let run_root = flags
             .run_root
             .clone()
             .or_else(|| variable("MICA_RUN_ROOT").map(PathBuf::from))
             .or(file.run_root)
-            .unwrap_or_else(|| default_run_root(root, environment));
+            .unwrap_or_else(|| default_run_root(standing, environment));
         let driver = flags
             .storage_driver
             .clone()
@@ -145,6 +149,7 @@ impl Settings {
             containers: ContainerDefaults::default(),
             networks: NetworkDefaults::default(),
             labels: Vec::new(),
+            standing,
             build_cache,
         })
     }
@@ -154,12 +159,17 @@ impl Settings {
         self.data_root == Path::new(SYSTEM_DATA_ROOT)
     }
 
+    /// Makes the run root, and refuses one where others could put something in its place.
+    pub fn check_run_root(&self) -> crate::Result<()> {
+        Ok(store::check_run_root(&self.run_root)?)
+    }
+
     pub(crate) fn store(&self) -> store::Settings {
         store::Settings {
             root: self.data_root.clone(),
             run: self.run_root.clone(),
             driver: self.storage_driver,
-            owners: store::own_files(),
+            owners: self.standing.owners(),
             limits: self.limits,
         }
     }
@@ -168,25 +178,26 @@ impl Settings {
 /// The data root of the system's own store.
 const SYSTEM_DATA_ROOT: &str = "/var/lib/mica";
 
-fn sys_is_root() -> bool {
-    store::is_root()
+fn sys_is_root(environment: &BTreeMap<String, String>) -> bool {
+    store::is_root() && !environment.contains_key(NAMESPACE_VARIABLE)
 }
 
-fn default_data_root(root: bool, environment: &BTreeMap<String, String>) -> PathBuf {
-    if root {
+fn default_data_root(standing: Standing, environment: &BTreeMap<String, String>) -> PathBuf {
+    if !standing.is_of_user() {
         return PathBuf::from(SYSTEM_DATA_ROOT);
     }
     folder_of(environment, "XDG_DATA_HOME", ".local/share").join("mica")
 }
 
-fn default_run_root(root: bool, environment: &BTreeMap<String, String>) -> PathBuf {
+fn default_run_root(standing: Standing, environment: &BTreeMap<String, String>) -> PathBuf {
+    let root = !standing.is_of_user();
     match environment.get("XDG_RUNTIME_DIR") {
         Some(folder) if !root && !folder.is_empty() => Path::new(folder).join("mica"),
         _ if root => PathBuf::from("/run/mica"),
         _ => {
             let folder = environment.get("TMPDIR").filter(|folder| folder.starts_with('/'));
             let folder = Path::new(folder.map_or("/tmp", String::as_str));
-            folder.join(format!("mica-{}", store::user_id()))
+            folder.join(format!("mica-{}", standing.user()))
         }
     }
 }

@@ -35,6 +35,8 @@ pub fn fetch(url: &str) -> Result<(Box<dyn Read + Send>, Option<u64>)> {
 pub struct Info {
     /// The store's own name.
     pub id: String,
+    /// Whether it is an ordinary user's.
+    pub is_of_user: bool,
     /// How many containers run, are frozen, and do neither.
     pub containers: Counts,
     /// How many images there are.
@@ -124,6 +126,7 @@ impl Engine {
         let paths = self.store.paths();
         Ok(Info {
             id: self.store.id().to_owned(),
+            is_of_user: self.settings.standing.is_of_user(),
             containers: self.count_containers()?,
             images: tables.images.images.len(),
             layers: tables.layers.layers.len(),

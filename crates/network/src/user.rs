@@ -3,9 +3,12 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
 use crate::endpoint::PublishedPort;
 use crate::error::{NetworkError, Result};
@@ -13,12 +16,21 @@ use crate::error::{NetworkError, Result};
 /// What an unprivileged container wants of the network.
 #[derive(Clone, Debug)]
 pub struct UserRequest {
-    /// A process in the container's user and network namespaces.
-    pub process: u32,
+    /// The container's network namespace.
+    pub namespace: Reached,
     /// Ports of the host that lead to it, with the host's ports chosen.
     pub ports: Vec<PublishedPort>,
     /// A folder of the container's own for a socket.
     pub folder: PathBuf,
+}
+
+/// How a container's network namespace is reached.
+#[derive(Clone, Debug)]
+pub enum Reached {
+    /// By a process in it, whose namespace of users is another one than ours.
+    Process(u32),
+    /// By a path, for as long as there is something at it; we are root there.
+    Path(PathBuf),
 }
 
 /// The program that carries packets.
@@ -30,17 +42,38 @@ pub enum Carrier {
     Slirp4netns,
 }
 
-/// A network that a program carries. pasta ends with the namespace, slirp4netns when this is
-/// dropped.
+/// A network that a program carries. The program ends when this is dropped, and pasta with the
+/// namespace too.
 #[derive(Debug)]
 pub struct UserNetwork {
     /// Which program it is.
     pub carrier: Carrier,
-    /// slirp4netns, and the pipe at whose end it stops.
-    running: Option<(Child, Option<ChildStdin>)>,
+    running: Running,
 }
 
+/// The program's process.
+#[derive(Debug)]
+enum Running {
+    /// pasta, which is nobody's child.
+    Background(OwnedFd),
+    /// slirp4netns, and the pipe at whose end it stops.
+    Child(Child, Option<ChildStdin>),
+}
+
+/// Where pasta answers for names inside, with what the host's own servers say.
+const PASTA_NAMES: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+/// Where slirp4netns does.
+const SLIRP_NAMES: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
+
 impl UserNetwork {
+    /// The server that answers for names inside.
+    pub fn names(&self) -> IpAddr {
+        match self.carrier {
+            Carrier::Pasta => PASTA_NAMES.into(),
+            Carrier::Slirp4netns => SLIRP_NAMES.into(),
+        }
+    }
+
     /// Connects a container; when this returns, its network is there.
     pub fn start(request: &UserRequest) -> Result<UserNetwork> {
         let first = match pasta(request) {
@@ -56,6 +89,8 @@ impl UserNetwork {
                     first => first,
                 })
             }
+            // pasta says what is wrong; slirp4netns that a child of its own has failed.
+            Err(_) if matches!(first, NetworkError::Failed { .. }) => Err(first),
             other => other,
         }
     }
@@ -63,18 +98,31 @@ impl UserNetwork {
 
 impl Drop for UserNetwork {
     fn drop(&mut self) {
-        if let Some((mut child, stop)) = self.running.take() {
-            drop(stop);
-            // It ends by itself at the pipe's end; a zombie is not left.
-            let _ = child.wait();
+        match &mut self.running {
+            Running::Background(process) => {
+                // Its ports are free when it has ended; one that does not end is not waited for.
+                let _ = sys::watched::signal(&*process, SIGTERM);
+                let process = Some(process.as_fd());
+                let _ = sys::event::poll([(process, sys::event::Interest::READ)], Some(PATIENCE));
+            }
+            Running::Child(child, stop) => {
+                drop(stop.take());
+                // It ends by itself at the pipe's end; a zombie is not left.
+                let _ = child.wait();
+            }
         }
     }
 }
 
+const SIGTERM: i32 = 15;
+/// How long pasta may take to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// pasta's arguments: nothing of the host is reached but what is published.
 fn pasta_arguments(request: &UserRequest) -> Vec<String> {
     let mut words: Vec<String> =
-        ["--config-net", "--quiet", "--no-map-gw"].map(str::to_owned).into();
+        ["--config-net", "--quiet", "--no-map-gw", "--dns-forward"].map(str::to_owned).into();
+    words.push(PASTA_NAMES.to_string());
     for (flag, protocol) in [("-t", spec::Protocol::Tcp), ("-u", spec::Protocol::Udp)] {
         let ports: Vec<&PublishedPort> =
             request.ports.iter().filter(|port| port.container.protocol == protocol).collect();
@@ -92,14 +140,18 @@ fn pasta_arguments(request: &UserRequest) -> Vec<String> {
     }
     // What listens on the host's loopback stays there.
     words.extend(["-T", "none", "-U", "none"].map(str::to_owned));
-    words.push(request.process.to_string());
+    words.extend(match &request.namespace {
+        Reached::Process(number) => vec![number.to_string()],
+        Reached::Path(path) => vec!["--netns".to_owned(), path.display().to_string()],
+    });
     words
 }
 
 /// Runs pasta, which goes into the background when all is set up.
 fn pasta(request: &UserRequest) -> Result<UserNetwork> {
     let mut command = Command::new("pasta");
-    command.args(pasta_arguments(request)).stdin(Stdio::null());
+    let number = request.folder.join("pasta.pid");
+    command.arg("--pid").arg(&number).args(pasta_arguments(request)).stdin(Stdio::null());
     // Its background process keeps what it inherits, so a pipe would not end.
     let log = request.folder.join("pasta.log");
     let file = fs::File::create(&log).map_err(NetworkError::io("make", &log))?;
@@ -111,10 +163,15 @@ fn pasta(request: &UserRequest) -> Result<UserNetwork> {
         .map_err(|source| NetworkError::Program { program: "pasta".to_owned(), source });
     let said = fs::read_to_string(&log).unwrap_or_default();
     fs::remove_file(&log).map_err(NetworkError::io("remove", &log))?;
-    match status?.success() {
-        true => Ok(UserNetwork { carrier: Carrier::Pasta, running: None }),
-        false => Err(failed("pasta", &said)),
+    if !status?.success() {
+        return Err(failed("pasta", &said));
     }
+    let process = fs::read_to_string(&number).and_then(|text| {
+        let process = sys::watched::open(text.trim().parse().map_err(io::Error::other)?)?;
+        fs::remove_file(&number).map(|()| process)
+    });
+    let process = process.map_err(NetworkError::io("find pasta by", &number))?;
+    Ok(UserNetwork { carrier: Carrier::Pasta, running: Running::Background(process) })
 }
 
 fn failed(program: &str, said: &str) -> NetworkError {
@@ -130,7 +187,11 @@ fn slirp4netns(request: &UserRequest) -> Result<UserNetwork> {
     // The ready line comes over its output, and the end over its input.
     command.args(["--configure", "--mtu=65520", "--disable-host-loopback"]);
     command.args(["--ready-fd=1", "--exit-fd=0", "--api-socket"]).arg(&socket);
-    command.arg(request.process.to_string()).arg("tap0");
+    match &request.namespace {
+        Reached::Process(number) => command.arg(number.to_string()),
+        Reached::Path(path) => command.arg("--netns-type=path").arg(path),
+    };
+    command.arg("tap0");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let wrong = |source| NetworkError::Program { program: program(), source };
     let mut child = command.spawn().map_err(wrong)?;
@@ -142,7 +203,8 @@ fn slirp4netns(request: &UserRequest) -> Result<UserNetwork> {
         let output = child.wait_with_output().map_err(wrong)?;
         return Err(failed("slirp4netns", &String::from_utf8_lossy(&output.stderr)));
     }
-    let network = UserNetwork { carrier: Carrier::Slirp4netns, running: Some((child, stop)) };
+    let running = Running::Child(child, stop);
+    let network = UserNetwork { carrier: Carrier::Slirp4netns, running };
     for port in &request.ports {
         publish(&socket, port)?;
     }
@@ -191,12 +253,17 @@ mod tests {
 
     #[test]
     fn pasta_publishes_what_was_asked_for_and_nothing_else() {
-        let mut request = UserRequest { process: 7, ports: Vec::new(), folder: "/x".into() };
+        let namespace = Reached::Process(7);
+        let mut request = UserRequest { namespace, ports: Vec::new(), folder: "/x".into() };
         let words = pasta_arguments(&request).join(" ");
-        assert_eq!(words, "--config-net --quiet --no-map-gw -t none -u none -T none -U none 7");
+        let names = "--dns-forward 169.254.1.1";
+        let rest = "-t none -u none -T none -U none 7";
+        assert_eq!(words, format!("--config-net --quiet --no-map-gw {names} {rest}"));
+        request.namespace = Reached::Path("/proc/1/fd/5".into());
         request.ports = vec![port("127.0.0.1", 8080, "80/tcp"), port("0.0.0.0", 53, "53/udp")];
         let words = pasta_arguments(&request).join(" ");
         assert!(words.contains("-t 127.0.0.1/8080:80 -u 53:53 -T none"), "{words}");
+        assert!(words.ends_with(" --netns /proc/1/fd/5"), "{words}");
     }
 
     #[test]

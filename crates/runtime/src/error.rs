@@ -84,6 +84,18 @@ pub enum RuntimeError {
         /// The name.
         id: String,
     },
+    /// A user may have no namespace of users of his own.
+    #[error("this machine lets an ordinary user have no namespace of users")]
+    NoNamespace {
+        /// Why.
+        source: Box<RuntimeError>,
+    },
+    /// A program of the system's that maps users is missing.
+    #[error("{program} is not installed")]
+    NoHelper {
+        /// The program.
+        program: &'static str,
+    },
     /// Another runtime could not do what it was asked to.
     #[error("OCI runtime {verb} failed: {why}")]
     External {
@@ -138,7 +150,9 @@ impl RuntimeError {
             RuntimeError::InvalidSpec { .. } => Kind::InvalidInput,
             RuntimeError::NotFound { .. } => Kind::NotFound,
             RuntimeError::Exists { .. } | RuntimeError::WrongState { .. } => Kind::Conflict,
-            RuntimeError::NoController { .. } => Kind::Unsupported,
+            RuntimeError::NoController { .. }
+            | RuntimeError::NoNamespace { .. }
+            | RuntimeError::NoHelper { .. } => Kind::Unsupported,
             RuntimeError::Init(failure) => failure.kind(),
             RuntimeError::External { verb: "create" | "start" | "exec", why, .. } => {
                 kind_of_words(why)
@@ -151,6 +165,10 @@ impl RuntimeError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             RuntimeError::NoController { .. } => Some("leave the limit out, or enable it"),
+            RuntimeError::NoNamespace { .. } => Some(
+                "user.max_user_namespaces, kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns allow them",
+            ),
+            RuntimeError::NoHelper { .. } => Some("it is in the package uidmap, or shadow-utils"),
             RuntimeError::Init(failure) if failure.call == "clone3" => {
                 Some("namespaces may be forbidden to this user: see user.max_*_namespaces")
             }

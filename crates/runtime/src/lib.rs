@@ -29,6 +29,7 @@ mod path;
 mod plan;
 mod reaper;
 pub mod restart;
+pub mod rootless;
 pub mod seccomp;
 pub mod shelter;
 pub mod state;

@@ -1,5 +1,6 @@
 //! The processes of a container, as the host's `ps` shows them.
 
+use std::fs;
 use std::process::Command;
 
 use crate::error::{Result, RuntimeError};
@@ -27,6 +28,23 @@ impl ProcessTable {
         let text = ps(&alone).or_else(|_| ps(&options))?;
         read(&text, pids)
     }
+}
+
+/// The processes that are in the same namespace of processes as this one, as far as we may know.
+pub fn in_namespace_of(pid: i32) -> Result<Vec<i32>> {
+    let step = || RuntimeError::step("list processes");
+    let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid"));
+    let own = namespace(pid).map_err(step())?;
+    let mut list = Vec::new();
+    for entry in fs::read_dir("/proc").map_err(step())? {
+        let name = entry.map_err(step())?.file_name();
+        if let Some(pid) = name.to_str().and_then(|name| name.parse().ok())
+            && namespace(pid).is_ok_and(|namespace| namespace == own)
+        {
+            list.push(pid);
+        }
+    }
+    Ok(list)
 }
 
 fn refused(why: impl Into<String>) -> RuntimeError {

@@ -49,13 +49,18 @@ fn write(pid: i32, file: &str, text: &str) -> io::Result<()> {
         .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
 }
 
-fn helper(program: &str, pid: i32, map: &[IdMapping]) -> Result<()> {
+fn helper(program: &'static str, pid: i32, map: &[IdMapping]) -> Result<()> {
     let numbers = map.iter().flat_map(|m| [m.container_id, m.host_id, m.size]);
     let output = Command::new(program)
         .arg(pid.to_string())
         .args(numbers.map(|number| number.to_string()))
-        .output()
-        .map_err(RuntimeError::step(format!("run {program}")))?;
+        .output();
+    let output = match output {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(RuntimeError::NoHelper { program });
+        }
+        other => other.map_err(RuntimeError::step(format!("run {program}")))?,
+    };
     match output.status.success() {
         true => Ok(()),
         false => {

@@ -393,7 +393,7 @@ fn create(settings: &Settings) -> Result<Format> {
     let blobs = paths.blobs();
     sys::fs::sync_folder(&blobs).map_err(StoreError::io("sync", blobs))?;
     tables::begin(&paths)?;
-    let choice = driver::choose(settings.driver, &paths.ingest())?;
+    let choice = driver::choose(settings.driver, &paths.ingest(), &settings.owners)?;
     let id = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
     let format = Format { version: FORMAT_VERSION, id, driver: choice.kind, why: choice.why };
     document::write(&paths.format(), &format)?;
@@ -404,6 +404,17 @@ fn create(settings: &Settings) -> Result<Format> {
 /// Whether this process acts as root; rooms above ask here, not the kernel.
 pub fn is_root() -> bool {
     sys::host::is_root()
+}
+
+/// Makes a run root, and refuses one where others could put something in its place.
+pub fn check_run_root(run: &Path) -> Result<()> {
+    paths::create_private(run)?;
+    run::check_owner(run)
+}
+
+/// How many users and groups there are in this process's namespace, if it is not the host's.
+pub fn ids_of_namespace() -> Option<(u32, u32)> {
+    sys::host::ids_of_namespace()
 }
 
 /// The user that this process acts as.

@@ -72,7 +72,7 @@ impl Store {
         if to == from {
             return Ok(Migrated { from, to, layers: 0, bytes: 0 });
         }
-        driver::choose(Some(to), &self.paths.ingest())?;
+        driver::choose(Some(to), &self.paths.ingest(), &self.owners)?;
         let mut target = self.with_driver(to);
         self.clear(&target)?;
         let migrated = self.make_anew(&mut target, progress);

@@ -31,7 +31,7 @@ pub(crate) fn hold(paths: &Paths, name: &str) -> Result<File> {
 
 /// Refuses a run root in a folder where others could put something in its place: its default for a
 /// user without a session lies where everybody may make folders.
-fn check_owner(run: &Path) -> Result<()> {
+pub(crate) fn check_owner(run: &Path) -> Result<()> {
     let look =
         |path: &Path| std::fs::symlink_metadata(path).map_err(StoreError::io("look at", path));
     if look(run)?.uid() != crate::user_id() {

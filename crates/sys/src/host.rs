@@ -63,6 +63,28 @@ pub fn is_host_root() -> bool {
     is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
+/// How many users and groups there are in this process's namespace of users, if that is not the
+/// host's: those that follow each other from root on.
+pub fn ids_of_namespace() -> Option<(u32, u32)> {
+    let read = |file: &str| crate::read::text(&Path::new("/proc/self").join(file)).ok();
+    let users = ids_in_map(&read("uid_map")?)?;
+    let groups = ids_in_map(&read("gid_map")?)?;
+    (users < u32::MAX).then_some((users, groups))
+}
+
+fn ids_in_map(map: &str) -> Option<u32> {
+    let mut next = 0_u32;
+    for line in map.lines() {
+        let numbers: Option<Vec<u32>> = line.split_whitespace().map(|n| n.parse().ok()).collect();
+        let [first, _, count] = *numbers? else { return None };
+        if first != next {
+            break;
+        }
+        next = next.checked_add(count)?;
+    }
+    Some(next)
+}
+
 /// The user that this process has acted as since it was started.
 pub fn user_id() -> u32 {
     // SAFETY: the call takes a number and reads what the kernel has put beside the arguments.
@@ -91,4 +113,17 @@ pub fn kernel_version() -> (u32, u32) {
     let release = kernel_release();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_a_map_are_counted_from_root_on() {
+        assert_eq!(ids_in_map("         0          0 4294967295\n"), Some(u32::MAX));
+        assert_eq!(ids_in_map("0 1000 1\n1 100000 65536\n"), Some(65537));
+        assert_eq!(ids_in_map("0 1000 1\n5 100000 65536\n"), Some(1));
+        assert_eq!(ids_in_map("x\n"), None);
+    }
 }

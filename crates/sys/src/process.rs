@@ -1,11 +1,12 @@
 //! Processes: waited for, and what they cost.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// Starts a program that outlives this process: with these arguments, no environment and no
+/// Starts a program that outlives this process: with these arguments, this environment and no
 /// descriptors but `streams` as its standard streams and `further` as the one after them, which it
 /// takes with [`inherited_sockets`]. Gives its number, for those that live long enough to take its
 /// end with [`has_ended`].
@@ -15,12 +16,14 @@ use std::time::Duration;
 pub fn start(
     program: impl AsFd,
     arguments: &[CString],
+    environment: &[CString],
     streams: BorrowedFd<'_>,
     further: BorrowedFd<'_>,
 ) -> io::Result<i32> {
-    let list: Vec<_> =
-        arguments.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect();
-    let environment = [std::ptr::null::<libc::c_char>()];
+    let pointers = |list: &[CString]| -> Vec<_> {
+        list.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (list, environment) = (pointers(arguments), pointers(environment));
     let (streams, further) = (streams.as_raw_fd(), further.as_raw_fd());
     let program = program.as_fd().as_raw_fd();
     // Numbers below the third would be overwritten before they are used.
@@ -74,14 +77,26 @@ pub fn inherited_sockets(count: usize) -> io::Result<Vec<OwnedFd>> {
 }
 
 fn inherited_socket(number: RawFd) -> io::Result<OwnedFd> {
+    let socket = inherited(number)?;
+    rustix::net::sockopt::socket_type(&socket)?;
+    Ok(socket)
+}
+
+/// The file that whoever became this program has left open for it under a number. To be taken once.
+pub fn inherited_file(number: RawFd) -> io::Result<File> {
+    match number {
+        0..3 => Err(io::ErrorKind::InvalidInput.into()),
+        number => inherited(number).map(File::from),
+    }
+}
+
+fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: setting the flags of a number touches no memory; one that is not open is an error.
     if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the number is open, and whoever started this process left it for whoever asks here.
-    let socket = unsafe { OwnedFd::from_raw_fd(number) };
-    rustix::net::sockopt::socket_type(&socket)?;
-    Ok(socket)
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Lets a program begin with no signal blocked and with what each does by default, whatever this
@@ -144,16 +159,17 @@ mod tests {
     fn a_program_is_started_with_its_streams_and_nothing_else() {
         use std::io::Read;
         let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        let shell = std::fs::File::open("/bin/sh").unwrap();
+        let shell = File::open("/bin/sh").unwrap();
         let script = "echo $# $HOME; ls /proc/self/fd | wc -l; read word <&3; echo $word";
         let words = ["sh", "-c", script, "x", "y"].map(|word| CString::new(word).unwrap());
-        start(&shell, &words, theirs.as_fd(), theirs.as_fd()).unwrap();
+        let environment = [CString::new("HOME=h").unwrap()];
+        start(&shell, &words, &environment, theirs.as_fd(), theirs.as_fd()).unwrap();
         drop(theirs);
         io::Write::write_all(&mut ours, b"word\n").unwrap();
         let mut said = String::new();
         ours.read_to_string(&mut said).unwrap();
         // `ls` has the folder that it lists open besides.
-        assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["1", "5", "word"]);
+        assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["1", "h", "5", "word"]);
     }
 
     #[test]

@@ -11,5 +11,6 @@ mod containers;
 mod faults;
 mod fuzzed;
 mod house;
+mod rootless;
 mod runtime;
 mod support;

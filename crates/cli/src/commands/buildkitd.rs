@@ -52,6 +52,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     settings.registry.rules.splice(0..0, rules);
     let group = said("group").map(str::to_owned);
     let group = group.or(file.grpc.gid.map(|gid| gid.to_string())).unwrap_or_default();
+    crate::rootless::enter(context, &settings)?;
     let server = Server { context, settings: settings.clone() };
     let plan = ServeApi {
         settings,

@@ -19,6 +19,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     // Whatever the settings wish for already: the store has the driver that it has.
     settings.storage_driver = None;
     let quiet = context.matches().flag("quiet");
+    crate::rootless::enter(context, &settings)?;
     let migrated = Engine::open(settings)?.migrate(to, &Bars::new(&context.ui, quiet))?;
     let document = json!({
         "From": migrated.from.as_str(), "To": migrated.to.as_str(),

@@ -22,8 +22,10 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if hosts.is_empty() {
         hosts.push(if inherited > 0 { "fd://" } else { SOCKET }.to_owned());
     }
+    let settings = context.settings()?;
+    crate::rootless::enter(context, &settings)?;
     let plan = ServeApi {
-        settings: context.settings()?,
+        settings,
         hosts,
         inherited,
         group: matches.string("group").unwrap_or_default().to_owned(),

@@ -48,7 +48,9 @@ impl Engine {
         if request.config.is_some() {
             config = merge::with_image(config, record.config.clone());
         }
+        // Without control groups it is as it would be with `--pause=false`.
         let frozen = request.pause
+            && !self.settings().standing.is_of_user()
             && self.container_state(&record.id)?.status == runtime::state::Status::Running;
         if frozen {
             alive.freeze(&record.id, true)?;

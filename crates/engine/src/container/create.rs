@@ -7,7 +7,8 @@ use std::os::unix::fs::DirBuilderExt;
 use runtime::external::Program;
 use runtime::state::Hold;
 use spec::{
-    ContainerConfig, ContainerId, EndpointSettings, HostConfig, ImageConfig, Platform, Timestamp,
+    ContainerConfig, ContainerId, EndpointSettings, HostConfig, ImageConfig, NetworkMode, Platform,
+    Timestamp,
 };
 use store::{Lasting, Making};
 
@@ -76,12 +77,17 @@ impl Engine {
         let mut config = merge::with_image(request.config, of_image.config.unwrap_or_default());
         let mut host_config = request.host;
         warnings.extend(host::complete(&mut host_config)?);
+        if self.settings().standing.is_of_user() {
+            warnings.extend(host::without_groups(&mut host_config));
+            warnings.extend(self.settings().standing.is_single().then(|| host::ONE_ID.to_owned()));
+        }
         host::check_storage(&host_config)?;
         host::check_log(&host_config)?;
         let runtime = self.choose_runtime(&mut host_config)?;
         let id = ContainerId::of(sys::host::random_bytes().map_err(random)?);
         if config.hostname.is_empty() && host_config.uts_mode != "host" {
-            config.hostname = id.short();
+            let on_host = NetworkMode::parse(&host_config.network_mode) == NetworkMode::Host;
+            config.hostname = if on_host { sys::host::hostname() } else { id.short() };
         }
         if config.entrypoint.is_none() && config.cmd.is_none() {
             return Err(EngineError::Refused("no command specified".to_owned()));
@@ -106,7 +112,11 @@ impl Engine {
             mounts,
             runtime,
         };
-        if let Err(error) = self.check_links(&record) {
+        let fit = match self.settings().standing.is_of_user() {
+            true => super::way_out::check(&record),
+            false => self.check_links(&record),
+        };
+        if let Err(error) = fit {
             self.give_back(&volumes, begun);
             return Err(error);
         }

@@ -84,6 +84,53 @@ fn limits(resources: &mut Resources) -> Result<Vec<String>> {
     Ok(warnings)
 }
 
+/// What is said where all files in a container are one user's.
+pub(super) const ONE_ID: &str = "This user has no subordinate ids: all files in the container are one user's, and its processes can be no other. Lines in /etc/subuid and /etc/subgid and the programs of the package uidmap give more";
+
+/// Takes limits away that need control groups, which an ordinary user has not, and says so in
+/// docker's words.
+pub(super) fn without_groups(host: &mut HostConfig) -> Vec<String> {
+    let asked = &mut host.resources;
+    let mut lost = Vec::new();
+    let mut lose = |is_asked: bool, what: &str, discarded: &str| {
+        if is_asked {
+            lost.push(format!(
+                "Your kernel does not support {what} or the cgroup is not mounted. {discarded} discarded."
+            ));
+        }
+    };
+    lose(asked.memory != 0, "memory limit capabilities", "Limitation");
+    lose(asked.memory_reservation != 0, "memory soft limit capabilities", "Limitation");
+    lose(asked.memory_swappiness.is_some(), "memory swappiness capabilities", "Swappiness");
+    lose(asked.oom_kill_disable == Some(true), "OomKillDisable", "OomKillDisable");
+    lose(asked.pids_limit.is_some_and(|limit| limit > 0), "PIDs limit capabilities", "PIDs limit");
+    lose(asked.cpu_shares != 0, "CPU shares", "Shares");
+    let times = [asked.nano_cpus, asked.cpu_period, asked.cpu_quota];
+    lose(times != [0; 3], "CPU CFS scheduler", "CPUs/period/quota");
+    let real = [asked.cpu_realtime_period, asked.cpu_realtime_runtime];
+    lose(real != [0; 2], "CPU real-time scheduler", "CPU real-time period/runtime");
+    lose(!(asked.cpuset_cpus.is_empty() && asked.cpuset_mems.is_empty()), "cpuset", "Cpuset");
+    lose(asked.blkio_weight != 0, "Block I/O weight", "Weight");
+    let of_weight = asked.blkio_weight_device.iter().flatten().next().is_some();
+    lose(of_weight, "Block I/O weight_device", "Weight-device");
+    let throttles = [
+        &asked.blkio_device_read_bps,
+        &asked.blkio_device_write_bps,
+        &asked.blkio_device_read_iops,
+        &asked.blkio_device_write_iops,
+    ];
+    let throttled = throttles.into_iter().flatten().any(|list| !list.is_empty());
+    lose(throttled, "Block I/O throttling", "Throttle");
+    host.resources = Resources {
+        cgroup_parent: std::mem::take(&mut asked.cgroup_parent),
+        devices: asked.devices.take(),
+        device_requests: asked.device_requests.take(),
+        ulimits: asked.ulimits.take(),
+        ..Resources::default()
+    };
+    lost
+}
+
 fn memory(resources: &Resources) -> Result<()> {
     let (memory, swap) = (resources.memory, resources.memory_swap);
     if memory != 0 && memory < LEAST_MEMORY {
@@ -189,6 +236,20 @@ mod tests {
         assert_eq!(host.shm_size, 64 << 20);
         assert_eq!(host.resources.memory_swap, 128 << 20);
         assert_eq!(host.masked_paths.unwrap().len(), MASKED.len());
+    }
+
+    #[test]
+    fn limits_of_groups_are_lost_where_there_are_none_and_that_is_said() {
+        let mut host = HostConfig::default();
+        assert_eq!(without_groups(&mut host), [""; 0]);
+        host.resources.memory = 64 << 20;
+        host.resources.pids_limit = Some(5);
+        host.resources.cgroup_parent = "above".to_owned();
+        let lost = without_groups(&mut host);
+        assert_eq!(lost.len(), 2, "{lost:?}");
+        assert!(lost[0].contains("memory limit") && lost[0].ends_with("Limitation discarded."));
+        assert_eq!((host.resources.memory, host.resources.pids_limit), (0, None));
+        assert_eq!(host.resources.cgroup_parent, "above");
     }
 
     #[test]

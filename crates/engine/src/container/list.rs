@@ -13,6 +13,7 @@ use spec::{ContainerId, ContainerPort, ImageId, MountPoint, Timestamp};
 use store::Images;
 
 use super::filter::{Conditions, ContainerFilter};
+use super::way_out;
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::find::find;
@@ -152,6 +153,10 @@ impl Engine {
         let conditions = Conditions::of(self, &images, &summaries, &list.filters)?;
         let any_state = list.all || list.last.is_some() || conditions.name_a_state();
         let mut endpoints = match summaries.iter().any(|(_, state)| state.status.is_alive()) {
+            true if self.settings().standing.is_of_user() => {
+                let of = |id: &ContainerId| way_out::written(&self.container_run_folder(id));
+                by_container(summaries.iter().flat_map(|(summary, _)| of(&summary.id)).collect())
+            }
             true => by_container(self.networks()?.endpoints()?),
             false => BTreeMap::new(),
         };

@@ -31,6 +31,7 @@ mod step;
 mod top;
 mod update;
 mod watch;
+pub(crate) mod way_out;
 mod write_bundle;
 
 pub use alive::Alive;

@@ -1,7 +1,7 @@
 //! A container's places in its networks, for one run.
 
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use network::{Attached, Cable, Endpoint, EndpointRequest, NetNs, Networks, Relay};
@@ -12,6 +12,7 @@ use spec::{
 };
 
 use super::ContainerRecord;
+use super::way_out::WayOut;
 use crate::error::{EngineError, Result};
 
 /// Where a container stands while it runs.
@@ -25,6 +26,8 @@ pub(super) struct Places {
     attached: Vec<Attached>,
     /// What carries calls to its ports, if there may be any that the kernel does not redirect.
     relay: Option<Arc<Mutex<Relay>>>,
+    /// The way out of an ordinary user's container.
+    pub(super) way_out: Option<WayOut>,
 }
 
 /// A change of a running container's networks, as its monitor is told of it.
@@ -77,6 +80,13 @@ impl Places {
         }
     }
 
+    /// The places of an ordinary user's container, which is in no network but leads out.
+    pub(super) fn of_user(record: &ContainerRecord, run_folder: &Path) -> Result<Places> {
+        let (namespace, way_out) = WayOut::open(record, &wanted_ports(record)?, run_folder)?;
+        let (namespace, way_out) = (Some(namespace), Some(way_out));
+        Ok(Places { namespace, way_out, ..Places::default() })
+    }
+
     /// Joins one more network. The first that can publish ports publishes all.
     pub(super) fn join(
         &mut self,
@@ -126,7 +136,8 @@ impl Places {
 
     /// Its endpoints.
     pub(super) fn endpoints(&self) -> impl DoubleEndedIterator<Item = &Endpoint> {
-        self.attached.iter().map(|one| &one.endpoint)
+        let attached = self.attached.iter().map(|one| &one.endpoint);
+        attached.chain(self.way_out.iter().map(|way| &way.endpoint))
     }
 
     /// Has calls carried to its ports that the kernel does not redirect. Returns what does so, where

@@ -12,8 +12,8 @@ use runtime::failure::{Failure, FailureKind};
 use runtime::state::{self, Hold, Keeper, Observed, State, Status};
 use spec::ContainerId;
 
-use crate::Engine;
 use crate::error::{EngineError, Result};
+use crate::{Engine, Standing};
 
 /// The command that watches a container; nobody types it.
 pub const WATCH_COMMAND: &str = "__watch";
@@ -155,6 +155,9 @@ impl Engine {
     /// Starts a container's monitor, which outlives us and is told to start the container by
     /// whoever has the connection. Its end of it is its first descriptor after the standard streams.
     pub fn spawn_monitor(&self, id: &ContainerId) -> Result<Spawned> {
+        if let Standing::Ordinary = self.settings().standing {
+            return Err(EngineError::NoContainers);
+        }
         let (ours, client) =
             sys::socket::nonblocking_pair().map_err(EngineError::io("make", "a socket"))?;
         let program = runtime::shelter::file()?;
@@ -174,8 +177,10 @@ impl Engine {
             .map(|word| CString::new(*word))
             .collect::<std::result::Result<Vec<_>, _>>();
         let started = words.map_err(io::Error::other).and_then(|words| {
+            let environment = settings.standing.variable().map(CString::new).transpose()?;
+            let environment: Vec<CString> = environment.into_iter().collect();
             let null = File::options().read(true).write(true).open("/dev/null")?;
-            sys::process::start(program, &words, null.as_fd(), client.as_fd())
+            sys::process::start(program, &words, &environment, null.as_fd(), client.as_fd())
         });
         let monitor = started.map_err(EngineError::io("start", "the container's monitor"))?;
         Ok(Spawned { connection: Connection::over(ours), monitor })
@@ -272,6 +277,9 @@ pub struct ContainerLog {
 impl Engine {
     /// Freezes a container, or lets it go on.
     pub fn freeze_container(&self, id: &ContainerId, frozen: bool) -> Result<()> {
+        if self.settings().standing.is_of_user() {
+            return Err(EngineError::NoGroups("pausing"));
+        }
         let request = if frozen { Request::Pause } else { Request::Unpause };
         self.ask_monitor(id, &request).map(drop)
     }

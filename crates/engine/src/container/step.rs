@@ -38,6 +38,8 @@ pub(crate) struct StepNetwork {
     record: ContainerRecord,
     places: Places,
     networks: Option<Networks>,
+    /// Where the way out has its files.
+    _folder: Option<Folder>,
 }
 
 /// A command to be run.
@@ -83,7 +85,9 @@ impl StepNetwork {
             mounts: Vec::new(),
             runtime: None,
         };
+        let is_of_user = engine.settings().standing.is_of_user();
         let networks = match NetworkMode::parse(&record.host_config.network_mode) {
+            NetworkMode::Named(_) if is_of_user => None,
             NetworkMode::Named(_) => Some(engine.networks()?),
             NetworkMode::Container(name) => {
                 let words = format!("network mode \"container:{name}\" not supported by buildkit");
@@ -91,10 +95,16 @@ impl StepNetwork {
             }
             _ => None,
         };
+        if is_of_user && super::watch::has_network(&record) {
+            super::way_out::check(&record)?;
+            let folder = Folder::make(engine.container_run_folder(&id))?;
+            let places = Places::of_user(&record, &folder.0)?;
+            return Ok(StepNetwork { record, places, networks, _folder: Some(folder) });
+        }
         let places = Places::take(networks.as_ref(), &record, |name| {
             Err(EngineError::NotRunning(name.to_owned()))
         })?;
-        Ok(StepNetwork { record, places, networks })
+        Ok(StepNetwork { record, places, networks, _folder: None })
     }
 
     /// Whether names of containers are answered here, which takes somebody who watches.
@@ -160,6 +170,7 @@ impl Engine {
             memory: None,
             opened: BTreeMap::new(),
             linked: Vec::new(),
+            standing: self.settings().standing,
         };
         let mut spec = bundle::plan(&record, &facts)?;
         HOSTNAME.clone_into(&mut spec.hostname);

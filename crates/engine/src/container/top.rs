@@ -27,8 +27,10 @@ impl Engine {
             _ => {}
         }
         let record = self.containers().read(id)?;
-        let cgroup = Cgroup::at(Layout::of_host()?, &bundle::cgroup_path(&record))?;
-        let pids = cgroup.processes()?;
+        let pids = match self.settings().standing.is_of_user() {
+            true => runtime::table::in_namespace_of(state.process.pid)?,
+            false => Cgroup::at(Layout::of_host()?, &bundle::cgroup_path(&record))?.processes()?,
+        };
         let table = ProcessTable::of(&pids, options).map_err(|error| match error {
             RuntimeError::ProcessList { why } => EngineError::Refused(why),
             other => other.into(),

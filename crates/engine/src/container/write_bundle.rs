@@ -155,6 +155,7 @@ impl Engine {
             devices: bundle::look_up_devices(&record.host_config)?,
             opened,
             linked: Vec::new(),
+            standing: self.settings().standing,
         })
     }
 

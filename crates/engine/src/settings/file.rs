@@ -64,7 +64,7 @@ pub(super) fn read_file(
     let path = match named {
         Some(path) if path.is_dir() => path.join("config.toml"),
         Some(path) => path.to_owned(),
-        None if sys_is_root() => PathBuf::from("/etc/mica/config.toml"),
+        None if sys_is_root(environment) => PathBuf::from("/etc/mica/config.toml"),
         None => folder_of(environment, "XDG_CONFIG_HOME", ".config").join("mica/config.toml"),
     };
     let text = match std::fs::read_to_string(&path) {

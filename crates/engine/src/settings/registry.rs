@@ -79,12 +79,12 @@ impl RegistrySettings {
             insecure: table.insecure,
             registries_conf: named
                 .map_or_else(|| containers(&config), |file| (vec![file], Vec::new())),
-            host_folders: table.host_folders.unwrap_or_else(|| host_folders(&config)),
+            host_folders: table.host_folders.unwrap_or_else(|| host_folders(&config, environment)),
             authorities: variable("SSL_CERT_FILE").map(PathBuf::from),
             credentials,
             lender: None,
             proxies: Proxies::of(environment),
-            policy: (table.policy, policies(&config)),
+            policy: (table.policy, policies(&config, environment)),
             manifest_lists: config.join("mica/manifests"),
         }
     }
@@ -123,9 +123,9 @@ impl RegistrySettings {
 }
 
 /// The user's own policy, and the system's; root has only the latter.
-fn policies(config: &Path) -> Vec<PathBuf> {
+fn policies(config: &Path, environment: &BTreeMap<String, String>) -> Vec<PathBuf> {
     let system = PathBuf::from("/etc/mica/policy.toml");
-    match sys_is_root() {
+    match sys_is_root(environment) {
         true => vec![system],
         false => vec![config.join("mica/policy.toml"), system],
     }
@@ -140,9 +140,9 @@ fn containers(config: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     (files, folders)
 }
 
-fn host_folders(config: &Path) -> Vec<PathBuf> {
+fn host_folders(config: &Path, environment: &BTreeMap<String, String>) -> Vec<PathBuf> {
     let mut folders = vec!["/etc/docker/certs.d".into(), "/etc/containerd/certs.d".into()];
-    if !sys_is_root() {
+    if !sys_is_root(environment) {
         folders.insert(0, config.join("docker/certs.d"));
     }
     folders

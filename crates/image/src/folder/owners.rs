@@ -25,6 +25,14 @@ pub enum Ownership {
         /// The group.
         gid: u32,
     },
+    /// As in the layer, in a namespace of users that has so many: one beyond is refused, and so are
+    /// devices and the attributes that take the host's root.
+    Within {
+        /// Users.
+        users: u32,
+        /// Groups.
+        groups: u32,
+    },
     /// Ranges: first inside, first outside, count; an id in no range is refused.
     Ranges {
         /// For users.
@@ -37,19 +45,25 @@ pub enum Ownership {
 impl Ownership {
     /// The ids on disk of a file that has these in the layer.
     pub fn on_disk(&self, uid: u32, gid: u32) -> io::Result<(u32, u32)> {
+        let beyond = |id: u32| {
+            let text = format!("id {id} is outside the ids that this user may give");
+            io::Error::new(io::ErrorKind::PermissionDenied, text)
+        };
         let look = |ranges: &[(u32, u32, u32)], id: u32| {
             ranges
                 .iter()
                 .find(|(inside, _, count)| id >= *inside && id - inside < *count)
                 .map(|(inside, outside, _)| outside + (id - inside))
-                .ok_or_else(|| {
-                    let text = format!("id {id} is outside the ids that this user may give");
-                    io::Error::new(io::ErrorKind::PermissionDenied, text)
-                })
+                .ok_or_else(|| beyond(id))
         };
         match self {
             Ownership::Same => Ok((uid, gid)),
             Ownership::Single { uid, gid } => Ok((*uid, *gid)),
+            Ownership::Within { users, groups } => match (uid < *users, gid < *groups) {
+                (true, true) => Ok((uid, gid)),
+                (false, _) => Err(beyond(uid)),
+                (_, false) => Err(beyond(gid)),
+            },
             Ownership::Ranges { users, groups } => Ok((look(users, uid)?, look(groups, gid)?)),
         }
     }
@@ -66,11 +80,22 @@ impl Ownership {
     /// Whether files of this kind can be on disk.
     pub fn can_have(&self, mode: u32) -> bool {
         let is_device = matches!(mode & S_IFMT, S_IFCHR | S_IFBLK);
-        !(is_device && matches!(self, Ownership::Single { .. }))
+        !is_device || self.is_of_root()
     }
 
     /// Whether an extended attribute can be on disk.
     pub fn can_have_xattr(&self, name: &[u8]) -> bool {
-        name.starts_with(b"user.") || !matches!(self, Ownership::Single { .. })
+        let is_capability = name == b"security.capability";
+        match self {
+            Ownership::Single { .. } => name.starts_with(b"user."),
+            // What a file may do more counts in this namespace alone.
+            Ownership::Within { .. } => name.starts_with(b"user.") || is_capability,
+            Ownership::Same | Ownership::Ranges { .. } => true,
+        }
+    }
+
+    /// Whether it is the host's root who writes.
+    pub fn is_of_root(&self) -> bool {
+        matches!(self, Ownership::Same | Ownership::Ranges { .. })
     }
 }

@@ -208,8 +208,9 @@ impl Verify<'_> {
     fn xattrs(&self, origin: &Origin) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut list =
             self.merged.layer(origin.layer).xattrs(&origin.inode).map_err(io::Error::other)?;
-        list.retain(|(name, _)| self.owners.can_have_xattr(name));
+        // The mark is on disk whoever wrote it, if by another name.
         let trusted = Marks::Trusted.opaque();
+        list.retain(|(name, _)| name == trusted || self.owners.can_have_xattr(name));
         match self.holds {
             Holds::Stack => list.retain(|(name, _)| name != trusted),
             Holds::Layer(marks) => {

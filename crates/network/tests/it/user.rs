@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use network::{Carrier, NetNs, PublishedPort, UserNetwork, UserRequest};
+use network::{Carrier, NetNs, PublishedPort, Reached, UserNetwork, UserRequest};
 
 use crate::host::{Host, has};
 use crate::need_networks;
@@ -46,7 +46,8 @@ fn a_user_reaches_the_world_and_is_reached() {
         host_address: "127.0.0.1".parse().unwrap(),
         host_port: 18080,
     }];
-    let request = UserRequest { process: process.0.id(), ports, folder: folder.path().into() };
+    let namespace = Reached::Process(process.0.id());
+    let request = UserRequest { namespace, ports, folder: folder.path().into() };
     let network = UserNetwork::start(&request).unwrap();
     let inside = NetNs::of_process(process.0.id()).unwrap();
     crate::host::serve(&host.internet, 80);

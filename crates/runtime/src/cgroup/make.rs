@@ -5,20 +5,20 @@ use std::io;
 use std::path::Path;
 
 use super::{Cgroup, Layout, failed, read, write};
-use crate::error::Result;
+use crate::error::{Result, RuntimeError};
 
 impl Cgroup {
     /// Makes the group, with those above it, in all trees; says whether it is new in all of them.
     pub fn create(&mut self) -> Result<bool> {
-        let made = if self.is_presumed { self.create_below()? } else { None };
-        let is_new = match made {
-            Some(is_new) => is_new,
-            None => {
-                if self.is_presumed {
-                    self.layout = Layout::of_host()?;
-                }
-                self.create_all()?
+        let is_new = match self.create_wherever() {
+            Err(RuntimeError::Cgroup { source, .. })
+                if is_forbidden(&source) && !sys::host::is_host_root() =>
+            {
+                // An ordinary user's containers are in the group that he is in himself.
+                self.layout = Layout::None;
+                true
             }
+            other => other?,
         };
         self.is_presumed = false;
         if let Some(cpuset) = self.layout.version1("cpuset") {
@@ -28,6 +28,16 @@ impl Cgroup {
             }
         }
         Ok(is_new)
+    }
+
+    fn create_wherever(&mut self) -> Result<bool> {
+        if self.is_presumed {
+            if let Some(is_new) = self.create_below()? {
+                return Ok(is_new);
+            }
+            self.layout = Layout::of_host()?;
+        }
+        self.create_all()
     }
 
     /// The same below groups that are there. If one is not, it is the first one below its parent, or
@@ -106,6 +116,11 @@ impl Cgroup {
             folder.push(part);
         }
     }
+}
+
+/// Whether it is not this user who may make groups.
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Makes a folder and those above it, one of which may just have been removed since it was empty.

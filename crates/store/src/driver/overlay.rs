@@ -23,7 +23,7 @@ pub(super) struct Overlay {
 
 impl Overlay {
     pub(super) fn new(paths: Paths, owners: Ownership) -> Overlay {
-        let marks = if sys::host::is_root() { Marks::Trusted } else { Marks::User };
+        let marks = if owners.is_of_root() { Marks::Trusted } else { Marks::User };
         Overlay { paths, owners, marks }
     }
 

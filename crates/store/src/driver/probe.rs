@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use image::erofs::write_index;
+use image::folder::Ownership;
 use image::tree::{LayerTree, TreeLimits};
 
 use super::DriverKind;
@@ -23,16 +24,17 @@ pub struct Choice {
 
 /// Picks a driver for a new store: the wanted one if it works, else the best that does. What keeps
 /// the trial itself from being made, such as a full disk, says nothing about any driver.
-pub fn choose(wanted: Option<DriverKind>, scratch: &Path) -> Result<Choice> {
+pub fn choose(wanted: Option<DriverKind>, scratch: &Path, owners: &Ownership) -> Result<Choice> {
+    let root = owners.is_of_root();
     if let Some(kind) = wanted {
-        return match fit(kind, scratch)? {
+        return match fit(kind, scratch, root)? {
             Ok(()) => Ok(Choice { kind, why: "asked for".to_owned() }),
             Err(why) => Err(StoreError::DriverUnfit { driver: kind, why }),
         };
     }
     let mut passed_over = Vec::new();
     for kind in DriverKind::ALL {
-        match fit(kind, scratch)? {
+        match fit(kind, scratch, root)? {
             Ok(()) => {
                 let why = match passed_over.is_empty() {
                     true => "the best, and it works here".to_owned(),
@@ -46,11 +48,16 @@ pub fn choose(wanted: Option<DriverKind>, scratch: &Path) -> Result<Choice> {
     Err(StoreError::NoDriver(passed_over.join("; ")))
 }
 
-/// Whether a driver works in a folder of this file system, or what is missing.
-fn fit(kind: DriverKind, scratch: &Path) -> Result<Result<(), String>> {
+/// Whether a driver works in a folder of this file system for the host's root or for somebody else,
+/// or what is missing.
+fn fit(kind: DriverKind, scratch: &Path, root: bool) -> Result<Result<(), String>> {
     match kind {
+        DriverKind::Erofs if !root => Ok(Err("only root may mount EROFS images".to_owned())),
         DriverKind::Erofs => fit_erofs(scratch),
-        DriverKind::Overlay => fit_overlay(scratch),
+        DriverKind::Overlay => fit_overlay(scratch, root),
+        DriverKind::Btrfs if !root => {
+            Ok(Err("only root may delete subvolumes with what is in them".to_owned()))
+        }
         DriverKind::Btrfs => fit_btrfs(scratch),
         // Files can be copied anywhere.
         DriverKind::Vfs => Ok(Ok(())),
@@ -58,9 +65,6 @@ fn fit(kind: DriverKind, scratch: &Path) -> Result<Result<(), String>> {
 }
 
 fn fit_erofs(scratch: &Path) -> Result<Result<(), String>> {
-    if !sys::host::is_root() {
-        return Ok(Err("only root may mount EROFS images".to_owned()));
-    }
     if let Err(error) = sys::support::file_system(sys::support::FileSystem::Erofs) {
         return Ok(Err(error.to_string()));
     }
@@ -82,10 +86,10 @@ fn fit_erofs(scratch: &Path) -> Result<Result<(), String>> {
             "Linux {release} does not mount EROFS from a file ({error}); it takes 6.12 or newer"
         )));
     }
-    fit_overlay(scratch)
+    fit_overlay(scratch, true)
 }
 
-fn fit_overlay(scratch: &Path) -> Result<Result<(), String>> {
+fn fit_overlay(scratch: &Path, root: bool) -> Result<Result<(), String>> {
     if let Err(error) = sys::support::file_system(sys::support::FileSystem::Overlay) {
         return Ok(Err(error.to_string()));
     }
@@ -96,16 +100,13 @@ fn fit_overlay(scratch: &Path) -> Result<Result<(), String>> {
         Ok([sys::fs::open_folder(&one)?, sys::fs::open_folder(&two)?])
     };
     let folders = prepare().map_err(StoreError::io("try a storage driver in", scratch))?;
-    let options: &[(&str, &str)] = if sys::host::is_root() { &[] } else { &[("userxattr", "")] };
+    let options: &[(&str, &str)] = if root { &[] } else { &[("userxattr", "")] };
     let mounted = sys::mount::overlay(&[folders[0].as_fd(), folders[1].as_fd()], None, options);
     let _ = (fs::remove_dir(&one), fs::remove_dir(&two));
     Ok(mounted.map(drop).map_err(|error| format!("overlay cannot be mounted here ({error})")))
 }
 
 fn fit_btrfs(scratch: &Path) -> Result<Result<(), String>> {
-    if !sys::host::is_root() {
-        return Ok(Err("only root may delete subvolumes with what is in them".to_owned()));
-    }
     if !sys::btrfs::is_btrfs(scratch).map_err(StoreError::io("look at", scratch))? {
         return Ok(Err(format!("{} is not on btrfs", scratch.display())));
     }

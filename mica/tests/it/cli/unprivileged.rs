@@ -1,6 +1,5 @@
-//! What an ordinary user gets, without root and without a namespace: all of an image but its mount.
+//! What an ordinary user gets of images: all but their mounts. Containers are in `rootless`.
 
-use serde_json::json;
 use testkit::{Layer, need_root};
 
 use crate::support::{Image, Mica, small};
@@ -52,11 +51,9 @@ fn an_ordinary_user_has_the_same_images() {
         mica.ok("import small.tar small:1");
         mica.must_be_whole();
     }
-    assert_eq!(user.ok("info -f '{{.Driver}}'"), "vfs");
+    assert_eq!(user.ok("info -f '{{.Driver}}'"), "overlay");
     let why = user.json("info -f json")["DriverStatus"][1][1].as_str().unwrap().to_owned();
-    for part in ["not erofs: only root", "not overlay: ", "not btrfs: only root"] {
-        assert!(why.contains(part), "{why}");
-    }
+    assert!(why.contains("not erofs: only root"), "{why}");
     for line in [
         "images --digests --format '{{.Repository}} {{.Digest}} {{.Size}}'",
         "image files odd:1",
@@ -67,15 +64,14 @@ fn an_ordinary_user_has_the_same_images() {
     ] {
         assert_eq!(user.ok(line), root.ok(line), "{line}");
     }
-    assert_eq!(user.json("inspect odd:1")[0]["GraphDriver"], json!({"Data": null, "Name": "vfs"}));
     for mica in [&root, &user] {
         mica.ok("save -o saved.tar odd:1 ");
     }
     let saved = |mica: &Mica| std::fs::read(mica.path("saved.tar")).unwrap();
     assert!(saved(&user) == saved(&root), "an archive differs");
     let run = user.run("image mount odd:1");
-    run.complains(1, "the vfs driver cannot mount the layers");
-    assert!(run.err.contains("hint: only root may mount; `mica image files`"), "{run}");
+    run.complains(1, "an image that an ordinary user mounts is seen by nobody else");
+    assert!(run.err.contains("hint: `mica image files`"), "{run}");
     user.ok("rmi odd:1");
     user.ok("load -q -i saved.tar");
     user.must_be_whole();
@@ -87,7 +83,7 @@ fn an_ordinary_user_has_the_same_images() {
 fn an_ordinary_users_folders_are_theirs_and_damage_is_found() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     need_root!();
-    let user = Mica::new().by_nobody();
+    let user = Mica::new().by_nobody().with_driver("vfs");
     user.load(&image());
     let folders = || std::fs::read_dir(user.root().join("vfs")).unwrap();
     let top =

@@ -6,8 +6,8 @@ use super::directives::Directives;
 use crate::failure::Failure;
 
 /// Refuses what would be something else than was asked for.
-pub(super) fn check(all: &Directives) -> Result<(), Failure> {
-    match refusals(all).into_iter().next() {
+pub(super) fn check(all: &Directives, is_root: bool) -> Result<(), Failure> {
+    match refusals(all, is_root).into_iter().next() {
         None => Ok(()),
         Some((flag, why)) => {
             let failure = Failure::new(format!("failed to start daemon: {flag}: {why}"));
@@ -16,7 +16,7 @@ pub(super) fn check(all: &Directives) -> Result<(), Failure> {
     }
 }
 
-fn refusals(all: &Directives) -> Vec<(&'static str, String)> {
+fn refusals(all: &Directives, is_root: bool) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     let mut refuse = |is_asked: bool, flag: &'static str, why: &str| {
         if is_asked {
@@ -50,7 +50,7 @@ fn refusals(all: &Directives) -> Vec<(&'static str, String)> {
         "nftables is used where the kernel has it",
     );
     refuse(!all.metrics_addr.is_empty(), "metrics-addr", "no metrics are served");
-    refuse(all.rootless && rustix::process::geteuid().is_root(), "rootless", "this is root");
+    refuse(all.rootless && is_root, "rootless", "this is root");
     refuse(all.selinux_enabled, "selinux-enabled", "containers get no labels of SELinux");
     refuse(
         !matches!(all.userns_remap.as_str(), ""),

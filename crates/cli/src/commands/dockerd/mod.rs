@@ -47,6 +47,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         context.ui.line("configuration OK");
         return Ok(0);
     }
+    crate::rootless::enter(context, &settings)?;
     let (json, debug) = (told.log_format == "json", plan::is_debug(&settings));
     let log = Log { ui: &context.ui, json, debug };
     log.info("Starting up");
@@ -67,7 +68,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
 fn read(context: &Context) -> Result<Directives, Failure> {
     let flags = crate::tree::dockerd_flags();
     let told = file::read(context.matches(), flags)?;
-    meaning::check(&told)?;
+    meaning::check(&told, crate::rootless::is_root(context))?;
     Ok(told)
 }
 

@@ -19,6 +19,7 @@ use spec::{CgroupnsMode, HostConfig, IpcMode, NamespaceMode, NetworkMode};
 
 use super::ContainerRecord;
 use super::exec::ExecProcess;
+use crate::Standing;
 use crate::error::{EngineError, Result};
 
 pub(crate) use user::Accounts;
@@ -46,6 +47,8 @@ pub(super) struct Facts {
     pub(super) opened: BTreeMap<String, PathBuf>,
     /// Variables of those it is linked to.
     pub(super) linked: Vec<String>,
+    /// Whether it is an ordinary user's, who is not root over the host's namespaces.
+    pub(super) standing: Standing,
 }
 
 /// Says what is wrong with the capabilities that are asked for.
@@ -70,6 +73,7 @@ pub(super) fn exec_process(
     record: &ContainerRecord,
     accounts: &Accounts,
     asked: &ExecProcess,
+    standing: Standing,
 ) -> Result<Process> {
     let mut record = record.clone();
     let (config, host) = (&mut record.config, &mut record.host_config);
@@ -83,7 +87,7 @@ pub(super) fn exec_process(
     host.privileged |= asked.privileged;
     config.entrypoint = None;
     config.cmd = Some(asked.cmd.clone());
-    let facts = Facts { accounts: accounts.clone(), ..Facts::default() };
+    let facts = Facts { accounts: accounts.clone(), standing, ..Facts::default() };
     let mut process = process(&record, &facts)?;
     process.env.extend(asked.env.iter().cloned());
     Ok(process)
@@ -146,6 +150,10 @@ fn process(record: &ContainerRecord, facts: &Facts) -> Result<Process> {
     user.additional_gids = vec![user.gid];
     let further = facts.accounts.groups(&account.name, host.group_add.as_deref())?;
     user.additional_gids.extend(further.into_iter().filter(|gid| *gid != user.gid));
+    if facts.standing.is_single() {
+        // Whoever has one id may not change his groups.
+        user.additional_gids.clear();
+    }
     let words = config.entrypoint.iter().chain(&config.cmd).flatten();
     let cwd = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
     let no_new_privileges = option(host, "no-new-privileges").is_some_and(|value| value != "false");

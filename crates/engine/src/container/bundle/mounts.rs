@@ -1,7 +1,10 @@
 //! What is mounted into a container, in the order in which it must be.
 
 use spec::bundle::Mount;
-use spec::{BindOptions, IpcMode, MountKind, MountPoint, TmpfsOptions};
+use spec::{
+    BindOptions, HostConfig, IpcMode, MountKind, MountPoint, NamespaceMode, NetworkMode,
+    TmpfsOptions,
+};
 
 use super::Facts;
 use crate::ContainerRecord;
@@ -42,8 +45,22 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Vec<Mount>
             continue;
         }
         let mut mount = row((destination, kind, source, options));
+        if facts.standing.is_of_user() && is_hosts(host, destination) {
+            if destination == "/dev/mqueue" {
+                // Queues have names without it too.
+                continue;
+            }
+            "bind".clone_into(&mut mount.kind);
+            destination.clone_into(&mut mount.source);
+            mount.options.iter_mut().filter(|it| *it == "ro").for_each(|it| it.insert(0, 'r'));
+            mount.options.extend(["rbind", "rslave"].map(str::to_owned));
+        }
+        if facts.standing.is_single() {
+            // There is no such group.
+            mount.options.retain(|option| option != "gid=5");
+        }
         if destination == "/sys" && host.privileged {
-            mount.options.retain(|option| option != "ro");
+            mount.options.retain(|option| option != "ro" && option != "rro");
         }
         list.push(mount);
     }
@@ -62,6 +79,17 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Vec<Mount>
     asked.sort_by_key(|mount| mount.destination.matches('/').count());
     list.extend(asked);
     Ok(list)
+}
+
+/// Whether what a file system of the kernel's would show is the host's: that may be mounted anew by
+/// root alone, and others take what is there.
+fn is_hosts(host: &HostConfig, destination: &str) -> bool {
+    match destination {
+        "/sys" => NetworkMode::parse(&host.network_mode) == NetworkMode::Host,
+        "/proc" => NamespaceMode::parse(&host.pid_mode) == Some(NamespaceMode::Host),
+        "/dev/mqueue" => IpcMode::parse(&host.ipc_mode) == Some(IpcMode::Host),
+        _ => false,
+    }
 }
 
 fn row((destination, kind, source, options): Row) -> Mount {

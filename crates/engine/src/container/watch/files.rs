@@ -66,7 +66,10 @@ pub(super) fn write_resolver(
     places: &Places,
     internal: bool,
 ) -> Result<Option<dns::ServerSettings>> {
-    let request = resolver_request(record)?;
+    let mut request = resolver_request(record)?;
+    if let (Some(way), true) = (&places.way_out, request.servers.is_empty()) {
+        request.servers.push(way.names());
+    }
     let resolver = host_resolver();
     let ipv6 = places.endpoints().any(|endpoint| endpoint.ipv6.is_some());
     let (resolver, server) = match NetworkMode::parse(&record.host_config.network_mode) {

@@ -21,12 +21,13 @@ use runtime::failure::{Failure, FailureKind};
 use runtime::health::HealthRules;
 use runtime::logs::{LogConfig, LogFacts};
 use runtime::monitor::{Event, HealthSetup, Run, Setup, Surroundings};
+use runtime::rootless::Stay;
 use serde_json::{Value, json};
 use spec::{ContainerId, MountKind, NetworkMode, parse_signal};
 
 use super::{ContainerRecord, Containers};
-use crate::Engine;
 use crate::error::{EngineError, Result};
+use crate::{Engine, Standing};
 use run::OneRun;
 
 /// How long a network without containers is kept for the next one, whose start it makes faster.
@@ -51,6 +52,10 @@ impl Engine {
     /// Watches a container until it has ended for good. `client` is the end of a connection whose
     /// other end asks for the start; without it the container is started at once.
     pub fn watch_container(&self, id: &ContainerId, client: Option<OwnedFd>) -> Result<i32> {
+        let _stay = match self.settings().standing {
+            Standing::Namespace { .. } => Some(Stay::begin(&self.settings().run_root)?),
+            Standing::Root | Standing::Ordinary => None,
+        };
         let containers = self.containers();
         let record = containers.read(id)?;
         let setup = match (setup(self, &containers, &record), client) {
@@ -134,10 +139,15 @@ fn health(record: &ContainerRecord) -> Option<HealthSetup> {
     Some(HealthSetup { process: json!({ "Cmd": args }), rules: HealthRules::of(check) })
 }
 
+/// Whether a container is in networks, or leads out otherwise.
+pub(super) fn has_network(record: &ContainerRecord) -> bool {
+    let mode = NetworkMode::parse(&record.host_config.network_mode);
+    matches!(mode, NetworkMode::Named(_))
+}
+
 impl Watch<'_> {
     fn has_networks(&self) -> bool {
-        let mode = NetworkMode::parse(&self.record.host_config.network_mode);
-        matches!(mode, NetworkMode::Named(_))
+        has_network(&self.record) && !self.engine.settings().standing.is_of_user()
     }
 
     /// Where the container stands in networks now.
@@ -271,16 +281,23 @@ pub(super) fn end_remains(engine: &Engine, record: &ContainerRecord) -> Result<(
     opened::clear(&run_folder)?;
     let volumes = record.mounts.iter().filter(|point| point.kind == MountKind::Volume);
     volumes.for_each(|point| engine.release_volume(&point.name));
-    let networks = engine.networks()?;
-    for endpoint in networks.of_container(&record.id.to_string())? {
-        // The namespace ends with its last process, of which somebody else may still know.
-        networks.detach(&endpoint, network::Cable::Remove)?;
+    match engine.settings().standing.is_of_user() {
+        true => super::way_out::release(&run_folder)?,
+        false => leave_networks(engine, record)?,
     }
-    networks.shut_down()?;
     // Its socket goes last: until then there is something left to end.
     let socket = run_folder.join(SOCKET_FILE);
     match fs::remove_file(&socket) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(EngineError::io("remove", socket)),
     }
+}
+
+fn leave_networks(engine: &Engine, record: &ContainerRecord) -> Result<()> {
+    let networks = engine.networks()?;
+    for endpoint in networks.of_container(&record.id.to_string())? {
+        // The namespace ends with its last process, of which somebody else may still know.
+        networks.detach(&endpoint, network::Cable::Remove)?;
+    }
+    Ok(networks.shut_down()?)
 }

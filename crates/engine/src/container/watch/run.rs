@@ -32,12 +32,13 @@ use super::memory::Memory;
 use super::opened::Opened;
 use super::outside::Outside;
 use super::{failure, files};
-use crate::Engine;
 use crate::error::{EngineError, Result};
+use crate::{Engine, Standing};
 
 /// What a run stands in, from its preparation to its end.
 pub(super) struct OneRun {
     record: ContainerRecord,
+    standing: Standing,
     bundle: PathBuf,
     spec: Spec,
     accounts: Accounts,
@@ -78,13 +79,18 @@ impl OneRun {
         let accounts = files::accounts(&root)?;
         let opened = Opened::of(engine, record)?;
         engine.fill_volumes(record, &root)?;
-        let networks = match NetworkMode::parse(&record.host_config.network_mode) {
-            NetworkMode::Named(_) => Some(engine.networks()?),
-            _ => None,
+        let is_of_user = engine.settings().standing.is_of_user();
+        let has_network = super::has_network(record);
+        let networks = match has_network && !is_of_user {
+            true => Some(engine.networks()?),
+            false => None,
         };
-        let places = Places::take(networks.as_ref(), record, |name| {
-            others.get(name).copied().ok_or_else(|| EngineError::NotRunning(name.to_owned()))
-        })?;
+        let places = match has_network && is_of_user {
+            true => Places::of_user(record, &engine.container_run_folder(&record.id))?,
+            false => Places::take(networks.as_ref(), record, |name| {
+                others.get(name).copied().ok_or_else(|| EngineError::NotRunning(name.to_owned()))
+            })?,
+        };
         let cgroup = Cgroup::presumed(&bundle::cgroup_path(record))?;
         let memory = engine.own_memory(record)?;
         let mut facts = Facts {
@@ -97,9 +103,11 @@ impl OneRun {
             devices: bundle::look_up_devices(&record.host_config)?,
             opened: opened.paths(),
             linked: Vec::new(),
+            standing: engine.settings().standing,
         };
         let mut run = OneRun {
             record: record.clone(),
+            standing: engine.settings().standing,
             bundle: folder,
             spec: Spec::default(),
             accounts,
@@ -283,7 +291,7 @@ impl OneRun {
     }
 
     fn process(&self, asked: &ExecProcess) -> Result<Process> {
-        bundle::exec_process(&self.record, &self.accounts, asked)
+        bundle::exec_process(&self.record, &self.accounts, asked, self.standing)
     }
 }
 
@@ -367,7 +375,8 @@ impl Run for OneRun {
     }
 
     fn leaves_at_once(&self) -> bool {
-        self.networks.is_none() && self.record.mounts.is_empty() && self.outside.is_none()
+        let has_places = self.networks.is_some() || self.places.way_out.is_some();
+        !has_places && self.record.mounts.is_empty() && self.outside.is_none()
     }
 
     fn told(&mut self, words: &Value) -> Result<Value, Failure> {
@@ -391,8 +400,9 @@ impl Drop for OneRun {
         self.root = None;
         self.outside = None;
         self.opened = Opened::default();
-        if let Some(networks) = &self.networks {
-            let _ = self.places.leave(networks);
+        match &self.networks {
+            Some(networks) => drop(self.places.leave(networks)),
+            None => self.places = Places::default(),
         }
         let _ = self.cgroup.remove();
         self.memory = None;
