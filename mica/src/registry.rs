@@ -8,12 +8,13 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use cli::{
-    CollectRegistry, CollectedRegistry, DoorError, RegistryTokens, RegistryUpstream, ServeRegistry,
+    CollectRegistry, CollectedRegistry, DoorError, RegistryBucket, RegistryRoot, RegistryTokens,
+    RegistryUpstream, ServeRegistry,
 };
 use engine::{Engine, ShelfDocument};
 use hub::{
-    Access, Certificate, Collected, Entry, Garbage, HubError, Mode, Passwords, Rules, Settings,
-    Shelf, ShelfResult, ShownDocument, TokenKeys, Tokens, Upstream,
+    Access, Bucket, Certificate, Collected, Entry, Garbage, HubError, Mode, Passwords, Place,
+    Rules, Settings, Shelf, ShelfResult, ShownDocument, TokenKeys, Tokens, Upstream,
 };
 use spec::Digest;
 use sys::event::Signals;
@@ -47,7 +48,7 @@ pub(crate) fn serve(plan: ServeRegistry, ready: &dyn Fn(&str)) -> Result<(), Doo
     let rules = plan.rules.as_deref().map(Rules::open).transpose().map_err(failed)?;
     let access = Access { entry, rules };
     let scheme = if certificate.is_some() { "https" } else { "http" };
-    let fresh = Settings::new(plan.listen, plan.root);
+    let fresh = Settings::new(plan.listen, place(plan.root).map_err(told)?);
     let upstream = plan.upstream.map(|RegistryUpstream { location, client, fresh }| Upstream {
         location,
         client: client.into(),
@@ -57,6 +58,17 @@ pub(crate) fn serve(plan: ServeRegistry, ready: &dyn Fn(&str)) -> Result<(), Doo
     let settings = Settings { shelf, mode, access, certificate, collect, upstream, log, ..fresh };
     let tell = |address: SocketAddr| ready(&format!("{scheme}://{address}"));
     hub::serve(settings, signals.as_fd(), Box::new(tell)).map_err(told)
+}
+
+/// Where everything is kept.
+fn place(root: RegistryRoot) -> hub::Result<Place> {
+    Ok(match root {
+        RegistryRoot::Folder(path) => Place::Folder(path),
+        RegistryRoot::Bucket(bucket) => {
+            let RegistryBucket { address, options, environment, direct } = *bucket;
+            Place::Bucket(Bucket::open(&address, &environment, &options, direct)?)
+        }
+    })
 }
 
 /// The images of a store, as the registry shows them.
@@ -93,7 +105,7 @@ pub(crate) fn collect(plan: CollectRegistry) -> Result<CollectedRegistry, DoorEr
     let CollectRegistry { root, grace, untagged } = plan;
     let garbage = Garbage { grace, untagged, ..Garbage::default() };
     let Collected { manifests, blobs, bytes, uploads } =
-        hub::collect(&root, &garbage).map_err(told)?;
+        hub::collect(place(root).map_err(told)?, &garbage).map_err(told)?;
     Ok(CollectedRegistry { manifests, blobs, bytes, uploads })
 }
 

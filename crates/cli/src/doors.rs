@@ -76,8 +76,8 @@ pub struct ServeTls {
 pub struct ServeRegistry {
     /// Where it listens.
     pub listen: String,
-    /// The folder that it keeps everything in.
-    pub root: PathBuf,
+    /// Where it keeps everything.
+    pub root: RegistryRoot,
     /// Nothing can be pushed or deleted.
     pub read_only: bool,
     /// Nothing can be deleted.
@@ -98,6 +98,36 @@ pub struct ServeRegistry {
     pub upstream: Option<RegistryUpstream>,
     /// The file that requests are logged to; `-` is standard output.
     pub log: Option<PathBuf>,
+}
+
+/// Where a registry keeps everything.
+pub enum RegistryRoot {
+    /// A folder.
+    Folder(PathBuf),
+    /// An object store.
+    Bucket(Box<RegistryBucket>),
+}
+
+/// An object store that a registry keeps everything in.
+pub struct RegistryBucket {
+    /// `s3://BUCKET/PREFIX`, `gs://…` or `az://…`.
+    pub address: String,
+    /// What the file and the flags say of it, by name.
+    pub options: Vec<(String, String)>,
+    /// The environment, which has its credentials.
+    pub environment: std::collections::BTreeMap<String, String>,
+    /// Who asks there.
+    pub direct: engine::Direct,
+}
+
+impl RegistryRoot {
+    /// As users are shown it.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            RegistryRoot::Folder(path) => path.display().to_string(),
+            RegistryRoot::Bucket(bucket) => bucket.address.clone(),
+        }
+    }
 }
 
 /// The registry behind a registry.
@@ -124,10 +154,9 @@ pub struct RegistryTokens {
 }
 
 /// What `mica registry gc` was asked for.
-#[derive(Clone, Debug)]
 pub struct CollectRegistry {
-    /// The registry's folder.
-    pub root: PathBuf,
+    /// Where the registry keeps everything.
+    pub root: RegistryRoot,
     /// What is younger stays.
     pub grace: Duration,
     /// Manifests without a tag go too.

@@ -17,8 +17,8 @@ mod tree;
 mod ui;
 
 pub use doors::{
-    CollectRegistry, CollectedRegistry, DoorError, Doors, RegistryTokens, RegistryUpstream,
-    ServeApi, ServeRegistry, ServeTls, Serving,
+    CollectRegistry, CollectedRegistry, DoorError, Doors, RegistryBucket, RegistryRoot,
+    RegistryTokens, RegistryUpstream, ServeApi, ServeRegistry, ServeTls, Serving,
 };
 
 use std::collections::BTreeMap;

@@ -106,7 +106,7 @@ pub use progress::{Item, Progress, Quiet};
 pub use pull::{PullImage, Pulled};
 pub use push::{PushImage, Pushed};
 pub use registry::{
-    Anonymous, Client, Credential, CredentialError, Credentials, Kept, SearchResult, Secret,
+    Anonymous, Client, Credential, CredentialError, Credentials, Direct, Kept, SearchResult, Secret,
 };
 pub use remote::{
     Combination, CombineImages, Copied, CopyImage, ListEntry, ManifestList, ManifestLists, Note,
@@ -118,8 +118,8 @@ pub use runtime::state::{State, Status};
 pub use save::{Called, Save, SaveTarget, Saved};
 pub use send::{SendContext, read_files, write_files};
 pub use settings::{
-    BuildKitFile, CacheRule, CacheSettings, ContainerDefaults, DefaultBridge, Lender, LogLevel,
-    NAMESPACE_VARIABLE, NetworkDefaults, OWN_RUNTIME, RegistrySettings, RuntimeSettings,
+    BuildKitFile, CacheRule, CacheSettings, ContainerDefaults, DefaultBridge, HubSettings, Lender,
+    LogLevel, NAMESPACE_VARIABLE, NetworkDefaults, OWN_RUNTIME, RegistrySettings, RuntimeSettings,
     SettingFlags, Settings, SettingsError, Space, Standing,
 };
 pub use shelf::ShelfDocument;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use registry::{
     Anonymous, Client, ClientSettings, Credential, CredentialError, CredentialStore, Credentials,
-    Kept, Limits, RegistryError, Rules, Secret, read_registries_conf, server_key,
+    Direct, Kept, Limits, RegistryError, Rules, Secret, read_registries_conf, server_key,
 };
 
 use crate::error::Result;
@@ -36,6 +36,12 @@ impl Settings {
     /// A client for registries, which has talked to nobody yet.
     pub fn client(&self) -> Result<Client> {
         self.registry.client(None, Limits::default())
+    }
+
+    /// Who asks hosts that are no registries.
+    pub fn direct(&self) -> Direct {
+        let RegistrySettings { proxies, authorities, .. } = &self.registry;
+        Direct::new(proxies.clone(), authorities.clone(), format!("mica/{VERSION}"))
     }
 
     /// One for somebody behind whom others wait, who have patience of their own.

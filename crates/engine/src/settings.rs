@@ -52,6 +52,17 @@ pub struct Settings {
     pub standing: Standing,
     /// What is let go of what builds remember: `[build-cache]`.
     pub build_cache: CacheSettings,
+    /// Where the registry that others ask keeps everything: `[registry]`.
+    pub hub: HubSettings,
+}
+
+/// Where the registry that others ask keeps everything.
+#[derive(Clone, Debug, Default)]
+pub struct HubSettings {
+    /// A folder, or the address of an object store.
+    pub root: Option<String>,
+    /// The object store's options by their names.
+    pub storage: BTreeMap<String, String>,
 }
 
 /// How much is told about what is done.
@@ -151,6 +162,7 @@ impl Settings {
             labels: Vec::new(),
             standing,
             build_cache,
+            hub: HubSettings { root: file.registry.root, storage: file.registry.storage },
         })
     }
 

@@ -89,7 +89,7 @@ pub(crate) fn send(head: &Head, digest: &Digest, blob: Blob) -> Result<Response,
             return Ok(described(416).header("Content-Range", format!("bytes */{length}")));
         }
     };
-    let response = described(status).payload(payload(blob, at, bytes)?);
+    let response = described(status).payload(payload(blob, at, bytes, head.method == Method::Get)?);
     Ok(match status {
         206 => {
             let last = at + bytes - 1;
@@ -99,9 +99,13 @@ pub(crate) fn send(head: &Head, digest: &Digest, blob: Blob) -> Result<Response,
     })
 }
 
-fn payload(blob: Blob, at: u64, bytes: u64) -> Result<Payload, Problem> {
+fn payload(blob: Blob, at: u64, bytes: u64, is_asked: bool) -> Result<Payload, Problem> {
     Ok(match blob {
         Blob::File { file, .. } => Payload::File { file, at, bytes },
+        Blob::Objects { content, .. } => match is_asked {
+            true => Payload::Stream { from: content.read(at, bytes)?, bytes },
+            false => Payload::Absent(bytes),
+        },
         Blob::Elsewhere { .. } => Payload::Absent(bytes),
         Blob::Arriving { mut following, .. } => {
             let failed = |source| HubError::Read { path: "a blob on its way".into(), source };

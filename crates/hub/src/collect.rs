@@ -5,8 +5,12 @@
 //! each thing that is to go, the collector has its turn for the moment of one last look and one
 //! removal. A manifest that is put beside it makes what it needs young before that look, or comes
 //! after it and is told what is missing: no manifest ever stands on a blob that was taken.
+//!
+//! Where nobody can be held off, because several machines have one store, what goes is taken first,
+//! and looked at once more before it is gone. Whoever puts a manifest looks for what it needs after
+//! it was written: if that look came before the taking, the second look here finds the manifest.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use spec::Digest;
@@ -15,7 +19,7 @@ use crate::contents::Contents;
 use crate::error::Result;
 use crate::hub::Hub;
 use crate::names::RepositoryName;
-use crate::storage::paths;
+use crate::storage::{Place, Taken, Thing, paths};
 
 /// What the collector may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,25 +57,36 @@ pub struct Collected {
 struct Old {
     grace: Duration,
     began: Instant,
+    tick: Duration,
 }
 
 impl Old {
-    fn than(grace: Duration) -> Old {
-        Old { grace, began: Instant::now() }
+    fn is(&self, age: Duration) -> bool {
+        age >= self.grace && age >= self.began.elapsed() + self.tick
     }
+}
 
-    fn is(&self, age: Option<Duration>) -> bool {
-        // The times of files are as coarse as the kernel's ticks.
-        const TICK: Duration = Duration::from_millis(50);
-        age.is_some_and(|age| age >= self.grace && age >= self.began.elapsed() + TICK)
-    }
+/// What a repository has use for.
+struct Uses {
+    /// All that its manifests need, and they themselves.
+    needed: HashSet<Digest>,
+    /// The manifests that tags lead to.
+    reached: HashSet<Digest>,
 }
 
 impl Hub {
     /// Takes what nobody needs.
     pub(crate) fn collect(&self, garbage: &Garbage) -> Result<Collected> {
+        self.storage.turn()?;
+        let collected = self.collect_in_turn(garbage);
+        self.storage.turn_over();
+        collected
+    }
+
+    fn collect_in_turn(&self, garbage: &Garbage) -> Result<Collected> {
         let mut collected = Collected::default();
-        let oldest = Old::than(garbage.grace);
+        let mut taken = Vec::new();
+        let old = self.old(garbage)?;
         for (id, age) in self.storage.uploads()? {
             if age >= garbage.uploads && !self.is_at_work(&id) {
                 self.storage.remove_upload(&id)?;
@@ -81,25 +96,90 @@ impl Hub {
         }
         let mut needed = HashSet::new();
         for name in self.repositories()? {
+            self.storage.turn()?;
             if garbage.untagged {
-                collected.manifests += self.collect_manifests(&name, garbage)?;
+                self.collect_manifests(&name, garbage, &mut taken)?;
             }
-            self.collect_links(&name, garbage, &mut needed)?;
+            self.collect_links(&name, garbage, &mut needed, &mut taken)?;
         }
-        let mut old = Vec::new();
+        let mut blobs = Vec::new();
         self.storage.blobs(&mut |digest, age| {
             if age >= garbage.grace && !needed.contains(&digest) {
-                old.push(digest);
+                blobs.push(digest);
             }
             Ok(())
         })?;
-        for digest in old {
-            if let Some(bytes) = self.collect_blob(&digest, &oldest)? {
-                collected.blobs += 1;
-                collected.bytes += bytes;
+        for digest in blobs {
+            self.storage.turn()?;
+            taken.extend(self.storage.take(&Thing::Blob(digest), &|age| old.is(age))?);
+        }
+        if !self.storage.has_lock() {
+            self.look_again(&mut taken)?;
+        }
+        for Taken { thing, bytes, .. } in &taken {
+            match thing {
+                Thing::Manifest(..) => collected.manifests += 1,
+                Thing::Blob(_) => {
+                    collected.blobs += 1;
+                    collected.bytes += bytes;
+                }
+                Thing::Link(..) => {}
             }
         }
         Ok(collected)
+    }
+
+    /// What is old from now on. Who was between touching something and the document that needs it
+    /// has written that by now.
+    fn old(&self, garbage: &Garbage) -> Result<Old> {
+        let _alone = self.storage.hold_alone()?;
+        Ok(Old { grace: garbage.grace, began: Instant::now(), tick: self.storage.tick() })
+    }
+
+    /// Looks once more at what was taken, now and by others who did not come to this, and gives back
+    /// what is needed after all: that is not counted as taken.
+    fn look_again(&self, taken: &mut Vec<Taken>) -> Result<()> {
+        let mut all = self.storage.taken()?;
+        let known: HashSet<String> = all.iter().map(|taken| taken.id.clone()).collect();
+        all.extend(taken.iter().filter(|taken| !known.contains(&taken.id)).cloned());
+        if all.is_empty() {
+            return Ok(());
+        }
+        let named = all.iter().filter_map(|taken| match &taken.thing {
+            Thing::Link(name, _) | Thing::Manifest(name, _) => Some(name.clone()),
+            Thing::Blob(_) => None,
+        });
+        let named: HashSet<RepositoryName> = named.collect();
+        let (mut uses, mut blobs) = (HashMap::new(), HashSet::new());
+        for name in self.repositories()?.iter().chain(&named) {
+            self.storage.turn()?;
+            let (needed, reached) = (self.needed(name)?, self.reached(name)?);
+            let links = self.storage.list(&paths::blob_links(name))?;
+            blobs.extend(links.iter().filter_map(|text| text.parse::<Digest>().ok()));
+            blobs.extend(&needed);
+            if named.contains(name) {
+                uses.insert(name.clone(), Uses { needed, reached });
+            }
+        }
+        for one in &all {
+            let is_needed = match &one.thing {
+                Thing::Blob(digest) => blobs.contains(digest),
+                Thing::Link(name, digest) => {
+                    uses.get(name).is_some_and(|uses| uses.needed.contains(digest))
+                }
+                Thing::Manifest(name, digest) => {
+                    uses.get(name).is_some_and(|uses| uses.reached.contains(digest))
+                }
+            };
+            self.storage.settle(one, is_needed)?;
+            if is_needed {
+                taken.retain(|taken| taken.id != one.id);
+                if let Thing::Manifest(name, digest) = &one.thing {
+                    self.place_referrer(name, digest)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether a request writes to an upload right now.
@@ -115,8 +195,7 @@ impl Hub {
             if !needed.insert(digest) {
                 return Ok(());
             }
-            let bytes = self.manifest_bytes(&digest)?;
-            let contents = bytes.and_then(|bytes| Contents::read(&bytes, None).ok());
+            let contents = self.contents(&digest)?;
             needed.extend(
                 contents.iter().flat_map(|contents| &contents.blobs).map(|blob| blob.digest),
             );
@@ -140,45 +219,25 @@ impl Hub {
         name: &RepositoryName,
         garbage: &Garbage,
         all: &mut HashSet<Digest>,
+        taken: &mut Vec<Taken>,
     ) -> Result<()> {
-        let old = Old::than(garbage.grace);
+        let old = self.old(garbage)?;
         let needed = self.needed(name)?;
         for text in self.storage.list(&paths::blob_links(name))? {
             let Ok(digest) = text.parse::<Digest>() else { continue };
-            let link = paths::blob_link(name, &digest);
-            if needed.contains(&digest) || !self.take_if_old(&link, &old)? {
-                all.insert(digest);
+            let link = || self.storage.take(&Thing::Link(name.clone(), digest), &|age| old.is(age));
+            let link = if needed.contains(&digest) { None } else { link()? };
+            match link {
+                Some(link) => taken.push(link),
+                None => drop(all.insert(digest)),
             }
         }
         all.extend(needed);
         Ok(())
     }
 
-    /// Removes a document if it is still old when nobody else is at work.
-    fn take_if_old(&self, path: &str, old: &Old) -> Result<bool> {
-        if !old.is(self.storage.age(path)?) {
-            return Ok(false);
-        }
-        let _alone = self.storage.hold_alone()?;
-        Ok(old.is(self.storage.age(path)?) && self.storage.remove(path)?)
-    }
-
-    /// Removes a blob's bytes if they are still old when nobody else is at work: whoever gives a
-    /// repository a blob makes it young. Gives its length.
-    fn collect_blob(&self, digest: &Digest, old: &Old) -> Result<Option<u64>> {
-        let _alone = self.storage.hold_alone()?;
-        let is_old = old.is(self.storage.blob_age(digest)?);
-        let bytes = self.storage.blob(digest)?.map(|blob| blob.bytes());
-        match is_old && self.storage.remove_blob(digest)? {
-            true => Ok(bytes),
-            false => Ok(None),
-        }
-    }
-
-    /// Removes old manifests that no tag leads to: not itself, not by an index, not by what it is
-    /// about.
-    fn collect_manifests(&self, name: &RepositoryName, garbage: &Garbage) -> Result<u64> {
-        let old = Old::than(garbage.grace);
+    /// The manifests that tags lead to: themselves, by an index, or by what they are about.
+    fn reached(&self, name: &RepositoryName) -> Result<HashSet<Digest>> {
         let mut reached = HashSet::new();
         let mut next = Vec::new();
         for tag in self.storage.list(&paths::tags(name))? {
@@ -187,35 +246,57 @@ impl Hub {
         }
         while let Some(digest) = next.pop() {
             if reached.insert(digest) {
-                let bytes = self.manifest_bytes(&digest)?;
-                let contents = bytes.and_then(|bytes| Contents::read(&bytes, None).ok());
+                let contents = self.contents(&digest)?;
                 let inner = contents.into_iter().flat_map(|contents| contents.manifests);
                 next.extend(inner.map(|entry| entry.digest));
                 let about = self.storage.list(&paths::referrers(name, &digest))?;
                 next.extend(about.iter().filter_map(|text| text.parse::<Digest>().ok()));
             }
         }
-        let mut taken = 0;
+        Ok(reached)
+    }
+
+    /// Takes old manifests that no tag leads to.
+    fn collect_manifests(
+        &self,
+        name: &RepositoryName,
+        garbage: &Garbage,
+        taken: &mut Vec<Taken>,
+    ) -> Result<()> {
+        let old = self.old(garbage)?;
+        let reached = self.reached(name)?;
         for text in self.storage.list(&paths::manifests(name))? {
             let Ok(digest) = text.parse::<Digest>() else { continue };
-            let path = paths::manifest(name, &digest);
-            if reached.contains(&digest) || !self.take_if_old(&path, &old)? {
+            if reached.contains(&digest) {
                 continue;
             }
-            taken += 1;
-            let bytes = self.manifest_bytes(&digest)?;
-            let contents = bytes.and_then(|bytes| Contents::read(&bytes, None).ok());
-            if let Some(subject) = contents.and_then(|contents| contents.subject) {
+            let thing = Thing::Manifest(name.clone(), digest);
+            let Some(manifest) = self.storage.take(&thing, &|age| old.is(age))? else { continue };
+            taken.push(manifest);
+            if let Some(subject) = self.contents(&digest)?.and_then(|contents| contents.subject) {
                 self.storage.remove(&paths::referrer(name, &subject.digest, &digest))?;
             }
         }
-        Ok(taken)
+        Ok(())
+    }
+
+    /// What a manifest needs, as far as it can be read.
+    fn contents(&self, digest: &Digest) -> Result<Option<Contents>> {
+        let bytes = self.manifest_bytes(digest)?;
+        Ok(bytes.and_then(|bytes| Contents::read(&bytes, None).ok()))
+    }
+
+    /// Says of a manifest that was given back what it is about.
+    fn place_referrer(&self, name: &RepositoryName, digest: &Digest) -> Result<()> {
+        let Some(bytes) = self.manifest_bytes(digest)? else { return Ok(()) };
+        let Ok(contents) = Contents::read(&bytes, None) else { return Ok(()) };
+        self.keep_referrer(name, &contents, *digest, bytes.len() as u64)
     }
 }
 
-/// Collects in a folder that a server may have open at the same time.
-pub fn collect(root: &std::path::Path, garbage: &Garbage) -> Result<Collected> {
-    let storage = std::sync::Arc::new(crate::storage::Folder::open(root)?);
+/// Collects in a place that a server may have open at the same time.
+pub fn collect(place: impl Into<Place>, garbage: &Garbage) -> Result<Collected> {
+    let storage = place.into().open()?;
     let access = crate::access::Access::default();
     let hub = Hub::new(storage, access, crate::hub::Mode::Writable, None, Default::default());
     hub.collect(garbage)

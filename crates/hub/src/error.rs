@@ -57,6 +57,40 @@ pub enum HubError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// An object store does not do what it should.
+    #[error("cannot {what} {key} in the object store")]
+    Objects {
+        /// What was to be done.
+        what: &'static str,
+        /// To what.
+        key: String,
+        /// Why.
+        source: Box<object_store::Error>,
+    },
+    /// The address or the options of an object store are wrong. Options may be secret: their values
+    /// are not told.
+    #[error("{address} cannot be used: {why}")]
+    Address {
+        /// The address.
+        address: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A thread that an object store needs cannot be started.
+    #[error("cannot start a thread")]
+    Threads {
+        /// Why.
+        source: io::Error,
+    },
+    /// Another server was there first.
+    #[error("another server changed {what} meanwhile")]
+    Raced {
+        /// What.
+        what: String,
+    },
+    /// Another server collects garbage in the same store.
+    #[error("another server is collecting garbage in this store")]
+    Collecting,
     /// The folder was written by a newer mica.
     #[error("{path} is of version {found}, and this mica reads up to {known}")]
     Newer {
@@ -85,7 +119,7 @@ impl HubError {
     pub fn kind(&self) -> HubErrorKind {
         match self {
             HubError::Damaged { .. } => HubErrorKind::Corrupt,
-            HubError::Newer { .. } => HubErrorKind::InvalidInput,
+            HubError::Newer { .. } | HubError::Address { .. } => HubErrorKind::InvalidInput,
             _ => HubErrorKind::Other,
         }
     }
@@ -95,6 +129,13 @@ impl HubError {
         match self {
             HubError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 Some("another program listens there; `--listen` takes another address".to_owned())
+            }
+            HubError::Address { .. } => Some(
+                "docs/registry.md says which options and variables of the environment there are"
+                    .to_owned(),
+            ),
+            HubError::Collecting => {
+                Some("if it was killed, its turn ends within ten minutes".to_owned())
             }
             HubError::Newer { .. } => Some("serve this folder with the newer mica".to_owned()),
             _ => None,

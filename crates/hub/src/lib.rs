@@ -34,4 +34,5 @@ pub use http::{Certificate, CertificateError};
 pub use hub::Mode;
 pub use serve::{Ready, Settings, serve};
 pub use shelf::{Shelf, ShelfResult, ShownDocument};
+pub use storage::{Bucket, Place};
 pub use upstream::Upstream;

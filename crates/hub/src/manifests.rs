@@ -12,7 +12,7 @@ use crate::http::{Head, Payload, Request, Response};
 use crate::hub::{Hub, is_known};
 use crate::names::{RepositoryName, Tag, Target};
 use crate::problem::{Code, Problem};
-use crate::storage::{Blob, paths};
+use crate::storage::paths;
 
 impl Hub {
     /// `GET` and `HEAD` of a manifest.
@@ -67,9 +67,9 @@ impl Hub {
             return Ok(Some(bytes));
         }
         let Some(blob) = self.storage.blob(digest)? else { return Ok(None) };
-        let Blob::File { file, .. } = blob else { return Ok(None) };
+        let Some(reader) = blob.into_reader()? else { return Ok(None) };
         let mut bytes = Vec::new();
-        let read = file.take(MAX_DOCUMENT_BYTES as u64).read_to_end(&mut bytes);
+        let read = reader.take(MAX_DOCUMENT_BYTES as u64).read_to_end(&mut bytes);
         read.map_err(|source| HubError::Read { path: digest.to_string().into(), source })?;
         let bytes: Arc<[u8]> = bytes.into();
         self.recent.put(*digest, bytes.clone());
@@ -146,16 +146,53 @@ impl Hub {
         }
         let _lock = self.lock(name);
         self.storage.put_blob(&digest, &bytes)?;
-        self.storage.write(&paths::manifest(name, &digest), &document)?;
-        if let Some(subject) = &contents.subject {
-            let referrer = json(&contents.referrer(digest, size));
-            self.storage.write(&paths::referrer(name, &subject.digest, &digest), &referrer)?;
+        let place = paths::manifest(name, &digest);
+        self.storage.write(&place, &document)?;
+        self.keep_referrer(name, contents, digest, size)?;
+        let looks_again = !self.storage.has_lock();
+        if looks_again {
+            self.confirm(name, contents, &digest, &bytes)?;
         }
         for tag in tags {
             self.storage.write(&paths::tag(name, tag), &document)?;
         }
+        if looks_again && self.storage.age(&place)?.is_none() {
+            // It had no tag when the collector looked.
+            self.storage.write(&place, &document)?;
+        }
         self.recent.put(digest, bytes.into());
         Ok(())
+    }
+
+    /// Looks for what a manifest needs now that whoever collects can see it: what they took before
+    /// that is missing here, and what they take later they give back.
+    fn confirm(
+        &self,
+        name: &RepositoryName,
+        contents: &Contents,
+        digest: &Digest,
+        bytes: &[u8],
+    ) -> Result<(), Problem> {
+        self.storage.put_blob(digest, bytes)?;
+        for blob in &contents.blobs {
+            if self.storage.age(&paths::blob_link(name, &blob.digest))?.is_none() {
+                self.link_blob(name, &blob.digest)?;
+            }
+        }
+        self.check_blobs(name, contents)
+    }
+
+    /// Says what a manifest is about, if it is about another.
+    pub(crate) fn keep_referrer(
+        &self,
+        name: &RepositoryName,
+        contents: &Contents,
+        digest: Digest,
+        size: u64,
+    ) -> Result<(), HubError> {
+        let Some(subject) = &contents.subject else { return Ok(()) };
+        let referrer = json(&contents.referrer(digest, size));
+        self.storage.write(&paths::referrer(name, &subject.digest, &digest), &referrer)
     }
 
     /// Whether the repository has all blobs, and has them for longer than the collector waits.
@@ -179,6 +216,7 @@ impl Hub {
         reference: &str,
     ) -> Result<Response, Problem> {
         let target = target(reference).map_err(|_| unknown(reference))?;
+        let _alone = self.storage.hold_alone()?;
         let _lock = self.lock(name);
         let found = match &target {
             Target::Tag(tag) => self.storage.remove(&paths::tag(name, tag))?,
@@ -202,9 +240,14 @@ impl Hub {
         }
         for tag in self.storage.list(&paths::tags(name))? {
             let Some(tag) = Tag::parse(&tag) else { continue };
-            let stands_for = self.find(name, &Target::Tag(tag.clone()))?;
-            if stands_for.is_some_and(|found| found.digest == *digest) {
-                self.storage.remove(&paths::tag(name, &tag))?;
+            let path = paths::tag(name, &tag);
+            let Some(bytes) = self.storage.read(&path)? else { continue };
+            let found = serde_json::from_slice(&bytes);
+            let found: Descriptor =
+                found.map_err(|source| HubError::Damaged { path: path.clone(), source })?;
+            if found.digest == *digest {
+                // Another server may put it this moment: then it stays.
+                self.storage.remove_if(&path, &bytes)?;
             }
         }
         Ok(self.storage.remove(&paths::manifest(name, digest))?)

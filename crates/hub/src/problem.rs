@@ -96,6 +96,9 @@ impl From<Code> for Problem {
 
 impl From<HubError> for Problem {
     fn from(error: HubError) -> Problem {
+        if let HubError::Raced { .. } = &error {
+            return Code::BlobUploadInvalid.because(&error).status(409);
+        }
         let mut problem = Problem::from(Code::Unknown);
         if error.is_full() {
             problem.status = 507;

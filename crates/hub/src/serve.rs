@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,7 +19,7 @@ use crate::metrics::{Label, Metrics};
 use crate::problem::in_one_line;
 use crate::route::Route;
 use crate::shelf::{Shelf, Window};
-use crate::storage::Folder;
+use crate::storage::Place;
 use crate::upstream::Upstream;
 
 /// What a registry is to be.
@@ -28,7 +27,7 @@ pub struct Settings {
     /// Where it listens: `host:port`.
     pub listen: String,
     /// Where it keeps what it is given.
-    pub root: PathBuf,
+    pub root: Place,
     /// Somebody else's images, which are shown instead; nothing is kept then.
     pub shelf: Option<Box<dyn Shelf>>,
     /// What clients may do.
@@ -47,10 +46,10 @@ pub struct Settings {
 
 impl Settings {
     /// A registry of one's own: everybody who reaches it may do everything.
-    pub fn new(listen: String, root: PathBuf) -> Settings {
+    pub fn new(listen: String, root: impl Into<Place>) -> Settings {
         Settings {
             listen,
-            root,
+            root: root.into(),
             shelf: None,
             mode: Mode::Writable,
             access: Access::default(),
@@ -73,8 +72,8 @@ pub fn serve(settings: Settings, until: BorrowedFd<'_>, ready: Box<Ready<'_>>) -
     let (answers, hub): (Arc<dyn Answers>, Option<Arc<Hub>>) = match shelf {
         Some(shelf) => (Arc::new(Window { shelf, access, metrics: metrics.clone() }), None),
         None => {
-            let folder = Arc::new(Folder::open(&root)?);
-            let hub = Arc::new(Hub::new(folder, access, mode, upstream, metrics.clone()));
+            let storage = root.open()?;
+            let hub = Arc::new(Hub::new(storage, access, mode, upstream, metrics.clone()));
             (hub.clone(), Some(hub))
         }
     };
@@ -140,6 +139,8 @@ impl Door {
         while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
             match hub.collect(garbage) {
                 Ok(collected) => self.metrics.collection(&collected),
+                // One is enough.
+                Err(HubError::Collecting) => {}
                 Err(error) => {
                     let (time, error) = (Timestamp::now(), in_one_line(&error));
                     self.log(&Trouble { time, method: "COLLECT", path: "/", error });

@@ -53,6 +53,16 @@ pub(crate) fn config(
     Ok(builder.root_certs(roots).build())
 }
 
+/// What is demanded of a host that nobody said anything about.
+pub(crate) fn of_system(bundle: Option<&Path>) -> Result<TlsConfig, RegistryError> {
+    let authorities = system(bundle)?;
+    let roots = match authorities.is_empty() {
+        true => RootCerts::WebPki,
+        false => RootCerts::new_with_certs(&authorities),
+    };
+    Ok(TlsConfig::builder().root_certs(roots).build())
+}
+
 /// Whether docker's folders have an authority for a host.
 pub(crate) fn has_authority(place: &Place, folders: &[PathBuf]) -> bool {
     let mut files = folders.iter().flat_map(|folder| list(&folder.join(&place.host)));

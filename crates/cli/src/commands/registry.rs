@@ -8,7 +8,8 @@ use spec::human_size;
 
 use crate::context::Context;
 use crate::doors::{
-    CollectRegistry, CollectedRegistry, RegistryTokens, RegistryUpstream, ServeRegistry,
+    CollectRegistry, CollectedRegistry, RegistryBucket, RegistryRoot, RegistryTokens,
+    RegistryUpstream, ServeRegistry,
 };
 use crate::failure::{Failure, Outcome};
 
@@ -17,10 +18,15 @@ const BUCKETS: [&str; 5] = ["s3://", "gs://", "gcs://", "az://", "azure://"];
 
 pub(crate) fn serve(context: &Context) -> Outcome {
     let (matches, ui) = (context.matches(), &context.ui);
+    let root = root(context)?;
+    if matches!(root, RegistryRoot::Bucket(_)) && matches.given("cache-of") {
+        let why = "a cache of another registry is kept in a folder, not in an object store";
+        return Err(Failure::new(why).hint("give --root a folder"));
+    }
     let path = |name| matches.string(name).filter(|text| !text.is_empty()).map(PathBuf::from);
     let plan = ServeRegistry {
         listen: matches.string("listen").unwrap_or_default().to_owned(),
-        root: root(context)?,
+        root,
         htpasswd: path("htpasswd"),
         rules: path("rules"),
         certificate: pair(path("tls-cert"), path("tls-key"))?,
@@ -34,7 +40,7 @@ pub(crate) fn serve(context: &Context) -> Outcome {
     };
     let shown = match &plan.store {
         Some(engine) => engine.root().display().to_string(),
-        None => plan.root.display().to_string(),
+        None => plan.root.shown(),
     };
     let ready = |address: &str| ui.warn(&format!("serving {shown} at {address}"));
     (context.doors().serve_registry)(plan, &ready).map_err(Failure::from)?;
@@ -107,15 +113,24 @@ pub(crate) fn gc(context: &Context) -> Outcome {
     Ok(0)
 }
 
-fn root(context: &Context) -> Result<PathBuf, Failure> {
-    match context.matches().string("root").filter(|text| !text.is_empty()) {
-        Some(root) if BUCKETS.iter().any(|scheme| root.starts_with(scheme)) => Err(Failure::new(
-            format!("{root} is an object store, and a registry keeps its images in a folder"),
-        )
-        .hint("give --root a folder; several servers on one machine may share it")),
-        Some(root) => Ok(PathBuf::from(root)),
-        None => Ok(beside(&context.settings()?.data_root)),
+/// Where everything is kept: the flag, the file, or beside the store.
+fn root(context: &Context) -> Result<RegistryRoot, Failure> {
+    let settings = context.settings()?;
+    let named = context.matches().string("root").filter(|text| !text.is_empty());
+    let Some(root) = named.or(settings.hub.root.as_deref()) else {
+        return Ok(RegistryRoot::Folder(beside(&settings.data_root)));
+    };
+    if !BUCKETS.iter().any(|scheme| root.starts_with(scheme)) {
+        return Ok(RegistryRoot::Folder(root.into()));
     }
+    let mut options: Vec<_> = settings.hub.storage.clone().into_iter().collect();
+    for option in context.matches().list("storage-option") {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        options.push((key.to_owned(), value.to_owned()));
+    }
+    let (address, environment) = (root.to_owned(), context.environment().clone());
+    let direct = settings.direct();
+    Ok(RegistryRoot::Bucket(Box::new(RegistryBucket { address, options, environment, direct })))
 }
 
 fn duration(context: &Context, name: &str) -> Result<Duration, Failure> {

@@ -106,9 +106,15 @@ pub(super) static REGISTRY: Cmd = Command {
     ..Command::BLANK
 };
 
-const ROOT: Flag =
-    Flag::string("root", "Folder to keep everything in; by default beside the data root")
-        .complete(Complete::Folders);
+const ROOT: Flag = Flag::string(
+    "root",
+    "Folder or object store (s3://, gs://, az://) to keep everything in;\nby default beside the data root",
+)
+.complete(Complete::Folders);
+const STORAGE_OPTION: Flag =
+    Flag::list("storage-option", "Option of the object store, no secret one: endpoint, region")
+        .value("name=value")
+        .check(name_and_value);
 
 static GC: Cmd = Command {
     name: "gc",
@@ -119,6 +125,7 @@ static GC: Cmd = Command {
     flags: &[&[
         Flag::new(Kind::Duration, "grace", "Keep what is younger").default_value("24h"),
         ROOT,
+        STORAGE_OPTION,
         Flag::bool("untagged", "Delete manifests too that no tag leads to"),
     ]],
     action: Some(run::registry::gc),
@@ -129,7 +136,7 @@ static SERVE: Cmd = Command {
     name: "serve",
     usage: "[OPTIONS]",
     about: "Serve images to others until SIGTERM or SIGINT",
-    examples: "  mica registry serve\n  mica registry serve --listen 0.0.0.0:443 --root /srv/registry\n  mica registry serve --cache-of docker.io --root /srv/hub-cache\n  mica registry serve --store",
+    examples: "  mica registry serve\n  mica registry serve --listen 0.0.0.0:443 --root /srv/registry\n  mica registry serve --root s3://images/registry --storage-option region=eu-central-1\n  mica registry serve --cache-of docker.io --root /srv/hub-cache\n  mica registry serve --store",
     args: Arity::None,
     flags: &[&[
         Flag::new(Kind::Duration, "cache-fresh", "Believe so long what a tag stands for there")
@@ -149,6 +156,7 @@ static SERVE: Cmd = Command {
         ROOT,
         Flag::string("rules", "File of rules: who may do what in which repositories (TOML)")
             .complete(Complete::Files),
+        STORAGE_OPTION,
         Flag::bool("store", "Show the images that are here, for reading, and keep nothing"),
         Flag::string("tls-cert", "Certificate (PEM), with those it hangs on")
             .complete(Complete::Files),

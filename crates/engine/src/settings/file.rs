@@ -23,6 +23,15 @@ pub(super) struct SettingsFile {
     pub(super) default_runtime: Option<String>,
     pub(super) runtimes: BTreeMap<String, RuntimeTable>,
     pub(super) build_cache: CacheTable,
+    pub(super) registry: RegistryTable,
+}
+
+/// What `mica registry` is to be.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RegistryTable {
+    pub(super) root: Option<String>,
+    pub(super) storage: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -131,7 +140,7 @@ mod tests {
         let document = include_str!("../../../../docs/settings.md");
         let (top, limits) = (keys("nope = 1"), keys("[limits]\nnope = 1"));
         assert!(top.len() >= 5 && limits.len() >= 4, "{top:?} {limits:?}");
-        let tables = ["limits", "registries", "runtimes", "build-cache"];
+        let tables = ["limits", "registries", "runtimes", "build-cache", "registry"];
         for key in top.iter().filter(|key| !tables.contains(&key.as_str())) {
             assert!(document.contains(&format!("\n{key} = ")), "{key} in the example");
             assert!(document.contains(&format!("`{key}`")), "{key} in the table");
@@ -147,6 +156,9 @@ mod tests {
         for key in keys("[[registries.rules]]\nnope = 1") {
             assert!(document.contains(&format!("\n{key} = ")), "{key} in the example");
             assert!(document.contains(&format!("| `{key}` |")), "{key} in the table");
+        }
+        for key in keys("[registry]\nnope = 1") {
+            assert!(document.contains(&format!("| `registry.{key}` |")), "{key} in the table");
         }
         for key in keys("[build-cache]\nnope = 1").iter().filter(|key| *key != "rules") {
             assert!(document.contains(&format!("\n{key} = ")), "{key} in the example");

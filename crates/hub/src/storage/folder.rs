@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use spec::{Algorithm, Digest};
 use sys::lock::{Mode, lock};
 
-use super::{Appended, Blob, Hold, Storage, Watch, paths};
+use super::{Appended, Blob, Hold, IsOld, Storage, Taken, Thing, Watch, paths};
 use crate::error::{HubError, Result};
 use crate::names::UploadId;
 
@@ -28,9 +28,31 @@ pub(crate) struct Folder {
     next: AtomicU64,
 }
 
+/// What `registry.json` says.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Format {
+pub(super) struct Format {
     version: u64,
+}
+
+impl Format {
+    /// The document for a new registry.
+    pub(super) fn document() -> Vec<u8> {
+        serde_json::to_vec(&Format { version: VERSION }).expect("a number is JSON")
+    }
+
+    /// Refuses what a newer mica wrote.
+    pub(super) fn check(bytes: &[u8], root: &Path) -> Result<()> {
+        let path = paths::FORMAT.to_owned();
+        let format: Format =
+            serde_json::from_slice(bytes).map_err(|source| HubError::Damaged { path, source })?;
+        match format.version > VERSION {
+            true => {
+                let (path, found) = (root.to_owned(), format.version);
+                Err(HubError::Newer { path, found, known: VERSION })
+            }
+            false => Ok(()),
+        }
+    }
 }
 
 impl Folder {
@@ -42,19 +64,8 @@ impl Folder {
             make_folder(&path).map_err(|source| HubError::Write { path, source })?;
         }
         match folder.read(paths::FORMAT)? {
-            None => {
-                let format = serde_json::to_vec(&Format { version: VERSION });
-                folder.write(paths::FORMAT, &format.expect("a number is JSON"))?;
-            }
-            Some(bytes) => {
-                let path = paths::FORMAT.to_owned();
-                let format: Format = serde_json::from_slice(&bytes)
-                    .map_err(|source| HubError::Damaged { path, source })?;
-                if format.version > VERSION {
-                    let (path, found) = (root.to_owned(), format.version);
-                    return Err(HubError::Newer { path, found, known: VERSION });
-                }
-            }
+            None => folder.write(paths::FORMAT, &Format::document())?,
+            Some(bytes) => Format::check(&bytes, root)?,
         }
         Ok(folder)
     }
@@ -119,6 +130,10 @@ impl Storage for Folder {
         unlink(&path).map_err(|source| HubError::Write { path, source })
     }
 
+    fn remove_if(&self, path: &str, seen: &[u8]) -> Result<bool> {
+        Ok(self.read(path)?.is_some_and(|bytes| bytes == seen) && self.remove(path)?)
+    }
+
     fn list(&self, path: &str) -> Result<Vec<String>> {
         let path = self.path(path);
         let mut names = found(names(&path)).map_err(|source| HubError::Read { path, source })?;
@@ -149,16 +164,6 @@ impl Storage for Folder {
     fn put_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let path = self.blob_path(digest);
         self.put(&path, bytes).map_err(|source| HubError::Write { path, source })
-    }
-
-    fn remove_blob(&self, digest: &Digest) -> Result<bool> {
-        let path = self.blob_path(digest);
-        unlink(&path).map_err(|source| HubError::Write { path, source })
-    }
-
-    fn blob_age(&self, digest: &Digest) -> Result<Option<Duration>> {
-        let path = self.blob_path(digest);
-        found(age(&path)).map_err(|source| HubError::Read { path, source })
     }
 
     fn touch_blob(&self, digest: &Digest) -> Result<bool> {
@@ -268,6 +273,28 @@ impl Storage for Folder {
 
     fn hold_alone(&self) -> Result<Hold> {
         self.lock(Mode::Exclusive)
+    }
+
+    fn take(&self, thing: &Thing, is_old: &IsOld<'_>) -> Result<Option<Taken>> {
+        let path = match thing {
+            Thing::Blob(digest) => self.blob_path(digest),
+            Thing::Link(name, digest) => self.path(&paths::blob_link(name, digest)),
+            Thing::Manifest(name, digest) => self.path(&paths::manifest(name, digest)),
+        };
+        let failed = |source| HubError::Write { path: path.clone(), source };
+        let look = || -> io::Result<Option<u64>> {
+            let data = found(fs::metadata(&path))?.map(|data| data.len());
+            let is_old = found(age(&path))?.is_some_and(is_old);
+            Ok(data.filter(|_| is_old))
+        };
+        // What is not old now will not be in a moment: nobody is held up for it.
+        if look().map_err(failed)?.is_none() {
+            return Ok(None);
+        }
+        let _alone = self.hold_alone()?;
+        let Some(bytes) = look().map_err(failed)? else { return Ok(None) };
+        let taken = Taken { id: String::new(), thing: thing.clone(), bytes };
+        Ok(unlink(&path).map_err(failed)?.then_some(taken))
     }
 }
 

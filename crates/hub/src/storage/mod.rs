@@ -3,24 +3,31 @@
 //! Paths are made of checked names only ([`paths`]). Whatever a call acknowledges is durable.
 
 mod folder;
+mod objects;
 pub(crate) mod paths;
 
 pub(crate) use folder::Folder;
+pub use objects::Bucket;
+pub(crate) use objects::Objects;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use spec::Digest;
 
 use crate::error::Result;
-use crate::names::UploadId;
+use crate::names::{RepositoryName, UploadId};
 use crate::upstream::Following;
 
 /// A blob that can be sent.
 pub(crate) enum Blob {
     /// A file of so many bytes.
     File { file: File, bytes: u64 },
+    /// One in an object store.
+    Objects { content: objects::Content, bytes: u64 },
     /// One that the registry behind this one has, of which only the length is wanted.
     Elsewhere { bytes: u64 },
     /// One that is just coming from there.
@@ -31,12 +38,82 @@ impl Blob {
     /// How long it is.
     pub(crate) fn bytes(&self) -> u64 {
         match self {
-            Blob::File { bytes, .. } | Blob::Elsewhere { bytes } | Blob::Arriving { bytes, .. } => {
-                *bytes
-            }
+            Blob::File { bytes, .. }
+            | Blob::Objects { bytes, .. }
+            | Blob::Elsewhere { bytes }
+            | Blob::Arriving { bytes, .. } => *bytes,
+        }
+    }
+
+    /// Its bytes; nothing where they are not here yet.
+    pub(crate) fn into_reader(self) -> Result<Option<Box<dyn Read + Send>>> {
+        Ok(match self {
+            Blob::File { file, .. } => Some(Box::new(file)),
+            Blob::Objects { content, bytes } => Some(content.read(0, bytes)?),
+            Blob::Elsewhere { .. } | Blob::Arriving { .. } => None,
+        })
+    }
+}
+
+/// Where a registry is to keep everything.
+#[derive(Clone)]
+pub enum Place {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// An object store, which other servers may have too.
+    Bucket(Bucket),
+}
+
+impl From<PathBuf> for Place {
+    fn from(path: PathBuf) -> Place {
+        Place::Folder(path)
+    }
+}
+
+impl Place {
+    /// Opens what is there, and makes it a registry's if it is not one.
+    pub(crate) fn open(self) -> Result<Arc<dyn Storage>> {
+        Ok(match self {
+            Place::Folder(path) => Arc::new(Folder::open(&path)?),
+            Place::Bucket(bucket) => Arc::new(Objects::open(bucket)?),
+        })
+    }
+}
+
+/// What the collector may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Thing {
+    /// That a repository has a blob.
+    Link(RepositoryName, Digest),
+    /// That a repository has a manifest.
+    Manifest(RepositoryName, Digest),
+    /// A blob's bytes.
+    Blob(Digest),
+}
+
+impl Thing {
+    /// The document that it is, if it is one.
+    pub(crate) fn path(&self) -> Option<String> {
+        match self {
+            Thing::Link(name, digest) => Some(paths::blob_link(name, digest)),
+            Thing::Manifest(name, digest) => Some(paths::manifest(name, digest)),
+            Thing::Blob(_) => None,
         }
     }
 }
+
+/// What the collector took.
+#[derive(Clone, Debug)]
+pub(crate) struct Taken {
+    /// The storage's own name for it.
+    pub(crate) id: String,
+    pub(crate) thing: Thing,
+    /// How long the blob was, where that is known.
+    pub(crate) bytes: u64,
+}
+
+/// Whether something of that age is old.
+pub(crate) type IsOld<'a> = dyn Fn(Duration) -> bool + 'a;
 
 /// How far an upload got.
 pub(crate) struct Appended {
@@ -65,6 +142,9 @@ pub(crate) trait Storage: Send + Sync {
     /// Removes a document, and says whether there was one.
     fn remove(&self, path: &str) -> Result<bool>;
 
+    /// Removes a document if it still says what it said. Whoever calls has held everybody off.
+    fn remove_if(&self, path: &str, seen: &[u8]) -> Result<bool>;
+
     /// The names directly below a path, sorted; those of folders end in a slash.
     fn list(&self, path: &str) -> Result<Vec<String>>;
 
@@ -79,12 +159,6 @@ pub(crate) trait Storage: Send + Sync {
 
     /// Keeps a blob that is at hand and is known to have this digest.
     fn put_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<()>;
-
-    /// Removes a blob's bytes.
-    fn remove_blob(&self, digest: &Digest) -> Result<bool>;
-
-    /// How long ago a blob was written or touched.
-    fn blob_age(&self, digest: &Digest) -> Result<Option<Duration>>;
 
     /// Makes a blob new again, and says whether there is one.
     fn touch_blob(&self, digest: &Digest) -> Result<bool>;
@@ -122,6 +196,39 @@ pub(crate) trait Storage: Send + Sync {
     /// Holds the collector off while a document is written that needs what it might take.
     fn hold(&self) -> Result<Hold>;
 
-    /// The collector's turn: nobody else has a hold.
+    /// Nobody else has a hold.
     fn hold_alone(&self) -> Result<Hold>;
+
+    /// Whether holds hold anybody off. Where they do not, who writes a document looks again whether
+    /// what it needs is there, and the collector whether what it took is needed.
+    fn has_lock(&self) -> bool {
+        true
+    }
+
+    /// How coarse the times are that ages are told by.
+    fn tick(&self) -> Duration {
+        // The times of files are as coarse as the kernel's ticks.
+        Duration::from_millis(50)
+    }
+
+    /// Takes the turn to collect, or goes on with it: an error where somebody else has it.
+    fn turn(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Ends the turn to collect.
+    fn turn_over(&self) {}
+
+    /// Takes something if it is old at a last look.
+    fn take(&self, thing: &Thing, is_old: &IsOld<'_>) -> Result<Option<Taken>>;
+
+    /// What was taken and can be given back, be it by somebody who was killed since.
+    fn taken(&self) -> Result<Vec<Taken>> {
+        Ok(Vec::new())
+    }
+
+    /// Gives back what was taken, if it is needed after all; else it is gone.
+    fn settle(&self, _taken: &Taken, _is_needed: bool) -> Result<()> {
+        Ok(())
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hub::{Garbage, collect};
+use hub::{Bucket, Garbage, collect};
 use serde_json::json;
 use spec::{Digest, MediaType};
 
@@ -17,9 +17,31 @@ fn wait() {
     std::thread::sleep(Duration::from_millis(120));
 }
 
-#[test]
-fn takes_what_nobody_needs() {
-    let registry = Registry::ours();
+/// Makes of each function a test of a folder and one of an object store.
+macro_rules! everywhere {
+    ($($name:ident),* $(,)?) => {
+        mod folder {
+            $(#[test] fn $name() { super::$name(&[super::Registry::ours()]); })*
+        }
+        mod objects {
+            $(#[test] fn $name() { super::$name(&super::two_servers()); })*
+        }
+    };
+}
+everywhere!(
+    takes_what_nobody_needs,
+    takes_manifests_that_no_tag_leads_to,
+    never_takes_what_a_manifest_needs,
+);
+
+/// Two servers that have one store.
+fn two_servers() -> [Registry; 2] {
+    let bucket = Bucket::in_memory().unwrap();
+    [Registry::objects_in(&bucket), Registry::objects_in(&bucket)]
+}
+
+fn takes_what_nobody_needs(registries: &[Registry]) {
+    let registry = &registries[0];
     let kept = registry.push_image("app", "1", "kept");
     let lost = registry.push("app", b"lost");
     let shared = registry.push("app", b"shared");
@@ -31,8 +53,8 @@ fn takes_what_nobody_needs() {
     let upload = registry.begin("app");
     wait();
     let young = Garbage { grace: Duration::from_secs(60), uploads: Duration::from_secs(60), ..NOW };
-    assert_eq!(collect(&registry.root(), &young).unwrap(), hub::Collected::default());
-    let taken = collect(&registry.root(), &NOW).unwrap();
+    assert_eq!(collect(registry.place(), &young).unwrap(), hub::Collected::default());
+    let taken = collect(registry.place(), &NOW).unwrap();
     // The lost layer, the layer of the deleted image, and its manifest.
     assert_eq!((taken.blobs, taken.uploads, taken.manifests), (3, 1, 0));
     assert_eq!(taken.bytes, 4 + 4 + gone.to_string().len() as u64);
@@ -48,9 +70,8 @@ fn takes_what_nobody_needs() {
     assert_eq!(status(format!("/v2/app/blobs/{}", Digest::of(b"gone"))), 200);
 }
 
-#[test]
-fn takes_manifests_that_no_tag_leads_to() {
-    let registry = Registry::ours();
+fn takes_manifests_that_no_tag_leads_to(registries: &[Registry]) {
+    let registry = &registries[0];
     let inner = registry.push_image("app", "inner", "inner");
     let entry = descriptor(&MediaType::OciManifest, inner.to_string().as_bytes());
     let index = json!({
@@ -65,7 +86,7 @@ fn takes_manifests_that_no_tag_leads_to() {
     registry.push_image("app", "moving", "new");
     wait();
     let untagged = Garbage { untagged: true, ..NOW };
-    let taken = collect(&registry.root(), &untagged).unwrap();
+    let taken = collect(registry.place(), &untagged).unwrap();
     assert_eq!((taken.manifests, taken.blobs), (1, 2));
     let status = |digest| registry.get(format!("/v2/app/manifests/{digest}")).status;
     assert_eq!(status(digest_of(&old)), 404);
@@ -75,15 +96,13 @@ fn takes_manifests_that_no_tag_leads_to() {
     // Without the index, nothing leads to what it listed and what was about it.
     registry.delete("/v2/app/manifests/all").is(202);
     wait();
-    assert_eq!(collect(&registry.root(), &untagged).unwrap().manifests, 3);
+    assert_eq!(collect(registry.place(), &untagged).unwrap().manifests, 3);
     assert_eq!(registry.get("/v2/app/tags/list").json()["tags"], json!(["moving"]));
 }
 
 /// Pushes go on while the collector runs as hard as it can: each finds its blobs, or is told that
 /// they are missing and sends them again; none is acknowledged and then broken.
-#[test]
-fn never_takes_what_a_manifest_needs() {
-    let registry = Registry::ours();
+fn never_takes_what_a_manifest_needs(registries: &[Registry]) {
     let done = AtomicBool::new(false);
     // An upload that another process goes on with cannot be told from one that nobody does.
     let garbage = Garbage { uploads: Duration::from_secs(60), ..NOW };
@@ -91,13 +110,13 @@ fn never_takes_what_a_manifest_needs() {
         let collector = scope.spawn(|| {
             let mut runs = 0;
             while !done.load(Ordering::Relaxed) {
-                collect(&registry.root(), &garbage).unwrap();
+                collect(registries[0].place(), &garbage).unwrap();
                 runs += 1;
             }
             runs
         });
         let names = ["app/0", "app/1", "app/2"];
-        let pushers = names.map(|name| scope.spawn(|| push_and_delete(&registry, name)));
+        let pushers = names.map(|name| scope.spawn(|| push_and_delete(registries, name)));
         let ended = pushers.map(|thread| thread.join().is_ok());
         done.store(true, Ordering::Relaxed);
         assert!(collector.join().unwrap() > 0);
@@ -105,8 +124,10 @@ fn never_takes_what_a_manifest_needs() {
     });
 }
 
-fn push_and_delete(registry: &Registry, name: &str) {
+fn push_and_delete(registries: &[Registry], name: &str) {
     for round in 0..20 {
+        let registry = &registries[round % registries.len()];
+        let other = &registries[(round + 1) % registries.len()];
         // The same few layers, so that they are taken and come again.
         let layer = format!("layer {}", round % 3);
         let manifest = image(CONFIG, &[layer.as_bytes()]);
@@ -115,13 +136,13 @@ fn push_and_delete(registry: &Registry, name: &str) {
             blobs.iter().for_each(|blob| {
                 let digest = Digest::of(blob);
                 if registry.head(format!("/v2/{name}/blobs/{digest}")).status == 404 {
-                    registry.push(name, blob);
+                    other.push(name, blob);
                 }
             });
         }
         for blob in blobs {
-            registry.get(format!("/v2/{name}/blobs/{}", Digest::of(blob))).is(200);
+            other.get(format!("/v2/{name}/blobs/{}", Digest::of(blob))).is(200);
         }
-        registry.delete(format!("/v2/{name}/manifests/{}", digest_of(&manifest))).is(202);
+        other.delete(format!("/v2/{name}/manifests/{}", digest_of(&manifest))).is(202);
     }
 }

@@ -8,4 +8,5 @@ mod client;
 mod conformance;
 mod faults;
 mod garbage;
+mod objects;
 mod server;

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hub::Settings;
+use hub::{Bucket, Place, Settings};
 use serde_json::{Value, json};
 use spec::{Digest, MediaType};
 use tempfile::TempDir;
@@ -43,6 +43,7 @@ pub(crate) struct Registry {
     pub(crate) host: String,
     lacks: &'static [Feature],
     server: Server,
+    place: Place,
     folder: TempDir,
 }
 
@@ -66,7 +67,22 @@ impl Registry {
 
     /// Ours, in a folder that may be a registry's already.
     pub(crate) fn ours_in(folder: TempDir, change: impl FnOnce(&mut Settings)) -> Registry {
-        let mut settings = Settings::new("127.0.0.1:0".to_owned(), folder.path().join("registry"));
+        let place = Place::Folder(folder.path().join("registry"));
+        Registry::ours_at(place, folder, change)
+    }
+
+    /// Ours, in an object store that others may have too.
+    pub(crate) fn objects_in(bucket: &Bucket) -> Registry {
+        Registry::ours_at(Place::Bucket(bucket.clone()), TempDir::new().unwrap(), |_| {})
+    }
+
+    /// Ours, in an object store of its own.
+    pub(crate) fn objects() -> Registry {
+        Registry::objects_in(&Bucket::in_memory().unwrap())
+    }
+
+    fn ours_at(place: Place, folder: TempDir, change: impl FnOnce(&mut Settings)) -> Registry {
+        let mut settings = Settings::new("127.0.0.1:0".to_owned(), place.clone());
         change(&mut settings);
         let (until, stop) = std::io::pipe().unwrap();
         let (send, receive) = mpsc::channel();
@@ -75,7 +91,7 @@ impl Registry {
         });
         let host = receive.recv_timeout(Duration::from_secs(20)).unwrap().to_string();
         let server = Server::Ours { stop: Some(stop), thread: Some(thread) };
-        Registry { host, lacks: &[], server, folder }
+        Registry { host, lacks: &[], server, place, folder }
     }
 
     /// Docker's, as Debian has it.
@@ -108,7 +124,8 @@ impl Registry {
             Feature::ForeignLayers,
             Feature::JunkManifests,
         ];
-        let registry = Registry { host, lacks, server: Server::Dockers(child), folder };
+        let place = Place::Folder(folder.path().join("registry"));
+        let registry = Registry { host, lacks, server: Server::Dockers(child), place, folder };
         for _ in 0..400 {
             if TcpStream::connect(&registry.host).is_ok() {
                 return Some(registry);
@@ -120,6 +137,10 @@ impl Registry {
 
     pub(crate) fn has(&self, feature: Feature) -> bool {
         !self.lacks.contains(&feature)
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place.clone()
     }
 
     pub(crate) fn root(&self) -> PathBuf {

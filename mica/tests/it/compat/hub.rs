@@ -24,7 +24,7 @@ pub(super) fn command(mica: &Mica, listen: &str, flags: &[&str]) -> Command {
     command.args(["registry", "serve", "--listen", listen]).args(flags);
     if flags.contains(&"--store") {
         command.env("MICA_ROOT", mica.root()).env("MICA_RUN_ROOT", mica.root().join("../run"));
-    } else {
+    } else if !flags.contains(&"--root") {
         command.arg("--root").arg(mica.path("hub"));
     }
     command.current_dir(mica.work());
@@ -34,7 +34,11 @@ pub(super) fn command(mica: &Mica, listen: &str, flags: &[&str]) -> Command {
 impl Hub {
     /// One in the test's folder, with these flags.
     pub(super) fn start(mica: &Mica, flags: &[&str]) -> Hub {
-        let mut command = command(mica, "127.0.0.1:0", flags);
+        Hub::spawn(mica, command(mica, "127.0.0.1:0", flags))
+    }
+
+    /// One by this command.
+    pub(super) fn spawn(mica: &Mica, mut command: Command) -> Hub {
         let log = File::options().create(true).append(true).open(mica.path("hub.log")).unwrap();
         command.stdin(Stdio::null()).stdout(log).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -47,6 +51,12 @@ impl Hub {
 
     pub(super) fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.host)
+    }
+
+    /// Ends it as nobody should.
+    pub(super) fn kill(mut self) {
+        self.child.0.kill().unwrap();
+        self.child.0.wait().unwrap();
     }
 
     /// Ends it as a service manager does.
@@ -168,7 +178,11 @@ fn mistakes_are_told() {
     let hub = Hub::start(&mica, &[]);
     mica.run(&format!("registry serve --root {} --listen {}", mica.path("x").display(), hub.host))
         .complains(1, "cannot listen on");
-    mica.run("registry serve --root s3://bucket/images").complains(1, "is an object store");
+    let bucket = "registry serve --root s3://bucket/images";
+    mica.run(&format!("{bucket} --cache-of docker.io")).complains(1, "is kept in a folder");
+    mica.run(&format!("{bucket} --storage-option nope=1")).complains(1, "has no option `nope`");
+    mica.run(&format!("{bucket} --storage-option secret_access_key=x"))
+        .complains(1, "read from the environment alone");
     mica.run("registry serve --store --root x").complains(1, "exclude each other");
     mica.run("registry serve --root /proc/x").complains(1, "error: cannot write /proc/x");
 }

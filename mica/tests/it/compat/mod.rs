@@ -7,6 +7,7 @@ mod docker;
 mod doors;
 mod hub;
 mod large;
+mod objects;
 pub(crate) mod peers;
 mod podman;
 mod real;

@@ -6,11 +6,15 @@ mod lists;
 mod manifests;
 mod uploads;
 
-/// Makes of each function a test of our registry and one of docker's.
+/// Makes of each function a test of our registry, in a folder and in an object store, and one of
+/// docker's.
 macro_rules! conform {
     ($($name:ident),* $(,)?) => {
         mod ours {
             $(#[test] fn $name() { super::$name(&$crate::server::Registry::ours()); })*
+        }
+        mod ours_in_objects {
+            $(#[test] fn $name() { super::$name(&$crate::server::Registry::objects()); })*
         }
         mod dockers {
             $(#[test] fn $name() {
