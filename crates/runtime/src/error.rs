@@ -84,6 +84,14 @@ pub enum RuntimeError {
         /// The name.
         id: String,
     },
+    /// The users of a mount's files could not be mapped.
+    #[error("cannot map the users of the mount {mount}")]
+    MapMount {
+        /// Where it is.
+        mount: String,
+        /// Why.
+        source: io::Error,
+    },
     /// A user may have no namespace of users of his own.
     #[error("this machine lets an ordinary user have no namespace of users")]
     NoNamespace {
@@ -167,6 +175,9 @@ impl RuntimeError {
             RuntimeError::NoController { .. } => Some("leave the limit out, or enable it"),
             RuntimeError::NoNamespace { .. } => Some(
                 "user.max_user_namespaces, kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns allow them",
+            ),
+            RuntimeError::MapMount { .. } => Some(
+                "its file system must know mapped mounts, as ext4, xfs, btrfs and tmpfs of newer kernels do, and only the host's root may map them",
             ),
             RuntimeError::NoHelper { .. } => Some("it is in the package uidmap, or shadow-utils"),
             RuntimeError::Init(failure) if failure.call == "clone3" => {

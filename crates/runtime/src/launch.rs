@@ -286,7 +286,7 @@ fn open_ahead(prepared: &mut Prepared, root: bool) -> Result<()> {
                 let users = users::namespace(uids, gids)?;
                 let change = sys::mount::Change::default();
                 sys::mount::change(&bound, change, map.recursive, Some(users.as_fd()))
-                    .map_err(RuntimeError::step(format!("map users of the mount {name}")))?;
+                    .map_err(|source| RuntimeError::MapMount { mount: name, source })?;
             }
             made = Some(bound);
         }

@@ -19,8 +19,9 @@ mod restart;
 pub use device::{DeviceMapping, DeviceRequest, ThrottleDevice, Ulimit, WeightDevice};
 pub use mode::{CgroupnsMode, IpcMode, NamespaceMode, NetworkMode};
 pub use mount::{
-    Bind, BindOptions, ImageOptions, Mount, MountError, MountKind, MountPoint, TmpfsOptions,
-    VolumeDriver, VolumeOptions, is_volume_name, parse_bind, parse_mount, parse_tmpfs,
+    Bind, BindOptions, IdMaps, ImageOptions, Mount, MountError, MountKind, MountPoint,
+    TmpfsOptions, VolumeDriver, VolumeOptions, is_volume_name, parse_bind, parse_mount,
+    parse_tmpfs,
 };
 pub use network::{EndpointSettings, IpamSettings, NetworkingConfig, PortBinding};
 pub use resources::Resources;

@@ -90,9 +90,12 @@ impl Engine {
                         mount.source
                     )));
                 }
+                let maps = mount.bind_options.as_ref().and_then(|options| options.id_map.as_ref());
                 MountPoint {
                     source: mount.source.clone(),
                     propagation: propagation(mount),
+                    // Whoever has the mount from this container has it so too.
+                    mode: maps.map(|maps| format!("idmap={maps}")).unwrap_or_default(),
                     ..MountPoint::default()
                 }
             }

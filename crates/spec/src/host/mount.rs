@@ -8,10 +8,12 @@ use crate::json::{is_default, null_is_default};
 
 mod bind;
 mod fields;
+mod idmap;
 mod tmpfs;
 
 pub use bind::{Bind, parse_bind};
 pub use fields::parse_mount;
+pub use idmap::IdMaps;
 pub use tmpfs::parse_tmpfs;
 
 /// What kind of thing is mounted.
@@ -93,6 +95,9 @@ pub struct BindOptions {
     /// Whether it fails where the kernel cannot make mounts below read-only too.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub read_only_force_recursive: bool,
+    /// Who its files belong to inside, if not to whom they belong on the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_map: Option<IdMaps>,
 }
 
 /// Options of a volume.

@@ -29,6 +29,28 @@ fn a_tmpfs_volume_lasts_as_long_as_somebody_has_it() {
 }
 
 #[test]
+fn a_binds_users_are_mapped() {
+    use std::os::unix::fs::MetadataExt;
+    let Some(root) = Root::new() else { return };
+    let folder = root.file("theirs/file", "host\n").parent().unwrap().display().to_string();
+    let owners = "stat -c %u:%g /in/file /in/new";
+    let maps = "idmap=uids=0-1000-10;gids=0-50-10";
+    let script = format!("touch /in/new && {owners}");
+    let as_bob =
+        root.sh(&format!("-u 1000:50 -v \"{folder}:/in:{maps}\"").replace('"', "'"), &script);
+    if as_bob.err.contains("cannot map the users of the mount") {
+        return testkit::skip("this file system has no mapped mounts");
+    }
+    as_bob.prints("1000:50\n1000:50\n");
+    let new = fs::metadata(format!("{folder}/new")).unwrap();
+    assert_eq!((new.uid(), new.gid()), (0, 0), "on disk it is the first user's of the map");
+    let mount = format!("--mount 'type=bind,src={folder},dst=/in,{maps}'");
+    root.sh(&mount, owners).prints("1000:50\n1000:50\n");
+    root.sh(&format!("-v {folder}:/in:idmap"), "true").complains(125, "it takes a map");
+    root.sh("-v /proc:/in:idmap=uids=0-1000-10", "true").complains(125, "the mount /in");
+}
+
+#[test]
 fn a_bound_volume_leaves_the_hosts_files_when_it_goes() {
     let Some(root) = Root::new() else { return };
     let file = root.file("theirs/file", "host\n");

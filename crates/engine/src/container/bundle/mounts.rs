@@ -2,7 +2,7 @@
 
 use spec::bundle::Mount;
 use spec::{
-    BindOptions, HostConfig, IpcMode, MountKind, MountPoint, NamespaceMode, NetworkMode,
+    BindOptions, HostConfig, IdMaps, IpcMode, MountKind, MountPoint, NamespaceMode, NetworkMode,
     TmpfsOptions,
 };
 
@@ -173,7 +173,13 @@ fn asked(record: &ContainerRecord, point: &MountPoint, facts: &Facts) -> Result<
             let depth = if options.non_recursive { "bind" } else { "rbind" };
             let access = read_only(&options, point.writable, access);
             let spread = if point.propagation.is_empty() { "rprivate" } else { &point.propagation };
-            Ok(bind(&point.destination, &point.source, &[depth, access, spread]))
+            let mount = bind(&point.destination, &point.source, &[depth, access, spread]);
+            Ok(match IdMaps::of_mode(&point.mode) {
+                None => mount,
+                Some(IdMaps { users, groups }) => {
+                    Mount { uid_mappings: users, gid_mappings: groups, ..mount }
+                }
+            })
         }
         MountKind::Volume => {
             let opened =

@@ -1,7 +1,7 @@
 //! `-v`: `[source:]target[:mode,…]`.
 
 use super::{
-    BindOptions, Mount, MountError, MountKind, PROPAGATIONS, VolumeOptions, clean_target,
+    BindOptions, Mount, MountError, MountKind, PROPAGATIONS, VolumeOptions, clean_target, idmap,
     is_volume_name,
 };
 
@@ -67,6 +67,13 @@ fn read_mode(mount: &mut Mount, mode: &str) -> Result<Option<char>, MountError> 
                 mount.read_only = true;
                 let options: &mut BindOptions = mount.bind_options.get_or_insert_default();
                 options.read_only_force_recursive = true;
+            }
+            "idmap" if mount.kind == MountKind::Bind => {
+                mount.bind_options.get_or_insert_default().id_map = Some(idmap::parse("")?);
+            }
+            word if word.starts_with("idmap=") && mount.kind == MountKind::Bind => {
+                let options: &mut BindOptions = mount.bind_options.get_or_insert_default();
+                options.id_map = Some(idmap::parse(&word["idmap=".len()..])?);
             }
             word if PROPAGATIONS.contains(&word) && mount.kind == MountKind::Bind => {
                 spread += 1;

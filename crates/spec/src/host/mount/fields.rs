@@ -2,7 +2,7 @@
 
 use super::{
     BindOptions, ImageOptions, Mount, MountError, MountKind, PROPAGATIONS, TmpfsOptions,
-    VolumeDriver, VolumeOptions, clean_target,
+    VolumeDriver, VolumeOptions, clean_target, idmap,
 };
 use crate::units::parse_binary_size;
 
@@ -21,6 +21,10 @@ pub fn parse_mount<S: AsRef<str>>(fields: &[S]) -> Result<Mount, MountError> {
             "target" | "dst" | "destination" => mount.target = value.to_owned(),
             "readonly" | "ro" => mount.read_only = truth(key, value)?,
             "consistency" => mount.consistency = value.to_lowercase(),
+            "idmap" => {
+                let options: &mut BindOptions = mount.bind_options.get_or_insert_default();
+                options.id_map = Some(idmap::parse(value)?);
+            }
             _ if key.starts_with("bind-") => bind(&mut mount, key, value)?,
             _ if key.starts_with("volume-") => volume(&mut mount, key, value)?,
             "image-subpath" => {
@@ -49,6 +53,9 @@ fn key_and_value(field: &str) -> Result<(String, String), MountError> {
         Some((key, value)) => Ok((key.to_lowercase(), value.to_owned())),
         None => {
             let key = field.to_lowercase();
+            if key == "idmap" {
+                return Ok((key, String::new()));
+            }
             match BARE.contains(&key.as_str()) {
                 true => Ok((key, "true".to_owned())),
                 false => Err(wrong(format!("invalid field '{field}' must be a key=value pair"))),

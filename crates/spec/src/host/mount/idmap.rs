@@ -1,0 +1,96 @@
+//! `idmap=uids=0-100000-65536#…;gids=…`: who a bind's files belong to inside.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::MountError;
+use crate::bundle::IdMapping;
+
+/// Users and groups of a bind's file system, and who they are in the mount.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct IdMaps {
+    /// Users.
+    pub users: Vec<IdMapping>,
+    /// Groups.
+    pub groups: Vec<IdMapping>,
+}
+
+impl IdMaps {
+    /// The maps among the words that a mount's mode has.
+    pub fn of_mode(mode: &str) -> Option<IdMaps> {
+        parse(mode.split(',').find_map(|word| word.strip_prefix("idmap="))?).ok()
+    }
+}
+
+/// As it is asked for.
+impl fmt::Display for IdMaps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |maps: &[IdMapping]| {
+            let one =
+                |map: &IdMapping| format!("{}-{}-{}", map.container_id, map.host_id, map.size);
+            maps.iter().map(one).collect::<Vec<_>>().join("#")
+        };
+        write!(f, "uids={};gids={}", list(&self.users), list(&self.groups))
+    }
+}
+
+/// All ids as they are.
+const SAME: IdMapping = IdMapping { container_id: 0, host_id: 0, size: u32::MAX };
+
+/// Reads what podman's `idmap` says. For each of users and groups that is not spoken of, all stay as
+/// they are.
+pub(super) fn parse(text: &str) -> Result<IdMaps, MountError> {
+    let wrong = |why: &str| MountError::Field(format!("invalid idmap {text:?}: {why}"));
+    let mut maps = IdMaps { users: vec![SAME], groups: vec![SAME] };
+    if text.is_empty() {
+        return Err(wrong(
+            "containers have the host's users, so it takes a map, as in idmap=uids=0-100000-65536;gids=0-100000-65536",
+        ));
+    }
+    for part in text.split(';') {
+        let list = match part.split_once('=') {
+            Some(("uids", list)) => (&mut maps.users, list),
+            Some(("gids", list)) => (&mut maps.groups, list),
+            _ => return Err(wrong("expected uids=FILES-MOUNT-COUNT and gids=…")),
+        };
+        let read = list.1.split('#').map(mapping).collect::<Option<Vec<_>>>();
+        *list.0 = read.ok_or_else(|| wrong("expected FILES-MOUNT-COUNT, three numbers"))?;
+    }
+    Ok(maps)
+}
+
+fn mapping(text: &str) -> Option<IdMapping> {
+    let mut numbers = text.split('-').map(|number| number.parse::<u32>().ok());
+    let mapping = IdMapping {
+        container_id: numbers.next()??,
+        host_id: numbers.next()??,
+        size: numbers.next()?.filter(|count| *count > 0)?,
+    };
+    numbers.next().is_none().then_some(mapping)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(container_id: u32, host_id: u32, size: u32) -> IdMapping {
+        IdMapping { container_id, host_id, size }
+    }
+
+    #[test]
+    fn maps_are_read_and_what_is_none_is_refused() {
+        let maps = parse("uids=0-100000-10#10-5-1;gids=1-2-3").unwrap();
+        assert_eq!(maps.users, [map(0, 100_000, 10), map(10, 5, 1)]);
+        assert_eq!(maps.groups, [map(1, 2, 3)]);
+        assert_eq!(maps.to_string(), "uids=0-100000-10#10-5-1;gids=1-2-3");
+        assert_eq!(IdMaps::of_mode(&format!("ro,idmap={maps}")), Some(maps));
+        assert_eq!(IdMaps::of_mode("ro,z"), None);
+        assert_eq!(parse("gids=0-1-1").unwrap().users, [SAME]);
+        for wrong in ["", "uids", "uids=", "uids=1-2", "uids=1-2-0", "uids=1-2-3-4", "x=0-1-1"] {
+            let said = parse(wrong).unwrap_err().to_string();
+            assert!(said.starts_with("invalid idmap"), "{said}");
+        }
+    }
+}
