@@ -156,7 +156,7 @@ impl Columns {
     /// Makes a column wide enough for a cell.
     pub fn measure(&mut self, column: usize, cell: &str) {
         let width = &mut self.widths[column];
-        *width = (*width).max(cell.chars().count() + TabWriter::DOCKER.padding);
+        *width = (*width).max(letters(cell) + TabWriter::DOCKER.padding);
     }
 
     /// Appends a cell and what fills its column, or the line's end behind the last.
@@ -165,9 +165,14 @@ impl Columns {
         // What follows the last column is never padded.
         match column + 1 == self.widths.len() {
             true => out.push('\n'),
-            false => blanks(out, self.widths[column] - cell.chars().count()),
+            false => blanks(out, self.widths[column] - letters(cell)),
         }
     }
+}
+
+/// How many characters a cell has.
+fn letters(cell: &str) -> usize {
+    if cell.is_ascii() { cell.len() } else { cell.chars().count() }
 }
 
 /// Appends a cell; tabs and line ends in it become blanks.

@@ -166,29 +166,32 @@ impl Engine {
             images.images.values().filter_map(|record| record.parent).collect();
         let Images { images, names } = images;
         let (images, names) = (images.into_entries(), names.into_entries());
-        let named = names_of_images(&images, &names);
-        let mut rows = Vec::with_capacity(named.len());
-        let mut next = named.as_slice();
+        let place = |id: &ImageId| images.binary_search_by(|(own, _)| own.cmp(id)).ok();
+        let mut is_named = vec![false; images.len()];
+        for id in names.iter().flat_map(|(_, record)| record.others.iter()) {
+            place(id).into_iter().for_each(|at| is_named[at] = true);
+        }
+        let places: Vec<Option<usize>> =
+            names.iter().map(|(_, record)| place(&record.image)).collect();
+        places.iter().flatten().for_each(|at| is_named[*at] = true);
+        let (mut rows, mut is_wanted) = (Vec::with_capacity(names.len()), is_named.clone());
         for (image, (id, record)) in images.iter().enumerate() {
-            let own = next.partition_point(|(other, _)| *other == image);
-            let (own, rest) = next.split_at(own);
-            next = rest;
-            let intermediate = own.is_empty() && parents.contains(id);
-            if (intermediate && !list.all)
-                || !self.passes(id, record, !own.is_empty(), &conditions)?
-            {
-                continue;
-            }
-            if own.is_empty() && patterns.is_empty() {
+            let is_named = is_named[image];
+            let is_shown = is_named || list.all || !parents.contains(id);
+            is_wanted[image] = is_shown && self.passes(id, record, is_named, &conditions)?;
+            if is_wanted[image] && !is_named && patterns.is_empty() {
                 rows.push(Place { image, name: None });
             }
-            // One row for a name, whatever platforms it stands for.
-            let stands = own.iter().filter(|(_, name)| names[*name].1.image == *id);
-            let wanted = stands.filter(|(_, name)| patterns.allow(FullName::of(&names[*name].0)));
-            rows.extend(wanted.map(|(_, name)| Place { image, name: Some(*name) }));
         }
-        // Names are in order, so their places are too.
-        rows.sort_by_key(|row| (Reverse(images[row.image].1.created), row.name));
+        // One row for a name, whatever platforms it stands for.
+        for (name, image) in places.into_iter().enumerate() {
+            let Some(image) = image.filter(|at| is_wanted[*at]) else { continue };
+            if patterns.allow(FullName::of(&names[name].0)) {
+                rows.push(Place { image, name: Some(name) });
+            }
+        }
+        // Names are in order already.
+        rows.sort_by_key(|row| Reverse(images[row.image].1.created));
         Ok(ImageList { images, names, rows })
     }
 
@@ -197,19 +200,4 @@ impl Engine {
         let bytes = self.store.read_document(&id.0)?;
         ImageConfig::parse(&bytes).map_err(EngineError::Config)
     }
-}
-
-/// Each image that has names with each of them, by their places, image by image.
-fn names_of_images(
-    images: &[(ImageId, ImageRecord)],
-    names: &[(String, NameRecord)],
-) -> Vec<(usize, usize)> {
-    let mut named = Vec::with_capacity(names.len());
-    for (name, (_, record)) in names.iter().enumerate() {
-        let places =
-            record.images().filter_map(|id| images.binary_search_by_key(&id, |i| i.0).ok());
-        named.extend(places.map(|image| (image, name)));
-    }
-    named.sort_unstable();
-    named
 }

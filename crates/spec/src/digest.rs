@@ -59,6 +59,12 @@ impl Digest {
         to_hex(&self.bytes()[..6])
     }
 
+    /// Appends its text to a document that is being written.
+    pub fn append_to(&self, document: &mut Vec<u8>) {
+        let text = Text::of(self);
+        document.extend_from_slice(&text.bytes[..text.length]);
+    }
+
     /// The hash itself.
     pub fn bytes(&self) -> &[u8] {
         match self {

@@ -238,8 +238,9 @@ fn parse_full(text: &str) -> Result<Reference, ReferenceError> {
 
 /// A colon after the last slash starts the tag; one before it belongs to a port.
 fn split_tag(text: &str) -> (&str, Option<&str>) {
-    let last = text.rfind('/').map_or(0, |slash| slash + 1);
-    match text[last..].find(':') {
+    // Names are short: a plain walk is done before a search has begun.
+    let last = text.bytes().rposition(|byte| byte == b'/').map_or(0, |slash| slash + 1);
+    match text[last..].bytes().position(|byte| byte == b':') {
         Some(colon) => (&text[..last + colon], Some(&text[last + colon + 1..])),
         None => (text, None),
     }

@@ -1,5 +1,7 @@
 //! Sizes in Go's units, as docker's tables show them and its flags take them.
 
+use crate::duration::push_number;
+
 /// Why a text is no size, in Go's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SizeError {
@@ -57,20 +59,8 @@ fn significant(number: f64, digits: usize) -> String {
         let sign = if number == f64::INFINITY { "+" } else { "" };
         return format!("{sign}{number}").replace("inf", "Inf");
     }
-    // Sizes of images are between 1 and 1000 of their unit; the short way for most of those.
-    if (1.0..999.0).contains(&number) && digits == 3 {
-        let decimals = if number < 9.99 {
-            2
-        } else if number < 99.9 {
-            1
-        } else {
-            0
-        };
-        let text = format!("{number:.decimals$}");
-        return match decimals {
-            0 => text,
-            _ => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        };
+    if let Some(text) = three_digits(number).filter(|_| digits == 3) {
+        return text;
     }
     let scientific = format!("{number:.*e}", digits - 1);
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
@@ -86,6 +76,33 @@ fn significant(number: f64, digits: usize) -> String {
     }
     let decimals = usize::try_from(precision - 1 - exponent).unwrap_or_default();
     trim(&format!("{number:.decimals$}"))
+}
+
+/// The short way for what lists are full of: a number from 1 to 999 with three digits, unless it
+/// lies so near the middle of two that only exact arithmetic tells which one it is.
+fn three_digits(number: f64) -> Option<String> {
+    let decimals = match number {
+        1.0..9.99 => 2,
+        10.0..99.9 => 1,
+        100.0..999.0 => 0,
+        _ => return None,
+    };
+    let scale = [1, 10, 100][decimals];
+    let scaled = number * f64::from(scale);
+    if (scaled.fract() - 0.5).abs() < 1e-6 {
+        return None;
+    }
+    let all = scaled as u32 + u32::from(scaled.fract() > 0.5);
+    let mut text = String::with_capacity(8);
+    push_number(u64::from(all / scale), &mut text);
+    // Zeros behind the point are not shown.
+    let digits = [all % scale / (scale / 10).max(1), all % (scale / 10).max(1)];
+    let shown = digits.iter().rposition(|digit| *digit > 0).map_or(0, |last| last + 1);
+    if shown > 0 {
+        text.push('.');
+        digits[..shown].iter().for_each(|digit| push_number(u64::from(*digit), &mut text));
+    }
+    Some(text)
 }
 
 /// Reads a size whose units are powers of 1000: `1.5k`, `20 MB`.

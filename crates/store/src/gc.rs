@@ -187,7 +187,7 @@ impl Store {
         let (mut images, before) = tables::read_images(&self.paths)?;
         let mut gone = images.documents();
         let result = change(&mut images)?;
-        let after = document::to_bytes(&images);
+        let after = images.to_bytes();
         if after != before {
             let path = self.paths.images();
             reserve::or_spend(&self.paths, || document::write_bytes(&path, &after))?;

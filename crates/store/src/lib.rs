@@ -197,7 +197,7 @@ impl Store {
         let path = self.paths.images();
         let (mut images, before) = tables::read_images(&self.paths)?;
         let result = change(&mut images)?;
-        let after = document::to_bytes(&images);
+        let after = images.to_bytes();
         if after != before {
             document::write_bytes(&path, &after)?;
             reserve::keep(&self.paths);

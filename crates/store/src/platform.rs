@@ -1,13 +1,18 @@
 //! An image's platform as a record keeps it.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use spec::Platform;
 
 /// A platform as its text, `os/architecture/variant`. Every listing reads all of them and most look
 /// at none, so the text is taken apart only when somebody asks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PlatformName(Box<str>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlatformName(Cow<'static, str>);
+
+/// What nearly all images run on need not be kept for each of them.
+const USUAL: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
 impl PlatformName {
     /// The platform.
@@ -30,9 +35,41 @@ impl PlatformName {
     }
 }
 
+impl PlatformName {
+    /// The text itself.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn of(text: &str) -> PlatformName {
+        let usual = USUAL.iter().find(|usual| **usual == text);
+        PlatformName(
+            usual.map_or_else(|| Cow::Owned(text.to_owned()), |usual| Cow::Borrowed(*usual)),
+        )
+    }
+}
+
+impl<'de> Deserialize<'de> for PlatformName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PlatformName, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = PlatformName;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a platform")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<PlatformName, E> {
+                Ok(PlatformName::of(text))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
 impl From<&Platform> for PlatformName {
     fn from(platform: &Platform) -> PlatformName {
-        PlatformName(platform.to_string().into())
+        PlatformName::of(&platform.to_string())
     }
 }
 
@@ -66,7 +103,7 @@ mod tests {
     #[test]
     fn odd_ones_fit_nowhere() {
         for text in ["", "plan(9", "a*b"] {
-            let platform = PlatformName(text.into()).platform();
+            let platform = PlatformName::of(text).platform();
             assert_eq!(platform.os, text);
             assert!(text.is_empty() || !platform.matches(&Platform::host()), "{text}");
         }

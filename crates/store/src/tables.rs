@@ -4,6 +4,8 @@
 //! it, all at once with its names. Layers are written before the images that stand on them and
 //! removed after them, so that a crash between the two leaves only what the next clean-up deletes.
 
+mod written;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -18,7 +20,7 @@ use crate::platform::PlatformName;
 use crate::sorted::SortedMap;
 
 /// Images and their names.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Images {
     /// Every image under its id.
     pub images: SortedMap<ImageId, ImageRecord>,
@@ -27,29 +29,29 @@ pub struct Images {
 }
 
 /// One image.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct ImageRecord {
     /// The topmost layer's stack; none for an image without layers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub top: Option<ChainId>,
     /// When its maker says it was made.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_nanos")]
+    #[serde(default, deserialize_with = "written::read_time")]
     pub created: Option<Timestamp>,
     /// When it last got a name here.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_nanos")]
+    #[serde(default, deserialize_with = "written::read_time")]
     pub tagged: Option<Timestamp>,
     /// The sizes of its layers' plain tars, bottom first.
     pub layers: Vec<u64>,
     /// What it runs on.
     pub platform: PlatformName,
     /// The manifest it came with, kept so that it can leave with the same digest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub manifest: Option<Box<ManifestRef>>,
     /// Names with digests under which registries know it (`name@sha256:…`).
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(default)]
     pub repo_digests: BTreeSet<String>,
     /// The image it was made from, where it was made here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub parent: Option<ImageId>,
 }
 
@@ -57,37 +59,6 @@ impl ImageRecord {
     /// The sum of its layers' plain tars.
     pub fn size(&self) -> u64 {
         self.layers.iter().sum()
-    }
-}
-
-/// Times as one number: every listing reads all of them, and a number reads fastest. A time that
-/// is too far off to be one is as good as none.
-mod as_nanos {
-    use serde::{Deserialize, Deserializer, Serializer};
-    use spec::Timestamp;
-
-    const SECOND: i64 = 1_000_000_000;
-
-    pub(super) fn serialize<S: Serializer>(
-        time: &Option<Timestamp>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let nanos = time.and_then(|time| {
-            time.unix_seconds().checked_mul(SECOND)?.checked_add(i64::from(time.nanos()))
-        });
-        match nanos {
-            Some(nanos) => serializer.serialize_i64(nanos),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Timestamp>, D::Error> {
-        let nanos = Option::<i64>::deserialize(deserializer)?;
-        Ok(nanos.map(|nanos| {
-            Timestamp::from_unix(nanos.div_euclid(SECOND), nanos.rem_euclid(SECOND) as u32)
-        }))
     }
 }
 
@@ -103,22 +74,22 @@ pub struct ManifestRef {
 }
 
 /// What a name stands for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct NameRecord {
     /// The image for this machine, or the only one.
     pub image: ImageId,
     /// The images for other platforms under the same name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub others: Vec<ImageId>,
     /// The index they came in, kept like a manifest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub index: Option<Box<ManifestRef>>,
     /// The manifest that the image came with under this name, where the image's own is another one:
     /// a configuration may be in docker's manifest and in OCI's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub manifest: Option<Box<ManifestRef>>,
     /// What else the index names and is here: attestations, with all that they name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub attached: Vec<Digest>,
 }
 
@@ -247,14 +218,14 @@ pub(crate) fn begin(paths: &Paths) -> Result<()> {
     let (_, images) = document::read_with_bytes::<Images>(&paths.images())?;
     let (_, layers) = document::read_with_bytes::<Layers>(&paths.layers())?;
     let new = |bytes: &[u8], empty: Vec<u8>| bytes.is_empty() || bytes == empty;
-    if !new(&images, document::to_bytes(&Images::default()))
+    if !new(&images, Images::default().to_bytes())
         || !new(&layers, document::to_bytes(&Layers::default()))
     {
         let why = "it is missing, but the store is not empty".to_owned();
         return Err(StoreError::DamagedFormat { path: paths.format(), why });
     }
     document::write(&paths.layers(), &Layers::default())?;
-    document::write(&paths.images(), &Images::default())
+    document::write_bytes(&paths.images(), &Images::default().to_bytes())
 }
 
 /// Images and names, with their bytes.
@@ -306,7 +277,7 @@ impl Tables {
             document::write(&paths.layers(), &both)?;
         }
         if self.images != before.images {
-            document::write(&paths.images(), &self.images)?;
+            document::write_bytes(&paths.images(), &self.images.to_bytes())?;
         }
         if gone {
             document::write(&paths.layers(), &self.layers)?;

@@ -21,6 +21,35 @@ fn shows_sizes_with_few_digits() {
 }
 
 #[test]
+fn the_short_way_leads_to_the_same() {
+    let exact = |number: f64| {
+        let long = format!("{number:.2e}");
+        let (mantissa, exponent) = long.split_once('e').unwrap();
+        let decimals = 2_usize.saturating_sub(exponent.parse().unwrap());
+        let text = format!("{number:.decimals$}");
+        assert!(mantissa.len() <= 4);
+        match text.contains('.') {
+            true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+            false => text,
+        }
+    };
+    for thousandths in 1000..999_000_u32 {
+        let number = f64::from(thousandths) / 1000.0;
+        if let Some(short) = three_digits(number) {
+            assert_eq!(short, exact(number), "{number}");
+        }
+    }
+    for (number, text) in
+        [(1.0, "1"), (9.98, "9.98"), (50.04, "50"), (10.57, "10.6"), (998.7, "999")]
+    {
+        assert_eq!(three_digits(number).as_deref(), Some(text));
+    }
+    assert_eq!([9.99, 99.9, 9_990.0].map(human_size_3), ["9.99B", "99.9B", "9.99kB"]);
+    // Half way: only the exact value of 1.005 tells.
+    assert_eq!([1.005, 0.5, 999.5, f64::NAN].map(three_digits), [const { None }; 4]);
+}
+
+#[test]
 fn reads_sizes() {
     for (text, decimal, binary) in [
         ("0", 0, 0),

@@ -11,7 +11,6 @@ use std::path::Path;
 
 use image::codec::Codec;
 use image::layer::{Taps, read_layer};
-use serde::Serialize;
 use serde::de::IgnoredAny;
 use spec::{ChainId, DiffId, Digest, Document, ImageConfig, ImageId, Reference, Timestamp};
 use sys::lock::Mode;
@@ -43,14 +42,14 @@ impl Store {
         let layers = match tables::read_layers(self.paths()) {
             Err(StoreError::Damaged { .. }) => {
                 let layers = self.find_layers()?;
-                replace(&self.paths().layers(), &layers)?;
+                replace(&self.paths().layers(), &document::to_bytes(&layers))?;
                 layers
             }
             other => other?,
         };
         match tables::read_images(self.paths()) {
             Err(StoreError::Damaged { .. }) => {
-                replace(&self.paths().images(), &self.find_images(&layers)?)
+                replace(&self.paths().images(), &self.find_images(&layers)?.to_bytes())
             }
             other => other.map(drop),
         }
@@ -183,12 +182,12 @@ impl Store {
 }
 
 /// Puts a document in the place of a damaged one, which is kept aside.
-fn replace(path: &Path, document: &impl Serialize) -> Result<()> {
+fn replace(path: &Path, document: &[u8]) -> Result<()> {
     match std::fs::rename(path, path.with_extension("json.damaged")) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         other => other.map_err(StoreError::io("rename", path))?,
     }
-    document::write(path, document)
+    document::write_bytes(path, document)
 }
 
 /// An image as its configuration has it, if all its layers are here.
