@@ -101,7 +101,9 @@ pub(super) fn without_groups(host: &mut HostConfig) -> Vec<String> {
     };
     lose(asked.memory != 0, "memory limit capabilities", "Limitation");
     lose(asked.memory_reservation != 0, "memory soft limit capabilities", "Limitation");
-    lose(asked.memory_swappiness.is_some(), "memory swappiness capabilities", "Swappiness");
+    // Docker's client says -1 where nothing was asked.
+    let of_swap = asked.memory_swappiness.is_some_and(|share| share >= 0);
+    lose(of_swap, "memory swappiness capabilities", "Swappiness");
     lose(asked.oom_kill_disable == Some(true), "OomKillDisable", "OomKillDisable");
     lose(asked.pids_limit.is_some_and(|limit| limit > 0), "PIDs limit capabilities", "PIDs limit");
     lose(asked.cpu_shares != 0, "CPU shares", "Shares");
@@ -241,6 +243,7 @@ mod tests {
     #[test]
     fn limits_of_groups_are_lost_where_there_are_none_and_that_is_said() {
         let mut host = HostConfig::default();
+        host.resources.memory_swappiness = Some(-1);
         assert_eq!(without_groups(&mut host), [""; 0]);
         host.resources.memory = 64 << 20;
         host.resources.pids_limit = Some(5);
