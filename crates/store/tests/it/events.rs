@@ -58,6 +58,10 @@ fn a_torn_line_takes_no_other_with_it() {
     let path = scratch.store.paths().events();
     let mut events = scratch.store.events(EventFilter::default()).unwrap();
     assert_eq!(ready(&mut events), ["one"]);
+    record(&scratch, "plain");
+    assert_eq!(ready(&mut events), ["plain"]);
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().filter(|line| line.is_empty()).count(), 0, "{text}");
     let mut file = fs::File::options().append(true).open(&path).unwrap();
     file.write_all(b"{\"Type\": \"ima").unwrap();
     assert_eq!(ready(&mut events), [""; 0], "half a line is no event");
@@ -67,7 +71,7 @@ fn a_torn_line_takes_no_other_with_it() {
     record(&scratch, "three");
     assert_eq!(ready(&mut events), ["three"]);
     let mut again = scratch.store.events(EventFilter::default()).unwrap();
-    assert_eq!(ready(&mut again), ["one", "two", "three"]);
+    assert_eq!(ready(&mut again), ["one", "plain", "two", "three"]);
 }
 
 #[test]
