@@ -42,6 +42,9 @@ pub fn run(
     doors: &'static Doors,
 ) -> ExitCode {
     let ui = Ui::new(&environment);
+    if commands::init::is_init(program) {
+        return ExitCode::from(commands::init::run(arguments, &ui));
+    }
     let mut own_name = PROGRAM;
     let (arguments, environment) = match plugin::called(program, arguments, &environment) {
         plugin::Called::Itself => (arguments.to_vec(), environment),

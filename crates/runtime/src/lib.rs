@@ -27,7 +27,7 @@ pub mod oci;
 pub mod once;
 mod path;
 mod plan;
-mod reaper;
+pub mod reaper;
 pub mod restart;
 pub mod rootless;
 pub mod seccomp;

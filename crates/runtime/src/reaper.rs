@@ -2,6 +2,7 @@
 //! signals on to the program, and ends as the program ends.
 
 use std::io;
+use std::process::Command;
 
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 use rustix::thread::UnshareFlags;
@@ -11,6 +12,27 @@ use crate::error::{Explain, Failure};
 use crate::init::Prepared;
 use crate::init::process::lock_down;
 
+/// Where this program lies in a container that another runtime makes, as its first process.
+pub const PLACE: &str = "/sbin/docker-init";
+
+/// Runs the program that these words name, after a `--`, watches over it and gives its exit code.
+pub fn supervise(words: &[String]) -> io::Result<i32> {
+    let words = words.strip_prefix(&["--".to_owned()]).unwrap_or(words);
+    let (name, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    // Where it is not the first process of its namespace, orphans are given to it all the same.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    sys::task::block_signals()?;
+    let mut command = Command::new(name);
+    command.args(arguments);
+    sys::process::leading_the_terminal(&mut command);
+    sys::process::with_default_signals(&mut command);
+    // Not by a call of ours: filters of containers know none that makes namespaces.
+    let program = command.spawn()?.id();
+    hide_arguments();
+    let _ = rustix::thread::set_name(c"mica-init");
+    Ok(serve(i32::try_from(program).map_err(io::Error::other)?))
+}
+
 /// Makes the program's process; the one that was here before stays as the reaper and does not come
 /// back.
 pub(crate) fn divide(prepared: &Prepared) -> Result<(), Failure> {
@@ -18,8 +40,7 @@ pub(crate) fn divide(prepared: &Prepared) -> Result<(), Failure> {
     let birth = Birth { namespaces: UnshareFlags::empty(), sibling: false, cgroup: None };
     match sys::clone::clone(birth).call("clone3", "the program")? {
         Cloned::Child => {
-            // Job control: the program leads a session of its own, on the terminal if there is
-            // one.
+            // Job control: the program leads a group of its own, on the terminal if there is one.
             let _ = rustix::process::setpgid(None, None);
             let _ = rustix::termios::tcsetpgrp(rustix::stdio::stdin(), rustix::process::getpid());
             Ok(())
@@ -40,6 +61,11 @@ fn watch(prepared: &Prepared, program: i32) -> i32 {
         return 1;
     }
     let _ = sys::task::block_signals();
+    serve(program)
+}
+
+/// Hands signals on and takes in orphans until the program has ended.
+fn serve(program: i32) -> i32 {
     // Nothing of what the program has must be held open here.
     let _ = sys::task::close_all(0, i32::MAX);
     let Ok(signals) = sys::task::signal_descriptor() else { return 1 };

@@ -108,6 +108,21 @@ pub fn with_default_signals(command: &mut std::process::Command) {
     unsafe { command.pre_exec(|| crate::task::reset_signals(u64::MAX)) };
 }
 
+/// Lets a program lead a group of its own, in the foreground of the terminal that is its input if
+/// there is one. Whoever starts it so blocks signals meanwhile, or is stopped for taking a terminal.
+pub fn leading_the_terminal(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let lead = || {
+        rustix::process::setpgid(None, None)?;
+        // Most have none.
+        let _ = rustix::termios::tcsetpgrp(rustix::stdio::stdin(), rustix::process::getpid());
+        Ok(())
+    };
+    // SAFETY: between the copy of this process and the program only calls are made that take
+    // numbers; nothing is allocated and no lock is taken.
+    unsafe { command.pre_exec(lead) };
+}
+
 /// What a process and all that it waited for cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cost {

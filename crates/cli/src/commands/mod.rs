@@ -29,6 +29,7 @@ pub(crate) mod images;
 pub(crate) mod imagetools;
 pub(crate) mod import;
 pub(crate) mod info;
+pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod layout;
 pub(crate) mod load;

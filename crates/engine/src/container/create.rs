@@ -136,11 +136,6 @@ impl Engine {
         let found = runtimes.find(&host.runtime);
         // To run it by our own instead would be something else than was asked for.
         let program = found.ok_or_else(|| EngineError::NoRuntime(host.runtime.clone()))?;
-        if program.is_some() && host.init == Some(true) {
-            let words =
-                "--init is a part of mica's own runtime: leave out one of --init and --runtime";
-            return Err(EngineError::Refused(words.to_owned()));
-        }
         Ok(program)
     }
 

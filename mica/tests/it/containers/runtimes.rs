@@ -83,9 +83,41 @@ fn in_the_foreground(program: &str) {
     let read =
         prints(&root, &format!("run --rm --network none --mount {image} bb ls /image/filled"));
     assert_eq!(read, "from-image");
-    let run = other(&root, "run --rm --init --network none bb true");
-    assert!(run.code == 125 && run.err.contains("--init is a part of mica's own"), "{run}");
     root.must_be_clean(&[]);
+}
+
+/// An init is this program, which as it is built for tests needs libraries of the host.
+fn with_an_init(program: &str) {
+    let Some(root) = root_with(program) else { return };
+    let line = "run --rm --init --network none -v /lib:/lib:ro -v /lib64:/lib64:ro bb";
+    let run = |script: &str| other(&root, &format!("{line} {script}"));
+    let script =
+        "sh -c '(sleep 0.01 &) ; sleep 0.2; cat /proc/1/comm; ps -o stat | grep -c Z; exit 5'";
+    let said = run(script);
+    assert_eq!((said.code, said.out.as_str()), (5, "mica-init\n0\n"), "{said}");
+    assert_eq!(run("sh -c 'kill -9 $$'").code, 137);
+    let said = run("nothing");
+    assert!(said.code == 127 && said.err.contains("exec nothing failed"), "{said}");
+    let said = run("sh -c 'echo x > /sbin/docker-init'");
+    assert!(said.err.contains("Read-only file system"), "{said}");
+    let script = "trap \"exit 9\" TERM; echo ready; while :; do sleep 0.02; done";
+    let line = line.replace("--rm", "-d --name told");
+    prints(&root, &format!("{line} sh -c '{script}'"));
+    eventually("the trap is set", || root.run("logs told").out == "ready\n");
+    root.ok("stop told");
+    assert_eq!(root.ok("wait told"), "9");
+    root.ok("rm told");
+    root.must_be_clean(&[]);
+}
+
+#[test]
+fn runc_gives_an_init() {
+    with_an_init("runc");
+}
+
+#[test]
+fn this_program_as_a_runtime_gives_an_init() {
+    with_an_init("mica-runtime");
 }
 
 fn in_the_background(program: &str) {

@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use runtime::external::External;
-use spec::bundle::{Namespace, Root, Spec};
+use runtime::reaper;
+use spec::bundle::{Mount, Namespace, Root, Spec};
 
 use super::opened::Opened;
 use crate::Engine;
@@ -18,6 +19,8 @@ const FOLDER: &str = "oci";
 const ROOT: &str = "rootfs";
 /// Where single places are mounted.
 const PLACES: &str = "places";
+/// Where this program is mounted, for containers with an init.
+const INIT: &str = "init";
 /// Where this process finds what it has open.
 const OPEN: &str = "/proc/self/fd/";
 
@@ -62,6 +65,9 @@ impl Outside {
             let mounts = spec.mounts.iter_mut().filter(|mount| mount.destination == *target);
             mounts.for_each(|mount| mount.source = path.display().to_string());
         }
+        if record.host_config.init == Some(true) {
+            give_init(&folder.join(INIT), spec)?;
+        }
         let namespaces = spec.linux.iter_mut().flat_map(|linux| &mut linux.namespaces);
         namespaces.for_each(show);
         outside.runtime.write(spec)?;
@@ -74,6 +80,26 @@ fn show(namespace: &mut Namespace) {
     if let Some(number) = namespace.path.strip_prefix(OPEN) {
         namespace.path = format!("/proc/{}/fd/{number}", std::process::id());
     }
+}
+
+/// Puts this program before the container's own: it takes in orphans, and hands signals on.
+fn give_init(path: &Path, spec: &mut Spec) -> Result<()> {
+    let own = runtime::shelter::file()?;
+    if attach(&own, path, false).is_err() {
+        // Where the kernel mounts nothing of what was never attached, it is a copy.
+        fs::copy("/proc/self/exe", path).map_err(EngineError::io("create", path))?;
+    }
+    spec.mounts.push(Mount {
+        destination: reaper::PLACE.to_owned(),
+        kind: "bind".to_owned(),
+        source: path.display().to_string(),
+        options: ["bind", "ro"].map(str::to_owned).into(),
+        ..Mount::default()
+    });
+    if let Some(process) = &mut spec.process {
+        process.args.splice(..0, [reaper::PLACE, "--"].map(str::to_owned));
+    }
+    Ok(())
 }
 
 fn create(folder: &Path) -> Result<()> {
@@ -114,7 +140,8 @@ pub(in crate::container) fn unmount(run_folder: &Path) -> Result<()> {
         return Ok(());
     }
     let places = fs::read_dir(folder.join(PLACES)).into_iter().flatten().flatten();
-    for path in places.map(|entry| entry.path()).chain([folder.join(ROOT)]) {
+    let own = [folder.join(INIT), folder.join(ROOT)];
+    for path in places.map(|entry| entry.path()).chain(own) {
         while path.exists()
             && sys::mount::is_mounted(&path).map_err(EngineError::io("look at", &path))?
         {
