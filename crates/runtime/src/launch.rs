@@ -164,6 +164,19 @@ pub fn create(request: Request<'_>) -> Result<Created> {
     }
 }
 
+/// Runs what a container's configuration wants run when it is no more, and gives what failed.
+pub fn run_last_hooks(spec: &Spec, id: &str, bundle: &Path) -> Vec<RuntimeError> {
+    let state = State {
+        oci_version: OCI_VERSION.to_owned(),
+        id: id.to_owned(),
+        status: Status::Stopped,
+        pid: 0,
+        bundle: bundle.display().to_string(),
+        annotations: spec.annotations.clone(),
+    };
+    hooks::run_all(&spec.hooks.poststop, &state)
+}
+
 impl Created {
     /// Ends a container that could not be started, and takes its process in.
     pub fn end(self) {

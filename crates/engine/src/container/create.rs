@@ -92,7 +92,7 @@ impl Engine {
         if config.entrypoint.is_none() && config.cmd.is_none() {
             return Err(EngineError::Refused("no command specified".to_owned()));
         }
-        super::bundle::check_capabilities(&host_config)?;
+        super::bundle::check_security(&host_config)?;
         let mut volumes = Vec::new();
         let mounts = self.plan_mounts(&mut host_config, &config, &mut volumes);
         if mounts.is_err() {

@@ -37,6 +37,7 @@ impl Engine {
         let config = &record.config;
         let mut words = config.entrypoint.iter().flatten().chain(config.cmd.iter().flatten());
         let program = words.next().cloned().unwrap_or_default();
+        let labels = super::bundle::labels(&record)?;
         let execs: Vec<&String> = state
             .execs
             .iter()
@@ -58,9 +59,9 @@ impl Engine {
             "RestartCount": state.restart_count,
             "Driver": record.driver,
             "Platform": record.platform,
-            "MountLabel": "",
-            "ProcessLabel": "",
-            "AppArmorProfile": "",
+            "MountLabel": labels.mount,
+            "ProcessLabel": labels.process,
+            "AppArmorProfile": labels.profile,
             "ExecIDs": if execs.is_empty() { Value::Null } else { json!(execs) },
             "HostConfig": host_document(&record)?,
             "GraphDriver": self.graph_driver(&record, &state)?,

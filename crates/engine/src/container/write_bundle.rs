@@ -152,6 +152,7 @@ impl Engine {
             others: self.others(record)?,
             memory: self.memory_of(record)?,
             folder: own,
+            guards: bundle::Guards::of_host(&record.host_config),
             devices: bundle::look_up_devices(&record.host_config)?,
             opened,
             linked: Vec::new(),

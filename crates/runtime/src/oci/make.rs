@@ -5,13 +5,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use spec::bundle::{DeviceRule, Resources, Spec, State, Status};
+use spec::bundle::{DeviceRule, Resources, Spec};
 
 use super::record::Record;
 use super::{Containers, console, foreground, gate, read_spec, write_failed};
 use crate::cgroup::{Cgroup, Layout, Missing};
 use crate::error::{Result, RuntimeError};
-use crate::hooks;
 use crate::launch::{self, Begin, Created, Exit, Manner, Request};
 use crate::plan::Warning;
 use crate::stdio::Stdio;
@@ -92,7 +91,7 @@ impl Containers {
             let _ = fs::remove_dir_all(&folder);
             // What hooks have made before is theirs to take away; the first error is the one to
             // tell.
-            let _ = hooks::run_all(&spec.hooks.poststop, &making.stopped());
+            let _ = launch::run_last_hooks(&spec, id, &bundle);
         }
         made
     }
@@ -180,17 +179,6 @@ impl Making<'_> {
         record.write(self.folder)?;
         write_pid(self.options.pid_file.as_deref(), created.pid)?;
         Ok(record)
-    }
-
-    fn stopped(&self) -> State {
-        State {
-            oci_version: spec::bundle::OCI_VERSION.to_owned(),
-            id: self.id.to_owned(),
-            status: Status::Stopped,
-            pid: 0,
-            bundle: self.bundle.display().to_string(),
-            annotations: self.spec.annotations.clone(),
-        }
     }
 }
 

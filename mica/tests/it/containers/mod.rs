@@ -4,6 +4,7 @@ mod blows;
 mod boot;
 mod bundle;
 mod cost;
+mod devices;
 mod events;
 mod faults;
 mod life;

@@ -141,7 +141,11 @@ pub(super) fn idle(all: &Directives) -> Vec<String> {
             "what builds remember is pruned when somebody asks for it",
         ),
         (!all.features.is_empty(), "features", "there is nothing to choose"),
-        (!all.cdi_spec_dirs.is_empty(), "cdi-spec-dirs", "devices are named by their paths"),
+        (
+            !all.cdi_spec_dirs.is_empty(),
+            "cdi-spec-dirs",
+            "devices are described in /etc/cdi and /var/run/cdi",
+        ),
         (all.experimental, "experimental", "there is nothing that is"),
         (all.raw_logs, "raw-logs", "lines have no colours"),
         (

@@ -1,13 +1,29 @@
-//! Devices of the host that a container was given.
+//! Devices of the host that a container was given, and what else comes with them.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use spec::bundle::{Device, DeviceRule};
+use spec::bundle::{Device, DeviceRule, Hooks, Mount};
 use spec::{DeviceMapping, HostConfig};
 
+use super::cdi;
 use crate::error::{EngineError, Result};
+
+/// What a container gets of the host's devices.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(in crate::container) struct Given {
+    /// The devices.
+    pub(super) nodes: Vec<Found>,
+    /// What is mounted because of them.
+    pub(super) mounts: Vec<Mount>,
+    /// Programs that are run because of them.
+    pub(super) hooks: Hooks,
+    /// Variables that tell of them.
+    pub(super) env: Vec<String>,
+    /// Groups that may use them.
+    pub(super) groups: Vec<u32>,
+}
 
 /// A device that was looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +39,22 @@ pub(in crate::container) struct Found {
 }
 
 impl Found {
+    /// A device that is made with these numbers, everybody's.
+    pub(super) fn new(path: &str, (kind, major, minor): (char, i64, i64), access: &str) -> Found {
+        let (path, access) = (path.to_owned(), access.to_owned());
+        Found { path, kind, major, minor, mode: 0o666, uid: 0, gid: 0, access }
+    }
+
+    /// The same, somebody's.
+    pub(super) fn owned(self, mode: u32, uid: u32, gid: u32) -> Found {
+        Found { mode, uid, gid, ..self }
+    }
+
+    /// Where it is in the container.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The node to make.
     pub(super) fn device(&self) -> Device {
         Device {
@@ -48,21 +80,23 @@ impl Found {
     }
 }
 
-/// Looks up all devices that a container is to have; a folder stands for all in it. A privileged
-/// one has all of the host's.
-pub(in crate::container) fn look_up(host: &HostConfig) -> Result<Vec<Found>> {
+/// Looks up all that a container is to have: devices by their paths, and those that vendors
+/// describe by name.
+pub(in crate::container) fn look_up(host: &HostConfig) -> Result<Given> {
+    let mut given = Given { nodes: by_path(host)?, ..Given::default() };
+    let requests = host.resources.device_requests.iter().flatten();
+    cdi::add_named(&mut given, requests, host.annotations.iter())?;
+    Ok(given)
+}
+
+/// Devices by their paths; a folder stands for all in it. A privileged container has all of the
+/// host's.
+fn by_path(host: &HostConfig) -> Result<Vec<Found>> {
     let mut list = Vec::new();
     if host.privileged {
         collect(Path::new("/dev"), "/dev", "rwm", &mut list);
         list.retain(|found| !found.path.starts_with("/dev/pts/") && found.path != "/dev/console");
         return Ok(list);
-    }
-    if let Some(request) = host.resources.device_requests.iter().flatten().next() {
-        let asked = request.capabilities.clone().unwrap_or_default();
-        return Err(EngineError::Start(format!(
-            "could not select device driver {:?} with capabilities: {asked:?}",
-            request.driver
-        )));
     }
     for mapping in host.resources.devices.iter().flatten() {
         let before = list.len();
@@ -121,6 +155,12 @@ fn found(meta: &fs::Metadata, path: &str, access: &str) -> Option<Found> {
         gid: meta.gid(),
         access: access.to_owned(),
     })
+}
+
+/// A device of the host: what it is, and its numbers.
+pub(super) fn numbers(path: &str) -> Option<(char, i64, i64)> {
+    let meta = fs::metadata(path).ok()?;
+    found(&meta, path, "").map(|found| (found.kind, found.major, found.minor))
 }
 
 /// A device's numbers.

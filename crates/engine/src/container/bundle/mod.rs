@@ -2,7 +2,9 @@
 //! what was found out about the host and the container's files.
 
 mod capability;
+mod cdi;
 mod devices;
+mod labels;
 mod mounts;
 mod resources;
 mod user;
@@ -22,6 +24,8 @@ use super::exec::ExecProcess;
 use crate::Standing;
 use crate::error::{EngineError, Result};
 
+pub(super) use devices::Given;
+pub(super) use labels::Guards;
 pub(crate) use user::Accounts;
 
 /// What a plan depends on besides the record.
@@ -40,8 +44,8 @@ pub(super) struct Facts {
     pub(super) memory: Option<PathBuf>,
     /// Where the container's own hosts file and its like are, written already.
     pub(super) folder: PathBuf,
-    /// Devices of the host, as they were looked up.
-    pub(super) devices: Vec<devices::Found>,
+    /// Devices of the host and what comes with them, as they were looked up.
+    pub(super) devices: devices::Given,
     /// Where what is mounted was opened already, by destination: images, and places in volumes,
     /// which whoever has the volume too could change on the way.
     pub(super) opened: BTreeMap<String, PathBuf>,
@@ -49,11 +53,20 @@ pub(super) struct Facts {
     pub(super) linked: Vec<String>,
     /// Whether it is an ordinary user's, who is not root over the host's namespaces.
     pub(super) standing: Standing,
+    /// What guards processes on this host.
+    pub(super) guards: Guards,
 }
 
-/// Says what is wrong with the capabilities that are asked for.
-pub(super) fn check_capabilities(host: &HostConfig) -> Result<()> {
+/// Says what is wrong with the capabilities and security options that are asked for.
+pub(super) fn check_security(host: &HostConfig) -> Result<()> {
+    labels::check(host)?;
     capability::names(host).map(drop)
+}
+
+/// What a container is labelled with on this host.
+pub(super) fn labels(record: &ContainerRecord) -> Result<labels::Labels> {
+    let host = &record.host_config;
+    labels::plan(&record.id, host, &Guards::of_host(host))
 }
 
 /// What a container may use, without what it may do with devices: limits that are changed while it
@@ -64,7 +77,7 @@ pub(super) fn limits(host: &HostConfig) -> Result<spec::bundle::Resources> {
 }
 
 /// Looks up the devices that a container is to have.
-pub(super) fn look_up_devices(host: &HostConfig) -> Result<Vec<devices::Found>> {
+pub(super) fn look_up_devices(host: &HostConfig) -> Result<devices::Given> {
     devices::look_up(host)
 }
 
@@ -87,7 +100,9 @@ pub(super) fn exec_process(
     host.privileged |= asked.privileged;
     config.entrypoint = None;
     config.cmd = Some(asked.cmd.clone());
-    let facts = Facts { accounts: accounts.clone(), standing, ..Facts::default() };
+    let guards = Guards::of_host(&record.host_config);
+    let accounts = accounts.clone();
+    let facts = Facts { accounts, standing, guards, ..Facts::default() };
     let mut process = process(&record, &facts)?;
     process.env.extend(asked.env.iter().cloned());
     Ok(process)
@@ -99,14 +114,15 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Spec> {
     let namespaces = namespaces(host, facts)?;
     let linux = Linux {
         sysctl: host.sysctls.clone(),
-        resources: Some(resources::plan(host, &facts.devices)?),
+        resources: Some(resources::plan(host, &facts.devices.nodes)?),
         cgroups_path: cgroup_path(record),
         namespaces,
-        devices: facts.devices.iter().map(devices::Found::device).collect(),
+        devices: facts.devices.nodes.iter().map(devices::Found::device).collect(),
         masked_paths: host.masked_paths.clone().unwrap_or_default(),
         readonly_paths: host.readonly_paths.clone().unwrap_or_default(),
         rootfs_propagation: mounts::root_propagation(record),
         seccomp: seccomp(host)?,
+        mount_label: labels::plan(&record.id, host, &facts.guards)?.mount,
         ..Linux::default()
     };
     let on_host = host.uts_mode == "host";
@@ -117,9 +133,9 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Spec> {
         hostname: if on_host { String::new() } else { record.config.hostname.clone() },
         domainname: record.config.domainname.clone(),
         mounts: mounts::plan(record, facts)?,
+        hooks: facts.devices.hooks.clone(),
         annotations: host.annotations.clone(),
         linux: Some(linux),
-        ..Spec::default()
     })
 }
 
@@ -149,7 +165,12 @@ fn process(record: &ContainerRecord, facts: &Facts) -> Result<Process> {
     // otherwise pass where a mode refuses that group.
     user.additional_gids = vec![user.gid];
     let further = facts.accounts.groups(&account.name, host.group_add.as_deref())?;
-    user.additional_gids.extend(further.into_iter().filter(|gid| *gid != user.gid));
+    let given = facts.devices.groups.iter().copied();
+    for gid in further.into_iter().chain(given) {
+        if !user.additional_gids.contains(&gid) {
+            user.additional_gids.push(gid);
+        }
+    }
     if facts.standing.is_single() {
         // Whoever has one id may not change his groups.
         user.additional_gids.clear();
@@ -158,17 +179,21 @@ fn process(record: &ContainerRecord, facts: &Facts) -> Result<Process> {
     let cwd = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
     let no_new_privileges = option(host, "no-new-privileges").is_some_and(|value| value != "false");
     let is_root = user.uid == 0;
+    let labels = labels::plan(&record.id, host, &facts.guards)?;
+    let mut env = environment(record, &account.home, &facts.linked);
+    facts.devices.env.iter().for_each(|variable| cdi::set(&mut env, variable));
     Ok(Process {
         terminal: config.tty,
         console_size: console_size(record),
         user,
         args: words.cloned().collect(),
-        env: environment(record, &account.home, &facts.linked),
+        env,
         cwd: cwd.to_owned(),
         capabilities: Some(capability::plan(host, is_root)?),
         rlimits: rlimits(host),
         no_new_privileges,
-        apparmor_profile: option(host, "apparmor").unwrap_or_default().to_owned(),
+        apparmor_profile: labels.profile,
+        selinux_label: labels.process,
         oom_score_adj: (host.oom_score_adj != 0).then_some(host.oom_score_adj as i32),
         ..Process::default()
     })

@@ -37,6 +37,7 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Vec<Mount>
         .iter()
         .map(|point| asked(record, point, facts))
         .chain(host.tmpfs.iter().map(|(target, options)| Ok(tmpfs(target, options))))
+        .chain(facts.devices.mounts.iter().cloned().map(Ok))
         .collect::<Result<_>>()?;
     let taken = |path: &str| asked.iter().any(|mount| mount.destination == path);
     let mut list: Vec<Mount> = Vec::new();

@@ -100,6 +100,7 @@ impl OneRun {
             network: None,
             others,
             folder: folder.clone(),
+            guards: bundle::Guards::of_host(&record.host_config),
             devices: bundle::look_up_devices(&record.host_config)?,
             opened: opened.paths(),
             linked: Vec::new(),
@@ -376,7 +377,10 @@ impl Run for OneRun {
 
     fn leaves_at_once(&self) -> bool {
         let has_places = self.networks.is_some() || self.places.way_out.is_some();
-        !has_places && self.record.mounts.is_empty() && self.outside.is_none()
+        !has_places
+            && self.record.mounts.is_empty()
+            && self.outside.is_none()
+            && self.spec.hooks.poststop.is_empty()
     }
 
     fn told(&mut self, words: &Value) -> Result<Value, Failure> {
@@ -398,6 +402,11 @@ impl Drop for OneRun {
         // The next run, or the next clean-up, finds what cannot be let go of now.
         self.first = None;
         self.root = None;
+        if self.outside.is_none() && !self.spec.hooks.poststop.is_empty() {
+            // The container is gone whatever they say.
+            let id = self.record.id.to_string();
+            drop(launch::run_last_hooks(&self.spec, &id, &self.bundle));
+        }
         self.outside = None;
         self.opened = Opened::default();
         match &self.networks {
