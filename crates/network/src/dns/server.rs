@@ -13,6 +13,7 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
+use spec::Protocol;
 
 use super::names::{Known, Names};
 use super::stream::{MESSAGE_BYTES, Stream, framed};
@@ -22,6 +23,7 @@ use super::wire::{
 use crate::Networks;
 use crate::error::{NetworkError, Result};
 use crate::netns::NetNs;
+use crate::nft::{Moved, move_ports};
 
 /// Where containers find their name server.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
@@ -122,9 +124,8 @@ impl Networks {
     ) -> Result<Server> {
         let links = settings.links.clone();
         let names = Names::new(self.documents.clone(), container, links);
-        let address = SocketAddr::from((ADDRESS, PORT));
         let sockets = namespace.within(|| -> io::Result<_> {
-            let (datagrams, calls) = (UdpSocket::bind(address)?, TcpListener::bind(address)?);
+            let (datagrams, calls) = listen()?;
             datagrams.set_nonblocking(true)?;
             calls.set_nonblocking(true)?;
             Ok((datagrams, calls))
@@ -142,6 +143,21 @@ impl Networks {
             Ok(Server { epoll, timer, datagrams, calls, namespace, names, settings, tasks, last })
         };
         make().map_err(NetworkError::Names)
+    }
+}
+
+/// Sockets of this thread's namespace at which questions to port 53 arrive. They have other ports, so
+/// that the container can listen there itself; where the kernel has no nf_tables they have that one.
+fn listen() -> io::Result<(UdpSocket, TcpListener)> {
+    let at = |port| SocketAddr::from((ADDRESS, port));
+    let (datagrams, calls) = (UdpSocket::bind(at(0))?, TcpListener::bind(at(0))?);
+    let moved = [
+        Moved { protocol: Protocol::Udp, asked: PORT, own: datagrams.local_addr()?.port() },
+        Moved { protocol: Protocol::Tcp, asked: PORT, own: calls.local_addr()?.port() },
+    ];
+    match move_ports(ADDRESS, &moved) {
+        Ok(()) => Ok((datagrams, calls)),
+        Err(_) => Ok((UdpSocket::bind(at(PORT))?, TcpListener::bind(at(PORT))?)),
     }
 }
 

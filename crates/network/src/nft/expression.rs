@@ -93,6 +93,34 @@ impl Steps<'_, '_> {
         })
     }
 
+    /// Loads these bytes.
+    pub(super) fn load(&mut self, to: Register, value: &[u8]) -> &mut Self {
+        self.step("immediate", |at| {
+            at.big(1, to.0);
+            at.nest(2, |at| at.put(1, value));
+        })
+    }
+
+    /// Writes bytes into the packet, and the header's checksum anew.
+    pub(super) fn write(
+        &mut self,
+        base: Base,
+        offset: u32,
+        bytes: u32,
+        from: Register,
+        checksum_at: u32,
+    ) -> &mut Self {
+        const INTERNET_CHECKSUM: u32 = 1;
+        self.step("payload", |at| {
+            at.big(2, base as u32);
+            at.big(3, offset);
+            at.big(4, bytes);
+            at.big(5, from.0);
+            at.big(6, INTERNET_CHECKSUM);
+            at.big(7, checksum_at);
+        })
+    }
+
     /// Goes on only if a register holds this.
     pub(super) fn equals(&mut self, register: Register, value: &[u8]) -> &mut Self {
         self.compare(register, 0, value)

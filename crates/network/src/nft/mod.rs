@@ -2,6 +2,7 @@
 
 mod expression;
 mod foreign;
+mod names;
 mod rules;
 mod sets;
 
@@ -12,6 +13,7 @@ use rustix::io::Errno;
 use crate::netlink::{Connection, NetlinkError, Requests};
 
 pub(crate) use foreign::{barriers, lower};
+pub(crate) use names::{Moved, move_ports};
 pub(crate) use rules::Nft;
 pub(crate) use sets::{Port, Rules, Switch};
 
@@ -33,8 +35,13 @@ const DELETE_ELEMENT: u16 = SUBSYSTEM | 14;
 
 const ACK: u16 = 4;
 const DUMP: u16 = 0x300;
+/// What is there already is an error.
+const ALONE: u16 = 0x200;
 const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
+
+/// What a chain decides about what none of its rules decides on.
+const ACCEPT: u32 = 1;
 
 /// Tables for IPv4 and IPv6 at once.
 const INET: u8 = 1;

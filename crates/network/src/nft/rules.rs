@@ -19,8 +19,8 @@ use super::expression::{Base, Meta, Register, Steps, Tracked, Verdict};
 use super::foreign::{barriers, raise};
 use super::sets::elements;
 use super::{
-    APPEND, CREATE, DELETE_ELEMENT, DELETE_TABLE, INET, IPV4, IPV6, Line, NEW_CHAIN, NEW_ELEMENT,
-    NEW_RULE, NEW_TABLE, Rules, Transaction,
+    ACCEPT, APPEND, CREATE, DELETE_ELEMENT, DELETE_TABLE, INET, IPV4, IPV6, Line, NEW_CHAIN,
+    NEW_ELEMENT, NEW_RULE, NEW_TABLE, Rules, Transaction,
 };
 use crate::endpoint::Notice;
 use crate::error::Result;
@@ -32,8 +32,6 @@ pub(crate) struct Nft {
     pub(crate) table: String,
     pub(crate) line: Line,
 }
-
-const ACCEPT: u32 = 1;
 
 impl Firewall for Nft {
     fn add(&self, rules: &Rules) -> Result<bool> {

@@ -83,6 +83,32 @@ fn ask(namespace: &NetNs, name: &str, kind: u16) -> (u8, Vec<Vec<u8>>) {
         .unwrap()
 }
 
+#[test]
+fn a_container_may_have_a_name_server_of_its_own() {
+    need_networks!();
+    let host = Host::new();
+    host.networks
+        .create(NetworkRequest { name: "net".into(), ..NetworkRequest::default() })
+        .unwrap();
+    let web = host.container("web", "net");
+    let namespace = web.namespace.try_clone().unwrap();
+    let id = &web.attached.endpoint.container;
+    let _serving =
+        work(host.networks.serve_names(namespace, id, ServerSettings::default()).unwrap());
+    let bound = web.namespace.within(|| {
+        (UdpSocket::bind("0.0.0.0:53").unwrap(), std::net::TcpListener::bind("0.0.0.0:53").unwrap())
+    });
+    let bound = bound.unwrap();
+    let own = web.attached.endpoint.ipv4.unwrap().0;
+    assert_eq!(ask(&web.namespace, "web", A), (0, vec![own.octets().to_vec()]));
+    assert_eq!(ask_by_tcp(&web.namespace, "web", A).0, 0);
+    // What is asked at the container's own address is its own business.
+    bound.0.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let outside = UdpSocket::bind("0.0.0.0:0").unwrap();
+    outside.send_to(b"for you", (own, 53)).unwrap();
+    assert_eq!(bound.0.recv(&mut [0; 10]).unwrap(), 7);
+}
+
 fn ask_by_tcp(namespace: &NetNs, name: &str, kind: u16) -> (u8, Vec<Vec<u8>>) {
     let message = message(name, kind);
     namespace
