@@ -14,6 +14,7 @@ mod stats;
 mod tests;
 mod values;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -69,6 +70,8 @@ pub enum Missing {
 pub struct Cgroup {
     layout: Layout,
     path: String,
+    /// Trees, by their roots, in which another group is meant.
+    apart: BTreeMap<PathBuf, String>,
     /// Nobody has looked yet whether the trees are there.
     is_presumed: bool,
 }
@@ -81,7 +84,8 @@ impl Cgroup {
         if parts.is_empty() || parts.iter().any(|part| matches!(*part, "." | "..")) {
             return Err(RuntimeError::invalid(format!("{path} is no path of a cgroup")));
         }
-        Ok(Cgroup { layout, path: parts.join("/"), is_presumed: false })
+        let apart = BTreeMap::new();
+        Ok(Cgroup { layout, path: parts.join("/"), apart, is_presumed: false })
     }
 
     /// The group at a path below the roots of the trees that this host is likely to have: whether it
@@ -125,7 +129,7 @@ impl Cgroup {
         let mut entry = Entry::default();
         if let Layout::Version1 { hierarchies, .. } = &self.layout {
             for hierarchy in hierarchies {
-                let folder = hierarchy.root.join(&self.path);
+                let folder = self.folder_in(&hierarchy.root);
                 entry.paths.push(folder.join("tasks"));
                 entry.views.push(View {
                     name: hierarchy.name.clone(),
@@ -136,7 +140,7 @@ impl Cgroup {
             }
         }
         if let Some(root) = self.layout.unified() {
-            let folder = root.join(&self.path);
+            let folder = self.folder_in(root);
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let opened = rustix::fs::open(&folder, flags, Mode::empty());
             let opened = opened.map_err(io::Error::from).map_err(failed("open", &folder))?;
@@ -163,16 +167,46 @@ impl Cgroup {
 
     /// The group's folders in all trees.
     fn folders(&self) -> Vec<PathBuf> {
-        self.layout.roots().map(|root| root.join(&self.path)).collect()
+        self.layout.roots().map(|root| self.folder_in(root)).collect()
     }
 
-    /// A group below this one, which must be there in all trees. No part of its path leads up.
-    pub fn existing_below(&self, path: &str) -> Result<Cgroup> {
-        if path.contains(':') {
-            let what = format!("--cgroup {path}: one path counts for all controllers here");
-            return Err(RuntimeError::invalid(what));
+    /// The group's folder in one tree.
+    fn folder_in(&self, root: &Path) -> PathBuf {
+        root.join(self.apart.get(root).unwrap_or(&self.path))
+    }
+
+    /// Groups below this one, which must be there: one in all trees, or `CONTROLLER[,…]:PATH` in the
+    /// trees of these controllers. No part of a path leads up.
+    pub fn existing_below(&self, asked: &[String]) -> Result<Cgroup> {
+        let below = |path: &str| {
+            let group = Cgroup::at(self.layout.clone(), &format!("{}/{path}", self.path));
+            group.map(|group| group.path)
+        };
+        let wrong = |text: &str, why: &str| {
+            RuntimeError::invalid(format!("invalid --cgroup argument: {text} ({why})"))
+        };
+        let mut group = self.clone();
+        for text in asked {
+            let Some((controllers, path)) = text.split_once(':') else {
+                if asked.len() > 1 {
+                    return Err(wrong(text, "missing <controller>: prefix"));
+                }
+                group.path = below(text)?;
+                continue;
+            };
+            for controller in controllers.split(',') {
+                if controller.is_empty() {
+                    return Err(wrong(text, "empty <controller> prefix"));
+                }
+                let tree = self.layout.version1(controller);
+                let tree = tree.ok_or_else(|| wrong(text, "no such controller of version 1"))?;
+                let path = below(path)?;
+                let before = group.apart.insert(tree.root.clone(), path.clone());
+                if before.is_some_and(|before| before != path) {
+                    return Err(wrong(text, "a controller is specified multiple times"));
+                }
+            }
         }
-        let group = Cgroup::at(self.layout.clone(), &format!("{}/{path}", self.path))?;
         match group.folders().iter().find(|folder| !folder.is_dir()) {
             Some(missing) => {
                 let source = io::ErrorKind::NotFound.into();

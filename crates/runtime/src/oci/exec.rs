@@ -23,8 +23,9 @@ pub struct ExecOptions {
     pub console_socket: Option<PathBuf>,
     /// The socket that a descriptor of the process is sent to.
     pub pidfd_socket: Option<PathBuf>,
-    /// A group below the container's own, made by somebody else, that it is in.
-    pub group: Option<String>,
+    /// Groups below the container's own, made by somebody else, that it is in: one, or
+    /// `CONTROLLER:PATH` for each of several.
+    pub groups: Vec<String>,
     /// The file that the process's number is written to.
     pub pid_file: Option<PathBuf>,
     /// How many descriptors after the third the program inherits.
@@ -51,9 +52,9 @@ impl Containers {
         let mut process = options.process.clone();
         complete(&mut process, &record.spec);
         let filter = Filter::of_spec(&record.spec)?;
-        let cgroup = match &options.group {
-            Some(below) => Some(record.cgroup()?.existing_below(below)?),
-            None => record.own_cgroup()?.filter(|cgroup| cgroup.exists()),
+        let cgroup = match options.groups.as_slice() {
+            [] => record.own_cgroup()?.filter(|cgroup| cgroup.exists()),
+            below => Some(record.cgroup()?.existing_below(below)?),
         };
         let kinds = record.namespaces();
         let target = Target { id, pidfd, namespaces: &kinds, cgroup: cgroup.as_ref() };

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -51,7 +51,9 @@ fn a_process_runs_in_a_group_below_the_containers() {
     bundle.sleeper();
     refused_in_part(&bundle, "exec --cgroup below ID true", "find ");
     refused_in_part(&bundle, "exec --cgroup ../../up ID true", "is no path of a cgroup");
-    refused_in_part(&bundle, "exec --cgroup cpu:below ID true", "one path counts for all");
+    refused_in_part(&bundle, "exec --cgroup a --cgroup b ID true", "missing <controller>: prefix");
+    refused_in_part(&bundle, "exec --cgroup moon:below ID true", "no such controller");
+    refused_in_part(&bundle, "exec --cgroup ,:below ID true", "empty <controller> prefix");
     let trees = fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|entry| entry.path());
     let trees = trees.chain([PathBuf::from("/sys/fs/cgroup")]);
     let groups: Vec<_> = trees.map(|tree| tree.join("mica").join(&bundle.id)).collect();
@@ -61,6 +63,18 @@ fn a_process_runs_in_a_group_below_the_containers() {
     assert_eq!(run.code, 0, "{}", run.err);
     let inside = run.out.lines().filter(|line| line.ends_with("/below")).count();
     assert_eq!(inside, groups.len(), "{}", run.out);
+    let tree = Path::new("/sys/fs/cgroup/memory/mica").join(&bundle.id);
+    if tree.is_dir() {
+        fs::create_dir(tree.join("other")).unwrap();
+        let line = "exec --cgroup memory:other --cgroup pids:below ID cat /proc/self/cgroup";
+        let run = bundle.runtime(line);
+        let with = |end: &str| {
+            let lines = run.out.lines().filter(|line| line.ends_with(end));
+            lines.filter_map(|line| line.split(':').nth(1)).collect::<Vec<_>>().join(" ")
+        };
+        let seen = (with("/other"), with("/below"));
+        assert_eq!(seen, ("memory".to_owned(), "pids".to_owned()), "{} {}", run.out, run.err);
+    }
 }
 
 /// A command that is refused, with these words in what it says.

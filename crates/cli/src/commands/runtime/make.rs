@@ -75,7 +75,7 @@ fn run_one_more(context: &Context) -> Outcome {
         },
         console_socket: path("console-socket"),
         pidfd_socket: path("pidfd-socket"),
-        group: matches.string("cgroup").map(str::to_owned),
+        groups: matches.list("cgroup").to_vec(),
         pid_file: path("pid-file"),
         preserve: preserve(context),
         detach: matches.flag("detach"),

@@ -157,7 +157,7 @@ static EXEC: Cmd = Command {
         Flag::list("additional-gids", "Further groups").short('g'),
         Flag::string("apparmor", "AppArmor profile"),
         Flag::list("cap", "Add a capability").short('c'),
-        Flag::string("cgroup", "Group below the container's own to run in"),
+        Flag::list("cgroup", "Group below the container's own to run in: [CONTROLLER,...:]PATH"),
         Flag::string("cwd", "Working folder"),
         Flag::bool("detach", "Do not wait for its end").short('d'),
         Flag::list("env", "Set a variable").short('e'),

@@ -167,13 +167,15 @@ impl Watch<'_> {
         }
     }
 
-    /// Takes away what networks have on the host that nobody is in any more. Nobody waits for this:
-    /// the container is given back, and all who asked have their answers.
+    /// Takes away what networks have on the host that nobody is in any more, and the group of all
+    /// containers' groups if it has none. Nobody waits for this: the container is given back, and all
+    /// who asked have their answers.
     fn clear_networks(&self) {
         if self.has_networks() {
             std::thread::sleep(NETWORK_LINGERS);
             // The next container that leaves a network clears what cannot be cleared now.
             let _ = self.engine.networks().and_then(|networks| Ok(networks.shut_down()?));
+            let _ = runtime::cgroup::Layout::of_host().map(|layout| layout.remove_if_empty());
         }
     }
 }
