@@ -41,7 +41,8 @@ const GROUPS: [Group; 3] = [
             "iproute2",
             "iptables",
             "nftables",
-            // Networks without privilege.
+            // Users and networks without privilege.
+            "uidmap",
             "passt",
             "slirp4netns",
             "acl",

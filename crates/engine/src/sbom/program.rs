@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn cargo_auditable_tells_its_crates() {
-        let text = br#"{"packages":[{"name":"serde","version":"1.0.1","source":"crates.io"},{"name":"cc","version":"1.0","source":"crates.io","kind":"build"},{"name":"own","version":"0.1.0","source":"local","root":true}]}"#;
+        let text = br#"{"packages":[{"name":"serde","version":"1.0.1","source":"registry"},{"name":"cc","version":"1.0","source":"registry","kind":"build"},{"name":"own","version":"0.1.0","source":"local","root":true}]}"#;
         let mut packed = Vec::new();
         let mut encoder = flate2::read::ZlibEncoder::new(&text[..], flate2::Compression::fast());
         encoder.read_to_end(&mut packed).unwrap();
