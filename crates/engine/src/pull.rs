@@ -14,6 +14,9 @@ use spec::{
 };
 use store::{Expected, Lease, LeftOver, Store, Unpacked};
 
+mod assemble;
+
+use self::assemble::Assembled;
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::load::{LayerSource, is_usable};
@@ -100,7 +103,8 @@ impl Engine {
         let digest = document.digest;
         let image = self.describe(repository, &lease, document, pull)?;
         self.judge(repository, name, digest, &image)?;
-        let remote = Remote { repository, stop: AtomicBool::new(false) };
+        let chunked = chunked(&image);
+        let remote = Remote { repository, chunked, stop: AtomicBool::new(false) };
         self.announce(&image, progress)?;
         let images = [image];
         let layers = self.unpack_all(&lease, &remote, &images, progress)?;
@@ -235,6 +239,8 @@ impl Engine {
 /// A repository as somewhere layers come from.
 struct Remote<'a> {
     repository: &'a Repository<'a>,
+    /// Layers that say where in them everything is.
+    chunked: BTreeSet<Digest>,
     /// Set when one layer failed: nobody needs the others then.
     stop: AtomicBool,
 }
@@ -278,7 +284,37 @@ impl Remote<'_> {
                 other => return other,
             }
         }
+        if self.chunked.contains(&digest)
+            && let Some(parts) = Assembled::plan(store, self.repository, layer)
+        {
+            match self.assemble(store, lease, layer, parts, progress) {
+                // Whatever did not fit: all of it comes then.
+                Err(_) if !self.stop.load(Ordering::Relaxed) => {}
+                other => return other,
+            }
+        }
         self.fetch_rest(store, lease, layer, None, progress)
+    }
+
+    /// Puts a layer together from what is here of it and the rest. It is checked as one that came
+    /// whole: what is here was only thought to be the same.
+    fn assemble(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        layer: &BundledLayer,
+        parts: Assembled<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Unpacked> {
+        let item = progress.begin(&short(layer), "Downloading", layer.bytes);
+        let inner = Wanted { inner: parts, stop: &self.stop };
+        let mut reader = Reported { inner, item };
+        let expected =
+            Expected { blob: layer.blob, blob_bytes: layer.bytes, diff: Some(layer.diff) };
+        let unpacked = store.unpack_layer(lease, &mut reader, expected)?;
+        reader.item.done();
+        progress.note(&format!("{}: Pull complete", short(layer)));
+        Ok(unpacked)
     }
 
     fn fetch_rest(
@@ -308,6 +344,32 @@ impl Remote<'_> {
             // What broke the stream says more than that it broke.
             (Err(_), Some(failed)) => Err(failed.into()),
             (Err(error), None) => Err(error.into()),
+        }
+    }
+}
+
+/// The layers of an image that say where in them everything is.
+fn chunked(image: &Bundled) -> BTreeSet<Digest> {
+    let bytes = image.manifest.as_ref().map(|manifest| manifest.bytes.as_slice());
+    let Some(Ok(Document::Manifest(manifest))) = bytes.map(Document::parse) else {
+        return BTreeSet::new();
+    };
+    let known = image::chunked::ANNOTATIONS;
+    let says = |layer: &&Descriptor| known.iter().any(|key| layer.annotations.contains_key(*key));
+    manifest.layers.iter().filter(says).map(|layer| layer.digest).collect()
+}
+
+/// What ends when it is no longer wanted.
+struct Wanted<'a, R> {
+    inner: R,
+    stop: &'a AtomicBool,
+}
+
+impl<R: Read> Read for Wanted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("another layer failed")),
+            false => self.inner.read(buffer),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! - [`archive`] is what `save` writes and `load` reads.
 
 pub mod archive;
+pub mod chunked;
 pub mod codec;
 pub mod copy;
 pub mod erofs;

@@ -23,6 +23,8 @@ pub struct BlobReader<'a> {
     digest: Digest,
     bytes: u64,
     at: u64,
+    /// Whether what is to be read ends before the blob does.
+    is_part: bool,
     body: Option<BodyReader<'static>>,
     /// Losses since something worth the name came, and where the last one was.
     losses: u32,
@@ -44,10 +46,40 @@ impl<'a> Repository<'a> {
         bytes: u64,
         at: u64,
     ) -> Result<BlobReader<'a>, RegistryError> {
+        self.reader(digest, at, bytes, false)
+    }
+
+    /// A part of a blob, up to a place before its end. A registry that gives no parts is an error:
+    /// who wants little of a blob does not want all of it.
+    pub fn blob_part(
+        &'a self,
+        digest: Digest,
+        at: u64,
+        end: u64,
+    ) -> Result<BlobReader<'a>, RegistryError> {
+        self.reader(digest, at, end, true)
+    }
+
+    fn reader(
+        &'a self,
+        digest: Digest,
+        at: u64,
+        bytes: u64,
+        is_part: bool,
+    ) -> Result<BlobReader<'a>, RegistryError> {
         let (at, seen) = (at.min(bytes), (Instant::now(), at));
         let (body, losses, lost_at) = (None, 0, at);
-        let mut reader =
-            BlobReader { repository: self, digest, bytes, at, body, losses, lost_at, seen };
+        let mut reader = BlobReader {
+            repository: self,
+            digest,
+            bytes,
+            at,
+            is_part,
+            body,
+            losses,
+            lost_at,
+            seen,
+        };
         if at < bytes {
             reader.body = Some(reader.open()?);
         }
@@ -94,12 +126,16 @@ impl BlobReader<'_> {
     fn open_at(&self, place: &Place) -> Result<BodyReader<'static>, RegistryError> {
         let url = self.repository.url(place, &format!("blobs/{}", self.digest))?;
         let mut call = Call::new(Method::GET, url);
-        if self.at > 0 {
+        if self.at > 0 || self.is_part {
             call = call.header(RANGE, format!("bytes={}-{}", self.at, self.bytes - 1));
         }
         let answer = self.repository.checked(place, call)?;
         let url = shown(&answer.url);
         let is_part = answer.status() == 206;
+        if self.is_part && !is_part {
+            let why = "the registry gives no parts of blobs".to_owned();
+            return Err(RegistryError::Malformed { url, why });
+        }
         if is_part {
             let range = answer.header("content-range").unwrap_or_default().to_owned();
             let start = range.strip_prefix("bytes ").and_then(|rest| rest.split('-').next());

@@ -2,6 +2,7 @@
 //! of an image changes on the way.
 
 mod buildah;
+mod chunked;
 mod crash;
 mod docker;
 mod doors;

@@ -1,0 +1,320 @@
+//! Layers that say where in them everything is: zstd:chunked and eStargz. Files are compressed one by
+//! one, and a table of contents stands at the end, so the same file is the same bytes in every layer
+//! that was made in the same way.
+//!
+//! What is read here is believed by nobody: it says only what is worth looking at. Whoever puts a
+//! layer together from pieces checks it as one that came whole.
+
+use std::fmt;
+use std::io::{BufReader, Cursor, Read};
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use spec::{Digest, Hasher};
+
+use crate::codec::{Codec, decoder};
+
+/// So much of a layer's end says where its table is.
+pub const FOOTER_BYTES: u64 = 64;
+/// A longer table is not looked at: reading it would cost more than it saves.
+const TABLE_BYTES: u64 = 50 << 20;
+/// The same once it is plain.
+const PLAIN_BYTES: u64 = 512 << 20;
+/// What a zstd:chunked layer ends with.
+const CHUNKED: &[u8] = b"GnUlInUx";
+/// What an eStargz layer ends with: an empty gzip member with a field that holds the table's place.
+const STARGZ_BYTES: usize = 51;
+const STARGZ: &[u8] = b"STARGZ";
+/// What the table of an eStargz layer is called in its tar.
+const STARGZ_TABLE: &[u8] = b"stargz.index.json\0";
+
+/// The annotations of layers that have a table, whatever they say.
+pub const ANNOTATIONS: &[&str] = &[
+    "io.github.containers.zstd-chunked.manifest-checksum",
+    "io.containers.zstd-chunked.manifest-checksum",
+    "containerd.io/snapshot/stargz/toc.digest",
+];
+
+/// Where a layer's table of contents is, in the layer's own bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    kind: Kind,
+    /// Where it begins.
+    pub at: u64,
+    /// How long it is.
+    pub bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Chunked,
+    Stargz,
+}
+
+/// A part of a layer. Two with the same key and length are very likely the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// What is in it: a file's content by its digest, or headers by what they say.
+    pub key: Digest,
+    /// Where it begins.
+    pub at: u64,
+    /// How long it is.
+    pub bytes: u64,
+}
+
+impl Place {
+    /// Reads the last [`FOOTER_BYTES`] of a layer of so many bytes; nothing where it has no table.
+    pub fn find(footer: &[u8], layer_bytes: u64) -> Option<Place> {
+        let place = of_chunked(footer).or_else(|| of_stargz(footer, layer_bytes))?;
+        let end = place.at.checked_add(place.bytes)?;
+        (end <= layer_bytes && (1..=TABLE_BYTES).contains(&place.bytes)).then_some(place)
+    }
+
+    /// Reads the table itself. The extents are in order, do not overlap, and end before it.
+    pub fn read(&self, table: &[u8]) -> Option<Vec<Extent>> {
+        let reader = Cursor::new(table);
+        let extents = match self.kind {
+            Kind::Chunked => {
+                let plain = decoder(Codec::Zstd, reader).take(PLAIN_BYTES);
+                self.parse(plain)
+            }
+            Kind::Stargz => {
+                let mut plain = decoder(Codec::Gzip, reader).take(PLAIN_BYTES);
+                let mut header = [0; 512];
+                plain.read_exact(&mut header).ok()?;
+                let size = std::str::from_utf8(&header[124..135]).ok()?;
+                let size = u64::from_str_radix(size.trim(), 8).ok()?;
+                let is_table = header.starts_with(STARGZ_TABLE);
+                is_table.then(|| self.parse(plain.take(size)))?
+            }
+        };
+        extents.filter(|extents| extents.len() > 1)
+    }
+
+    fn parse(&self, table: impl Read) -> Option<Vec<Extent>> {
+        let mut json = serde_json::Deserializer::from_reader(BufReader::new(table));
+        let mut cutter = Cutter::new();
+        (&mut json).deserialize_map(Table(&mut cutter)).ok()?;
+        cutter.finish(self)
+    }
+}
+
+/// The last 64 bytes, or 40 of older layers: the place, twice the length, the table's type, in newer
+/// ones also where the tar's own bytes are; then the letters.
+fn of_chunked(footer: &[u8]) -> Option<Place> {
+    let footer = footer.get(footer.len().checked_sub(FOOTER_BYTES as usize)?..)?;
+    footer.ends_with(CHUNKED).then_some(())?;
+    let number = |place: usize| {
+        let bytes = footer[place..place + 8].try_into().ok()?;
+        Some(u64::from_le_bytes(bytes))
+    };
+    let first = [0, 24].into_iter().find(|first| number(first + 24) == Some(1))?;
+    Some(Place { kind: Kind::Chunked, at: number(first)?, bytes: number(first + 8)? })
+}
+
+fn of_stargz(footer: &[u8], layer_bytes: u64) -> Option<Place> {
+    let footer = footer.get(footer.len().checked_sub(STARGZ_BYTES)?..)?;
+    let field = footer[16..38].strip_suffix(STARGZ)?;
+    (footer.starts_with(&[0x1f, 0x8b, 8, 4]) && footer[12..14] == *b"SG").then_some(())?;
+    let at = u64::from_str_radix(std::str::from_utf8(field).ok()?, 16).ok()?;
+    let bytes = layer_bytes.checked_sub(STARGZ_BYTES as u64)?.checked_sub(at)?;
+    Some(Place { kind: Kind::Stargz, at, bytes })
+}
+
+/// Cuts a layer into extents as its entries go by. What stands between two contents are headers, and
+/// the rest of the first content's last block: it is known by all that its entries say.
+struct Cutter {
+    extents: Vec<Extent>,
+    /// Where the next extent begins, and what is known of it so far.
+    at: u64,
+    known: Hasher,
+    is_wrong: bool,
+}
+
+impl Cutter {
+    fn new() -> Cutter {
+        Cutter { extents: Vec::new(), at: 0, known: Hasher::sha256(), is_wrong: false }
+    }
+
+    fn entry(&mut self, mut entry: serde_json::Map<String, Value>) -> Option<()> {
+        let mut place = |name| entry.remove(name).and_then(|value| value.as_u64());
+        let (offset, end) = (place("offset").unwrap_or(0), place("endOffset").unwrap_or(0));
+        // What an entry says is what its header says, and that stands before its content.
+        self.known.update(&serde_json::to_vec(&entry).ok()?);
+        let digest = entry.get("chunkDigest").or_else(|| entry.get("digest"));
+        let digest = digest.and_then(Value::as_str).unwrap_or_default();
+        // Several contents may be compressed together: then they are one extent.
+        let is_with_another = offset == self.at && end == 0;
+        if offset == 0 || digest.is_empty() || is_with_another {
+            return Some(());
+        }
+        self.cut(offset)?;
+        self.known.update(digest.as_bytes());
+        // Where its end is not told, the headers that follow are of one extent with it.
+        if end > 0 {
+            self.cut(end)?;
+            self.known.update(digest.as_bytes());
+        }
+        Some(())
+    }
+
+    /// Ends an extent.
+    fn cut(&mut self, end: u64) -> Option<()> {
+        let bytes = end.checked_sub(self.at)?;
+        let key = std::mem::replace(&mut self.known, Hasher::sha256()).finish();
+        if bytes > 0 {
+            self.extents.push(Extent { key, at: self.at, bytes });
+        }
+        self.at = end;
+        Some(())
+    }
+
+    /// Before the table stands how long it is.
+    fn finish(mut self, table: &Place) -> Option<Vec<Extent>> {
+        self.known.update(&table.bytes.to_le_bytes());
+        self.cut(table.at).filter(|()| !self.is_wrong)?;
+        Some(self.extents)
+    }
+}
+
+/// A table whose entries are cut as they are read: it may be far longer than what is kept of it.
+struct Table<'a>(&'a mut Cutter);
+
+impl<'de> Visitor<'de> for Table<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a table of contents")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "entries" => map.next_value_seed(Entries(self.0))?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Entries<'a>(&'a mut Cutter);
+
+impl<'de> DeserializeSeed<'de> for Entries<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("entries")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        while let Some(entry) = entries.next_element()? {
+            self.0.is_wrong |= self.0.entry(entry).is_none();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::codec::encoder;
+
+    fn packed(codec: Codec, bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = encoder(codec, None, Vec::new()).unwrap();
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn extents(layer: &[u8]) -> Option<Vec<Extent>> {
+        let bytes = layer.len() as u64;
+        let place = Place::find(&layer[layer.len() - FOOTER_BYTES as usize..], bytes)?;
+        place.read(&layer[place.at as usize..(place.at + place.bytes) as usize])
+    }
+
+    fn shape(extents: &[Extent]) -> Vec<(u64, u64)> {
+        extents.iter().map(|extent| (extent.at, extent.bytes)).collect()
+    }
+
+    fn chunked(table: &str) -> Vec<u8> {
+        let table = packed(Codec::Zstd, table.as_bytes());
+        let mut layer = vec![0; 100];
+        layer.extend_from_slice(&table);
+        for number in [100, table.len() as u64, 0, 1, 0, 0, 0] {
+            layer.extend_from_slice(&u64::to_le_bytes(number));
+        }
+        layer.extend_from_slice(CHUNKED);
+        layer
+    }
+
+    #[test]
+    fn contents_and_what_is_between_them_are_extents() {
+        let table = |time: u32, last: &str| {
+            chunked(&format!(
+                r#"{{"version":1,"entries":[
+                    {{"type":"dir","name":"d/"}},
+                    {{"type":"reg","name":"a","digest":"one","offset":10,"endOffset":20}},
+                    {{"type":"reg","name":"b","mtime":{time},"chunkDigest":"two","offset":24,"endOffset":60}},
+                    {{"type":"chunk","name":"b","chunkDigest":"{last}","offset":60,"endOffset":80}}
+                ]}}"#
+            ))
+        };
+        let one = extents(&table(1, "three")).unwrap();
+        assert_eq!(shape(&one), [(0, 10), (10, 10), (20, 4), (24, 36), (60, 20), (80, 20)]);
+        // Another time changes the header alone, another content what comes behind it too.
+        let same = |other: &[u8]| -> Vec<bool> {
+            let other = extents(other).unwrap();
+            one.iter().zip(&other).map(|(one, other)| one.key == other.key).collect()
+        };
+        assert_eq!(same(&table(1, "three")), [true; 6]);
+        // The last one has the table's length in it.
+        assert_eq!(same(&table(2, "three"))[..5], [true, true, false, true, true]);
+        assert_eq!(same(&table(1, "four")), [true, true, true, true, false, false]);
+    }
+
+    #[test]
+    fn stargz_has_its_table_in_a_tar() {
+        let json = br#"{"version":1,"entries":[
+            {"type":"reg","name":"a","chunkDigest":"one","offset":10},
+            {"type":"reg","name":"b","chunkDigest":"two","offset":40},
+            {"type":"reg","name":"c","chunkDigest":"three","offset":40}]}"#;
+        let mut tar = vec![0; 512];
+        tar[..STARGZ_TABLE.len()].copy_from_slice(STARGZ_TABLE);
+        tar[124..135].copy_from_slice(format!("{:011o}", json.len()).as_bytes());
+        tar.extend_from_slice(json);
+        let mut layer = vec![0; 90];
+        layer.extend_from_slice(&packed(Codec::Gzip, &tar));
+        layer.extend_from_slice(&[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 26, 0, b'S', b'G', 22, 0]);
+        layer.extend_from_slice(format!("{:016x}STARGZ", 90).as_bytes());
+        layer.extend_from_slice(&[1, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(shape(&extents(&layer).unwrap()), [(0, 10), (10, 30), (40, 50)]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_no_table() {
+        let entry = |places: &str| {
+            let entry = format!(r#"{{"type":"reg","digest":"x",{places}}}"#);
+            chunked(&format!(r#"{{"entries":[{entry},{entry}]}}"#))
+        };
+        assert!(extents(&entry(r#""offset":20,"endOffset":10"#)).is_none());
+        assert!(extents(&entry(r#""offset":20,"endOffset":200"#)).is_none());
+        assert!(extents(&chunked("{}")).is_none());
+        assert!(extents(&chunked("nonsense")).is_none());
+        let mut layer = chunked("{}");
+        let end = layer.len();
+        layer[end - 64..end - 48].fill(0xff);
+        assert!(extents(&layer).is_none());
+        assert!(Place::find(&[0; 64], 1000).is_none() && Place::find(b"short", 5).is_none());
+    }
+}
