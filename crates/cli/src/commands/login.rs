@@ -115,6 +115,21 @@ fn ask(ui: &Ui, user: Option<&str>, password: Option<Secret>) -> Result<(String,
     }
 }
 
+/// The password of a key: cosign's variable has it, or a person at a terminal.
+pub(crate) fn key_password(context: &Context) -> Option<Secret> {
+    if let Some(password) = context.variable("COSIGN_PASSWORD") {
+        return Some(Secret::new(password));
+    }
+    if !io::stdin().is_terminal() {
+        return None;
+    }
+    context.ui.print("Enter password for private key: ");
+    flush();
+    let password = unseen(line);
+    context.ui.line("");
+    password.ok()
+}
+
 fn flush() {
     // A prompt that cannot be shown is no reason to stop.
     let _ = io::Write::flush(&mut io::stdout());

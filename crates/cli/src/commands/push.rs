@@ -18,7 +18,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
         ui.line(&format!("The push refers to repository [{}]", name.name()));
     }
     let key = matches.string("sign-key").filter(|path| !path.is_empty());
-    let key = key.map(|path| SigningKey::open(path.as_ref())).transpose()?;
+    let key =
+        key.map(|path| SigningKey::open(path.as_ref(), &|| super::login::key_password(context)));
+    let key = key.transpose()?;
     let mut tags = Vec::new();
     let mut tell = |pushed: &Pushed| {
         tags.push(pushed.tag.clone());

@@ -86,7 +86,7 @@ pub(crate) fn rm(context: &Context) -> Outcome {
 pub(crate) fn sign(context: &Context) -> Outcome {
     let path = context.matches().string("key").filter(|path| !path.is_empty());
     let path = path.ok_or_else(|| Failure::new("a private key is wanted: --key FILE"))?;
-    let key = SigningKey::open(path.as_ref())?;
+    let key = SigningKey::open(path.as_ref(), &|| super::login::key_password(context))?;
     for text in context.names() {
         let name = tagged(text)?;
         let client = client(context, [name.domain()])?;

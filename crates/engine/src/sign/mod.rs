@@ -14,6 +14,7 @@ use crate::error::{EngineError, Result};
 
 mod key;
 mod policy;
+mod sealed;
 
 pub use key::{SigningKey, VerifyingKey};
 pub use policy::{Identity, Policy, Verdict};
