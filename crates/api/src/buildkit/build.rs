@@ -181,6 +181,14 @@ impl<'a> Work<'a> {
 
     /// Builds, and gives the client what it asked for.
     pub(super) fn build(&self) -> Result<Facts, Status> {
+        self.prepare(|input, request| self.carry_out(input, request))
+    }
+
+    /// Takes in what a build needs of the client, and acts while it is here.
+    pub(super) fn prepare<T>(
+        &self,
+        act: impl FnOnce(BuildInput<'_>, BuildRequest) -> Result<T, Status>,
+    ) -> Result<T, Status> {
         let mut request = self.asked.request()?;
         if let Some(session) = &self.session {
             let random = sys::host::random_id()?;
@@ -191,10 +199,11 @@ impl<'a> Work<'a> {
         self.named_contexts(&mut request, &mut kept)?;
         self.take_caches(&mut request.cache_from, &mut kept)?;
         if let Some(graph) = &self.asked.definition {
-            return self.build_graph(graph, request, kept);
+            let input = self.graph_input(graph, &mut request, &mut kept)?;
+            return act(input, request);
         }
         if let Some(address) = self.address() {
-            return self.build_remote(address, request);
+            return act(self.remote_input(address)?, request);
         }
         let definition = self.definition()?;
         let needed = self.engine.context_paths(&definition.text, &request);
@@ -211,16 +220,16 @@ impl<'a> Work<'a> {
             context: ContextSource::Sent { folder: context.files(), ignored: definition.ignored },
             dockerfile: DockerfileSource::Reader(Box::new(io::Cursor::new(definition.text))),
         };
-        self.carry_out(input, request)
+        act(input, request)
     }
 
-    /// A build of operations that the client has sent itself.
-    fn build_graph(
+    /// Operations that the client has sent itself.
+    fn graph_input(
         &self,
         graph: &Graph,
-        mut request: BuildRequest,
-        mut kept: Vec<SentFolder>,
-    ) -> Result<Facts, Status> {
+        request: &mut BuildRequest,
+        kept: &mut Vec<SentFolder>,
+    ) -> Result<BuildInput<'static>, Status> {
         let planned = llb::plan(graph)?;
         for (own, Folder { name, title, choice }) in &planned.folders {
             let sent = self.folder_as(own, title, name, choice)?;
@@ -229,11 +238,11 @@ impl<'a> Work<'a> {
         }
         request.pull |= planned.pull;
         let dockerfile = DockerfileSource::Graph(Box::new(planned.graph));
-        self.carry_out(BuildInput { context: ContextSource::Nowhere, dockerfile }, request)
+        Ok(BuildInput { context: ContextSource::Nowhere, dockerfile })
     }
 
-    /// A build whose context is an address: of a repository, a tar, or what a client was given.
-    fn build_remote(&self, address: &str, request: BuildRequest) -> Result<Facts, Status> {
+    /// A context that is an address: of a repository, a tar, or what a client was given.
+    fn remote_input(&self, address: &str) -> Result<BuildInput<'static>, Status> {
         let dockerfile = match self.asked.text("dockerfilekey") {
             // One of the client's own, for somebody else's files.
             Some(_) => DockerfileSource::Reader(Box::new(io::Cursor::new(self.definition()?.text))),
@@ -245,7 +254,7 @@ impl<'a> Work<'a> {
         if address == UPLOAD_REQUEST {
             let body = self.app.buildkit.uploads.take(&self.asked.reference)?;
             let context = ContextSource::Reader(Box::new(body));
-            return self.carry_out(BuildInput { context, dockerfile }, request);
+            return Ok(BuildInput { context, dockerfile });
         }
         let upload = UPLOADS.iter().find_map(|prefix| address.strip_prefix(prefix));
         let context = match upload {
@@ -254,7 +263,7 @@ impl<'a> Work<'a> {
             }
             None => ContextSource::Url(address.to_owned()),
         };
-        self.carry_out(BuildInput { context, dockerfile }, request)
+        Ok(BuildInput { context, dockerfile })
     }
 
     /// Further contexts: folders of the client, images, addresses.

@@ -17,7 +17,7 @@ use super::carry::carry;
 use super::messages::control::{SolveRequest, SolveResponse, StatusRequest};
 use super::messages::{Health, Nothing};
 use super::sessions::Facts as SessionFacts;
-use super::{gateway, llb, usage};
+use super::{gateway, llb, look, usage};
 use crate::app::App;
 use crate::wire::{Code, Exchange, Service, Status};
 
@@ -78,6 +78,24 @@ impl Service for BuildKit {
             }
             "/moby.buildkit.v1.frontend.LLBBridge/Inputs" => {
                 exchange.answer(|_: Nothing| gateway::inputs(app, &build()?))
+            }
+            "/moby.buildkit.v1.frontend.LLBBridge/ResolveImageConfig" => {
+                exchange.answer(|request| look::resolve(app, &build()?, &request))
+            }
+            "/moby.buildkit.v1.frontend.LLBBridge/ReadFile" => {
+                let outgoing = exchange.outgoing.clone();
+                let is_gone = || outgoing.is_gone();
+                exchange.answer(|request| look::read_file(app, &build()?, &request, &is_gone))
+            }
+            "/moby.buildkit.v1.frontend.LLBBridge/ReadDir" => {
+                let outgoing = exchange.outgoing.clone();
+                let is_gone = || outgoing.is_gone();
+                exchange.answer(|request| look::read_folder(app, &build()?, &request, &is_gone))
+            }
+            "/moby.buildkit.v1.frontend.LLBBridge/StatFile" => {
+                let outgoing = exchange.outgoing.clone();
+                let is_gone = || outgoing.is_gone();
+                exchange.answer(|request| look::stat(app, &build()?, &request, &is_gone))
             }
             "/moby.buildkit.v1.frontend.LLBBridge/Warn" => {
                 exchange.answer(|_: Nothing| Ok(Nothing {}))

@@ -2,6 +2,7 @@
 //! results is the one; what it asked for is built when it has said so, with its ways out.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,11 +32,16 @@ const BUILD: &str = "buildkit-controlapi-buildid";
 const MAX_RESULTS: usize = 1024;
 
 /// What clients may use of the gateway.
-const FRONTEND_CAPABILITIES: [&str; 11] = [
+const FRONTEND_CAPABILITIES: [&str; 16] = [
     "solve.base",
     "solve.inlinereturn",
     "return",
     "returnmap",
+    "resolveimage",
+    "resolveimage.resolvemode",
+    "readfile",
+    "readdir",
+    "statfile",
     "importcaches",
     "proto.refarray",
     "frontend.inputs",
@@ -133,6 +139,20 @@ struct Returned {
 impl Bridge {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be built for a result, without its ways out.
+    fn only(&self, reference: &str) -> Result<Asked, Status> {
+        let wanted = self.state().results.get(reference).cloned();
+        let wanted = wanted.ok_or_else(|| Status::missing(format!("no such ref {reference}")))?;
+        Ok(Asked { exporters: Vec::new(), exports: Vec::new(), ..wanted })
+    }
+
+    /// A result was built: what was done anew for it is not done once more.
+    fn is_done(&self, reference: &str) {
+        if let Some(done) = self.state().results.get_mut(reference) {
+            done.attributes.remove("no-cache");
+        }
     }
 }
 
@@ -260,17 +280,35 @@ pub(super) fn evaluate(
     is_gone: &(dyn Fn() -> bool + Sync),
 ) -> Result<Nothing, Status> {
     let bridge = app.buildkit.bridges.wait(build)?;
-    let wanted = bridge.state().results.get(&request.reference).cloned();
-    let wanted =
-        wanted.ok_or_else(|| Status::missing(format!("no such ref {}", request.reference)))?;
-    let only = Asked { exporters: Vec::new(), exports: Vec::new(), ..wanted };
+    let only = bridge.only(&request.reference)?;
     let is_over = || is_gone() || bridge.state().is_over;
     run(app, &only, &bridge.board, &is_over)?;
-    if let Some(done) = bridge.state().results.get_mut(&request.reference) {
-        // What was done anew is not done once more.
-        done.attributes.remove("no-cache");
-    }
+    bridge.is_done(&request.reference);
     Ok(Nothing {})
+}
+
+/// What was asked of the control service for a build that its client steers.
+pub(super) fn asked_of(app: &App, build: &str) -> Result<Asked, Status> {
+    Ok(app.buildkit.bridges.wait(build)?.asked.clone())
+}
+
+/// Builds a result without letting it out, and looks into it.
+pub(super) fn look<T>(
+    app: &App,
+    build: &str,
+    reference: &str,
+    is_gone: &(dyn Fn() -> bool + Sync),
+    look: impl FnOnce(&OwnedFd) -> Result<T, Status>,
+) -> Result<T, Status> {
+    let bridge = app.buildkit.bridges.wait(build)?;
+    let only = bridge.only(reference)?;
+    only.check(app)?;
+    let is_over = || is_gone() || bridge.state().is_over;
+    let tell = |response| bridge.board.push(response);
+    let watch = Watch::new(&only.reference, &tell, &is_over);
+    let seen = Work::new(app, &only, &watch)?.look(look)?;
+    bridge.is_done(reference);
+    Ok(seen)
 }
 
 /// Answers a question about a Dockerfile.

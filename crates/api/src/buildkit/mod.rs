@@ -12,6 +12,7 @@ mod client;
 mod control;
 mod gateway;
 mod llb;
+mod look;
 pub(crate) mod messages;
 mod progress;
 mod receive;

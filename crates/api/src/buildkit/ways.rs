@@ -66,6 +66,21 @@ impl Work<'_> {
         })
     }
 
+    /// Has the engine build without a way out, and looks into what came of it.
+    pub(super) fn look<T>(
+        &self,
+        look: impl FnOnce(&OwnedFd) -> Result<T, Status>,
+    ) -> Result<T, Status> {
+        self.prepare(|input, request| {
+            let session = self.engine.build_session(self.watch)?;
+            match session.look(input, &request, look) {
+                Ok(seen) => seen,
+                Err(_) if self.watch.stopped() => Err(Status::gone()),
+                Err(failure) => Err(failed(&failure)),
+            }
+        })
+    }
+
     /// Opens one way out.
     fn way<'scope, 'env>(
         &'env self,

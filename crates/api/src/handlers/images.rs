@@ -8,6 +8,7 @@ use engine::{
 use serde_json::{Value, json};
 use spec::{Platform, Reference, Timestamp};
 
+use super::with_dockers_driver;
 use crate::call::Call;
 use crate::filters::Filters;
 use crate::progress::JsonProgress;
@@ -68,7 +69,7 @@ pub(crate) fn inspect(call: Call) -> Result<Reply, Refusal> {
     if !call.since(44) {
         document["VirtualSize"] = document["Size"].clone();
     }
-    Ok(Reply::json(&document))
+    Ok(Reply::json(&with_dockers_driver(document)))
 }
 
 pub(crate) fn history(call: Call) -> Result<Reply, Refusal> {

@@ -53,8 +53,13 @@ impl Imports {
         teller: &Teller<'_>,
     ) -> Imports {
         let mut imports = Imports::default();
+        let own = session.engine.store().build_folder();
         for place in places {
             let name = match place {
+                // One of ours holds what a client has sent; its name says nothing to the client.
+                CachePlace::Folder { folder, .. } if folder.starts_with(&own) => {
+                    "client directory".to_owned()
+                }
                 CachePlace::Folder { folder, .. } => folder.display().to_string(),
                 CachePlace::Registry(name) => name.to_string(),
             };

@@ -54,11 +54,11 @@ mod work;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ::build::error::excerpt;
 use ::build::ignore::Ignore;
-use spec::Platform;
+use spec::{Digest, ImageConfig, Platform};
 
 pub use attest::Provenance;
 pub use caches::CacheMount;
@@ -85,6 +85,7 @@ use crate::error::{EngineError, Result};
 use crate::sbom::Contents;
 use assemble::Image;
 use attest::Told;
+use bases::Bases;
 use context::Opened;
 use export::Export;
 use hashes::Hashes;
@@ -116,6 +117,32 @@ impl BuildSession<'_> {
         request: &BuildRequest,
     ) -> Result<Built, Box<BuildFailure>> {
         self.build_images(input, request).map(|(built, _)| built)
+    }
+
+    /// Builds an image, and shows its files: those of the first, where there are several.
+    pub fn look<T>(
+        &self,
+        input: BuildInput<'_>,
+        request: &BuildRequest,
+        look: impl FnOnce(&OwnedFd) -> T,
+    ) -> Result<T, Box<BuildFailure>> {
+        let (_, images) = self.build_images(input, request)?;
+        let top = images.first().and_then(|image| image.top);
+        Ok(look(&layers::view(self.engine.store(), top)?))
+    }
+
+    /// The image that a name means to a build, fetched if it is not here: its digest and its
+    /// configuration.
+    pub fn base(
+        &self,
+        name: &str,
+        platform: Option<&Platform>,
+        request: &BuildRequest,
+    ) -> Result<(Digest, ImageConfig)> {
+        let (session, teller, known) = (self, &self.teller, Mutex::default());
+        let bases = Bases { session, request, teller, platform, known };
+        let image = bases.image(name, None)?;
+        Ok((image.digest, image.config.clone()))
     }
 
     /// The same, with the images, whose files are here as long as the session.

@@ -239,7 +239,7 @@ fn containers_end_with_it_and_come_back() {
 fn containers_and_networks_get_what_they_leave_open() {
     need_programs!("docker");
     let Some(root) = Root::new() else { return };
-    let flags = "--bip 10.217.3.1/24 --fixed-cidr 10.217.3.128/25 --mtu 1400 --icc=false --default-address-pool base=10.218.0.0/16,size=24 --default-ulimit nofile=77:99 --dns 10.9.8.7 --log-driver local --init --default-shm-size 8m --no-new-privileges";
+    let flags = "--bip 10.217.3.1/24 --fixed-cidr 10.217.3.128/25 --mtu 1400 --icc=false --default-address-pool base=10.218.0.0/16,size=24 --default-ulimit nofile=77:99 --dns 10.9.8.7 --log-driver local --init --default-shm-size 8m --no-new-privileges --storage-driver overlay2";
     let mut daemon = Daemon::start(&root, flags);
     let bridge = daemon.json("/networks/bridge");
     assert_eq!(bridge["IPAM"]["Config"][0]["Subnet"], "10.217.3.0/24");
@@ -253,7 +253,13 @@ fn containers_and_networks_get_what_they_leave_open() {
     for part in ["77\n", "nameserver 10.9.8.7", "8192", "10.217.3.128/24"] {
         assert!(out.contains(part), "{part}: {out}");
     }
-    let host = daemon.json("/containers/one/json")["HostConfig"].clone();
+    let one = daemon.json("/containers/one/json");
+    let image = daemon.json("/images/bb/json");
+    let drivers = [&daemon.json("/info")["Driver"], &one["Driver"], &one["GraphDriver"]["Name"]];
+    for driver in drivers.into_iter().chain([&image["GraphDriver"]["Name"]]) {
+        assert_eq!(driver, "overlay2");
+    }
+    let host = one["HostConfig"].clone();
     assert_eq!((host["LogConfig"]["Type"].as_str(), &host["Init"]), (Some("local"), &true.into()));
     // What was asked for counts, and who says nothing later finds the network as it was.
     assert!(daemon.docker("run --rm --ulimit nofile=55 bb sh -c 'ulimit -n'").contains("55"));

@@ -166,15 +166,8 @@ impl Operation {
 
     /// What it is for, if it says so.
     fn platform(&self) -> Result<Option<Platform>, Status> {
-        let Some(said) = self.op.platform.as_ref().filter(|own| !own.architecture.is_empty())
-        else {
-            return Ok(None);
-        };
-        let parts = [&said.os, &said.architecture, &said.variant];
-        let text: Vec<&str> =
-            parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-        let parsed = Platform::parse(&text.join("/"));
-        parsed.map(Some).map_err(|error| Status::invalid(error.to_string()))
+        let read = self.op.platform.as_ref().map(super::messages::ops::Platform::read);
+        Ok(read.transpose()?.flatten())
     }
 }
 

@@ -6,7 +6,8 @@ use prost::Message;
 
 use super::RpcStatus;
 use super::control::{CacheEntry, WorkerRecord};
-use super::ops::Definition;
+use super::files::Stat;
+use super::ops::{Definition, Platform};
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct SolveRequest {
@@ -95,6 +96,82 @@ pub(crate) struct InputsResponse {
 pub(crate) struct EvaluateRequest {
     #[prost(string, tag = "1")]
     pub(crate) reference: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ResolveRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) platform: Option<Platform>,
+    /// `pull`, `local`, or whatever is the default.
+    #[prost(string, tag = "3")]
+    pub(crate) mode: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ResolveResponse {
+    #[prost(string, tag = "1")]
+    pub(crate) digest: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) config: Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub(crate) name: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ReadFileRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) reference: String,
+    #[prost(string, tag = "2")]
+    pub(crate) path: String,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) range: Option<Range>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(crate) struct Range {
+    #[prost(int64, tag = "1")]
+    pub(crate) offset: i64,
+    #[prost(int64, tag = "2")]
+    pub(crate) length: i64,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct ReadFileResponse {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) data: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct ReadFolderRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) reference: String,
+    #[prost(string, tag = "2")]
+    pub(crate) path: String,
+    /// Of the names, if it is there.
+    #[prost(string, tag = "3")]
+    pub(crate) pattern: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ReadFolderResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) entries: Vec<Stat>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct StatRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) reference: String,
+    #[prost(string, tag = "2")]
+    pub(crate) path: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct StatResponse {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) stat: Option<Stat>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use prost::Message;
 
 use super::Nothing;
+use crate::wire::Status;
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Definition {
@@ -32,6 +33,19 @@ pub(crate) struct Platform {
     pub(crate) os: String,
     #[prost(string, tag = "3")]
     pub(crate) variant: String,
+}
+
+impl Platform {
+    /// The platform, if it is one.
+    pub(crate) fn read(&self) -> Result<Option<spec::Platform>, Status> {
+        if self.architecture.is_empty() {
+            return Ok(None);
+        }
+        let parts = [&self.os, &self.architecture, &self.variant];
+        let parts = parts.into_iter().map(String::as_str).filter(|part| !part.is_empty());
+        let parsed = spec::Platform::parse(&parts.collect::<Vec<_>>().join("/"));
+        parsed.map(Some).map_err(|error| Status::invalid(error.to_string()))
+    }
 }
 
 /// One operation.

@@ -340,3 +340,85 @@ fn graphs_are_built_from_the_clients_folders() {
         record.steps.iter().filter(|step| step.outcome == StepOutcome::Done && step.key.is_some());
     assert_eq!(done.count(), 0, "all of it is remembered: {:?}", record.steps);
 }
+
+#[test]
+fn a_client_that_steers_looks_into_results() {
+    use crate::buildkit::messages::gateway::{
+        Range, ReadFileRequest, ReadFileResponse, ReadFolderRequest, ReadFolderResponse,
+        ResolveRequest, ResolveResponse, StatRequest, StatResponse,
+    };
+    let lab = lab();
+    let mut image = request("image", "image");
+    image.exporters[0].attributes.insert("name".to_owned(), "made:1".to_owned());
+    lab.solve(image).unwrap();
+    let mut steered = SolveRequest { frontend: String::new(), ..request("looking", "image") };
+    steered.exporters[0].attributes.insert("name".to_owned(), "own:1".to_owned());
+    let control = lab.control.clone();
+    let solving = std::thread::spawn(move || {
+        control.ask::<Nothing>("/moby.buildkit.v1.Control/Solve", &steered)
+    });
+    let call = |method: &str| {
+        let path = format!("/moby.buildkit.v1.frontend.LLBBridge/{method}");
+        lab.control.call(&path, &[("buildkit-controlapi-buildid", "looking".to_owned())]).unwrap()
+    };
+    let Exchange { mut incoming, outgoing } = call("ResolveImageConfig");
+    let asked =
+        ResolveRequest { name: "docker.io/library/made:1".to_owned(), ..Default::default() };
+    outgoing.send(&asked).unwrap();
+    let resolved: ResolveResponse = incoming.one().unwrap();
+    assert!(resolved.digest.starts_with("sha256:"), "{resolved:?}");
+    assert!(String::from_utf8_lossy(&resolved.config).contains("\"word\":"), "{resolved:?}");
+
+    let source = crate::buildkit::messages::ops::SourceOp {
+        identifier: "local://context".to_owned(),
+        ..Default::default()
+    };
+    let kind = Some(crate::buildkit::messages::ops::Kind::Source(source));
+    let op = crate::buildkit::messages::ops::Op { kind, ..Default::default() };
+    let local = prost::Message::encode_to_vec(&op);
+    let digest = spec::Digest::of(&local).to_string();
+    let inputs = vec![crate::buildkit::messages::ops::Input { digest, index: 0 }];
+    let end = crate::buildkit::messages::ops::Op { inputs, ..Default::default() };
+    let operations = vec![local, prost::Message::encode_to_vec(&end)];
+    let Exchange { mut incoming, outgoing } = call("Solve");
+    let wanted = GatewaySolve {
+        definition: Some(Definition { operations, ..Definition::default() }),
+        allow_result_return: true,
+        allow_result_array: true,
+        ..GatewaySolve::default()
+    };
+    outgoing.send(&wanted).unwrap();
+    let mut result = incoming.one::<GatewaySolved>().unwrap().result.unwrap();
+    let Some(Results::One(one)) = &result.results else { panic!("{result:?}") };
+    let reference = one.id.clone();
+
+    let read = |path: &str, range| {
+        let Exchange { mut incoming, outgoing } = call("ReadFile");
+        let (reference, path) = (reference.clone(), path.to_owned());
+        outgoing.send(&ReadFileRequest { reference, path, range }).unwrap();
+        incoming.one::<ReadFileResponse>().map(|response| response.data)
+    };
+    assert_eq!(read("sub/b", None).unwrap(), b"of b");
+    assert_eq!(read("/sub/b", Some(Range { offset: 1, length: 2 })).unwrap(), b"f ");
+    assert_eq!(read("/sub/../../../../sub/b", None).unwrap(), b"of b", "the top is the top");
+    assert_eq!(read("nothing", None).unwrap_err().code, Code::NotFound);
+    assert!(read("sub", None).unwrap_err().message.contains("no ordinary file"));
+    let Exchange { mut incoming, outgoing } = call("ReadDir");
+    let (path, pattern) = ("/".to_owned(), "[as]*".to_owned());
+    outgoing.send(&ReadFolderRequest { reference: reference.clone(), path, pattern }).unwrap();
+    let entries = incoming.one::<ReadFolderResponse>().unwrap().entries;
+    let names: Vec<_> = entries.iter().map(|stat| stat.path.as_slice()).collect();
+    assert_eq!(names, [&b"a"[..], b"sub"]);
+    let Exchange { mut incoming, outgoing } = call("StatFile");
+    outgoing.send(&StatRequest { reference: reference.clone(), path: "sub/b".to_owned() }).unwrap();
+    assert_eq!(incoming.one::<StatResponse>().unwrap().stat.unwrap().size, 4);
+
+    let config = r#"{"architecture":"amd64","os":"linux","config":{"User":"own"},"rootfs":{"type":"layers","diff_ids":[]}}"#;
+    result.metadata.insert("containerimage.config".to_owned(), config.as_bytes().to_vec());
+    let Exchange { mut incoming, outgoing } = call("Return");
+    outgoing.send(&ReturnRequest { result: Some(result), error: None }).unwrap();
+    incoming.one::<Nothing>().unwrap();
+    solving.join().unwrap().unwrap();
+    let own = lab.app.engine().unwrap().inspect("own:1", None).unwrap();
+    assert_eq!(own["Config"]["User"], "own", "{own}");
+}
