@@ -33,7 +33,8 @@ impl Store {
         match &top {
             Top::Changes { .. } => remove(&open, touched).map_err(failed),
             Top::Whole { .. } => touched.files.iter().try_for_each(|(path, (seconds, nanos))| {
-                sys::fs::set_mtime(&open, path.as_slice(), *seconds, *nanos).map_err(failed)
+                let (above, name) = place(&open, path).map_err(failed)?;
+                sys::fs::set_mtime(above, name, *seconds, *nanos).map_err(failed)
             }),
         }
     }
@@ -41,25 +42,46 @@ impl Store {
 
 /// Changing a time has copied files, and the folders above them, to the top: the copies go.
 fn remove(top: &OwnedFd, touched: &Touched) -> io::Result<()> {
+    // What is removed changes the time of the folder it was in.
+    let folders = touched.folders.iter().map(|(path, was)| {
+        // None that is another way now: a link, perhaps, to anywhere.
+        let Ok((above, name)) = place(top, path) else { return Ok((path, was, None)) };
+        let is = match sys::fs::stat(&above, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            other => Some(other?),
+        };
+        Ok((path, was, is))
+    });
+    let folders = folders.collect::<io::Result<Vec<_>>>()?;
     for (path, _) in &touched.files {
-        sys::fs::remove_file(top, path.as_slice())?;
+        let (above, name) = place(top, path)?;
+        sys::fs::remove_file(above, name)?;
     }
     // Folders in folders before those.
-    for (path, was) in touched.folders.iter().rev() {
-        let is = match sys::fs::stat(top, path.as_slice()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            other => other?,
-        };
-        let facts = |stat: &Stat| {
-            (stat.st_mode, stat.st_uid, stat.st_gid, stat.st_mtime, stat.st_mtime_nsec)
-        };
-        if facts(was) == facts(&is) {
-            match sys::fs::remove_folder(top, path.as_slice()) {
+    for (path, was, is) in folders.into_iter().rev() {
+        let Some(is) = is else { continue };
+        let (above, name) = place(top, path)?;
+        let is_gone = facts(was) == facts(&is)
+            && match sys::fs::remove_folder(&above, name) {
                 // What somebody has put there stays.
-                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
-                other => other?,
-            }
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => false,
+                other => other.map(|()| true)?,
+            };
+        if !is_gone {
+            sys::fs::set_mtime(above, name, is.st_mtime, is.st_mtime_nsec as u32)?;
         }
     }
     Ok(())
+}
+
+/// The folder that a path is in, with no link on the way, and its last name.
+fn place<'p>(top: &OwnedFd, path: &'p [u8]) -> io::Result<(OwnedFd, &'p [u8])> {
+    let at = path.iter().rposition(|byte| *byte == b'/');
+    let (above, name) = at.map_or((&b"."[..], path), |at| (&path[..at], &path[at + 1..]));
+    Ok((sys::fs::folder_beneath(top, above)?, name))
+}
+
+/// What a folder is like, as far as a layer tells it.
+fn facts(stat: &Stat) -> (u32, u32, u32, i64, i64) {
+    (stat.st_mode, stat.st_uid, stat.st_gid, stat.st_mtime, stat.st_mtime_nsec as i64)
 }

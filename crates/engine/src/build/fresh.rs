@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -76,17 +77,17 @@ impl Fresh {
     fn touch_one(&mut self, root: &OwnedFd, path: Vec<u8>, now: (i64, u32)) -> Result<()> {
         let failed =
             |error| EngineError::io("touch", String::from_utf8_lossy(&path).into_owned())(error);
-        let stat = |path: &[u8]| sys::fs::stat(root, path);
-        let was = stat(&path).map_err(failed)?;
+        let was = stat(root, &path).map_err(failed)?;
         let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         for (at, _) in slashes {
             let folder = &path[..at];
             if !self.touched.folders.contains_key(folder) {
-                self.touched.folders.insert(folder.to_vec(), stat(folder).map_err(failed)?);
+                self.touched.folders.insert(folder.to_vec(), stat(root, folder).map_err(failed)?);
             }
         }
-        sys::fs::set_mtime(root, path.as_slice(), now.0, now.1).map_err(failed)?;
-        self.since.push(changed_at(&stat(&path).map_err(failed)?));
+        let (above, name) = place(root, &path).map_err(failed)?;
+        sys::fs::set_mtime(above, name, now.0, now.1).map_err(failed)?;
+        self.since.push(changed_at(&stat(root, &path).map_err(failed)?));
         self.touched.files.push((path, (was.st_mtime, was.st_mtime_nsec as u32)));
         Ok(())
     }
@@ -96,7 +97,7 @@ impl Fresh {
         let mut touched = std::mem::take(&mut self.touched);
         let mut since = self.since.drain(..);
         touched.files.retain(|(path, _)| {
-            let is = sys::fs::stat(root, path.as_slice()).map(|stat| changed_at(&stat)).ok();
+            let is = stat(root, path).map(|stat| changed_at(&stat)).ok();
             is == since.next()
         });
         touched
@@ -118,6 +119,18 @@ impl Fresh {
         }
         Ok(())
     }
+}
+
+/// The folder that a path is in, with no link on the way, and its last name.
+fn place<'p>(root: &OwnedFd, path: &'p [u8]) -> io::Result<(OwnedFd, &'p [u8])> {
+    let at = path.iter().rposition(|byte| *byte == b'/');
+    let (above, name) = at.map_or((&b"."[..], path), |at| (&path[..at], &path[at + 1..]));
+    Ok((sys::fs::folder_beneath(root, above)?, name))
+}
+
+fn stat(root: &OwnedFd, path: &[u8]) -> io::Result<Stat> {
+    let (above, name) = place(root, path)?;
+    sys::fs::stat(above, name)
 }
 
 /// When anything at all of a file was last changed.

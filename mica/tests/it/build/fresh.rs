@@ -52,6 +52,33 @@ fn what_has_changed_is_newer_than_what_a_cache_holds() {
 }
 
 #[test]
+fn what_was_touched_is_in_no_layer() {
+    let Some(it) = Builds::new() else { return };
+    let dockerfile = "FROM bb\nCOPY deep /deep\n\
+        RUN --mount=type=cache,target=/out echo x > /out/x; [ -z \"$own\" ] || touch /deep/er/own; cat /deep/er/f\n";
+    it.put("deep/er/f", "1");
+    it.put("deep/er/g", "same");
+    it.builds(dockerfile, "");
+    it.put("deep/er/f", "2");
+    // Its cache knows what it was; then there is none.
+    it.builds(dockerfile, "");
+    let touched = it.id();
+    it.ok("builder prune -af");
+    it.builds(dockerfile, "");
+    assert_eq!(it.id(), touched);
+    // What the command puts beside it is.
+    let own = dockerfile.replace("FROM bb", "FROM bb\nENV own=1");
+    it.builds(&own, "");
+    it.put("deep/er/f", "3");
+    it.builds(&own, "");
+    let touched = it.id();
+    assert_eq!(it.shows("ls /deep/er | xargs"), "f g own");
+    it.ok("builder prune -af");
+    it.builds(&own, "");
+    assert_eq!(it.id(), touched);
+}
+
+#[test]
 fn what_is_bound_into_a_command_has_its_own_times() {
     let Some(it) = Builds::new() else { return };
     it.put("src/n", "one");
