@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use spec::{ContainerPort, PortMapping, Timestamp};
@@ -158,8 +159,8 @@ impl std::fmt::Display for Notice {
 pub struct Reserved {
     /// The port.
     pub port: PublishedPort,
-    /// A socket that is bound to it.
-    pub socket: OwnedFd,
+    /// A socket that is bound to it. Who carries calls to the port listens at this one.
+    pub socket: Arc<OwnedFd>,
 }
 
 /// An endpoint that was just made.

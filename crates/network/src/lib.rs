@@ -157,12 +157,6 @@ impl Networks {
         Ok(all)
     }
 
-    /// What keeps other programs from an endpoint's ports of the host, for whoever watches the
-    /// container from now on. Those of the attachment have to be closed before.
-    pub fn hold_ports(&self, endpoint: &Endpoint) -> Result<Vec<Reserved>> {
-        ports::hold(endpoint)
-    }
-
     /// Writes a changed name into a container's endpoints.
     pub fn rename_container(&self, container: &str, name: &str) -> Result<()> {
         let _lock = self.documents.lock()?;

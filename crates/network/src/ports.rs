@@ -4,12 +4,13 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use spec::{ContainerPort, HostPorts, PortMapping, Protocol};
 
 use crate::documents::HeldPort;
-use crate::endpoint::{Endpoint, PublishedPort, Reserved};
+use crate::endpoint::{PublishedPort, Reserved};
 use crate::error::{NetworkError, Result};
 
 /// Takes a port of the host for each mapping, with the sockets that hold them. The addresses are
@@ -34,19 +35,6 @@ pub(crate) fn publish(
         reserved.extend(sockets);
     }
     Ok((published, reserved))
-}
-
-/// The sockets that hold ports which an endpoint has already.
-pub(crate) fn hold(endpoint: &Endpoint) -> Result<Vec<Reserved>> {
-    let mut reserved = Vec::new();
-    for port in &endpoint.ports {
-        let host = SocketAddr::new(port.host_address, port.host_port);
-        let container = port.container;
-        let socket = reserve(container.protocol, host)
-            .map_err(|source| unbound(source, host.to_string(), container.to_string()))?;
-        reserved.extend(socket.map(|socket| Reserved { port: *port, socket }));
-    }
-    Ok(reserved)
 }
 
 /// Why a port of the host cannot be bound.
@@ -149,7 +137,7 @@ fn all_at(
             unbound(source, host.to_string(), format!("{target}/{}", container.protocol))
         })?;
         let port = PublishedPort { container, host_address: *host_address, host_port: port };
-        reserved.extend(socket.map(|socket| Reserved { port, socket }));
+        reserved.extend(socket.map(|socket| Reserved { port, socket: Arc::new(socket) }));
         published.push(port);
     }
     Ok((published, reserved))

@@ -7,6 +7,7 @@ pub mod bpf;
 pub mod btrfs;
 pub mod classic;
 pub mod clone;
+pub mod datagram;
 pub mod event;
 pub mod fs;
 pub mod hold;

@@ -2,17 +2,22 @@
 //! is forwarded, and calls over IPv6 to a container that has none.
 //!
 //! Like the name server it has no thread: one descriptor for the loop of whoever watches the
-//! container. Where nobody calls so, it costs a descriptor for each port.
+//! container. Where nobody calls so, it costs nothing more: it listens at the sockets that keep the
+//! ports from others.
 
 mod pair;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags};
 use spec::Protocol;
 
@@ -20,10 +25,13 @@ use crate::endpoint::{Attached, Endpoint, Reserved};
 use crate::error::{NetworkError, Result};
 use pair::{Pair, Progress};
 
-/// So many connections and conversations at once; further calls wait.
+/// So many connections at once, and so many conversations besides: further calls wait, and datagrams
+/// of further callers are dropped.
 const MOST: usize = 256;
 /// A conversation in datagrams is over when nothing came for so long, as docker has it.
 const SILENCE: Duration = Duration::from_secs(90);
+/// How long no calls are taken after there was no descriptor for one.
+const REST: Duration = Duration::from_secs(1);
 /// So many calls may wait to be taken.
 const BACKLOG: i32 = 128;
 /// The longest datagram.
@@ -34,18 +42,32 @@ struct Port {
     endpoint: String,
     target: SocketAddr,
     protocol: Protocol,
-    listener: Listener,
+    socket: Arc<OwnedFd>,
 }
 
-enum Listener {
-    Calls(TcpListener),
-    Datagrams(UdpSocket),
+impl Port {
+    fn takes_datagrams(&self) -> bool {
+        self.protocol == Protocol::Udp
+    }
+}
+
+/// A connection to a port.
+struct Call {
+    port: u64,
+    pair: Pair,
+}
+
+/// Who sends datagrams, and the address of the host that they are sent to and answered from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Who {
+    caller: SocketAddrV6,
+    called: Ipv6Addr,
 }
 
 /// What somebody who sends datagrams is answered with.
 struct Conversation {
     port: u64,
-    caller: SocketAddr,
+    who: Who,
     socket: UdpSocket,
     last: Instant,
 }
@@ -54,10 +76,12 @@ struct Conversation {
 pub struct Relay {
     epoll: OwnedFd,
     ports: BTreeMap<u64, Port>,
-    pairs: BTreeMap<u64, Pair>,
+    calls: BTreeMap<u64, Call>,
     conversations: BTreeMap<u64, Conversation>,
-    /// Whether calls are taken; not while there are too many.
+    /// Whether calls are taken; not while there are too many, or no descriptors.
     listening: bool,
+    /// When there may be descriptors again.
+    rest: Option<Instant>,
     last: u64,
 }
 
@@ -69,9 +93,10 @@ impl Relay {
         Ok(Relay {
             epoll,
             ports: BTreeMap::new(),
-            pairs: BTreeMap::new(),
+            calls: BTreeMap::new(),
             conversations: BTreeMap::new(),
             listening: true,
+            rest: None,
             last: 0,
         })
     }
@@ -106,47 +131,53 @@ impl Relay {
 
     /// When [`Relay::expire`] wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        self.conversations.values().map(|one| one.last + SILENCE).min()
+        let silent = self.conversations.values().map(|one| one.last + SILENCE);
+        silent.chain(self.rest).min()
     }
 
-    /// Ends the conversations in which nothing was said for long.
+    /// Ends the conversations in which nothing was said for long, and takes calls again after a
+    /// rest.
     pub fn expire(&mut self) {
         let now = Instant::now();
         self.conversations.retain(|_, one| one.last + SILENCE > now);
+        if self.rest.is_some_and(|end| end <= now) {
+            self.rest = None;
+            // What is not watched again now is so at the next call or the next end of one.
+            let _ = self.take_calls_while_there_is_room();
+        }
     }
 
     fn listen(&mut self, endpoint: &Endpoint, reserved: &Reserved) -> io::Result<()> {
         let Some(address) = target(endpoint) else { return Ok(()) };
-        let socket = reserved.socket.try_clone()?;
+        let socket = Arc::clone(&reserved.socket);
         rustix::io::ioctl_fionbio(&socket, true)?;
         let container = reserved.port.container;
-        self.last += 1;
-        watch(&self.epoll, &socket, self.last, EventFlags::IN)?;
-        let listener = match container.protocol {
-            Protocol::Udp => Listener::Datagrams(socket.into()),
+        let mut flags = EventFlags::IN;
+        match container.protocol {
+            Protocol::Udp => sys::datagram::tell_destinations(&socket)?,
             Protocol::Tcp | Protocol::Sctp => {
                 rustix::net::listen(&socket, BACKLOG)?;
-                Listener::Calls(socket.into())
+                flags.set(EventFlags::IN, self.listening);
             }
-        };
+        }
+        self.last += 1;
+        watch(&self.epoll, &socket, self.last, flags)?;
         let port = Port {
             endpoint: endpoint.id.clone(),
             target: SocketAddr::new(address, container.number),
             protocol: container.protocol,
-            listener,
+            socket,
         };
         self.ports.insert(self.last, port);
         Ok(())
     }
 
-    /// Stops to listen at a port. Its socket is somebody else's too, so that closing ours alone
-    /// would not take it out of what is watched.
+    /// Stops to listen at a port, and ends what goes on there. Its socket is somebody else's too, so
+    /// that letting go of it would not take it out of what is watched.
     fn forget(&mut self, token: u64) {
         let Some(port) = self.ports.remove(&token) else { return };
-        let _ = match &port.listener {
-            Listener::Calls(socket) => epoll::delete(&self.epoll, socket),
-            Listener::Datagrams(socket) => epoll::delete(&self.epoll, socket),
-        };
+        let _ = epoll::delete(&self.epoll, &port.socket);
+        self.calls.retain(|_, call| call.port != token);
         self.conversations.retain(|_, one| one.port != token);
     }
 
@@ -159,10 +190,10 @@ impl Relay {
         }
         for event in events {
             let token = event.data.u64();
-            match self.ports.get(&token).map(|port| &port.listener) {
-                Some(Listener::Calls(_)) => self.accept(token),
-                Some(Listener::Datagrams(_)) => self.receive(token),
-                None if self.pairs.contains_key(&token) => self.carry(token),
+            match self.ports.get(&token).map(Port::takes_datagrams) {
+                Some(false) => self.accept(token),
+                Some(true) => self.receive(token),
+                None if self.calls.contains_key(&token) => self.carry(token),
                 None => self.answer(token),
             }
         }
@@ -171,32 +202,39 @@ impl Relay {
 
     /// Takes the calls that wait at a port.
     fn accept(&mut self, token: u64) {
-        while self.pairs.len() < MOST {
-            let Some(Port { listener: Listener::Calls(calls), target, protocol, .. }) =
-                self.ports.get(&token)
-            else {
+        while self.has_room() {
+            let Some(Port { socket, target, protocol, .. }) = self.ports.get(&token) else {
                 return;
             };
-            let Ok((caller, _)) = calls.accept() else { return };
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let caller = match rustix::net::accept_with(socket, flags) {
+                Ok(caller) => TcpStream::from(caller),
+                Err(Errno::AGAIN) => return,
+                Err(Errno::CONNABORTED | Errno::INTR) => continue,
+                // The call still waits, and would wake us again and again.
+                Err(_) => {
+                    self.rest = Some(Instant::now() + REST);
+                    return;
+                }
+            };
             // Who cannot be connected sees the connection end.
-            let pair = connect(*target, *protocol)
-                .and_then(|container| Pair::new(caller, TcpStream::from(container)));
-            let Ok(pair) = pair else { continue };
+            let Ok(container) = connect(*target, *protocol) else { continue };
+            let pair = Pair::new(caller, TcpStream::from(container));
             self.last += 1;
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
             let add = |socket| watch(&self.epoll, socket, self.last, flags).is_ok();
             if pair.sockets().into_iter().all(add) {
-                self.pairs.insert(self.last, pair);
+                self.calls.insert(self.last, Call { port: token, pair });
             }
         }
     }
 
     /// Carries what has come on a connection, both ways.
     fn carry(&mut self, token: u64) {
-        let Some(pair) = self.pairs.get_mut(&token) else { return };
+        let Some(Call { pair, .. }) = self.calls.get_mut(&token) else { return };
         match pair.carry() {
             Progress::Waiting => {}
-            Progress::Over => drop(self.pairs.remove(&token)),
+            Progress::Over => drop(self.calls.remove(&token)),
             Progress::More => {
                 // Others have their turn; what is changed is looked at anew.
                 let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
@@ -207,14 +245,16 @@ impl Relay {
         }
     }
 
+    fn has_room(&self) -> bool {
+        self.calls.len() < MOST && self.rest.is_none()
+    }
+
     fn take_calls_while_there_is_room(&mut self) -> io::Result<()> {
-        let room = self.pairs.len() < MOST;
+        let room = self.has_room();
         if room != self.listening {
             let flags = if room { EventFlags::IN } else { EventFlags::empty() };
-            for (token, port) in &self.ports {
-                if let Listener::Calls(socket) = &port.listener {
-                    epoll::modify(&self.epoll, socket, EventData::new_u64(*token), flags)?;
-                }
+            for (token, port) in self.ports.iter().filter(|(_, port)| !port.takes_datagrams()) {
+                epoll::modify(&self.epoll, &port.socket, EventData::new_u64(*token), flags)?;
             }
             self.listening = room;
         }
@@ -225,17 +265,13 @@ impl Relay {
     fn receive(&mut self, token: u64) {
         let mut buffer = [0; DATAGRAM_BYTES];
         for _ in 0..64 {
-            let Some(Port { listener: Listener::Datagrams(socket), target, .. }) =
-                self.ports.get(&token)
-            else {
-                return;
-            };
-            let Ok((bytes, caller)) = socket.recv_from(&mut buffer) else { return };
-            let target = *target;
-            if let Some(one) = self.conversation(token, caller, target) {
+            let Some(Port { socket, target, .. }) = self.ports.get(&token) else { return };
+            let Ok(came) = sys::datagram::receive(socket, &mut buffer) else { return };
+            let (target, who) = (*target, Who { caller: came.from, called: came.to });
+            if let Some(one) = self.conversation(token, who, target) {
                 one.last = Instant::now();
                 // A datagram that is lost is one that is lost.
-                let _ = one.socket.send(&buffer[..bytes]);
+                let _ = one.socket.send(&buffer[..came.bytes]);
             }
         }
     }
@@ -244,10 +280,10 @@ impl Relay {
     fn conversation(
         &mut self,
         port: u64,
-        caller: SocketAddr,
+        who: Who,
         target: SocketAddr,
     ) -> Option<&mut Conversation> {
-        let is_meant = |one: &Conversation| one.port == port && one.caller == caller;
+        let is_meant = |one: &Conversation| one.port == port && one.who == who;
         let known = self.conversations.iter().find(|(_, one)| is_meant(one));
         let token = match known.map(|(token, _)| *token) {
             Some(token) => token,
@@ -256,7 +292,7 @@ impl Relay {
                 let socket: UdpSocket = connect(target, Protocol::Udp).ok()?.into();
                 self.last += 1;
                 watch(&self.epoll, &socket, self.last, EventFlags::IN).ok()?;
-                let one = Conversation { port, caller, socket, last: Instant::now() };
+                let one = Conversation { port, who, socket, last: Instant::now() };
                 self.conversations.insert(self.last, one);
                 self.last
             }
@@ -268,15 +304,13 @@ impl Relay {
     fn answer(&mut self, token: u64) {
         let mut buffer = [0; DATAGRAM_BYTES];
         let Some(one) = self.conversations.get_mut(&token) else { return };
-        let Some(Port { listener: Listener::Datagrams(port), .. }) = self.ports.get(&one.port)
-        else {
-            return;
-        };
+        let Some(port) = self.ports.get(&one.port) else { return };
         for _ in 0..64 {
             // An error here is about an earlier datagram that nobody took.
             let Ok(bytes) = one.socket.recv(&mut buffer) else { return };
             one.last = Instant::now();
-            let _ = port.send_to(&buffer[..bytes], one.caller);
+            let Who { caller, called } = one.who;
+            let _ = sys::datagram::send(&port.socket, &buffer[..bytes], called, caller);
         }
     }
 }
@@ -310,7 +344,7 @@ fn connect(target: SocketAddr, protocol: Protocol) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(family, kind, flags, Some(number))?;
     match rustix::net::connect(&socket, &target) {
-        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket),
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error.into()),
     }
 }

@@ -2,11 +2,18 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use rustix::net::sockopt;
 
 /// What is carried at a time, and kept at most for who does not take it.
 const PIECE_BYTES: usize = 16 * 1024;
 /// So many pieces are carried before others have their turn.
 const PIECES: usize = 16;
+/// After so long without a word, and then as often, a side is asked whether it is there still.
+const ASK: Duration = Duration::from_secs(15);
+/// A side that has not answered so many times is gone.
+const ASKED: u32 = 9;
 
 /// Who called, and the container.
 pub(super) struct Pair {
@@ -32,14 +39,20 @@ pub(super) enum Progress {
 struct Way {
     /// What was read and not taken yet.
     waiting: Vec<u8>,
-    /// Whether all was read, and the other side was told.
+    /// Whether all was read.
+    read: bool,
+    /// Whether the other side was told so.
     ended: bool,
 }
 
 impl Pair {
-    pub(super) fn new(caller: TcpStream, container: TcpStream) -> io::Result<Pair> {
-        caller.set_nonblocking(true)?;
-        Ok(Pair { there: Way::default(), back: Way::default(), caller, container })
+    /// Of two sockets that do not block; the container's may not be connected yet.
+    pub(super) fn new(caller: TcpStream, container: TcpStream) -> Pair {
+        for socket in [&caller, &container] {
+            // SCTP does so by itself and has no words for it.
+            let _ = ask_for_life(socket);
+        }
+        Pair { there: Way::default(), back: Way::default(), caller, container }
     }
 
     pub(super) fn sockets(&self) -> [&TcpStream; 2] {
@@ -68,10 +81,18 @@ impl Way {
             if !self.flush(to)? {
                 return Ok(Progress::Waiting);
             }
+            if self.read {
+                // The end of what was said before a connection stands would end the connection.
+                if !is_connected(to) {
+                    return Ok(Progress::Waiting);
+                }
+                to.shutdown(Shutdown::Write)?;
+                self.ended = true;
+                continue;
+            }
             let bytes = match from.read(&mut piece) {
                 Ok(0) => {
-                    to.shutdown(Shutdown::Write)?;
-                    self.ended = true;
+                    self.read = true;
                     continue;
                 }
                 Ok(bytes) => bytes,
@@ -101,6 +122,18 @@ impl Way {
     }
 }
 
+/// Has the kernel find out when the other side has vanished without a word.
+fn ask_for_life(socket: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, ASK)?;
+    sockopt::set_tcp_keepintvl(socket, ASK)?;
+    sockopt::set_tcp_keepcnt(socket, ASKED)
+}
+
+fn is_connected(socket: &TcpStream) -> bool {
+    !matches!(socket.peer_addr(), Err(error) if error.kind() == io::ErrorKind::NotConnected)
+}
+
 /// Whether a socket only needs more time: also one that is still being connected.
 fn is_pending(error: &io::Error) -> bool {
     let connecting = [rustix::io::Errno::NOTCONN, rustix::io::Errno::INPROGRESS];
@@ -111,19 +144,63 @@ fn is_pending(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::io::Errno;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
     use std::net::TcpListener;
 
     fn ends() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let outer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (outer, listener.accept().unwrap().0)
+        let inner = listener.accept().unwrap().0;
+        inner.set_nonblocking(true).unwrap();
+        (outer, inner)
+    }
+
+    #[test]
+    fn who_has_vanished_is_asked_for() {
+        let ((_caller, near), (_server, far)) = (ends(), ends());
+        for socket in Pair::new(near, far).sockets() {
+            assert!(sockopt::socket_keepalive(socket).unwrap());
+            assert_eq!(sockopt::tcp_keepidle(socket).unwrap(), ASK);
+        }
+    }
+
+    #[test]
+    fn an_end_that_comes_before_the_connection_waits_for_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // Who calls while another one waits already has to call again.
+        rustix::net::listen(&listener, 0).unwrap();
+        let _first = TcpStream::connect(address).unwrap();
+        let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+        let far = socket_with(family, kind, SocketFlags::NONBLOCK, None).unwrap();
+        assert_eq!(rustix::net::connect(&far, &address), Err(Errno::INPROGRESS));
+        let (mut caller, near) = ends();
+        caller.shutdown(Shutdown::Write).unwrap();
+        let mut pair = Pair::new(near, far.into());
+        while !pair.there.read {
+            assert_eq!(pair.carry(), Progress::Waiting);
+        }
+        let serving = std::thread::spawn(move || {
+            drop(listener.accept().unwrap());
+            let (mut server, _) = listener.accept().unwrap();
+            assert_eq!(server.read(&mut [0]).unwrap(), 0);
+            server.write_all(b"answer").unwrap();
+        });
+        while pair.carry() != Progress::Over {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(pair);
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).unwrap();
+        serving.join().unwrap();
+        assert_eq!(answer, "answer");
     }
 
     #[test]
     fn bytes_go_both_ways_and_ends_are_passed_on() {
         let ((mut caller, near), (mut server, far)) = (ends(), ends());
-        far.set_nonblocking(true).unwrap();
-        let mut pair = Pair::new(near, far).unwrap();
+        let mut pair = Pair::new(near, far);
         let question = vec![7; 300_000];
         let asked = question.clone();
         let asking = std::thread::spawn(move || {
@@ -150,8 +227,7 @@ mod tests {
     #[test]
     fn who_breaks_off_ends_it() {
         let ((caller, near), (server, far)) = (ends(), ends());
-        far.set_nonblocking(true).unwrap();
-        let mut pair = Pair::new(near, far).unwrap();
+        let mut pair = Pair::new(near, far);
         assert_eq!(pair.carry(), Progress::Waiting);
         // A socket that is closed over what it has not read resets its connection.
         (&caller).write_all(b"x").unwrap();
