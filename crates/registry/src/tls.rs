@@ -4,23 +4,12 @@
 //! talk plain HTTP to itself.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 use crate::error::RegistryError;
 use crate::rules::{Place, Security};
-
-/// Where systems keep the certificates of authorities, as Go looks for them.
-const BUNDLES: &[&str] = &[
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/tls/cacert.pem",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// What is to be presented to a host and demanded of it.
 pub(crate) fn config(
@@ -129,14 +118,6 @@ fn client(certificate: &Path, key: &Path) -> Result<ClientCert, RegistryError> {
 
 /// The system's authorities.
 fn system(bundle: Option<&Path>) -> Result<Vec<Certificate<'static>>, RegistryError> {
-    if let Some(bundle) = bundle {
-        return certificates(bundle);
-    }
-    for bundle in BUNDLES {
-        match fs::metadata(bundle) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            _ => return certificates(Path::new(bundle)),
-        }
-    }
-    Ok(Vec::new())
+    let bundle = bundle.map(Path::to_owned).or_else(sys::host::authorities);
+    bundle.map_or_else(|| Ok(Vec::new()), |bundle| certificates(&bundle))
 }

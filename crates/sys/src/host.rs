@@ -1,7 +1,7 @@
 //! What the host says of itself.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Changes with every boot of the kernel.
@@ -13,6 +13,25 @@ pub fn boot_id() -> io::Result<String> {
     }
     let text = crate::read::text(Path::new("/proc/sys/kernel/random/boot_id"))?;
     Ok(KNOWN.get_or_init(|| text.trim().to_owned()).clone())
+}
+
+/// The file in which this system keeps the certificates of those whom it believes, looked for where
+/// Go looks; `None` if it has none.
+pub fn authorities() -> Option<PathBuf> {
+    const PLACES: [&str; 6] = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/pki/tls/cacert.pem",
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ];
+    // One that cannot be looked at is there: who reads it says why that fails.
+    let is_missing = |place: &Path| {
+        let looked = std::fs::metadata(place);
+        matches!(looked, Err(error) if error.kind() == io::ErrorKind::NotFound)
+    };
+    PLACES.iter().map(PathBuf::from).find(|place| !is_missing(place))
 }
 
 /// A name that nobody has had before: 128 random bits in hexadecimal.

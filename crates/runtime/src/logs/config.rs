@@ -149,10 +149,8 @@ impl LogConfig {
                 left.driver = "local";
                 Driver::Local(file_limits(&mut left, FileLimits::LOCAL)?)
             }
-            "none" => {
-                left.driver = "none";
-                Driver::None
-            }
+            // As with docker's engine, whatever else is said: nobody reads it.
+            "none" => return Ok(LogConfig::none()),
             "syslog" => {
                 left.driver = "syslog";
                 Driver::Syslog(SyslogConfig::take(&mut left)?)
@@ -171,13 +169,33 @@ impl LogConfig {
         let copy = copy_limits(&mut left)?;
         let copy = copy.filter(|_| matches!(driver, Driver::Syslog(_) | Driver::Journald));
         let (mut labels, mut env, mut tag) = (Named::default(), Named::default(), None);
-        if !matches!(driver, Driver::Local(_) | Driver::None) {
+        if !matches!(driver, Driver::Local(_)) {
             labels = Named::take(&mut left, "labels", "labels-regex")?;
             env = Named::take(&mut left, "env", "env-regex")?;
             tag = left.take("tag");
         }
         left.finish()?;
         Ok(LogConfig { driver, mode, labels, env, tag, copy })
+    }
+
+    fn none() -> LogConfig {
+        LogConfig {
+            driver: Driver::None,
+            mode: Mode::Blocking,
+            labels: Named::default(),
+            env: Named::default(),
+            tag: None,
+            copy: None,
+        }
+    }
+
+    /// The same, where this machine believes the authorities in this file instead of those in the
+    /// usual place.
+    pub fn believing(mut self, authorities: Option<PathBuf>) -> LogConfig {
+        if let Driver::Syslog(syslog) = &mut self.driver {
+            syslog.tls.system = authorities;
+        }
+        self
     }
 
     /// The same facts with the tag that the template makes of them; a template with markers that
@@ -330,6 +348,8 @@ mod tests {
         assert_eq!(config.driver, Driver::JsonFile(limits));
         assert_eq!(config.labels.names, ["a", "b"]);
         assert_eq!(parse("local", &[]).unwrap().driver, Driver::Local(FileLimits::LOCAL));
+        let ignored = [("max-size", "x"), ("labels", "a"), ("env", "E"), ("mode", "odd")];
+        assert_eq!(parse("none", &ignored).unwrap(), parse("none", &[]).unwrap());
         assert_eq!(parse("none", &[]).unwrap().readable(), None);
         assert_eq!(parse("journald", &[]).unwrap().readable(), Some(Format::Local));
         let bare = parse("journald", &[("cache-disabled", "true"), ("mode", "non-blocking")]);
@@ -341,7 +361,6 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (name, options, message) in [
             ("json-file", &[("foo", "x")][..], "unknown log opt 'foo' for json-file log driver"),
-            ("none", &[("max-size", "1k")], "unknown log opt 'max-size' for none log driver"),
             ("json-file", &[("max-file", "0")], "max-file cannot be less than 1"),
             (
                 "json-file",

@@ -10,8 +10,10 @@ use super::tls::TlsLink;
 
 /// While so much waits, a container in blocking mode waits too.
 const WAITING_BYTES: usize = 1 << 20;
-/// How long after a connection broke the next one is tried.
+/// How long after an attempt to connect the next one is made.
 const RECONNECT: Duration = Duration::from_secs(1);
+/// And at least so many times as long as the attempt took: the container waits for it.
+const REST: u32 = 9;
 
 /// A connection to a daemon.
 pub(super) enum Link {
@@ -59,7 +61,8 @@ pub(super) type Connect = Box<dyn Fn() -> io::Result<Link>>;
 pub(super) struct Outlet {
     connect: Connect,
     socket: Option<Link>,
-    broken: Option<Instant>,
+    /// Before this no other connection is tried.
+    again: Option<Instant>,
     /// Whether a message is sent whole or not at all.
     datagrams: bool,
     mode: Mode,
@@ -83,7 +86,7 @@ impl Outlet {
         Ok(Outlet {
             connect,
             socket: Some(first),
-            broken: None,
+            again: None,
             datagrams,
             mode,
             waiting: VecDeque::new(),
@@ -154,10 +157,6 @@ impl Outlet {
                 }
                 Err(_) => {
                     (self.socket, self.sent) = (None, 0);
-                    if self.broken.is_some_and(|at| at.elapsed() < RECONNECT) {
-                        continue;
-                    }
-                    self.broken = None;
                 }
             }
         }
@@ -170,10 +169,12 @@ impl Outlet {
     }
 
     fn connected(&mut self) -> bool {
-        if self.socket.is_none() && self.broken.is_none_or(|at| at.elapsed() >= RECONNECT) {
-            self.broken = Some(Instant::now());
+        let begin = Instant::now();
+        if self.socket.is_none() && self.again.is_none_or(|at| at <= begin) {
             let socket = (self.connect)().ok();
             self.socket = socket.filter(|socket| sys::event::set_nonblocking(socket).is_ok());
+            let end = Instant::now();
+            self.again = Some(end + RECONNECT.max((end - begin) * REST));
         }
         self.socket.is_some()
     }
@@ -181,3 +182,30 @@ impl Outlet {
 
 /// The kernel's number for "message too long".
 const EMSGSIZE: i32 = 90;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    #[test]
+    fn the_container_does_not_wait_again_and_again_for_who_does_not_answer() {
+        let attempts = Rc::new(Cell::new(0));
+        let counted = attempts.clone();
+        let connect = move || {
+            counted.set(counted.get() + 1);
+            std::thread::sleep(RECONNECT);
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        let (first, gone) = sys::socket::pair().unwrap();
+        drop(gone);
+        let blocking = Mode::Blocking;
+        let mut outlet =
+            Outlet::over(Link::Plain(first), Box::new(connect), false, blocking).unwrap();
+        for _ in 0..3 {
+            outlet.push(b"line".to_vec());
+        }
+        assert_eq!((attempts.get(), outlet.lost), (1, 3));
+    }
+}

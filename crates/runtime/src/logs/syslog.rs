@@ -4,7 +4,7 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spec::Timestamp;
 
@@ -126,7 +126,7 @@ fn tls(options: &mut Options) -> Result<LogTls, LogError> {
     };
     // As with docker, that it is there says all.
     let anybody = options.take("syslog-tls-skip-verify").is_some();
-    Ok(LogTls { authorities, own, anybody })
+    Ok(LogTls { authorities, own, anybody, ..LogTls::default() })
 }
 
 fn parse_address(text: &str) -> Result<Address, &'static str> {
@@ -231,8 +231,8 @@ fn stamp(time: Timestamp) -> String {
     format!("{} {day:>2} {clock}", MONTHS[(month - 1).min(11)])
 }
 
-/// How long a daemon may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a daemon may take to answer, all in all: the container's monitor waits meanwhile.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Connects, and says whether it is a stream of messages that need an end.
 fn connect(config: &SyslogConfig) -> io::Result<(Link, bool)> {
@@ -257,9 +257,11 @@ fn connect(config: &SyslogConfig) -> io::Result<(Link, bool)> {
             Ok((TcpStream::connect_timeout(&first(host)?, PATIENCE)?.into(), true))
         }
         Address::Tls(host) => {
-            let stream = TcpStream::connect_timeout(&first(host)?, PATIENCE)?;
+            let to = first(host)?;
+            let deadline = Instant::now() + PATIENCE;
+            let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
             let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
-            let link = TlsLink::open(stream, name, &config.tls, PATIENCE)?;
+            let link = TlsLink::open(stream, name, &config.tls, deadline)?;
             return Ok((Link::Tls(Box::new(link)), true));
         }
     }?;

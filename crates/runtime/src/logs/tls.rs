@@ -1,12 +1,12 @@
 //! TLS to a log daemon: who is believed, and a connection that waits for nobody once it is made.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -21,20 +21,13 @@ use rustls::{
 pub struct LogTls {
     /// Who may have signed the daemon's certificate; whom this machine believes if none is named.
     pub authorities: Option<PathBuf>,
+    /// Whom this machine believes, if not those in the usual place.
+    pub system: Option<PathBuf>,
     /// Our own certificate and its key.
     pub own: Option<(PathBuf, PathBuf)>,
     /// Whether anybody is believed.
     pub anybody: bool,
 }
-
-/// Where systems keep whom they believe.
-const AUTHORITIES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// A connection that nobody overhears.
 pub(super) struct TlsLink {
@@ -45,19 +38,18 @@ pub(super) struct TlsLink {
 impl TlsLink {
     /// Speaks with the daemon until both know whom they talk to.
     pub(super) fn open(
-        mut stream: TcpStream,
+        stream: TcpStream,
         host: &str,
         tls: &LogTls,
-        patience: Duration,
+        deadline: Instant,
     ) -> io::Result<TlsLink> {
         let host = host.trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
         let config = Arc::new(config(tls)?);
         let mut session = ClientConnection::new(config, name).map_err(io::Error::other)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
+        let mut patient = Patient { stream: &stream, deadline };
         while session.is_handshaking() {
-            session.complete_io(&mut stream)?;
+            session.complete_io(&mut patient)?;
         }
         stream.set_nonblocking(true)?;
         Ok(TlsLink { stream, session })
@@ -104,6 +96,45 @@ impl TlsLink {
     }
 }
 
+/// A connection that is waited for until a point in time, however often something comes.
+struct Patient<'a> {
+    stream: &'a TcpStream,
+    deadline: Instant,
+}
+
+impl Patient<'_> {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(bytes).map_err(too_late)
+    }
+}
+
+impl Write for Patient<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes).map_err(too_late)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// The kernel says of a wait that is over that there is nothing yet.
+fn too_late(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    }
+}
+
 impl Drop for TlsLink {
     fn drop(&mut self) {
         self.session.send_close_notify();
@@ -125,7 +156,7 @@ fn config(tls: &LogTls) -> io::Result<ClientConfig> {
         .expect("the provider has the protocol's own ciphers");
     let builder = match tls.anybody {
         true => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))),
-        false => builder.with_root_certificates(roots(tls.authorities.as_deref())?),
+        false => builder.with_root_certificates(roots(tls)?),
     };
     match &tls.own {
         None => Ok(builder.with_no_client_auth()),
@@ -137,18 +168,21 @@ fn config(tls: &LogTls) -> io::Result<ClientConfig> {
     }
 }
 
-fn roots(named: Option<&Path>) -> io::Result<RootCertStore> {
+fn roots(tls: &LogTls) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    let usual = || AUTHORITIES.iter().map(Path::new).find(|path| path.exists());
-    match (named, usual()) {
-        (Some(path), _) => {
+    let usual = || tls.system.clone().or_else(sys::host::authorities);
+    match &tls.authorities {
+        Some(path) => {
             for certificate in certificates(path)? {
                 roots.add(certificate).map_err(|error| wrong(path, error))?;
             }
         }
         // Of all that a system believes, what is not understood is left out.
-        (None, Some(path)) => drop(roots.add_parsable_certificates(certificates(path)?)),
-        (None, None) => {}
+        None => {
+            if let Some(path) = usual() {
+                roots.add_parsable_certificates(certificates(&path)?);
+            }
+        }
     }
     Ok(roots)
 }
@@ -204,5 +238,43 @@ impl ServerCertVerifier for Anybody {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn who_says_a_little_at_a_time_is_not_waited_for_longer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let dripping = std::thread::spawn(move || {
+            let (mut there, _) = listener.accept().unwrap();
+            // The head of a long message, and then the message.
+            let bytes =
+                [22, 3, 3, 0x3f, 0xff, 2, 0, 0x3f, 0xf0].into_iter().chain([0].repeat(2000));
+            for byte in bytes {
+                if there.write_all(&[byte]).is_err() {
+                    return true;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            false
+        });
+        let tls = LogTls { anybody: true, ..LogTls::default() };
+        let deadline = Instant::now() + Duration::from_millis(200);
+        let error = TlsLink::open(stream, "localhost", &tls, deadline).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(dripping.join().unwrap(), "the connection was ended before all was said");
+    }
+
+    #[test]
+    fn whom_the_machine_believes_can_be_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let system = Some(folder.path().join("none.pem"));
+        let error = roots(&LogTls { system, ..LogTls::default() }).unwrap_err();
+        assert!(error.to_string().contains("none.pem"), "{error}");
     }
 }

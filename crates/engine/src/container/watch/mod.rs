@@ -87,7 +87,8 @@ fn setup(engine: &Engine, containers: &Containers, record: &ContainerRecord) -> 
     fs::create_dir_all(&run_folder).map_err(EngineError::io("create", &run_folder))?;
     let start = |why: String| EngineError::Start(why);
     let log = LogConfig::parse(&host.log_config.kind, &host.log_config.config)
-        .map_err(|error| start(error.to_string()))?;
+        .map_err(|error| start(error.to_string()))?
+        .believing(engine.settings().registry.authorities.clone());
     let own_signal = parse_signal(&config.stop_signal);
     let seconds = config.stop_timeout.unwrap_or(STOP_SECONDS);
     Ok(Setup {
