@@ -73,6 +73,18 @@ impl Key {
     }
 }
 
+/// Words as one text that shows where each of them ends: a list of JSON, as it may stand in a
+/// Dockerfile.
+///
+/// ```
+/// use build::key::apart;
+/// assert_eq!(apart(&["touch", "a b"]), r#"["touch","a b"]"#);
+/// ```
+pub fn apart(words: &[impl AsRef<str>]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    serde_json::Value::from(words).to_string()
+}
+
 /// The files of a context that a step reads, as lines that can be compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {

@@ -33,7 +33,7 @@ impl Store {
         match &top {
             Top::Changes { .. } => remove(&open, touched).map_err(failed),
             Top::Whole { .. } => touched.files.iter().try_for_each(|(path, (seconds, nanos))| {
-                let (above, name) = place(&open, path).map_err(failed)?;
+                let (above, name) = sys::fs::place_beneath(&open, path).map_err(failed)?;
                 sys::fs::set_mtime(above, name, *seconds, *nanos).map_err(failed)
             }),
         }
@@ -45,7 +45,9 @@ fn remove(top: &OwnedFd, touched: &Touched) -> io::Result<()> {
     // What is removed changes the time of the folder it was in.
     let folders = touched.folders.iter().map(|(path, was)| {
         // None that is another way now: a link, perhaps, to anywhere.
-        let Ok((above, name)) = place(top, path) else { return Ok((path, was, None)) };
+        let Ok((above, name)) = sys::fs::place_beneath(top, path) else {
+            return Ok((path, was, None));
+        };
         let is = match sys::fs::stat(&above, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             other => Some(other?),
@@ -54,13 +56,13 @@ fn remove(top: &OwnedFd, touched: &Touched) -> io::Result<()> {
     });
     let folders = folders.collect::<io::Result<Vec<_>>>()?;
     for (path, _) in &touched.files {
-        let (above, name) = place(top, path)?;
+        let (above, name) = sys::fs::place_beneath(top, path)?;
         sys::fs::remove_file(above, name)?;
     }
     // Folders in folders before those.
     for (path, was, is) in folders.into_iter().rev() {
         let Some(is) = is else { continue };
-        let (above, name) = place(top, path)?;
+        let (above, name) = sys::fs::place_beneath(top, path)?;
         let is_gone = facts(was) == facts(&is)
             && match sys::fs::remove_folder(&above, name) {
                 // What somebody has put there stays.
@@ -72,13 +74,6 @@ fn remove(top: &OwnedFd, touched: &Touched) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The folder that a path is in, with no link on the way, and its last name.
-fn place<'p>(top: &OwnedFd, path: &'p [u8]) -> io::Result<(OwnedFd, &'p [u8])> {
-    let at = path.iter().rposition(|byte| *byte == b'/');
-    let (above, name) = at.map_or((&b"."[..], path), |at| (&path[..at], &path[at + 1..]));
-    Ok((sys::fs::folder_beneath(top, above)?, name))
 }
 
 /// What a folder is like, as far as a layer tells it.

@@ -25,6 +25,16 @@ pub fn folder_beneath(folder: impl AsFd, path: impl rustix::path::Arg) -> io::Re
     openat2(folder.as_fd(), path, flags, resolve)
 }
 
+/// The folder in which a path below another one ends, and the name that it has there; no link is
+/// followed on the way, nothing above is reached.
+pub fn place_beneath(folder: impl AsFd, path: &[u8]) -> io::Result<(OwnedFd, &[u8])> {
+    let (above, name) = match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (&b"."[..], path),
+    };
+    Ok((folder_beneath(folder, above)?, name))
+}
+
 /// Opens a file below a folder for reading; no link is followed, nothing above is reached.
 pub fn file_beneath(folder: impl AsFd, path: impl rustix::path::Arg) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;

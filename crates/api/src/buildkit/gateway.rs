@@ -52,7 +52,7 @@ const FRONTEND_CAPABILITIES: [&str; 16] = [
 ];
 /// What is done with results, and which operations there are. One name is written as its authors
 /// wrote it.
-const LLB_CAPABILITIES: [&str; 46] = [
+pub(super) const LLB_CAPABILITIES: [&str; 48] = [
     "exporter.multiple",
     "exporter.image.attestations",
     "source.image",
@@ -68,6 +68,7 @@ const LLB_CAPABILITIES: [&str; 46] = [
     "source.git",
     "source.git.keepgitdir",
     "source.git.fullurl",
+    "source.git.checksum",
     "source.http",
     "source.http.checksum",
     "source.http.perm",
@@ -75,6 +76,7 @@ const LLB_CAPABILITIES: [&str; 46] = [
     "exec.meta.base",
     "exec.meta.network",
     "exec.meta.security",
+    "exec.meta.setsdefaultpath",
     "exec.mount.bind",
     "exec.mount.bind.readwrite-nooutput",
     "exec.mount.cache",

@@ -8,7 +8,7 @@ use std::time::Instant;
 use ::build::config;
 use ::build::ignore::Ignore;
 use ::build::instruction::{CopyFlags, Source};
-use ::build::key::{About, Key};
+use ::build::key::{About, Key, apart};
 use ::build::solver::Inputs;
 use spec::ChainId;
 use store::Unpacked;
@@ -70,7 +70,11 @@ impl Builder<'_> {
     ) -> Result<Option<Key>> {
         let below = parent(inputs);
         let Copied { flags, sources, target, is_add } = copied;
-        let told = copy_history(flags, sources, target, is_add);
+        let words = copy_words(flags, sources, target, is_add);
+        let told = match words.iter().any(|word| word.contains(' ')) {
+            true => apart(&words),
+            false => words.join(" "),
+        };
         let mut key = Key::default().with(About::Instruction, "", told);
         if let Some(exact) = &flags.exact {
             key = key.with(About::Instruction, "exact", format!("{exact:?}"));
@@ -246,6 +250,21 @@ pub(super) fn copy_history(
     target: &str,
     is_add: bool,
 ) -> String {
+    copy_words(flags, sources, target, is_add).join(" ") + " # buildkit"
+}
+
+/// An address without the name and the password that may stand in it: what tells of a step is read by
+/// many, and kept.
+fn without_user(path: &str) -> String {
+    let known = path.split_once("://").and_then(|(scheme, rest)| {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (_, host) = rest[..end].rsplit_once('@')?;
+        Some(format!("{scheme}://{host}{}", &rest[end..]))
+    });
+    known.unwrap_or_else(|| path.to_owned())
+}
+
+fn copy_words(flags: &CopyFlags, sources: &[Source], target: &str, is_add: bool) -> Vec<String> {
     let mut words = vec![if is_add { "ADD" } else { "COPY" }.to_owned()];
     let mut flag = |name: &str, value: &Option<String>| {
         words.extend(value.as_ref().map(|value| format!("--{name}={value}")));
@@ -260,9 +279,9 @@ pub(super) fn copy_history(
     words.extend(flags.parents.then(|| "--parents".to_owned()));
     words.extend(flags.exclude.iter().map(|pattern| format!("--exclude={pattern}")));
     words.extend(sources.iter().map(|source| match source {
-        Source::Path(path) => path.clone(),
+        Source::Path(path) => without_user(path),
         Source::Inline(heredoc) => format!("<<{}", heredoc.name),
     }));
-    words.extend([target.to_owned(), "# buildkit".to_owned()]);
-    words.join(" ")
+    words.push(target.to_owned());
+    words
 }

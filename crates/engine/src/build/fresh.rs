@@ -37,8 +37,9 @@ pub(super) struct UsedCache {
 /// Files that are as old as this moment.
 pub(super) struct Fresh {
     touched: Touched,
-    /// When each became so, as the kernel says it: a file that somebody changes has a later one.
-    since: Vec<(i64, i64)>,
+    /// Which file each is, and since when it is so, as the kernel says it: one that somebody changes
+    /// has a later time.
+    since: Vec<Identity>,
     /// Where it is remembered that the command has seen the caches.
     memories: Vec<PathBuf>,
 }
@@ -85,9 +86,9 @@ impl Fresh {
                 self.touched.folders.insert(folder.to_vec(), stat(root, folder).map_err(failed)?);
             }
         }
-        let (above, name) = place(root, &path).map_err(failed)?;
+        let (above, name) = sys::fs::place_beneath(root, &path).map_err(failed)?;
         sys::fs::set_mtime(above, name, now.0, now.1).map_err(failed)?;
-        self.since.push(changed_at(&stat(root, &path).map_err(failed)?));
+        self.since.push(identity(&stat(root, &path).map_err(failed)?));
         self.touched.files.push((path, (was.st_mtime, was.st_mtime_nsec as u32)));
         Ok(())
     }
@@ -97,7 +98,7 @@ impl Fresh {
         let mut touched = std::mem::take(&mut self.touched);
         let mut since = self.since.drain(..);
         touched.files.retain(|(path, _)| {
-            let is = stat(root, path).map(|stat| changed_at(&stat)).ok();
+            let is = stat(root, path).map(|stat| identity(&stat)).ok();
             is == since.next()
         });
         touched
@@ -121,21 +122,17 @@ impl Fresh {
     }
 }
 
-/// The folder that a path is in, with no link on the way, and its last name.
-fn place<'p>(root: &OwnedFd, path: &'p [u8]) -> io::Result<(OwnedFd, &'p [u8])> {
-    let at = path.iter().rposition(|byte| *byte == b'/');
-    let (above, name) = at.map_or((&b"."[..], path), |at| (&path[..at], &path[at + 1..]));
-    Ok((sys::fs::folder_beneath(root, above)?, name))
-}
-
+/// A file's attributes. A command may have put links where folders were: none is followed.
 fn stat(root: &OwnedFd, path: &[u8]) -> io::Result<Stat> {
-    let (above, name) = place(root, path)?;
+    let (above, name) = sys::fs::place_beneath(root, path)?;
     sys::fs::stat(above, name)
 }
 
-/// When anything at all of a file was last changed.
-fn changed_at(stat: &Stat) -> (i64, i64) {
-    (stat.st_ctime, stat.st_ctime_nsec as i64)
+/// Device and number of a file, and when anything at all of it was last changed.
+type Identity = (u64, u64, i64, i64);
+
+fn identity(stat: &Stat) -> Identity {
+    (stat.st_dev, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec as i64)
 }
 
 /// A stack that is remembered; none if nothing is.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ::build::config::{self, Started};
 use ::build::graph::{Step, StepId};
-use ::build::instruction::Run;
-use ::build::key::{About, Key};
+use ::build::instruction::{Command, Run};
+use ::build::key::{About, Key, apart};
 use ::build::scope::{PROXY_ARGUMENTS, Scope};
 use ::build::solver::Inputs;
 use runtime::once::Ended;
@@ -41,7 +41,12 @@ impl Builder<'_> {
         let below = parent(inputs);
         let config = &below.configured.config;
         let Started { words, script } = config::started(config, run);
-        let told = format!("RUN {}", words.join(" "));
+        // Words of the user's own are told apart; those for a shell end with all that it is given.
+        let told = match &run.command {
+            Command::Shell(_) => words.join(" "),
+            Command::Exec(_) => apart(&words),
+        };
+        let told = format!("RUN {told}");
         let mut key = Key::default().with(About::Instruction, "", told);
         if let Some((name, content)) = script {
             key = key.with(About::Instruction, &name, content);

@@ -13,11 +13,13 @@ use image::pack::LayerWriter;
 use serde_json::value::RawValue;
 use spec::{ChainId, Digest, Timestamp};
 use store::{StepLayer, StepRecord};
-use sys::fs::FileType;
 
 use super::layers;
 use super::work::{Builder, Layered, Made, parent, shown};
 use crate::error::{EngineError, Result};
+
+/// No stack of merged layers is higher: no driver mounts more.
+const MAX_LAYERS: usize = 500;
 
 impl Builder<'_> {
     /// What a difference depends on.
@@ -51,10 +53,19 @@ impl Builder<'_> {
     pub(super) fn merge(&self, at: StepId, inputs: &Inputs<Made>) -> Result<Made> {
         let telling = self.begin(at);
         let below = parent(inputs);
+        let mut depth = self.store().tables()?.layers.stack(below.top)?.len();
         let merged = inputs.sources.iter().try_fold(below.top, |top, source| {
             let tables = self.store().tables()?;
             let stack = tables.layers.stack(source.top)?;
+            // Merges of merges grow by powers.
+            depth += stack.len();
+            if depth > MAX_LAYERS {
+                return Err(EngineError::Refused(format!("max depth exceeded: {depth} layers")));
+            }
             stack.into_iter().try_fold(top, |top, (_, record)| {
+                if self.teller.watch.is_stopped() {
+                    return Err(EngineError::Stopped);
+                }
                 let layer = StepLayer { diff: record.diff, bytes: record.bytes };
                 let moved = layers::move_to(self.store(), self.lease, layer, top)?;
                 let gone = || EngineError::Refused(format!("layer {} went meanwhile", layer.diff));
@@ -135,8 +146,8 @@ impl Builder<'_> {
 fn is_in_folder(view: &OwnedFd, path: &[u8]) -> bool {
     let path = path.strip_prefix(b"/").unwrap_or(path);
     let Some(at) = path.iter().rposition(|byte| *byte == b'/') else { return true };
-    let stat = sys::fs::stat(view, &path[..at]);
-    stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+    // What was a folder may be a link now, and nothing outside is asked.
+    sys::fs::folder_beneath(view, &path[..at]).is_ok()
 }
 
 fn written_key(key: &Digest, number: usize) -> Digest {

@@ -43,6 +43,27 @@ fn times_alone_change_nothing_and_contents_do() {
 }
 
 #[test]
+fn words_are_told_apart() {
+    let Some(it) = with_files() else { return };
+    for (one, other) in [
+        (r#"RUN ["touch","a b"]"#, r#"RUN ["touch","a","b"]"#),
+        ("RUN true x", r#"RUN ["/bin/sh","-c","true","x"]"#),
+        (r#"RUN ["touch","a \"b c\""]"#, r#"RUN ["touch","a","\"b c\""]"#),
+    ] {
+        let file = |line: &str| format!("FROM bb\nWORKDIR /w\n{line}\n");
+        it.builds(&file(one), "");
+        let done = done(&it.builds(&file(other), ""));
+        assert_eq!(done.len(), 1, "{one} is not {other}");
+    }
+    let file = |words: &str| {
+        format!("FROM bb AS s\nRUN touch /a /b '/a b'\nFROM bb\nCOPY --from=s {words}\n")
+    };
+    it.builds(&file(r#"["/a b", "/d/"]"#), "");
+    it.builds(&file(r#"["/a", "/b", "/d/"]"#), "");
+    assert_eq!(it.shows("ls /d"), "a\nb");
+}
+
+#[test]
 fn what_comes_out_the_same_leaves_the_rest_as_it_was() {
     let Some(it) = Builds::new() else { return };
     let file = |note: &str| format!("FROM bb\nRUN : {note}; echo same > /x\nRUN cat /x > /y\n");

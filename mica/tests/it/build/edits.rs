@@ -189,16 +189,12 @@ const EDITS: &[Edit] = &[
     text(
         "where it is put",
         &[("/picked", "/chosen")],
-        &[
-            "the instruction changed from \"COPY one.txt /picked # buildkit\" to \"COPY one.txt /chosen # buildkit\"",
-        ],
+        &["the instruction changed from \"COPY one.txt /picked\" to \"COPY one.txt /chosen\""],
     ),
     text(
         "a flag",
         &[("COPY src", "COPY --chmod=600 src")],
-        &[
-            "the instruction changed from \"COPY src /src # buildkit\" to \"COPY --chmod=600 src /src # buildkit\"",
-        ],
+        &["the instruction changed from \"COPY src /src\" to \"COPY --chmod=600 src /src\""],
     ),
     text(
         "a folder",
@@ -213,7 +209,7 @@ const EDITS: &[Edit] = &[
         "a stage's name",
         &[("AS lib", "AS libs"), ("--from=lib", "--from=libs")],
         &[
-            "the instruction changed from \"COPY --from=lib /built /lib/built # buildkit\" to \"COPY --from=libs /built /lib/built # buildkit\"",
+            "the instruction changed from \"COPY --from=lib /built /lib/built\" to \"COPY --from=libs /built /lib/built\"",
         ],
     ),
 ];

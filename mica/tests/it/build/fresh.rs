@@ -51,6 +51,28 @@ fn what_has_changed_is_newer_than_what_a_cache_holds() {
     assert_eq!(it.ok("inspect -f '{{len .RootFS.Layers}}' t"), "3");
 }
 
+/// A command puts a link where a folder was, which leads out of the store as it leads to a file of the
+/// same moment in the image.
+#[test]
+fn a_link_in_a_folders_place_leads_nowhere() {
+    let Some(it) = Builds::new() else { return };
+    let host = it.path("victim");
+    std::fs::create_dir(&host).unwrap();
+    std::fs::write(host.join("n"), "mine").unwrap();
+    let link = format!("{}{}", "../".repeat(40), host.display());
+    let file = format!(
+        "FROM bb\nCOPY src /src\nCOPY src {host}\nRUN --mount=type=cache,target=/out \
+         if [ -e /out/again ]; then rm -r /src; ln -s {link} /src; fi; touch /out/again\n",
+        host = host.display()
+    );
+    it.put("src/n", "one");
+    it.builds(&file, "");
+    it.put("src/n", "two");
+    it.builds(&file, "");
+    assert_eq!(it.shows("readlink /src"), link);
+    assert_eq!(std::fs::read_to_string(host.join("n")).unwrap(), "mine");
+}
+
 #[test]
 fn what_was_touched_is_in_no_layer() {
     let Some(it) = Builds::new() else { return };

@@ -17,6 +17,7 @@ use prost::Message;
 use spec::{Digest, Platform};
 
 use super::client::Choice;
+use super::gateway::LLB_CAPABILITIES;
 use super::messages::ops::{Definition, Kind, Op};
 use crate::wire::Status;
 
@@ -196,12 +197,29 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// Refuses an operation that needs what is not done: a commit that would not be compared, a
+    /// setting that would be left out.
+    fn check_capabilities(&self, own: &Operation) -> Result<(), Status> {
+        let metadata = self.definition.metadata.get(&own.digest.to_string());
+        let mut asked = metadata.into_iter().flat_map(|metadata| &metadata.capabilities);
+        match asked.find(|(name, is)| **is && !LLB_CAPABILITIES.contains(&name.as_str())) {
+            Some((name, _)) => Err(Status::unsupported(format!(
+                "requested capability {name:?} is not supported by mica"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn operation(&mut self, own: &Operation) -> Result<Results, Status> {
+        self.check_capabilities(own)?;
         let first = self.steps.len();
         let results = match &own.op.kind {
             Some(Kind::Source(source)) => self.source(own, source)?,
             Some(Kind::Exec(exec)) => self.exec(own, exec)?,
             Some(Kind::File(file)) => self.files(own, file)?,
+            Some(Kind::Merge(merge)) if merge.inputs.len() > MAX_INPUTS => {
+                return Err(Status::invalid(format!("a merge of {}", merge.inputs.len())));
+            }
             Some(Kind::Merge(merge)) => {
                 let inputs = merge.inputs.iter().map(|input| self.input(own, input.input));
                 let inputs = inputs.collect::<Result<Vec<_>, _>>()?;

@@ -23,7 +23,7 @@ impl Planner<'_> {
         let title = self.title(own, || identifier.to_owned());
         match scheme {
             "docker-image" => self.image(own, rest, source, title).map(one),
-            "local" => Ok(self.folder(rest, source, title)),
+            "local" => self.folder(rest, source, title),
             "git" => self.repository(rest, source, title).map(one),
             "http" | "https" => self.download(identifier, source, title).map(one),
             other => Err(Status::unsupported(format!(
@@ -52,21 +52,23 @@ impl Planner<'_> {
     }
 
     /// A folder of the client. What only is copied from it is read where it lies.
-    fn folder(&mut self, name: &str, source: &SourceOp, title: String) -> Results {
-        let list = |name: &str| -> Vec<String> {
-            let text = source.attributes.get(name);
-            text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    fn folder(&mut self, name: &str, source: &SourceOp, title: String) -> Result<Results, Status> {
+        let list = |name: &str| -> Result<Vec<String>, Status> {
+            let text = source.attributes.get(name).filter(|text| !text.is_empty());
+            let list = text.map(|text| serde_json::from_str::<Option<_>>(text)).transpose();
+            let list = list.map_err(|error| Status::invalid(format!("{name}: {error}")))?;
+            Ok(list.flatten().unwrap_or_default())
         };
         let choice = Choice {
-            include: list("local.includepattern"),
-            exclude: list("local.excludepatterns"),
-            follow: list("local.followpaths"),
+            include: list("local.includepattern")?,
+            exclude: list("local.excludepatterns")?,
+            follow: list("local.followpaths")?,
         };
         let own = format!("local-{}", self.folders.len());
         let op = StepOp::Base { image: own.clone(), platform: None };
         let step = self.add(op, None, Vec::new(), title.clone());
         self.folders.push((own, Folder { name: name.to_owned(), title, choice }));
-        HashMap::from([(0, Given::Folder(step, None))])
+        Ok(HashMap::from([(0, Given::Folder(step, None))]))
     }
 
     /// A folder as a tree of its own.
@@ -103,7 +105,12 @@ impl Planner<'_> {
             url = format!("{url}#{fragment}");
         }
         let keeps = source.attributes.get("git.keepgitdir").is_some_and(|value| value == "true");
-        let flags = CopyFlags { keep_git_dir: Some(keeps), ..CopyFlags::default() };
+        let checksum = source.attributes.get("git.checksum").filter(|text| !text.is_empty());
+        let flags = CopyFlags {
+            keep_git_dir: Some(keeps),
+            checksum: checksum.cloned(),
+            ..CopyFlags::default()
+        };
         Ok(self.added(flags, url, "/".to_owned(), title))
     }
 

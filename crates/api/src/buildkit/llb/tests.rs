@@ -2,7 +2,7 @@ use engine::steps::Op as StepOp;
 
 use super::super::messages::ops::{
     Action, Copy, Diff, Exec, FileAction, FileOp, Input, MakeFile, Merge, Meta, Mount, OneInput,
-    SourceOp,
+    OpMetadata, SourceOp,
 };
 use super::*;
 
@@ -108,8 +108,7 @@ fn the_same_operation_is_done_once_and_what_nobody_needs_not_at_all() {
     let diff = making.add(&[(&base, 0)], Some(Kind::Diff(diff)));
     let mut graph = making.end(&diff, 0);
     let name = [(NAME.to_owned(), "what is new".to_owned())].into();
-    let metadata =
-        super::super::messages::ops::OpMetadata { ignore_cache: true, description: name };
+    let metadata = OpMetadata { ignore_cache: true, description: name, ..Default::default() };
     graph.metadata.insert(diff, metadata);
     let planned = plan(&graph).unwrap().graph;
     assert_eq!(planned.render(), "0: base bb\n1: scratch\n2 on 1 from 0 from 0: diff\n");
@@ -140,6 +139,13 @@ fn what_strangers_make_up_is_refused() {
     refused(&with(merge(1)), "has no input 1");
     refused(&with(merge(i64::MIN)), "has no input");
     refused(&with(Kind::Merge(Merge::default())), "a merge of nothing");
+    let inputs = vec![OneInput { input: 0 }; MAX_INPUTS + 1];
+    refused(&with(Kind::Merge(Merge { inputs })), "a merge of 1001");
+    let mut needy = Making(making.0.clone()).end(&base, 0);
+    let capabilities = [("source.image".to_owned(), true), ("source.moon".to_owned(), true)];
+    let metadata = OpMetadata { capabilities: capabilities.into(), ..Default::default() };
+    needy.metadata.insert(base.clone(), metadata);
+    refused(&needy, "requested capability \"source.moon\"");
     let files = |actions| with(Kind::File(FileOp { actions }));
     refused(&files(Vec::new()), "0 actions");
     refused(&files(vec![action(5, 0, 0, file("/a"))]), "an action that needs 5");

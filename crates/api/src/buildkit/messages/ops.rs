@@ -23,6 +23,9 @@ pub(crate) struct OpMetadata {
     pub(crate) ignore_cache: bool,
     #[prost(map = "string, string", tag = "2")]
     pub(crate) description: HashMap<String, String>,
+    /// What the operation needs its builder to know.
+    #[prost(map = "string, bool", tag = "5")]
+    pub(crate) capabilities: HashMap<String, bool>,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
