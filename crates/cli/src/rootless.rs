@@ -1,6 +1,6 @@
 //! A command of an ordinary user starts again in the namespace of users in which he is root.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 
 use engine::{NAMESPACE_VARIABLE, Settings, Standing};
 use runtime::RuntimeError;
@@ -21,8 +21,12 @@ pub(crate) fn enter(context: &Context, settings: &Settings) -> Result<(), Failur
     let mut ids = Ids::of_host();
     let own = ids.own();
     let mut entered = enter_namespace(&settings.run_root, &ids);
-    if let Err(RuntimeError::NoHelper { .. }) = entered {
-        // What was lent cannot be mapped; that there is one id is said when a container is made.
+    if let Err(RuntimeError::NoHelper { .. } | RuntimeError::Helper { .. }) = &entered {
+        // What was lent cannot be mapped. That there is one id is said when a container is made; why,
+        // if it is not for want of the program, only here.
+        if let Err(error @ RuntimeError::Helper { .. }) = &entered {
+            context.ui.warn(&error.to_string());
+        }
         ids = Ids::single(own.0, own.1);
         entered = enter_namespace(&settings.run_root, &ids);
     }
@@ -35,7 +39,7 @@ pub(crate) fn enter(context: &Context, settings: &Settings) -> Result<(), Failur
 
 /// Whether root gave the command, not an ordinary user.
 pub(crate) fn is_root(context: &Context) -> bool {
-    rustix::process::geteuid().is_root() && context.variable(NAMESPACE_VARIABLE).is_none()
+    Standing::of(context.environment()) == Standing::Root
 }
 
 /// Takes over what the program before this one held on to the namespace with.
@@ -53,11 +57,16 @@ fn again(context: &Context, (user, group): (u32, u32), stay: Stay) -> Failure {
     let start = || -> Result<RuntimeError, Failure> {
         let number = stay.hand_on().map_err(engine::EngineError::from)?;
         let string =
-            |text: String| CString::new(text).map_err(|error| Failure::new(error.to_string()));
-        let words = std::env::args().map(string).collect::<Result<Vec<_>, _>>()?;
+            |text: Vec<u8>| CString::new(text).map_err(|error| Failure::new(error.to_string()));
+        let words = std::env::args_os().map(OsString::into_encoded_bytes).map(string);
+        let words = words.collect::<Result<Vec<_>, _>>()?;
         let own = format!("{NAMESPACE_VARIABLE}={user}:{group}:{number}");
         let pairs = context.environment().iter().map(|(name, value)| format!("{name}={value}"));
-        let environment = pairs.chain([own]).map(string).collect::<Result<Vec<_>, _>>()?;
+        let environment = pairs
+            .chain([own])
+            .map(String::into_bytes)
+            .map(string)
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(start_again(&words, &environment))
     };
     match start() {

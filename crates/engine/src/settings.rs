@@ -190,10 +190,6 @@ impl Settings {
 /// The data root of the system's own store.
 const SYSTEM_DATA_ROOT: &str = "/var/lib/mica";
 
-fn sys_is_root(environment: &BTreeMap<String, String>) -> bool {
-    store::is_root() && !environment.contains_key(NAMESPACE_VARIABLE)
-}
-
 fn default_data_root(standing: Standing, environment: &BTreeMap<String, String>) -> PathBuf {
     if !standing.is_of_user() {
         return PathBuf::from(SYSTEM_DATA_ROOT);

@@ -204,7 +204,7 @@ impl Network {
     }
 
     /// The host's address at which ports are published unless one is named.
-    pub(crate) fn host_address(&self) -> Option<IpAddr> {
+    pub fn host_address(&self) -> Option<IpAddr> {
         self.options.get(HOST_ADDRESS)?.parse().ok()
     }
 

@@ -45,7 +45,7 @@ pub use pools::{SubnetPool, default_pools};
 pub use relay::Relay;
 pub use resolver::{ExtraHost, Resolver, ResolverRequest, hostname_file, hosts, moved_hosts};
 pub use subnet::{Mac, MacError, Subnet, SubnetError};
-pub use user::{Carrier, Reached, UserNetwork, UserRequest};
+pub use user::{CarriedPort, Carrier, UserNetwork, UserRequest};
 
 use documents::Documents;
 use firewall::Firewall;

@@ -10,27 +10,31 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use crate::endpoint::PublishedPort;
+use spec::ContainerPort;
+
 use crate::error::{NetworkError, Result};
 
 /// What an unprivileged container wants of the network.
 #[derive(Clone, Debug)]
 pub struct UserRequest {
-    /// The container's network namespace.
-    pub namespace: Reached,
-    /// Ports of the host that lead to it, with the host's ports chosen.
-    pub ports: Vec<PublishedPort>,
+    /// Where the container's network namespace is found for as long as there is something; we are
+    /// root there.
+    pub namespace: PathBuf,
+    /// Ports of the host that lead to it.
+    pub ports: Vec<CarriedPort>,
     /// A folder of the container's own for a socket.
     pub folder: PathBuf,
 }
 
-/// How a container's network namespace is reached.
-#[derive(Clone, Debug)]
-pub enum Reached {
-    /// By a process in it, whose namespace of users is another one than ours.
-    Process(u32),
-    /// By a path, for as long as there is something at it; we are root there.
-    Path(PathBuf),
+/// A port of the host that leads to a container.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CarriedPort {
+    /// The container's.
+    pub container: ContainerPort,
+    /// The one address of the host; without it, all of both families.
+    pub host_address: Option<IpAddr>,
+    /// The host's port.
+    pub host_port: u16,
 }
 
 /// The program that carries packets.
@@ -124,26 +128,22 @@ fn pasta_arguments(request: &UserRequest) -> Vec<String> {
         ["--config-net", "--quiet", "--no-map-gw", "--dns-forward"].map(str::to_owned).into();
     words.push(PASTA_NAMES.to_string());
     for (flag, protocol) in [("-t", spec::Protocol::Tcp), ("-u", spec::Protocol::Udp)] {
-        let ports: Vec<&PublishedPort> =
+        let ports: Vec<&CarriedPort> =
             request.ports.iter().filter(|port| port.container.protocol == protocol).collect();
         if ports.is_empty() {
             words.extend([flag.to_owned(), "none".to_owned()]);
         }
         for port in ports {
-            let address = match port.host_address {
-                any if any.is_unspecified() => String::new(),
-                address => format!("{address}/"),
-            };
+            // Without an address it listens on both families.
+            let address = port.host_address.map(|address| format!("{address}/"));
+            let address = address.unwrap_or_default();
             let (host, container) = (port.host_port, port.container.number);
             words.extend([flag.to_owned(), format!("{address}{host}:{container}")]);
         }
     }
     // What listens on the host's loopback stays there.
     words.extend(["-T", "none", "-U", "none"].map(str::to_owned));
-    words.extend(match &request.namespace {
-        Reached::Process(number) => vec![number.to_string()],
-        Reached::Path(path) => vec!["--netns".to_owned(), path.display().to_string()],
-    });
+    words.extend(["--netns".to_owned(), request.namespace.display().to_string()]);
     words
 }
 
@@ -187,11 +187,7 @@ fn slirp4netns(request: &UserRequest) -> Result<UserNetwork> {
     // The ready line comes over its output, and the end over its input.
     command.args(["--configure", "--mtu=65520", "--disable-host-loopback"]);
     command.args(["--ready-fd=1", "--exit-fd=0", "--api-socket"]).arg(&socket);
-    match &request.namespace {
-        Reached::Process(number) => command.arg(number.to_string()),
-        Reached::Path(path) => command.arg("--netns-type=path").arg(path),
-    };
-    command.arg("tap0");
+    command.arg("--netns-type=path").arg(&request.namespace).arg("tap0");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let wrong = |source| NetworkError::Program { program: program(), source };
     let mut child = command.spawn().map_err(wrong)?;
@@ -212,7 +208,7 @@ fn slirp4netns(request: &UserRequest) -> Result<UserNetwork> {
 }
 
 /// Asks slirp4netns for one port.
-fn publish(socket: &Path, port: &PublishedPort) -> Result<()> {
+fn publish(socket: &Path, port: &CarriedPort) -> Result<()> {
     let wrong = |source| NetworkError::Program { program: "slirp4netns".to_owned(), source };
     let mut stream = UnixStream::connect(socket).map_err(wrong)?;
     stream.write_all(slirp_request(port).as_bytes()).map_err(wrong)?;
@@ -226,12 +222,14 @@ fn publish(socket: &Path, port: &PublishedPort) -> Result<()> {
     }
 }
 
-fn slirp_request(port: &PublishedPort) -> String {
+fn slirp_request(port: &CarriedPort) -> String {
+    // It listens on one family at a time.
+    let address = port.host_address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     serde_json::json!({
         "execute": "add_hostfwd",
         "arguments": {
             "proto": port.container.protocol.as_str(),
-            "host_addr": port.host_address.to_string(),
+            "host_addr": address.to_string(),
             "host_port": port.host_port,
             "guest_port": port.container.number,
         },
@@ -243,32 +241,34 @@ fn slirp_request(port: &PublishedPort) -> String {
 mod tests {
     use super::*;
 
-    fn port(host: &str, number: u16, container: &str) -> PublishedPort {
-        PublishedPort {
+    fn port(host: &str, number: u16, container: &str) -> CarriedPort {
+        CarriedPort {
             container: container.parse().unwrap(),
-            host_address: host.parse().unwrap(),
+            host_address: host.parse().ok(),
             host_port: number,
         }
     }
 
     #[test]
     fn pasta_publishes_what_was_asked_for_and_nothing_else() {
-        let namespace = Reached::Process(7);
+        let namespace = "/proc/1/fd/5".into();
         let mut request = UserRequest { namespace, ports: Vec::new(), folder: "/x".into() };
         let words = pasta_arguments(&request).join(" ");
         let names = "--dns-forward 169.254.1.1";
-        let rest = "-t none -u none -T none -U none 7";
+        let rest = "-t none -u none -T none -U none --netns /proc/1/fd/5";
         assert_eq!(words, format!("--config-net --quiet --no-map-gw {names} {rest}"));
-        request.namespace = Reached::Path("/proc/1/fd/5".into());
-        request.ports = vec![port("127.0.0.1", 8080, "80/tcp"), port("0.0.0.0", 53, "53/udp")];
+        let ports = [("127.0.0.1", 1), ("0.0.0.0", 2), ("::", 3), ("", 4)];
+        request.ports = ports.map(|(host, number)| port(host, number, "80/tcp")).to_vec();
+        request.ports.push(port("", 53, "53/udp"));
         let words = pasta_arguments(&request).join(" ");
-        assert!(words.contains("-t 127.0.0.1/8080:80 -u 53:53 -T none"), "{words}");
-        assert!(words.ends_with(" --netns /proc/1/fd/5"), "{words}");
+        let wanted = "-t 127.0.0.1/1:80 -t 0.0.0.0/2:80 -t ::/3:80 -t 4:80 -u 53:53 -T none";
+        assert!(words.contains(wanted), "{words}");
     }
 
     #[test]
     fn slirp4netns_is_asked_in_json() {
-        let text = slirp_request(&port("0.0.0.0", 8080, "80/tcp"));
+        let text = slirp_request(&port("", 8080, "80/tcp"));
+        assert!(text.contains(r#""host_addr":"0.0.0.0""#), "{text}");
         assert!(text.contains(r#""execute":"add_hostfwd""#), "{text}");
         assert!(text.contains(r#""host_port":8080"#) && text.contains(r#""proto":"tcp""#));
     }

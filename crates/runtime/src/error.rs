@@ -104,6 +104,14 @@ pub enum RuntimeError {
         /// The program.
         program: &'static str,
     },
+    /// A program of the system's that maps users is there and fails.
+    #[error("{program} cannot map users: {why}")]
+    Helper {
+        /// The program.
+        program: &'static str,
+        /// What it said.
+        why: String,
+    },
     /// Another runtime could not do what it was asked to.
     #[error("OCI runtime {verb} failed: {why}")]
     External {
@@ -160,7 +168,8 @@ impl RuntimeError {
             RuntimeError::Exists { .. } | RuntimeError::WrongState { .. } => Kind::Conflict,
             RuntimeError::NoController { .. }
             | RuntimeError::NoNamespace { .. }
-            | RuntimeError::NoHelper { .. } => Kind::Unsupported,
+            | RuntimeError::NoHelper { .. }
+            | RuntimeError::Helper { .. } => Kind::Unsupported,
             RuntimeError::Init(failure) => failure.kind(),
             RuntimeError::External { verb: "create" | "start" | "exec", why, .. } => {
                 kind_of_words(why)
@@ -178,6 +187,9 @@ impl RuntimeError {
             ),
             RuntimeError::MapMount { .. } => Some(
                 "its file system must know mapped mounts, as ext4, xfs, btrfs and tmpfs of newer kernels do, and only the host's root may map them",
+            ),
+            RuntimeError::Helper { .. } => Some(
+                "it must be owned by root with its set-user-id bit or capabilities, and what /etc/subuid and /etc/subgid lend must fit",
             ),
             RuntimeError::NoHelper { .. } => Some("it is in the package uidmap, or shadow-utils"),
             RuntimeError::Init(failure) if failure.call == "clone3" => {

@@ -33,6 +33,8 @@ pub struct Order {
     pub bundle: PathBuf,
     /// The path of its control group, which is made and removed.
     pub cgroup: String,
+    /// Whether it may be forbidden to make one: then there is none.
+    pub without_cgroup: bool,
     /// Mounts by destination whose source is in a mount that comes as a descriptor.
     pub opened: BTreeMap<String, Opened>,
 }
@@ -113,7 +115,7 @@ fn receive(socket: &OwnedFd) -> io::Result<(Order, Vec<OwnedFd>)> {
 }
 
 fn run(socket: &OwnedFd, order: Order, opened: Vec<OwnedFd>) -> Result<Ended> {
-    let Order { id, mut spec, bundle, cgroup, opened: places } = order;
+    let Order { id, mut spec, bundle, cgroup, without_cgroup, opened: places } = order;
     let mut opened: Vec<Option<OwnedFd>> = opened.into_iter().map(Some).collect();
     let root = opened.first_mut().and_then(Option::take);
     if !places.is_empty() {
@@ -126,7 +128,10 @@ fn run(socket: &OwnedFd, order: Order, opened: Vec<OwnedFd>) -> Result<Ended> {
         }
     }
     let mut cgroup = Cgroup::presumed(&cgroup)?;
-    cgroup.create()?;
+    match without_cgroup {
+        true => cgroup.create_where_allowed()?,
+        false => cgroup.create()?,
+    };
     let ended = run_in(socket, &id, &spec, &bundle, root, &cgroup);
     // What is left in it was the container's; the first error is the one to tell.
     let _ = cgroup.kill_all();

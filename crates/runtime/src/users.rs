@@ -64,11 +64,11 @@ fn helper(program: &'static str, pid: i32, map: &[IdMapping]) -> Result<()> {
     match output.status.success() {
         true => Ok(()),
         false => {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Err(RuntimeError::Step {
-                step: format!("run {program}"),
-                source: io::Error::other(said),
-            })
+            let said = String::from_utf8_lossy(&output.stderr);
+            let line = said.lines().find(|line| !line.trim().is_empty());
+            let line = line.map(|line| line.strip_prefix(program).unwrap_or(line));
+            let why = line.map_or("it does not say why", |line| line.trim_start_matches(": "));
+            Err(RuntimeError::Helper { program, why: why.trim().to_owned() })
         }
     }
 }

@@ -13,6 +13,7 @@ use spec::{
 
 use super::ContainerRecord;
 use super::way_out::WayOut;
+use crate::Engine;
 use crate::error::{EngineError, Result};
 
 /// Where a container stands while it runs.
@@ -81,8 +82,18 @@ impl Places {
     }
 
     /// The places of an ordinary user's container, which is in no network but leads out.
-    pub(super) fn of_user(record: &ContainerRecord, run_folder: &Path) -> Result<Places> {
-        let (namespace, way_out) = WayOut::open(record, &wanted_ports(record)?, run_folder)?;
+    pub(super) fn of_user(
+        engine: &Engine,
+        record: &ContainerRecord,
+        run_folder: &Path,
+    ) -> Result<Places> {
+        let ports = wanted_ports(record)?;
+        // A server may have said it, to all who start containers of this store.
+        let default = match ports.is_empty() {
+            true => None,
+            false => engine.networks()?.find("bridge")?.host_address(),
+        };
+        let (namespace, way_out) = WayOut::open(record, &ports, default, run_folder)?;
         let (namespace, way_out) = (Some(namespace), Some(way_out));
         Ok(Places { namespace, way_out, ..Places::default() })
     }

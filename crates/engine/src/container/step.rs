@@ -98,7 +98,7 @@ impl StepNetwork {
         if is_of_user && super::watch::has_network(&record) {
             super::way_out::check(&record)?;
             let folder = Folder::make(engine.container_run_folder(&id))?;
-            let places = Places::of_user(&record, &folder.0)?;
+            let places = Places::of_user(engine, &record, &folder.0)?;
             return Ok(StepNetwork { record, places, networks, _folder: Some(folder) });
         }
         let places = Places::take(networks.as_ref(), &record, |name| {
@@ -187,8 +187,14 @@ impl Engine {
         }
         let stubs = Stubs::before(root, &spec)?;
         let cgroup = bundle::cgroup_path(&record);
-        let order =
-            Order { id: id.to_string(), spec, bundle: folder.0.clone(), cgroup, opened: places };
+        let order = Order {
+            id: id.to_string(),
+            spec,
+            bundle: folder.0.clone(),
+            cgroup,
+            without_cgroup: self.settings().standing.is_of_user(),
+            opened: places,
+        };
         let ended = self.have_run(&order, &opened, output, is_stopped)?;
         stubs.remove(root)?;
         Ok(ended)

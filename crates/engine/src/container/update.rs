@@ -39,12 +39,15 @@ impl Engine {
             return Err(EngineError::Refused(words.to_owned()));
         }
         let runs = matches!(state.status, Status::Running | Status::Paused);
-        let mut warnings = Vec::new();
+        let (request, mut warnings) = match self.settings().standing.is_of_user() {
+            true => without_groups(request)?,
+            false => (request.clone(), Vec::new()),
+        };
         let record = self.containers().change(id, |record| {
-            let changed = merge(&mut record.host_config, request)?;
+            let changed = merge(&mut record.host_config, &request)?;
             // What the kernel refuses is not written down.
-            if runs {
-                warnings = self.limit(record, &changed)?;
+            if runs && changed != Resources::default() {
+                warnings.extend(self.limit(record, &changed)?);
             }
             Ok(())
         })?;
@@ -75,6 +78,15 @@ impl Engine {
         let warnings = cgroup.apply(&limits, Missing::Warn)?;
         Ok(warnings.iter().map(ToString::to_string).collect())
     }
+}
+
+/// What is left of a request where there are no groups, and what is to be said of the rest.
+fn without_groups(request: &UpdateContainer) -> Result<(UpdateContainer, Vec<String>)> {
+    host::check_update(&request.resources)?;
+    let mut asked = HostConfig { resources: request.resources.clone(), ..HostConfig::default() };
+    let warnings = host::without_groups(&mut asked);
+    let left = UpdateContainer { resources: asked.resources, restart: request.restart.clone() };
+    Ok((left, warnings))
 }
 
 /// An error and its causes in one line.
@@ -238,6 +250,16 @@ mod tests {
         let policy = "always".parse().unwrap();
         let request = UpdateContainer { restart: Some(policy), ..UpdateContainer::default() };
         assert!(merge(&mut host, &request).is_err_and(|e| e.to_string().contains("AutoRemove")));
+    }
+
+    #[test]
+    fn a_limit_that_takes_groups_is_not_written_down_where_there_are_none() {
+        let (left, said) = without_groups(&asked(|r| r.memory = 64 * MIB)).unwrap();
+        assert!(said.len() == 1 && said[0].contains("memory limit"), "{said:?}");
+        let mut host = HostConfig::default();
+        assert_eq!(merge(&mut host, &left).unwrap(), Resources::default());
+        assert_eq!(host.resources.memory, 0);
+        assert!(without_groups(&asked(|r| r.memory = MIB)).is_err(), "it is no limit at all");
     }
 
     #[test]

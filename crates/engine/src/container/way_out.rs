@@ -3,11 +3,11 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use network::{Endpoint, NetNs, PublishedPort, Reached, UserNetwork, UserRequest};
+use network::{CarriedPort, Endpoint, NetNs, PublishedPort, UserNetwork, UserRequest};
 use spec::{HostPorts, NetworkMode, PortMapping, Protocol, Timestamp};
 
 use super::ContainerRecord;
@@ -33,20 +33,22 @@ const ENDPOINT_BYTES: u64 = 1 << 20;
 const NETWORK: &str = "bridge";
 
 impl WayOut {
-    /// Opens a way for a container, in a namespace of its own.
+    /// Opens a way for a container, in a namespace of its own. Its ports are published at `default`
+    /// unless they name an address.
     pub(super) fn open(
         record: &ContainerRecord,
         ports: &[PortMapping],
+        default: Option<IpAddr>,
         run_folder: &Path,
     ) -> Result<(NetNs, WayOut)> {
         release(run_folder)?;
         let file = runtime::rootless::network_namespace()?;
         let namespace = NetNs::open(&PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())))?;
-        let ports = choose(ports)?;
+        let ports = choose(ports, default)?;
         let pinned = run_folder.join(NAMESPACE_FILE);
         namespace.pin(&pinned)?;
         let request = UserRequest {
-            namespace: Reached::Path(pinned.clone()),
+            namespace: pinned.clone(),
             ports: ports.clone(),
             folder: run_folder.to_owned(),
         };
@@ -58,7 +60,8 @@ impl WayOut {
                 return Err(error.into());
             }
         };
-        let way = WayOut { endpoint: endpoint(record, ports), carrier, pinned };
+        let published = ports.iter().flat_map(|port| published(port, listens)).collect();
+        let way = WayOut { endpoint: endpoint(record, published), carrier, pinned };
         let path = run_folder.join(ENDPOINT_FILE);
         let written = serde_json::to_vec(&way.endpoint).map_err(io::Error::other);
         let written = written.and_then(|bytes| fs::write(&path, bytes));
@@ -129,11 +132,13 @@ fn endpoint(record: &ContainerRecord, ports: Vec<PublishedPort>) -> Endpoint {
 }
 
 /// Chooses the host's ports. Until all are chosen each is held, so that none is chosen twice.
-fn choose(ports: &[PortMapping]) -> Result<Vec<PublishedPort>> {
+fn choose(ports: &[PortMapping], default: Option<IpAddr>) -> Result<Vec<CarriedPort>> {
+    let default = default.filter(|address| !address.is_unspecified());
     let mut held = Vec::new();
     let mut chosen = Vec::new();
     for port in ports {
-        let address = port.host_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let host_address = port.host_address.or(default);
+        let address = host_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let (first, last) = match port.host {
             HostPorts::Any => (0, 0),
             HostPorts::Within(first, last) => (first, last),
@@ -149,9 +154,30 @@ fn choose(ports: &[PortMapping]) -> Result<Vec<PublishedPort>> {
         }?;
         let (container, host_port) = (port.container, taken.1);
         held.push(taken.0);
-        chosen.push(PublishedPort { container, host_address: address, host_port });
+        chosen.push(CarriedPort { container, host_address, host_port });
     }
     Ok(chosen)
+}
+
+/// A port as others are told of it: one for all addresses is one of each family that is listened on.
+fn published(
+    port: &CarriedPort,
+    listens: fn(Protocol, u16) -> bool,
+) -> impl Iterator<Item = PublishedPort> + use<> {
+    let CarriedPort { container, host_address, host_port } = *port;
+    let second = host_address.is_none() && listens(container.protocol, host_port);
+    let first = host_address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let addresses = [Some(first), second.then_some(Ipv6Addr::UNSPECIFIED.into())];
+    let row = move |host_address| PublishedPort { container, host_address, host_port };
+    addresses.into_iter().flatten().map(row)
+}
+
+/// Whether somebody listens at all addresses of IPv6: the program does so where the host leads out
+/// by it.
+fn listens(protocol: Protocol, port: u16) -> bool {
+    let text = fs::read_to_string(format!("/proc/self/net/{protocol}6")).unwrap_or_default();
+    let wanted = format!("{:032X}:{port:04X}", 0);
+    text.lines().any(|line| line.split_whitespace().nth(1) == Some(&wanted))
 }
 
 fn is_taken(error: &io::Error) -> bool {
@@ -197,11 +223,43 @@ mod tests {
     fn ports_are_chosen_among_those_that_are_free() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let refused = choose(&[mapping(&format!("127.0.0.1:{port}:80"))]).unwrap_err();
+        let refused = choose(&[mapping(&format!("127.0.0.1:{port}:80"))], None).unwrap_err();
         assert!(refused.to_string().ends_with("failed: port is already allocated"), "{refused}");
         let any = mapping("127.0.0.1::80");
-        let chosen = choose(&[any.clone(), any]).unwrap();
+        let chosen = choose(&[any.clone(), any], None).unwrap();
         assert!(chosen[0].host_port != chosen[1].host_port && chosen[0].host_port != 0);
-        assert!(choose(&[mapping("127.0.0.1::80/sctp")]).is_err());
+        assert!(choose(&[mapping("127.0.0.1::80/sctp")], None).is_err());
+    }
+
+    #[test]
+    fn a_port_is_no_wider_open_than_it_was_asked_for() {
+        let address = |text: &str, default: &str| {
+            choose(&[mapping(text)], default.parse().ok()).unwrap()[0].host_address
+        };
+        let parsed = |text: &str| text.parse::<IpAddr>().ok();
+        assert_eq!(address("80", "127.0.0.1"), parsed("127.0.0.1"));
+        assert_eq!(address("0.0.0.0::80", "127.0.0.1"), parsed("0.0.0.0"));
+        assert_eq!(address("0.0.0.0::80", ""), parsed("0.0.0.0"));
+        assert_eq!((address("80", ""), address("80", "0.0.0.0")), (None, None));
+    }
+
+    #[test]
+    fn what_is_told_of_a_port_is_what_is_listened_on() {
+        let rows = |host: Option<&str>, ipv6: bool| -> Vec<String> {
+            let container = "80/tcp".parse().unwrap();
+            let host_address = host.map(|text| text.parse().unwrap());
+            let port = CarriedPort { container, host_address, host_port: 8 };
+            let listens: fn(Protocol, u16) -> bool = if ipv6 { |_, _| true } else { |_, _| false };
+            published(&port, listens).map(|row| row.host_address.to_string()).collect()
+        };
+        assert_eq!(rows(None, true), ["0.0.0.0", "::"]);
+        assert_eq!(rows(None, false), ["0.0.0.0"]);
+        assert_eq!(rows(Some("0.0.0.0"), true), ["0.0.0.0"]);
+        let Ok(listener) = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)) else {
+            return testkit::skip("the host has no IPv6");
+        };
+        let port = listener.local_addr().unwrap().port();
+        assert!(listens(Protocol::Tcp, port));
+        assert!(!listens(Protocol::Sctp, port));
     }
 }

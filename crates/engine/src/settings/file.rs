@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::cache::CacheTable;
 use super::runtimes::RuntimeTable;
-use super::{SettingsError, folder_of, sys_is_root};
+use super::{SettingsError, Standing, folder_of};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -73,8 +73,10 @@ pub(super) fn read_file(
     let path = match named {
         Some(path) if path.is_dir() => path.join("config.toml"),
         Some(path) => path.to_owned(),
-        None if sys_is_root(environment) => PathBuf::from("/etc/mica/config.toml"),
-        None => folder_of(environment, "XDG_CONFIG_HOME", ".config").join("mica/config.toml"),
+        None if Standing::of(environment).is_of_user() => {
+            folder_of(environment, "XDG_CONFIG_HOME", ".config").join("mica/config.toml")
+        }
+        None => PathBuf::from("/etc/mica/config.toml"),
     };
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

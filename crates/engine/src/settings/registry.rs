@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::sign::Policy;
 
 use super::file::{CredentialsKept, RegistriesTable};
-use super::{folder_of, sys_is_root};
+use super::{Standing, folder_of};
 
 /// How registries are reached.
 #[derive(Clone, Debug)]
@@ -125,9 +125,9 @@ impl RegistrySettings {
 /// The user's own policy, and the system's; root has only the latter.
 fn policies(config: &Path, environment: &BTreeMap<String, String>) -> Vec<PathBuf> {
     let system = PathBuf::from("/etc/mica/policy.toml");
-    match sys_is_root(environment) {
-        true => vec![system],
-        false => vec![config.join("mica/policy.toml"), system],
+    match Standing::of(environment).is_of_user() {
+        true => vec![config.join("mica/policy.toml"), system],
+        false => vec![system],
     }
 }
 
@@ -142,7 +142,7 @@ fn containers(config: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
 
 fn host_folders(config: &Path, environment: &BTreeMap<String, String>) -> Vec<PathBuf> {
     let mut folders = vec!["/etc/docker/certs.d".into(), "/etc/containerd/certs.d".into()];
-    if !sys_is_root(environment) {
+    if Standing::of(environment).is_of_user() {
         folders.insert(0, config.join("docker/certs.d"));
     }
     folders

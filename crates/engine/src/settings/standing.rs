@@ -31,7 +31,7 @@ pub enum Standing {
 
 impl Standing {
     /// What it is by this process's user and what the environment says.
-    pub(super) fn of(environment: &BTreeMap<String, String>) -> Standing {
+    pub fn of(environment: &BTreeMap<String, String>) -> Standing {
         if !store::is_root() {
             return Standing::Ordinary;
         }

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use network::{Carrier, NetNs, PublishedPort, Reached, UserNetwork, UserRequest};
+use network::{CarriedPort, Carrier, NetNs, UserNetwork, UserRequest};
 
 use crate::host::{Host, has};
 use crate::need_networks;
@@ -41,12 +41,12 @@ fn a_user_reaches_the_world_and_is_reached() {
     let host = Host::new();
     let process = Process::start();
     let folder = tempfile::tempdir().unwrap();
-    let ports = vec![PublishedPort {
+    let ports = vec![CarriedPort {
         container: "80/tcp".parse().unwrap(),
-        host_address: "127.0.0.1".parse().unwrap(),
+        host_address: "127.0.0.1".parse().ok(),
         host_port: 18080,
     }];
-    let namespace = Reached::Process(process.0.id());
+    let namespace = format!("/proc/{}/ns/net", process.0.id()).into();
     let request = UserRequest { namespace, ports, folder: folder.path().into() };
     let network = UserNetwork::start(&request).unwrap();
     let inside = NetNs::of_process(process.0.id()).unwrap();

@@ -10,16 +10,7 @@ use crate::error::{Result, RuntimeError};
 impl Cgroup {
     /// Makes the group, with those above it, in all trees; says whether it is new in all of them.
     pub fn create(&mut self) -> Result<bool> {
-        let is_new = match self.create_wherever() {
-            Err(RuntimeError::Cgroup { source, .. })
-                if is_forbidden(&source) && !sys::host::is_host_root() =>
-            {
-                // An ordinary user's containers are in the group that he is in himself.
-                self.layout = Layout::None;
-                true
-            }
-            other => other?,
-        };
+        let is_new = self.create_wherever()?;
         self.is_presumed = false;
         if let Some(cpuset) = self.layout.version1("cpuset") {
             let own = read(&cpuset.root.join(&self.path), "cpuset.cpus").unwrap_or_default();
@@ -28,6 +19,20 @@ impl Cgroup {
             }
         }
         Ok(is_new)
+    }
+
+    /// The same for those to whom it may be forbidden: their containers are in the group that they
+    /// are in themselves, and this one is in no tree.
+    pub fn create_where_allowed(&mut self) -> Result<bool> {
+        match self.create() {
+            Err(RuntimeError::Cgroup { source, .. }) if is_forbidden(&source) => {
+                // One tree may have been theirs and the next one not.
+                let _ = self.remove();
+                (self.layout, self.is_presumed) = (Layout::None, false);
+                Ok(true)
+            }
+            other => other,
+        }
     }
 
     fn create_wherever(&mut self) -> Result<bool> {

@@ -91,6 +91,18 @@ fn a_path_is_ours_unless_it_is_absolute() {
     assert_eq!(Cgroup::path_for("x", "/a/b"), "/a/b");
 }
 
+/// Nobody makes folders in the kernel's own places, not even root.
+#[test]
+fn a_group_that_is_forbidden_is_an_error_unless_it_may_be_missing() {
+    let root = PathBuf::from("/sys/kernel");
+    let mut group = Cgroup::at(Layout::Version2 { root }, "mica-test-forbidden").unwrap();
+    let error = group.create().unwrap_err();
+    assert!(matches!(error, RuntimeError::Cgroup { .. }), "{error}");
+    assert!(matches!(group.layout(), Layout::Version2 { .. }), "it is still wanted there");
+    assert!(group.create_where_allowed().unwrap());
+    assert_eq!(*group.layout(), Layout::None);
+}
+
 /// The version 2 side of a hybrid host is one of its own: nothing else there limits devices.
 #[test]
 fn a_program_limits_devices_in_version_2() {

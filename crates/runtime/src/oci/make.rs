@@ -117,15 +117,11 @@ impl Making<'_> {
     fn cgroup(&self) -> Result<Option<Cgroup>> {
         let configured = self.spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
         let mut cgroup = Cgroup::at(Layout::of_host()?, &Cgroup::path_for(self.id, configured))?;
-        match cgroup.create() {
-            Err(RuntimeError::Cgroup { source, .. })
-                if self.options.without_cgroup && is_forbidden(&source) =>
-            {
-                let _ = cgroup.remove();
-                Ok(None)
-            }
-            other => other.map(|_| Some(cgroup)),
+        if !self.options.without_cgroup {
+            return cgroup.create().map(|_| Some(cgroup));
         }
+        cgroup.create_where_allowed()?;
+        Ok(Some(cgroup).filter(|cgroup| *cgroup.layout() != Layout::None))
     }
 
     fn make_in(&self, cgroup: Option<&Cgroup>, gated: bool) -> Result<Made> {
@@ -180,10 +176,6 @@ impl Making<'_> {
         write_pid(self.options.pid_file.as_deref(), created.pid)?;
         Ok(record)
     }
-}
-
-fn is_forbidden(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// What every container may use whatever its rules say: the devices that are made for it, its

@@ -34,11 +34,6 @@ impl Ids {
         (first(&self.users), first(&self.groups))
     }
 
-    /// Whether there is one id alone.
-    pub fn is_single(&self) -> bool {
-        self.users.len() == 1
-    }
-
     /// Root is the user; the ids from 1 on are those that were lent, in their order. Where users or
     /// groups are missing there is one of each.
     fn lent(user: u32, group: u32, name: &str, users: &str, groups: &str) -> Ids {
@@ -97,7 +92,7 @@ mod tests {
             ids.users.iter().map(|map| (map.container_id, map.host_id, map.size)).collect();
         assert_eq!(all, wanted);
         assert_eq!(ids.groups.first(), Some(&own(1001)));
-        assert_eq!(ids.is_single(), wanted.len() == 1);
+        assert_eq!(ids.groups.len() == 1, wanted.len() == 1);
     }
 
     #[test]

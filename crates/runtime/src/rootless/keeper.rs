@@ -5,13 +5,14 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::mount::MountPropagationFlags;
 use sys::lock::Mode;
 
-use super::{Place, open};
+use super::{Place, named_in, open};
 use crate::channel::{Channel, Message};
 use crate::error::{During, Explain, Failure};
 
@@ -60,15 +61,39 @@ fn keep(place: &Place) -> io::Result<()> {
         // Whoever comes now must not wait.
         rustix::fs::flock(&users, rustix::fs::FlockOperation::Unlock)?;
         std::thread::sleep(LINGERS);
-        let record = existing(&place.record())?;
+        let mut record = existing(&place.record())?;
         sys::lock::lock(&record, Mode::Exclusive)?;
         if sys::lock::try_lock(&users, Mode::Exclusive)? {
-            return record.set_len(0);
+            return forget(&mut record, std::fs::metadata("/proc/self/ns/user")?.ino());
         }
+    }
+}
+
+/// Empties the record unless it is another keeper's by now, who has made the run root anew.
+fn forget(record: &mut File, own: u64) -> io::Result<()> {
+    match named_in(&io::read_to_string(&mut *record)?) {
+        Some((_, number)) if number == own => record.set_len(0),
+        _ => Ok(()),
     }
 }
 
 /// Opens a file that must be there: a run root that was removed is not made again.
 fn existing(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_own_record_is_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("namespace");
+        for (own, left) in [(8, "5 7\n"), (7, "")] {
+            std::fs::write(&path, "5 7\n").unwrap();
+            forget(&mut existing(&path).unwrap(), own).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), left);
+        }
+    }
 }

@@ -146,11 +146,16 @@ impl Namespaces {
 fn found(record: &mut File) -> Option<Namespaces> {
     let mut text = String::new();
     io::Read::read_to_string(record, &mut text).ok()?;
-    let (pid, number) = text.trim().split_once(' ')?;
-    let namespaces = Namespaces::of(pid.parse().ok()?).ok()?;
+    let (pid, number) = named_in(&text)?;
+    let namespaces = Namespaces::of(pid).ok()?;
     let own = fs::metadata("/proc/self/ns/user").ok()?.ino();
-    let number: u64 = number.parse().ok()?;
     (namespaces.number().ok()? == number && number != own).then_some(namespaces)
+}
+
+/// What a record says: the keeper, and its namespace's number.
+fn named_in(record: &str) -> Option<(i32, u64)> {
+    let (pid, number) = record.trim().split_once(' ')?;
+    Some((pid.parse().ok()?, number.parse().ok()?))
 }
 
 /// Makes the namespaces with a keeper in them, and writes down who that is.

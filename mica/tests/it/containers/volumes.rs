@@ -46,6 +46,16 @@ fn a_binds_users_are_mapped() {
     assert_eq!((new.uid(), new.gid()), (0, 0), "on disk it is the first user's of the map");
     let mount = format!("--mount 'type=bind,src={folder},dst=/in,{maps}'");
     root.sh(&mount, owners).prints("1000:50\n1000:50\n");
+    // What is mounted below is theirs too.
+    let inside = format!("mount -t tmpfs none '{folder}' && mkdir '{folder}/sub' && ");
+    let below = "mount -t tmpfs none \"$0/sub\" && exec \"$@\"";
+    let mut command = root.program("unshare");
+    command.args(["--mount", "sh", "-c", &format!("{inside}{below}"), &folder]);
+    command.arg(env!("CARGO_BIN_EXE_mica")).args(["run", "--rm", "--network", "none"]);
+    command.arg("--mount").arg(format!("type=bind,src={folder},dst=/in,{maps}"));
+    command.args(["bb", "stat", "-c", "%u:%g", "/in", "/in/sub"]);
+    let run = crate::support::Run::of("run", command.output().unwrap());
+    run.prints("1000:50\n1000:50\n");
     root.sh(&format!("-v {folder}:/in:idmap"), "true").complains(125, "it takes a map");
     root.sh("-v /proc:/in:idmap=uids=0-1000-10", "true").complains(125, "the mount /in");
 }

@@ -118,6 +118,26 @@ fn limits_that_take_groups_are_lost_and_that_is_said() {
     assert_eq!((run.code, run.err.lines().count()), (0, 3), "{run}");
     assert!(run.err.contains("memory limit capabilities or the cgroup is not mounted"), "{run}");
     user.ok(&format!("{RUN} --ulimit nofile=99 bb sh -c 'test $(ulimit -n) = 99'"));
+    user.ok("create --name box --network none --pid host bb sleep 600");
+    for running in [false, true] {
+        let run = user.run("update -m 64m --memory-swap 64m box");
+        assert!(run.code == 0 && run.err.contains("memory limit capabilities"), "{run}");
+        assert_eq!(user.ok("inspect -f '{{.HostConfig.Memory}}' box"), "0", "{running}");
+        user.ok("start box");
+    }
+    let run = user.run("top box");
+    run.complains(1, "telling a container's processes from others' takes control groups");
+}
+
+#[test]
+fn a_word_that_is_no_text_is_a_word() {
+    use std::os::unix::ffi::OsStrExt;
+    let Some(user) = User::with_ids() else { return };
+    let mut command = user.command(&format!("{RUN} bb echo"));
+    let output = command.arg(std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code().is_some_and(|code| code != 101), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
 }
 
 #[test]

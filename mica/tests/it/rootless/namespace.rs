@@ -5,6 +5,7 @@ use std::fs;
 use super::RUN;
 use super::support::User;
 use crate::containers::support::{eventually, kill};
+use crate::support::Run;
 
 fn is_there(pid: u32) -> bool {
     // One that has ended and that nobody has taken in is not there.
@@ -22,6 +23,22 @@ fn commands_of_a_user_share_one_namespace() {
     let map = user.ok(&format!("{RUN} bb cat /proc/self/uid_map"));
     let words: Vec<&str> = map.split_whitespace().collect();
     assert_eq!(words, ["0", "23456", "1", "1", "1300000", "65536"]);
+}
+
+#[test]
+fn where_the_programs_that_map_users_fail_there_is_one_id_and_that_is_said() {
+    let Some(user) = User::with_ids() else { return };
+    let keeper = user.keeper();
+    kill(keeper, "KILL");
+    eventually("the keeper ends", || !is_there(keeper));
+    let script = "#!/bin/sh\necho 'newuidmap: it is not allowed' >&2\nexit 1\n";
+    let program = user.file("bin/newuidmap", script);
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", program.parent().unwrap().display());
+    let mut command = user.command("images -q");
+    let run = Run::of("images -q", command.env("PATH", path).output().unwrap());
+    assert!(run.code == 0 && !run.out.is_empty(), "{run}");
+    assert_eq!(run.err, "newuidmap cannot map users: it is not allowed\n");
 }
 
 #[test]

@@ -51,6 +51,23 @@ fn a_port_leads_to_a_users_container() {
 }
 
 #[test]
+fn a_port_for_one_family_is_not_open_on_the_other() {
+    if !can_carry() {
+        return;
+    }
+    let Some(user) = User::with_ids() else { return };
+    let [one, both] = [testkit::free_port(), testkit::free_port()];
+    user.ok(&format!("run -d --name box -p 0.0.0.0:{one}:80 -p {both}:81 bb sleep 600"));
+    let tcp6 = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
+    let listens = |port: u16| tcp6.contains(&format!("{:032X}:{port:04X} ", 0));
+    assert!(!listens(one), "{tcp6}");
+    let rows = user.ok("port box");
+    assert!(rows.contains(&format!("80/tcp -> 0.0.0.0:{one}")), "{rows}");
+    assert!(rows.contains(&format!("81/tcp -> 0.0.0.0:{both}")), "{rows}");
+    assert_eq!(rows.contains(&format!("81/tcp -> [::]:{both}")), listens(both), "{rows}");
+}
+
+#[test]
 fn what_takes_bridges_is_refused() {
     let Some(user) = User::with_ids() else { return };
     for line in [

@@ -160,17 +160,29 @@ impl Catalogue {
                 Ok(ids.iter().map(|id| format!("{kind}={id}")).collect())
             }
             Some(kind) if request.count < 0 => Ok(vec![format!("{kind}=all")]),
-            Some(kind) => Ok((0..request.count).map(|number| format!("{kind}={number}")).collect()),
+            Some(kind) => {
+                // One more than there are is as good as any number to find that it is not there.
+                let of_kind = self.all.iter().filter(|(_, _, it)| it.kind == **kind);
+                let there: usize = of_kind.map(|(_, _, it)| it.devices.len()).sum();
+                let asked = usize::try_from(request.count).unwrap_or_default();
+                Ok((0..asked.min(there + 1)).map(|number| format!("{kind}={number}")).collect())
+            }
             None => {
                 let lists: Vec<_> =
                     asked.iter().map(|list| format!("[{}]", list.join(" "))).collect();
-                Err(EngineError::Start(format!(
+                let words = format!(
                     "could not select device driver {:?} with capabilities: [{}]",
                     request.driver,
                     lists.join(" ")
-                )))
+                );
+                Err(EngineError::Start(self.with_troubles(words)))
             }
         }
+    }
+
+    /// What is not found may be in a file that could not be read.
+    fn with_troubles(&self, words: String) -> String {
+        [&[words], self.troubles.as_slice()].concat().join("; ")
     }
 
     /// Gives what these names stand for; what holds for a whole file once.
@@ -179,7 +191,7 @@ impl Catalogue {
             names.iter().filter(|name| self.find(name).is_none()).map(String::as_str).collect();
         if !missing.is_empty() {
             let words = format!("unresolvable CDI devices {}", missing.join(", "));
-            return Err(failed(&[&[words], self.troubles.as_slice()].concat().join("; ")));
+            return Err(failed(&self.with_troubles(words)));
         }
         let mut seen: Vec<&Path> = Vec::new();
         for (path, description, device) in names.iter().filter_map(|name| self.find(name)) {
@@ -369,6 +381,7 @@ mod tests {
         assert_eq!(names("", -1, &[]).unwrap(), ["nvidia.com/gpu=all"]);
         assert_eq!(names("nvidia", 2, &[]).unwrap(), ["nvidia.com/gpu=0", "nvidia.com/gpu=1"]);
         assert_eq!(names("", 0, &["1"]).unwrap(), ["nvidia.com/gpu=1"]);
+        assert_eq!(names("", i64::MAX, &[]).unwrap().len(), 4, "one more than there are");
         let words = r#"could not select device driver "odd" with capabilities: [[gpu compute]]"#;
         assert_eq!(names("odd", 1, &[]).unwrap_err(), words);
         let none = Catalogue::default().names(&request("", 1, &[])).unwrap_err().to_string();
@@ -384,6 +397,9 @@ mod tests {
         let first = "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=0; ";
         assert!(words.starts_with(first), "two say what it is: {words}");
         assert!(words.contains("c.yaml: it is YAML") && words.contains("d.json: EOF"), "{words}");
+        let unread = self::catalogue(&[(0, "gpu.yaml", "x")]);
+        let words = unread.names(&request("", 1, &[])).unwrap_err().to_string();
+        assert!(words.contains("could not select") && words.contains("gpu.yaml: it is"), "{words}");
     }
 
     #[test]

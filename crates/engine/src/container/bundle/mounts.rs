@@ -174,13 +174,14 @@ fn asked(record: &ContainerRecord, point: &MountPoint, facts: &Facts) -> Result<
             let depth = if options.non_recursive { "bind" } else { "rbind" };
             let access = read_only(&options, point.writable, access);
             let spread = if point.propagation.is_empty() { "rprivate" } else { &point.propagation };
-            let mount = bind(&point.destination, &point.source, &[depth, access, spread]);
-            Ok(match IdMaps::of_mode(&point.mode) {
-                None => mount,
-                Some(IdMaps { users, groups }) => {
-                    Mount { uid_mappings: users, gid_mappings: groups, ..mount }
-                }
-            })
+            let mut mount = bind(&point.destination, &point.source, &[depth, access, spread]);
+            let maps = IdMaps::of_mode(&point.mode);
+            if let Some(maps) = maps.map_err(|error| EngineError::Start(error.to_string()))? {
+                (mount.uid_mappings, mount.gid_mappings) = maps.into_lists();
+                // What is mounted below shows nobody else either.
+                mount.options.extend((depth == "rbind").then(|| "ridmap".to_owned()));
+            }
+            Ok(mount)
         }
         MountKind::Volume => {
             let opened =

@@ -86,7 +86,7 @@ impl OneRun {
             false => None,
         };
         let places = match has_network && is_of_user {
-            true => Places::of_user(record, &engine.container_run_folder(&record.id))?,
+            true => Places::of_user(engine, record, &engine.container_run_folder(&record.id))?,
             false => Places::take(networks.as_ref(), record, |name| {
                 others.get(name).copied().ok_or_else(|| EngineError::NotRunning(name.to_owned()))
             })?,
@@ -139,7 +139,10 @@ impl OneRun {
             // It makes the group and sets its limits.
             return Ok(run);
         }
-        let is_new = run.cgroup.create()?;
+        let is_new = match is_of_user {
+            true => run.cgroup.create_where_allowed()?,
+            false => run.cgroup.create()?,
+        };
         let resources = run.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
         if let Some(resources) = resources {
             run.cgroup.apply(resources, Missing::Warn)?;

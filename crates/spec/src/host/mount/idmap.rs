@@ -8,19 +8,49 @@ use super::MountError;
 use crate::bundle::IdMapping;
 
 /// Users and groups of a bind's file system, and who they are in the mount.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+/// Neither list is empty, and no map in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", try_from = "Told")]
 pub struct IdMaps {
-    /// Users.
-    pub users: Vec<IdMapping>,
-    /// Groups.
-    pub groups: Vec<IdMapping>,
+    users: Vec<IdMapping>,
+    groups: Vec<IdMapping>,
+}
+
+/// As programs tell it.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Told {
+    users: Option<Vec<IdMapping>>,
+    groups: Option<Vec<IdMapping>>,
+}
+
+impl TryFrom<Told> for IdMaps {
+    type Error = MountError;
+
+    fn try_from(told: Told) -> Result<IdMaps, MountError> {
+        IdMaps::new(told.users.unwrap_or_default(), told.groups.unwrap_or_default())
+    }
 }
 
 impl IdMaps {
+    /// Maps of users and of groups. Where there are none of one, all of them stay as they are.
+    pub fn new(users: Vec<IdMapping>, groups: Vec<IdMapping>) -> Result<IdMaps, MountError> {
+        let or_same = |maps: Vec<IdMapping>| if maps.is_empty() { vec![SAME] } else { maps };
+        let maps = IdMaps { users: or_same(users), groups: or_same(groups) };
+        match maps.users.iter().chain(&maps.groups).any(|map| map.size == 0) {
+            true => Err(MountError::Field(format!("invalid idmap {maps}: it maps no ids"))),
+            false => Ok(maps),
+        }
+    }
+
     /// The maps among the words that a mount's mode has.
-    pub fn of_mode(mode: &str) -> Option<IdMaps> {
-        parse(mode.split(',').find_map(|word| word.strip_prefix("idmap="))?).ok()
+    pub fn of_mode(mode: &str) -> Result<Option<IdMaps>, MountError> {
+        mode.split(',').find_map(|word| word.strip_prefix("idmap=")).map(parse).transpose()
+    }
+
+    /// The maps of users, and those of groups.
+    pub fn into_lists(self) -> (Vec<IdMapping>, Vec<IdMapping>) {
+        (self.users, self.groups)
     }
 }
 
@@ -85,12 +115,33 @@ mod tests {
         assert_eq!(maps.users, [map(0, 100_000, 10), map(10, 5, 1)]);
         assert_eq!(maps.groups, [map(1, 2, 3)]);
         assert_eq!(maps.to_string(), "uids=0-100000-10#10-5-1;gids=1-2-3");
-        assert_eq!(IdMaps::of_mode(&format!("ro,idmap={maps}")), Some(maps));
-        assert_eq!(IdMaps::of_mode("ro,z"), None);
+        assert_eq!(IdMaps::of_mode(&format!("ro,idmap={maps}")), Ok(Some(maps)));
+        assert_eq!(IdMaps::of_mode("ro,z"), Ok(None));
+        assert!(
+            IdMaps::of_mode("ro,idmap=uids=0-1-1;gids=").is_err(),
+            "not as if nothing was said"
+        );
         assert_eq!(parse("gids=0-1-1").unwrap().users, [SAME]);
         for wrong in ["", "uids", "uids=", "uids=1-2", "uids=1-2-0", "uids=1-2-3-4", "x=0-1-1"] {
             let said = parse(wrong).unwrap_err().to_string();
             assert!(said.starts_with("invalid idmap"), "{said}");
         }
+    }
+
+    #[test]
+    fn what_programs_tell_is_checked_too() {
+        let told = |text: &str| serde_json::from_str::<IdMaps>(text);
+        for missing in ["", r#", "Groups": null"#, r#", "Groups": []"#] {
+            let users = r#""Users": [{"containerID": 0, "hostID": 100000, "size": 10}]"#;
+            let maps = told(&format!("{{{users}{missing}}}")).unwrap();
+            assert_eq!(
+                (&maps.users[..], &maps.groups[..]),
+                (&[map(0, 100_000, 10)][..], &[SAME][..])
+            );
+            assert_eq!(IdMaps::of_mode(&format!("idmap={maps}")), Ok(Some(maps)));
+        }
+        let none = r#"{"Groups": [{"containerID": 0, "hostID": 1, "size": 0}]}"#;
+        let said = told(none).unwrap_err().to_string();
+        assert!(said.contains("invalid idmap") && said.contains("maps no ids"), "{said}");
     }
 }
