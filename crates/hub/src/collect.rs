@@ -89,6 +89,7 @@ impl Hub {
         let old = self.old(garbage)?;
         for (id, age) in self.storage.uploads()? {
             if age >= garbage.uploads && !self.is_at_work(&id) {
+                self.storage.turn()?;
                 self.storage.remove_upload(&id)?;
                 self.sessions().remove(&id);
                 collected.uploads += 1;
@@ -104,7 +105,7 @@ impl Hub {
         }
         let mut blobs = Vec::new();
         self.storage.blobs(&mut |digest, age| {
-            if age >= garbage.grace && !needed.contains(&digest) {
+            if age >= old.grace && !needed.contains(&digest) {
                 blobs.push(digest);
             }
             Ok(())
@@ -133,7 +134,12 @@ impl Hub {
     /// has written that by now.
     fn old(&self, garbage: &Garbage) -> Result<Old> {
         let _alone = self.storage.hold_alone()?;
-        Ok(Old { grace: garbage.grace, began: Instant::now(), tick: self.storage.tick() })
+        let grace = match garbage.grace {
+            // Nothing is promised.
+            Duration::ZERO => Duration::ZERO,
+            grace => grace + self.storage.slack(),
+        };
+        Ok(Old { grace, began: Instant::now(), tick: self.storage.tick() })
     }
 
     /// Looks once more at what was taken, now and by others who did not come to this, and gives back
@@ -153,11 +159,12 @@ impl Hub {
         let (mut uses, mut blobs) = (HashMap::new(), HashSet::new());
         for name in self.repositories()?.iter().chain(&named) {
             self.storage.turn()?;
-            let (needed, reached) = (self.needed(name)?, self.reached(name)?);
+            let (needed, mut reached) = (self.needed(name)?, self.reached(name)?);
             let links = self.storage.list(&paths::blob_links(name))?;
             blobs.extend(links.iter().filter_map(|text| text.parse::<Digest>().ok()));
             blobs.extend(&needed);
             if named.contains(name) {
+                reached.extend(self.listed(name)?);
                 uses.insert(name.clone(), Uses { needed, reached });
             }
         }
@@ -171,12 +178,21 @@ impl Hub {
                     uses.get(name).is_some_and(|uses| uses.reached.contains(digest))
                 }
             };
+            self.storage.turn()?;
             self.storage.settle(one, is_needed)?;
-            if is_needed {
-                taken.retain(|taken| taken.id != one.id);
-                if let Thing::Manifest(name, digest) = &one.thing {
-                    self.place_referrer(name, digest)?;
+            let is_back = match &one.thing {
+                // Who put one again meanwhile may have said what it is about before that was taken.
+                Thing::Manifest(name, digest) => {
+                    let is_back = self.storage.age(&paths::manifest(name, digest))?.is_some();
+                    if is_back {
+                        self.place_referrer(name, digest)?;
+                    }
+                    is_back
                 }
+                _ => is_needed,
+            };
+            if is_back {
+                taken.retain(|taken| taken.id != one.id);
             }
         }
         Ok(())
@@ -254,6 +270,17 @@ impl Hub {
             }
         }
         Ok(reached)
+    }
+
+    /// The manifests that the indexes of a repository list.
+    fn listed(&self, name: &RepositoryName) -> Result<HashSet<Digest>> {
+        let mut listed = HashSet::new();
+        for text in self.storage.list(&paths::manifests(name))? {
+            let Ok(digest) = text.parse::<Digest>() else { continue };
+            let inner = self.contents(&digest)?.into_iter().flat_map(|contents| contents.manifests);
+            listed.extend(inner.map(|entry| entry.digest));
+        }
+        Ok(listed)
     }
 
     /// Takes old manifests that no tag leads to.

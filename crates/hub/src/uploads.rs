@@ -231,8 +231,8 @@ impl Hub {
         name: &RepositoryName,
         wanted: &Digest,
     ) -> Result<Response, Problem> {
-        let got = match session.hasher.take().map(Hasher::finish) {
-            Some(got) if got.algorithm() == wanted.algorithm() => got,
+        let (got, bytes) = match session.hasher.take().map(Hasher::finish) {
+            Some(got) if got.algorithm() == wanted.algorithm() => (got, session.at),
             _ => self.rehash(session, wanted.algorithm())?,
         };
         if got != *wanted {
@@ -240,20 +240,20 @@ impl Hub {
             return Err(Code::DigestInvalid.with(json!({ "digest": wanted, "got": got })));
         }
         let _hold = self.storage.hold()?;
-        self.storage.keep_upload(&session.id, wanted)?;
+        self.storage.keep_upload(&session.id, wanted, bytes)?;
         self.link_blob(name, wanted)?;
         self.sessions().remove(&session.id);
         Ok(created(name, wanted))
     }
 
-    /// Hashes what is there: this process has not seen all of it pass.
-    fn rehash(&self, session: &Session, algorithm: Algorithm) -> Result<Digest, Problem> {
+    /// Hashes what is there, and counts it: this process has not seen all of it pass.
+    fn rehash(&self, session: &Session, algorithm: Algorithm) -> Result<(Digest, u64), Problem> {
         let mut hasher = Hasher::new(algorithm);
         let mut reader = self.storage.read_upload(&session.id)?;
         let path = paths::upload(&session.id).into();
-        std::io::copy(&mut reader, &mut hasher)
+        let bytes = std::io::copy(&mut reader, &mut hasher)
             .map_err(|source| HubError::Read { path, source })?;
-        Ok(hasher.finish())
+        Ok((hasher.finish(), bytes))
     }
 
     fn forget(&self, id: &UploadId) -> Result<(), Problem> {

@@ -306,7 +306,7 @@ impl Job {
             return Ok(false);
         }
         let _hold = self.storage.hold()?;
-        self.storage.keep_upload(&self.fetch.id, &self.digest)?;
+        self.storage.keep_upload(&self.fetch.id, &self.digest, appended.bytes)?;
         self.storage.write(&paths::blob_link(&self.name, &self.digest), b"")?;
         self.fetch.set(appended.bytes, None);
         Ok(true)

@@ -239,7 +239,10 @@ impl Storage for Folder {
         }
     }
 
-    fn keep_upload(&self, id: &UploadId, digest: &Digest) -> Result<()> {
+    fn keep_upload(&self, id: &UploadId, digest: &Digest, bytes: u64) -> Result<()> {
+        if self.upload_bytes(id)? != Some(bytes) {
+            return Err(HubError::Raced { what: format!("upload {id}") });
+        }
         let path = self.blob_path(digest);
         let kept = place(&self.upload_data(id), &path).and_then(|()| touch(&path));
         kept.map_err(|source| HubError::Write { path, source })?;
@@ -293,7 +296,8 @@ impl Storage for Folder {
         }
         let _alone = self.hold_alone()?;
         let Some(bytes) = look().map_err(failed)? else { return Ok(None) };
-        let taken = Taken { id: String::new(), thing: thing.clone(), bytes };
+        let (id, thing) = (String::new(), thing.clone());
+        let taken = Taken { id, thing, bytes, document: None, upload: None };
         Ok(unlink(&path).map_err(failed)?.then_some(taken))
     }
 }

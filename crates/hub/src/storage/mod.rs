@@ -110,6 +110,10 @@ pub(crate) struct Taken {
     pub(crate) thing: Thing,
     /// How long the blob was, where that is known.
     pub(crate) bytes: u64,
+    /// What the document said, should it be needed again.
+    pub(crate) document: Option<String>,
+    /// The upload that the blob came by.
+    pub(crate) upload: Option<String>,
 }
 
 /// Whether something of that age is old.
@@ -184,8 +188,9 @@ pub(crate) trait Storage: Send + Sync {
     /// Reads what there is of an upload.
     fn read_upload(&self, id: &UploadId) -> Result<Box<dyn Read + Send>>;
 
-    /// Makes an upload's bytes a blob. The upload is over then.
-    fn keep_upload(&self, id: &UploadId, digest: &Digest) -> Result<()>;
+    /// Makes an upload's bytes a blob: so many, that were found to have the digest. The upload is
+    /// over then.
+    fn keep_upload(&self, id: &UploadId, digest: &Digest, bytes: u64) -> Result<()>;
 
     /// Forgets an upload.
     fn remove_upload(&self, id: &UploadId) -> Result<()>;
@@ -209,6 +214,11 @@ pub(crate) trait Storage: Send + Sync {
     fn tick(&self) -> Duration {
         // The times of files are as coarse as the kernel's ticks.
         Duration::from_millis(50)
+    }
+
+    /// What is younger is not made young again by a touch: ages tell so much less.
+    fn slack(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Takes the turn to collect, or goes on with it: an error where somebody else has it.

@@ -26,6 +26,8 @@ use crate::error::{HubError, Result};
 
 /// Stores tell times in seconds.
 const TICK: Duration = Duration::from_secs(2);
+/// What is younger need not be made young again: a request less.
+const YOUNG: Duration = Duration::from_secs(300);
 
 /// An object store that a registry keeps everything in.
 #[derive(Clone)]
@@ -39,7 +41,14 @@ struct Inner {
     /// Where the crate's futures wait: between attempts, and for each other's tokens.
     runtime: Runtime,
     tick: Duration,
+    young: Duration,
+    #[cfg(test)]
+    interruption: std::sync::Mutex<Option<Interruption>>,
 }
+
+/// What is to happen just before an object is written or deleted.
+#[cfg(test)]
+type Interruption = (String, Box<dyn FnOnce() + Send>);
 
 /// Which writing of an object it was.
 #[derive(Clone, Debug)]
@@ -101,13 +110,18 @@ impl Bucket {
         let clock = Arc::<Clock>::default();
         let http = Http::new(Arc::new(direct), clock.clone());
         let store = build(kind, name, environment, options, http).map_err(invalid)?;
-        Bucket::over(store, prefix.trim_matches('/'), clock, TICK)
+        Bucket::over(store, prefix.trim_matches('/'), clock, TICK, YOUNG)
     }
 
-    /// A store in this process's memory, gone with it: for tests.
+    /// A store in this process's memory, gone with it: for tests. Whatever is asked for is made young
+    /// again, so that a collector without a grace time sees it.
     pub fn in_memory() -> Result<Bucket> {
+        Bucket::with_young(Duration::ZERO)
+    }
+
+    pub(super) fn with_young(young: Duration) -> Result<Bucket> {
         let tick = Duration::from_millis(50);
-        Bucket::over(Arc::new(InMemory::new()), "", Arc::default(), tick)
+        Bucket::over(Arc::new(InMemory::new()), "", Arc::default(), tick, young)
     }
 
     fn over(
@@ -115,16 +129,51 @@ impl Bucket {
         prefix: &str,
         clock: Arc<Clock>,
         tick: Duration,
+        young: Duration,
     ) -> Result<Bucket> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build();
         let runtime = runtime.map_err(|source| HubError::Threads { source })?;
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Ok(Bucket(Arc::new(Inner { store, prefix, clock, runtime, tick })))
+        Ok(Bucket(Arc::new(Inner {
+            store,
+            prefix,
+            clock,
+            runtime,
+            tick,
+            young,
+            #[cfg(test)]
+            interruption: Default::default(),
+        })))
+    }
+
+    /// Lets something happen once, just before an object is written or deleted.
+    #[cfg(test)]
+    pub(super) fn interrupt(&self, key: &str, what: impl FnOnce() + Send + 'static) {
+        *self.0.interruption.lock().unwrap() = Some((key.to_owned(), Box::new(what)));
+    }
+
+    #[cfg(test)]
+    fn interrupted(&self, key: &str) {
+        let what = self.0.interruption.lock().unwrap().take_if(|(wanted, _)| wanted == key);
+        if let Some((_, what)) = what {
+            what();
+        }
+    }
+
+    /// Makes everything in it so much older than it is.
+    #[cfg(test)]
+    pub(super) fn be_later(&self, by: Duration) {
+        self.0.clock.be_ahead(by);
     }
 
     /// How coarse its times are.
     pub(super) fn tick(&self) -> Duration {
         self.0.tick
+    }
+
+    /// What is younger need not be made young again.
+    pub(super) fn young(&self) -> Duration {
+        self.0.young
     }
 
     fn path(&self, key: &str) -> Path {
@@ -175,6 +224,8 @@ impl Bucket {
 
     /// Puts an object in the place of whatever is there.
     pub(super) fn put(&self, key: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        #[cfg(test)]
+        self.interrupted(key);
         let put = self.wait(self.0.store.put(&self.path(key), bytes.into().into()));
         put.map(|_| ()).map_err(|source| failed("write", key, source))
     }
@@ -191,6 +242,8 @@ impl Bucket {
             Some(version) => PutMode::Update(version.0.clone()),
             None => PutMode::Create,
         };
+        #[cfg(test)]
+        self.interrupted(key);
         let path = self.path(key);
         let put = self.0.store.put_opts(&path, bytes.into().into(), PutOptions::from(mode));
         match self.wait(put) {
@@ -204,6 +257,8 @@ impl Bucket {
 
     /// Deletes an object, if there is one.
     pub(super) fn delete(&self, key: &str) -> Result<()> {
+        #[cfg(test)]
+        self.interrupted(key);
         let deleted = self.wait(self.0.store.delete(&self.path(key)));
         there(deleted, "delete", key).map(|_| ())
     }

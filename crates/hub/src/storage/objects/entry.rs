@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bucket::{Bucket, ObjectReader};
 use crate::error::Result;
+use crate::names::UploadId;
 
 /// A part of a blob that lies in an object of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,23 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// An upload's pieces as a blob.
+    pub(super) fn of_upload(
+        writing: String,
+        id: &UploadId,
+        bytes: u64,
+        pieces: Vec<Piece>,
+    ) -> Entry {
+        // A blob of no bytes has no pieces, and so no upload's.
+        let upload = (!pieces.is_empty()).then(|| id.to_string());
+        Entry { writing, bytes, upload, pieces, retired: false, inline: Bytes::new() }
+    }
+
+    /// Whether it is made of that upload's pieces.
+    pub(super) fn is_of(&self, id: &UploadId) -> bool {
+        self.upload.as_deref() == Some(id.as_str())
+    }
+
     /// One line of JSON, and then whatever bytes there are.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec(self).expect("an entry is made of strings and numbers");
@@ -81,6 +99,12 @@ impl Content {
     pub(super) fn of(bucket: &Bucket, upload: &str, pieces: Vec<Piece>) -> Content {
         let (bucket, folder) = (bucket.clone(), folder(upload));
         Content { bucket, folder, pieces, inline: Bytes::new() }
+    }
+
+    /// Its pieces.
+    #[cfg(test)]
+    pub(super) fn pieces(&self) -> &[Piece] {
+        &self.pieces
     }
 
     /// A part of it. The first piece is asked for at once, so that what is not there is no answer.

@@ -190,6 +190,12 @@ impl Clock {
         self.ahead_millis.store(there - here_millis(), Ordering::Relaxed);
     }
 
+    #[cfg(test)]
+    pub(super) fn be_ahead(&self, by: std::time::Duration) {
+        let millis = i64::try_from(by.as_millis()).unwrap();
+        self.ahead_millis.store(millis, Ordering::Relaxed);
+    }
+
     /// How long ago a time of the store's was. What seems to come is now.
     pub(super) fn since(&self, millis: i64) -> Duration {
         let now = here_millis() + self.ahead_millis.load(Ordering::Relaxed);

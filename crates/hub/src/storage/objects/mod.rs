@@ -10,6 +10,8 @@ mod bucket;
 mod entry;
 mod http;
 mod retired;
+#[cfg(test)]
+mod tests;
 mod uploads;
 
 pub use bucket::Bucket;
@@ -29,8 +31,6 @@ use super::{Appended, Blob, Hold, IsOld, Storage, Taken, Thing, Watch, folder, p
 use crate::error::{HubError, Result};
 use crate::names::UploadId;
 
-/// What is younger need not be made young again: a request less.
-const YOUNG: Duration = Duration::from_secs(300);
 /// Somebody is in the way so often only where something is wrong.
 const ATTEMPTS: usize = 64;
 
@@ -61,23 +61,6 @@ impl Objects {
         Ok((entry, Some(object.version), object.age))
     }
 
-    /// Makes an entry lie under a digest unless one does that counts; says whether it is this one.
-    fn place(&self, digest: &Digest, entry: Entry) -> Result<bool> {
-        let (key, bytes) = (blob_key(digest), Bytes::from(entry.to_bytes()));
-        for _ in 0..ATTEMPTS {
-            let (known, version, age) = self.entry(digest)?;
-            if let Some(known) = known.filter(|known| !known.retired) {
-                let is_ours = known.upload.is_some() && known.upload == entry.upload;
-                if age < YOUNG || self.rewrite(digest, known, version.as_ref())? {
-                    return Ok(is_ours);
-                }
-            } else if self.bucket.put_over(&key, version.as_ref(), bytes.clone())? {
-                return Ok(true);
-            }
-        }
-        Err(HubError::Raced { what: key })
-    }
-
     /// Writes an entry again, over that writing.
     fn rewrite(&self, digest: &Digest, entry: Entry, over: Option<&Version>) -> Result<bool> {
         let entry = Entry { writing: random()?, ..entry };
@@ -91,7 +74,7 @@ impl Storage for Objects {
     }
 
     fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        self.bucket.put(path, with_end(bytes))
+        self.bucket.put(path, written(bytes)?)
     }
 
     fn remove(&self, path: &str) -> Result<bool> {
@@ -122,10 +105,10 @@ impl Storage for Objects {
     fn touch(&self, path: &str) -> Result<bool> {
         for _ in 0..ATTEMPTS {
             let Some(object) = self.bucket.get(path)? else { return Ok(false) };
-            if object.bytes.is_empty() || object.age < YOUNG {
-                return Ok(!object.bytes.is_empty());
-            }
-            if self.bucket.put_over(path, Some(&object.version), object.bytes)? {
+            let Some(document) = document(&object.bytes) else { return Ok(false) };
+            if object.age < self.bucket.young()
+                || self.bucket.put_over(path, Some(&object.version), written(&document)?)?
+            {
                 return Ok(true);
             }
         }
@@ -149,14 +132,27 @@ impl Storage for Objects {
             retired: false,
             inline: Bytes::copy_from_slice(bytes),
         };
-        self.place(digest, entry).map(|_| ())
+        let (key, bytes) = (blob_key(digest), Bytes::from(entry.to_bytes()));
+        for _ in 0..ATTEMPTS {
+            let (known, version, age) = self.entry(digest)?;
+            let known = known.filter(|known| !known.retired);
+            let is_placed = match known {
+                Some(_) if age < self.bucket.young() => true,
+                Some(known) => self.rewrite(digest, known, version.as_ref())?,
+                None => self.bucket.put_over(&key, version.as_ref(), bytes.clone())?,
+            };
+            if is_placed {
+                return Ok(());
+            }
+        }
+        Err(HubError::Raced { what: key })
     }
 
     fn touch_blob(&self, digest: &Digest) -> Result<bool> {
         for _ in 0..ATTEMPTS {
             let (entry, version, age) = self.entry(digest)?;
             let Some(entry) = entry.filter(|entry| !entry.retired) else { return Ok(false) };
-            if age < YOUNG || self.rewrite(digest, entry, version.as_ref())? {
+            if age < self.bucket.young() || self.rewrite(digest, entry, version.as_ref())? {
                 return Ok(true);
             }
         }
@@ -198,8 +194,8 @@ impl Storage for Objects {
         content.read(0, bytes)
     }
 
-    fn keep_upload(&self, id: &UploadId, digest: &Digest) -> Result<()> {
-        self.finish_upload(id, digest)
+    fn keep_upload(&self, id: &UploadId, digest: &Digest, bytes: u64) -> Result<()> {
+        self.finish_upload(id, digest, bytes)
     }
 
     fn remove_upload(&self, id: &UploadId) -> Result<()> {
@@ -226,12 +222,17 @@ impl Storage for Objects {
         self.bucket.tick()
     }
 
+    fn slack(&self) -> Duration {
+        self.bucket.young()
+    }
+
     fn turn(&self) -> Result<()> {
         self.take_turn()
     }
 
     fn turn_over(&self) {
-        self.end_turn();
+        // If that fails, it ends by itself.
+        let _ = self.end_turn();
     }
 
     fn take(&self, thing: &Thing, is_old: &IsOld<'_>) -> Result<Option<Taken>> {
@@ -247,13 +248,15 @@ impl Storage for Objects {
     }
 }
 
-/// A document ends in a newline, so that one without words is not one that was removed.
-fn with_end(bytes: &[u8]) -> Vec<u8> {
-    [bytes, b"\n"].concat()
+/// A document is one line, perhaps an empty one; what was removed is not even that. A random line
+/// follows: some stores know a writing by the hash of its bytes, and no two must be alike.
+fn written(document: &[u8]) -> Result<Vec<u8>> {
+    Ok([document, b"\n", random()?.as_bytes(), b"\n"].concat())
 }
 
 fn document(bytes: &Bytes) -> Option<Vec<u8>> {
-    bytes.strip_suffix(b"\n").map(<[u8]>::to_vec)
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    Some(bytes[..end].to_vec())
 }
 
 fn blob_key(digest: &Digest) -> String {

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use spec::Digest;
 
+use super::bucket::Version;
 use super::entry::Entry;
-use super::{ATTEMPTS, Objects, document, random, with_end};
+use super::{ATTEMPTS, Objects, blob_key, document, random, written};
 use crate::error::{HubError, Result};
-use crate::names::RepositoryName;
-use crate::storage::{IsOld, Storage, Taken, Thing};
+use crate::names::{RepositoryName, UploadId};
+use crate::storage::{IsOld, Taken, Thing};
 
 /// Below it are the notes.
 const NOTES: &str = "retired";
@@ -57,13 +58,15 @@ impl Note {
         Note { kind, repository, digest, document: None, upload: None }
     }
 
-    fn thing(&self) -> Option<Thing> {
+    /// What was taken, if the note is of that name.
+    fn taken(self, id: String, bytes: u64) -> Option<Taken> {
         let name = || RepositoryName::parse(self.repository.as_deref()?);
-        Some(match self.kind {
+        let thing = match self.kind {
             Kind::Link => Thing::Link(name()?, self.digest),
             Kind::Manifest => Thing::Manifest(name()?, self.digest),
             Kind::Blob => Thing::Blob(self.digest),
-        })
+        };
+        Some(Taken { id, thing, bytes, document: self.document, upload: self.upload })
     }
 }
 
@@ -98,11 +101,11 @@ impl Objects {
         is_old: &IsOld<'_>,
     ) -> Result<Option<Taken>> {
         let found = self.bucket.get(path)?.filter(|object| is_old(object.age));
-        let Some(bytes) = found.and_then(|object| document(&object.bytes)) else { return Ok(None) };
+        let Some(object) = found else { return Ok(None) };
+        let Some(bytes) = document(&object.bytes) else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let id = self.note(Note { document: Some(text), ..Note::of(thing) })?;
-        self.bucket.delete(path)?;
-        Ok(Some(Taken { id, thing: thing.clone(), bytes: 0 }))
+        let note = Note { document: Some(text), ..Note::of(thing) };
+        self.mark(note, 0, path, &object.version, Bytes::new())
     }
 
     fn retire_blob(
@@ -115,20 +118,37 @@ impl Objects {
         let Some(entry) = entry.filter(|entry| !entry.retired && is_old(age)) else {
             return Ok(None);
         };
-        let bytes = entry.bytes;
-        let id = self.note(Note { upload: entry.upload.clone(), ..Note::of(thing) })?;
-        if self.rewrite(digest, Entry { retired: true, ..entry }, version.as_ref())? {
-            return Ok(Some(Taken { id, thing: thing.clone(), bytes }));
+        let Some(version) = version else { return Ok(None) };
+        // Whoever finished its upload may have been killed before the end: nobody else finishes it
+        // once its pieces may go.
+        let upload = entry.upload.as_deref().and_then(UploadId::parse);
+        if let Some(upload) = upload
+            && self.is_upload(&upload)?
+        {
+            self.end_upload(&upload, &entry.pieces)?;
         }
-        self.forget(&id)?;
-        Ok(None)
+        let note = Note { upload: entry.upload.clone(), ..Note::of(thing) };
+        let marked = Entry { retired: true, writing: random()?, ..entry };
+        self.mark(note, marked.bytes, &blob_key(digest), &version, marked.to_bytes())
     }
 
-    fn note(&self, note: Note) -> Result<String> {
+    /// Notes what is taken, and takes it if nobody wrote it since.
+    fn mark(
+        &self,
+        note: Note,
+        length: u64,
+        key: &str,
+        over: &Version,
+        mark: impl Into<Bytes>,
+    ) -> Result<Option<Taken>> {
         let id = random()?;
         let bytes = serde_json::to_vec(&note).expect("a note is made of strings");
         self.bucket.put(&format!("{NOTES}/{id}"), bytes)?;
-        Ok(id)
+        if self.bucket.put_over(key, Some(over), mark)? {
+            return Ok(note.taken(id, length));
+        }
+        self.forget(&id)?;
+        Ok(None)
     }
 
     fn forget(&self, id: &str) -> Result<()> {
@@ -146,28 +166,32 @@ impl Objects {
     pub(super) fn retired(&self) -> Result<Vec<Taken>> {
         let mut taken = Vec::new();
         for id in self.bucket.names(NOTES)? {
-            let thing = self.read_note(&id)?.and_then(|note| note.thing());
-            taken.extend(thing.map(|thing| Taken { id, thing, bytes: 0 }));
+            taken.extend(self.read_note(&id)?.and_then(|note| note.taken(id, 0)));
         }
         Ok(taken)
     }
 
     /// Gives back what is needed after all, and deletes what is not.
     pub(super) fn settle_retired(&self, taken: &Taken, is_needed: bool) -> Result<()> {
-        let note = self.read_note(&taken.id)?;
-        let path = taken.thing.path();
-        match (&taken.thing, path) {
+        match (&taken.thing, &taken.document) {
             (Thing::Blob(digest), _) => {
-                let upload = note.and_then(|note| note.upload);
-                self.settle_blob(digest, upload.as_deref(), is_needed)?;
+                self.settle_blob(digest, taken.upload.as_deref(), is_needed)?;
             }
-            (_, Some(path)) if is_needed && self.age(&path)?.is_none() => {
-                let text = note.and_then(|note| note.document).unwrap_or_default();
-                self.bucket.put(&path, with_end(text.as_bytes()))?;
-            }
+            (thing, Some(document)) if is_needed => self.give_back(thing, document)?,
             _ => {}
         }
         self.forget(&taken.id)
+    }
+
+    /// Writes a document again where there is none. Whoever is there meanwhile knows better.
+    fn give_back(&self, thing: &Thing, document: &str) -> Result<()> {
+        let Some(path) = thing.path() else { return Ok(()) };
+        let there = self.bucket.get(&path)?;
+        if there.as_ref().is_none_or(|object| object.bytes.is_empty()) {
+            let over = there.map(|object| object.version);
+            self.bucket.put_over(&path, over.as_ref(), written(document.as_bytes())?)?;
+        }
+        Ok(())
     }
 
     /// The entry goes before the pieces: nobody ever finds one whose pieces are not there.
@@ -183,21 +207,21 @@ impl Objects {
                     }
                     false
                 }
-                Some(entry) if is_it(&entry) && entry.retired => self.bucket.put_over(
-                    &super::blob_key(digest),
-                    version.as_ref(),
-                    Bytes::new(),
-                )?,
+                Some(entry) if is_it(&entry) && entry.retired => {
+                    self.bucket.put_over(&blob_key(digest), version.as_ref(), Bytes::new())?
+                }
                 // It was never marked, or somebody gave it back.
                 Some(entry) if is_it(&entry) => return Ok(()),
                 // Another upload is the blob now, or none is.
                 _ => true,
             };
             if placed {
-                return match upload {
-                    Some(upload) => self.delete_pieces(upload, &|_| true),
-                    None => Ok(()),
-                };
+                for key in upload.map_or(Ok(Vec::new()), |upload| self.pieces(upload))? {
+                    // Of a long blob they are many.
+                    self.take_turn()?;
+                    self.bucket.delete(&key)?;
+                }
+                return Ok(());
             }
         }
         Err(HubError::Raced { what: digest.to_string() })
@@ -229,11 +253,14 @@ impl Objects {
         Ok(())
     }
 
-    /// Ends the turn. If that fails, it ends by itself.
-    pub(super) fn end_turn(&self) {
+    /// Ends the turn, unless somebody else has it by now.
+    pub(super) fn end_turn(&self) -> Result<()> {
         let ours = self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if ours.is_some() {
-            let _ = self.bucket.delete(TURN);
+        let (Some(ours), Some(there)) = (ours, self.bucket.get(TURN)?) else { return Ok(()) };
+        let turn: Option<Turn> = serde_json::from_slice(&there.bytes).ok();
+        if turn.is_some_and(|turn| turn.who == ours.who) {
+            self.bucket.put_over(TURN, Some(&there.version), Bytes::new())?;
         }
+        Ok(())
     }
 }
