@@ -175,6 +175,7 @@ impl External {
         command.args(&self.program.args).arg(verb);
         for_nobody(&mut command);
         sys::process::with_default_signals(&mut command);
+        sys::process::with_own_limits(&mut command);
         command
     }
 

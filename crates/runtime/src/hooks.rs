@@ -32,6 +32,7 @@ fn one(hook: &Hook, state: &[u8]) -> Result<()> {
         command.arg0(name).args(rest);
     }
     command.env_clear().stdin(Stdio::piped());
+    sys::process::with_own_limits(&mut command);
     command.envs(hook.env.iter().filter_map(|entry| entry.split_once('=')));
     let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {

@@ -4,7 +4,10 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Starts a program that outlives this process: with these arguments, this environment and no
 /// descriptors but `streams` as its standard streams and `further` as the one after them, which it
@@ -99,6 +102,42 @@ fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// How many files this process could have open before [`raise_open_files`]; 0 if that changed
+/// nothing.
+static OPEN_FILES: AtomicU64 = AtomicU64::new(0);
+
+/// Lets this process have as many files open as it may. For one that holds many itself: programs
+/// that it starts are to begin with [`lower_open_files`], since some go through all that could be
+/// open.
+pub fn raise_open_files() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return Ok(());
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+    OPEN_FILES.store(limit.current.unwrap_or(0), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Goes back to as many open files as could be before; what is set afterwards stays. Allocates
+/// nothing and takes no lock.
+pub fn lower_open_files() -> io::Result<()> {
+    let before = OPEN_FILES.swap(0, Ordering::Relaxed);
+    if before == 0 {
+        return Ok(());
+    }
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(before), ..limit })?)
+}
+
+/// The same for a program that is started.
+pub fn with_own_limits(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between the copy of this process and the program only calls are made that take
+    // numbers; nothing is allocated and no lock is taken.
+    unsafe { command.pre_exec(lower_open_files) };
+}
+
 /// Lets a program begin with no signal blocked and with what each does by default, whatever this
 /// process has set: blocked and ignored signals are inherited otherwise.
 pub fn with_default_signals(command: &mut std::process::Command) {
@@ -185,6 +224,28 @@ mod tests {
         ours.read_to_string(&mut said).unwrap();
         // `ls` has the folder that it lists open besides.
         assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["1", "h", "5", "word"]);
+    }
+
+    #[test]
+    fn what_is_started_has_the_limit_that_was_there_before() {
+        let limit = getrlimit(Resource::Nofile);
+        // Other tests may need more than the few that would show it best.
+        let lower = limit.maximum.map(|most| most.min(500));
+        setrlimit(Resource::Nofile, Rlimit { current: lower, ..limit }).unwrap();
+        raise_open_files().unwrap();
+        assert_eq!(getrlimit(Resource::Nofile).current, limit.maximum);
+        raise_open_files().unwrap();
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "ulimit -Sn; ulimit -Hn"]);
+        with_own_limits(&mut command);
+        let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let number = |limit: Option<u64>| limit.map_or("unlimited".to_owned(), |n| n.to_string());
+        let words: Vec<_> = said.split_whitespace().collect();
+        assert_eq!(words[1], number(limit.maximum));
+        if lower.is_some() {
+            assert_eq!(words[0], number(lower));
+        }
+        setrlimit(Resource::Nofile, limit).unwrap();
     }
 
     #[test]

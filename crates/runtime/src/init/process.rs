@@ -63,6 +63,8 @@ pub(crate) fn prepare_joined(process: &ProcessPlan, own: bool) -> Result<()> {
 }
 
 fn set_limits(process: &ProcessPlan) -> Result<()> {
+    // The container's own are counted from what the monitor was started with.
+    sys::process::lower_open_files().call("setrlimit", "Nofile").during("set limits")?;
     for (resource, soft, hard) in &process.limits {
         let limit = Rlimit { current: *soft, maximum: *hard };
         let set = rustix::process::setrlimit(*resource, limit);

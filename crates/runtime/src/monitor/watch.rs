@@ -96,6 +96,9 @@ pub(super) struct Monitor<'a> {
 /// Watches a container from its start to its end, restarts included. Returns what the process is
 /// to exit with: 0, or 1 if there was nothing to watch.
 pub fn run(mut setup: Setup, around: &mut dyn Surroundings) -> i32 {
+    // A port is a descriptor for each family, and ranges of ports are long. Who may not have more
+    // is told when they are used up.
+    let _ = sys::process::raise_open_files();
     let mut client = setup.client.take();
     let folder = setup.folder.clone();
     match Monitor::new(setup, &mut client, around) {

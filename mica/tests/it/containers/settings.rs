@@ -1,6 +1,6 @@
 //! What the flags of `run` set, seen from inside.
 
-use super::support::Root;
+use super::support::{Root, eventually};
 
 #[test]
 fn the_environment() {
@@ -50,6 +50,21 @@ fn limits_reach_the_groups() {
         cat memory.max pids.max cpu.max cpu.weight";
     let said = root.prints(options, script);
     assert!(said.starts_with("100\n200\n67108864\n50\n50000"), "{said}");
+}
+
+#[test]
+fn as_many_files_can_be_open_as_for_whoever_starts_it() {
+    let Some(root) = Root::new() else { return };
+    let command = root.command("run -d --network none --name box bb sh -c");
+    let mut limited = root.program("sh");
+    limited.args(["-c", "ulimit -Sn 321; exec \"$0\" \"$@\""]);
+    limited.arg(command.get_program()).args(command.get_args());
+    // The monitor may have more for itself.
+    let output = limited.arg("ulimit -n; exec sleep 60").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    eventually("it has said how many", || root.run("logs box").out == "321\n");
+    root.ok("exec box sh -c 'test $(ulimit -n) = 321'");
+    root.ok("rm -f box");
 }
 
 #[test]
