@@ -159,12 +159,22 @@ impl Hub {
         let (mut uses, mut blobs) = (HashMap::new(), HashSet::new());
         for name in self.repositories()?.iter().chain(&named) {
             self.storage.turn()?;
-            let (needed, mut reached) = (self.needed(name)?, self.reached(name)?);
+            let (mut needed, mut reached) = (self.needed(name)?, self.reached(name)?);
             let links = self.storage.list(&paths::blob_links(name))?;
             blobs.extend(links.iter().filter_map(|text| text.parse::<Digest>().ok()));
             blobs.extend(&needed);
             if named.contains(name) {
                 reached.extend(self.listed(name)?);
+                // What is given back needs what it needed.
+                for one in &all {
+                    if let Thing::Manifest(of, digest) = &one.thing
+                        && of == name
+                        && reached.contains(digest)
+                    {
+                        self.add_needs(*digest, &mut needed)?;
+                    }
+                }
+                blobs.extend(&needed);
                 uses.insert(name.clone(), Uses { needed, reached });
             }
         }
@@ -207,25 +217,25 @@ impl Hub {
     /// The manifests that a repository's documents lead to, and all they need.
     fn needed(&self, name: &RepositoryName) -> Result<HashSet<Digest>> {
         let mut needed = HashSet::new();
-        let mut add = |digest: Digest| -> Result<()> {
-            if !needed.insert(digest) {
-                return Ok(());
-            }
-            let contents = self.contents(&digest)?;
-            needed.extend(
-                contents.iter().flat_map(|contents| &contents.blobs).map(|blob| blob.digest),
-            );
-            Ok(())
-        };
         for text in self.storage.list(&paths::manifests(name))? {
-            text.parse().map_or(Ok(()), &mut add)?;
+            text.parse().map_or(Ok(()), |digest| self.add_needs(digest, &mut needed))?;
         }
         // A tag that another server put while its manifest was deleted still leads somewhere.
         for tag in self.storage.list(&paths::tags(name))? {
             let found = self.descriptor(&format!("{}/{tag}", paths::tags(name)))?;
-            found.map_or(Ok(()), |found| add(found.digest))?;
+            found.map_or(Ok(()), |found| self.add_needs(found.digest, &mut needed))?;
         }
         Ok(needed)
+    }
+
+    /// Adds a manifest and all it needs.
+    fn add_needs(&self, digest: Digest, needed: &mut HashSet<Digest>) -> Result<()> {
+        if needed.insert(digest) {
+            let contents = self.contents(&digest)?;
+            let blobs = contents.iter().flat_map(|contents| &contents.blobs);
+            needed.extend(blobs.map(|blob| blob.digest));
+        }
+        Ok(())
     }
 
     /// Takes blobs out of a repository that none of its manifests needs, and adds what the
@@ -254,12 +264,21 @@ impl Hub {
 
     /// The manifests that tags lead to: themselves, by an index, or by what they are about.
     fn reached(&self, name: &RepositoryName) -> Result<HashSet<Digest>> {
-        let mut reached = HashSet::new();
         let mut next = Vec::new();
         for tag in self.storage.list(&paths::tags(name))? {
             let found = self.descriptor(&format!("{}/{tag}", paths::tags(name)))?;
             next.extend(found.map(|found| found.digest));
         }
+        self.reached_from(name, next)
+    }
+
+    /// Manifests, and those that they lead to.
+    fn reached_from(
+        &self,
+        name: &RepositoryName,
+        mut next: Vec<Digest>,
+    ) -> Result<HashSet<Digest>> {
+        let mut reached = HashSet::new();
         while let Some(digest) = next.pop() {
             if reached.insert(digest) {
                 let contents = self.contents(&digest)?;
@@ -272,15 +291,15 @@ impl Hub {
         Ok(reached)
     }
 
-    /// The manifests that the indexes of a repository list.
+    /// The manifests that the indexes of a repository lead to.
     fn listed(&self, name: &RepositoryName) -> Result<HashSet<Digest>> {
-        let mut listed = HashSet::new();
+        let mut listed = Vec::new();
         for text in self.storage.list(&paths::manifests(name))? {
             let Ok(digest) = text.parse::<Digest>() else { continue };
             let inner = self.contents(&digest)?.into_iter().flat_map(|contents| contents.manifests);
             listed.extend(inner.map(|entry| entry.digest));
         }
-        Ok(listed)
+        self.reached_from(name, listed)
     }
 
     /// Takes old manifests that no tag leads to.

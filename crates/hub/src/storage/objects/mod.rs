@@ -7,6 +7,7 @@
 //! docs/registry.md draws it; docs/decisions/0041-object-stores.md says why.
 
 mod bucket;
+mod ends;
 mod entry;
 mod http;
 mod retired;

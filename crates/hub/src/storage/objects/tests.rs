@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::*;
 use crate::collect::{Collected, Garbage};
+use crate::contents::Contents;
 use crate::hub::{Hub, Mode};
 use crate::names::RepositoryName;
 
@@ -50,6 +53,18 @@ fn thing() -> (Thing, String) {
     let thing = Thing::Link(RepositoryName::parse("app").unwrap(), Digest::of(CONTENT));
     let path = thing.path().unwrap();
     (thing, path)
+}
+
+fn hub(storage: Arc<Objects>) -> Hub {
+    Hub::new(storage, Default::default(), Mode::Writable, None, Default::default())
+}
+
+/// Puts a manifest by its digest.
+fn put(hub: &Hub, name: &RepositoryName, manifest: &Value) -> Digest {
+    let bytes = manifest.to_string().into_bytes();
+    let (digest, contents) = (Digest::of(&bytes), Contents::read(&bytes, None).unwrap());
+    assert!(hub.keep_manifest(name, &[], digest, bytes, &contents).is_ok());
+    digest
 }
 
 #[test]
@@ -191,8 +206,7 @@ fn what_was_asked_for_stays_for_the_grace_time() {
     let (_, path) = thing();
     one.put_blob(&digest, CONTENT).unwrap();
     one.write(&path, b"").unwrap();
-    let access = crate::access::Access::default();
-    let hub = Hub::new(other, access, Mode::Writable, None, Default::default());
+    let hub = hub(other);
     let garbage = Garbage { grace: 3 * MINUTE, ..Garbage::default() };
     one.bucket.be_later(4 * MINUTE);
     assert!(one.touch(&path).unwrap() && one.touch_blob(&digest).unwrap());
@@ -201,4 +215,43 @@ fn what_was_asked_for_stays_for_the_grace_time() {
     assert!(one.touch(&path).unwrap() && one.touch_blob(&digest).unwrap());
     one.bucket.be_later(15 * MINUTE);
     assert_eq!(hub.collect(&garbage).unwrap().blobs, 1);
+}
+
+/// What no tag leads to is put again, or listed by an index, when the collector has chosen it.
+#[test]
+fn manifests_that_are_needed_by_digest_come_back() {
+    let (one, other) = two();
+    let bucket = one.bucket.clone();
+    let (one, other) = (hub(Arc::new(one)), hub(other));
+    let name = RepositoryName::parse("app").unwrap();
+    let index = |entries: Value| {
+        let media_type = "application/vnd.oci.image.index.v1+json";
+        json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries })
+    };
+    let entry = |manifest: &Value| {
+        let text = manifest.to_string();
+        let digest = Digest::of(text.as_bytes());
+        json!({ "mediaType": manifest["mediaType"], "digest": digest, "size": text.len() })
+    };
+    let lowest = index(json!([]));
+    let inner = index(json!([entry(&lowest)]));
+    let mut about = index(json!([]));
+    about["subject"] = entry(&index(json!(["elsewhere"])));
+    let outer = index(json!([entry(&inner)]));
+    let digests = [&lowest, &inner, &about].map(|manifest| put(&one, &name, manifest));
+    bucket.be_later(60 * MINUTE);
+    // The manifests are marked by then, and what one is about is forgotten.
+    let known = name.clone();
+    bucket.interrupt(&blob_key(&digests[0]), move || {
+        put(&other, &known, &outer);
+        put(&other, &known, &about);
+    });
+    let garbage = Garbage { grace: Duration::ZERO, untagged: true, ..Garbage::default() };
+    assert_eq!(one.collect(&garbage).unwrap(), Collected::default());
+    let fresh = hub(Arc::new(Objects::open(bucket).unwrap()));
+    for digest in digests {
+        let path = paths::manifest(&name, &digest);
+        assert!(fresh.descriptor(&path).unwrap().is_some_and(|found| found.digest == digest));
+        assert!(fresh.manifest_bytes(&digest).unwrap().is_some());
+    }
 }

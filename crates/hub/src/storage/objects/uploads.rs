@@ -6,16 +6,15 @@ use std::io::{self, ErrorKind, Read};
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use spec::Digest;
 
 use super::bucket::Version;
-use super::entry::{Content, Entry, Piece, folder};
-use super::{ATTEMPTS, Objects, blob_key, random};
+use super::entry::{Content, Piece, folder};
+use super::{Objects, random};
 use crate::error::{HubError, Result};
 use crate::names::UploadId;
-use crate::storage::{Appended, Watch, paths};
+use crate::storage::{Appended, Watch};
 
 /// A piece is as long as this, but for the last: few objects, and little memory.
 const PIECE_BYTES: usize = 8 << 20;
@@ -26,19 +25,19 @@ const STEP_BYTES: usize = 256 << 10;
 
 /// How far an upload is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct State {
+pub(super) struct State {
     /// Random, as in an entry.
     writing: String,
-    bytes: u64,
-    pieces: Vec<Piece>,
+    pub(super) bytes: u64,
+    pub(super) pieces: Vec<Piece>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    end: Option<End>,
+    pub(super) end: Option<End>,
 }
 
 /// What became of it. Nothing is added from then on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum End {
+pub(super) enum End {
     /// It is to be that blob.
     Kept(Digest),
     /// That blob came by another upload: the pieces go.
@@ -53,12 +52,12 @@ impl State {
     }
 }
 
-fn state_key(id: &UploadId) -> String {
+pub(super) fn state_key(id: &UploadId) -> String {
     format!("uploads/{id}/state.json")
 }
 
 impl Objects {
-    fn state(&self, id: &UploadId) -> Result<Option<(State, Version)>> {
+    pub(super) fn state(&self, id: &UploadId) -> Result<Option<(State, Version)>> {
         let path = state_key(id);
         let Some(object) = self.bucket.get(&path)? else { return Ok(None) };
         let state = serde_json::from_slice(&object.bytes);
@@ -67,11 +66,16 @@ impl Objects {
     }
 
     /// A state that still is to be written to.
-    fn open_state(&self, id: &UploadId) -> Result<(State, Version)> {
+    pub(super) fn open_state(&self, id: &UploadId) -> Result<(State, Version)> {
         self.state(id)?.ok_or_else(|| raced(id))
     }
 
-    fn put_state(&self, id: &UploadId, state: &mut State, before: &Version) -> Result<()> {
+    pub(super) fn put_state(
+        &self,
+        id: &UploadId,
+        state: &mut State,
+        before: &Version,
+    ) -> Result<()> {
         state.writing = random()?;
         match self.bucket.put_over(&state_key(id), Some(before), state.to_bytes())? {
             true => Ok(()),
@@ -172,139 +176,6 @@ impl Objects {
         Ok(Piece { name, bytes })
     }
 
-    /// Makes an upload's pieces the blob, or finds that there is the blob already. So many bytes
-    /// have that digest: what another server put behind them since does not.
-    pub(super) fn finish_upload(&self, id: &UploadId, digest: &Digest, bytes: u64) -> Result<()> {
-        self.settle_end(id, digest, bytes)?;
-        self.place_upload(id, digest)
-    }
-
-    /// Says what an upload is to be. From here on, nothing is added to it, and whoever meets it
-    /// makes it that blob.
-    pub(super) fn settle_end(&self, id: &UploadId, digest: &Digest, bytes: u64) -> Result<()> {
-        let (mut state, version) = self.open_state(id)?;
-        match &state.end {
-            None if state.bytes == bytes => {
-                state.end = Some(End::Kept(*digest));
-                self.put_state(id, &mut state, &version)
-            }
-            Some(End::Kept(known)) if known == digest => Ok(()),
-            _ => Err(raced(id)),
-        }
-    }
-
-    /// Several may be at this for one upload, and one of them may sleep. So the state is read after
-    /// what lies under the digest, and that is written over only if it is what was read: whoever
-    /// deletes the pieces takes the state away first, and then writes under the digest.
-    pub(super) fn place_upload(&self, id: &UploadId, digest: &Digest) -> Result<()> {
-        for _ in 0..ATTEMPTS {
-            let (known, over, age) = self.entry(digest)?;
-            match known.filter(|known| !known.retired) {
-                Some(known) => {
-                    let (is_ours, pieces) = (known.is_of(id), known.pieces.clone());
-                    let is_young = age < self.bucket.young();
-                    if !is_young && !self.rewrite(digest, known, over.as_ref())? {
-                        continue;
-                    }
-                    if is_ours {
-                        return self.end_upload(id, &pieces);
-                    }
-                    let is_there = self.give_way(id, digest)?;
-                    return if is_there { Ok(()) } else { Err(raced(id)) };
-                }
-                None => {
-                    let (state, _) = self.open_state(id)?;
-                    if state.end != Some(End::Kept(*digest)) {
-                        return Err(raced(id));
-                    }
-                    let entry = Entry::of_upload(random()?, id, state.bytes, state.pieces);
-                    if self.bucket.put_over(&blob_key(digest), over.as_ref(), entry.to_bytes())? {
-                        return self.end_upload(id, &entry.pieces);
-                    }
-                }
-            }
-        }
-        Err(raced(id))
-    }
-
-    /// Deletes the pieces of an upload whose blob came by another; says whether that is still there.
-    /// Who looked before the state said so could still place them: writing under the digest makes
-    /// their look void, or finds that they have.
-    fn give_way(&self, id: &UploadId, digest: &Digest) -> Result<bool> {
-        let Some((mut state, version)) = self.state(id)? else { return Ok(true) };
-        match &state.end {
-            Some(End::Kept(known)) if known == digest => {
-                state.end = Some(End::Needless(*digest));
-                self.put_state(id, &mut state, &version)?;
-            }
-            Some(End::Needless(known)) if known == digest => {}
-            _ => return Err(raced(id)),
-        }
-        for _ in 0..ATTEMPTS {
-            let (known, over, _) = self.entry(digest)?;
-            let is_there = known.as_ref().is_some_and(|known| !known.retired);
-            let written = match known {
-                Some(known) if known.is_of(id) => {
-                    self.end_upload(id, &known.pieces)?;
-                    return Ok(is_there);
-                }
-                Some(known) => self.rewrite(digest, known, over.as_ref())?,
-                None => self.bucket.put_over(&blob_key(digest), over.as_ref(), Bytes::new())?,
-            };
-            if written {
-                self.end_upload(id, &[])?;
-                return Ok(is_there);
-            }
-        }
-        Err(raced(id))
-    }
-
-    /// Forgets an upload. One that is to be a blob becomes one: whoever finishes it may not be
-    /// stopped any more, and a blob that no repository has is garbage like another.
-    pub(super) fn drop_upload(&self, id: &UploadId) -> Result<()> {
-        let Some((mut state, version)) = self.state(id)? else { return self.delete_documents(id) };
-        match &state.end {
-            Some(End::Kept(digest)) => return self.place_upload(id, digest),
-            Some(End::Needless(digest)) => return self.give_way(id, digest).map(|_| ()),
-            Some(End::GivenUp) => {}
-            None => {
-                state.end = Some(End::GivenUp);
-                self.put_state(id, &mut state, &version)?;
-            }
-        }
-        self.end_upload(id, &[])
-    }
-
-    /// Nothing is left of an upload but the pieces that a blob is made of.
-    pub(super) fn end_upload(&self, id: &UploadId, kept: &[Piece]) -> Result<()> {
-        let is_kept = |key: &str| kept.iter().any(|piece| key.ends_with(&piece.name));
-        for key in self.pieces(id.as_str())?.iter().filter(|key| !is_kept(key)) {
-            self.bucket.delete(key)?;
-        }
-        self.delete_documents(id)
-    }
-
-    /// The state goes last: as long as it is there, the collector finds what is left.
-    fn delete_documents(&self, id: &UploadId) -> Result<()> {
-        self.bucket.delete(&paths::upload(id))?;
-        self.bucket.delete(&state_key(id))
-    }
-
-    /// Whether an upload is not over.
-    pub(super) fn is_upload(&self, id: &UploadId) -> Result<bool> {
-        Ok(self.bucket.head(&state_key(id))?.is_some())
-    }
-
-    /// The keys of all pieces that came for an upload.
-    pub(super) fn pieces(&self, upload: &str) -> Result<Vec<String>> {
-        let mut keys = Vec::new();
-        self.bucket.below(&folder(upload), &mut |listed| {
-            keys.push(listed.key);
-            Ok(())
-        })?;
-        Ok(keys)
-    }
-
     pub(super) fn list_uploads(&self) -> Result<Vec<(UploadId, Duration)>> {
         let mut youngest = std::collections::HashMap::new();
         self.bucket.below("uploads", &mut |listed| {
@@ -319,7 +190,7 @@ impl Objects {
     }
 }
 
-fn raced(id: &UploadId) -> HubError {
+pub(super) fn raced(id: &UploadId) -> HubError {
     HubError::Raced { what: format!("upload {id}") }
 }
 
