@@ -74,7 +74,7 @@ fn graph_driver(engine: &Engine, id: &ImageId, config: &ImageConfig) -> Value {
         data.insert("WorkDir".to_owned(), String::new());
         data
     });
-    json!({ "Data": data, "Name": driver.kind().as_str() })
+    json!({ "Data": data, "Name": driver.kind().docker_name() })
 }
 
 fn comment(config: &ImageConfig) -> String {

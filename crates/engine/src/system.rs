@@ -130,7 +130,7 @@ impl Engine {
             containers: self.count_containers()?,
             images: tables.images.images.len(),
             layers: tables.layers.layers.len(),
-            driver: self.store.driver().kind().to_string(),
+            driver: self.store.driver().kind().docker_name().to_owned(),
             driver_reason: self.store.driver_reason().to_owned(),
             root: paths.root().display().to_string(),
             run: paths.run().display().to_string(),

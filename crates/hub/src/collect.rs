@@ -211,7 +211,7 @@ impl Hub {
     /// Whether a request writes to an upload right now.
     fn is_at_work(&self, id: &crate::names::UploadId) -> bool {
         let session = self.sessions().get(id).cloned();
-        session.is_some_and(|session| session.try_lock().is_err())
+        session.is_some_and(|session| session.try_write().is_err())
     }
 
     /// The manifests that a repository's documents lead to, and all they need.

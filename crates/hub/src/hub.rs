@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use spec::Digest;
 
@@ -41,7 +41,7 @@ pub(crate) struct Hub {
     /// Manifests that were read lately. Their names are their hashes, so none is ever wrong.
     pub(crate) recent: Recent,
     /// Uploads that this process has seen.
-    pub(crate) sessions: Mutex<HashMap<UploadId, Arc<Mutex<Session>>>>,
+    pub(crate) sessions: Mutex<HashMap<UploadId, Arc<RwLock<Session>>>>,
     /// Held while the documents of a repository's manifests change.
     locks: [Mutex<()>; LOCKS],
     /// What is counted.

@@ -1,6 +1,8 @@
 //! Uploads: begun, continued from where they got to, finished under their digest.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{
+    Arc, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -53,7 +55,7 @@ impl Hub {
         let wanted = head.parameter("digest").map(digest).transpose()?;
         let algorithm = wanted.map_or(algorithm, |digest| digest.algorithm());
         let session = self.new_session(name, algorithm)?;
-        let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session = session.write().unwrap_or_else(PoisonError::into_inner);
         match wanted {
             Some(digest) => {
                 self.append(request, &mut session, name)?;
@@ -93,7 +95,7 @@ impl Hub {
         id: &str,
     ) -> Result<Response, Problem> {
         let session = self.session(name, id)?;
-        let session = enter(&session)?;
+        let session = look(&session)?;
         Ok(accepted(204, name, &session))
     }
 
@@ -143,7 +145,7 @@ impl Hub {
         &self,
         name: &RepositoryName,
         algorithm: Algorithm,
-    ) -> Result<Arc<Mutex<Session>>, Problem> {
+    ) -> Result<Arc<RwLock<Session>>, Problem> {
         let id = UploadId::new()
             .map_err(|source| HubError::Read { path: "/dev/urandom".into(), source })?;
         let note = Note { repository: name.to_string() };
@@ -151,19 +153,19 @@ impl Hub {
         self.storage.begin_upload(&id)?;
         self.storage.write(&paths::upload(&id), &note)?;
         let session = Session { id: id.clone(), at: 0, hasher: Some(Hasher::new(algorithm)) };
-        let session = Arc::new(Mutex::new(session));
+        let session = Arc::new(RwLock::new(session));
         self.sessions().insert(id, session.clone());
         Ok(session)
     }
 
     pub(crate) fn sessions(
         &self,
-    ) -> MutexGuard<'_, std::collections::HashMap<UploadId, Arc<Mutex<Session>>>> {
+    ) -> MutexGuard<'_, std::collections::HashMap<UploadId, Arc<RwLock<Session>>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An upload, also one that another process began.
-    fn session(&self, name: &RepositoryName, text: &str) -> Result<Arc<Mutex<Session>>, Problem> {
+    fn session(&self, name: &RepositoryName, text: &str) -> Result<Arc<RwLock<Session>>, Problem> {
         let unknown = || Code::BlobUploadUnknown.with(json!({ "upload": text }));
         let id = UploadId::parse(text).ok_or_else(unknown)?;
         let path = paths::upload(&id);
@@ -176,10 +178,10 @@ impl Hub {
         let at = self.storage.upload_bytes(&id)?.ok_or_else(unknown)?;
         let session = {
             let mut sessions = self.sessions();
-            let fresh = || Arc::new(Mutex::new(Session { id: id.clone(), at: 0, hasher: None }));
+            let fresh = || Arc::new(RwLock::new(Session { id: id.clone(), at: 0, hasher: None }));
             sessions.entry(id.clone()).or_insert_with(fresh).clone()
         };
-        if let Ok(mut session) = session.try_lock()
+        if let Ok(mut session) = session.try_write()
             && session.at != at
         {
             // Another process had it since.
@@ -263,9 +265,21 @@ impl Hub {
     }
 }
 
-/// An upload has one writer at a time.
-fn enter(session: &Mutex<Session>) -> Result<MutexGuard<'_, Session>, Problem> {
-    match session.try_lock() {
+/// An upload has one writer at a time. Who only looks is gone in a moment and refuses nobody.
+fn enter(session: &RwLock<Session>) -> Result<RwLockWriteGuard<'_, Session>, Problem> {
+    loop {
+        match session.try_write() {
+            Ok(session) => return Ok(session),
+            Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => drop(look(session)?),
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// How far an upload is, while nobody writes to it.
+fn look(session: &RwLock<Session>) -> Result<RwLockReadGuard<'_, Session>, Problem> {
+    match session.try_read() {
         Ok(session) => Ok(session),
         Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
         Err(TryLockError::WouldBlock) => {

@@ -13,7 +13,6 @@ use spec::{
     Timestamp, parse_signal,
 };
 
-use super::with_dockers_driver;
 use crate::call::Call;
 use crate::filters::Filters;
 use crate::refusal::Refusal;
@@ -42,7 +41,7 @@ pub(crate) fn list(call: Call) -> Result<Reply, Refusal> {
 pub(crate) fn inspect(call: Call) -> Result<Reply, Refusal> {
     let engine = call.engine()?;
     let shown = engine.inspect_container(call.parameter("id"), call.query.flag("size"))?;
-    Ok(Reply::json(&with_dockers_driver(shown)))
+    Ok(Reply::json(&shown))
 }
 
 /// What a client sends to make a container: its configuration, with two more fields.

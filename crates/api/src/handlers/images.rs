@@ -8,7 +8,6 @@ use engine::{
 use serde_json::{Value, json};
 use spec::{Platform, Reference, Timestamp};
 
-use super::with_dockers_driver;
 use crate::call::Call;
 use crate::filters::Filters;
 use crate::progress::JsonProgress;
@@ -69,7 +68,7 @@ pub(crate) fn inspect(call: Call) -> Result<Reply, Refusal> {
     if !call.since(44) {
         document["VirtualSize"] = document["Size"].clone();
     }
-    Ok(Reply::json(&with_dockers_driver(document)))
+    Ok(Reply::json(&document))
 }
 
 pub(crate) fn history(call: Call) -> Result<Reply, Refusal> {

@@ -19,15 +19,3 @@ pub(crate) mod usage;
 pub(crate) mod volumes;
 pub(crate) mod wait;
 mod websocket;
-
-use serde_json::{Value, json};
-
-/// A document with docker's name for the driver that lays folders over each other: clients ask for it
-/// by that name, and look for it.
-pub(crate) fn with_dockers_driver(mut document: Value) -> Value {
-    for place in ["/Driver", "/GraphDriver/Name"] {
-        let name = document.pointer_mut(place).filter(|name| **name == "overlay");
-        name.into_iter().for_each(|name| *name = json!("overlay2"));
-    }
-    document
-}

@@ -1,6 +1,5 @@
 //! The engine about itself.
 
-use super::with_dockers_driver;
 use crate::call::Call;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
@@ -21,5 +20,5 @@ pub(crate) fn version(_: Call) -> Result<Reply, Refusal> {
 
 pub(crate) fn info(call: Call) -> Result<Reply, Refusal> {
     let engine = call.engine()?;
-    Ok(Reply::json(&with_dockers_driver(engine.info()?.document())))
+    Ok(Reply::json(&engine.info()?.document()))
 }

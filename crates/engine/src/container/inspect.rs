@@ -7,12 +7,17 @@ use runtime::cgroup::Layout;
 use runtime::state::{State, Status};
 use serde_json::{Map, Value, json};
 use spec::{ContainerId, EndpointSettings, HostConfig};
-use store::Top;
+use store::{DriverKind, Top};
 
 use super::record::ContainerRecord;
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::inspect::container_config;
+
+/// What docker calls a driver.
+fn docker_driver(name: &str) -> String {
+    name.parse().map_or_else(|_| name.to_owned(), |kind: DriverKind| kind.docker_name().to_owned())
+}
 
 impl Engine {
     /// Everything about a container, with `size` how much was written to it.
@@ -57,7 +62,7 @@ impl Engine {
             "LogPath": logs,
             "Name": format!("/{}", record.name),
             "RestartCount": state.restart_count,
-            "Driver": record.driver,
+            "Driver": docker_driver(&record.driver),
             "Platform": record.platform,
             "MountLabel": labels.mount,
             "ProcessLabel": labels.process,
@@ -104,7 +109,7 @@ impl Engine {
             ]);
         }
         data.insert("ID".to_owned(), record.id.to_string());
-        Ok(json!({ "Data": data, "Name": driver.kind().as_str() }))
+        Ok(json!({ "Data": data, "Name": driver.kind().docker_name() }))
     }
 
     fn network_settings(&self, record: &ContainerRecord, endpoints: &[Endpoint]) -> Result<Value> {

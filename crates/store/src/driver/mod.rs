@@ -54,7 +54,18 @@ impl DriverKind {
             DriverKind::Vfs => "vfs",
         }
     }
+
+    /// What docker calls it in its documents, where programs look for that name.
+    pub fn docker_name(self) -> &'static str {
+        match self {
+            DriverKind::Overlay => DOCKER_OVERLAY,
+            other => other.as_str(),
+        }
+    }
 }
+
+/// Docker's own name for folders laid over each other.
+const DOCKER_OVERLAY: &str = "overlay2";
 
 impl fmt::Display for DriverKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,8 +78,7 @@ impl FromStr for DriverKind {
 
     fn from_str(name: &str) -> Result<Self, String> {
         let known = DriverKind::ALL.into_iter().find(|kind| kind.as_str() == name);
-        // Docker's own name for the same thing.
-        let known = known.or((name == "overlay2").then_some(DriverKind::Overlay));
+        let known = known.or((name == DOCKER_OVERLAY).then_some(DriverKind::Overlay));
         known.ok_or_else(|| {
             let all: Vec<_> = DriverKind::ALL.iter().map(|kind| kind.as_str()).collect();
             format!("unknown storage driver {name:?}: there are {}", all.join(", "))

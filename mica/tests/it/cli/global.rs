@@ -18,10 +18,10 @@ fn flags_come_before_the_environment_before_the_file() {
     let root =
         |line: &str| mica.ok(&format!("{line} info -f '{{{{.DockerRootDir}}}} {{{{.Driver}}}}'"));
     // The environment names a root already; the file's driver is the only one.
-    assert_eq!(root("--config settings.toml"), format!("{} overlay", mica.root().display()));
+    assert_eq!(root("--config settings.toml"), format!("{} overlay2", mica.root().display()));
     assert_eq!(
         root(&format!("--config {} --data-root flag-root", home.join("settings.toml").display())),
-        format!("{} overlay", place("flag-root"))
+        format!("{} overlay2", place("flag-root"))
     );
     let output = mica
         .command("--config settings.toml info -f '{{.DockerRootDir}}'")
@@ -31,7 +31,7 @@ fn flags_come_before_the_environment_before_the_file() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{}\n", place("file-root")));
     assert_eq!(
         root("--data-root other --storage-driver overlay"),
-        format!("{} overlay", place("other"))
+        format!("{} overlay2", place("other"))
     );
     assert_eq!(
         mica.ok("--run-root here info -f '{{.RunRoot}}'")
@@ -125,7 +125,7 @@ fn a_driver_that_does_not_fit_says_why() {
     mica.ok("--storage-driver overlay images");
     let run = mica.run("--storage-driver erofs images");
     assert!(run.code == 1 && run.err.contains("overlay"), "{run}");
-    assert_eq!(mica.ok("info -f '{{.Driver}}'"), "overlay");
+    assert_eq!(mica.ok("info -f '{{.Driver}}'"), "overlay2");
 }
 
 #[test]

@@ -199,7 +199,7 @@ fn info_tells_the_driver_and_why() {
     for line in [
         " Images: 1\n",
         " Layers: 2\n",
-        " Storage Driver: overlay\n",
+        " Storage Driver: overlay2\n",
         "  Chosen because: ",
         " OSType: linux\n",
         &format!(" Docker Root Dir: {}\n", mica.root().display()),
@@ -210,10 +210,10 @@ fn info_tells_the_driver_and_why() {
     let info = mica.json("info --format json");
     assert_eq!(
         (&info["Driver"], &info["Images"], &info["Containers"]),
-        (&json!("overlay"), &json!(1), &json!(0))
+        (&json!("overlay2"), &json!(1), &json!(0))
     );
     assert_eq!(info["DockerRootDir"], json!(mica.root()));
-    mica.run("info -f '{{.OSType}} {{.Driver}}'").prints("linux overlay\n");
+    mica.run("info -f '{{.OSType}} {{.Driver}}'").prints("linux overlay2\n");
     let run = mica.run("info -f '{{.Nope}}'");
     assert!(run.code == 1 && run.err.contains("template parsing error"), "{run}");
 }

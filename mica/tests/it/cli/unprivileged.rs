@@ -51,7 +51,7 @@ fn an_ordinary_user_has_the_same_images() {
         mica.ok("import small.tar small:1");
         mica.must_be_whole();
     }
-    assert_eq!(user.ok("info -f '{{.Driver}}'"), "overlay");
+    assert_eq!(user.ok("info -f '{{.Driver}}'"), "overlay2");
     let why = user.json("info -f json")["DriverStatus"][1][1].as_str().unwrap().to_owned();
     assert!(why.contains("not erofs: only root"), "{why}");
     for line in [

@@ -65,7 +65,7 @@ fn a_container_lives_and_becomes_an_image() {
     assert_eq!(user.ok("ps -aq"), "");
     let check = user.run("system check");
     assert!(check.code == 0 && check.out.ends_with(": all is well\n"), "{check}");
-    assert_eq!(user.ok("info -f '{{.Driver}}'"), "overlay");
+    assert_eq!(user.ok("info -f '{{.Driver}}'"), "overlay2");
     assert!(user.ok("info -f '{{.SecurityOptions}}'").contains("name=rootless"));
 }
 
