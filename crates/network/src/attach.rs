@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use rustix::io::Errno;
-use spec::{PortMapping, Timestamp};
+use spec::PortMapping;
 
 use crate::bridge;
 use crate::definition::{Driver, Network};
@@ -201,26 +201,15 @@ fn free_name(inside: &mut Connection, endpoint: &Endpoint) -> Result<String> {
 /// An endpoint without addresses.
 fn blank(network: &Network, request: &EndpointRequest) -> Result<Endpoint> {
     let asked = [request.ipv4.map(IpAddr::V4), request.ipv6.map(IpAddr::V6)];
+    let network = (network.id.clone(), network.name.clone());
+    let container = (request.container.clone(), request.container_name.clone());
     Ok(Endpoint {
-        id: crate::random_id()?,
-        network: network.id.clone(),
-        network_name: network.name.clone(),
-        container: request.container.clone(),
-        container_name: request.container_name.clone(),
         aliases: request.aliases.clone(),
-        link: String::new(),
-        host_link: None,
-        mac: None,
-        ipv4: None,
-        gateway4: None,
-        ipv6: None,
-        gateway6: None,
-        ports: Vec::new(),
         link_local: request.link_local.clone(),
         asked: asked.into_iter().flatten().collect(),
         gateway_priority: request.gateway_priority,
         options: request.options.clone(),
-        created: Timestamp::now(),
+        ..Endpoint::blank(crate::random_id()?, network, container)
     })
 }
 

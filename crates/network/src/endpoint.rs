@@ -106,6 +106,40 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// An endpoint of a container in a network, each by id and name, with nothing else known of it.
+    pub fn blank(
+        id: String,
+        (network, network_name): (String, String),
+        (container, container_name): (String, String),
+    ) -> Endpoint {
+        let (aliases, link, host_link, mac, ipv4, gateway4) = Default::default();
+        let (ipv6, gateway6, ports, link_local, asked) = Default::default();
+        let (gateway_priority, options, created) = (0, Default::default(), Timestamp::now());
+        Endpoint {
+            id,
+            network,
+            network_name,
+            container,
+            container_name,
+            aliases,
+            link,
+            host_link,
+            mac,
+            ipv4,
+            gateway4,
+            ipv6,
+            gateway6,
+            ports,
+            link_local,
+            asked,
+            gateway_priority,
+            options,
+            created,
+        }
+    }
+}
+
+impl Endpoint {
     /// Every name it answers to in its network: its container's, the aliases, the short id.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let short = &self.container[..self.container.len().min(12)];

@@ -9,9 +9,12 @@ use ureq::http::Uri;
 
 use crate::client::Limits;
 use crate::error::RegistryError;
-use crate::http::lock;
+use crate::http::{agent, lock};
 use crate::proxy::Proxies;
 use crate::tls;
+
+/// So many connections to one host are kept: a store of objects is asked for many at once.
+const IDLE: usize = 32;
 
 /// Whoever asks hosts that are no registries. Redirects and statuses are the caller's.
 pub struct Direct {
@@ -40,28 +43,11 @@ impl Direct {
         if let Some(agent) = lock(&self.agents).get(&key) {
             return Ok(agent.clone());
         }
-        let proxy = key.1.as_deref().map(ureq::Proxy::new).transpose();
-        let proxy = proxy.map_err(|_| RegistryError::Address("the proxy".to_owned()))?;
-        let limits = &self.limits;
-        let mut config = Agent::config_builder()
-            .proxy(proxy)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_response_header_size(limits.header_bytes)
-            .max_idle_connections_per_host(32)
-            .allow_non_standard_methods(true)
-            .user_agent(self.user_agent.clone())
-            .timeout_connect(Some(limits.connect))
-            .timeout_per_read(Some(limits.idle))
-            .timeout_per_write(Some(limits.idle))
-            .timeout_recv_response(Some(limits.answer))
-            .input_buffer_size(256 << 10)
-            .output_buffer_size(256 << 10);
-        if encrypted {
-            config = config.tls_config(tls::of_system(self.authorities.as_deref())?);
-        }
-        let agent = Agent::new_with_config(config.build());
+        let tls = match encrypted {
+            true => Some(tls::of_system(self.authorities.as_deref())?),
+            false => None,
+        };
+        let agent = agent(&self.limits, &self.user_agent, key.1.as_deref(), IDLE, tls)?;
         lock(&self.agents).insert(key, agent.clone());
         Ok(agent)
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use ureq::http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER, WARNING};
 use ureq::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body, SendBody};
 
 use crate::address::{origin, resolve, shown};
@@ -231,32 +232,49 @@ impl Http {
         if let Some(agent) = lock(&self.agents).get(&key) {
             return Ok(agent.clone());
         }
-        let proxy = key.2.as_deref().map(ureq::Proxy::new).transpose();
-        let proxy = proxy.map_err(|_| RegistryError::Address("the proxy".to_owned()))?;
-        let limits = &self.limits;
-        let mut config = Agent::config_builder()
-            .proxy(proxy)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_response_header_size(limits.header_bytes)
-            .max_idle_connections_per_host(8)
-            .allow_non_standard_methods(true)
-            .user_agent(self.user_agent.clone())
-            .timeout_connect(Some(limits.connect))
-            .timeout_per_read(Some(limits.idle))
-            .timeout_per_write(Some(limits.idle))
-            .timeout_recv_response(Some(limits.answer))
-            .input_buffer_size(256 << 10)
-            .output_buffer_size(256 << 10);
-        if encrypted {
-            let tls = tls::config(place, &self.certificates, self.bundle.as_deref())?;
-            config = config.tls_config(tls);
-        }
-        let agent = Agent::new_with_config(config.build());
+        let tls = match encrypted {
+            true => Some(tls::config(place, &self.certificates, self.bundle.as_deref())?),
+            false => None,
+        };
+        let agent = agent(&self.limits, &self.user_agent, key.2.as_deref(), IDLE, tls)?;
         lock(&self.agents).insert(key, agent.clone());
         Ok(agent)
     }
+}
+
+/// So many connections to one registry are kept for the next request.
+const IDLE: usize = 8;
+
+/// Whoever carries requests out, by a proxy or not, over TLS or not. Redirects and statuses are the
+/// caller's.
+pub(crate) fn agent(
+    limits: &Limits,
+    user_agent: &str,
+    proxy: Option<&str>,
+    idle: usize,
+    tls: Option<TlsConfig>,
+) -> Result<Agent, RegistryError> {
+    let proxy = proxy.map(ureq::Proxy::new).transpose();
+    let proxy = proxy.map_err(|_| RegistryError::Address("the proxy".to_owned()))?;
+    let mut config = Agent::config_builder()
+        .proxy(proxy)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_response_header_size(limits.header_bytes)
+        .max_idle_connections_per_host(idle)
+        .allow_non_standard_methods(true)
+        .user_agent(user_agent)
+        .timeout_connect(Some(limits.connect))
+        .timeout_per_read(Some(limits.idle))
+        .timeout_per_write(Some(limits.idle))
+        .timeout_recv_response(Some(limits.answer))
+        .input_buffer_size(256 << 10)
+        .output_buffer_size(256 << 10);
+    if let Some(tls) = tls {
+        config = config.tls_config(tls);
+    }
+    Ok(Agent::new_with_config(config.build()))
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

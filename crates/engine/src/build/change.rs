@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use ::build::change::Change;
 use ::build::config::absolute;
-use ::build::ignore::Ignore;
 use ::build::instruction::CopyFlags;
 use ::build::key::{About, Key};
 use image::tar::{Entry, EntryKind, TarWriter, Time};
@@ -42,10 +41,10 @@ impl Builder<'_> {
             Change::Folder { path, mode, parents, owner } => {
                 let real = tree.resolve(absolute("/", path).trim_matches('/').as_bytes())?;
                 match tree.kind(&real)? {
-                    Some(FileType::Directory) if *parents || real.is_empty() => {
-                        return Ok((below.top, None));
-                    }
-                    Some(_) => return Err(there_already(path)),
+                    Some(FileType::Directory) => return Ok((below.top, None)),
+                    Some(_) if *parents => return Err(there_already(path)),
+                    // As BuildKit has it: whatever is there is as good as a new folder.
+                    Some(_) => return Ok((below.top, None)),
                     None => {}
                 }
                 let mut chosen = copy::empty_folder();
@@ -96,10 +95,8 @@ impl Builder<'_> {
         let mut tree = Below::new(&view);
         let clean = absolute("/", path);
         let paths = match is_pattern {
-            true => {
-                let chosen = self.place_of(below, "")?.choose(&clean, &Ignore::default())?;
-                chosen.into_iter().map(|chosen| chosen.path).collect()
-            }
+            // Names as they are: a link that leads nowhere is removed as well.
+            true => self.place_of(below, "")?.paths(&clean, false)?,
             false => vec![clean.trim_matches('/').as_bytes().to_vec()],
         };
         let mut names = Vec::new();

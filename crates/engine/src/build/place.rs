@@ -1,21 +1,22 @@
 //! Where `COPY` and `ADD` take files from: a folder of the host, or the mounted files of a stage or
 //! an image. Files are looked at in place; nothing is copied before its layer is written.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::io::{self, Read};
+mod item;
+mod walk;
+
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use ::build::change::Exact;
 use ::build::ignore::Ignore;
-use ::build::key::Listing;
 use sys::fs::{FileType, Stat};
 
-use super::fetch::Unchanged;
 use super::hashes::{Hash, Hashes};
-use super::passing::Passing;
 use crate::error::{EngineError, Result};
+
+pub(super) use item::{Chosen, Item, ItemSource, ItemStat};
+use walk::Walk;
 
 /// A tree of files to take from.
 pub(super) struct Place {
@@ -32,58 +33,6 @@ pub(super) struct Place {
 pub(super) struct ContextFacts {
     pub(super) ignore: Ignore,
     pub(super) hashes: Hashes,
-}
-
-/// A file that was chosen.
-#[derive(Clone)]
-pub(super) struct Item {
-    pub(super) source: ItemSource,
-    pub(super) stat: ItemStat,
-    /// The target of a link.
-    pub(super) link: Vec<u8>,
-}
-
-/// Where its bytes are.
-#[derive(Clone)]
-pub(super) enum ItemSource {
-    /// In a place, at this path from its top.
-    Placed(Arc<Place>, Arc<[u8]>),
-    /// Here.
-    Bytes(Arc<[u8]>),
-    /// Here, of a file of the context at this path, which was read before.
-    Read(Arc<[u8]>, Arc<[u8]>),
-    /// In a file of the context whose hash is made while it is written.
-    Passing(Arc<Passing>),
-    /// In a file of ours that was fetched.
-    Fetched(Arc<std::fs::File>),
-    /// Still on the web, and known from before.
-    Unchanged(Arc<Unchanged>),
-}
-
-/// What is told of a file.
-#[derive(Clone, Copy)]
-pub(super) struct ItemStat {
-    pub(super) kind: FileType,
-    pub(super) mode: u32,
-    pub(super) owner: (u32, u32),
-    pub(super) bytes: u64,
-    /// Its time, if that is to be kept.
-    pub(super) time: Option<(i64, u32)>,
-    /// Its time.
-    pub(super) modified: (i64, u32),
-    pub(super) device: u64,
-    /// Which file it is, where it has several names.
-    pub(super) shared: Option<(u64, u64)>,
-}
-
-/// Files under a source, by their path from it; a single file has its own name.
-#[derive(Clone, Default)]
-pub(super) struct Chosen {
-    pub(super) items: BTreeMap<Vec<u8>, Item>,
-    /// Whether the source is a folder, whose contents are meant.
-    pub(super) is_folder: bool,
-    /// What `--parents` keeps of the source's path: all, or what follows a `/./` in it.
-    pub(super) path: Vec<u8>,
 }
 
 /// Folders in folders are followed so deep.
@@ -165,7 +114,7 @@ impl Place {
     }
 
     /// The paths that a source names.
-    fn paths(&self, source: &str, deep: bool) -> Result<Vec<Vec<u8>>> {
+    pub(super) fn paths(&self, source: &str, deep: bool) -> Result<Vec<Vec<u8>>> {
         let clean = ::build::config::absolute("/", source);
         let clean = clean.trim_start_matches('/');
         match has_pattern(clean) {
@@ -393,205 +342,10 @@ impl Place {
     }
 }
 
-/// A walk through a folder.
-struct Walk<'a> {
-    place: &'a Arc<Place>,
-    exclude: &'a Ignore,
-    /// What stands before a path where it is told what is left out.
-    kept: &'a [u8],
-    chosen: &'a mut Chosen,
-    /// Folders that are left out unless something in them is not.
-    waiting: Vec<(Vec<u8>, Item)>,
-}
-
-impl Walk<'_> {
-    /// `path` is from the place's top, `inner` from the source.
-    fn folder(
-        &mut self,
-        folder: &OwnedFd,
-        path: &mut Vec<u8>,
-        inner: &mut Vec<u8>,
-        depth: usize,
-    ) -> Result<()> {
-        if depth > MAX_DEPTH {
-            let words = format!("more than {MAX_DEPTH} folders deep");
-            return Err(self.place.failed(path)(io::Error::other(words)));
-        }
-        let names = sys::fs::names(folder).map_err(self.place.failed(path))?;
-        for (name, _) in names {
-            let (before, inner_before) = (path.len(), inner.len());
-            push(path, &name);
-            push(inner, &name);
-            self.entry(folder, &name, path, inner, depth)?;
-            path.truncate(before);
-            inner.truncate(inner_before);
-        }
-        Ok(())
-    }
-
-    fn entry(
-        &mut self,
-        folder: &OwnedFd,
-        name: &[u8],
-        path: &mut Vec<u8>,
-        inner: &mut Vec<u8>,
-        depth: usize,
-    ) -> Result<()> {
-        let stat = match sys::fs::stat(folder, name) {
-            // It went while we looked.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(self.place.failed(path))?,
-        };
-        let kind = FileType::from_raw_mode(stat.st_mode);
-        let is_folder = kind == FileType::Directory;
-        let out = self.place.is_excluded(path) || self.exclude.excludes(&self.told(inner));
-        if out && (!is_folder || self.skips(path, inner)) || kind == FileType::Socket {
-            return Ok(());
-        }
-        let item = self.place.item(folder, name, &stat, path)?;
-        match out {
-            true => self.waiting.push((inner.clone(), item)),
-            false => {
-                self.chosen.items.extend(self.waiting.drain(..));
-                self.chosen.items.insert(inner.clone(), item);
-            }
-        }
-        if is_folder {
-            let opened = sys::fs::folder_beneath(folder, name);
-            self.folder(&opened.map_err(self.place.failed(path))?, path, inner, depth + 1)?;
-            self.waiting.retain(|(waiting, _)| waiting != inner);
-        }
-        Ok(())
-    }
-
-    fn skips(&self, path: &[u8], inner: &[u8]) -> bool {
-        let text = String::from_utf8_lossy(path);
-        let of_context =
-            self.place.context.as_ref().is_some_and(|own| own.ignore.skips_folder(&text));
-        of_context || self.exclude.skips_folder(&self.told(inner))
-    }
-
-    /// A path as patterns of `--exclude` mean it.
-    fn told<'b>(&self, inner: &'b [u8]) -> Cow<'b, str> {
-        match self.kept.is_empty() {
-            true => String::from_utf8_lossy(inner),
-            false => Cow::Owned(String::from_utf8_lossy(&join(self.kept, inner)).into_owned()),
-        }
-    }
-}
-
 impl Place {
     /// Whether it has a file, chosen or not.
     pub(super) fn has(&self, path: &str) -> bool {
         sys::fs::stat(&self.root, path).is_ok()
-    }
-}
-
-impl Chosen {
-    /// Tells what was chosen, for a key.
-    pub(super) fn list(
-        &mut self,
-        place: &Place,
-        listing: &mut Listing,
-        room: &mut u64,
-    ) -> Result<()> {
-        for (path, item) in &mut self.items {
-            item.list(place, path, listing, room)?;
-        }
-        Ok(())
-    }
-}
-
-impl Item {
-    /// Tells what it is, for a key; `path` counts where it has none of its own.
-    pub(super) fn list(
-        &mut self,
-        place: &Place,
-        path: &[u8],
-        listing: &mut Listing,
-        room: &mut u64,
-    ) -> Result<()> {
-        // Of the whole context, so that who reads it finds the file.
-        let own: Option<Arc<[u8]>> = match &self.source {
-            ItemSource::Placed(_, path) | ItemSource::Read(path, _) => Some(path.clone()),
-            ItemSource::Passing(passing) => Some(passing.path.clone()),
-            _ => None,
-        };
-        let path = String::from_utf8_lossy(own.as_deref().unwrap_or(path));
-        let (kind, content) = match self.stat.kind {
-            FileType::Directory => ('d', "-".to_owned()),
-            FileType::Symlink => (
-                'l',
-                String::from_utf8_lossy(&self.link)
-                    .escape_default()
-                    .to_string()
-                    .replace(' ', "\\x20"),
-            ),
-            FileType::RegularFile => ('f', place.content(self, room)?),
-            _ => ('o', self.stat.device.to_string()),
-        };
-        let path = if path.is_empty() { "." } else { &path };
-        listing.add(kind, self.stat.mode, &content, path);
-        Ok(())
-    }
-}
-
-impl Item {
-    /// Opens its bytes.
-    pub(super) fn open(&self) -> Result<Box<dyn Read + Send + '_>> {
-        Ok(match &self.source {
-            ItemSource::Placed(place, path) => {
-                let file = sys::fs::file_beneath(&place.root, &**path);
-                Box::new(file.map_err(place.failed(path))?)
-            }
-            ItemSource::Bytes(bytes) | ItemSource::Read(_, bytes) => Box::new(&bytes[..]),
-            ItemSource::Passing(passing) => passing.open()?,
-            ItemSource::Fetched(file) => {
-                let io = || EngineError::io("read", "what was fetched");
-                let mut file = file.try_clone().map_err(io())?;
-                io::Seek::rewind(&mut file).map_err(io())?;
-                Box::new(file)
-            }
-            ItemSource::Unchanged(_) => {
-                unreachable!("what has not changed is brought before it is opened")
-            }
-        })
-    }
-
-    /// A file of our own making.
-    pub(super) fn made(
-        source: ItemSource,
-        mode: u32,
-        bytes: u64,
-        time: Option<(i64, u32)>,
-    ) -> Item {
-        let stat = ItemStat {
-            kind: FileType::RegularFile,
-            mode,
-            owner: (0, 0),
-            bytes,
-            time,
-            modified: time.unwrap_or_default(),
-            device: 0,
-            shared: None,
-        };
-        Item { source, stat, link: Vec::new() }
-    }
-
-    /// Extended attributes, where those of the source count.
-    pub(super) fn xattrs(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let ItemSource::Placed(place, path) = &self.source else { return Ok(Vec::new()) };
-        if place.context.is_some() || self.stat.kind == FileType::Symlink {
-            return Ok(Vec::new());
-        }
-        let at = if path.is_empty() { &b"."[..] } else { path };
-        let read = || sys::fs::xattrs(sys::fs::open_path(&place.root, at)?);
-        let mut xattrs = read().map_err(place.failed(path))?;
-        xattrs.retain(|(name, _)| {
-            !name.starts_with(b"trusted.overlay.") && name != b"security.selinux"
-        });
-        xattrs.sort();
-        Ok(xattrs)
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use network::{CarriedPort, Endpoint, NetNs, PublishedPort, UserNetwork, UserRequest};
-use spec::{HostPorts, NetworkMode, PortMapping, Protocol, Timestamp};
+use spec::{HostPorts, NetworkMode, PortMapping, Protocol};
 
 use super::ContainerRecord;
 use crate::error::{EngineError, Result};
@@ -108,27 +108,9 @@ pub(crate) fn written(run_folder: &Path) -> Vec<Endpoint> {
 
 fn endpoint(record: &ContainerRecord, ports: Vec<PublishedPort>) -> Endpoint {
     let container = record.id.to_string();
-    Endpoint {
-        id: container.clone(),
-        network: NETWORK.to_owned(),
-        network_name: NETWORK.to_owned(),
-        container,
-        container_name: record.name.clone(),
-        aliases: Vec::new(),
-        link: String::new(),
-        host_link: None,
-        mac: None,
-        ipv4: None,
-        gateway4: None,
-        ipv6: None,
-        gateway6: None,
-        ports,
-        link_local: Vec::new(),
-        asked: Vec::new(),
-        gateway_priority: 0,
-        options: Default::default(),
-        created: Timestamp::now(),
-    }
+    let own = (container.clone(), record.name.clone());
+    let network = (NETWORK.to_owned(), NETWORK.to_owned());
+    Endpoint { ports, ..Endpoint::blank(container, network, own) }
 }
 
 /// Chooses the host's ports. Until all are chosen each is held, so that none is chosen twice.

@@ -291,6 +291,9 @@ fn graphs_are_built_from_the_clients_folders() {
     let file =
         MakeFile { path: text("/made/$f"), mode: 0o640, data: b"\xffraw".to_vec(), owner: None };
     let link = MakeLink { target: text("$f"), path: text("/made/link"), owner: None };
+    let nowhere =
+        MakeLink { target: text("nowhere"), path: text("/whole/sub/.hangs"), owner: None };
+    let again = MakeFolder { parents: false, ..folder.clone() };
     let remove = Remove { path: text("/whole/sub/.h*"), optional: false, pattern: true };
     let all = [
         Action::Folder(folder),
@@ -299,6 +302,8 @@ fn graphs_are_built_from_the_clients_folders() {
         copy("/a", "/copied/", false),
         copy("/sub", "/whole/", false),
         copy("/sub", "/contents/", true),
+        Action::Link(nowhere),
+        Action::Folder(again),
         Action::Remove(remove),
     ];
     let count = all.len() as i64;
@@ -332,6 +337,7 @@ fn graphs_are_built_from_the_clients_folders() {
     assert_eq!(fs::read_to_string(out.join("whole/sub/b")).unwrap(), "of b");
     assert!(out.join("contents/.hidden").exists() && !out.join("whole/sub/.hidden").exists());
     assert!(!out.join("no").exists());
+    assert!(out.join("whole/sub/.hangs").symlink_metadata().is_err());
     let asked = lab.client.asked.lock().unwrap().clone();
     assert!(asked.iter().any(|line| line.ends_with(r#"context ["a", "sub"]"#)), "{asked:?}");
     solve("again");
