@@ -1,9 +1,9 @@
 //! The binary: picks a door.
 
+#![cfg_attr(not(test), no_main)]
+
 mod api;
 mod registry;
-
-use std::process::ExitCode;
 
 static DOORS: cli::Doors = cli::Doors {
     serve_registry: registry::serve,
@@ -11,7 +11,12 @@ static DOORS: cli::Doors = cli::Doors {
     serve_api: api::serve,
 };
 
-fn main() -> ExitCode {
+#[cfg(not(test))]
+sys::entry!(begin);
+
+/// Runs what the command line asks for, and gives the exit code.
+#[cfg_attr(test, allow(dead_code))]
+fn begin() -> u8 {
     // Names of files are bytes; what is not UTF-8 in an argument would not be found anyway.
     let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let program = words.next().unwrap_or_default();

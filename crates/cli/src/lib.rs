@@ -22,7 +22,6 @@ pub use doors::{
 };
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use args::{Parsed, parse, render_help};
 use context::Context;
@@ -40,17 +39,17 @@ pub fn run(
     arguments: &[String],
     environment: BTreeMap<String, String>,
     doors: &'static Doors,
-) -> ExitCode {
+) -> u8 {
     let ui = Ui::new(&environment);
     if commands::init::is_init(program) {
-        return ExitCode::from(commands::init::run(arguments, &ui));
+        return commands::init::run(arguments, &ui);
     }
     let mut own_name = PROGRAM;
     let (arguments, environment) = match plugin::called(program, arguments, &environment) {
         plugin::Called::Itself => (arguments.to_vec(), environment),
         plugin::Called::Metadata(text) => {
             ui.line(&text);
-            return ExitCode::SUCCESS;
+            return 0;
         }
         plugin::Called::Plugin(words, environment) => {
             plugin::watch(&environment);
@@ -73,7 +72,7 @@ pub fn run(
         }
         _ => (&ROOT, own_name, arguments),
     };
-    let code = match parse(root, program, arguments) {
+    match parse(root, program, arguments) {
         Ok(Parsed::Run(invocation)) => {
             invocation.warnings.iter().for_each(|line| ui.warn(line));
             let context = Context::new(invocation, environment, ui.clone(), doors);
@@ -107,8 +106,7 @@ pub fn run(
             ui.warn(&error.to_string());
             error.exit_code
         }
-    };
-    ExitCode::from(code)
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use runtime::attach::{ExecRequest, Exit};
 use runtime::failure::{Failure, FailureKind};
 use runtime::health::HealthRules;
 use runtime::logs::LogFacts;
-use runtime::monitor::{self, Event, HealthSetup, Setup, Started, Surroundings};
+use runtime::monitor::{self, Caller, Event, HealthSetup, Setup, Started, Surroundings};
 use serde_json::{Value, json};
 
 use plan::{Plan, terminal};
@@ -29,7 +29,7 @@ fn main() {
     let setup = Setup {
         folder: plan.folder.clone(),
         run_folder: plan.folder.clone(),
-        client: Some(io::stdin().as_fd().try_clone_to_owned().unwrap()),
+        client: Some(Caller::new(io::stdin().as_fd().try_clone_to_owned().unwrap())),
         log: plan.log_config(),
         log_facts: LogFacts { path: plan.folder.join("log"), ..LogFacts::default() },
         tty: plan.tty,

@@ -62,6 +62,18 @@ impl Store {
         below: Option<ChainId>,
         lasting: Lasting,
     ) -> Result<Snapshot> {
+        self.create_snapshot_on(making, name, below, lasting).map(|(snapshot, _)| snapshot)
+    }
+
+    /// The same, with the layers that it stands on, bottom first: for who mounts it next
+    /// ([`Store::mount_fresh`]).
+    pub fn create_snapshot_on(
+        &self,
+        making: &Making,
+        name: &str,
+        below: Option<ChainId>,
+        lasting: Lasting,
+    ) -> Result<(Snapshot, Vec<Stacked>)> {
         let aside = match making {
             Making::AtOnce(..) => self.paths.ingest().join(name),
             Making::InTime(lease) => lease.aside(),
@@ -85,7 +97,7 @@ impl Store {
             let parent = self.paths.snapshots();
             sys::fs::sync_folder(&parent).map_err(StoreError::io("sync", &parent))?;
         }
-        Ok(Snapshot { folder, below })
+        Ok((Snapshot { folder, below }, stack))
     }
 
     /// Makes a snapshot that ends with its lease.
@@ -192,6 +204,12 @@ impl Store {
     /// A detached, writable mount of a snapshot. Only one may be mounted at a time.
     pub fn mount_snapshot(&self, snapshot: &Snapshot, lasting: Lasting) -> Result<OwnedFd> {
         self.driver.writable(&self.below(snapshot)?, &snapshot.folder, lasting)
+    }
+
+    /// The same of a snapshot that was made a moment ago on these layers, which nobody removes while it
+    /// is there.
+    pub fn mount_fresh(&self, name: &str, stack: &[Stacked], lasting: Lasting) -> Result<OwnedFd> {
+        self.driver.writable(stack, &self.snapshot_folder(name), lasting)
     }
 
     /// A detached, writable mount of a stack that is no snapshot of the store: what is written to it

@@ -8,6 +8,7 @@ pub mod btrfs;
 pub mod classic;
 pub mod clone;
 pub mod datagram;
+pub mod entry;
 pub mod event;
 pub mod fs;
 pub mod hold;

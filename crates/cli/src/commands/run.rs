@@ -12,14 +12,15 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let Asked { request, detach, wanted, keys } = asked(context)?;
     let removes = request.host.auto_remove;
     let engine = context.engine()?;
-    let id = make(context, &engine, request)?;
+    let fresh = make(context, &engine, request)?;
+    let id = fresh.id();
     let outcome = match detach {
-        true => engine.start_container(&id).map_err(started).map(|()| {
+        true => engine.start_fresh(fresh).map_err(started).map(|()| {
             context.ui.line(&id.to_string());
             0
         }),
         false => {
-            let starting = engine.begin_start(&id, Some(wanted.request()));
+            let starting = engine.begin_fresh(fresh, Some(wanted.request()));
             let starting = starting.map_err(|error| Failure::from(error).code(ENGINE))?;
             show_start(starting, &engine.container_run_folder(&id), wanted, keys)
         }

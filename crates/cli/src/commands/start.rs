@@ -1,6 +1,6 @@
 //! `mica start`, `stop`, `restart`, `kill`, `pause`, `unpause`, `wait`, `attach`.
 
-use engine::{Engine, inherited_connection};
+use engine::{Engine, TOLD, inherited_connection};
 use runtime::attach::{Request, StopRequest, WaitFor};
 use runtime::state::Status;
 use spec::{ContainerId, parse_signal};
@@ -160,7 +160,8 @@ pub(crate) fn watch(context: &Context) -> Outcome {
     let name = context.names().first().cloned().unwrap_or_default();
     let id = name.parse::<ContainerId>().map_err(|error| Failure::new(error.to_string()))?;
     let connection = inherited_connection();
+    let promised = context.names().get(1).is_some_and(|word| word == TOLD);
     let engine = context.engine()?;
-    let code = engine.watch_container(&id, connection)?;
+    let code = engine.watch_container(&id, connection, promised)?;
     Ok(code as u8)
 }

@@ -205,10 +205,10 @@ pub(super) static CONTAINER_LOGS: Cmd = DO_LOGS;
 /// What a container's monitor is started as.
 pub(super) static WATCH: Cmd = Command {
     name: engine::WATCH_COMMAND,
-    usage: "ID",
+    usage: "ID [told]",
     about: "Watch a container",
     hidden: true,
-    args: Arity::Exact(1),
+    args: Arity::Range(1, 2),
     action: Some(run::start::watch),
     ..Command::BLANK
 };

@@ -12,6 +12,7 @@ use spec::{
 };
 use store::{Lasting, Making};
 
+use super::fresh::{Fresh, Told};
 use super::record::{ContainerRecord, Containers};
 use super::{host, merge, name};
 use crate::Engine;
@@ -52,7 +53,13 @@ impl Engine {
     }
 
     /// Makes a container. It exists whole or not at all.
-    pub fn create_container(&self, mut request: CreateContainer) -> Result<Created> {
+    pub fn create_container(&self, request: CreateContainer) -> Result<Created> {
+        self.make_container(request).map(|fresh| self.tell_made(fresh))
+    }
+
+    /// The same for a container that is started next. It is to be given to
+    /// [`Engine::begin_fresh`] or to [`Engine::tell_made`].
+    pub fn make_container(&self, mut request: CreateContainer) -> Result<Fresh> {
         self.settings().containers.complete(&mut request.host);
         if let Some(name) = &request.name {
             name::check(name)?;
@@ -124,7 +131,7 @@ impl Engine {
         if kept.is_err() {
             self.give_back(&volumes, begun);
         }
-        kept.map(|()| Created { id, warnings })
+        kept.map(|told| Fresh { warnings, told })
     }
 
     /// The program that runs a container, unless mica does.
@@ -157,7 +164,7 @@ impl Engine {
         mut record: ContainerRecord,
         name: Option<String>,
         top: Option<spec::ChainId>,
-    ) -> Result<()> {
+    ) -> Result<Told> {
         let lasting = match record.host_config.auto_remove {
             true => Lasting::ThrownAway,
             false => Lasting::Kept,
@@ -174,19 +181,20 @@ impl Engine {
         let id = record.id.to_string();
         let kept = self
             .store
-            .create_snapshot(&making, &id, top, lasting)
+            .create_snapshot_on(&making, &id, top, lasting)
             .map_err(EngineError::from)
-            .and_then(|_| self.name_and_add(&making, &mut record, name, lasting));
+            .and_then(|(_, stack)| {
+                self.name_and_add(&making, &mut record, name, lasting).map(|()| stack)
+            });
         drop(making);
         if kept.is_err() {
             // What cannot be removed now goes with the next clean-up.
             let _ = self.store.remove_snapshot(&id);
             let _ = fs::remove_dir_all(&folder);
-            return kept;
         }
         drop(hold);
-        self.container_event("create", &record, &[]);
-        Ok(())
+        let made = super::events::event("create", &record, &[]);
+        kept.map(|stack| Told { record, stack, made })
     }
 
     fn name_and_add(

@@ -184,12 +184,18 @@ impl Engine {
     /// Removes a container that does not run: its record, its files, what it left for this boot, and
     /// with `volumes` the volumes that nobody named.
     pub fn discard_container(&self, record: &ContainerRecord, volumes: bool) -> Result<()> {
+        self.drop_container(record, volumes)?;
+        self.container_event("destroy", record, &[]);
+        Ok(())
+    }
+
+    /// The same, without writing down that it went.
+    pub(super) fn drop_container(&self, record: &ContainerRecord, volumes: bool) -> Result<()> {
         self.containers().remove(&record.id)?;
         self.drop_rest(&record.id)?;
         if volumes {
             self.drop_anonymous_volumes(record)?;
         }
-        self.container_event("destroy", record, &[]);
         Ok(())
     }
 

@@ -3,12 +3,13 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use runtime::attach::{
     Answer, AttachRequest, Connection, Request, SOCKET_FILE, StopRequest, WaitFor,
 };
 use runtime::failure::{Failure, FailureKind};
+use runtime::monitor::Caller;
 use runtime::state::{self, Hold, Keeper, Observed, State, Status};
 use spec::ContainerId;
 
@@ -17,6 +18,9 @@ use crate::{Engine, Standing};
 
 /// The command that watches a container; nobody types it.
 pub const WATCH_COMMAND: &str = "__watch";
+
+/// What it is given besides the id when it is told more.
+pub const TOLD: &str = "told";
 
 /// The signal that no process can refuse; on Linux it has this number everywhere.
 const SIGKILL: i32 = 9;
@@ -132,8 +136,15 @@ impl Engine {
     /// Starts a container's monitor and asks it to start the container, after an attachment if one
     /// is wanted. Nothing has been waited for.
     pub fn begin_start(&self, id: &ContainerId, attach: Option<AttachRequest>) -> Result<Starting> {
+        Engine::ask_start(self.spawn_monitor(id)?.connection, attach)
+    }
+
+    /// Asks a monitor that was just started to start its container.
+    pub(super) fn ask_start(
+        mut connection: Connection,
+        attach: Option<AttachRequest>,
+    ) -> Result<Starting> {
         let lost = || EngineError::io("speak to", "the container's monitor");
-        let Spawned { mut connection, .. } = self.spawn_monitor(id)?;
         let attach = match attach {
             Some(wanted) => Some(connection.add(&Request::Attach(wanted)).map_err(lost())?),
             None => None,
@@ -155,6 +166,15 @@ impl Engine {
     /// Starts a container's monitor, which outlives us and is told to start the container by
     /// whoever has the connection. Its end of it is its first descriptor after the standard streams.
     pub fn spawn_monitor(&self, id: &ContainerId) -> Result<Spawned> {
+        self.spawn(id, &[])
+    }
+
+    /// The same for one that is told first what is known of the container.
+    pub(super) fn spawn_told(&self, id: &ContainerId) -> Result<Spawned> {
+        self.spawn(id, &[TOLD.as_bytes()])
+    }
+
+    fn spawn(&self, id: &ContainerId, more: &[&[u8]]) -> Result<Spawned> {
         if let Standing::Ordinary = self.settings().standing {
             return Err(EngineError::NoContainers);
         }
@@ -174,6 +194,7 @@ impl Engine {
         ];
         let words = words
             .iter()
+            .chain(more)
             .map(|word| CString::new(*word))
             .collect::<std::result::Result<Vec<_>, _>>();
         let started = words.map_err(io::Error::other).and_then(|words| {
@@ -308,6 +329,6 @@ impl Engine {
 
 /// The connection that a monitor was given beside its standard streams. To be taken before anything
 /// else is opened.
-pub fn inherited_connection() -> Option<OwnedFd> {
-    sys::process::inherited_sockets(1).ok()?.pop()
+pub fn inherited_connection() -> Option<Caller> {
+    sys::process::inherited_sockets(1).ok()?.pop().map(Caller::new)
 }

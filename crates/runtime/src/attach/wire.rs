@@ -100,6 +100,9 @@ pub fn decode(bytes: &[u8]) -> Result<Option<(Frame, usize)>, WireError> {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
+    /// What whoever has just made the container and this monitor knows of it, in the engine's words:
+    /// its first request, if it was said that there would be one. It has no answer.
+    Made(Value),
     /// Start the container. Only who made the monitor asks so, once.
     Start,
     /// Give this connection the container's streams.

@@ -10,6 +10,10 @@ const BASE: &str = "/sys/fs/cgroup";
 /// What marks a tree of version 2.
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
 
+/// The controllers that limits, figures, pauses and rules of devices need. Where version 1 has all of
+/// them, one of version 2 beside it has nothing to give a container.
+const ALL: [&str; 7] = ["blkio", "cpu", "cpuset", "devices", "freezer", "memory", "pids"];
+
 /// Where the trees of groups are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Layout {
@@ -74,12 +78,13 @@ impl Layout {
         }
     }
 
-    /// The same without a tree of version 2 that nobody mounted: its folder may be there, and a
-    /// folder can be made in it that is no group, into which no process can be born.
+    /// The same without a tree of version 2 that is not needed, or that nobody mounted: its folder may
+    /// be there, and a folder can be made in it that is no group, into which no process can be born.
     fn mounted(self) -> Layout {
+        let has_all = ALL.iter().all(|controller| self.version1(controller).is_some());
         match self {
             Layout::Version1 { hierarchies, unified } => {
-                let unified = unified.filter(|path| is_version2(path));
+                let unified = unified.filter(|path| !has_all && is_version2(path));
                 Layout::Version1 { hierarchies, unified }
             }
             other => other,
@@ -208,6 +213,10 @@ mod tests {
         assert_eq!(Layout::likely(base, "0::/x\n"), Layout::Version2 { root: base.into() });
         assert_eq!(Layout::likely(base, ""), Layout::None);
         assert_eq!(layout.mounted().unified(), None, "nothing is mounted there");
+        let root = Path::new("/sys/fs/cgroup");
+        let all: String = ALL.iter().map(|name| format!("1:{name}:/\n")).collect();
+        let layout = Layout::likely(root, &format!("{all}0::/\n")).mounted();
+        assert_eq!((layout.roots().count(), layout.unified()), (ALL.len(), None));
     }
 
     #[test]

@@ -28,7 +28,8 @@ impl Cgroup {
         if self.layout.version1("devices").is_none() {
             warnings.extend(self.limit_devices(&resources.devices)?);
         }
-        for setting in self.settings(resources)? {
+        let settings = self.settings(resources)?;
+        for setting in settings.into_iter().filter(|setting| !self.is_set(&setting.controller)) {
             let Some(folder) = self.folder_with(&setting.controller) else {
                 match missing {
                     Missing::Warn => {

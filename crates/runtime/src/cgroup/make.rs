@@ -49,8 +49,7 @@ impl Cgroup {
     /// there is no such tree: then nothing was made.
     fn create_below(&self) -> Result<Option<bool>> {
         let (mut is_new, mut made) = (true, Vec::new());
-        for root in self.layout.roots() {
-            let folder = root.join(&self.path);
+        for folder in self.own_folders() {
             match fs::create_dir(&folder) {
                 Ok(()) => made.push(folder),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => is_new = false,
@@ -67,7 +66,7 @@ impl Cgroup {
     /// The same in trees that are known to be there, with those above it.
     fn create_all(&self) -> Result<bool> {
         let mut is_new = true;
-        for root in self.layout.roots() {
+        for root in self.layout.roots().filter(|root| !self.is_apart(root)) {
             let folder = root.join(&self.path);
             let made = match fs::create_dir(&folder) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

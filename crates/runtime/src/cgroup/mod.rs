@@ -9,6 +9,7 @@ mod limit;
 mod make;
 mod processes;
 mod settings;
+mod shared;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -70,7 +71,7 @@ pub enum Missing {
 pub struct Cgroup {
     layout: Layout,
     path: String,
-    /// Trees, by their roots, in which another group is meant.
+    /// Trees, by their roots, in which another group is meant, which is not ours to make or remove.
     apart: BTreeMap<PathBuf, String>,
     /// Nobody has looked yet whether the trees are there.
     is_presumed: bool,
@@ -218,12 +219,12 @@ impl Cgroup {
 
     /// Whether the group is there, perhaps in some trees alone: then its removal was cut short.
     pub fn exists(&self) -> bool {
-        self.folders().iter().any(|folder| folder.exists())
+        self.own_folders().any(|folder| folder.exists())
     }
 
     /// Removes it with all groups below. Processes that are just ending are waited for a little.
     pub fn remove(&self) -> Result<()> {
-        for folder in self.folders() {
+        for folder in self.own_folders() {
             let mut pause = Duration::from_micros(100);
             loop {
                 match remove_tree(&folder) {

@@ -82,7 +82,9 @@ pub(crate) fn run(mut prepared: Prepared) -> ! {
 /// Up to the point where everything is there and the program waits.
 fn first_stage(prepared: &mut Prepared) -> Result<()> {
     sys::task::set_dumpable(false).call("prctl", "PR_SET_DUMPABLE, 0").during("shut out others")?;
-    close_others(prepared).during("close descriptors of others")?;
+    if waits_early(prepared) {
+        close_others(prepared).during("close descriptors of others")?;
+    }
     enter_groups(&prepared.entry).during("enter the cgroup")?;
     enter_namespaces(prepared).during("enter namespaces")?;
     if prepared.plan.makes(NamespaceKind::User) {
@@ -184,8 +186,16 @@ pub(crate) fn host() -> Result<Host> {
     Host::open(root::open_null()?)
 }
 
-/// Closes what the parent had open and the container does not need, so that nothing of the host can
-/// be reached through it, not even while the program waits for its start.
+/// Whether the root is built only after others have answered, which they may never do; hooks are such
+/// others. Without, all that is not needed is closed when it stands.
+fn waits_early(prepared: &Prepared) -> bool {
+    prepared.plan.makes(NamespaceKind::User)
+        || prepared.outer_hooks
+        || !prepared.create_hooks.is_empty()
+}
+
+/// Closes what the parent had open and the container does not need: its end of our channel is among
+/// it, so that its end is seen while it is waited for.
 fn close_others(prepared: &Prepared) -> Result<()> {
     let mut needed: Vec<RawFd> = lasting(prepared);
     let mut need = |file: BorrowedFd<'_>| needed.push(file.as_raw_fd());
@@ -198,7 +208,9 @@ fn close_others(prepared: &Prepared) -> Result<()> {
     close_all_but(needed)
 }
 
-/// Closes what was needed to build the root and to get there.
+/// Closes what was needed to build the root and to get there, and what else the parent had open, so
+/// that nothing of the host can be reached through it, not even while the program waits for its
+/// start.
 fn close_rest(prepared: &mut Prepared) -> Result<()> {
     // Their numbers are free from here on: nobody may close them again.
     std::mem::forget(std::mem::take(&mut prepared.joins));

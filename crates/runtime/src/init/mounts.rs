@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use sys::mount::Change;
 
 use super::fresh::Fresh;
@@ -45,9 +45,10 @@ fn one(
     let made = match (&mount.what, ready) {
         (_, Some(ready)) => ready,
         (What::Bind { source, recursive }, None) => bind(mount, source, *recursive)?,
-        (What::New { kind, source, options }, None) => {
-            create(mount, kind, source, options, Some(root))?
-        }
+        (What::New { kind, source, options }, None) => match staged(mount, kind, fresh)? {
+            Some(made) => made,
+            None => create(mount, kind, source, options, Some(root))?,
+        },
         (What::Cgroups, None) => return groups(mount, prepared, root, fresh),
     };
     put(&made, matches!(mount.what, What::New { .. }), &mount.target, root)?;
@@ -58,6 +59,31 @@ fn one(
         _ => leave_open(made),
     }
     Ok(())
+}
+
+/// Where a mount is made that is then put in its place: a folder of the host that is there, and that
+/// nobody sees covered in this namespace.
+const STAGE: &str = "/proc";
+
+/// Makes one of those that others are looked for in. The classic call takes all that is to be said of
+/// it at once, and it is not asked to find a place in a tree of an image's. Where it refuses, the
+/// longer way makes it or finds better words for what is wrong.
+fn staged(mount: &MountPlan, kind: &str, fresh: &Fresh) -> Result<Option<OwnedFd>> {
+    let What::New { source, options, .. } = &mount.what else { return Ok(None) };
+    let change = Change { set: mount.change.set, ..Change::default() };
+    let plain = mount.change == change && mount.recursive == Change::default();
+    let said = mount.copy_up || mount.id_map.is_some() || is_late(mount) || !plain;
+    if said || !fresh.has_paths || !Fresh::wants(kind, &mount.target) {
+        return Ok(None);
+    }
+    let options: Vec<_> =
+        options.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
+    let stage = Path::new(STAGE);
+    if sys::classic::create(kind, source, &options, mount.change.set, stage).is_err() {
+        return Ok(None);
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(stage, flags, Mode::empty()).call("open", STAGE).map(Some)
 }
 
 /// Puts a mount in its place, which is made if it is missing.

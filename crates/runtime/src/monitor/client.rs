@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use sys::event::{Interest, Poll};
 
+use super::caller::Caller;
 use super::key::Key;
 use crate::attach::{self, Answer, AttachRequest, Frame, FrameKind};
 
@@ -56,6 +57,11 @@ impl Client {
             closing: false,
             watched: None,
         }
+    }
+
+    /// Whoever made the monitor, with what it has said already.
+    pub(super) fn of(caller: Caller) -> Client {
+        Client { received: caller.received, ..Client::new(caller.socket) }
     }
 
     pub(super) fn answer(&mut self, number: u16, answer: &Answer) {

@@ -4,6 +4,7 @@
 //! The engine starts it afresh and hands it a [`Setup`] and its [`Surroundings`]. Everything it
 //! waits for is in one loop: the first process, its streams, the socket, further processes, times.
 
+mod caller;
 mod client;
 mod execs;
 mod key;
@@ -29,6 +30,7 @@ use crate::failure::Failure;
 use crate::health::{Health, HealthRules};
 use crate::logs::{LogConfig, LogFacts};
 
+pub use caller::Caller;
 pub use watch::{refuse, run};
 
 /// What a monitor is told when it is made.
@@ -39,7 +41,7 @@ pub struct Setup {
     pub run_folder: PathBuf,
     /// The other end of a connection that whoever made the monitor has kept. It asks for the
     /// start; without it the container is started at once.
-    pub client: Option<OwnedFd>,
+    pub client: Option<Caller>,
     /// How output is logged.
     pub log: LogConfig,
     /// What the log tells of the container.

@@ -33,6 +33,8 @@ impl Monitor<'_> {
 
     fn request(&mut self, client: u32, number: u16, request: Request) {
         let done = match request {
+            // Nobody waits for it here any more.
+            Request::Made(_) => return,
             Request::Start => return self.start(client, number),
             Request::Attach(wants) => return self.attach(client, number, wants),
             Request::Exec(request) => return self.exec(client, number, &request),

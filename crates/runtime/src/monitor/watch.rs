@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use sys::event::{Interest, Poll, Ready, Signals};
 
+use super::caller::Caller;
 use super::client::{Client, PATIENCE};
 use super::execs::Exec;
 use super::key::Key;
@@ -130,17 +131,20 @@ fn leave_word(folder: &Path, failure: &Failure) {
 }
 
 /// Answers whatever a client asks first with a failure: for who cannot become its monitor.
-pub fn refuse(client: OwnedFd, failure: Failure) {
-    let mut client = Client::new(client);
+pub fn refuse(client: Caller, failure: Failure) {
+    let mut client = Client::of(client);
     let mut bytes = vec![0; READ_BYTES];
     let end = Instant::now() + LAST_WORDS;
-    while Instant::now() < end && client.receive(&mut bytes) {
+    loop {
         while let Ok(Some(frame)) = client.frame() {
             if frame.kind == FrameKind::Request {
                 client.answer(frame.number, &Answer::Failed(failure));
                 let _ = client.flush();
                 return;
             }
+        }
+        if Instant::now() >= end || !client.receive(&mut bytes) {
+            return;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -150,7 +154,7 @@ impl<'a> Monitor<'a> {
     /// Takes the client when all else is there: until then there may be no monitor for it.
     fn new(
         setup: Setup,
-        client: &mut Option<OwnedFd>,
+        client: &mut Option<Caller>,
         around: &'a mut dyn Surroundings,
     ) -> Result<Monitor<'a>, Failure> {
         let failed = |error: io::Error| Failure::doing("cannot watch the container", &error);
@@ -218,7 +222,10 @@ impl<'a> Monitor<'a> {
             reap_due: false,
         };
         if let Some(client) = client.take() {
-            monitor.clients.add(Client::new(client));
+            let number = monitor.clients.add(Client::of(client));
+            if !monitor.frames(number) {
+                monitor.drop_client(number);
+            }
         } else {
             // What fails is in the state, where whoever looks finds it.
             let _ = monitor.begin();
@@ -324,10 +331,10 @@ impl<'a> Monitor<'a> {
             self.reap();
         }
         self.log.flush();
+        self.drain(Instant::now());
         self.flush_clients();
         let waits = self.has_to_wait();
         let _ = self.streams.hold(waits, &self.poll);
-        self.drain(Instant::now());
         if let Some(daemon) = self.log.wants_room() {
             let room = Interest { read: false, write: true };
             let _ = self.poll.set(daemon, Key::LogDaemon.number(), room);
@@ -371,7 +378,10 @@ impl<'a> Monitor<'a> {
 
     /// Gives the container back: another monitor may take it. What is left is for clients.
     pub(super) fn close(&mut self) {
-        if self.listener.take().is_some() && !self.is_removed {
+        if self.is_removed {
+            // They end with the process: there is nothing left that another one could take.
+            std::mem::forget((self.listener.take(), self.hold.take()));
+        } else if self.listener.take().is_some() {
             let _ = fs::remove_file(self.setup.run_folder.join(SOCKET_FILE));
         }
         self.hold = None;

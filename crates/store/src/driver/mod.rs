@@ -141,7 +141,7 @@ impl UnpackedFolder {
 }
 
 /// A layer in a stack that is to be mounted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Stacked {
     /// The stack that ends with it.
     pub chain: ChainId,

@@ -1,6 +1,6 @@
 //! The image of a new container, pulled first where that is wanted or needed.
 
-use engine::{CreateContainer, Created, Engine, EngineError};
+use engine::{CreateContainer, Engine, EngineError, Fresh};
 use spec::{Digest, Reference};
 
 use super::Parsed;
@@ -35,7 +35,7 @@ pub(super) fn create(
     context: &Context,
     engine: &Engine,
     request: CreateContainer,
-) -> Parsed<Created> {
+) -> Parsed<Fresh> {
     let (matches, pull) = (context.matches(), Pull::read(context.matches())?);
     let quiet = matches.flag("quiet");
     let name = name(&request.config.image)?;
@@ -43,7 +43,7 @@ pub(super) fn create(
     if let (Pull::Always, Some(name)) = (pull, &name) {
         get(name.clone())?;
     }
-    let error = match engine.create_container(request.clone()) {
+    let error = match engine.make_container(request.clone()) {
         Ok(created) => return Ok(created),
         Err(error) => error,
     };
@@ -54,7 +54,7 @@ pub(super) fn create(
         context.ui.warn(&format!("Unable to find image '{}' locally", name.familiar()));
     }
     get(name)?;
-    Ok(engine.create_container(request)?)
+    Ok(engine.make_container(request)?)
 }
 
 /// What would be pulled; an id names nothing that a registry has.

@@ -10,8 +10,8 @@ mod network;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use engine::{CreateContainer, Engine};
-use spec::{ContainerId, HostConfig};
+use engine::{CreateContainer, Engine, Fresh};
+use spec::HostConfig;
 
 use super::foreground::ENGINE;
 use super::{pairs, parse_platform, reason};
@@ -28,8 +28,9 @@ type Parsed<T> = Result<T, Failure>;
 /// `mica create`.
 pub(crate) fn run(context: &Context) -> Outcome {
     let request = request(context.matches(), context.environment())?;
-    let id = make(context, &context.engine()?, request)?;
-    context.ui.line(&id.to_string());
+    let engine = context.engine()?;
+    let created = engine.tell_made(make(context, &engine, request)?);
+    context.ui.line(&created.id.to_string());
     Ok(0)
 }
 
@@ -38,24 +39,28 @@ pub(crate) fn make(
     context: &Context,
     engine: &Engine,
     mut request: CreateContainer,
-) -> Parsed<ContainerId> {
+) -> Parsed<Fresh> {
     // Its terminal begins with this size, so that what a program draws first fits.
     if request.config.tty {
         request.host.console_size = context.ui.window();
     }
     let file = IdFile::of(&request.host)?;
-    let created =
-        image::create(context, engine, request).map_err(|failure| failure.code(ENGINE))?;
+    let fresh = image::create(context, engine, request).map_err(|failure| failure.code(ENGINE))?;
     if context.matches().size_bytes("kernel-memory").is_some_and(|bytes| bytes != 0) {
         context
             .ui
             .warn("WARNING: --kernel-memory is left out: kernels have no such limit any more");
     }
-    for warning in &created.warnings {
+    for warning in &fresh.warnings {
         context.ui.warn(&format!("WARNING: {warning}"));
     }
-    file.write(&created.id.to_string())?;
-    Ok(created.id)
+    match file.write(&fresh.id().to_string()) {
+        Ok(()) => Ok(fresh),
+        Err(failure) => {
+            engine.tell_made(fresh);
+            Err(failure)
+        }
+    }
 }
 
 /// The file, if any is wanted, that the id of a new container is written to.

@@ -12,7 +12,6 @@ mod run;
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,11 +19,13 @@ use runtime::attach::{Exit, SOCKET_FILE};
 use runtime::failure::{Failure, FailureKind};
 use runtime::health::HealthRules;
 use runtime::logs::{LogConfig, LogFacts};
-use runtime::monitor::{Event, HealthSetup, Run, Setup, Surroundings};
+use runtime::monitor::{Caller, Event, HealthSetup, Run, Setup, Surroundings};
 use runtime::rootless::Stay;
 use serde_json::{Value, json};
 use spec::{ContainerId, MountKind, NetworkMode, parse_signal};
+use store::Stacked;
 
+use super::fresh::Told;
 use super::{ContainerRecord, Containers};
 use crate::error::{EngineError, Result};
 use crate::{Engine, Standing};
@@ -42,6 +43,8 @@ struct Watch<'a> {
     engine: &'a Engine,
     containers: Containers,
     record: ContainerRecord,
+    /// The layers of its image, if they were told for the run that comes next.
+    stack: Option<Vec<Stacked>>,
     /// Whether the record was read for the run that comes next.
     is_current: bool,
     /// What has happened and is written down together with what follows at once.
@@ -51,24 +54,34 @@ struct Watch<'a> {
 impl Engine {
     /// Watches a container until it has ended for good. `client` is the end of a connection whose
     /// other end asks for the start; without it the container is started at once.
-    pub fn watch_container(&self, id: &ContainerId, client: Option<OwnedFd>) -> Result<i32> {
+    /// What the client says of it first is waited for if that was `promised`.
+    pub fn watch_container(
+        &self,
+        id: &ContainerId,
+        mut client: Option<Caller>,
+        promised: bool,
+    ) -> Result<i32> {
         let _stay = match self.settings().standing {
             Standing::Namespace { .. } => Some(Stay::begin(&self.settings().run_root)?),
             Standing::Root | Standing::Ordinary => None,
         };
         let containers = self.containers();
-        let record = containers.read(id)?;
-        let setup = match (setup(self, &containers, &record), client) {
+        let words = client.as_mut().filter(|_| promised).and_then(Caller::says);
+        let (record, stack, untold) = match words.and_then(|words| Told::read(words, id)) {
+            Some(Told { record, stack, made }) => (record, Some(stack), vec![made]),
+            None => (containers.read(id)?, None, Vec::new()),
+        };
+        let mut watch = Watch { engine: self, containers, record, stack, is_current: true, untold };
+        let setup = match (setup(self, &watch.containers, &watch.record), client) {
             (Ok(setup), client) => Setup { client, ..setup },
             (Err(error), None) => return Err(error),
             (Err(error), Some(client)) => {
+                watch.tell_rest();
                 // Whoever asks for the start is told.
                 runtime::monitor::refuse(client, failure(error));
                 return Ok(1);
             }
         };
-        let mut watch =
-            Watch { engine: self, containers, record, is_current: true, untold: Vec::new() };
         let code = runtime::monitor::run(setup, &mut watch);
         watch.tell_rest();
         watch.clear_networks();
@@ -161,6 +174,11 @@ impl Watch<'_> {
         self.engine.networks().and_then(|networks| Ok(of(networks)?)).unwrap_or_default()
     }
 
+    /// Whether nothing but the container's own files has to be let go of.
+    fn leaves_at_once(&self) -> bool {
+        !has_network(&self.record) && self.record.mounts.is_empty()
+    }
+
     /// Writes down what waited for something that did not follow.
     fn tell_rest(&mut self) {
         if !self.untold.is_empty() {
@@ -187,7 +205,8 @@ impl Surroundings for Watch<'_> {
         if !std::mem::take(&mut self.is_current) {
             self.record = self.containers.read(&self.record.id).map_err(failure)?;
         }
-        let run = OneRun::prepare(self.engine, &self.containers, &self.record);
+        let stack = self.stack.take();
+        let run = OneRun::prepare(self.engine, &self.containers, &self.record, stack.as_deref());
         let run = run.map_err(failure)?;
         let places: Vec<_> = run.endpoints().cloned().collect();
         if !(places.is_empty() && self.record.mounts.is_empty()) {
@@ -203,19 +222,34 @@ impl Surroundings for Watch<'_> {
         _exit: &Exit,
         again: bool,
     ) -> Result<(), Failure> {
-        self.tell_rest();
+        let goes = !again && self.record.host_config.auto_remove;
+        if !(goes && self.leaves_at_once()) {
+            self.tell_rest();
+        }
         let places = self.places();
         drop(run);
         self.engine.tell_left(&self.record, &places);
-        if !again && self.record.host_config.auto_remove {
-            self.engine.discard_container(&self.record, true).map_err(failure)?;
+        if goes {
+            let gone = self.engine.drop_container(&self.record, true);
+            if gone.is_ok() {
+                self.untold.push(super::events::event("destroy", &self.record, &[]));
+            }
+            self.tell_rest();
+            gone.map_err(failure)?;
         }
         Ok(())
     }
 
     fn happened(&mut self, event: Event<'_>) {
-        // Who starts a container in the foreground attaches first: one write for both.
-        let waits = matches!(event, Event::Attach) && self.is_current;
+        // Who starts a container in the foreground attaches first: one write for both. So it is for a
+        // container that goes as soon as it has ended.
+        let waits = match event {
+            Event::Attach => self.is_current,
+            Event::OutOfMemory | Event::Die(_) => {
+                self.record.host_config.auto_remove && self.leaves_at_once()
+            }
+            _ => false,
+        };
         let (record, untold) = (&self.record, &mut self.untold);
         let mut tell = |action: &str, more: &[(&str, &str)]| {
             untold.push(super::events::event(action, record, more));

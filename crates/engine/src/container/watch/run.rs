@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use spec::bundle::{NamespaceKind, Process, Spec};
 use spec::{IpcMode, NamespaceMode, NetworkMode};
-use store::Lasting;
+use store::{Lasting, Stacked};
 
 use super::super::bundle::{self, Accounts, Facts};
 use super::super::exec::ExecProcess;
@@ -60,12 +60,13 @@ pub(super) struct OneRun {
 }
 
 impl OneRun {
-    /// Mounts the container's files, joins its networks, makes its control group and plans its
+    /// Mounts the container's files (over this `stack` of layers, if it is known), joins its networks, makes its control group and plans its
     /// process. What was done is undone if something fails.
     pub(super) fn prepare(
         engine: &Engine,
         containers: &Containers,
         record: &ContainerRecord,
+        stack: Option<&[Stacked]>,
     ) -> Result<OneRun> {
         let id = record.id.to_string();
         let folder = containers.folder(&record.id);
@@ -74,8 +75,11 @@ impl OneRun {
             true => Lasting::ThrownAway,
             false => Lasting::Kept,
         };
-        let snapshot = engine.store().snapshot(&id)?;
-        let root = engine.store().mount_snapshot(&snapshot, lasting)?;
+        let store = engine.store();
+        let root = match stack {
+            Some(stack) => store.mount_fresh(&id, stack, lasting)?,
+            None => store.mount_snapshot(&store.snapshot(&id)?, lasting)?,
+        };
         let accounts = files::accounts(&root)?;
         let opened = Opened::of(engine, record)?;
         engine.fill_volumes(record, &root)?;
@@ -138,6 +142,13 @@ impl OneRun {
         if run.outside.is_some() {
             // It makes the group and sets its limits.
             return Ok(run);
+        }
+        if !is_of_user
+            && bundle::cannot_change_groups(&run.spec)
+            && let Some(linux) = &run.spec.linux
+            && let Some(resources) = &linux.resources
+        {
+            run.cgroup.share_devices(&resources.devices);
         }
         let is_new = match is_of_user {
             true => run.cgroup.create_where_allowed()?,

@@ -1,0 +1,51 @@
+//! Who made a monitor, at the other end of the socket that it was given.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sys::event::Interest;
+
+use crate::attach::{self, Request};
+
+/// How long what was promised may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What is received at a time.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Whoever made a monitor, and what was received of it that nobody has looked at yet.
+pub struct Caller {
+    pub(super) socket: OwnedFd,
+    pub(super) received: Vec<u8>,
+}
+
+impl Caller {
+    /// Who has the other end of a socket for which nobody waits.
+    pub fn new(socket: OwnedFd) -> Caller {
+        Caller { socket, received: Vec::new() }
+    }
+
+    /// What it says first of the container ([`Request::Made`]), for which is waited. Nothing, if it
+    /// has gone or says something else; that is answered later.
+    pub fn says(&mut self) -> Option<Value> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some((frame, used)) = attach::decode(&self.received).ok()? {
+                let Ok(Request::Made(words)) = serde_json::from_slice(&frame.body) else {
+                    return None;
+                };
+                self.received.drain(..used);
+                return Some(words);
+            }
+            let patience = end.checked_duration_since(Instant::now())?;
+            let socket = (Some(self.socket.as_fd()), Interest::READ);
+            sys::event::poll([socket], Some(patience)).ok()?;
+            let mut bytes = [0; READ_BYTES];
+            match sys::socket::receive(&self.socket, &mut bytes, &mut Vec::new()) {
+                Ok(None) => {}
+                Ok(Some(count)) if count > 0 => self.received.extend_from_slice(&bytes[..count]),
+                _ => return None,
+            }
+        }
+    }
+}
