@@ -84,7 +84,7 @@ impl Surroundings for Plain {
 
     fn happened(&mut self, event: Event<'_>) {
         match event {
-            Event::Die(exit) => self.note(&format!("die {}", exit.code)),
+            Event::Die(exit, _) => self.note(&format!("die {}", exit.code)),
             other => self.note(&format!("{other:?}").to_lowercase()),
         }
     }

@@ -180,15 +180,35 @@ struct Typed(Value);
 /// Fields that are empty texts where they are left out.
 const TEXTS: [&str; 4] = ["Container", "OsVersion", "StopSignal", "Variant"];
 /// Fields that are nothing where they are left out.
-const OPTIONAL: [&str; 3] = ["ContainerConfig", "Healthcheck", "StopTimeout"];
+const OPTIONAL: [&str; 8] = [
+    "ContainerConfig",
+    "Health",
+    "Healthcheck",
+    "ImageManifestDescriptor",
+    "Init",
+    "SizeRootFs",
+    "SizeRw",
+    "StopTimeout",
+];
 /// Fields that are lists.
-const LISTS: [&str; 6] = ["Cmd", "Entrypoint", "Env", "Layers", "OnBuild", "Shell"];
+const LISTS: [&str; 7] = ["Cmd", "Entrypoint", "Env", "Layers", "Mounts", "OnBuild", "Shell"];
 /// Fields that are maps.
-const MAPS: [&str; 3] = ["ExposedPorts", "Labels", "Volumes"];
+const MAPS: [&str; 7] =
+    ["Annotations", "ExposedPorts", "Labels", "StorageOpt", "Sysctls", "Tmpfs", "Volumes"];
 /// Fields that are sets: maps to nothing.
 const SETS: [&str; 2] = ["ExposedPorts", "Volumes"];
 /// Parts that have such fields themselves.
-const PARTS: [&str; 5] = ["Config", "GraphDriver", "Healthcheck", "Metadata", "RootFS"];
+const PARTS: [&str; 9] = [
+    "Config",
+    "GraphDriver",
+    "Health",
+    "Healthcheck",
+    "HostConfig",
+    "Metadata",
+    "NetworkSettings",
+    "RootFS",
+    "State",
+];
 
 impl Object for Typed {
     fn field(&self, name: &str) -> Option<template::Value> {

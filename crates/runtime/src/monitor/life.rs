@@ -157,7 +157,8 @@ impl Monitor<'_> {
         if oom_killed {
             self.around.happened(Event::OutOfMemory);
         }
-        self.around.happened(Event::Die(&exit));
+        let seconds = self.state.finished.seconds_since(self.state.started);
+        self.around.happened(Event::Die(&exit, seconds));
         self.stopping = None;
         match next {
             Some(wait) => {

@@ -172,8 +172,8 @@ pub trait Extra {
 pub enum Event<'a> {
     /// It was started.
     Start,
-    /// Its first process has ended.
-    Die(&'a Exit),
+    /// Its first process has ended, after so many seconds.
+    Die(&'a Exit, i64),
     /// It ran out of memory.
     OutOfMemory,
     /// A signal was sent to it.

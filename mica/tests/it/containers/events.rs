@@ -33,6 +33,8 @@ fn the_whole_life_of_a_container_is_kept() {
     assert_eq!(actions(&root, "-f volume=data"), "volume create\nvolume mount\nvolume unmount");
     assert_eq!(actions(&root, "-f network=bridge -f event=connect"), "network connect");
     assert_eq!(actions(&root, "-f container=box -f event=die"), "container die");
+    let lasted = root.events("-f event=die --format '{{.Actor.Attributes.execDuration}}'");
+    assert!(lasted.parse::<u64>().is_ok(), "{lasted}");
     assert_eq!(actions(&root, "-f label=tier=front -f event=start"), "container start");
     assert_eq!(actions(&root, "-f image=bb -f event=create"), "container create");
     assert_eq!(actions(&root, "-f type=node -f plugin=x"), "");

@@ -245,7 +245,7 @@ impl Surroundings for Watch<'_> {
         // container that goes as soon as it has ended.
         let waits = match event {
             Event::Attach => self.is_current,
-            Event::OutOfMemory | Event::Die(_) => {
+            Event::OutOfMemory | Event::Die(..) => {
                 self.record.host_config.auto_remove && self.leaves_at_once()
             }
             _ => false,
@@ -257,7 +257,10 @@ impl Surroundings for Watch<'_> {
         match event {
             Event::Attach => tell("attach", &[]),
             Event::Start => tell("start", &[]),
-            Event::Die(exit) => tell("die", &[("exitCode", &exit.code.to_string())]),
+            Event::Die(exit, seconds) => {
+                let (seconds, code) = (seconds.to_string(), exit.code.to_string());
+                tell("die", &[("execDuration", &seconds), ("exitCode", &code)]);
+            }
             Event::OutOfMemory => tell("oom", &[]),
             Event::Kill(signal) => tell("kill", &[("signal", &signal.to_string())]),
             Event::Stop => tell("stop", &[]),
