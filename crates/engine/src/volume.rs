@@ -92,10 +92,7 @@ impl Engine {
         let mut labels = request.labels;
         let name = match request.name.filter(|name| !name.is_empty()) {
             Some(name) if is_volume_name(&name) => name,
-            Some(name) => {
-                let why = MountError::Name(name.clone());
-                return Err(EngineError::Refused(format!("create {name}: {why}")));
-            }
+            Some(name) => return Err(EngineError::Refused(MountError::Name(name).to_string())),
             None => {
                 labels.insert(ANONYMOUS_LABEL.to_owned(), String::new());
                 self.invent_volume_name()?

@@ -25,7 +25,10 @@ pub(crate) fn remove(context: &Context) -> Outcome {
         });
         match removed {
             Ok(()) => context.ui.line(name),
-            Err(EngineError::NoSuchContainer(_)) if force => context.ui.line(name),
+            // What is not there need not be removed, but a name may have been mistyped.
+            Err(error @ EngineError::NoSuchContainer(_)) if force => {
+                Failure::from(error).tell(&context.ui);
+            }
             Err(error) => code = Failure::from(error).tell(&context.ui),
         }
     }

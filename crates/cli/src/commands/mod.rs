@@ -119,6 +119,26 @@ pub(crate) fn pairs(values: &[String]) -> BTreeMap<String, String> {
     values.iter().map(split).collect()
 }
 
+/// The labels that a flag of these names gives.
+fn labels(names: &str, values: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    for text in values {
+        let name = text.split('=').next().unwrap_or_default();
+        if name.trim().is_empty() {
+            return Err(wrong_flag(names, text, format!("invalid label '{text}': empty name")));
+        }
+        if name.contains(char::is_whitespace) {
+            return Err(wrong_flag(names, text, format!("label '{name}' contains whitespaces")));
+        }
+    }
+    Ok(pairs(values))
+}
+
+/// A flag of these names was given a value that it cannot have: the usage is wrong.
+fn wrong_flag(names: &str, value: &str, why: impl std::fmt::Display) -> Failure {
+    let words = format!("invalid argument {value:?} for \"{names}\" flag: {why}");
+    Failure::new(words).code(foreground::ENGINE)
+}
+
 /// `name` or `name=value`, as filters word labels.
 fn label(text: &str) -> (String, Option<String>) {
     match text.split_once('=') {

@@ -55,7 +55,7 @@ pub(crate) fn create(context: &Context) -> Outcome {
             .string("config-from")
             .filter(|name| !name.is_empty())
             .map(str::to_owned),
-        labels: pairs(matches.list("label")),
+        labels: super::labels("--label", matches.list("label"))?,
         options: pairs(matches.list("opt")),
     };
     let network = context.engine()?.create_network(request)?;

@@ -28,7 +28,7 @@ pub(crate) fn create(context: &Context) -> Outcome {
         name,
         driver: matches.string("driver").unwrap_or_default().to_owned(),
         options: super::pairs(matches.list("opt")),
-        labels: super::pairs(matches.list("label")),
+        labels: super::labels("--label", matches.list("label"))?,
     };
     let volume = context.engine()?.create_volume(request)?;
     context.ui.line(&volume.name);

@@ -14,7 +14,7 @@ use store::{Lasting, Making};
 
 use super::fresh::{Fresh, Told};
 use super::record::{ContainerRecord, Containers};
-use super::{host, merge, name};
+use super::{check, host, merge, name};
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::find::find_for;
@@ -60,6 +60,7 @@ impl Engine {
     /// The same for a container that is started next. It is to be given to
     /// [`Engine::begin_fresh`] or to [`Engine::tell_made`].
     pub fn make_container(&self, mut request: CreateContainer) -> Result<Fresh> {
+        let mut warnings = check::check(&request.config, &request.host)?;
         self.settings().containers.complete(&mut request.host);
         if let Some(name) = &request.name {
             name::check(name)?;
@@ -67,7 +68,6 @@ impl Engine {
             self.containers().check_free(name)?;
         }
         let begun = Timestamp::now();
-        let mut warnings = Vec::new();
         let (making, (image, top, platform)) = self.store.making(|images| {
             let found = find_for(images, &request.config.image, request.platform.as_ref())?;
             let record = &images.images[&found.id];

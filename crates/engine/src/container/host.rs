@@ -3,6 +3,7 @@
 use runtime::logs::{LogConfig, LogFacts};
 use spec::{HostConfig, Resources};
 
+use super::check;
 use crate::error::{EngineError, Result};
 
 /// The least memory that a container can be limited to.
@@ -207,7 +208,10 @@ fn processors(resources: &Resources) -> Result<()> {
     if resources.cpu_quota > 0 && resources.cpu_quota < 1_000 {
         return Err(refused("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
     }
-    Ok(())
+    if resources.cpu_shares < 0 {
+        return Err(refused("shares: invalid argument"));
+    }
+    check::sets(resources)
 }
 
 fn refused(words: &str) -> EngineError {

@@ -3,6 +3,7 @@
 mod alive;
 mod boot;
 mod bundle;
+mod check;
 mod commit;
 mod copy;
 mod create;

@@ -195,7 +195,7 @@ pub enum MountError {
     Mode(String),
     /// A volume's name has letters that no name has.
     #[error(
-        "{0:?} includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
+        "create {0}: {0:?} includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
     )]
     Name(String),
     /// The place inside is no full path.

@@ -12,6 +12,7 @@ mod links;
 mod logs;
 mod network;
 mod pull;
+mod refusals;
 mod run;
 mod runtimes;
 mod security;

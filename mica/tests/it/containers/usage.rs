@@ -37,7 +37,7 @@ fn limits_that_cannot_be_leave_all_as_it_was() {
     let head = format!("Error response from daemon: Cannot update container {id}: ");
     refused("-m 1m", &format!("{head}Minimum memory limit allowed is 6MB"));
     refused("-m 1g", &format!("{head}Memory limit should be smaller than already set memoryswap"));
-    refused("--cpuset-cpus 4000", &head);
+    refused("--cpuset-cpus 4000", &format!("{head}Requested CPUs are not available"));
     refused("--restart odd", "invalid restart policy: unknown policy 'odd'");
     root.run("update box")
         .complains(1, "you must provide one or more flags when using this command");

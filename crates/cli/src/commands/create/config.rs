@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use spec::{ContainerConfig, Healthcheck, exposed_ports, parse_signal};
 
-use super::{Parsed, lines, wrong};
+use super::{Parsed, lines, wrong_flag};
 use crate::args::Matches;
 use crate::failure::Failure;
 
@@ -55,7 +55,7 @@ fn streams(matches: &Matches, config: &mut ContainerConfig) -> Parsed<()> {
             "stderr" => config.attach_stderr = true,
             _ => {
                 let why = "valid streams are STDIN, STDOUT and STDERR";
-                return Err(wrong("attach", name, why));
+                return Err(wrong_flag("-a, --attach", name, why));
             }
         }
     }

@@ -36,7 +36,7 @@ pub(super) fn read(matches: &Matches) -> Parsed<HostConfig> {
         uts_mode: text("uts"),
         userns_mode: text("userns"),
         shm_size: matches.size_bytes("shm-size").unwrap_or_default(),
-        sysctls: pairs(matches.list("sysctl")),
+        sysctls: sysctls(matches)?,
         runtime: text("runtime"),
         resources: resources(matches)?,
         masked_paths: paths(),
@@ -57,7 +57,7 @@ fn within(value: i64, least: i64, most: i64, flag: &str) -> Parsed<i64> {
 
 fn modes(matches: &Matches) -> Parsed<()> {
     let text = |name: &str| matches.string(name).unwrap_or_default();
-    let host_only = |text: &str| matches!(text, "" | "host" | "private");
+    let host_only = |text: &str| matches!(text, "" | "host");
     let checks = [
         (NamespaceMode::parse(text("pid")).is_some(), "--pid: invalid PID mode"),
         (host_only(text("uts")), "--uts: invalid UTS mode"),
@@ -92,6 +92,21 @@ fn log(matches: &Matches) -> Parsed<LogConfig> {
     match kind == "none" && !config.is_empty() {
         true => Err(Failure::new("invalid logging opts for driver none")),
         false => Ok(LogConfig { kind, config }),
+    }
+}
+
+/// Keys of the kernel that are a namespace's own, and so may be a container's.
+fn sysctls(matches: &Matches) -> Parsed<std::collections::BTreeMap<String, String>> {
+    let of_ipc = ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni"];
+    let allowed = |key: &str| match key.strip_prefix("kernel.") {
+        Some(name) => of_ipc.contains(&name) || name == "shm_rmid_forced",
+        None => key.starts_with("net.") || key.starts_with("fs.mqueue."),
+    };
+    let list = matches.list("sysctl");
+    let is_wrong = |text: &&String| !text.split_once('=').is_some_and(|(key, _)| allowed(key));
+    match list.iter().find(is_wrong) {
+        Some(text) => Err(wrong("sysctl", text, format!("sysctl '{text}' is not allowed"))),
+        None => Ok(pairs(list)),
     }
 }
 
@@ -203,7 +218,7 @@ fn devices(matches: &Matches) -> Parsed<(Vec<DeviceMapping>, Vec<DeviceRequest>)
     for text in matches.list("device") {
         match text.contains('=') && !text.starts_with('/') {
             true => named.push(text.clone()),
-            false => devices.push(text.parse().map_err(|why: String| wrong("device", text, why))?),
+            false => devices.push(device(text)?),
         }
     }
     let request = DeviceRequest {
@@ -213,6 +228,17 @@ fn devices(matches: &Matches) -> Parsed<(Vec<DeviceMapping>, Vec<DeviceRequest>)
     };
     let any = request.device_ids.as_ref().is_some_and(|ids| !ids.is_empty());
     Ok((devices, any.then_some(request).into_iter().collect()))
+}
+
+fn device(text: &str) -> Parsed<DeviceMapping> {
+    let device: DeviceMapping = text.parse().map_err(|why: String| Failure::new(why))?;
+    match device.path_in_container.starts_with('/') {
+        true => Ok(device),
+        false => {
+            let path = &device.path_in_container;
+            Err(Failure::new(format!("{path} is not an absolute path")))
+        }
+    }
 }
 
 /// `--gpus all`, `--gpus 2`, `--gpus device=0,1`, with `capabilities=` and `driver=`.

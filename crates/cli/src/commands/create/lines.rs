@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::wrong_flag;
 use crate::failure::Failure;
 
 /// The variables of files, then those of flags. A name alone has the value of this environment; one
@@ -23,9 +24,8 @@ pub(crate) fn variables(
     }
     for flag in flags {
         if flag.is_empty() || flag.starts_with('=') {
-            return Err(Failure::new(format!(
-                "invalid argument {flag:?} for \"-e, --env\" flag: invalid environment variable: {flag}"
-            )));
+            let why = format!("invalid environment variable: {flag}");
+            return Err(wrong_flag("-e, --env", flag, why));
         }
         match (flag.contains('='), environment.get(flag)) {
             (false, Some(value)) => list.push(format!("{flag}={value}")),
@@ -44,11 +44,9 @@ pub(super) fn labels(
     for file in files {
         list.extend(read(file)?);
     }
-    list.extend(flags.iter().cloned());
-    if let Some(nameless) = list.iter().find(|label| label.starts_with('=')) {
-        return Err(Failure::new(format!("invalid label format: {nameless:?}")));
-    }
-    Ok(super::pairs(&list))
+    let mut labels = super::pairs(&list);
+    labels.extend(super::super::labels("-l, --label", flags)?);
+    Ok(labels)
 }
 
 /// The lines of a file that say something.
@@ -56,14 +54,12 @@ fn read(file: &str) -> Result<Vec<String>, Failure> {
     let bytes = std::fs::read(file)
         .map_err(|error| Failure::new(format!("open {file}: {}", super::reason(&error))))?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let wrong = |why: String| Failure::new(format!("invalid env file ({file}): {why}"));
     let mut lines = Vec::new();
     for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let Ok(line) = std::str::from_utf8(line) else {
-            return Err(Failure::new(format!(
-                "env file {file} contains invalid utf8 bytes at line {}: {line:?}",
-                number + 1
-            )));
+            return Err(wrong(format!("invalid utf8 bytes at line {}: {line:?}", number + 1)));
         };
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {
@@ -71,14 +67,10 @@ fn read(file: &str) -> Result<Vec<String>, Failure> {
         }
         let name = line.split('=').next().unwrap_or_default();
         if name.contains(char::is_whitespace) {
-            return Err(Failure::new(format!(
-                "poorly formatted environment: variable '{name}' contains whitespaces"
-            )));
+            return Err(wrong(format!("variable '{name}' contains whitespaces")));
         }
         if name.is_empty() {
-            return Err(Failure::new(format!(
-                "poorly formatted environment: no variable name on line '{line}'"
-            )));
+            return Err(wrong(format!("no variable name on line '{line}'")));
         }
         lines.push(line.to_owned());
     }

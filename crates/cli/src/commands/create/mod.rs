@@ -14,7 +14,7 @@ use engine::{CreateContainer, Engine, Fresh};
 use spec::HostConfig;
 
 use super::foreground::ENGINE;
-use super::{pairs, parse_platform, reason};
+use super::{bare_platform, pairs, reason, wrong_flag};
 use crate::args::Matches;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -104,7 +104,10 @@ fn read(matches: &Matches, environment: &BTreeMap<String, String>) -> Parsed<Cre
     let mut host: HostConfig = host::read(matches)?;
     mounts::read(matches, &mut config, &mut host)?;
     let networks = network::read(matches, &mut config, &mut host)?;
-    let platform = matches.string("platform").map(parse_platform).transpose()?;
+    let platform =
+        matches.string("platform").map(bare_platform).transpose().map_err(|failure| {
+            Failure::new(format!("error parsing specified platform: {}", failure.first_line()))
+        })?;
     if let Some(kind) = matches.string("isolation").filter(|kind| !["", "default"].contains(kind)) {
         return Err(Failure::new(format!(
             "invalid isolation {kind:?}: Linux has only \"default\""
@@ -116,7 +119,7 @@ fn read(matches: &Matches, environment: &BTreeMap<String, String>) -> Parsed<Cre
 
 /// `--flag` was given, and what was given is wrong.
 fn wrong(flag: &str, value: &str, why: impl std::fmt::Display) -> Failure {
-    Failure::new(format!("invalid argument {value:?} for \"--{flag}\" flag: {why}"))
+    wrong_flag(&format!("--{flag}"), value, why)
 }
 
 /// The values of a list, or `None` if none was given, as docker keeps it.

@@ -16,6 +16,7 @@ pub(super) fn read(
     let said = |error: spec::MountError| Failure::new(error.to_string());
     let mut binds = Vec::new();
     for text in matches.list("volume") {
+        check_parts(text)?;
         let text = absolute(text)?;
         let bind = parse_bind(&text).map_err(said)?;
         match bind.mount.source.is_empty() {
@@ -40,6 +41,17 @@ pub(super) fn read(
     }
     host.volumes_from = some_list(matches.list("volumes-from"));
     Ok(())
+}
+
+/// Refuses a `-v` in which something was forgotten, as a variable without a value in a script.
+fn check_parts(text: &str) -> Parsed<()> {
+    if text.is_empty() {
+        return Err(Failure::new("invalid empty volume spec"));
+    }
+    match text.split(':').any(str::is_empty) {
+        true => Err(Failure::new(format!("invalid spec: {text}: empty section between colons"))),
+        false => Ok(()),
+    }
 }
 
 /// A `-v` whose source begins at this folder, made to begin at the root.

@@ -22,15 +22,40 @@ pub(super) fn read(
     host.publish_all_ports = matches.flag("publish-all");
     host.dns = Some(matches.list("dns").to_vec());
     host.dns_options = Some(matches.list("dns-option").to_vec());
-    host.dns_search = Some(matches.list("dns-search").to_vec());
+    let domain = |text: &String| {
+        domain(text)
+            .ok_or_else(|| wrong("dns-search", text, format!("{text} is not a valid domain")))
+    };
+    let domains = matches.list("dns-search").iter().map(domain);
+    host.dns_search = Some(domains.collect::<Parsed<Vec<String>>>()?);
     for server in matches.list("dns") {
-        let why = format!("{server} is not an ip address");
+        let why = format!("IP address is not correctly formatted: {server}");
         server.parse::<IpAddr>().map_err(|_| wrong("dns", server, why))?;
     }
     host.extra_hosts = extra_hosts(matches)?;
     host.links = some_list(matches.list("link"));
+    if let Some(link) = host.links.iter().flatten().find(|link| link.matches(':').count() > 1) {
+        return Err(wrong("link", link, format!("bad format for links: {link}")));
+    }
     let networks = networks(matches, host)?;
     Ok(networks)
+}
+
+/// A domain to search in, without the dot at its end; `.` is none at all.
+fn domain(text: &str) -> Option<String> {
+    let text = text.trim();
+    if text == "." {
+        return Some(text.to_owned());
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let is_label = |label: &str| {
+        let letter = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        !label.is_empty() && label.chars().all(letter) && label.trim_matches('-') == label
+    };
+    let right = name.len() <= 255
+        && name.contains(|c: char| c.is_ascii_alphabetic())
+        && name.split('.').all(is_label);
+    right.then(|| name.to_owned())
 }
 
 fn extra_hosts(matches: &Matches) -> Parsed<Option<Vec<String>>> {
@@ -139,7 +164,15 @@ fn networks(
         let settings: &mut EndpointSettings = all.entry(host.network_mode.clone()).or_default();
         merge(settings, flags)?;
     }
-    Ok(all)
+    let has_names = |(name, settings): (&String, &EndpointSettings)| {
+        settings.aliases.is_some() && !NetworkMode::parse(name).is_user_defined()
+    };
+    match all.iter().any(has_names) {
+        true => {
+            Err(Failure::new("network-scoped aliases are only supported for user-defined networks"))
+        }
+        false => Ok(all),
+    }
 }
 
 fn alone_in(all: &BTreeMap<String, EndpointSettings>) -> bool {

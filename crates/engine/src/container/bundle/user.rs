@@ -84,7 +84,8 @@ impl Accounts {
             .find(|user| user.name == name || number.is_some_and(|number| user.user.uid == number));
         match (known, number) {
             (Some(account), _) => Ok(account.clone()),
-            (None, Some(uid)) if uid <= i32::MAX as u32 => {
+            (None, Some(uid)) => {
+                check_range(uid)?;
                 let home = if uid == 0 { "/root" } else { "/" };
                 let user = User { uid, ..User::default() };
                 Ok(Account { name: String::new(), user, home: home.to_owned() })
@@ -97,12 +98,13 @@ impl Accounts {
 
     fn group(&self, name: &str) -> Result<u32> {
         let known = self.groups.iter().find(|group| group.name == name).map(|group| group.gid);
-        let number = name.parse::<u32>().ok().filter(|gid| *gid <= i32::MAX as u32);
-        known.or(number).ok_or_else(|| {
-            EngineError::Start(format!(
+        match (known, name.parse::<u32>()) {
+            (Some(gid), _) => Ok(gid),
+            (None, Ok(gid)) => check_range(gid).map(|()| gid),
+            (None, Err(_)) => Err(EngineError::Start(format!(
                 "unable to find group {name}: no matching entries in group file"
-            ))
-        })
+            ))),
+        }
     }
 
     /// The numbers of a user that has this name.
@@ -132,6 +134,14 @@ impl Accounts {
             }
         });
         Ok(list)
+    }
+}
+
+/// Numbers that no file of accounts knows are taken up to where signed ones end.
+fn check_range(number: u32) -> Result<()> {
+    match i32::try_from(number) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(EngineError::Start(format!("uids and gids must be in range 0-{}", i32::MAX))),
     }
 }
 
@@ -169,6 +179,8 @@ mod tests {
         assert!(
             said("web:what").contains("unable to find group what: no matching entries in group")
         );
+        assert!(said("3000000000").contains("uids and gids must be in range 0-2147483647"));
+        assert!(said("web:3000000000").contains("uids and gids must be in range"));
     }
 
     #[test]
