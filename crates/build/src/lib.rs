@@ -20,5 +20,6 @@ pub mod solver;
 pub mod stage;
 pub mod syntax;
 mod variables;
+pub mod yaml;
 
 pub use error::{BuildError, Span};

@@ -1,14 +1,15 @@
 //! Devices by name, in the manner of the container device interface: what a vendor describes in a
 //! file on the host, and what of it a container gets.
 
+mod description;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde_json::Value;
 use spec::DeviceRequest;
 use spec::bundle::{Hook, Mount};
 
+use self::description::{Bound, Called, Described, Description, Edits, Node};
 use super::devices::{Found, Given};
 use crate::error::{EngineError, Result};
 
@@ -20,71 +21,6 @@ const MODE: u32 = 0o666;
 const ANNOTATION: &str = "cdi.k8s.io/";
 /// Kinds that `--gpus` means.
 const GPUS: [&str; 2] = ["nvidia.com/gpu", "amd.com/gpu"];
-
-/// One file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Description {
-    kind: String,
-    devices: Vec<Described>,
-    container_edits: Edits,
-}
-
-/// One device of it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Described {
-    name: String,
-    container_edits: Edits,
-}
-
-/// What changes in a container that has it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Edits {
-    env: Vec<String>,
-    device_nodes: Vec<Node>,
-    mounts: Vec<Bound>,
-    hooks: Vec<Called>,
-    additional_gids: Vec<u32>,
-    net_devices: Vec<Value>,
-    intel_rdt: Option<Value>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Node {
-    path: String,
-    host_path: String,
-    #[serde(rename = "type")]
-    kind: String,
-    major: i64,
-    minor: i64,
-    file_mode: Option<u32>,
-    permissions: String,
-    uid: Option<u32>,
-    gid: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Bound {
-    host_path: String,
-    container_path: String,
-    options: Vec<String>,
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Called {
-    hook_name: String,
-    path: String,
-    args: Vec<String>,
-    env: Vec<String>,
-    timeout: Option<i64>,
-}
 
 /// All descriptions of this host.
 #[derive(Debug, Default)]
@@ -132,14 +68,11 @@ impl Catalogue {
 
     fn add(&mut self, place: usize, path: PathBuf) {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        let read = match ending {
-            "json" => fs::read(&path).map_err(|error| error.to_string()).and_then(|bytes| {
-                serde_json::from_slice::<Description>(&bytes).map_err(|error| error.to_string())
-            }),
-            "yaml" | "yml" => Err("it is YAML, and mica reads JSON alone".to_owned()),
-            _ => return,
-        };
-        match read {
+        if !["json", "yaml", "yml"].contains(&ending) {
+            return;
+        }
+        let text = fs::read_to_string(&path).map_err(|error| error.to_string());
+        match text.and_then(|text| Description::read(&text, ending == "json")) {
             Ok(description) => self.all.push((place, path, description)),
             Err(why) => self.troubles.push(format!("{}: {why}", path.display())),
         }
@@ -373,6 +306,20 @@ mod tests {
     }
 
     #[test]
+    fn descriptions_in_yaml_say_the_same() {
+        let text = "cdiVersion: 0.5.0\nkind: acme.com/card\ncontainerEdits:\n  env:\n  - DRIVER=1\n\
+                    devices:\n- name: 0\n  containerEdits:\n    additionalGids: [44]\n    deviceNodes:\n    \
+                    - {path: /dev/card0, type: c, major: 195, minor: 7, fileMode: 0640}\n";
+        let catalogue = catalogue(&[(0, "card.yaml", text)]);
+        let mut given = Given::default();
+        catalogue.give(&["acme.com/card=0".to_owned()], &mut given).unwrap();
+        assert_eq!((&given.env[..], &given.groups[..]), (&["DRIVER=1".to_owned()][..], &[44][..]));
+        let shown = given.nodes[0].device();
+        assert_eq!((shown.path.as_str(), shown.major, shown.minor), ("/dev/card0", 195, 7));
+        assert_eq!(shown.file_mode, Some(0o640));
+    }
+
+    #[test]
     fn what_gpus_means_is_found() {
         let catalogue = catalogue(&[(1, "gpu.json", GPU)]);
         let names = |driver, count, ids: &[&str]| {
@@ -396,10 +343,13 @@ mod tests {
         let words = error.unwrap_err().to_string();
         let first = "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=0; ";
         assert!(words.starts_with(first), "two say what it is: {words}");
-        assert!(words.contains("c.yaml: it is YAML") && words.contains("d.json: EOF"), "{words}");
+        assert!(words.contains("c.yaml: invalid type") && words.contains("d.json: EOF"), "{words}");
         let unread = self::catalogue(&[(0, "gpu.yaml", "x")]);
         let words = unread.names(&request("", 1, &[])).unwrap_err().to_string();
-        assert!(words.contains("could not select") && words.contains("gpu.yaml: it is"), "{words}");
+        assert!(
+            words.contains("could not select") && words.contains("gpu.yaml: invalid"),
+            "{words}"
+        );
     }
 
     #[test]
