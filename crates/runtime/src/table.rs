@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use spec::bundle::NamespaceKind;
+
 use crate::error::{Result, RuntimeError};
 
 /// Processes as rows of what `ps` was asked for.
@@ -30,10 +32,11 @@ impl ProcessTable {
     }
 }
 
-/// The processes that are in the same namespace of processes as this one, as far as we may know.
-pub fn in_namespace_of(pid: i32) -> Result<Vec<i32>> {
+/// The processes that are in the same namespace of a kind as this one, as far as we may know.
+pub fn in_namespace_of(pid: i32, kind: NamespaceKind) -> Result<Vec<i32>> {
     let step = || RuntimeError::step("list processes");
-    let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid"));
+    let file = kind.file_name();
+    let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/{file}"));
     let own = namespace(pid).map_err(step())?;
     let mut list = Vec::new();
     for entry in fs::read_dir("/proc").map_err(step())? {

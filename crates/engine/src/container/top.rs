@@ -3,6 +3,8 @@
 use runtime::RuntimeError;
 use runtime::cgroup::{Cgroup, Layout};
 pub use runtime::table::ProcessTable;
+use runtime::table::in_namespace_of;
+use spec::bundle::NamespaceKind;
 use spec::{ContainerId, HostConfig, NamespaceMode};
 
 use super::bundle;
@@ -27,12 +29,8 @@ impl Engine {
             _ => {}
         }
         let record = self.containers().read(id)?;
-        let is_of_user = self.settings().standing.is_of_user();
-        if is_of_user && shares_processes(&record.host_config) {
-            return Err(EngineError::NoGroups("telling a container's processes from others'"));
-        }
-        let pids = match is_of_user {
-            true => runtime::table::in_namespace_of(state.process.pid)?,
+        let pids = match self.settings().standing.is_of_user() {
+            true => in_namespace_of(state.process.pid, telling(&record.host_config))?,
             false => Cgroup::at(Layout::of_host()?, &bundle::cgroup_path(&record))?.processes()?,
         };
         let table = ProcessTable::of(&pids, options).map_err(|error| match error {
@@ -44,10 +42,14 @@ impl Engine {
     }
 }
 
-/// Whether processes of others are in the namespace of processes too.
-fn shares_processes(host: &HostConfig) -> bool {
-    let mode = NamespaceMode::parse(&host.pid_mode);
-    matches!(mode, Some(NamespaceMode::Host | NamespaceMode::Container(_)))
+/// The namespace that tells a container's processes from others' where there are no control
+/// groups. That of processes may have others in it; that of mounts is always a container's own, but
+/// a process may have left it.
+fn telling(host: &HostConfig) -> NamespaceKind {
+    match NamespaceMode::parse(&host.pid_mode) {
+        Some(NamespaceMode::Host | NamespaceMode::Container(_)) => NamespaceKind::Mount,
+        _ => NamespaceKind::Pid,
+    }
 }
 
 #[cfg(test)]
@@ -56,10 +58,11 @@ mod tests {
 
     #[test]
     fn a_namespace_with_others_says_nothing_of_one_container() {
-        let shares = |mode: &str| {
+        let told = |mode: &str| {
             let pid_mode = mode.to_owned();
-            shares_processes(&HostConfig { pid_mode, ..HostConfig::default() })
+            telling(&HostConfig { pid_mode, ..HostConfig::default() })
         };
-        assert_eq!(["", "host", "container:x"].map(shares), [false, true, true]);
+        let mount = NamespaceKind::Mount;
+        assert_eq!(["", "host", "container:x"].map(told), [NamespaceKind::Pid, mount, mount]);
     }
 }

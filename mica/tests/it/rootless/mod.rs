@@ -125,8 +125,10 @@ fn limits_that_take_groups_are_lost_and_that_is_said() {
         assert_eq!(user.ok("inspect -f '{{.HostConfig.Memory}}' box"), "0", "{running}");
         user.ok("start box");
     }
-    let run = user.run("top box");
-    run.complains(1, "telling a container's processes from others' takes control groups");
+    if crate::support::has("ps") {
+        let table = user.ok("top box -o pid,args");
+        assert!(table.lines().count() == 2 && table.contains("sleep 600"), "{table}");
+    }
 }
 
 #[test]
