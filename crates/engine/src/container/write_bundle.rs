@@ -19,6 +19,7 @@ use super::export::Root;
 use super::extract::extract;
 use super::network::Places;
 use super::watch::files;
+use super::watch::outside::put_init;
 use super::{ContainerRecord, bundle, host, merge};
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -51,6 +52,8 @@ const ROOTFS: &str = "rootfs";
 const OWN: &str = "files";
 /// Where what is written to mounted files goes.
 const CHANGES: &str = "changes";
+/// This program, for a container with an init.
+const INIT: &str = "init";
 
 impl Engine {
     /// Writes a bundle, and gives what its user should know. `config.json` comes last: a bundle
@@ -82,6 +85,11 @@ impl Engine {
         let facts = self.facts(&record, &root, folder)?;
         let mut spec = bundle::plan(&record, &facts)?;
         adapt(&mut spec, folder);
+        if record.host_config.init == Some(true) {
+            let path = folder.join(INIT);
+            fs::copy("/proc/self/exe", &path).map_err(EngineError::io("create", &path))?;
+            put_init(Path::new(INIT), &mut spec);
+        }
         let rootfs = folder.join(ROOTFS);
         fs::create_dir(&rootfs).map_err(EngineError::io("create", &rootfs))?;
         if request.mount {
@@ -214,6 +222,7 @@ fn clear(folder: &Path, is_new: bool) {
     for name in [ROOTFS, OWN, CHANGES] {
         let _ = fs::remove_dir_all(folder.join(name));
     }
+    let _ = fs::remove_file(folder.join(INIT));
     if is_new {
         let _ = fs::remove_dir(folder);
     }
@@ -231,9 +240,6 @@ fn stand_alone(record: &mut ContainerRecord) -> Vec<String> {
     }
     if IpcMode::parse(&host.ipc_mode) == Some(IpcMode::Shareable) {
         host.ipc_mode = "private".to_owned();
-    }
-    if host.init == Some(true) {
-        said.push("--init is a part of mica's own runtime: the bundle has none".to_owned());
     }
     said
 }

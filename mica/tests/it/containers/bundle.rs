@@ -87,6 +87,21 @@ fn an_images_bundle_is_run_by_others_copied_or_mounted() {
 }
 
 #[test]
+fn a_bundle_brings_its_init_along() {
+    let Some(root) = Root::new() else { return };
+    // This program, as it is built for tests, needs libraries of the host.
+    let libraries = "-v /lib:/lib:ro -v /lib64:/lib64:ro";
+    let script = "head -c 17 /proc/1/cmdline; exit 4";
+    root.ok(&format!("create --name one --init --network none {libraries} bb sh -c '{script}'"));
+    root.ok("container bundle one bundle");
+    assert!(root.path("bundle/init").exists());
+    let id = format!("mica-bundle-{}", std::process::id());
+    for runtime in runtimes() {
+        assert_eq!(run_by(&root, &runtime, &id), (Some(4), "/sbin/docker-init".to_owned()));
+    }
+}
+
+#[test]
 fn what_only_mica_has_is_in_no_bundle() {
     let Some(root) = Root::new() else { return };
     root.ok("create --name one --network none --mount type=image,src=bb,dst=/image bb true");

@@ -82,13 +82,20 @@ fn show(namespace: &mut Namespace) {
     }
 }
 
-/// Puts this program before the container's own: it takes in orphans, and hands signals on.
+/// Makes this program a file for the container, and its first process.
 fn give_init(path: &Path, spec: &mut Spec) -> Result<()> {
     let own = runtime::shelter::file()?;
     if attach(&own, path, false).is_err() {
         // Where the kernel mounts nothing of what was never attached, it is a copy.
         fs::copy("/proc/self/exe", path).map_err(EngineError::io("create", path))?;
     }
+    put_init(path, spec);
+    Ok(())
+}
+
+/// Puts a file that is this program before the container's own: it takes in orphans, and hands
+/// signals on.
+pub(in crate::container) fn put_init(path: &Path, spec: &mut Spec) {
     spec.mounts.push(Mount {
         destination: reaper::PLACE.to_owned(),
         kind: "bind".to_owned(),
@@ -99,7 +106,6 @@ fn give_init(path: &Path, spec: &mut Spec) -> Result<()> {
     if let Some(process) = &mut spec.process {
         process.args.splice(..0, [reaper::PLACE, "--"].map(str::to_owned));
     }
-    Ok(())
 }
 
 fn create(folder: &Path) -> Result<()> {
