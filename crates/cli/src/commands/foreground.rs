@@ -23,6 +23,11 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    /// Whether nothing of the container is seen here.
+    pub(crate) fn is_silent(self) -> bool {
+        !(self.stdout || self.stderr)
+    }
+
     /// The request of it.
     pub(super) fn request(self) -> AttachRequest {
         let Wanted { stdin, stdout, stderr, .. } = self;
@@ -72,6 +77,7 @@ pub(super) fn show(
         stdin: wanted.stdin.then(|| stdin.as_fd()),
         stdout: stdout.as_fd(),
         stderr: stderr.as_fd(),
+        leaves_with_input: wanted.is_silent(),
         keys: if is_terminal { keys } else { DetachKeys::none() },
         console,
     };

@@ -20,6 +20,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
             0
         }),
         false => {
+            if wanted.is_silent() {
+                context.ui.line(&id.to_string());
+            }
             let starting = engine.begin_fresh(fresh, Some(wanted.request()));
             let starting = starting.map_err(|error| Failure::from(error).code(ENGINE))?;
             show_start(starting, &engine.container_run_folder(&id), wanted, keys)

@@ -1,6 +1,6 @@
 //! `mica start`, `stop`, `restart`, `kill`, `pause`, `unpause`, `wait`, `attach`.
 
-use engine::{Engine, TOLD, inherited_connection};
+use engine::{Engine, EngineError, TOLD, inherited_connection};
 use runtime::attach::{Request, StopRequest, WaitFor};
 use runtime::state::Status;
 use spec::{ContainerId, parse_signal};
@@ -11,12 +11,18 @@ use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
 /// Does something to each container that is named and prints its name, or what went wrong.
-fn each(context: &Context, act: impl Fn(&Engine, &ContainerId) -> Result<(), Failure>) -> Outcome {
+fn each(
+    context: &Context,
+    act: impl Fn(&Engine, &str, &ContainerId) -> Result<(), Failure>,
+) -> Outcome {
     let engine = context.engine()?;
     let mut code = 0;
     for name in context.names() {
-        let done =
-            engine.containers().find(name).map_err(Failure::from).and_then(|id| act(&engine, &id));
+        let done = engine
+            .containers()
+            .find(name)
+            .map_err(Failure::from)
+            .and_then(|id| act(&engine, name, &id));
         match done {
             Ok(()) => context.ui.line(name),
             Err(failure) => {
@@ -35,7 +41,7 @@ pub(crate) fn start(context: &Context) -> Outcome {
         return Err(Failure::new("checkpoints are not supported: start without --checkpoint"));
     }
     if !attach {
-        let outcome = each(context, |engine, id| engine.start_container(id).map_err(started));
+        let outcome = each(context, |engine, _, id| engine.start_container(id).map_err(started));
         return outcome.inspect_err(|_| {
             let names = context.names().join(", ");
             context.ui.warn(&format!("failed to start containers: {names}"));
@@ -114,12 +120,12 @@ fn stop_request(context: &Context) -> Result<StopRequest, Failure> {
 
 pub(crate) fn stop(context: &Context) -> Outcome {
     let request = stop_request(context)?;
-    each(context, |engine, id| Ok(engine.stop_container(id, request)?))
+    each(context, |engine, _, id| Ok(engine.stop_container(id, request)?))
 }
 
 pub(crate) fn restart(context: &Context) -> Outcome {
     let request = stop_request(context)?;
-    each(context, |engine, id| engine.restart_container(id, request).map_err(started))
+    each(context, |engine, _, id| engine.restart_container(id, request).map_err(started))
 }
 
 pub(crate) fn kill(context: &Context) -> Outcome {
@@ -128,15 +134,22 @@ pub(crate) fn kill(context: &Context) -> Outcome {
     let signal = parse_signal(text).ok_or_else(|| {
         Failure::new(format!("Error response from daemon: invalid signal: {text}"))
     })?;
-    each(context, |engine, id| Ok(engine.kill_container(id, signal)?))
+    each(context, |engine, name, id| {
+        engine.kill_container(id, signal).map_err(|error| match error {
+            EngineError::NotRunning(_) => Failure::new(format!(
+                "Error response from daemon: cannot kill container: {name}: {error}"
+            )),
+            error => error.into(),
+        })
+    })
 }
 
 pub(crate) fn pause(context: &Context) -> Outcome {
-    each(context, |engine, id| Ok(engine.freeze_container(id, true)?))
+    each(context, |engine, _, id| Ok(engine.freeze_container(id, true)?))
 }
 
 pub(crate) fn unpause(context: &Context) -> Outcome {
-    each(context, |engine, id| Ok(engine.freeze_container(id, false)?))
+    each(context, |engine, _, id| Ok(engine.freeze_container(id, false)?))
 }
 
 pub(crate) fn wait(context: &Context) -> Outcome {

@@ -23,6 +23,9 @@ pub(super) fn run(context: &Context) -> Outcome {
         context.ui.line(&id);
         return Ok(0);
     }
+    if wanted.is_silent() {
+        context.ui.line(&id);
+    }
     let condition = if removes { "removed" } else { "next-exit" };
     foreground(context, &id, (wanted, keys), condition, true)
 }

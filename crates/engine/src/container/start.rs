@@ -255,9 +255,7 @@ impl Engine {
     /// Sends a signal to a container's first process. One that cannot be refused is waited for.
     pub fn kill_container(&self, id: &ContainerId, signal: i32) -> Result<()> {
         if !self.container_state(id)?.status.is_alive() {
-            return Err(EngineError::Refused(format!(
-                "cannot kill container: {id}: container {id} is not running"
-            )));
+            return Err(EngineError::NotRunning(id.to_string()));
         }
         self.ask_monitor(id, &Request::Kill { signal })?;
         if signal == SIGKILL {

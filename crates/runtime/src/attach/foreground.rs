@@ -27,6 +27,8 @@ pub struct Foreground<'a> {
     pub stdout: BorrowedFd<'a>,
     /// Where standard error goes.
     pub stderr: BorrowedFd<'a>,
+    /// Whether nothing is shown, and so nothing to stay for once the input has ended.
+    pub leaves_with_input: bool,
     /// The keys that leave the container running.
     pub keys: DetachKeys,
     /// Terminal and signals.
@@ -50,8 +52,17 @@ pub enum Outcome {
 
 /// Copies streams both ways until the container ends or the client leaves.
 pub fn run_foreground(client: Foreground<'_>) -> io::Result<Outcome> {
-    let Foreground { mut connection, run_folder, mut stdin, stdout, stderr, keys, console } =
-        client;
+    let Foreground {
+        mut connection,
+        run_folder,
+        mut stdin,
+        stdout,
+        stderr,
+        leaves_with_input,
+        keys,
+        console,
+    } = client;
+    let mut started = false;
     let mut finder = Finder::new(keys);
     let mut control = Control { run_folder, connection: None };
     // Nobody who types nothing needs room for it.
@@ -71,7 +82,8 @@ pub fn run_foreground(client: Foreground<'_>) -> io::Result<Outcome> {
                     }
                     Answer::Failed(failure) => return Ok(Outcome::Failed(failure)),
                     // The container runs only now: a size that came too early is told again.
-                    Answer::Started { .. } | Answer::Attached { .. } => {
+                    answer @ (Answer::Started { .. } | Answer::Attached { .. }) => {
+                        started |= matches!(answer, Answer::Started { .. });
                         if let Some(size) = console.size() {
                             let (rows, columns) = (size.rows, size.columns);
                             control.send(&Request::Resize { rows, columns, exec: None });
@@ -87,6 +99,9 @@ pub fn run_foreground(client: Foreground<'_>) -> io::Result<Outcome> {
         }
         let room = connection.waiting_bytes() < WAITING_BYTES;
         let to_send = connection.waiting_bytes() > 0;
+        if leaves_with_input && started && stdin.is_none() && !to_send {
+            return Ok(Outcome::Detached);
+        }
         let [typed, news, socket] = poll(
             [
                 (stdin.filter(|_| room), Interest::READ),

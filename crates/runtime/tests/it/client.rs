@@ -65,6 +65,7 @@ fn a_terminal_is_the_containers_until_the_keys_come() {
             stdin: Some(ours.as_fd()),
             stdout: ours.as_fd(),
             stderr: ours.as_fd(),
+            leaves_with_input: false,
             keys: DetachKeys::parse("ctrl-p,ctrl-q").unwrap(),
             console,
         })
@@ -131,6 +132,7 @@ fn foreground(line: &str, tty: bool, signal: i32) -> (Outcome, String) {
         stdin: None,
         stdout: slave.as_fd(),
         stderr: slave.as_fd(),
+        leaves_with_input: false,
         keys: DetachKeys::none(),
         console,
     });

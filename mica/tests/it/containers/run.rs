@@ -83,3 +83,15 @@ fn logs_keep_what_was_said() {
     assert_eq!(root.command("logs said").stdout(full).status().unwrap().code(), Some(1));
     assert!(root.run("logs -t --tail 2 said").out.ends_with("Z three\n"));
 }
+
+#[test]
+fn who_only_gives_input_is_told_the_id_and_leaves() {
+    let Some(root) = Root::new() else { return };
+    let line = "run -i -a stdin --name box --network none bb sh -c 'cat; sleep 600'";
+    let run = root.run_with(line, b"said\n");
+    assert_eq!(run.out.trim(), root.ok("inspect -f '{{.Id}}' box"), "{run}");
+    eventually("all of it has come", || root.ok("logs box") == "said");
+    root.ok("kill box");
+    let words = "cannot kill container: box: container ";
+    root.run("kill box").complains(1, words);
+}
