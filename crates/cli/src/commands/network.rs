@@ -75,10 +75,14 @@ fn pools(matches: &Matches) -> Result<Vec<AddressPool>, Failure> {
         }
         pools.push(AddressPool { subnet, gateway: None, range: None, reserved: BTreeMap::new() });
     }
-    if pools.is_empty()
-        && ["gateway", "ip-range", "aux-address"].iter().any(|flag| !matches.list(flag).is_empty())
-    {
-        return Err(Failure::new("every ip-range or gateway must have a corresponding subnet"));
+    if pools.is_empty() {
+        if ["gateway", "ip-range"].iter().any(|flag| !matches.list(flag).is_empty()) {
+            return Err(Failure::new("every ip-range or gateway must have a corresponding subnet"));
+        }
+        if let Some(text) = matches.list("aux-address").first() {
+            let address = text.split_once('=').map_or("", |(_, address)| address);
+            return Err(Failure::new(format!("no matching subnet for aux-address {address}")));
+        }
     }
     for text in matches.list("ip-range") {
         let range: Subnet =

@@ -51,7 +51,7 @@ pub(crate) fn asked(context: &Context) -> Result<Asked, Failure> {
     if detach {
         if !matches.list("attach").is_empty() {
             let words = "conflicting options: cannot specify both --attach and --detach";
-            return Err(Failure::new(words).code(ENGINE));
+            return Err(Failure::new(words));
         }
         let config = &mut request.config;
         (config.attach_stdin, config.attach_stdout, config.attach_stderr) = (false, false, false);

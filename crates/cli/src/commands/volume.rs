@@ -132,6 +132,11 @@ const SURE: &str = "Are you sure you want to continue? [y/N] ";
 pub(crate) fn prune(context: &Context) -> Outcome {
     let matches = context.matches();
     let filter = Filter::parse(matches.list("filter"))?;
+    if matches.flag("all") && filter.all.is_some() {
+        return Err(Failure::new(
+            "conflicting options: cannot specify both --all and --filter all=1",
+        ));
+    }
     let all = matches.flag("all") || filter.all == Some(true);
     let warning = if all { ALL } else { ANONYMOUS };
     if !sure(context, &format!("{warning}\n{SURE}")) {

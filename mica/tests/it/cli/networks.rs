@@ -35,6 +35,8 @@ fn networks_are_defined_shown_and_removed() {
         .complains(1, "Pool overlaps with other one");
     mica.run("network create --gateway 10.0.0.1 other")
         .fails(1, "every ip-range or gateway must have a corresponding subnet\n");
+    mica.run("network create --aux-address a=10.0.0.9 other")
+        .fails(1, "no matching subnet for aux-address 10.0.0.9\n");
     mica.run("network create -d odd other").complains(1, "could not find plugin odd");
     mica.run("network rm bridge").fails(
         1,

@@ -75,15 +75,13 @@ fn modes(matches: &Matches) -> Parsed<()> {
 }
 
 fn restart(matches: &Matches) -> Parsed<RestartPolicy> {
-    let policy: RestartPolicy = matches
-        .string("restart")
-        .unwrap_or_default()
-        .parse()
-        .map_err(|error: spec::RestartError| Failure::new(error.to_string()))?;
-    match policy.name != RestartName::No && matches.flag("rm") {
-        true => Err(Failure::new("conflicting options: cannot specify both --restart and --rm")),
-        false => Ok(policy),
+    let said = matches.string("restart").unwrap_or_default();
+    let policy = said.parse::<RestartPolicy>();
+    let restarts = policy.as_ref().map_or(true, |policy| policy.name != RestartName::No);
+    if restarts && matches.flag("rm") {
+        return Err(Failure::new("conflicting options: cannot specify both --restart and --rm"));
     }
+    policy.map_err(|error| Failure::new(error.to_string()))
 }
 
 fn log(matches: &Matches) -> Parsed<LogConfig> {
