@@ -14,6 +14,7 @@ mod show;
 pub mod table;
 pub mod template;
 mod tree;
+mod typed;
 mod ui;
 
 pub use doors::{
@@ -57,21 +58,7 @@ pub fn run(
             (words, environment)
         }
     };
-    let arguments = arguments.as_slice();
-    // Callers put flags of their own between the runtime and its command, so it is a tree of its
-    // own.
-    let (root, program, arguments) = match arguments.split_first() {
-        _ if commands::runtime::is_runtime(program) => {
-            (&commands::runtime::ROOT, commands::runtime::PROGRAM, arguments)
-        }
-        _ if commands::dockerd::is_dockerd(program) => {
-            (tree::DOCKERD, commands::dockerd::PROGRAM, arguments)
-        }
-        Some((word, rest)) if word == commands::runtime::ROOT.name => {
-            (&commands::runtime::ROOT, commands::runtime::PROGRAM, rest)
-        }
-        _ => (&ROOT, own_name, arguments),
-    };
+    let (root, program, arguments) = chosen(program, own_name, arguments.as_slice());
     match parse(root, program, arguments) {
         Ok(Parsed::Run(invocation)) => {
             invocation.warnings.iter().for_each(|line| ui.warn(line));
@@ -80,10 +67,7 @@ pub fn run(
                 true => far::run(context),
                 false => context.act(),
             };
-            match done {
-                Ok(code) => code,
-                Err(failure) => failure.tell(&ui),
-            }
+            done.unwrap_or_else(|failure| failure.tell(&ui))
         }
         Ok(Parsed::Help { path, asked, warnings }) => {
             warnings.iter().for_each(|line| ui.warn(line));
@@ -96,16 +80,39 @@ pub fn run(
             0
         }
         Ok(Parsed::Version) => {
-            ui.line(&format!("{program} version {}", engine::VERSION));
-            if program == commands::runtime::PROGRAM {
-                ui.line(&format!("spec: {}", spec::bundle::OCI_VERSION));
-            }
+            tell_version(&ui, program);
             0
         }
         Err(error) => {
             ui.warn(&error.to_string());
             error.exit_code
         }
+    }
+}
+
+/// The tree of commands that is meant, what it calls itself, and what is left of the arguments.
+fn chosen<'a>(
+    program: &str,
+    own_name: &'static str,
+    arguments: &'a [String],
+) -> (&'static tree::Cmd, &'static str, &'a [String]) {
+    use commands::{dockerd, runtime};
+    // Callers put flags of their own between the runtime and its command, so it is a tree of its
+    // own.
+    match arguments.split_first() {
+        _ if runtime::is_runtime(program) => (&runtime::ROOT, runtime::PROGRAM, arguments),
+        _ if dockerd::is_dockerd(program) => (tree::DOCKERD, dockerd::PROGRAM, arguments),
+        Some((word, rest)) if word == runtime::ROOT.name => {
+            (&runtime::ROOT, runtime::PROGRAM, rest)
+        }
+        _ => (&ROOT, own_name, arguments),
+    }
+}
+
+fn tell_version(ui: &Ui, program: &str) {
+    ui.line(&format!("{program} version {}", engine::VERSION));
+    if program == commands::runtime::PROGRAM {
+        ui.line(&format!("spec: {}", spec::bundle::OCI_VERSION));
     }
 }
 

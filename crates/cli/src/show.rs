@@ -1,5 +1,6 @@
 //! `--format`: docker's tables, JSON lines and templates over rows that compute what is asked for.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::failure::Failure;
@@ -29,6 +30,30 @@ pub(crate) trait Row {
             Some(Value::Int(number)) => out.push_str(&number.to_string()),
             Some(other) => out.push_str(&format!("{other:?}")),
             None => {}
+        }
+    }
+}
+
+/// What stands for a template in the lists that docker's client has had from the beginning.
+pub(crate) struct Words {
+    /// The field that `--quiet` shows.
+    pub(crate) id: &'static str,
+    /// What `--format raw` calls it then.
+    pub(crate) raw_id: &'static str,
+    /// The lines that `--format raw` shows of each row.
+    pub(crate) raw: &'static str,
+}
+
+impl Words {
+    /// The format that is meant: `raw` is a word for one, and with `--quiet` so is `table`.
+    pub(crate) fn meant<'a>(&self, format: Option<&'a str>, quiet: bool) -> Option<Cow<'a, str>> {
+        let Words { id, raw_id, raw } = self;
+        match (format.unwrap_or_default(), quiet) {
+            ("" | "table", true) => Some(format!("{{{{.{id}}}}}").into()),
+            ("raw", true) => Some(format!("{raw_id}: {{{{.{id}}}}}").into()),
+            ("raw", false) => Some((*raw).into()),
+            ("", false) => None,
+            (format, _) => Some(format.into()),
         }
     }
 }

@@ -21,7 +21,7 @@ mod volumes;
 use crate::args::{Command, Complete, Flag};
 use crate::context::Action;
 
-type Cmd = Command<Action>;
+pub(crate) type Cmd = Command<Action>;
 
 /// What `--format` takes where rows are printed.
 const FORMAT_ROWS: Flag = Flag::string(
@@ -90,7 +90,7 @@ pub(crate) static DOCKERD: &Cmd = &dockerd::DOCKERD;
 /// `mica`.
 pub(crate) static ROOT: Cmd = Command {
     name: "mica",
-    usage: "[OPTIONS] COMMAND",
+    usage: "[OPTIONS] COMMAND [ARG...]",
     about: "Container images in one program, without a daemon",
     flags: &[GLOBALS],
     sub: &[

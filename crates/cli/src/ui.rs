@@ -19,7 +19,7 @@ struct Facts {
 }
 
 /// The exit code of a program that SIGPIPE ended, which is what a closed pipe means.
-const BROKEN_PIPE: i32 = 141;
+pub(crate) const BROKEN_PIPE: u8 = 141;
 
 impl Ui {
     pub(crate) fn new(environment: &BTreeMap<String, String>) -> Ui {
@@ -214,7 +214,7 @@ pub(crate) fn output() -> io::Result<io::Stdout> {
 
 fn give_up(error: &io::Error) {
     if error.kind() == io::ErrorKind::BrokenPipe {
-        std::process::exit(BROKEN_PIPE);
+        std::process::exit(i32::from(BROKEN_PIPE));
     }
     let _ = writeln!(io::stderr(), "error: cannot write to standard output\n  because: {error}");
     std::process::exit(1);

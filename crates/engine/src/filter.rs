@@ -147,7 +147,7 @@ impl<'a> Patterns<'a> {
         });
         let mut patterns = Vec::new();
         for text in named.chain(pattern) {
-            let wrong = |_| EngineError::Input("syntax error in pattern".to_owned());
+            let wrong = |_| EngineError::Refused("syntax error in pattern".to_owned());
             spec::path_match(text, "").map_err(wrong)?;
             patterns.push((text, Reference::parse(text).ok()));
         }

@@ -38,13 +38,23 @@ pub(crate) fn find(images: &Images, text: &str) -> Result<Found> {
     }
     let mut matches = starting_with(images, bare);
     let Some(first) = matches.next() else { return Err(missing()) };
-    let others: Vec<String> = matches.map(|id| id.0.short()).collect();
-    match others.is_empty() {
-        true => Ok(by_id(*first)),
-        false => {
-            let candidates = [vec![first.0.short()], others].concat().join(", ");
-            Err(EngineError::Ambiguous { prefix: text.to_owned(), candidates })
-        }
+    let others: Vec<&ImageId> = matches.collect();
+    if others.is_empty() {
+        return Ok(by_id(*first));
+    }
+    Err(EngineError::Ambiguous { prefix: text.to_owned(), candidates: candidates(first, &others) })
+}
+
+/// How many of the images that a prefix may mean are named.
+const MOST_CANDIDATES: usize = 8;
+
+/// The images that a prefix may mean, as many as a person reads.
+fn candidates(first: &ImageId, others: &[&ImageId]) -> String {
+    let all = std::iter::once(&first).chain(others);
+    let named: Vec<String> = all.take(MOST_CANDIDATES).map(|id| id.0.short()).collect();
+    match (1 + others.len()).saturating_sub(MOST_CANDIDATES) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }
 
@@ -111,4 +121,19 @@ fn is_prefix(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
         && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_candidates_some_are_named() {
+        let ids: Vec<ImageId> = (0..11).map(|id: u8| ImageId(Digest::of(&[id]))).collect();
+        let told = |ids: &[ImageId]| candidates(&ids[0], &ids[1..].iter().collect::<Vec<_>>());
+        assert_eq!(told(&ids[..2]), format!("{}, {}", ids[0].0.short(), ids[1].0.short()));
+        assert!(!told(&ids[..8]).contains("more"));
+        let many = told(&ids);
+        assert!(many.ends_with(" and 3 more") && many.matches(", ").count() == 7, "{many}");
+    }
 }

@@ -50,7 +50,7 @@ impl Engine {
         reader.item.done();
         let (diff, size) = (unpacked.diff(), unpacked.bytes());
         let message = message.unwrap_or_else(|| format!("Imported from {}", source.name));
-        let platform = platform.unwrap_or_else(Platform::host);
+        let platform = runnable(platform.unwrap_or_else(Platform::host))?;
         let document = document(config, diff, message, &platform, created);
         let layer = self.adopt_bottom(&lease, unpacked)?;
         let id = ImageId(self.store.put_document(&lease, &document.to_bytes())?);
@@ -99,9 +99,18 @@ impl Engine {
     }
 }
 
+/// The platform, if it is of an operating system whose images are kept here. Docker's words.
+fn runnable(platform: Platform) -> Result<Platform> {
+    match platform.os.as_str() {
+        "linux" => Ok(platform),
+        _ => Err(EngineError::Refused("operating system is not supported".to_owned())),
+    }
+}
+
 /// What instructions make of nothing.
 fn configuration(changes: &[String]) -> Result<ContainerConfig> {
-    if !changes.is_empty() && changes.iter().all(|text| text.trim().is_empty()) {
+    let says_nothing = |line: &str| line.trim().is_empty() || line.trim().starts_with('#');
+    if !changes.is_empty() && changes.iter().flat_map(|text| text.lines()).all(says_nothing) {
         return Err(EngineError::Refused("file with no instructions".to_owned()));
     }
     let mut config = ContainerConfig::default();

@@ -60,6 +60,22 @@ impl ImageList {
         ImageRow { id: *id, name, record }
     }
 
+    /// All images there are, each once under the first of its names: those for other platforms too,
+    /// which share a row in lists.
+    pub(crate) fn each_once(self) -> ImageList {
+        let ImageList { images, names, .. } = self;
+        let mut name_of: BTreeMap<ImageId, usize> = BTreeMap::new();
+        for (at, (_, record)) in names.iter().enumerate() {
+            for id in record.images() {
+                name_of.entry(id).or_insert(at);
+            }
+        }
+        let place = |image: usize| Place { image, name: name_of.get(&images[image].0).copied() };
+        let mut rows: Vec<Place> = (0..images.len()).map(place).collect();
+        rows.sort_by_key(|row| Reverse(images[row.image].1.created));
+        ImageList { images, names, rows }
+    }
+
     /// What the name of a row stands for.
     pub(crate) fn name_record(&self, at: usize) -> Option<&NameRecord> {
         Some(&self.names[self.rows[at].name?].1)
@@ -161,7 +177,9 @@ impl Engine {
     pub(crate) fn listed(&self, list: &ListImages) -> Result<ImageList> {
         let images = self.store.images()?;
         let conditions = self.conditions(&images, &list.filters)?;
-        let patterns = Patterns::of(&list.filters, list.pattern.as_deref())?;
+        // As with docker, an empty pattern is none.
+        let pattern = list.pattern.as_deref().filter(|pattern| !pattern.is_empty());
+        let patterns = Patterns::of(&list.filters, pattern)?;
         let parents: BTreeSet<ImageId> =
             images.images.values().filter_map(|record| record.parent).collect();
         let Images { images, names } = images;

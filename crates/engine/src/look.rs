@@ -100,11 +100,13 @@ impl Engine {
         Ok(self.store.views()?)
     }
 
-    /// Opens the list of an image's files, or of those below a path.
+    /// Opens the list of an image's files, or of those below a path; links on the way to it are
+    /// followed, and a link at its end is shown itself.
     pub fn image_files(&self, name: &str, below: &str) -> Result<ImageFiles> {
         let tables = self.store.tables()?;
         let (_, merged, chains) = self.merged(&tables, name)?;
-        let parts = clean(below.as_bytes());
+        let parts = merged.resolve(&clean(below.as_bytes())).map_err(at_top(&chains))?;
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         let start = merged.find(&parts).map_err(at_top(&chains))?;
         if start.is_none() && !parts.is_empty() {
             return Err(EngineError::NoPath { path: below.to_owned() });
@@ -113,7 +115,8 @@ impl Engine {
         Ok(ImageFiles { merged, chains, path, start })
     }
 
-    /// Which layers brought, changed or deleted a path, the topmost first.
+    /// Which layers brought, changed or deleted a path, the topmost first. Links on the way to it
+    /// are followed.
     pub fn why(&self, name: &str, path: &str) -> Result<Vec<WhyRow>> {
         let tables = self.store.tables()?;
         let (id, merged, chains) = self.merged(&tables, name)?;
@@ -125,7 +128,8 @@ impl Engine {
                     if row.created_by.is_empty() { &row.comment } else { &row.created_by }.clone();
             }
         }
-        let parts = clean(path.as_bytes());
+        let parts = merged.resolve(&clean(path.as_bytes())).map_err(at_top(&chains))?;
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         let mut rows: Vec<WhyRow> = Vec::new();
         for (layer, maker) in makers.into_iter().enumerate() {
             let seen = trace(&merged, layer, &parts).map_err(at_top(&chains))?;

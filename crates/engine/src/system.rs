@@ -5,10 +5,8 @@ use std::io::Read;
 
 use runtime::state::Status;
 use serde_json::{Value, json};
-use spec::{ChainId, DiffId, ImageId, Timestamp};
-use store::{
-    CheckReport, DriverKind, Event, EventFilter, Events, MigrateStep, Migrated, Tables, Usage,
-};
+use spec::{ImageId, Timestamp};
+use store::{CheckReport, DriverKind, Event, EventFilter, Events, MigrateStep, Migrated, Usage};
 
 use crate::error::{EngineError, Result};
 use crate::progress::{Item, Progress};
@@ -107,10 +105,12 @@ pub struct VolumeUsage {
 pub struct DiskUsage {
     /// The counts.
     pub usage: Usage,
-    /// The images with their names.
+    /// The images, each once.
     pub images: crate::ImageList,
-    /// How many containers were made from each image.
+    /// How many containers were made from each image, be it here or gone.
     pub users: BTreeMap<ImageId, usize>,
+    /// The images from which containers were made or that are mounted: pruning leaves them.
+    pub active: BTreeSet<ImageId>,
     /// The containers, with their sizes.
     pub containers: Vec<ContainerRow>,
     /// The volumes.
@@ -150,15 +150,17 @@ impl Engine {
     /// How much space what takes.
     pub fn disk_usage(&self) -> Result<DiskUsage> {
         let tables = self.store.tables()?;
-        let mut usage = self.store.usage(&tables)?;
-        let images = self.list(&crate::ListImages { all: true, ..Default::default() })?;
+        let usage = self.store.usage(&tables)?;
+        let images = self.list(&crate::ListImages::default())?.each_once();
         let all = ListContainers { all: true, size: true, ..ListContainers::default() };
         let containers = self.list_containers(&all)?;
         let mut users: BTreeMap<ImageId, usize> = BTreeMap::new();
         for row in &containers {
             *users.entry(row.summary.image).or_default() += 1;
         }
-        usage.reclaimable = reclaimable(&tables, &users);
+        let viewed = self.store.views()?.into_iter().map(|view| view.image);
+        let active = users.keys().copied().chain(viewed);
+        let active = active.filter(|id| tables.images.images.contains_key(id)).collect();
         let links = |name: &str| {
             let has = |row: &&ContainerRow| row.summary.mounts.iter().any(|it| it.name == name);
             containers.iter().filter(has).count()
@@ -170,7 +172,7 @@ impl Engine {
         };
         let volumes = self.volumes()?.into_iter().map(measured).collect();
         let build_cache = self.build_cache()?;
-        Ok(DiskUsage { usage, images, users, containers, volumes, build_cache })
+        Ok(DiskUsage { usage, images, users, active, containers, volumes, build_cache })
     }
 
     fn count_containers(&self) -> Result<Counts> {
@@ -248,21 +250,6 @@ pub fn event_document(event: &Event) -> Value {
     let Value::Object(rest) = json!(event) else { return Value::Object(document) };
     document.extend(rest);
     Value::Object(document)
-}
-
-/// Bytes of the layers that no image has from which a container was made, each once.
-fn reclaimable(tables: &Tables, users: &BTreeMap<ImageId, usize>) -> u64 {
-    let chains = |used: bool| -> BTreeSet<ChainId> {
-        let images = tables.images.images.iter();
-        let tops = images.filter(|(id, _)| users.contains_key(id) == used);
-        tables.layers.closure(tops.filter_map(|(_, record)| record.top))
-    };
-    let layer = |chain: &ChainId| tables.layers.layers.get(chain);
-    let kept: BTreeSet<DiffId> =
-        chains(true).iter().filter_map(layer).map(|layer| layer.diff).collect();
-    let rest: BTreeMap<DiffId, u64> =
-        chains(false).iter().filter_map(layer).map(|layer| (layer.diff, layer.bytes)).collect();
-    rest.iter().filter(|(diff, _)| !kept.contains(diff)).map(|(_, bytes)| bytes).sum()
 }
 
 fn backing(magic: i64) -> &'static str {

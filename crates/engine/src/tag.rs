@@ -36,6 +36,11 @@ pub(crate) fn target_name(text: &str) -> Result<Reference> {
     if reference.digest().is_some() {
         return Err(EngineError::TagWithDigest);
     }
+    // `sha256:abc` would read like an id from then on.
+    if ["sha256", "sha512"].contains(&reference.familiar_name().as_str()) {
+        let why = "refusing to create an ambiguous tag using digest algorithm as name";
+        return Err(EngineError::Refused(why.to_owned()));
+    }
     Ok(reference.with_default_tag())
 }
 

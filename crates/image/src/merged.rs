@@ -13,6 +13,9 @@ pub use walk::{Entries, Walk};
 
 use crate::erofs::{IndexError, IndexInode, IndexReader};
 
+/// How many links are followed on the way to a file: as many as the kernel follows.
+const MAX_LINKS: usize = 40;
+
 /// A stack of indexes, bottom first.
 pub struct Merged {
     layers: Vec<IndexReader>,
@@ -118,6 +121,41 @@ impl Merged {
             }
         }
         Ok(Some(at))
+    }
+
+    /// The same path without links on the way: each is followed, below the root, as a process in
+    /// the image would; what is last stays, and be it a link. Where nothing is the way is as given.
+    pub fn resolve(&self, parts: &[&[u8]]) -> Result<Vec<Vec<u8>>, IndexError> {
+        let mut pending: Vec<Vec<u8>> = parts.iter().rev().map(|part| part.to_vec()).collect();
+        let mut way: Vec<Vec<u8>> = Vec::new();
+        let mut followed = 0;
+        while let Some(part) = pending.pop() {
+            match part.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    way.pop();
+                    continue;
+                }
+                _ => way.push(part),
+            }
+            if pending.is_empty() {
+                break;
+            }
+            let so_far: Vec<&[u8]> = way.iter().map(Vec::as_slice).collect();
+            let Some(found) = self.find(&so_far)? else { continue };
+            let Origin { layer, inode } = found.top();
+            if !inode.is_link() || followed == MAX_LINKS {
+                continue;
+            }
+            followed += 1;
+            let target = self.layers[*layer].link_target(inode)?;
+            match target.starts_with(b"/") {
+                true => way.clear(),
+                false => drop(way.pop()),
+            }
+            pending.extend(target.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec));
+        }
+        Ok(way)
     }
 
     /// Every file below a folder, parents before children, names in order; `path` is the folder's.

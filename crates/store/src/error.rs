@@ -29,6 +29,8 @@ pub enum StoreError {
     NoBlob(Digest),
     #[error("layer {0} is not here")]
     NoLayer(ChainId),
+    #[error("the index of layer {0} is not here")]
+    NoIndex(ChainId),
     #[error("snapshot {0} is not here")]
     NoSnapshot(String),
     #[error("layer {} cannot be replaced while it is in use by {user}", chain.0.short())]
@@ -118,7 +120,7 @@ impl StoreError {
     pub fn kind(&self) -> ErrorKind {
         use StoreError as E;
         match self {
-            E::NoBlob(_) | E::NoLayer(_) | E::NoSnapshot(_) => ErrorKind::NotFound,
+            E::NoBlob(_) | E::NoLayer(_) | E::NoIndex(_) | E::NoSnapshot(_) => ErrorKind::NotFound,
             E::WrongBytes { .. } | E::WrongSize { .. } | E::WrongDiffId { .. } => {
                 ErrorKind::Corrupt
             }
@@ -144,7 +146,11 @@ impl StoreError {
         match self {
             E::Io { source, .. } | E::Layer(LayerError::Write(source)) => io_hint(source),
             E::Mount { source, .. } | E::MountAt { source, .. } => mount_hint(source),
-            E::Damaged { .. } | E::NoBlob(_) | E::NoLayer(_) | E::Index { .. } => Some(
+            E::Damaged { .. }
+            | E::NoBlob(_)
+            | E::NoLayer(_)
+            | E::NoIndex(_)
+            | E::Index { .. } => Some(
                 "`mica system check` names every fault, `mica system check --repair` mends what it can"
                     .to_owned(),
             ),

@@ -153,7 +153,7 @@ impl Store {
     pub fn open_index(&self, chain: &ChainId) -> Result<IndexReader> {
         let path = self.paths.index(chain);
         let file = File::open(&path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => StoreError::NoLayer(*chain),
+            io::ErrorKind::NotFound => StoreError::NoIndex(*chain),
             _ => StoreError::Io { doing: "open", path, source },
         })?;
         IndexReader::open(file).map_err(|source| StoreError::Index { chain: *chain, source })

@@ -76,7 +76,11 @@ impl Store {
             for chain in doubtful {
                 match self.verify_layer(&chain, &layers.layers[&chain], layers) {
                     Ok(record) => drop(layers.layers.insert(chain, record)),
-                    Err(StoreError::Damaged { .. } | StoreError::NoLayer(_)) => {
+                    Err(
+                        StoreError::Damaged { .. }
+                        | StoreError::NoLayer(_)
+                        | StoreError::NoIndex(_),
+                    ) => {
                         layers.layers.remove(&chain);
                     }
                     Err(error) => return Err(error),

@@ -29,11 +29,10 @@ pub struct ImageUsage {
 pub struct Usage {
     /// Each image.
     pub images: BTreeMap<ImageId, ImageUsage>,
-    /// All layers of all images, each once: what docker calls the images' size.
+    /// All layers, each once: those of images, and those that somebody works in whose image is
+    /// gone. That is what docker calls the images' size.
     pub layers: u64,
-    /// Images that are mounted, or that snapshots stand on.
-    pub active: BTreeSet<ImageId>,
-    /// What would be free without the images that nothing uses.
+    /// Those of them that nobody works in: what goes with the images that nothing uses.
     pub reclaimable: u64,
     /// Blobs on disk: tars, compressed layers, documents.
     pub blobs: u64,
@@ -60,18 +59,18 @@ impl Store {
     /// Counts.
     pub fn usage(&self, tables: &Tables) -> Result<Usage> {
         let mut tars = BTreeMap::new();
+        let in_use = self.in_use()?;
         let tops = tables.images.images.values().filter_map(|record| record.top);
-        for (_, record) in tables.layers.stack_records(tops) {
+        for (_, record) in tables.layers.stack_records(tops.chain(in_use.iter().copied())) {
             tars.insert(record.diff, record.bytes);
         }
         let layers = tars.values().sum();
-        for (_, record) in tables.layers.stack_records(self.in_use()?) {
+        for (_, record) in tables.layers.stack_records(in_use) {
             tars.remove(&record.diff);
         }
         Ok(Usage {
             images: image_shares(tables),
             layers,
-            active: self.active(tables)?,
             reclaimable: tars.values().sum(),
             blobs: blobs::list(self.paths())?.0.iter().map(|(_, bytes)| bytes).sum(),
             indexes: self.index_bytes(tables),
@@ -79,17 +78,6 @@ impl Store {
             evictable: self.evictable_bytes(tables),
             tops: self.top_shares()?,
         })
-    }
-
-    /// The images that a snapshot stands on or that are mounted.
-    fn active(&self, tables: &Tables) -> Result<BTreeSet<ImageId>> {
-        let views = self.views()?;
-        let stacks = self.snapshot_stacks()?;
-        let images = &tables.images.images;
-        let is_below = |record: &ImageRecord| record.top.is_some_and(|top| stacks.contains(&top));
-        let below = images.iter().filter(|(_, record)| is_below(record)).map(|(id, _)| *id);
-        let viewed = views.iter().map(|view| view.image).filter(|id| images.contains_key(id));
-        Ok(below.chain(viewed).collect())
     }
 
     /// An index claims the full length of sparse files and takes what they hold.

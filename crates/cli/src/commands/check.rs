@@ -76,7 +76,10 @@ fn advice(report: &CheckReport, was_repaired: bool) -> &'static str {
 }
 
 pub(crate) fn unmount(context: &Context) -> Outcome {
-    context.engine()?.unmount_all()?;
+    let engine = context.engine()?;
+    let images = engine.mounted_images()?.len();
+    engine.unmount_all()?;
+    formatted(context, [json!({ "Images": images })])?;
     Ok(0)
 }
 

@@ -8,8 +8,9 @@ use spec::{Timestamp, human_duration, human_size_3};
 use super::ports;
 use crate::context::Context;
 use crate::failure::Outcome;
-use crate::show::{Column, Row, rows};
+use crate::show::{Column, Row, Words, rows};
 use crate::template::{Value, quote};
+use crate::ui::Ui;
 use crate::ui::cut;
 
 pub(crate) const COLUMNS: [Column; 7] = [
@@ -60,18 +61,44 @@ pub(crate) const FIELDS: &[&str] = &[
 pub(crate) const COMMAND_LETTERS: usize = 20;
 pub(crate) const MOUNT_LETTERS: usize = 15;
 
+pub(crate) const WORDS: Words = Words {
+    id: "ID",
+    raw_id: "container_id",
+    raw: "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\n\
+          created_at: {{.CreatedAt}}\nstate: {{.State}}\nstatus: {{.Status}}\n\
+          names: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n",
+};
+/// The same with `--size`.
+pub(crate) const WORDS_WITH_SIZE: Words = Words {
+    raw: "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\n\
+          created_at: {{.CreatedAt}}\nstate: {{.State}}\nstatus: {{.Status}}\n\
+          names: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n\
+          size: {{.Size}}\n",
+    ..WORDS
+};
+
+/// What `--format` asks for beside `--quiet`. Docker's client leaves all of it out but `raw`, and
+/// says so.
+pub(crate) fn asked<'a>(ui: &Ui, format: Option<&'a str>, quiet: bool) -> Option<&'a str> {
+    let format = format.filter(|text| !text.is_empty());
+    if quiet && format.is_some() {
+        ui.warn("WARNING: Ignoring custom format, because both --format and --quiet are set.");
+    }
+    format.filter(|text| !quiet || *text == "raw")
+}
+
 pub(crate) fn list(context: &Context) -> Outcome {
     let matches = context.matches();
-    let format = matches.string("format").filter(|text| !text.is_empty());
+    let format = asked(&context.ui, matches.string("format"), matches.flag("quiet"));
     let texts = matches.list("filter").iter().filter(|text| !text.is_empty());
     let filters = texts.map(|text| ContainerFilter::parse(text)).collect::<Result<_, _>>()?;
     let last = match matches.flag("latest") {
         true => Some(1),
         false => matches.int("last").and_then(|last| usize::try_from(last).ok()).filter(|n| *n > 0),
     };
-    let asked = matches.flag("size") || format.is_some_and(|text| text.contains(".Size"));
+    let sizes = matches.flag("size") || format.is_some_and(|text| text.contains(".Size"));
     let quiet = matches.flag("quiet") && format.is_none();
-    let request = ListContainers { all: matches.flag("all"), last, size: asked && !quiet, filters };
+    let request = ListContainers { all: matches.flag("all"), last, size: sizes && !quiet, filters };
     let found = context.engine()?.list_containers(&request)?;
     let (full, now) = (matches.flag("no-trunc"), Timestamp::now());
     let shown: Vec<_> = found.into_iter().map(|row| Shown { row, full, now }).collect();
@@ -84,7 +111,9 @@ pub(crate) fn list(context: &Context) -> Outcome {
     if matches.flag("size") {
         columns.push(("Size", "SIZE"));
     }
-    rows(&context.ui, format, &columns, HEADERS, shown)?;
+    let words = if matches.flag("size") { WORDS_WITH_SIZE } else { WORDS };
+    let format = words.meant(format, matches.flag("quiet"));
+    rows(&context.ui, format.as_deref(), &columns, HEADERS, shown)?;
     Ok(0)
 }
 

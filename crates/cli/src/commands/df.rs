@@ -1,14 +1,16 @@
 //! `mica system df`.
 
-use engine::{CacheRow, ContainerRow, DiskUsage, ImageUsage, VolumeUsage};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use engine::{CacheRow, ContainerRow, DiskUsage, ImageUsage, Usage, VolumeUsage};
 use serde_json::json;
-use spec::{Timestamp, human_size, human_size_3};
+use spec::{Timestamp, human_duration, human_size, human_size_3};
 
 use super::containers::Shown as ShownContainer;
 use super::images::ShownImage;
 use crate::context::Context;
-use crate::failure::Outcome;
-use crate::show::{self, Column, Row, rows};
+use crate::failure::{Failure, Outcome};
+use crate::show::{self, Column, Row, Words, rows};
 use crate::template::Value;
 
 const COLUMNS: &[Column] = &[
@@ -18,6 +20,12 @@ const COLUMNS: &[Column] = &[
     ("Size", "SIZE"),
     ("Reclaimable", "RECLAIMABLE"),
 ];
+const WORDS: Words = Words {
+    id: "Type",
+    raw_id: "type",
+    raw: "type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\n\
+          reclaimable: {{.Reclaimable}}\n",
+};
 const IMAGES: &[Column] = &[
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
@@ -35,13 +43,14 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if matches.flag("verbose") {
         return verbose(context, usage);
     }
-    rows(&context.ui, matches.string("format"), COLUMNS, COLUMNS, lines(&usage))?;
+    let format = WORDS.meant(matches.string("format"), false);
+    rows(&context.ui, format.as_deref(), COLUMNS, COLUMNS, lines(&usage))?;
     Ok(0)
 }
 
 /// A line for each kind of thing.
 fn lines(usage: &DiskUsage) -> Vec<Line> {
-    let DiskUsage { usage: all, users, containers, volumes, build_cache, .. } = usage;
+    let DiskUsage { usage: all, active, containers, volumes, build_cache, .. } = usage;
     let written = |row: &ContainerRow| row.size.map_or(0, |(own, _)| own);
     let (runs, rests): (Vec<_>, Vec<_>) =
         containers.iter().partition(|row| row.state.status.is_alive());
@@ -53,7 +62,7 @@ fn lines(usage: &DiskUsage) -> Vec<Line> {
         Line {
             kind: "Images",
             total: all.images.len(),
-            active: users.len(),
+            active: active.len(),
             size: all.layers,
             reclaimable: all.reclaimable,
         },
@@ -111,53 +120,139 @@ impl Row for Line {
 }
 
 fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
-    let DiskUsage { usage: all, images, users, containers, volumes, build_cache } = usage;
-    let shown: Vec<Shown> = ShownImage::all(images, false)
-        .map(|image| {
-            let usage = all.images.get(&image.image().id).copied().unwrap_or_default();
-            let containers = users.get(&image.image().id).copied().unwrap_or_default();
-            Shown { image, usage, containers }
-        })
-        .collect();
-    let now = Timestamp::now();
-    let containers: Vec<_> =
-        containers.into_iter().map(|row| ShownContainer { row, full: false, now }).collect();
-    let volumes: Vec<_> = volumes.into_iter().map(ShownVolume).collect();
     let format = context.matches().string("format").filter(|text| !matches!(*text, "" | "table"));
-    if let Some(format) = format {
-        let whole = json!({
-            "Images": shown.iter().map(document).collect::<Vec<_>>(),
-            "Containers": containers.iter().map(document).collect::<Vec<_>>(),
-            "Volumes": volumes.iter().map(document).collect::<Vec<_>>(),
-            "BuildCache": build_cache.rows.iter().map(cached).collect::<Vec<_>>(),
-        });
-        show::document(&context.ui, Some(format), &whole)?;
-        return Ok(0);
+    // In a document ids are whole, in a table short.
+    let parts = Parts::of(usage, format.is_some());
+    match format {
+        Some(format) => show::document(&context.ui, Some(format), &parts.document())?,
+        None => parts.show(context)?,
     }
-    context.ui.print("Images space usage:\n\n");
-    rows(&context.ui, None, IMAGES, IMAGES, shown)?;
-    context.ui.print("\nContainers space usage:\n\n");
-    rows(&context.ui, None, CONTAINERS, CONTAINERS, containers)?;
-    context.ui.print("\nLocal Volumes space usage:\n\n");
-    rows(&context.ui, None, VOLUMES, VOLUMES, volumes)?;
-    let size = |bytes: u64| human_size(bytes as f64);
-    context.ui.print(&format!("\nBuild cache usage: {}\n", size(build_cache.bytes)));
-    context.ui.print(&format!(
-        "\nOn disk:\n\nBlobs: {}\nIndexes: {}\nUnpacked layers: {}\nCompressed layers kept beside their plain form: {}\n",
-        size(all.blobs),
-        size(all.indexes),
-        size(all.folders),
-        size(all.evictable),
-    ));
     Ok(0)
 }
 
-/// A remembered step of a build, as docker's document has it.
-fn cached(row: &CacheRow) -> serde_json::Value {
-    json!({
-        "ID": row.id, "CacheType": "regular", "Description": row.text, "InUse": false,
-        "Shared": row.shared, "Size": human_size(row.bytes as f64),
-    })
+/// All that takes space, as rows.
+struct Parts {
+    images: Vec<Shown>,
+    containers: Vec<ShownContainer>,
+    volumes: Vec<ShownVolume>,
+    steps: Vec<ShownStep>,
+    cache_bytes: u64,
+    on_disk: Usage,
+}
+
+impl Parts {
+    fn of(usage: DiskUsage, full: bool) -> Parts {
+        let DiskUsage { usage: on_disk, images, users, containers, volumes, build_cache, .. } =
+            usage;
+        let now = Timestamp::now();
+        let image = |image: ShownImage| {
+            let usage = on_disk.images.get(&image.image().id).copied().unwrap_or_default();
+            let containers = users.get(&image.image().id).copied().unwrap_or_default();
+            Shown { image, usage, containers, full }
+        };
+        let images = ShownImage::all(images, full).map(image).collect();
+        let container = |row| ShownContainer { row, full, now };
+        let step = |row| ShownStep { row, full, now };
+        Parts {
+            images,
+            containers: containers.into_iter().map(container).collect(),
+            volumes: volumes.into_iter().map(ShownVolume).collect(),
+            steps: build_cache.rows.into_iter().map(step).collect(),
+            cache_bytes: build_cache.bytes,
+            on_disk,
+        }
+    }
+
+    fn document(&self) -> serde_json::Value {
+        json!({
+            "Images": self.images.iter().map(document).collect::<Vec<_>>(),
+            "Containers": self.containers.iter().map(document).collect::<Vec<_>>(),
+            "Volumes": self.volumes.iter().map(document).collect::<Vec<_>>(),
+            "BuildCache": self.steps.iter().map(document).collect::<Vec<_>>(),
+        })
+    }
+
+    fn show(self, context: &Context) -> Result<(), Failure> {
+        let size = |bytes: u64| human_size(bytes as f64);
+        context.ui.print("Images space usage:\n\n");
+        rows(&context.ui, None, IMAGES, IMAGES, self.images)?;
+        context.ui.print("\nContainers space usage:\n\n");
+        rows(&context.ui, None, CONTAINERS, CONTAINERS, self.containers)?;
+        context.ui.print("\nLocal Volumes space usage:\n\n");
+        rows(&context.ui, None, VOLUMES, VOLUMES, self.volumes)?;
+        context.ui.print(&format!("\nBuild cache usage: {}\n\n", size(self.cache_bytes)));
+        rows(&context.ui, None, STEPS, STEPS, self.steps)?;
+        context.ui.print(&format!(
+            "\nOn disk:\n\nBlobs: {}\nIndexes: {}\nUnpacked layers: {}\nCompressed layers kept beside their plain form: {}\n",
+            size(self.on_disk.blobs),
+            size(self.on_disk.indexes),
+            size(self.on_disk.folders),
+            size(self.on_disk.evictable),
+        ));
+        Ok(())
+    }
+}
+
+const STEPS: &[Column] = &[
+    ("ID", "CACHE ID"),
+    ("CacheType", "CACHE TYPE"),
+    ("Size", "SIZE"),
+    ("CreatedSince", "CREATED"),
+    ("LastUsedSince", "LAST USED"),
+    ("UsageCount", "USAGE"),
+    ("Shared", "SHARED"),
+];
+
+/// A remembered step of a build.
+struct ShownStep {
+    row: CacheRow,
+    full: bool,
+    now: Timestamp,
+}
+
+impl Row for ShownStep {
+    const KIND: &'static str = "*formatter.buildCacheContext";
+    const FIELDS: &'static [&'static str] = &[
+        "CacheType",
+        "CreatedAt",
+        "CreatedSince",
+        "Description",
+        "ID",
+        "InUse",
+        "LastUsedAt",
+        "LastUsedSince",
+        "Parent",
+        "Shared",
+        "Size",
+        "UsageCount",
+    ];
+
+    fn field(&self, name: &str) -> Option<Value> {
+        let row = &self.row;
+        let made = Timestamp::from_unix(row.made, 0);
+        let ago = |time: Timestamp| human_duration(self.now.seconds_since(time)) + " ago";
+        Some(Value::Str(match name {
+            "ID" if self.full => row.id.clone(),
+            "ID" => row.id.chars().take(12).collect(),
+            "CacheType" => "regular".to_owned(),
+            "Description" => row.text.clone(),
+            "Parent" => String::new(),
+            "InUse" => "false".to_owned(),
+            "Shared" => row.shared.to_string(),
+            "Size" => human_size_3(row.bytes as f64),
+            "UsageCount" => "1".to_owned(),
+            "CreatedAt" => made.docker_local(),
+            "CreatedSince" => ago(made),
+            "LastUsedAt" => moment(row.used).docker_local(),
+            "LastUsedSince" => ago(moment(row.used)),
+            _ => return None,
+        }))
+    }
+}
+
+fn moment(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix(i64::try_from(since.as_secs()).unwrap_or(0), since.subsec_nanos())
 }
 
 /// A row as an element of docker's document over everything.
@@ -173,6 +268,8 @@ struct Shown {
     image: ShownImage,
     usage: ImageUsage,
     containers: usize,
+    /// Whether it is part of a document, where what is not known is left empty.
+    full: bool,
 }
 
 const CONTAINERS: &[Column] = &[
@@ -191,8 +288,18 @@ struct ShownVolume(VolumeUsage);
 
 impl Row for ShownVolume {
     const KIND: &'static str = "*formatter.volumeContext";
-    const FIELDS: &'static [&'static str] =
-        &["Driver", "Labels", "Links", "Mountpoint", "Name", "Scope", "Size"];
+    const FIELDS: &'static [&'static str] = &[
+        "Availability",
+        "Driver",
+        "Group",
+        "Labels",
+        "Links",
+        "Mountpoint",
+        "Name",
+        "Scope",
+        "Size",
+        "Status",
+    ];
 
     fn field(&self, name: &str) -> Option<Value> {
         let VolumeUsage { volume, bytes, links } = &self.0;
@@ -207,6 +314,7 @@ impl Row for ShownVolume {
                 let label = |(name, value): (&String, &String)| format!("{name}={value}");
                 volume.labels.iter().flatten().map(label).collect::<Vec<_>>().join(",")
             }
+            "Availability" | "Group" | "Status" => "N/A".to_owned(),
             _ => return None,
         }))
     }
@@ -216,12 +324,14 @@ impl Row for Shown {
     const FIELDS: &'static [&'static str] = ShownImage::FIELDS;
 
     fn field(&self, name: &str) -> Option<Value> {
-        let size = |bytes: u64| Some(Value::Str(human_size_3(bytes as f64)));
+        let size = |bytes: u64| Some(Value::Str(human_size(bytes as f64)));
         match name {
-            "Size" => size(self.usage.size),
             "SharedSize" => size(self.usage.shared),
             "UniqueSize" => size(self.usage.unique),
             "Containers" => Some(Value::Str(self.containers.to_string())),
+            "Digest" if self.full && self.image.image().digest().is_none() => {
+                Some(Value::Str(String::new()))
+            }
             name => self.image.field(name),
         }
     }

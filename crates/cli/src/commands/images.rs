@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use engine::{ImageList, ImageRow, ListImages};
-use spec::{Timestamp, human_duration, human_size_3};
+use spec::{Timestamp, human_duration, human_size, human_size_3};
 
 use super::filters;
 use crate::context::Context;
 use crate::failure::Outcome;
-use crate::show::{Column, Row, rows};
+use crate::show::{Column, Row, Words, rows};
 use crate::template::Value;
 
 pub(crate) const COLUMNS: [Column; 5] = [
@@ -33,6 +33,19 @@ pub(crate) const HEADERS: &[Column] = &[
     ("Platform", "PLATFORM"),
 ];
 
+pub(crate) const WORDS: Words = Words {
+    id: "ID",
+    raw_id: "image_id",
+    raw: "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\n\
+          created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n",
+};
+/// The same with `--digests`.
+pub(crate) const WORDS_WITH_DIGEST: Words = Words {
+    raw: "repository: {{.Repository}}\ntag: {{.Tag}}\ndigest: {{.Digest}}\nimage_id: {{.ID}}\n\
+          created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n",
+    ..WORDS
+};
+
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
     let list = ListImages {
@@ -45,7 +58,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     let images = context.engine()?.list(&list)?;
     let shown: Vec<ShownImage> = ShownImage::all(images, matches.flag("no-trunc")).collect();
-    if matches.flag("quiet") && matches.string("format").is_none_or(str::is_empty) {
+    let (quiet, digests) = (matches.flag("quiet"), matches.flag("digests"));
+    if quiet && matches.string("format").is_none_or(str::is_empty) {
         let mut ids = String::new();
         shown.iter().for_each(|row| {
             row.write("ID", &mut ids);
@@ -55,7 +69,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         return Ok(0);
     }
     let mut columns: Vec<Column> = COLUMNS.to_vec();
-    if matches.flag("digests") {
+    if digests {
         columns.insert(2, ("Digest", "DIGEST"));
     }
     if let Some(row) = shown.first() {
@@ -63,14 +77,20 @@ pub(crate) fn run(context: &Context) -> Outcome {
         // it goes with the process.
         std::mem::forget(Rc::clone(&row.list));
     }
-    let format =
-        matches.string("format").map(|format| with_digest(format, matches.flag("digests")));
+    let format = meant(matches.string("format"), quiet, digests);
     rows(&context.ui, format.as_deref(), &columns, HEADERS, shown)?;
     Ok(0)
 }
 
+/// The format that is meant with `--quiet` and `--digests`.
+pub(crate) fn meant(format: Option<&str>, quiet: bool, digests: bool) -> Option<Cow<'_, str>> {
+    let words = if digests { WORDS_WITH_DIGEST } else { WORDS };
+    let format = words.meant(format, quiet)?;
+    Some(with_digest(&format, digests).into_owned().into())
+}
+
 /// With `--digests`, docker adds the column to a table of the user's own too.
-pub(crate) fn with_digest(format: &str, digests: bool) -> Cow<'_, str> {
+fn with_digest(format: &str, digests: bool) -> Cow<'_, str> {
     let own = format.strip_prefix("table").is_some_and(|template| !template.trim().is_empty());
     match digests && own && !format.contains("{{.Digest}}") {
         true => format!("{format}\t{{{{.Digest}}}}").into(),
@@ -112,6 +132,7 @@ impl ShownImage {
                 image.created().map_or_else(|| "N/A".into(), |time| time.docker_local().into())
             }
             "Size" => human_size_3(image.size() as f64).into(),
+            "VirtualSize" => human_size(image.size() as f64).into(),
             "Platform" => image.platform().short().into(),
             "Containers" | "SharedSize" | "UniqueSize" => "N/A".into(),
             _ => return None,
@@ -133,6 +154,7 @@ impl Row for ShownImage {
         "Size",
         "Tag",
         "UniqueSize",
+        "VirtualSize",
     ];
 
     fn field(&self, name: &str) -> Option<Value> {

@@ -5,7 +5,7 @@ use std::io;
 
 use engine::{Import, ImportSource};
 use serde_json::json;
-use spec::{Reference, Timestamp};
+use spec::{Platform, Reference, Timestamp};
 
 use super::{formatted, platform, reason};
 use crate::context::Context;
@@ -24,7 +24,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         name: name.clone(),
         changes: matches.list("change").to_vec(),
         message: matches.string("message").filter(|text| !text.is_empty()).map(str::to_owned),
-        platform: platform(context)?,
+        platform: platform(context)?.map(|platform| as_written(context, platform)),
         created: created(context)?,
     };
     let id = context.engine()?.import(import, &Bars::new(&context.ui, false))?;
@@ -33,6 +33,18 @@ pub(crate) fn run(context: &Context) -> Outcome {
         context.ui.line(&id.to_string());
     }
     Ok(0)
+}
+
+/// The platform with the generation that was written down: for `arm64/v8` there is no other word
+/// than `arm64`, but who says it wants it in the image.
+fn as_written(context: &Context, platform: Platform) -> Platform {
+    let text = context.matches().string("platform").unwrap_or_default();
+    match (platform.architecture.as_str(), &platform.variant) {
+        ("arm64", None) if text.ends_with("/v8") => {
+            Platform { variant: Some("v8".to_owned()), ..platform }
+        }
+        _ => platform,
+    }
 }
 
 fn open(text: &str) -> Result<ImportSource, Failure> {

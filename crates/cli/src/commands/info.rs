@@ -1,17 +1,23 @@
 //! `mica info`.
 
-use engine::VERSION;
+use engine::{API_VERSION, VERSION};
+use serde_json::{Value, json};
 use spec::bytes_size;
 
 use crate::context::Context;
 use crate::failure::Outcome;
 use crate::show;
+use crate::typed::rendered;
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let info = context.engine()?.info()?;
     if let Some(format) = context.matches().string("format").filter(|text| !text.is_empty()) {
-        let document = info.document();
-        show::document(&context.ui, Some(format), &document)?;
+        let mut document = info.document();
+        document["ClientInfo"] = client();
+        match format {
+            "json" => show::document(&context.ui, Some(format), &document)?,
+            format => context.ui.line(&rendered(format, &document)?),
+        }
         return Ok(0);
     }
     let memory = bytes_size(info.memory as f64);
@@ -23,4 +29,14 @@ pub(crate) fn run(context: &Context) -> Outcome {
         info.operating_system, info.machine, info.cpus, info.hostname, info.id, info.root, info.run,
     ));
     Ok(0)
+}
+
+/// What docker's client says of itself. Here the client is the engine.
+fn client() -> Value {
+    json!({
+        "Debug": false, "Version": VERSION, "ApiVersion": API_VERSION,
+        "DefaultAPIVersion": API_VERSION, "Os": "linux",
+        "Arch": spec::Platform::host().architecture, "Context": "default", "Plugins": [],
+        "Warnings": null,
+    })
 }

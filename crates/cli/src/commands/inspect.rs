@@ -1,15 +1,14 @@
 //! `mica inspect`, `mica image inspect`.
 
-use std::rc::Rc;
-
 use engine::{Engine, EngineError};
 use serde_json::Value;
 
 use super::bare_platform;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
-use crate::show::{self, indented, templated};
-use crate::template::{self, Functions, MissingKey, Object, Template, Unset};
+use crate::show::{self, indented};
+use crate::template::{Functions, Template};
+use crate::typed::rendered;
 
 /// The kinds of things that docker can inspect.
 const TYPES: [&str; 10] = [
@@ -41,6 +40,8 @@ pub(crate) fn any(context: &Context) -> Outcome {
     let sizes = context.matches().flag("size");
     let engine: Engine = context.engine()?;
     let inspect = |name: &str| match kind {
+        "" | "container" if name.is_empty() => Err(empty("container")),
+        "network" | "volume" if name.is_empty() => Err(empty(kind)),
         "" => match engine.inspect_container_if_any(name, sizes)? {
             Some(document) => Ok(document),
             None => other(context, &engine, name, sizes),
@@ -52,6 +53,11 @@ pub(crate) fn any(context: &Context) -> Outcome {
         kind => Err(Failure::new(format!("Error response from daemon: No such {kind}: {name}"))),
     };
     show(context, &inspect)
+}
+
+/// What docker's client says to a name that is none.
+fn empty(kind: &str) -> Failure {
+    Failure::new(format!("invalid {kind} name or ID: value is empty"))
 }
 
 /// What is no container, in docker's order: an image, a network, a volume.
@@ -103,7 +109,10 @@ fn document(volume: &engine::Volume) -> Result<Value, Failure> {
 pub(crate) fn container(context: &Context) -> Outcome {
     let sizes = context.matches().flag("size");
     let engine = context.engine()?;
-    show(context, &|name| Ok(engine.inspect_container(name, sizes)?))
+    show(context, &|name| match name {
+        "" => Err(empty("container")),
+        name => Ok(engine.inspect_container(name, sizes)?),
+    })
 }
 
 /// Shows all that is found of what the command line names, then says what is not.
@@ -160,82 +169,5 @@ pub(super) fn show_named(
             }
             Err(Failure::silent(1))
         }
-    }
-}
-
-/// A document through a template: with the fields that docker's own types have first, and if that
-/// fails as the plain document, whose complaint is then the one that is shown.
-fn rendered(format: &str, document: &Value) -> Result<String, Failure> {
-    let template = Template::parse(format, &Functions::docker())?;
-    let typed = template::Value::Object(Rc::new(Typed(document.clone())));
-    match template.render(&typed, MissingKey::NoValue) {
-        Ok(text) => Ok(text),
-        Err(_) => templated(format, document),
-    }
-}
-
-/// A document, with the fields that docker's types have whether or not the document shows them.
-struct Typed(Value);
-
-/// Fields that are empty texts where they are left out.
-const TEXTS: [&str; 4] = ["Container", "OsVersion", "StopSignal", "Variant"];
-/// Fields that are nothing where they are left out.
-const OPTIONAL: [&str; 8] = [
-    "ContainerConfig",
-    "Health",
-    "Healthcheck",
-    "ImageManifestDescriptor",
-    "Init",
-    "SizeRootFs",
-    "SizeRw",
-    "StopTimeout",
-];
-/// Fields that are lists.
-const LISTS: [&str; 7] = ["Cmd", "Entrypoint", "Env", "Layers", "Mounts", "OnBuild", "Shell"];
-/// Fields that are maps.
-const MAPS: [&str; 7] =
-    ["Annotations", "ExposedPorts", "Labels", "StorageOpt", "Sysctls", "Tmpfs", "Volumes"];
-/// Fields that are sets: maps to nothing.
-const SETS: [&str; 2] = ["ExposedPorts", "Volumes"];
-/// Parts that have such fields themselves.
-const PARTS: [&str; 9] = [
-    "Config",
-    "GraphDriver",
-    "Health",
-    "Healthcheck",
-    "HostConfig",
-    "Metadata",
-    "NetworkSettings",
-    "RootFS",
-    "State",
-];
-
-impl Object for Typed {
-    fn field(&self, name: &str) -> Option<template::Value> {
-        use template::Value as V;
-        match self.0.get(name) {
-            Some(Value::Object(entries)) if SETS.contains(&name) => {
-                let nothing = |key: &String| (key.clone(), V::Struct(Vec::new()));
-                Some(V::Map(entries.keys().map(nothing).collect()))
-            }
-            Some(part @ Value::Object(_)) if PARTS.contains(&name) => {
-                Some(V::Object(Rc::new(Typed(part.clone()))))
-            }
-            None | Some(Value::Null) if LISTS.contains(&name) => Some(V::Unset(Unset::List)),
-            None | Some(Value::Null) if MAPS.contains(&name) => Some(V::Unset(Unset::Map)),
-            Some(value) => Some(V::from(value.clone())),
-            None if TEXTS.contains(&name) => Some(V::Str(String::new())),
-            None if name == "ArgsEscaped" => Some(V::Bool(false)),
-            None if OPTIONAL.contains(&name) => Some(V::Nil),
-            None => None,
-        }
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.0.as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect()
-    }
-
-    fn is_document(&self) -> bool {
-        true
     }
 }

@@ -151,7 +151,7 @@ impl Row for FileRow {
             "Uid" => Value::Int(i64::from(self.uid)),
             "Gid" => Value::Int(i64::from(self.gid)),
             "Size" => Value::Int(self.size as i64),
-            "Modified" => Value::Str(Timestamp::from_unix(self.mtime, 0).to_string()),
+            "Modified" => Value::Str(modified(self.mtime)),
             "Layer" => Value::Int(self.layer as i64 + 1),
             "Target" => Value::Str(self.target.as_deref().map(text).unwrap_or_default()),
             "Path" => Value::Str(match &self.target {
@@ -161,6 +161,12 @@ impl Row for FileRow {
             _ => return None,
         })
     }
+}
+
+/// A time in seconds: as a date, or where no date has that many digits as `find` counts them.
+fn modified(seconds: i64) -> String {
+    let time = Timestamp::from_unix(seconds, 0);
+    if time.unix_seconds() == seconds { time.to_string() } else { format!("@{seconds}") }
 }
 
 /// `drwxr-xr-x`, as `ls` writes it.

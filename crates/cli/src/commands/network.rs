@@ -15,7 +15,7 @@ use super::prune::sure;
 use crate::args::Matches;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
-use crate::show::{Column, Row, rows};
+use crate::show::{Column, Row, Words, rows};
 use crate::template::Value;
 
 pub(crate) fn create(context: &Context) -> Outcome {
@@ -204,9 +204,16 @@ pub(crate) fn list(context: &Context) -> Outcome {
         shown.iter().for_each(|row| context.ui.line(row.id()));
         return Ok(0);
     }
-    rows(&context.ui, format, COLUMNS, HEADERS, shown)?;
+    let format = WORDS.meant(format, matches.flag("quiet"));
+    rows(&context.ui, format.as_deref(), COLUMNS, HEADERS, shown)?;
     Ok(0)
 }
+
+const WORDS: Words = Words {
+    id: "ID",
+    raw_id: "network_id",
+    raw: "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n",
+};
 
 struct Shown {
     network: Network,

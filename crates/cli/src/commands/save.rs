@@ -1,15 +1,16 @@
 //! `mica save`.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 
-use engine::{Called, Save, SaveTarget, Saved};
+use engine::{Called, EngineError, Save, SaveTarget, Saved};
 use serde_json::{Value, json};
 
 use super::{familiar, formatted, place, platform};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
-use crate::ui::output;
+use crate::ui::{BROKEN_PIPE, output};
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
@@ -29,7 +30,15 @@ pub(crate) fn run(context: &Context) -> Outcome {
     };
     let images = context.names().to_vec();
     let save = Save { images, platform: platform(context)?, called };
-    let saved = context.engine()?.save(&save, target)?;
+    let saved = match context.engine()?.save(&save, target) {
+        // Whoever read the archive has enough of it, and will not be told.
+        Err(EngineError::Write(error))
+            if output.is_none() && error.kind() == io::ErrorKind::BrokenPipe =>
+        {
+            return Err(Failure::silent(BROKEN_PIPE));
+        }
+        saved => saved?,
+    };
     formatted(context, saved.iter().map(|image| document(image, output.unwrap_or("-"))))?;
     Ok(0)
 }

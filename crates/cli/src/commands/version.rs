@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::failure::Outcome;
 use crate::show;
+use crate::typed::rendered;
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let arch = spec::Platform::host().architecture;
@@ -17,7 +18,10 @@ pub(crate) fn run(context: &Context) -> Outcome {
         });
         let server = engine::version_document();
         let document = json!({ "Client": side, "Server": server });
-        show::document(&context.ui, Some(format), &document)?;
+        match format {
+            "json" => show::document(&context.ui, Some(format), &document)?,
+            format => context.ui.line(&rendered(format, &document)?),
+        }
         return Ok(0);
     }
     let part = format!(" Version:           {VERSION}\n OS/Arch:           linux/{arch}\n");

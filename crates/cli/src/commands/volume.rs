@@ -10,7 +10,7 @@ use super::label;
 use super::prune::sure;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
-use crate::show::{Column, Row, rows};
+use crate::show::{Column, Row, Words, rows};
 use crate::template::Value;
 
 pub(crate) fn create(context: &Context) -> Outcome {
@@ -72,9 +72,13 @@ pub(crate) fn list(context: &Context) -> Outcome {
         return Ok(0);
     }
     let shown = volumes.into_iter().map(Shown).collect();
-    rows(&context.ui, matches.string("format"), COLUMNS, HEADERS, shown)?;
+    let format = WORDS.meant(matches.string("format"), matches.flag("quiet"));
+    rows(&context.ui, format.as_deref(), COLUMNS, HEADERS, shown)?;
     Ok(0)
 }
+
+const WORDS: Words =
+    Words { id: "Name", raw_id: "name", raw: "name: {{.Name}}\ndriver: {{.Driver}}\n" };
 
 struct Shown(Volume);
 

@@ -5,7 +5,9 @@ use engine::PublishedPort;
 use serde_json::{Value, json};
 use spec::{ContainerPort, Timestamp, human_duration, human_size_3};
 
-use crate::commands::containers::{COLUMNS, COMMAND_LETTERS, FIELDS, HEADERS, MOUNT_LETTERS};
+use crate::commands::containers::{
+    COLUMNS, COMMAND_LETTERS, FIELDS, HEADERS, MOUNT_LETTERS, WORDS, WORDS_WITH_SIZE, asked,
+};
 use crate::commands::ports;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -15,7 +17,7 @@ use crate::ui::cut;
 
 pub(super) fn list(context: &Context) -> Outcome {
     let matches = context.matches();
-    let format = matches.string("format").filter(|text| !text.is_empty());
+    let format = asked(&context.ui, matches.string("format"), matches.flag("quiet"));
     let quiet = matches.flag("quiet") && format.is_none();
     let sizes = matches.flag("size") || format.is_some_and(|text| text.contains(".Size"));
     let last = match matches.flag("latest") {
@@ -38,7 +40,9 @@ pub(super) fn list(context: &Context) -> Outcome {
     if matches.flag("size") {
         columns.push(("Size", "SIZE"));
     }
-    rows(&context.ui, format, &columns, HEADERS, shown)?;
+    let words = if matches.flag("size") { WORDS_WITH_SIZE } else { WORDS };
+    let format = words.meant(format, matches.flag("quiet"));
+    rows(&context.ui, format.as_deref(), &columns, HEADERS, shown)?;
     Ok(0)
 }
 

@@ -54,8 +54,8 @@ fn create(context: &Context, request: &CreateContainer) -> Result<Value, Failure
         // Others may be missing too: networks, volumes' containers.
         Err(error)
             if error.is_missing()
-                && error.to_string().contains("No such image")
-                && matches!(when, "missing" | "") =>
+                && matches!(when, "missing" | "")
+                && !has_image(client, image)? =>
         {
             if !quiet {
                 let name = Reference::parse(image)
@@ -66,6 +66,15 @@ fn create(context: &Context, request: &CreateContainer) -> Result<Value, Failure
             Ok(client.call(asked(request, platform.as_deref())?)?)
         }
         created => Ok(created?),
+    }
+}
+
+/// Whether the engine has an image of this name.
+fn has_image(client: &Client, image: &str) -> Result<bool, Failure> {
+    match client.call::<Value>(Request::get(format!("/images/{image}/json"))) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_missing() => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use client::Request;
 use serde_json::Value;
-use spec::{Reference, Timestamp, human_size_3};
+use spec::{Reference, Timestamp, human_size, human_size_3};
 
 use super::containers::filters;
-use crate::commands::images::{COLUMNS, HEADERS, since, with_digest};
+use crate::commands::images::{COLUMNS, HEADERS, meant, since};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::show::{Column, Row, rows};
@@ -41,7 +41,7 @@ pub(super) fn list(context: &Context) -> Outcome {
     if digests {
         columns.insert(2, ("Digest", "DIGEST"));
     }
-    let format = format.map(|format| with_digest(format, digests));
+    let format = meant(format, matches.flag("quiet"), digests);
     rows(&context.ui, format.as_deref(), &columns, HEADERS, shown)?;
     Ok(0)
 }
@@ -109,6 +109,7 @@ impl Shown {
             "CreatedSince" => since(Some(created), self.now),
             "CreatedAt" => created.docker_local(),
             "Size" => human_size_3(self.image["Size"].as_f64().unwrap_or_default()),
+            "VirtualSize" => human_size(self.image["Size"].as_f64().unwrap_or_default()),
             "Containers" | "SharedSize" | "UniqueSize" => "N/A".to_owned(),
             "Platform" => String::new(),
             _ => return None,
@@ -129,6 +130,7 @@ impl Row for Shown {
         "Size",
         "Tag",
         "UniqueSize",
+        "VirtualSize",
     ];
 
     fn field(&self, name: &str) -> Option<template::Value> {

@@ -182,9 +182,11 @@ static SYNC: Cmd = Command {
 
 static SYSTEM_UNMOUNT: Cmd = Command {
     name: "unmount",
+    usage: "[OPTIONS]",
     about: "Release all that is mounted, before the data root is deleted or its disk unmounted",
     examples: "  mica stop $(mica ps -q) && mica system unmount",
     args: Arity::None,
+    flags: &[&[FORMAT_JSON]],
     action: Some(run::check::unmount),
     ..Command::BLANK
 };

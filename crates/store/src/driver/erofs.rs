@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use image::erofs::IndexReader;
 use image::folder::Marks;
 use spec::ChainId;
 
@@ -44,12 +46,20 @@ impl Erofs {
         create_private(target)?;
         let index = self.paths.index(&layer.chain);
         let tar = self.paths.blob(&layer.diff.0);
-        let mount =
-            sys::mount::erofs(&index, &tar, false).map_err(|source| match source.kind() {
-                std::io::ErrorKind::NotFound => StoreError::NoLayer(layer.chain),
-                _ => StoreError::Mount { driver: DriverKind::Erofs, source },
-            })?;
+        let mount = sys::mount::erofs(&index, &tar, false)
+            .map_err(|source| refused(layer, &index, source))?;
         sys::mount::attach(&mount, target).map_err(StoreError::mount("mount on", target))
+    }
+}
+
+/// Why a layer could not be mounted, as far as its files tell: the kernel's number alone does not.
+fn refused(layer: &Stacked, index: &Path, source: io::Error) -> StoreError {
+    let chain = layer.chain;
+    match (source.kind(), File::open(index).map(IndexReader::open)) {
+        (io::ErrorKind::NotFound, Err(_)) => StoreError::NoIndex(chain),
+        (io::ErrorKind::NotFound, _) => StoreError::NoLayer(chain),
+        (_, Ok(Err(source))) => StoreError::Index { chain, source },
+        _ => StoreError::Mount { driver: DriverKind::Erofs, source },
     }
 }
 

@@ -40,6 +40,21 @@ fn containers_are_listed() {
     let size = mica.ok("ps -a -f name=web --format '{{.Size}}'");
     assert!(size.starts_with("0B (virtual "), "{size}");
     assert_eq!(mica.json("ps -l --format json")["Command"], json!("\"sleep 'a rather lon…\""));
+    let made = mica.ok("ps -a -f name=web --format '{{.CreatedAt}}'");
+    let web = short(&web);
+    let raw = format!(
+        "container_id: {web}\nimage: base\ncommand: \"sh\"\ncreated_at: {made}\nstate: created\n\
+         status: Created\nnames: web\nlabels: tier=front\nports:\n\n"
+    );
+    mica.run("ps -a -f name=web --format raw").prints(&raw);
+    let run = mica.run("ps -as -f name=web --format raw");
+    assert!(run.out.starts_with(raw.trim_end()) && run.out.contains("\nsize: 0B ("), "{run}");
+    // With --quiet there are ids and nothing else, and docker says so.
+    let warning = "WARNING: Ignoring custom format, because both --format and --quiet are set.\n";
+    for (format, out) in [("raw", format!("container_id: {web}\n")), ("json", format!("{web}\n"))] {
+        let run = mica.run(&format!("ps -aq -f name=web --format {format}"));
+        assert_eq!((run.out.as_str(), run.err.as_str()), (out.as_str(), warning));
+    }
 }
 
 #[test]

@@ -169,6 +169,7 @@ fn wrong_filters() {
     check("label!=x", "invalid filter 'label!'");
     check("before=nothere", "No such image: nothere:latest");
     check("since=nothere:1", "No such image: nothere:1");
+    check("reference=[bad", "syntax error in pattern");
     check("until=garbage", "failed to parse value as time or duration: \"garbage\"");
     mica.run("images -f nope").fails(
         125,
@@ -197,7 +198,7 @@ fn formats() {
             "Containers": "N/A", "CreatedAt": row["CreatedAt"], "CreatedSince": "3 days ago",
             "Digest": "<none>", "ID": id, "Platform": spec::Platform::host().to_string(),
             "Repository": "base", "SharedSize": "N/A", "Size": shelf.size(base), "Tag": "two",
-            "UniqueSize": "N/A",
+            "UniqueSize": "N/A", "VirtualSize": row["VirtualSize"],
         })
     );
     assert_eq!(
@@ -206,6 +207,30 @@ fn formats() {
     );
     // As docker's own encoder has it.
     assert!(mica.ok("images --format json base:two").contains("\"Digest\":\"\\u003cnone\\u003e\""));
+}
+
+#[test]
+fn the_raw_form() {
+    let shelf = shelf();
+    let Shelf { mica, base, .. } = &shelf;
+    let (id, size) = (short(base), shelf.size(base));
+    let made = mica.ok("images --format '{{.CreatedAt}}' base:two");
+    let rest = format!("image_id: {id}\ncreated_at: {made}\nvirtual_size: {size}\n\n");
+    mica.run("images --format raw base:two").prints(&format!("repository: base\ntag: two\n{rest}"));
+    mica.run("images --digests --format raw base:two")
+        .prints(&format!("repository: base\ntag: two\ndigest: <none>\n{rest}"));
+    mica.run("images -q --format raw base:two").prints(&format!("image_id: {id}\n"));
+    mica.run("images -q --format table base:two").prints(&format!("{id}\n"));
+    // What only begins so is a template.
+    mica.run("images --format rawx base:two").prints("rawx\n");
+    let exact = mica.ok("images --format '{{.VirtualSize}}' base:two");
+    assert!(exact.len() >= size.len() && exact.ends_with('B'), "{exact}");
+}
+
+#[test]
+fn an_empty_pattern_is_none() {
+    let Shelf { mica, .. } = shelf();
+    assert_eq!(mica.ok("images ''"), mica.ok("images"));
 }
 
 #[test]

@@ -247,3 +247,16 @@ fn broken_layers_leave_nothing() {
     assert_eq!(mica.ok("image files -q climb"), "/out");
     assert!(!mica.path("../out").exists() && !mica.path("../../out").exists());
 }
+
+#[test]
+fn what_cannot_become_an_image_is_refused() {
+    let mica = Mica::new();
+    mica.file("small.tar", small().tar());
+    mica.run("import -c '# nothing' small.tar x")
+        .fails(1, "Error response from daemon: file with no instructions\n");
+    mica.run("import --platform foo/bar small.tar x")
+        .fails(1, "Error response from daemon: operating system is not supported\n");
+    assert_eq!(mica.ok("images -aq"), "");
+    mica.ok("import --platform linux/arm64/v8 small.tar arm");
+    assert_eq!(mica.ok("inspect -f '{{.Architecture}}/{{.Variant}}' arm"), "arm64/v8");
+}

@@ -104,6 +104,10 @@ fn a_prefix_of_several_ids_is_refused() {
             let run = mica.run(&format!("image inspect {digit}"));
             let expected = format!("Error response from daemon: image {digit} is ambiguous: ");
             assert!(run.code == 1 && run.err.starts_with(&expected), "{run}");
+            assert_eq!(
+                mica.ok(&format!("image inspect -f '{{{{.ID}}}}' {}", image.id())),
+                image.id()
+            );
             break;
         }
     }
@@ -202,6 +206,11 @@ fn kinds_of_objects() {
         (run.out.as_str(), run.err.as_str()),
         ("linux\n", "WARNING: --size ignored for image\n")
     );
+    let empty = |kind: &str| format!("invalid {kind} name or ID: value is empty\n");
+    let run = mica.run("inspect ''");
+    assert_eq!((run.out.as_str(), run.err, run.code), ("[]\n", empty("container"), 1));
+    assert_eq!(mica.run("inspect --type network ''").err, empty("network"));
+    assert_eq!(mica.run("inspect --type volume ''").err, empty("volume"));
     mica.run("inspect").complains(1, "mica: 'mica inspect' requires at least 1 argument");
     mica.run("image inspect")
         .complains(1, "mica: 'mica image inspect' requires at least 1 argument");

@@ -124,13 +124,15 @@ fn only_plain_files_are_saved_to() {
     mica.run("save -o oci: base").complains(1, "names no place to save to");
 }
 
-/// Loads an image for two platforms as `mp:1`, and returns the digest of its index.
-fn load_platforms(mica: &Mica) -> String {
-    mica.file("arm.tar", small().file("arm", "64").tar());
-    mica.file("amd.tar", small().file("amd", "64").tar());
-    mica.ok("import --platform linux/arm64 arm.tar arm:1");
-    mica.ok("import --platform linux/amd64 amd.tar amd:1");
-    mica.ok("image export-layout arm:1 amd:1 layout");
+/// Loads an image for these processors as `mp:1`, and returns the digest of its index.
+pub(super) fn load_platforms(mica: &Mica, processors: &[&str]) -> String {
+    let mut parts = String::new();
+    for (at, processor) in processors.iter().enumerate() {
+        mica.file("part.tar", small().file("processor", *processor).tar());
+        mica.ok(&format!("import --platform linux/{processor} part.tar part:{at}"));
+        parts += &format!(" part:{at}");
+    }
+    mica.ok(&format!("image export-layout{parts} layout"));
     let mut inner = read(mica, "layout/index.json");
     for entry in inner["manifests"].as_array_mut().unwrap() {
         entry.as_object_mut().unwrap().remove("annotations");
@@ -144,7 +146,7 @@ fn load_platforms(mica: &Mica) -> String {
         "annotations": { "io.containerd.image.name": "docker.io/library/mp:1" },
     }]});
     mica.file("layout/index.json", outer.to_string());
-    mica.ok("rmi arm:1 amd:1");
+    mica.ok(&format!("rmi{parts}"));
     mica.run("load -i layout").prints("Loaded image: mp:1\n");
     digest.to_string()
 }
@@ -152,7 +154,7 @@ fn load_platforms(mica: &Mica) -> String {
 #[test]
 fn a_name_for_several_platforms_is_saved_with_all_of_them() {
     let mica = Mica::new();
-    let index = load_platforms(&mica);
+    let index = load_platforms(&mica, &["arm64", "amd64"]);
     let listed = mica.ok("images");
     assert_eq!(listed.lines().count(), 2, "one row for the name: {listed}");
     mica.ok("save -o mp.tar mp:1");

@@ -189,3 +189,53 @@ fn a_tree_shows_what_is_shared() {
     ));
     Mica::new().run("image tree").prints("");
 }
+
+#[test]
+fn paths_lead_over_links() {
+    let mica = Mica::new();
+    let merged = Layer::new()
+        .folder("usr")
+        .folder("usr/bin")
+        .file("usr/bin/bash", "#!")
+        .link("bin", "usr/bin")
+        .link("usr/bin/sh", "bash")
+        .link("abs", "/bin/../bin")
+        .link("round", "round");
+    mica.load(&Image::new(&["deb:1"]).layer(merged, "debootstrap"));
+    for path in ["/bin/bash", "usr/bin/bash", "/abs/bash"] {
+        assert_eq!(mica.ok(&format!("image files -q deb:1 {path}")), "/usr/bin/bash", "{path}");
+        let why = mica.json(&format!("image why --format json deb:1 {path}"));
+        assert_eq!(why["CreatedBy"], json!("debootstrap"), "{path}");
+    }
+    // A link at the end is what was asked for.
+    assert_eq!(mica.ok("image files -q deb:1 /bin/sh"), "/usr/bin/sh");
+    assert_eq!(mica.ok("image files -q deb:1 /bin"), "/bin");
+    mica.run("image files deb:1 /round/x").complains(1, "/round/x is not in the image");
+    mica.run("image why deb:1 /bin/none").complains(1, "/bin/none is not in the image");
+}
+
+#[test]
+fn a_time_without_a_date_is_told_in_seconds() {
+    let mica = Mica::new();
+    let far = Layer::new().file("far", "").mtime(300_000_000_000, 0);
+    mica.load(&Image::new(&["far:1"]).layer(far, "x"));
+    assert_eq!(mica.ok("image files --format '{{.Modified}}' far:1"), "@300000000000");
+}
+
+#[test]
+fn an_index_that_is_gone_or_damaged_is_named() {
+    need_root!();
+    let mica = Mica::on_disk().with_driver("erofs");
+    if mica.run("info").code != 0 {
+        return testkit::skip("no erofs from files here");
+    }
+    mica.load(&app());
+    let indexes = || fs::read_dir(mica.root().join("index")).unwrap();
+    indexes().for_each(|entry| fs::write(entry.unwrap().path(), vec![0; 8192]).unwrap());
+    let run = mica.run("image mount app:1.0");
+    run.complains(1, "cannot read the index of layer sha256:");
+    run.complains(1, "hint: `mica system check`");
+    indexes().for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
+    mica.run("image mount app:1.0").complains(1, "the index of layer sha256:");
+    mica.run("image files app:1.0").complains(1, "the index of layer sha256:");
+}

@@ -29,6 +29,14 @@ fn networks_are_defined_shown_and_removed() {
     assert_eq!(names("-f driver=host"), "host");
     assert_eq!(names("-f label=tier=back"), "back");
     assert_eq!(mica.ok("network ls -q -f name=back"), short(&id));
+    let raw = format!("network_id: {}\n", short(&id));
+    mica.run("network ls -q -f name=back --format raw").prints(&raw);
+    mica.run("network ls -f name=back --format raw")
+        .prints(&format!("{raw}name: back\ndriver: bridge\nscope: local\n\n"));
+    assert_eq!(mica.ok("network inspect -f '{{.ID}} {{.Id}}' back"), format!("{id} {id}"));
+    mica.ok("volume create vol");
+    mica.run("volume ls --format raw").prints("name: vol\ndriver: local\n\n");
+    mica.run("volume ls -q --format raw").prints("name: vol\n");
     mica.run("network create back")
         .fails(1, "Error response from daemon: network with name back already exists\n");
     mica.run("network create --subnet 10.211.7.0/25 other")

@@ -3,6 +3,7 @@
 use serde_json::json;
 use testkit::{Layer, need_root};
 
+use super::layouts::load_platforms;
 use crate::support::{Image, Mica, short, small};
 
 fn app() -> Image {
@@ -186,4 +187,60 @@ fn platforms_are_chosen_and_missed() {
     let host = spec::Platform::host().architecture;
     let run = mica.run(&format!("rmi --no-prune --platform linux/{host} app:1.0"));
     assert!(run.code == 0 && run.out.starts_with("Untagged: app:1.0\nDeleted: "), "{run}");
+}
+
+/// The platforms of all images that are here.
+fn platforms(mica: &Mica) -> Vec<String> {
+    let shown = mica.ok("system df -v --format '{{range .Images}}{{println .Platform}}{{end}}'");
+    let mut all: Vec<String> =
+        shown.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    all.sort();
+    all
+}
+
+/// Whoever wants an image takes one that serves; whoever removes one means that one.
+#[test]
+fn another_platforms_image_is_not_removed_in_its_place() {
+    let mica = Mica::new();
+    load_platforms(&mica, &["amd64", "arm64", "arm/v7"]);
+    let run = mica.run("rmi --platform linux/arm64 mp:1");
+    assert!(run.code == 0 && run.out.starts_with("Deleted: sha256:"), "{run}");
+    assert_eq!(platforms(&mica), ["linux/amd64", "linux/arm/v7"]);
+    mica.run("rmi --platform linux/arm64 mp:1")
+        .complains(1, "does not provide the specified platform");
+    assert_eq!(platforms(&mica), ["linux/amd64", "linux/arm/v7"], "nothing happened");
+    mica.must_be_whole();
+}
+
+#[test]
+fn a_name_is_untagged_when_it_goes_and_not_before() {
+    let mica = Mica::new();
+    load_platforms(&mica, &["amd64", "arm64"]);
+    let untagged = || mica.events("--filter event=untag --format '{{.Actor.Attributes.name}}'");
+    let before = untagged();
+    let run = mica.run("rmi --platform linux/arm64 mp:1");
+    assert!(run.code == 0 && !run.out.contains("Untagged"), "{run}");
+    assert_eq!(untagged(), before, "the name is there");
+    // What the journal tells is what a lost table is made of again.
+    std::fs::write(mica.root().join("images.json"), "damaged").unwrap();
+    mica.run("system check --repair").works();
+    assert_eq!(mica.ok("images --format '{{.Repository}}:{{.Tag}}' mp"), "mp:1");
+    let run = mica.run("rmi --platform linux/amd64 mp:1");
+    assert!(run.code == 0 && run.out.starts_with("Untagged: mp:1\nDeleted: "), "{run}");
+    assert_eq!(untagged().lines().count(), before.lines().count() + 1);
+    mica.must_be_empty();
+}
+
+#[test]
+fn a_name_goes_with_all_its_images() {
+    let mica = Mica::new();
+    load_platforms(&mica, &["amd64", "arm64", "arm/v7"]);
+    // Another name keeps all of them.
+    mica.ok("tag mp:1 other:1");
+    mica.run("rmi mp:1").prints("Untagged: mp:1\n");
+    let run = mica.run("rmi other:1");
+    let deleted = run.out.lines().filter(|line| line.starts_with("Deleted: ")).count();
+    assert!(run.out.starts_with("Untagged: other:1\nDeleted: ") && deleted == 6, "{run}");
+    assert_eq!(mica.ok("images -aq"), "");
+    mica.must_be_empty();
 }

@@ -204,3 +204,19 @@ fn a_full_device_is_an_error() {
     mica.run("save -o kept.tar base").prints("");
     assert!(fs::read(mica.path("kept.tar")).unwrap().len() > 1024);
 }
+
+/// Who stops reading has enough: that is told by a number alone, as of every command.
+#[test]
+fn a_reader_that_goes_away_is_no_error_to_speak_of() {
+    let mica = Mica::new();
+    let big = Layer::new().file("big", vec![7; 4 << 20]);
+    mica.load(&Image::new(&["big:1"]).layer(big, "x"));
+    let mut command = mica.command("save big:1");
+    let (reader, writer) = std::io::pipe().unwrap();
+    let child = command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    // The command holds another end for writing as long as it is there.
+    drop(command);
+    drop(reader);
+    let run = Run::of("save big:1", child.wait_with_output().unwrap());
+    assert_eq!((run.code, run.err.as_str()), (141, ""), "{run}");
+}

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use testkit::Layer;
+use testkit::{Layer, need_root};
 
 use crate::support::{Image, Mica, short, small};
 
@@ -27,22 +27,20 @@ fn df_counts_a_shared_layer_once() {
     let small_size = mica.json("inspect base:1")[0]["Size"].as_u64().unwrap();
     let id = mica.load(&app());
     let size = mica.json("inspect app:1.0")[0]["Size"].as_u64().unwrap();
-    let human = |bytes: u64| spec::human_size_3(bytes as f64);
+    // The size as lists show it, the parts with all their digits.
+    let (human, exact) = (
+        |bytes: u64| spec::human_size_3(bytes as f64),
+        |bytes: u64| spec::human_size(bytes as f64),
+    );
     let row = |name: &str| {
         let rows = mica.ok("system df -v --format '{{range .Images}}{{println .Repository .ID .Size .SharedSize .UniqueSize .Containers}}{{end}}'");
         rows.lines().find(|row| row.starts_with(name)).unwrap().to_owned()
     };
     assert_eq!(
         row("app"),
-        format!(
-            "app {} {} {} {} 0",
-            short(&id),
-            human(size),
-            human(small_size),
-            human(size - small_size)
-        )
+        format!("app {} {} {} {} 0", id, human(size), exact(small_size), exact(size - small_size))
     );
-    assert!(row("base").ends_with(&format!("{0} {0} 0B 0", human(small_size))));
+    assert!(row("base").ends_with(&format!("{} {} 0B 0", human(small_size), exact(small_size))));
     let rows = mica.ok(
         "system df --format '{{.Type}}|{{.TotalCount}}|{{.Active}}|{{.Size}}|{{.Reclaimable}}'",
     );
@@ -69,6 +67,14 @@ fn df_counts_a_shared_layer_once() {
         "{out}"
     );
     assert!(out.contains("SHARED SIZE   UNIQUE SIZE   CONTAINERS\n"), "{out}");
+    assert!(
+        out.contains("CACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n")
+    );
+    // An image is one row, however many names it has.
+    mica.ok("tag app:1.0 app:2.0");
+    let whole = mica.json("system df -v --format json");
+    let images = whole["Images"].as_array().unwrap();
+    assert_eq!((images.len(), &images[0]["Digest"]), (2, &json!("")), "{whole}");
     mica.run("system df x").complains(1, "mica: 'mica system df' accepts no arguments");
 }
 
@@ -213,6 +219,8 @@ fn info_tells_the_driver_and_why() {
         (&json!("overlay2"), &json!(1), &json!(0))
     );
     assert_eq!(info["DockerRootDir"], json!(mica.root()));
+    mica.run("info -f '{{.ClientInfo.Version}} {{.ClientInfo.Context}}'")
+        .prints(&format!("{} default\n", env!("CARGO_PKG_VERSION")));
     mica.run("info -f '{{.OSType}} {{.Driver}}'").prints("linux overlay2\n");
     let run = mica.run("info -f '{{.Nope}}'");
     assert!(run.code == 1 && run.err.contains("template parsing error"), "{run}");
@@ -227,6 +235,9 @@ fn version_of_both_sides() {
     assert!(out.contains("\nServer: "), "{out}");
     mica.run("version -f '{{.Client.Version}} {{.Server.Version}} {{.Server.Os}}'")
         .prints(&format!("{version} {version} linux\n"));
+    let api = mica.ok("version -f '{{.Client.ApiVersion}}'");
+    mica.run("version -f '{{.Client.APIVersion}} {{.Server.APIVersion}}{{.Client.GoVersion}}'")
+        .prints(&format!("{api} {api}\n"));
     assert_eq!(
         mica.json("version --format json")["Server"]["Components"][0]["Name"],
         json!("Engine")
@@ -235,4 +246,33 @@ fn version_of_both_sides() {
     mica.run("-v").prints(&format!("mica version {version}\n"));
     // Nothing of this needs a store.
     assert!(!mica.root().exists());
+}
+
+#[test]
+fn df_counts_what_somebody_holds_as_in_use() {
+    need_root!();
+    let mica = Mica::new();
+    mica.load(&app());
+    let row = || mica.ok("system df --format '{{.TotalCount}} {{.Active}} {{.Reclaimable}}'");
+    let images = || row().lines().next().unwrap().to_owned();
+    mica.ok("image mount app:1.0");
+    assert_eq!(images(), "1 1 0B (0%)", "a mounted image stays");
+    mica.ok("image unmount app:1.0");
+    assert!(images().starts_with("1 0 ") && images().ends_with(" (100%)"), "{}", images());
+    mica.ok("create --name kept app:1.0 x");
+    assert_eq!(images(), "1 1 0B (0%)");
+    let size = || mica.ok("system df --format '{{.Size}}'").lines().next().unwrap().to_owned();
+    let before = size();
+    mica.ok("rmi -f app:1.0");
+    // The container's layers are there without their image.
+    assert_eq!((images(), size()), ("0 0 0B (0%)".to_owned(), before));
+    mica.ok("rm kept");
+    mica.must_be_empty();
+}
+
+#[test]
+fn unmounting_everything_is_told_as_asked() {
+    let mica = Mica::new();
+    mica.run("system unmount").prints("");
+    assert_eq!(mica.json("system unmount --format json"), json!({ "Images": 0 }));
 }

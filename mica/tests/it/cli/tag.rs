@@ -58,3 +58,17 @@ fn mistakes_are_told_in_dockers_words() {
     check("tag nothere:1 x", "Error response from daemon: No such image: nothere:1\n");
     assert_eq!(mica.ok("images --format '{{.Repository}}'"), "alpine");
 }
+
+#[test]
+fn a_name_that_reads_like_an_id_is_refused() {
+    let mica = Mica::new();
+    mica.import("alpine");
+    for name in ["sha256:abc", "sha512"] {
+        mica.run(&format!("tag alpine {name}")).fails(
+            1,
+            "Error response from daemon: refusing to create an ambiguous tag using digest \
+             algorithm as name\n",
+        );
+    }
+    mica.ok("tag alpine me/sha256:abc");
+}

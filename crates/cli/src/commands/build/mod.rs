@@ -15,8 +15,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use engine::{
-    BuildInput, BuildRequest, CacheUse, ContextSource, Divergence, DockerfileSource, EngineError,
-    Output, Verified,
+    BuildInput, BuildRequest, Built, CacheUse, ContextSource, Divergence, DockerfileSource,
+    EngineError, Output, Verified,
 };
 
 use self::show::{Style, told};
@@ -35,9 +35,36 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
     let style = Style::of(context)?;
     let engine = context.engine()?;
+    let request = request(context)?;
+    let shows_id = style == Style::Quiet && !request.outputs.iter().any(Output::is_stream);
+    let file = matches.string("file").filter(|file| !file.is_empty());
+    let verifies = matches.flag("verify");
+    let place = context.names()[0].as_str();
+    if verifies && (place == "-" || file == Some("-")) {
+        let words = "ERROR: --verify reads what it builds twice: it cannot be standard input";
+        return Err(Failure::new(words));
+    }
+    let first = input(place, file)?;
+    let watch = style.watch(context);
+    let done = match verifies {
+        true => engine.verify_build([first, input(place, file)?], request, &*watch),
+        false => {
+            let built = engine.build(first, &request, &*watch);
+            built.map(|built| Verified { built, divergences: Vec::new() })
+        }
+    };
+    watch.over();
+    let Verified { built, divergences } = done.map_err(|failure| told(context, style, *failure))?;
+    tell(context, &built, shows_id)?;
+    tell_divergences(context, &divergences)
+}
+
+/// What the command line asks for.
+fn request(context: &Context) -> Result<BuildRequest, Failure> {
+    let matches = context.matches();
     let short = (matches.string("provenance"), matches.string("sbom"));
     let flags::Attests { provenance, sbom } = flags::attests(short, matches.list("attest"))?;
-    let request = BuildRequest {
+    Ok(BuildRequest {
         contexts: flags::named_contexts(matches)?,
         arguments: arguments(context)?,
         target: matches.string("target").filter(|name| !name.is_empty()).map(str::to_owned),
@@ -73,30 +100,16 @@ pub(crate) fn run(context: &Context) -> Outcome {
             .filter(|folder| !folder.is_empty())
             .map(PathBuf::from),
         ..BuildRequest::default()
-    };
-    let shows_id = style == Style::Quiet && !request.outputs.iter().any(Output::is_stream);
-    let file = matches.string("file").filter(|file| !file.is_empty());
-    let verifies = matches.flag("verify");
-    let place = context.names()[0].as_str();
-    if verifies && (place == "-" || file == Some("-")) {
-        let words = "ERROR: --verify reads what it builds twice: it cannot be standard input";
-        return Err(Failure::new(words));
-    }
-    let first = input(place, file)?;
-    let watch = style.watch(context);
-    let done = match verifies {
-        true => engine.verify_build([first, input(place, file)?], request, &*watch),
-        false => {
-            let built = engine.build(first, &request, &*watch);
-            built.map(|built| Verified { built, divergences: Vec::new() })
-        }
-    };
-    watch.over();
-    let Verified { built, divergences } = done.map_err(|failure| told(context, style, *failure))?;
+    })
+}
+
+/// Writes down what was made where that was asked for.
+fn tell(context: &Context, built: &Built, shows_id: bool) -> Result<(), Failure> {
+    let matches = context.matches();
     if let Some(file) = matches.string("metadata-file").filter(|file| !file.is_empty()) {
-        metadata::write(file, &metadata::document(&built))?;
+        metadata::write(file, &metadata::document(built))?;
     }
-    if let Some(id) = metadata::shown(&built) {
+    if let Some(id) = metadata::shown(built) {
         if let Some(file) = matches.string("iidfile").filter(|file| !file.is_empty()) {
             std::fs::write(file, &id).map_err(EngineError::io("write", file))?;
         }
@@ -104,7 +117,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
             context.ui.line(&id);
         }
     }
-    tell_divergences(context, &divergences)
+    Ok(())
 }
 
 /// What two builds gave differently; that makes the command fail.
