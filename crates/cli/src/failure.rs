@@ -35,6 +35,12 @@ impl Failure {
         self
     }
 
+    /// With a further line, before the advice.
+    pub(crate) fn then(mut self, line: impl Into<String>) -> Failure {
+        self.lines.push(line.into());
+        self
+    }
+
     /// With another exit code.
     pub(crate) fn code(mut self, code: u8) -> Failure {
         self.code = code;

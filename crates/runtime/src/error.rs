@@ -244,6 +244,8 @@ fn refusal(action: &str, id: &str, status: Status) -> String {
 
 /// The step that looks for the program; its failures have exit codes of their own.
 pub(crate) const FIND_PROGRAM: &str = "find the program";
+/// The step that goes to the working folder.
+pub(crate) const ENTER_FOLDER: &str = "enter the working folder";
 /// The step that becomes the program.
 pub(crate) const RUN_PROGRAM: &str = "run the program";
 
@@ -267,6 +269,7 @@ impl Failure {
             (FIND_PROGRAM, libc::ENOENT | libc::ENOTDIR) => Kind::CommandNotFound,
             (RUN_PROGRAM, libc::ENOENT) => Kind::CommandNotFound,
             (FIND_PROGRAM | RUN_PROGRAM, _) => Kind::CommandNotRunnable,
+            (ENTER_FOLDER, libc::ENOENT) => Kind::NotFound,
             _ => Kind::Failed,
         }
     }

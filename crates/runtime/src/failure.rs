@@ -78,6 +78,15 @@ impl Failure {
             _ => 125,
         }
     }
+
+    /// What `exec` exits with that could not start its program. Docker knows two reasons: something
+    /// is not there, 127, or it cannot be run, 126.
+    pub fn exec_code(&self) -> u8 {
+        match self.kind {
+            FailureKind::CommandNotFound | FailureKind::NotFound => 127,
+            _ => 126,
+        }
+    }
 }
 
 impl From<&RuntimeError> for Failure {

@@ -200,7 +200,7 @@ fn freeze(call: &Call, frozen: bool) -> Result<Reply, Refusal> {
     let status = engine.container_state(&id)?.status;
     match (frozen, status) {
         (true, Status::Paused) => {
-            return Err(Refusal::conflict(format!("container {id} is already paused")));
+            return Err(Refusal::conflict(format!("Container {id} is already paused")));
         }
         (false, status) if status != Status::Paused => {
             return Err(Refusal::failed(format!("Container {id} is not paused")));

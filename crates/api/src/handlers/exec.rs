@@ -99,7 +99,7 @@ pub(crate) fn start(mut call: Call) -> Result<Reply, Refusal> {
     let mut connection = engine.monitor(&session.container)?;
     let started = connection.call(&Request::Exec(request));
     if let Err(failure) = &started {
-        engine.fail_exec(&session, failure.exit_code())?;
+        engine.fail_exec(&session, failure.exec_code().into())?;
     }
     if detach {
         started?;

@@ -78,16 +78,19 @@ struct Pool {
 
 impl Pool {
     fn read(self) -> Result<AddressPool, Refusal> {
-        let wrong = |what: &str, text: &str| {
-            Refusal::bad(format!("invalid network config:\ninvalid {what} {text}"))
+        const NO_BLOCK: &str = "invalid CIDR block notation";
+        let wrong = |what: &str, text: &str, why: &str| {
+            Refusal::bad(format!("invalid network config:\ninvalid {what} {text}: {why}"))
         };
         let address = |text: &str| -> Result<IpAddr, Refusal> {
-            text.parse().map_err(|_| wrong("address", text))
+            text.parse().map_err(|_| wrong("address", text, "invalid address"))
         };
-        let subnet = self.subnet.parse().map_err(|_| wrong("subnet", &self.subnet))?;
+        let subnet = self.subnet.parse().map_err(|_| wrong("subnet", &self.subnet, NO_BLOCK))?;
         let range = match self.range.is_empty() {
             true => None,
-            false => Some(self.range.parse().map_err(|_| wrong("ip-range", &self.range))?),
+            false => {
+                Some(self.range.parse().map_err(|_| wrong("ip-range", &self.range, NO_BLOCK))?)
+            }
         };
         let gateway = match self.gateway.is_empty() {
             true => None,

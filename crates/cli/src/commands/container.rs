@@ -57,7 +57,9 @@ pub(crate) fn rename(context: &Context) -> Outcome {
         return Err(Failure::new("Error: Neither old nor new names may be empty"));
     }
     let id = engine.containers().find(old)?;
-    engine.rename_container(&id, new)?;
+    engine.rename_container(&id, new).map_err(|error| {
+        Failure::from(error).then(format!("Error: failed to rename container named {old}"))
+    })?;
     Ok(0)
 }
 
@@ -124,8 +126,8 @@ pub(crate) fn port(context: &Context) -> Outcome {
             Some(_) => {}
         }
     }
-    if let (Some(wanted), true) = (wanted, lines.is_empty()) {
-        return Err(Failure::new(format!("Error: No public port '{wanted}' published for {name}")));
+    if let (Some(text), true) = (context.names().get(1), lines.is_empty()) {
+        return Err(Failure::new(format!("Error: No public port '{text}' published for {name}")));
     }
     lines.sort();
     lines.iter().for_each(|(_, line)| context.ui.line(line));

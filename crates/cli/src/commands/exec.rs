@@ -60,9 +60,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
         ExecOutcome::Exited(code) => Ok(code as u8),
         ExecOutcome::Detached => Ok(0),
         ExecOutcome::Interrupted(signal) => Ok(128 + signal as u8),
-        ExecOutcome::Failed(said) => Err(match failed(said) {
-            failure if failure.exit_code() == super::foreground::ENGINE => failure.code(1),
-            failure => failure,
-        }),
+        ExecOutcome::Failed(said) => {
+            let code = said.exec_code();
+            Err(failed(said).code(code))
+        }
     }
 }

@@ -67,8 +67,7 @@ pub(crate) fn create(context: &Context) -> Outcome {
 fn pools(matches: &Matches) -> Result<Vec<AddressPool>, Failure> {
     let mut pools = Vec::new();
     for text in matches.list("subnet") {
-        let subnet: Subnet =
-            text.parse().map_err(|_| Failure::new(format!("invalid CIDR address: {text}")))?;
+        let subnet: Subnet = text.parse().map_err(|_| no_block("subnet", text))?;
         let overlaps = |pool: &AddressPool| pool.subnet.overlaps(&subnet);
         if pools.iter().any(overlaps) {
             return Err(Failure::new("multiple overlapping subnet configuration is not supported"));
@@ -85,8 +84,7 @@ fn pools(matches: &Matches) -> Result<Vec<AddressPool>, Failure> {
         }
     }
     for text in matches.list("ip-range") {
-        let range: Subnet =
-            text.parse().map_err(|_| Failure::new(format!("invalid CIDR address: {text}")))?;
+        let range: Subnet = text.parse().map_err(|_| no_block("ip-range", text))?;
         let pool = pools.iter_mut().find(|pool| pool.subnet.holds(&range));
         let pool = pool.ok_or_else(|| no_subnet("range", text))?;
         if pool.range.replace(range).is_some() {
@@ -120,6 +118,11 @@ fn pool_of(pools: &mut [AddressPool], address: IpAddr) -> Option<&mut AddressPoo
 
 fn no_subnet(what: &str, text: &str) -> Failure {
     Failure::new(format!("no matching subnet for {what} {text}"))
+}
+
+/// Docker's client leaves this to the engine.
+fn no_block(what: &str, text: &str) -> Failure {
+    daemon(format!("invalid network config:\ninvalid {what} {text}: invalid CIDR block notation"))
 }
 
 fn address(text: &str) -> Result<IpAddr, Failure> {

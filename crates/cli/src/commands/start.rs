@@ -44,7 +44,7 @@ pub(crate) fn start(context: &Context) -> Outcome {
         let outcome = each(context, |engine, _, id| engine.start_container(id).map_err(started));
         return outcome.inspect_err(|_| {
             let names = context.names().join(", ");
-            context.ui.warn(&format!("failed to start containers: {names}"));
+            context.ui.warn(&format!("Error: failed to start containers: {names}"));
         });
     }
     let [name] = context.names() else {

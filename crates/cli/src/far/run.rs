@@ -126,7 +126,7 @@ pub(super) fn start(context: &Context) -> Outcome {
         let outcome = super::life::each(context, |name| begin(client, name));
         return outcome.inspect_err(|_| {
             let names = context.names().join(", ");
-            context.ui.warn(&format!("failed to start containers: {names}"));
+            context.ui.warn(&format!("Error: failed to start containers: {names}"));
         });
     }
     let [name] = context.names() else {

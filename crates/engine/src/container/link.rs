@@ -78,17 +78,20 @@ impl Engine {
             && !links(record)?.is_empty()
         {
             let words = "conflicting options: container type network can't be used with links. This would result in undefined behavior";
-            return Err(EngineError::Input(words.to_owned()));
+            return Err(EngineError::Refused(words.to_owned()));
         }
         for link in links(record)? {
             let containers = self.containers();
             let id = containers.find(&link.target).map_err(|error| {
-                EngineError::Input(format!("could not get container for {}: {error}", link.target))
+                EngineError::Refused(format!(
+                    "could not get container for {}: {error}",
+                    link.target
+                ))
             })?;
             let mode = containers.read(&id)?.host_config.network_mode;
             if NetworkMode::parse(&mode) == NetworkMode::Host {
                 let words = "conflicting options: host type networking can't be used with links. This would result in undefined behavior";
-                return Err(EngineError::Input(words.to_owned()));
+                return Err(EngineError::Refused(words.to_owned()));
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use spec::bundle::State;
 
 use super::terminal::Terminal;
 use super::{Prepared, Result, identity};
-use crate::error::{During, Explain, FIND_PROGRAM, RUN_PROGRAM, refused};
+use crate::error::{During, ENTER_FOLDER, Explain, FIND_PROGRAM, RUN_PROGRAM, refused};
 use crate::plan::ProcessPlan;
 use crate::seccomp::Filter;
 
@@ -118,14 +118,14 @@ fn own_streams(process: &ProcessPlan) {
 fn enter_folder(process: &ProcessPlan) -> Result<()> {
     match rustix::process::chdir(process.folder.as_str()) {
         Err(rustix::io::Errno::ACCESS) => Ok(()),
-        other => other.call("chdir", &process.folder).during("enter the working folder"),
+        other => other.call("chdir", &process.folder).during(ENTER_FOLDER),
     }
 }
 
 /// The folder must be one of the container's: a path through a descriptor that was left open would
 /// be the host's.
 fn check_folder(process: &ProcessPlan) -> Result<()> {
-    let step = "enter the working folder";
+    let step = ENTER_FOLDER;
     rustix::process::chdir(process.folder.as_str()).call("chdir", &process.folder).during(step)?;
     let reached = rustix::process::getcwd(Vec::new()).call("getcwd", "").during(step)?;
     match reached.to_bytes().first() {

@@ -87,10 +87,11 @@ impl Monitor<'_> {
         };
         let is = self.state.status;
         if is != from {
+            let id = &self.setup.log_facts.id;
             let text = match (is, frozen) {
-                (Status::Paused, true) => "container is already paused".to_owned(),
-                (_, false) => "container is not paused".to_owned(),
-                _ => format!("container is {}", is.name()),
+                (Status::Paused, true) => format!("Container {id} is already paused"),
+                (_, false) => format!("Container {id} is not paused"),
+                _ => format!("Container {id} is {}", is.name()),
             };
             return Err(Failure::new(FailureKind::Conflict, text));
         }

@@ -22,3 +22,4 @@ pub(crate) mod support;
 pub(crate) mod terminal;
 mod usage;
 mod volumes;
+mod words;

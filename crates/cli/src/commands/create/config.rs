@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use spec::{ContainerConfig, Healthcheck, exposed_ports, parse_signal};
+use spec::{ContainerConfig, Healthcheck, exposed_ports};
 
 use super::{Parsed, lines, wrong_flag};
 use crate::args::Matches;
@@ -27,7 +27,7 @@ pub(super) fn read(
         env: lines::variables(matches.list("env-file"), matches.list("env"), environment)?,
         labels: lines::labels(matches.list("label-file"), matches.list("label"))?,
         cmd: (!command.is_empty()).then(|| command.to_vec()),
-        stop_signal: stop_signal(matches)?,
+        stop_signal: matches.string("stop-signal").unwrap_or_default().to_owned(),
         stop_timeout: matches.int("stop-timeout"),
         mac_address: mac_address(matches)?,
         healthcheck: health(matches)?,
@@ -65,14 +65,6 @@ fn streams(matches: &Matches, config: &mut ContainerConfig) -> Parsed<()> {
     }
     config.stdin_once = config.open_stdin && config.attach_stdin;
     Ok(())
-}
-
-fn stop_signal(matches: &Matches) -> Parsed<String> {
-    let signal = matches.string("stop-signal").unwrap_or_default();
-    match signal.is_empty() || parse_signal(signal).is_some() {
-        true => Ok(signal.to_owned()),
-        false => Err(Failure::new(format!("invalid signal: {signal}"))),
-    }
 }
 
 fn mac_address(matches: &Matches) -> Parsed<String> {

@@ -1,8 +1,8 @@
 //! How the host runs it: limits, devices, capabilities, namespaces, restarts, logs.
 
 use spec::{
-    CgroupnsMode, DeviceMapping, DeviceRequest, HostConfig, IpcMode, LogConfig, NamespaceMode,
-    Resources, RestartName, RestartPolicy, ThrottleDevice, Ulimit, WeightDevice,
+    CgroupnsMode, DeviceMapping, DeviceRequest, HostConfig, LogConfig, NamespaceMode, Resources,
+    RestartName, RestartPolicy, ThrottleDevice, Ulimit, WeightDevice,
 };
 
 use super::{Parsed, pairs, some_list, wrong};
@@ -27,7 +27,8 @@ pub(super) fn read(matches: &Matches) -> Parsed<HostConfig> {
         cgroupns_mode: text("cgroupns"),
         group_add: some_list(matches.list("group-add")),
         ipc_mode: text("ipc"),
-        oom_score_adj: within(number("oom-score-adj"), -1000, 1000, "oom-score-adj")?,
+        isolation: text("isolation"),
+        oom_score_adj: number("oom-score-adj"),
         pid_mode: text("pid"),
         privileged: matches.flag("privileged"),
         readonly_rootfs: matches.flag("read-only"),
@@ -46,15 +47,6 @@ pub(super) fn read(matches: &Matches) -> Parsed<HostConfig> {
     })
 }
 
-fn within(value: i64, least: i64, most: i64, flag: &str) -> Parsed<i64> {
-    match (least..=most).contains(&value) {
-        true => Ok(value),
-        false => Err(Failure::new(format!(
-            "Invalid value {value}, range for --{flag} is [{least}, {most}]"
-        ))),
-    }
-}
-
 fn modes(matches: &Matches) -> Parsed<()> {
     let text = |name: &str| matches.string(name).unwrap_or_default();
     let host_only = |text: &str| matches!(text, "" | "host");
@@ -62,7 +54,6 @@ fn modes(matches: &Matches) -> Parsed<()> {
         (NamespaceMode::parse(text("pid")).is_some(), "--pid: invalid PID mode"),
         (host_only(text("uts")), "--uts: invalid UTS mode"),
         (host_only(text("userns")), "--userns: invalid USER mode"),
-        (IpcMode::parse(text("ipc")).is_some(), "--ipc: invalid IPC mode"),
         (
             CgroupnsMode::parse(text("cgroupns"), CgroupnsMode::Private).is_some(),
             "--cgroupns: invalid CGROUP mode",

@@ -108,11 +108,6 @@ fn read(matches: &Matches, environment: &BTreeMap<String, String>) -> Parsed<Cre
         matches.string("platform").map(bare_platform).transpose().map_err(|failure| {
             Failure::new(format!("error parsing specified platform: {}", failure.first_line()))
         })?;
-    if let Some(kind) = matches.string("isolation").filter(|kind| !["", "default"].contains(kind)) {
-        return Err(Failure::new(format!(
-            "invalid isolation {kind:?}: Linux has only \"default\""
-        )));
-    }
     let name = matches.string("name").filter(|name| !name.is_empty()).map(str::to_owned);
     Ok(CreateContainer { name, platform, config, host, networks })
 }

@@ -13,7 +13,9 @@ pub(super) fn read(
     config: &mut ContainerConfig,
     host: &mut HostConfig,
 ) -> Parsed<()> {
-    let said = |error: spec::MountError| Failure::new(error.to_string());
+    // Docker's client leaves these to the engine.
+    let said =
+        |error: spec::MountError| Failure::new(format!("Error response from daemon: {error}"));
     let mut binds = Vec::new();
     for text in matches.list("volume") {
         check_parts(text)?;
