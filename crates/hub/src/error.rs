@@ -58,15 +58,8 @@ pub enum HubError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// An object store does not do what it should.
-    #[error("cannot {what} {key} in the object store")]
-    Objects {
-        /// What was to be done.
-        what: &'static str,
-        /// To what.
-        key: String,
-        /// Why.
-        source: Box<object_store::Error>,
-    },
+    #[error(transparent)]
+    Bucket(#[from] registry::BucketError),
     /// The address or the options of an object store are wrong. Options may be secret: their values
     /// are not told.
     #[error("{address} cannot be used: {why}")]
@@ -75,12 +68,6 @@ pub enum HubError {
         address: String,
         /// What is wrong.
         why: String,
-    },
-    /// A thread that an object store needs cannot be started.
-    #[error("cannot start a thread")]
-    Threads {
-        /// Why.
-        source: io::Error,
     },
     /// Another server was there first.
     #[error("another server changed {what} meanwhile")]

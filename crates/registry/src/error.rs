@@ -63,6 +63,39 @@ pub enum CredentialError {
     OpenKey { path: String },
 }
 
+/// Why an object store does not do what it should.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum BucketError {
+    #[error("bucket {name}: {why}")]
+    Options { name: String, why: String },
+    /// A thread that an object store needs cannot be started.
+    #[error("cannot start a thread for the object store")]
+    Threads { source: std::io::Error },
+    #[error("cannot {what} {key} in the object store")]
+    Objects { what: &'static str, key: String, source: Box<object_store::Error> },
+    #[error("cannot read what is to be {key} in the object store")]
+    Source { key: String, source: std::io::Error },
+}
+
+impl BucketError {
+    /// What kind it is.
+    pub fn kind(&self) -> RegistryErrorKind {
+        use object_store::Error as E;
+        match self {
+            BucketError::Options { .. } => RegistryErrorKind::Invalid,
+            BucketError::Threads { .. } | BucketError::Source { .. } => {
+                RegistryErrorKind::Unavailable
+            }
+            BucketError::Objects { source, .. } => match **source {
+                E::NotFound { .. } => RegistryErrorKind::NotFound,
+                E::PermissionDenied { .. } | E::Unauthenticated { .. } => RegistryErrorKind::Denied,
+                _ => RegistryErrorKind::Unavailable,
+            },
+        }
+    }
+}
+
 /// One error as registries word it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ApiError {

@@ -1,4 +1,5 @@
-//! What comes over the network: images by the distribution protocol, files by URL.
+//! What comes over the network: images by the distribution protocol, files by URL,
+//! objects in buckets.
 //!
 //! A [`Client`] knows which hosts are asked for a name ([`Rules`]), who asks ([`Credentials`]), and
 //! how long to wait ([`Limits`]). A [`Repository`] reads and writes documents and blobs. Nothing here
@@ -7,6 +8,7 @@
 mod address;
 mod auth;
 mod blob;
+mod bucket;
 mod call;
 mod challenge;
 mod client;
@@ -22,13 +24,17 @@ mod rules;
 mod secret;
 mod tls;
 mod upload;
+mod workflows;
 
 pub use blob::BlobReader;
+pub use bucket::{
+    Bucket, BucketKind, BucketSettings, Listed, Object, ObjectReader, Version as ObjectVersion,
+};
 pub use client::{Access, Client, ClientSettings, Limits, Repository, Target};
 pub use credentials::{CredentialStore, Kept, StoreSettings};
 pub use direct::Direct;
 pub use document::{RemoteDocument, RemoteHead};
-pub use error::{ApiError, CredentialError, RegistryError, RegistryErrorKind};
+pub use error::{ApiError, BucketError, CredentialError, RegistryError, RegistryErrorKind};
 pub use fetch::{Before, FetchError, Fetched, fetch, fetch_changed};
 pub use http::http_date;
 pub use list::SearchResult;
@@ -36,3 +42,4 @@ pub use proxy::Proxies;
 pub use rules::{Mirror, Rule, Rules, Serves, read_registries_conf, server_key};
 pub use secret::{Anonymous, Credential, Credentials, Secret};
 pub use upload::{Begun, OpenAt, Sent, Upload};
+pub use workflows::{Scope, WorkflowCache, WorkflowEntry};

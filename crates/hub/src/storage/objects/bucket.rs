@@ -1,27 +1,16 @@
-//! An object store as those see it who block: objects by key, and writing only where nobody wrote
-//! since.
+//! The bucket that a registry keeps everything in: which one an address means, and how coarse and
+//! how young its times are.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{
-    Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
-    UpdateVersion,
+use registry::{
+    Bucket as Store, BucketError, BucketKind, BucketSettings, Direct, Listed, Object, ObjectReader,
+    ObjectVersion as Version,
 };
-use registry::Direct;
-use tokio::runtime::{Builder, Runtime};
 
-use super::http::{Clock, Http};
 use crate::error::{HubError, Result};
 
 /// Stores tell times in seconds.
@@ -34,59 +23,30 @@ const YOUNG: Duration = Duration::from_secs(300);
 pub struct Bucket(Arc<Inner>);
 
 struct Inner {
-    store: Arc<dyn ObjectStore>,
-    /// What all keys begin with.
-    prefix: String,
-    clock: Arc<Clock>,
-    /// Where the crate's futures wait: between attempts, and for each other's tokens.
-    runtime: Runtime,
+    store: Store,
     tick: Duration,
     young: Duration,
     #[cfg(test)]
     interruption: std::sync::Mutex<Option<Interruption>>,
+    /// How much older everything is than it seems.
+    #[cfg(test)]
+    later: std::sync::Mutex<Duration>,
 }
 
 /// What is to happen just before an object is written or deleted.
 #[cfg(test)]
 type Interruption = (String, Box<dyn FnOnce() + Send>);
 
-/// Which writing of an object it was.
-#[derive(Clone, Debug)]
-pub(super) struct Version(UpdateVersion);
-
-/// An object that was read.
-pub(super) struct Object {
-    pub(super) bytes: Bytes,
-    pub(super) version: Version,
-    pub(super) age: Duration,
-}
-
-/// An object that there is.
-pub(super) struct Listed {
-    pub(super) key: String,
-    pub(super) bytes: u64,
-    pub(super) age: Duration,
-}
-
 /// How an address begins, and so whose store it is.
-#[derive(Clone, Copy)]
-enum Kind {
-    Amazon,
-    Google,
-    Azure,
-}
-
-impl Kind {
-    fn of(address: &str) -> Option<(Kind, &str)> {
-        let (scheme, rest) = address.split_once("://")?;
-        let kind = match scheme {
-            "s3" => Kind::Amazon,
-            "gs" | "gcs" => Kind::Google,
-            "az" | "azure" => Kind::Azure,
-            _ => return None,
-        };
-        Some((kind, rest))
-    }
+fn kind_of(address: &str) -> Option<(BucketKind, &str)> {
+    let (scheme, rest) = address.split_once("://")?;
+    let kind = match scheme {
+        "s3" => BucketKind::Amazon,
+        "gs" | "gcs" => BucketKind::Google,
+        "az" | "azure" => BucketKind::Azure,
+        _ => return None,
+    };
+    Some((kind, rest))
 }
 
 impl Bucket {
@@ -99,7 +59,7 @@ impl Bucket {
         direct: Direct,
     ) -> Result<Bucket> {
         let invalid = |why: String| HubError::Address { address: address.to_owned(), why };
-        let (kind, rest) = Kind::of(address).ok_or_else(|| invalid("it names no store".into()))?;
+        let (kind, rest) = kind_of(address).ok_or_else(|| invalid("it names no store".into()))?;
         let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         if name.is_empty() {
             return Err(invalid("it names no bucket".into()));
@@ -107,10 +67,13 @@ impl Bucket {
         if let Some((key, _)) = options.iter().find(|(key, _)| is_secret(key)) {
             return Err(invalid(format!("`{key}` is secret, and read from the environment alone")));
         }
-        let clock = Arc::<Clock>::default();
-        let http = Http::new(Arc::new(direct), clock.clone());
-        let store = build(kind, name, environment, options, http).map_err(invalid)?;
-        Bucket::over(store, prefix.trim_matches('/'), clock, TICK, YOUNG)
+        let prefix = prefix.trim_matches('/');
+        let settings = BucketSettings { kind, name, prefix, environment, options };
+        let store = Store::open(&settings, direct).map_err(|error| match error {
+            BucketError::Options { why, .. } => invalid(why),
+            other => other.into(),
+        })?;
+        Ok(Bucket::over(store, TICK, YOUNG))
     }
 
     /// A store in this process's memory, gone with it: for tests. Whatever is asked for is made young
@@ -120,30 +83,19 @@ impl Bucket {
     }
 
     pub(super) fn with_young(young: Duration) -> Result<Bucket> {
-        let tick = Duration::from_millis(50);
-        Bucket::over(Arc::new(InMemory::new()), "", Arc::default(), tick, young)
+        Ok(Bucket::over(Store::in_memory()?, Duration::from_millis(50), young))
     }
 
-    fn over(
-        store: Arc<dyn ObjectStore>,
-        prefix: &str,
-        clock: Arc<Clock>,
-        tick: Duration,
-        young: Duration,
-    ) -> Result<Bucket> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build();
-        let runtime = runtime.map_err(|source| HubError::Threads { source })?;
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Ok(Bucket(Arc::new(Inner {
+    fn over(store: Store, tick: Duration, young: Duration) -> Bucket {
+        Bucket(Arc::new(Inner {
             store,
-            prefix,
-            clock,
-            runtime,
             tick,
             young,
             #[cfg(test)]
             interruption: Default::default(),
-        })))
+            #[cfg(test)]
+            later: Default::default(),
+        }))
     }
 
     /// Lets something happen once, just before an object is written or deleted.
@@ -163,7 +115,14 @@ impl Bucket {
     /// Makes everything in it so much older than it is.
     #[cfg(test)]
     pub(super) fn be_later(&self, by: Duration) {
-        self.0.clock.be_ahead(by);
+        *self.0.later.lock().unwrap() = by;
+    }
+
+    /// How old something is that seems to be so old.
+    fn age(&self, age: Duration) -> Duration {
+        #[cfg(test)]
+        let age = age + *self.0.later.lock().unwrap();
+        age
     }
 
     /// How coarse its times are.
@@ -176,58 +135,31 @@ impl Bucket {
         self.0.young
     }
 
-    fn path(&self, key: &str) -> Path {
-        Path::from(format!("{}{key}", self.0.prefix))
-    }
-
-    fn wait<T>(&self, future: impl Future<Output = T>) -> T {
-        self.0.runtime.block_on(future)
-    }
-
-    fn age(&self, meta: &ObjectMeta) -> Duration {
-        self.0.clock.since(meta.last_modified.timestamp_millis())
-    }
-
-    fn listed(&self, meta: &ObjectMeta) -> Listed {
-        let key = meta.location.as_ref();
-        let key = key.strip_prefix(&self.0.prefix).unwrap_or(key).to_owned();
-        Listed { key, bytes: meta.size, age: self.age(meta) }
-    }
-
     /// An object, whole.
     pub(super) fn get(&self, key: &str) -> Result<Option<Object>> {
-        let path = self.path(key);
-        let got = self.wait(self.0.store.get_opts(&path, GetOptions::default()));
-        let Some(got) = there(got, "read", key)? else { return Ok(None) };
-        let (meta, age) = (got.meta.clone(), self.age(&got.meta));
-        let bytes = self.wait(got.bytes()).map_err(|source| failed("read", key, source))?;
-        let version = UpdateVersion { e_tag: meta.e_tag, version: meta.version };
-        Ok(Some(Object { bytes, version: Version(version), age }))
+        let object = self.0.store.get(key)?;
+        Ok(object.map(|object| Object { age: self.age(object.age), ..object }))
     }
 
     /// A part of an object, while it comes.
     pub(super) fn read(&self, key: &str, at: u64, bytes: u64) -> Result<ObjectReader> {
-        let range = Some(GetRange::Bounded(at..at + bytes));
-        let options = GetOptions { range, ..GetOptions::default() };
-        let got = self.wait(self.0.store.get_opts(&self.path(key), options));
-        let got = got.map_err(|source| failed("read", key, source))?;
-        let stream = got.into_stream();
-        Ok(ObjectReader { bucket: self.clone(), stream, piece: Bytes::new() })
+        Ok(self.0.store.read(key, at, bytes)?)
     }
 
     /// An object's length and age.
     pub(super) fn head(&self, key: &str) -> Result<Option<Listed>> {
-        let path = self.path(key);
-        let meta = self.wait(self.0.store.head(&path));
-        Ok(there(meta, "look at", key)?.map(|meta| self.listed(&meta)))
+        Ok(self.0.store.head(key)?.map(|listed| self.listed(listed)))
+    }
+
+    fn listed(&self, listed: Listed) -> Listed {
+        Listed { age: self.age(listed.age), ..listed }
     }
 
     /// Puts an object in the place of whatever is there.
     pub(super) fn put(&self, key: &str, bytes: impl Into<Bytes>) -> Result<()> {
         #[cfg(test)]
         self.interrupted(key);
-        let put = self.wait(self.0.store.put(&self.path(key), bytes.into().into()));
-        put.map(|_| ()).map_err(|source| failed("write", key, source))
+        Ok(self.0.store.put(key, bytes)?)
     }
 
     /// Puts an object in the place of that one writing, or where there is none; false where
@@ -238,55 +170,27 @@ impl Bucket {
         before: Option<&Version>,
         bytes: impl Into<Bytes>,
     ) -> Result<bool> {
-        let mode = match before {
-            Some(version) => PutMode::Update(version.0.clone()),
-            None => PutMode::Create,
-        };
         #[cfg(test)]
         self.interrupted(key);
-        let path = self.path(key);
-        let put = self.0.store.put_opts(&path, bytes.into().into(), PutOptions::from(mode));
-        match self.wait(put) {
-            Ok(_) => Ok(true),
-            Err(
-                Error::Precondition { .. } | Error::AlreadyExists { .. } | Error::NotFound { .. },
-            ) => Ok(false),
-            Err(source) => Err(failed("write", key, source)),
-        }
+        Ok(self.0.store.put_over(key, before, bytes)?)
     }
 
     /// Deletes an object, if there is one.
     pub(super) fn delete(&self, key: &str) -> Result<()> {
         #[cfg(test)]
         self.interrupted(key);
-        let deleted = self.wait(self.0.store.delete(&self.path(key)));
-        there(deleted, "delete", key).map(|_| ())
+        Ok(self.0.store.delete(key)?)
     }
 
     /// All objects below a key, in whatever order the store has.
     pub(super) fn below(&self, key: &str, see: &mut dyn FnMut(Listed) -> Result<()>) -> Result<()> {
-        let path = self.path(key);
-        let mut stream = self.0.store.list(Some(&path));
-        while let Some(meta) = self.wait(stream.next()) {
-            let meta = meta.map_err(|source| failed("list", key, source))?;
-            see(self.listed(&meta))?;
-        }
-        Ok(())
+        self.0.store.below(key, &mut |listed| see(self.listed(listed)))
     }
 
     /// The names directly below a key; those with more below them end in a slash. Objects of no
     /// bytes do not count.
     pub(super) fn names(&self, key: &str) -> Result<Vec<String>> {
-        let path = self.path(key);
-        let listed = self.wait(self.0.store.list_with_delimiter(Some(&path)));
-        let listed = listed.map_err(|source| failed("list", key, source))?;
-        let folders = listed.common_prefixes.iter().filter_map(|path| path.filename());
-        let folders = folders.map(|name| format!("{name}/"));
-        let objects = listed.objects.iter().filter(|meta| meta.size > 0);
-        let objects = objects.filter_map(|meta| meta.location.filename().map(str::to_owned));
-        let mut names: Vec<String> = folders.chain(objects).collect();
-        names.sort_unstable();
-        Ok(names)
+        Ok(self.0.store.names(key)?)
     }
 }
 
@@ -297,75 +201,6 @@ fn is_secret(key: &str) -> bool {
     let more = ["service_account_key", "encryption_key", "customer_key"];
     let is_shown = ["_id", "_file", "_path", "_url"].iter().any(|end| key.ends_with(end));
     !is_shown && words.iter().chain(&more).any(|word| key.contains(word))
-}
-
-/// A store by its options, or what is wrong with them. The crate's own errors may repeat what is
-/// secret.
-fn build(
-    kind: Kind,
-    name: &str,
-    environment: &BTreeMap<String, String>,
-    options: &[(String, String)],
-    http: Http,
-) -> std::result::Result<Arc<dyn ObjectStore>, String> {
-    macro_rules! build {
-        ($builder:ty, $named:ident, $prefix:literal) => {{
-            let mut builder = <$builder>::new();
-            let mine = environment.iter().filter(|(key, _)| key.starts_with($prefix));
-            // Programs of the same maker have variables of their own.
-            for (key, value) in mine {
-                if let Ok(key) = key.to_ascii_lowercase().parse() {
-                    builder = builder.with_config(key, value);
-                }
-            }
-            for (key, value) in options {
-                let known = key.to_ascii_lowercase().parse();
-                let known = known.map_err(|_| format!("the store has no option `{key}`"))?;
-                builder = builder.with_config(known, value);
-            }
-            let built = builder.$named(name).with_http_connector(http).build();
-            Ok(Arc::new(built.map_err(|_| "its options do not fit, or some are missing")?))
-        }};
-    }
-    match kind {
-        Kind::Amazon => build!(AmazonS3Builder, with_bucket_name, "AWS_"),
-        Kind::Google => build!(GoogleCloudStorageBuilder, with_bucket_name, "GOOGLE_"),
-        Kind::Azure => build!(MicrosoftAzureBuilder, with_container_name, "AZURE_"),
-    }
-}
-
-fn failed(what: &'static str, key: &str, source: Error) -> HubError {
-    HubError::Objects { what, key: key.to_owned(), source: Box::new(source) }
-}
-
-/// Nothing where there is no such object.
-fn there<T>(got: object_store::Result<T>, what: &'static str, key: &str) -> Result<Option<T>> {
-    match got {
-        Ok(value) => Ok(Some(value)),
-        Err(Error::NotFound { .. }) => Ok(None),
-        Err(source) => Err(failed(what, key, source)),
-    }
-}
-
-/// An object's bytes, read while they come.
-pub(super) struct ObjectReader {
-    bucket: Bucket,
-    stream: BoxStream<'static, object_store::Result<Bytes>>,
-    piece: Bytes,
-}
-
-impl Read for ObjectReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.bucket.wait(self.stream.next()) {
-                Some(piece) => self.piece = piece.map_err(io::Error::other)?,
-                None => return Ok(0),
-            }
-        }
-        let count = buffer.len().min(self.piece.len());
-        buffer[..count].copy_from_slice(&self.piece.split_to(count));
-        Ok(count)
-    }
 }
 
 #[cfg(test)]

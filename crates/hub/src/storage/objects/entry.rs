@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 use std::io::{self, Cursor, Read};
 
 use bytes::Bytes;
+use registry::ObjectReader;
 use serde::{Deserialize, Serialize};
 
-use super::bucket::{Bucket, ObjectReader};
+use super::bucket::Bucket;
 use crate::error::Result;
 use crate::names::UploadId;
 

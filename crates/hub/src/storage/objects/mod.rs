@@ -9,7 +9,6 @@
 mod bucket;
 mod ends;
 mod entry;
-mod http;
 mod retired;
 #[cfg(test)]
 mod tests;
@@ -23,9 +22,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
+use registry::ObjectVersion as Version;
 use spec::Digest;
 
-use self::bucket::Version;
 use self::entry::Entry;
 use self::retired::OurTurn;
 use super::{Appended, Blob, Hold, IsOld, Storage, Taken, Thing, Watch, folder, paths};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use spec::Digest;
 
-use super::bucket::Version;
+use super::Version;
 use super::entry::Entry;
 use super::{ATTEMPTS, Objects, blob_key, document, random, written};
 use crate::error::{HubError, Result};

@@ -82,7 +82,7 @@ fn an_upload_that_is_given_up_while_it_is_finished_is_whole() {
     assert_eq!(content(&one).as_deref(), Some(CONTENT));
     take_blob(&one);
     let mut left = Vec::new();
-    let mut see = |listed: bucket::Listed| {
+    let mut see = |listed: registry::Listed| {
         left.push(listed.key);
         Ok(())
     };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use spec::Digest;
 
-use super::bucket::Version;
+use super::Version;
 use super::entry::{Content, Piece, folder};
 use super::{Objects, random};
 use crate::error::{HubError, Result};

@@ -16,10 +16,11 @@ use object_store::client::{
     HttpResponse, HttpResponseBody, HttpService,
 };
 use object_store::{ClientOptions, Error};
-use registry::Direct;
 use ureq::http::header::{CONTENT_LENGTH, DATE};
 use ureq::http::{Method, Uri};
 use ureq::{BodyReader, SendBody};
+
+use crate::direct::Direct;
 
 /// What is read of an answer at once.
 const PIECE_BYTES: usize = 256 << 10;
@@ -185,15 +186,9 @@ pub(super) struct Clock {
 
 impl Clock {
     fn set(&self, date: &str) {
-        let Some(there) = registry::http_date(date) else { return };
+        let Some(there) = crate::http::http_date(date) else { return };
         let there = i64::try_from(there).unwrap_or_default() * 1000;
         self.ahead_millis.store(there - here_millis(), Ordering::Relaxed);
-    }
-
-    #[cfg(test)]
-    pub(super) fn be_ahead(&self, by: std::time::Duration) {
-        let millis = i64::try_from(by.as_millis()).unwrap();
-        self.ahead_millis.store(millis, Ordering::Relaxed);
     }
 
     /// How long ago a time of the store's was. What seems to come is now.
