@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use image::archive::ArchiveError;
-use registry::{FetchError, RegistryError, RegistryErrorKind};
+use registry::{BucketError, FetchError, RegistryError, RegistryErrorKind};
 use spec::{ChangeError, ConfigError, ContainerId, ReferenceError};
 use store::{ErrorKind, StoreError};
 
@@ -149,6 +149,8 @@ pub enum EngineError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error(transparent)]
     Dockerfile(#[from] ::build::BuildError),
     #[error("{name}: failed to resolve source metadata for {full}: {source}")]
     Base { name: String, full: String, source: Box<EngineError> },
@@ -257,7 +259,8 @@ impl EngineError {
             E::IsList(_) | E::KeepsNames { .. } => Kind::InvalidInput,
             E::SomeFailed { .. } => Kind::Other,
             E::NoImage { .. } => Kind::Corrupt,
-            E::PullDenied { source, .. } | E::Registry(source) => registry_kind(source),
+            E::PullDenied { source, .. } | E::Registry(source) => registry_kind(source.kind()),
+            E::Bucket(error) => registry_kind(error.kind()),
             E::Reference { .. } | E::Ambiguous { .. } | E::TagWithDigest | E::Change(_) => {
                 Kind::InvalidInput
             }
@@ -344,6 +347,8 @@ impl EngineError {
             E::Dockerfile(error) => error.hint(),
             E::Base { source, .. } => source.hint(),
             E::Registry(error) => error.hint(),
+            E::Bucket(error) if error.kind() == RegistryErrorKind::Denied => Some("the keys are wrong, or may not do this: docs/build.md says where they are read".to_owned()),
+            E::Bucket(_) => Some("docs/build.md says which attributes and variables there are".to_owned()),
             E::PullDenied { .. } => Some("`mica login` first, or look at the name".to_owned()),
             E::Network(error) => error.hint(),
             E::NoSuchImage(_) | E::NoReference(_) => Some(
@@ -413,8 +418,8 @@ impl EngineError {
 }
 
 /// A registry's errors among all.
-fn registry_kind(error: &RegistryError) -> Kind {
-    match error.kind() {
+fn registry_kind(kind: RegistryErrorKind) -> Kind {
+    match kind {
         RegistryErrorKind::NotFound => Kind::NotFound,
         RegistryErrorKind::Corrupt => Kind::Corrupt,
         RegistryErrorKind::Invalid => Kind::InvalidInput,

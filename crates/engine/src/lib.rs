@@ -70,12 +70,12 @@ pub use ::network::{
 pub use about::{API_VERSION, MIN_API_VERSION, version_document};
 pub use bake::{bake_files, dot_env};
 pub use build::{
-    Annotation, AnnotationPlace, ArchiveForm, Blamed, BuildCache, BuildFailure, BuildInput,
-    BuildMoment, BuildOutcome, BuildRecord, BuildRequest, BuildSession, BuildStep, BuildWatch,
-    Built, BuiltImage, CacheMount, CachePlace, CacheRow, CacheTarget, CacheUse, ContextSource,
-    Divergence, DockerfileSource, FilesTarget, KeepCache, Keyring, News, Output, Packing,
-    PlannedLine, Provenance, PruneCache, Push, SentFolder, StepConfig, StepOutcome, StepState,
-    Types, Verified, is_remote_context, is_repository,
+    Annotation, AnnotationPlace, ArchiveForm, Blamed, BucketCache, BuildCache, BuildFailure,
+    BuildInput, BuildMoment, BuildOutcome, BuildRecord, BuildRequest, BuildSession, BuildStep,
+    BuildWatch, Built, BuiltImage, CacheAttributes, CacheMount, CachePlace, CacheRow, CacheTarget,
+    CacheUse, ContextSource, Divergence, DockerfileSource, FilesTarget, GithubCache, KeepCache,
+    Keyring, News, Output, Packing, PlannedLine, Provenance, PruneCache, Push, SentFolder,
+    StepConfig, StepOutcome, StepState, Types, Verified, is_remote_context, is_repository,
 };
 pub use build_call::{Answer, Definition};
 pub use container::{

@@ -1,9 +1,9 @@
-//! Where steps may have been remembered, and where they are to be: in registries, in images, in the
-//! client's own folders.
+//! Where steps may have been remembered, and where they are to be: in registries, in images, in
+//! buckets, at GitHub, in the client's own folders.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use engine::{CachePlace, CacheTarget, Packing};
+use engine::{CacheAttributes, CachePlace, CacheTarget, Packing};
 
 use super::asked::{Asked, compress, reference};
 use super::messages::control::{CacheEntry, CacheOptions};
@@ -131,13 +131,19 @@ fn registry_entry(name: &str, mut attributes: HashMap<String, String>) -> CacheE
 }
 
 fn cache_place(entry: &CacheEntry, doing: &str) -> Result<CachePlace, Status> {
-    if entry.kind != "registry" {
+    if entry.kind == "registry" {
+        let text = entry.attributes.get("ref").map_or("", String::as_str);
+        return Ok(CachePlace::Registry(reference(text)?));
+    }
+    let mut left: BTreeMap<_, _> = entry.attributes.clone().into_iter().collect();
+    // What a server's own environment knows is not its clients' to use: they say all of it.
+    let of = CacheAttributes { left: &mut left, environment: &BTreeMap::new() };
+    let place = CachePlace::by_attributes(&entry.kind, of).ok_or_else(|| {
         let words = format!(
-            "cache {doing} of type {:?} is not there: types are registry, local and inline",
+            "cache {doing} of type {:?} is not there: types are registry, local, inline, s3, azblob and gha",
             entry.kind
         );
-        return Err(Status::unsupported(words));
-    }
-    let text = entry.attributes.get("ref").map_or("", String::as_str);
-    Ok(CachePlace::Registry(reference(text)?))
+        Status::unsupported(words)
+    })?;
+    place.map_err(|why| Status::invalid(format!("{}: {why}", entry.kind)))
 }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use spec::{Descriptor, DiffId, Digest, MediaType, Reference};
 use store::StepLayer;
 
+use super::depot::{BucketCache, GithubCache};
 use super::output::Packing;
 
 /// Where what steps gave is kept for others, or comes from.
@@ -22,6 +23,10 @@ pub enum CachePlace {
     },
     /// A registry.
     Registry(Reference),
+    /// A bucket of an object store.
+    Bucket(Box<BucketCache>),
+    /// The cache of one of GitHub's workflows.
+    Github(GithubCache),
 }
 
 /// Where what steps gave goes.

@@ -1,11 +1,12 @@
 //! What the steps of a build gave goes to where other builds find it.
 
 use std::io::{Read, Seek, SeekFrom};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use image::archive::{ArchiveImage, plan_archive};
-use registry::{Access, Target};
+use registry::{Access, BucketKind, Target};
 use spec::{Descriptor, DiffId, Document, Manifest, MediaType, Platform, Reference};
 
 use super::assemble::Image;
@@ -13,12 +14,13 @@ use super::carried::{
     CacheConfig, CacheLayer, CachePlace, CacheRecord, CacheResult, CacheTarget, Done, INLINE,
     config_type,
 };
+use super::depot::Depot;
 use super::output::Packing;
 use super::seal::pack;
 use super::session::BuildSession;
 use super::tell::Teller;
 use super::work::Remembered;
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 
 /// Takes what the steps gave to all places that were named.
 pub(super) fn carry(
@@ -32,6 +34,8 @@ pub(super) fn carry(
         let kind = match place {
             CachePlace::Folder { .. } => "client directory",
             CachePlace::Registry(_) => "registry",
+            CachePlace::Bucket(bucket) => store_name(bucket.kind),
+            CachePlace::Github(_) => "GitHub Actions Cache",
         };
         let telling = teller.begin(&format!("exporting cache to {kind}"));
         let carried = bundle(session, images, *all, packing).and_then(|cache| {
@@ -43,6 +47,14 @@ pub(super) fn carry(
                     session.engine.write_layout(&plan, folder, true)
                 }
                 CachePlace::Registry(name) => push(session, &cache, name),
+                CachePlace::Bucket(bucket) => {
+                    let depot = bucket.open(session.engine.settings())?;
+                    send(session, &cache, &*depot, bucket.at_once)
+                }
+                CachePlace::Github(github) => {
+                    let depot = github.open(session.engine.settings())?;
+                    send(session, &cache, &*depot, 1)
+                }
             }
         });
         match telling.end(carried) {
@@ -128,6 +140,44 @@ fn bundle(
     let manifest = (manifest.to_bytes(), Document::Manifest(manifest).media_type());
     let platform = Platform::host();
     Ok(ArchiveImage { names: Vec::new(), tag: None, manifest, config, layers: packed, platform })
+}
+
+/// Whose store it is.
+fn store_name(kind: BucketKind) -> &'static str {
+    match kind {
+        BucketKind::Amazon => "Amazon S3",
+        BucketKind::Google => "Google Cloud Storage",
+        BucketKind::Azure => "Azure Blob Storage",
+    }
+}
+
+/// Sends the layers that are not there, so many at once, and then the document that names them.
+fn send(
+    session: &BuildSession<'_>,
+    cache: &ArchiveImage,
+    depot: &dyn Depot,
+    at_once: usize,
+) -> Result<()> {
+    let store = session.engine.store();
+    let next = AtomicUsize::new(0);
+    let send_some = || -> Result<()> {
+        while let Some(layer) = cache.layers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !depot.has(layer)? {
+                depot.put(layer, &mut store.open_blob(&layer.digest)?)?;
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let count = at_once.min(cache.layers.len());
+        let senders: Vec<_> = (0..count).map(|_| scope.spawn(send_some)).collect();
+        let mut sent = senders.into_iter().map(|sender| sender.join());
+        sent.try_for_each(|sent| sent.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
+    let mut document = Vec::new();
+    let read = store.open_blob(&cache.config.digest)?.read_to_end(&mut document);
+    read.map_err(EngineError::Read)?;
+    depot.put_document(&document)
 }
 
 /// Sends what a registry does not have, the manifest last.

@@ -12,12 +12,13 @@ use spec::{Descriptor, Digest, Document, ImageConfig, Manifest, Platform};
 use store::{Expected, StepLayer, Unpacked};
 
 use super::carried::{CacheConfig, CacheLayer, CachePlace, CacheRecord, INLINE, config_type};
+use super::depot::Depot;
 use super::session::BuildSession;
 use super::tell::Teller;
 use crate::error::{EngineError, Result};
 
 /// No document that is read here is larger.
-const DOCUMENT_BYTES: u64 = 8 << 20;
+pub(super) const DOCUMENT_BYTES: u64 = 8 << 20;
 
 /// What others did, from all places that were named.
 #[derive(Default)]
@@ -42,6 +43,7 @@ pub(super) struct Known {
 enum Place {
     Folder(FolderBundle),
     Registry(Box<Client>, spec::Reference),
+    Depot(Box<dyn Depot>),
 }
 
 impl Imports {
@@ -62,6 +64,10 @@ impl Imports {
                 }
                 CachePlace::Folder { folder, .. } => folder.display().to_string(),
                 CachePlace::Registry(name) => name.to_string(),
+                CachePlace::Bucket(bucket) => {
+                    format!("{}/{}", bucket.bucket, bucket.names.join(";"))
+                }
+                CachePlace::Github(github) => format!("gha:{}", github.scope),
             };
             let telling = teller.begin(&format!("importing cache manifest from {name}"));
             let read = imports.add(session, place, platform);
@@ -103,6 +109,10 @@ impl Imports {
                 let repository = client.repository(name, Access::Pull)?;
                 unpack(&mut repository.blob(packed.digest, packed.size)?)?
             }
+            Place::Depot(depot) => {
+                let Some(mut reader) = depot.open(packed)? else { return Ok(None) };
+                unpack(&mut *reader)?
+            }
         };
         Ok(Some(unpacked))
     }
@@ -113,22 +123,28 @@ impl Imports {
         place: &CachePlace,
         platform: &Platform,
     ) -> Result<()> {
+        let settings = session.engine.settings();
         let opened = match place {
             CachePlace::Folder { folder, .. } => Place::Folder(FolderBundle::open(folder)?),
             CachePlace::Registry(name) => {
-                let client = session.engine.settings().client()?;
-                Place::Registry(Box::new(client), name.clone())
+                Place::Registry(Box::new(settings.client()?), name.clone())
             }
+            CachePlace::Bucket(bucket) => Place::Depot(bucket.open(settings)?),
+            CachePlace::Github(github) => Place::Depot(github.open(settings)?),
         };
-        let manifest = opened.manifest(place, platform)?;
-        let config = opened.blob(&manifest.config)?;
-        let malformed = |why: String| EngineError::Refused(format!("it is no cache: {why}"));
-        let config: CacheConfig = match manifest.config.media_type == config_type() {
-            true => {
-                serde_json::from_slice(&config).map_err(|error| malformed(error.to_string()))?
-            }
-            false => inline(&config, &manifest).map_err(malformed)?,
+        let configs = match &opened {
+            Place::Depot(depot) => depot.documents()?.iter().map(|bytes| parse(bytes)).collect(),
+            _ => opened.config(place, platform).map(|config| vec![config]),
         };
+        for config in configs? {
+            self.know(config);
+        }
+        self.places.push(opened);
+        Ok(())
+    }
+
+    /// Notes what the place says that is added next.
+    fn know(&mut self, config: CacheConfig) {
         let at = self.places.len();
         for record in config.records {
             let CacheRecord { digest, results, text, rest } = record;
@@ -141,12 +157,29 @@ impl Imports {
                 self.steps.entry(digest).or_insert(Known { text, rest, layer, packed });
             }
         }
-        self.places.push(opened);
-        Ok(())
     }
 }
 
+/// A cache's document.
+fn parse(bytes: &[u8]) -> Result<CacheConfig> {
+    serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))
+}
+
+fn malformed(why: String) -> EngineError {
+    EngineError::Refused(format!("it is no cache: {why}"))
+}
+
 impl Place {
+    /// What is said by a cache's image, or by an image that carries one.
+    fn config(&self, place: &CachePlace, platform: &Platform) -> Result<CacheConfig> {
+        let manifest = self.manifest(place, platform)?;
+        let config = self.blob(&manifest.config)?;
+        match manifest.config.media_type == config_type() {
+            true => parse(&config),
+            false => inline(&config, &manifest).map_err(malformed),
+        }
+    }
+
     /// The manifest of a cache, or of an image that carries one.
     fn manifest(&self, place: &CachePlace, platform: &Platform) -> Result<Manifest> {
         let nothing = || EngineError::Refused("there is no cache".to_owned());
@@ -166,7 +199,7 @@ impl Place {
                 let repository = client.repository(name, Access::Pull)?;
                 repository.document(&crate::pull::target(name))?.bytes
             }
-            (Place::Folder(_), CachePlace::Registry(_)) => return Err(nothing()),
+            _ => return Err(nothing()),
         };
         if let Ok(Document::Index(index)) = Document::parse(&bytes) {
             let entry = index.best(platform).ok_or_else(nothing)?;
@@ -176,6 +209,7 @@ impl Place {
                     let repository = client.repository(name, Access::Pull)?;
                     repository.document(&Target::Digest(entry.digest))?.bytes
                 }
+                Place::Depot(_) => return Err(nothing()),
             };
         }
         match Document::parse(&bytes) {
@@ -197,6 +231,7 @@ impl Place {
                 let repository = client.repository(name, Access::Pull)?;
                 Ok(repository.small_blob(wanted.digest, wanted.size, DOCUMENT_BYTES)?)
             }
+            Place::Depot(_) => Err(missing()),
         }
     }
 }

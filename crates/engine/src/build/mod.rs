@@ -6,6 +6,7 @@
 
 mod assemble;
 mod attest;
+mod attributes;
 mod bases;
 mod below;
 mod bring;
@@ -15,6 +16,7 @@ mod carry;
 mod change;
 mod context;
 mod copy;
+mod depot;
 mod explain;
 mod export;
 mod fetch;
@@ -61,9 +63,11 @@ use ::build::ignore::Ignore;
 use spec::{Digest, ImageConfig, Platform};
 
 pub use attest::Provenance;
+pub use attributes::CacheAttributes;
 pub use caches::CacheMount;
 pub use carried::{CachePlace, CacheTarget};
 pub use context::{is_remote_context, is_repository};
+pub use depot::{BucketCache, GithubCache};
 pub use history::{BuildOutcome, BuildRecord, BuildStep, StepConfig, StepOutcome, StepState};
 pub use moment::BuildMoment;
 pub use output::{

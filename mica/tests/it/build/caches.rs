@@ -87,8 +87,8 @@ fn registries_and_images_carry_steps_too() {
     // What the image has not is done again, and nothing that stands on it is known.
     assert!(made.contains(&"RUN head -c 99 /dev/urandom > /tool".to_owned()), "{made:?}");
     assert_eq!(other.ok(&format!("{own} t /own")), inline, "random bytes cannot be made twice");
-    let run = build(&one, "--cache-to type=gha");
-    run.complains(1, "hint: types are local, registry and inline");
+    let run = build(&one, "--cache-to type=tape");
+    run.complains(1, "hint: types are local, registry, inline, s3, azblob and gha");
     let nowhere = "127.0.0.1:1/x:y";
     build(&one, &format!("--cache-to type=registry,ref={nowhere},ignore-error=true")).works();
     build(&one, &format!("--cache-to type=registry,ref={nowhere}"))

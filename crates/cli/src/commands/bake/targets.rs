@@ -125,8 +125,14 @@ fn request(
         outputs,
         labels: target.map("labels").map(own).collect(),
         cache: build::cache(target.is_set("no-cache"), target.list("no-cache-filter")),
-        cache_from: caches::sources(&target.rows("cache-from"))?,
-        cache_to: caches::targets(&target.rows("cache-to"))?,
+        cache_from: caches::sources(
+            &caches::usable(context, &target.rows("cache-from")),
+            context.environment(),
+        )?,
+        cache_to: caches::targets(
+            &caches::usable(context, &target.rows("cache-to")),
+            context.environment(),
+        )?,
         provenance,
         sbom,
         pull: target.is_set("pull"),

@@ -2,17 +2,43 @@
 
 use std::collections::BTreeMap;
 
-use engine::{CachePlace, CacheTarget, Packing};
+use engine::{CacheAttributes, CachePlace, CacheTarget, Packing};
 use spec::Compression;
 
 use super::flags::{fields, tag, wrong};
+use crate::context::Context;
 use crate::failure::Failure;
 
 /// What a layout calls a cache unless somebody says otherwise.
 const TAG: &str = "latest";
 
+/// Variables of the environment, by their names.
+type Environment = BTreeMap<String, String>;
+
+/// All but GitHub's cache where no workflow runs, so that the same command works anywhere, as it does
+/// with buildx.
+pub(crate) fn usable(context: &Context, list: &[String]) -> Vec<String> {
+    let has_token = context.variable("ACTIONS_RUNTIME_TOKEN").is_some_and(|it| !it.is_empty());
+    let is_usable = |text: &&String| {
+        let own = fields(text).unwrap_or_default();
+        let is_there = own.get("type").is_none_or(|kind| kind != "gha")
+            || has_token
+            || own.contains_key("token");
+        if !is_there {
+            context.ui.warn(&format!(
+                "WARNING: cache {text} is passed over: there is no workflow's token"
+            ));
+        }
+        is_there
+    };
+    list.iter().filter(is_usable).cloned().collect()
+}
+
 /// `--cache-from`.
-pub(crate) fn sources(list: &[String]) -> Result<Vec<CachePlace>, Failure> {
+pub(crate) fn sources(
+    list: &[String],
+    environment: &Environment,
+) -> Result<Vec<CachePlace>, Failure> {
     let mut places = Vec::new();
     for text in list.iter().filter(|text| !text.is_empty()) {
         let mut of = Attributes::read(text)?;
@@ -23,7 +49,7 @@ pub(crate) fn sources(list: &[String]) -> Result<Vec<CachePlace>, Failure> {
                 return Err(wrong(text, "inline is where a cache goes, not where it comes from")
                     .hint("--cache-from type=registry,ref=IMAGE reads what an image carries"));
             }
-            _ => return Err(of.unknown()),
+            _ => of.depot(environment)?,
         };
         of.done()?;
         places.push(place);
@@ -32,7 +58,10 @@ pub(crate) fn sources(list: &[String]) -> Result<Vec<CachePlace>, Failure> {
 }
 
 /// `--cache-to`.
-pub(crate) fn targets(list: &[String]) -> Result<Vec<CacheTarget>, Failure> {
+pub(crate) fn targets(
+    list: &[String],
+    environment: &Environment,
+) -> Result<Vec<CacheTarget>, Failure> {
     let mut targets = Vec::new();
     for text in list.iter().filter(|text| !text.is_empty()) {
         let mut of = Attributes::read(text)?;
@@ -45,14 +74,14 @@ pub(crate) fn targets(list: &[String]) -> Result<Vec<CacheTarget>, Failure> {
             }
             "local" => of.folder("dest")?,
             "registry" => of.registry()?,
-            _ => return Err(of.unknown()),
+            _ => of.depot(environment)?,
         };
         let (all, packing) = (of.mode()?, of.packing()?);
         let ignore_error = of.switch("ignore-error")?.unwrap_or(false);
         // A cache is always an image's manifest in OCI's words.
         for (key, is) in [("image-manifest", true), ("oci-mediatypes", true)] {
             if of.switch(key)?.is_some_and(|asked| asked != is) {
-                return Err(wrong(text, &format!("{key}=false is not there")));
+                return Err(wrong(&of.shown(), &format!("{key}=false is not there")));
             }
         }
         of.done()?;
@@ -80,20 +109,37 @@ impl<'a> Attributes<'a> {
         Ok(Attributes { text, kind, left })
     }
 
+    /// The flag as messages may show it: keys to a bucket are in some.
+    fn shown(&self) -> String {
+        match self.kind.as_str() {
+            "s3" | "azblob" | "gha" => format!("type={}", self.kind),
+            _ => self.text.to_owned(),
+        }
+    }
+
     fn take(&mut self, key: &str) -> Option<String> {
         self.left.remove(key).filter(|value| !value.is_empty())
     }
 
     fn folder(&mut self, key: &str) -> Result<CachePlace, Failure> {
         let folder = self.take(key);
-        let folder = folder.ok_or_else(|| wrong(self.text, &format!("{key} is required")))?;
+        let folder = folder.ok_or_else(|| wrong(&self.shown(), &format!("{key} is required")))?;
         let tag = self.take("tag").unwrap_or_else(|| TAG.to_owned());
         Ok(CachePlace::Folder { folder: folder.into(), tag })
     }
 
     fn registry(&mut self) -> Result<CachePlace, Failure> {
-        let name = self.take("ref").ok_or_else(|| wrong(self.text, "ref is required"))?;
+        let name = self.take("ref").ok_or_else(|| wrong(&self.shown(), "ref is required"))?;
         tag(&name).map(CachePlace::Registry)
+    }
+
+    /// A bucket, or GitHub's cache.
+    fn depot(&mut self, environment: &Environment) -> Result<CachePlace, Failure> {
+        let of = CacheAttributes { left: &mut self.left, environment };
+        match CachePlace::by_attributes(&self.kind, of) {
+            Some(place) => place.map_err(|why| wrong(&self.shown(), &why)),
+            None => Err(self.unknown()),
+        }
     }
 
     fn switch(&mut self, key: &str) -> Result<Option<bool>, Failure> {
@@ -101,7 +147,7 @@ impl<'a> Attributes<'a> {
             None => Ok(None),
             Some("true" | "1") => Ok(Some(true)),
             Some("false" | "0") => Ok(Some(false)),
-            Some(_) => Err(wrong(self.text, &format!("{key} is neither true nor false"))),
+            Some(_) => Err(wrong(&self.shown(), &format!("{key} is neither true nor false"))),
         }
     }
 
@@ -110,10 +156,10 @@ impl<'a> Attributes<'a> {
         match self.take("mode").as_deref() {
             None | Some("min") => Ok(false),
             Some("max") if self.kind == "inline" => {
-                Err(wrong(self.text, "an image carries only its own steps: mode=min"))
+                Err(wrong(&self.shown(), "an image carries only its own steps: mode=min"))
             }
             Some("max") => Ok(true),
-            Some(other) => Err(wrong(self.text, &format!("mode {other:?} is not known"))),
+            Some(other) => Err(wrong(&self.shown(), &format!("mode {other:?} is not known"))),
         }
     }
 
@@ -124,25 +170,28 @@ impl<'a> Attributes<'a> {
             Some("gzip") => Some(Compression::Gzip),
             Some("zstd") => Some(Compression::Zstd),
             Some(other) => {
-                return Err(wrong(self.text, &format!("compression {other:?} is not known")));
+                return Err(wrong(&self.shown(), &format!("compression {other:?} is not known")));
             }
         };
         let level = self.take("compression-level").map(|level| level.parse());
-        let level =
-            level.transpose().map_err(|_| wrong(self.text, "compression-level is no number"))?;
+        let level = level
+            .transpose()
+            .map_err(|_| wrong(&self.shown(), "compression-level is no number"))?;
         let force = self.switch("force-compression")?.unwrap_or(false);
         Ok(Packing { compression, level, force, ..Packing::default() })
     }
 
     fn unknown(&self) -> Failure {
         let words = format!("this version of mica has no cache of type {:?}", self.kind);
-        wrong(self.text, &words).hint("types are local, registry and inline")
+        wrong(&self.shown(), &words).hint("types are local, registry, inline, s3, azblob and gha")
     }
 
     fn done(&self) -> Result<(), Failure> {
         match self.left.keys().next() {
             None => Ok(()),
-            Some(key) => Err(wrong(self.text, &format!("cache type {} has no {key}", self.kind))),
+            Some(key) => {
+                Err(wrong(&self.shown(), &format!("cache type {} has no {key}", self.kind)))
+            }
         }
     }
 }
@@ -151,19 +200,23 @@ impl<'a> Attributes<'a> {
 mod tests {
     use super::*;
 
-    fn list(text: &str) -> Vec<String> {
-        vec![text.to_owned()]
+    fn read_sources(text: &str) -> Result<Vec<CachePlace>, Failure> {
+        sources(&[text.to_owned()], &Environment::new())
+    }
+
+    fn read_targets(text: &str) -> Result<Vec<CacheTarget>, Failure> {
+        targets(&[text.to_owned()], &Environment::new())
     }
 
     #[test]
     fn places_and_modes() {
-        let source = |text: &str| sources(&list(text)).map(|mut list| list.remove(0));
+        let source = |text: &str| read_sources(text).map(|mut list| list.remove(0));
         let folder = CachePlace::Folder { folder: "c".into(), tag: "latest".to_owned() };
         assert_eq!(source("type=local,src=c").unwrap(), folder);
         let CachePlace::Registry(name) = source("user/app:cache").unwrap() else { panic!() };
         assert_eq!(name.familiar(), "user/app:cache");
-        assert_eq!(targets(&list("type=inline")).unwrap(), [CacheTarget::Inline]);
-        let target = targets(&list("type=local,dest=c,mode=max,compression=zstd")).unwrap();
+        assert_eq!(read_targets("type=inline").unwrap(), [CacheTarget::Inline]);
+        let target = read_targets("type=local,dest=c,mode=max,compression=zstd").unwrap();
         let [CacheTarget::Place { place, all: true, packing, ignore_error: false }] = &target[..]
         else {
             panic!("{target:?}")
@@ -174,12 +227,14 @@ mod tests {
     #[test]
     fn what_is_not_there_is_refused() {
         let check = |text: &str, words: &str| {
-            let source = sources(&list(text)).err();
-            let failure = source.or_else(|| targets(&list(text)).err()).unwrap();
+            let source = read_sources(text).err();
+            let failure = source.or_else(|| read_targets(text).err()).unwrap();
             assert!(failure.first_line().contains(words), "{text}: {failure:?}");
         };
-        check("type=gha", "has no cache of type \"gha\"");
-        check("type=s3,bucket=b", "has no cache of type \"s3\"");
+        check("type=tape", "has no cache of type \"tape\"");
+        check("type=gha", "token ($ACTIONS_RUNTIME_TOKEN) is required");
+        check("type=s3,bucket=b", "region ($AWS_REGION) is required");
+        check("type=s3,bucket=b,region=r,speed=1", "cache type s3 has no speed");
         check("type=local", "src is required");
         check("type=registry", "ref is required");
         check("type=inline", "inline is where a cache goes");

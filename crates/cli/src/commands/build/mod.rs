@@ -79,8 +79,14 @@ fn request(context: &Context) -> Result<BuildRequest, Failure> {
         .read()?,
         labels: super::pairs(matches.list("label")),
         cache: cache(matches.flag("no-cache"), matches.list("no-cache-filter")),
-        cache_from: caches::sources(matches.list("cache-from"))?,
-        cache_to: caches::targets(matches.list("cache-to"))?,
+        cache_from: caches::sources(
+            &caches::usable(context, matches.list("cache-from")),
+            context.environment(),
+        )?,
+        cache_to: caches::targets(
+            &caches::usable(context, matches.list("cache-to")),
+            context.environment(),
+        )?,
         provenance,
         sbom,
         squash: matches.flag("squash"),

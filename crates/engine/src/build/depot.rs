@@ -1,0 +1,204 @@
+//! Caches in what keeps bytes by name and knows nothing of images: buckets of object stores, and
+//! GitHub's cache of workflows. Layers and the document of a cache lie there as BuildKit puts them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+use std::time::Duration;
+
+use registry::{Bucket, BucketKind, BucketSettings, Secret, WorkflowCache, WorkflowEntry};
+use spec::{Descriptor, Digest};
+
+use super::imports::DOCUMENT_BYTES;
+use crate::error::{EngineError, Result};
+use crate::settings::Settings;
+
+/// Somebody else is at a number so often only where something is wrong.
+const ATTEMPTS: usize = 64;
+
+/// What keeps layers by their digests, and the document of a cache.
+pub(super) trait Depot: Send + Sync {
+    /// The documents that there are, the nearest first.
+    fn documents(&self) -> Result<Vec<Vec<u8>>>;
+    /// Puts the document in the place of an older one.
+    fn put_document(&self, bytes: &[u8]) -> Result<()>;
+    /// Whether a layer is there, and need not be sent.
+    fn has(&self, layer: &Descriptor) -> Result<bool>;
+    /// Puts a layer there.
+    fn put(&self, layer: &Descriptor, bytes: &mut dyn Read) -> Result<()>;
+    /// A layer, while it comes; nothing if it is not there.
+    fn open(&self, layer: &Descriptor) -> Result<Option<Box<dyn Read + Send>>>;
+}
+
+/// A bucket in which what steps gave is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BucketCache {
+    /// Whose protocol its store speaks.
+    pub kind: BucketKind,
+    /// What it is called.
+    pub bucket: String,
+    /// How its store is reached, credentials among it.
+    pub options: Vec<(String, String)>,
+    /// Variables of the environment that say the rest.
+    pub environment: BTreeMap<String, String>,
+    /// What stands before a layer's digest.
+    pub blobs: String,
+    /// What stands before a cache's name.
+    pub manifests: String,
+    /// What the cache is called: it is written under all, and read under the first.
+    pub names: Vec<String>,
+    /// So many layers are sent at once.
+    pub at_once: usize,
+    /// What has lain there longer is sent again, so that rules which delete what is old keep it.
+    pub refresh: Duration,
+}
+
+impl fmt::Debug for BucketCache {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = (self.kind, &self.bucket, &self.names);
+        out.debug_tuple("BucketCache").field(&own).finish_non_exhaustive()
+    }
+}
+
+/// A workflow's cache in which what steps gave is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GithubCache {
+    /// Where the service is.
+    pub url: String,
+    /// Who asks.
+    pub token: Secret,
+    /// What the cache is called.
+    pub scope: String,
+    /// How long anybody waits for the service.
+    pub patience: Option<Duration>,
+}
+
+impl BucketCache {
+    pub(super) fn open(&self, settings: &Settings) -> Result<Box<dyn Depot>> {
+        let of = BucketSettings {
+            kind: self.kind,
+            name: &self.bucket,
+            prefix: "",
+            environment: &self.environment,
+            options: &self.options,
+        };
+        let bucket = Bucket::open(&of, settings.direct())?;
+        Ok(Box::new(InBucket { bucket, cache: self.clone() }))
+    }
+}
+
+impl GithubCache {
+    pub(super) fn open(&self, settings: &Settings) -> Result<Box<dyn Depot>> {
+        let direct = settings.direct();
+        let service = WorkflowCache::open(&self.url, self.token.clone(), self.patience, direct)?;
+        Ok(Box::new(AtGithub { service, name: self.scope.clone() }))
+    }
+}
+
+/// A bucket.
+struct InBucket {
+    bucket: Bucket,
+    cache: BucketCache,
+}
+
+impl InBucket {
+    fn layer(&self, layer: &Descriptor) -> String {
+        format!("{}{}", self.cache.blobs, layer.digest)
+    }
+}
+
+impl Depot for InBucket {
+    fn documents(&self) -> Result<Vec<Vec<u8>>> {
+        let Some(name) = self.cache.names.first() else { return Ok(Vec::new()) };
+        let object = self.bucket.get(&format!("{}{name}", self.cache.manifests))?;
+        Ok(object.map(|object| object.bytes.into()).into_iter().collect())
+    }
+
+    fn put_document(&self, bytes: &[u8]) -> Result<()> {
+        for name in &self.cache.names {
+            self.bucket.put(&format!("{}{name}", self.cache.manifests), bytes.to_vec())?;
+        }
+        Ok(())
+    }
+
+    fn has(&self, layer: &Descriptor) -> Result<bool> {
+        let there = self.bucket.head(&self.layer(layer))?;
+        Ok(there.is_some_and(|it| it.bytes == layer.size && it.age < self.cache.refresh))
+    }
+
+    fn put(&self, layer: &Descriptor, bytes: &mut dyn Read) -> Result<()> {
+        Ok(self.bucket.put_all(&self.layer(layer), bytes, layer.size)?)
+    }
+
+    fn open(&self, layer: &Descriptor) -> Result<Option<Box<dyn Read + Send>>> {
+        Ok(Some(Box::new(self.bucket.read(&self.layer(layer), 0, layer.size)?)))
+    }
+}
+
+/// GitHub's service.
+struct AtGithub {
+    service: WorkflowCache,
+    name: String,
+}
+
+impl AtGithub {
+    /// The document of one scope. Keys are written once: what is behind the sign counts up.
+    fn index(&self, scope: &str) -> String {
+        let scope = Digest::of(scope.as_bytes()).hex();
+        format!("index-{}-1-{}#", self.name, &scope[..8])
+    }
+
+    fn entry(&self, layer: &Descriptor) -> Result<Option<WorkflowEntry>> {
+        Ok(self.service.find(&blob_key(layer))?)
+    }
+}
+
+fn blob_key(layer: &Descriptor) -> String {
+    format!("buildkit-blob-1-{}", layer.digest)
+}
+
+impl Depot for AtGithub {
+    /// A branch has its own, and sees that of the branch it began at.
+    fn documents(&self) -> Result<Vec<Vec<u8>>> {
+        let mut documents = Vec::new();
+        for scope in self.service.scopes() {
+            let Some(entry) = self.service.find(&self.index(&scope.name))? else { continue };
+            let (mut bytes, reader) = (Vec::new(), self.service.read(&entry)?);
+            let read = reader.take(DOCUMENT_BYTES).read_to_end(&mut bytes);
+            read.map_err(EngineError::Read)?;
+            documents.push(bytes);
+        }
+        Ok(documents)
+    }
+
+    fn put_document(&self, bytes: &[u8]) -> Result<()> {
+        let scope = self.service.scopes().iter().rfind(|scope| scope.is_writable);
+        let index = self.index(scope.map_or("", |scope| &scope.name));
+        let newest = self.service.find(&index)?;
+        let newest = newest.and_then(|entry| entry.key.strip_prefix(&index)?.parse().ok());
+        let next = newest.unwrap_or(0_u64).saturating_add(1);
+        // Whoever writes at the same time has a number; somebody who was killed has one for good.
+        for number in (next..).take(ATTEMPTS) {
+            let size = bytes.len() as u64;
+            if self.service.write(&format!("{index}{number}"), &mut &*bytes, size)? {
+                return Ok(());
+            }
+        }
+        Err(EngineError::Refused(format!("GitHub's cache takes no entry {index}{next}")))
+    }
+
+    fn has(&self, layer: &Descriptor) -> Result<bool> {
+        Ok(self.entry(layer)?.is_some())
+    }
+
+    fn put(&self, layer: &Descriptor, bytes: &mut dyn Read) -> Result<()> {
+        // Somebody who has it under way has the same bytes.
+        self.service.write(&blob_key(layer), bytes, layer.size)?;
+        Ok(())
+    }
+
+    fn open(&self, layer: &Descriptor) -> Result<Option<Box<dyn Read + Send>>> {
+        let Some(entry) = self.entry(layer)? else { return Ok(None) };
+        Ok(Some(self.service.read(&entry)?))
+    }
+}
