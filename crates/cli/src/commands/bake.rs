@@ -1,5 +1,6 @@
 //! `mica buildx bake`.
 
+mod privileges;
 mod targets;
 
 use std::collections::BTreeMap;

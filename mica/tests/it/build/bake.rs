@@ -83,3 +83,26 @@ fn a_bake_is_pushed_and_written() {
     it.run(&format!("{bake} --set app.resources.memory=1g app"))
         .complains(1, "cannot build with resources");
 }
+
+#[test]
+fn privileges_must_be_granted() {
+    let Some(it) = Builds::new() else { return };
+    it.file(
+        "docker-bake.hcl",
+        "target \"default\" {\n dockerfile-inline = \"FROM bb\\nRUN --network=host true\"\n \
+         network = \"none\"\n entitlements = [\"network.host\"]\n}\n\
+         target \"all\" {\n inherits = [\"default\"]\n network = \"host\"\n entitlements = []\n}\n",
+    );
+    for target in ["default", "all"] {
+        let run = it.run(&format!("buildx bake {target}"));
+        assert_eq!(run.code, 1, "{run}");
+        for words in
+            ["can access host network", "Pass \"--allow=network.host\"", "additional privileges"]
+        {
+            assert!(run.err.contains(words), "{run}");
+        }
+        it.run(&format!("buildx bake --allow network.host {target}")).works();
+    }
+    let run = it.run("buildx bake --allow everything");
+    assert!(run.err.contains("unknown entitlement key \"everything\""), "{run}");
+}

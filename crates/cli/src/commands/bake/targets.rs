@@ -10,6 +10,7 @@ use engine::{
 use serde_json::{Map, Value};
 use spec::HostConfig;
 
+use super::privileges::{asks, granted};
 use crate::commands::build::show::{Style, told};
 use crate::commands::build::{self, caches, flags, metadata, outputs};
 use crate::context::Context;
@@ -20,9 +21,13 @@ const NOT_THERE: &[&str] = &["call", "policy", "resources"];
 
 /// Builds all targets of a plan.
 pub(super) fn build(context: &Context, plan: &BakePlan) -> Outcome {
+    let granted = granted(context, plan)?;
     let mut requests = BTreeMap::new();
     for (name, target) in &plan.targets {
-        requests.insert(name.as_str(), request(context, name, target, plan)?);
+        let request = request(context, name, target, plan)?;
+        // What is granted counts only for those who ask for it.
+        let allowed = granted.iter().filter(|one| asks(target, one)).cloned().collect();
+        requests.insert(name.as_str(), BuildRequest { allowed, ..request });
     }
     let style = Style::of(context)?;
     let engine = context.engine()?;
@@ -139,16 +144,8 @@ fn request(
         host: host(target)?,
         secrets: flags::secrets(context, &target.rows("secret"))?,
         agents: flags::agents(context, &agents(target))?,
-        allowed: allowed(context, target),
         ..BuildRequest::default()
     })
-}
-
-/// Entitlements of the file count only if the command line allows them too.
-fn allowed(context: &Context, target: &BakeTarget) -> Vec<String> {
-    let given = context.matches().list("allow");
-    let wanted = target.list("entitlements").iter();
-    wanted.filter(|one| given.contains(one)).cloned().collect()
 }
 
 fn refuse_what_is_not_there(name: &str, target: &BakeTarget) -> Result<(), Failure> {

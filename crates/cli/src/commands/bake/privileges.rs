@@ -1,0 +1,64 @@
+//! What targets of a bake file ask for that a build is not allowed by itself: whoever calls must
+//! grant it, since the file may be somebody else's.
+
+use std::io::{self, IsTerminal};
+
+use engine::{BakePlan, BakeTarget};
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// What can be granted, and what it means.
+const PRIVILEGES: &[(&str, &str)] = &[
+    ("network.host", "Running build containers that can access host network"),
+    ("security.insecure", "Running privileged containers that can make system changes"),
+];
+
+/// What else `--allow` may name: reading and writing of files, agents, images. None of it is refused
+/// without.
+const OTHERS: &[&str] =
+    &["ssh", "fs", "fs.read", "fs.write", "image", "image.load", "image.push", "device"];
+
+/// All that is granted: by flags, or by an answer.
+pub(super) fn granted(context: &Context, plan: &BakePlan) -> Result<Vec<String>, Failure> {
+    let mut granted = context.matches().list("allow").to_vec();
+    let names = || PRIVILEGES.iter().map(|(name, _)| *name).chain(OTHERS.iter().copied());
+    let kind = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
+    if let Some(unknown) = granted.iter().map(kind).find(|kind| !names().any(|name| name == kind)) {
+        return Err(Failure::new(format!("ERROR: unknown entitlement key {unknown:?}")));
+    }
+    let is_missing = |(name, _): &&(&str, &str)| {
+        plan.targets.values().any(|target| asks(target, name))
+            && !granted.iter().any(|it| it == name)
+    };
+    let missing: Vec<_> = PRIVILEGES.iter().filter(is_missing).collect();
+    if missing.is_empty() {
+        return Ok(granted);
+    }
+    let flags: Vec<String> = missing.iter().map(|(name, _)| format!("--allow={name}")).collect();
+    let flags = flags.join(" ");
+    let mut told =
+        "Your build is requesting privileges for following possibly insecure capabilities:\n\n"
+            .to_owned();
+    for (_, means) in &missing {
+        told.push_str(&format!(" - {means}\n"));
+    }
+    let is_asked = io::stdin().is_terminal();
+    told.push_str(&match is_asked {
+        true => format!("\nIn order to not see this message in the future pass {flags:?} to grant requested privileges.\n\n"),
+        false => format!("\nPass {flags:?} to grant requested privileges.\n\n"),
+    });
+    context.ui.print_error(&told);
+    let question = "Do you want to grant requested privileges and continue? [y/N] ";
+    if !is_asked || !context.ui.confirm(question, true) {
+        return Err(Failure::new("ERROR: additional privileges requested"));
+    }
+    granted.extend(missing.iter().map(|(name, _)| (*name).to_owned()));
+    Ok(granted)
+}
+
+/// Whether a target asks for a privilege; the host's network for all of it is one.
+pub(super) fn asks(target: &BakeTarget, privilege: &str) -> bool {
+    let is_host = privilege == "network.host" && target.text("network") == Some("host");
+    is_host || target.list("entitlements").iter().any(|one| one == privilege)
+}
