@@ -54,6 +54,15 @@ impl Configured {
         Configured { config, cmd_is_set: false }
     }
 
+    /// What `FROM` an image begins with: as the image says, and with a `PATH` where it says none.
+    pub fn from_image(mut config: ContainerConfig) -> Configured {
+        config.on_build.clear();
+        if !config.env.iter().any(|pair| pair.starts_with("PATH=")) {
+            config.env.push(format!("PATH={SCRATCH_PATH}"));
+        }
+        Configured { config, cmd_is_set: false }
+    }
+
     /// Carries out an instruction that changes nothing but the configuration, and says what the
     /// history tells of it.
     pub fn apply(&mut self, kind: &Kind, around: Around<'_>) -> Result<String, BuildError> {

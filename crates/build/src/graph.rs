@@ -9,7 +9,7 @@ use crate::error::{BuildError, Span};
 use crate::instruction::{Command, CopyFlags, Instruction, Kind, Run, Source, read_node};
 use crate::scope::{Inputs, Scope};
 use crate::stage::{Base, Stages};
-use crate::syntax::parse_trigger;
+use crate::syntax::{Heredoc, parse_trigger};
 
 /// What is known of the images that stages begin from.
 pub trait Bases {
@@ -225,6 +225,7 @@ impl Planner<'_> {
             Base::Image(image) => {
                 let config = self.bases.config(image, platform.as_deref()).unwrap_or_default();
                 let mut scope = Scope::default();
+                scope.set_env("PATH", SCRATCH_PATH);
                 for (name, value) in config.env.iter().filter_map(|pair| pair.split_once('=')) {
                     scope.set_env(name, value);
                 }
@@ -304,6 +305,10 @@ impl Planner<'_> {
                 }
                 let source = |source: &Source| match source {
                     Source::Path(path) => expand(path).map(Source::Path),
+                    Source::Inline(here) if here.expand => {
+                        let content = before.expand_document(&here.content, at, &note)?;
+                        Ok(Source::Inline(Heredoc { content, ..here.clone() }))
+                    }
                     inline => Ok(inline.clone()),
                 };
                 let from = from.iter().map(source).collect::<Result<_, _>>()?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use spec::{Platform, expand_word, expand_words};
+use spec::{Platform, WordError, expand_document, expand_word, expand_words};
 
 use crate::error::{BuildError, Span};
 
@@ -118,13 +118,31 @@ impl Scope {
         escape: char,
         note: &dyn Fn(&str, &str),
     ) -> Result<String, BuildError> {
-        let look = |name: &str| {
+        let expanded = self.noting(note, |env| expand_word(word, escape, env));
+        expanded.map_err(|source| BuildError::Word { at, word: word.to_owned(), source })
+    }
+
+    /// Expands a document of the file. Its escape is the backslash, whatever the file's is.
+    pub(crate) fn expand_document(
+        &self,
+        text: &str,
+        at: Span,
+        note: &dyn Fn(&str, &str),
+    ) -> Result<String, BuildError> {
+        let expanded = self.noting(note, |env| expand_document(text, '\\', env));
+        expanded.map_err(|source| BuildError::Word { at, word: text.to_owned(), source })
+    }
+
+    fn noting(
+        &self,
+        note: &dyn Fn(&str, &str),
+        expand: impl FnOnce(spec::Lookup<'_>) -> Result<String, WordError>,
+    ) -> Result<String, WordError> {
+        expand(&|name| {
             let value = self.get(name);
             note(name, value.unwrap_or_default());
             value.map(str::to_owned)
-        };
-        let expanded = expand_word(word, escape, &look);
-        expanded.map_err(|source| BuildError::Word { at, word: word.to_owned(), source })
+        })
     }
 
     /// Expands a word to as many as its spaces make.

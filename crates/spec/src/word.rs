@@ -60,6 +60,12 @@ pub fn expand_words(word: &str, escape: char, env: Lookup<'_>) -> Result<Vec<Str
     Expansion::new(word, escape, env).run(None, false).map(|(_, words)| words)
 }
 
+/// Expands the lines of a document: quotes in them are signs like any other.
+pub fn expand_document(text: &str, escape: char, env: Lookup<'_>) -> Result<String, WordError> {
+    let document = Expansion { quotes_count: false, ..Expansion::new(text, escape, env) };
+    { document }.run(None, false).map(|(text, _)| text)
+}
+
 /// Splits at spaces that no quote and no escape protects. Quotes and escapes are left in.
 pub fn quoted_words(text: &str, escape: char) -> Vec<String> {
     let mut words = Vec::new();
@@ -88,6 +94,8 @@ struct Expansion<'a> {
     rest: Peekable<Chars<'a>>,
     escape: char,
     env: Lookup<'a>,
+    /// Whether quotes keep together what is between them.
+    quotes_count: bool,
     depth: usize,
     /// The word being collected. Shared by all depths: BuildKit forgets what stands directly before
     /// `${name:-word}` when it splits, and so do we.
@@ -97,7 +105,7 @@ struct Expansion<'a> {
 impl<'a> Expansion<'a> {
     fn new(word: &'a str, escape: char, env: Lookup<'a>) -> Expansion<'a> {
         let rest = word.chars().peekable();
-        Expansion { rest, escape, env, depth: 0, open_word: String::new() }
+        Expansion { rest, escape, env, quotes_count: true, depth: 0, open_word: String::new() }
     }
 
     /// Expands up to `stop` or the end: the text as one word, and split. `keep_escapes` leaves them
@@ -116,7 +124,7 @@ impl<'a> Expansion<'a> {
                     self.close_word(&mut words);
                     return Ok((text, words));
                 }
-                '\'' | '"' => {
+                '\'' | '"' if self.quotes_count => {
                     let quoted =
                         if next == '"' { self.double_quoted()? } else { self.single_quoted()? };
                     self.open_word.push_str(&quoted);

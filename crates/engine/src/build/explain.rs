@@ -164,9 +164,12 @@ impl Builder<'_> {
         let mut said = Vec::new();
         for Changed { about, name, was, is } in changed(before, now) {
             match about {
-                // Words that were expanded to others changed by what they were expanded with.
-                About::Instruction if name.is_empty() && !arguments.is_empty() => {
-                    said.extend(arguments.iter().cloned());
+                // Words and documents that were expanded to others changed by what they were expanded
+                // with.
+                About::Instruction if !arguments.is_empty() && name != "exact" => {
+                    let new = arguments.iter().filter(|argument| !said.contains(*argument));
+                    let new: Vec<String> = new.cloned().collect();
+                    said.extend(new);
                 }
                 About::Instruction
                     if name.is_empty() && compared.is_same_text(&self.graph.steps[at]) =>

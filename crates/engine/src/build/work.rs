@@ -321,13 +321,12 @@ impl Builder<'_> {
         if let Some(uri) = &found.uri {
             self.note_use(Used::new(uri.clone(), found.digest));
         }
-        let mut config = found.config.config.clone().unwrap_or_default();
-        config.on_build.clear();
+        let config = found.config.config.clone().unwrap_or_default();
         let created = found.config.created.filter(|time| !time.is_zero());
         let created = created.map_or(0, |time| time.unix_seconds().max(0));
         Ok(Made {
             top: found.top,
-            configured: Arc::new(Configured { config, cmd_is_set: false }),
+            configured: Arc::new(Configured::from_image(config)),
             base: Some(Arc::new(found.config.clone())),
             platform: Arc::new(found.config.platform()),
             epoch: self.request.epoch.unwrap_or(created),

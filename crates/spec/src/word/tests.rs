@@ -32,6 +32,15 @@ fn refuse(word: &str, words: &str) {
 }
 
 #[test]
+fn documents_keep_their_quotes() {
+    let document = |text: &str| expand_document(text, '\\', &env).unwrap();
+    let text = "it's \"$A\"\n\t${FILE##*/} '${NO:-\"none\"}'$NO\n";
+    assert_eq!(document(text), "it's \"1\"\n\tbar.tar.gz '\"none\"'\n");
+    assert_eq!(document("\\$A \\n \\\\ $"), "$A n \\ $");
+    assert!(expand_document("${A", '\\', &env).is_err());
+}
+
+#[test]
 fn quotes_and_escapes() {
     one("'a $A'\" b $A\"\\$A", "a $A b 1$A");
     one("\"\\\"\\$\\\\\\n\"", "\"$\\\\n");

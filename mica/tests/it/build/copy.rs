@@ -113,6 +113,20 @@ fn documents_parents_and_exclusions() {
 }
 
 #[test]
+fn variables_in_documents_mean_their_values() {
+    let Some(it) = Builds::new() else { return };
+    let file = "FROM bb\nARG V=value\nENV E=env\nCOPY <<EOF <<\"RAW\" /docs/\n\
+                v=\"${V}\" '$E' ${NO:-none}$NO \\$V\nEOF\n${V} \\$V\nRAW\n\
+                ADD --chmod=640 <<-EOF /$E\n\t$V\nEOF\n";
+    it.builds(file, "");
+    let shown = it.shows("cat /docs/EOF /docs/RAW /env; stat -c %a /env");
+    assert_eq!(shown, "v=\"value\" 'env' none $V\n${V} \\$V\nvalue\n640");
+    let told = it.builds(file, "--explain --build-arg V=other");
+    assert!(told.contains("argument V changed from \"value\" to \"other\""), "{told}");
+    assert!(it.shows("cat /docs/EOF").starts_with("v=\"other\""));
+}
+
+#[test]
 fn patterns_reach_into_folders_where_parents_are_kept() {
     let Some(it) = Builds::new() else { return };
     for name in ["src/a.go", "src/a_test.go", "src/p/b.go", "src/p/q/c.go", "src/p/q/c.md"] {

@@ -13,7 +13,9 @@ fn commands_see_what_the_image_sets() {
     for line in [" 2-x y-/w/deep-1000:1001-/home/bob", " $V", " + echo traced", " /w/deep"] {
         assert!(progress.lines().any(|text| text.ends_with(line)), "{line:?} is not in {progress}");
     }
-    assert_eq!(it.ok("inspect -f '{{.Config.Env}}' t"), "[A=x y]");
+    // The base says no PATH.
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    assert_eq!(it.ok("inspect -f '{{.Config.Env}}' t"), format!("[{path} A=x y]"));
     assert_eq!(it.shows("env | grep ^V= || echo none"), "none");
 }
 
