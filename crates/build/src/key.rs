@@ -96,11 +96,33 @@ impl Listing {
     /// Adds a file. Names come in the same order each time.
     pub fn add(&mut self, kind: char, mode: u32, content: &str, path: &str) {
         use std::fmt::Write;
-        let _ = writeln!(self.lines, "{kind} {mode:04o} {content} {}", path.escape_default());
+        let _ = write!(self.lines, "{kind} {mode:04o} {content} ");
+        // Most names need no escapes, and there may be a hundred thousand.
+        match path.bytes().all(|byte| matches!(byte, b' '..=b'~') && !b"\\'\"".contains(&byte)) {
+            true => self.lines.push_str(path),
+            false => self.lines.extend(path.escape_default()),
+        }
+        self.lines.push('\n');
     }
 
     /// The name of all of it.
     pub fn digest(&self) -> Digest {
         Digest::of(self.lines.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_has_a_line_for_each_file() {
+        let mut listing = Listing::default();
+        for path in ["a b/c.txt", "it's", "a\nb", "\u{e4}", "q\"\\"] {
+            listing.add('f', 0o644, "-", path);
+        }
+        let shown = listing.lines.lines().map(|line| line.strip_prefix("f 0644 - ").unwrap());
+        let wanted = ["a b/c.txt", "it\\'s", "a\\nb", "\\u{e4}", "q\\\"\\\\"];
+        assert_eq!(shown.collect::<Vec<_>>(), wanted);
     }
 }

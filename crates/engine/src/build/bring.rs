@@ -94,7 +94,7 @@ impl Builder<'_> {
             None => {
                 let place = from.and_then(|made| made.folder.as_ref()).unwrap_or(&self.context);
                 let mut gathered = self.gather(copied, place, Some(&mut key))?;
-                if gathered.archives.is_empty() && gathered.let_pass()? {
+                if gathered.archives.is_empty() && gathered.let_pass() {
                     let since = Instant::now();
                     let target = target_of(&below.configured.config.working_dir, target);
                     let unpacked = self.copy_unpacked(gathered.clone(), flags, &target, below)?;

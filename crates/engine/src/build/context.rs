@@ -37,6 +37,8 @@ pub(super) struct Opened {
 pub(super) const USUAL: &str = "Dockerfile";
 /// How much tells a tar from a Dockerfile.
 const PEEK_BYTES: usize = 512;
+/// How zip archives begin, which docker does not take either.
+const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
 /// No Dockerfile and no list of what is ignored is longer.
 const TEXT_BYTES: u64 = 16 << 20;
 /// Where a tar's header says what it is.
@@ -144,6 +146,10 @@ fn of_reader<'a>(
     teller: &Teller<'_>,
 ) -> Result<Opened> {
     let mut peeked = Peeked::new(reader, PEEK_BYTES).map_err(EngineError::Read)?;
+    if peeked.head().starts_with(ZIP_MAGIC) {
+        let words = "the context is a zip archive: an archive must be a tar, compressed or not";
+        return Err(EngineError::Input(words.to_owned()));
+    }
     if !is_tar(peeked.head()) {
         let step = teller.begin("[internal] load build definition from Dockerfile");
         let text = text_of(&mut peeked).map_err(|error| unreadable(Path::new(USUAL), &error));

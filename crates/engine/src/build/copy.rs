@@ -73,7 +73,7 @@ enum Planned {
     /// A folder that was not there and had to be made.
     Folder((u32, u32)),
     /// A file, a folder, a link.
-    Item(Item),
+    Item(Box<Item>),
 }
 
 /// A layer's paths and what stands there.
@@ -159,7 +159,7 @@ impl<'a> Plan<'a> {
         if is_top && is_folder && self.planned.contains_key(&to) {
             return Ok(());
         }
-        self.planned.insert(to, Planned::Item(item));
+        self.planned.insert(to, Planned::Item(Box::new(item)));
         Ok(())
     }
 

@@ -24,10 +24,10 @@ pub(super) type Hash = [u8; 32];
 const KEPT_BYTES: u64 = 128 << 10;
 
 /// A file as the file system tells of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Seen {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
     inode: u64,
-    bytes: u64,
+    pub(super) bytes: u64,
     changed: (i64, u32),
     modified: (i64, u32),
 }
@@ -74,14 +74,14 @@ impl Hashes {
         &self,
         root: impl AsFd,
         path: &[u8],
-        stat: &Stat,
+        seen: Seen,
         room: &mut u64,
     ) -> io::Result<(Hash, Option<Arc<[u8]>>)> {
-        if let Some(hash) = self.find(path, &Seen::of(stat)) {
+        if let Some(hash) = self.find(path, &seen) {
             return Ok((hash, None));
         }
         let began = now();
-        let (hash, bytes) = match stat.st_size as u64 {
+        let (hash, bytes) = match seen.bytes {
             size if size <= KEPT_BYTES.min(*room) => {
                 let bytes = read_small(root, path, size)?;
                 *room = room.saturating_sub(bytes.len() as u64);
@@ -89,7 +89,7 @@ impl Hashes {
             }
             _ => (read_hash(root, path)?, None),
         };
-        self.learn(path, stat, hash, began);
+        self.learn(path, seen, hash, began);
         Ok((hash, bytes))
     }
 
@@ -100,16 +100,15 @@ impl Hashes {
 
     /// Whether a file has to be read, and nothing of the same size was seen in its place, so that it
     /// cannot be what it was.
-    pub(super) fn is_new(&self, path: &[u8], stat: &Stat) -> bool {
+    pub(super) fn is_new(&self, path: &[u8], seen: Seen) -> bool {
         let has_memory = !self.path.as_os_str().is_empty();
-        let seen = Seen::of(stat);
         let alike = self.known.get(path).is_some_and(|(known, _)| known.bytes == seen.bytes);
         has_memory && !alike && self.find(path, &seen).is_none()
     }
 
-    /// Remembers what is in a file that was read from `began` on, unless it may have changed since.
-    pub(super) fn learn(&self, path: &[u8], stat: &Stat, hash: Hash, began: i128) {
-        let seen = Seen::of(stat);
+    /// Remembers what is in a file that was read from `began` on, unless it may have changed since it
+    /// was seen: then it is another one the next time.
+    pub(super) fn learn(&self, path: &[u8], seen: Seen, hash: Hash, began: i128) {
         if seen.is_at_rest(began) {
             self.learned().insert(path.to_vec(), (seen, hash));
         }
@@ -142,7 +141,7 @@ impl Hashes {
 }
 
 impl Seen {
-    fn of(stat: &Stat) -> Seen {
+    pub(super) fn of(stat: &Stat) -> Seen {
         Seen {
             inode: stat.st_ino,
             bytes: stat.st_size as u64,
@@ -170,11 +169,6 @@ impl Seen {
         out.extend(hash);
         out.extend(path);
     }
-}
-
-/// Whether a file is as it was.
-pub(super) fn is_same(one: &Stat, other: &Stat) -> bool {
-    Seen::of(one) == Seen::of(other)
 }
 
 fn parse(bytes: &[u8]) -> Option<HashMap<Vec<u8>, (Seen, Hash)>> {
@@ -257,7 +251,7 @@ mod tests {
         let root = sys::fs::open_folder(context.path()).unwrap();
         let hash = |hashes: &Hashes| {
             let stat = sys::fs::stat(&root, "a").unwrap();
-            hashes.of(&root, b"a", &stat, &mut 0).unwrap().0
+            hashes.of(&root, b"a", Seen::of(&stat), &mut 0).unwrap().0
         };
         // Too young to be remembered: it may change within the same tick.
         let hashes = Hashes::read(memory.path(), context.path());
@@ -273,7 +267,7 @@ mod tests {
         // Known, so the file is not even opened.
         let stat = sys::fs::stat(&root, "a").unwrap();
         fs::remove_file(&file).unwrap();
-        assert_eq!(hashes.of(&root, b"a", &stat, &mut 0).unwrap(), (one, None));
+        assert_eq!(hashes.of(&root, b"a", Seen::of(&stat), &mut 0).unwrap(), (one, None));
         fs::write(&file, "two").unwrap();
         assert_ne!(hash(&hashes), one);
     }
@@ -288,8 +282,8 @@ mod tests {
             let content = vec![7; size];
             fs::write(context.path().join("a"), &content).unwrap();
             let stat = sys::fs::stat(&root, "a").unwrap();
-            assert!(hashes.is_new(b"a", &stat));
-            let (hash, bytes) = hashes.of(&root, b"a", &stat, &mut room).unwrap();
+            assert!(hashes.is_new(b"a", Seen::of(&stat)));
+            let (hash, bytes) = hashes.of(&root, b"a", Seen::of(&stat), &mut room).unwrap();
             assert_eq!(hash, hash_of(&Digest::of(&content)), "{size}");
             assert_eq!(bytes.is_some(), wanted, "{size}");
             assert!(bytes.is_none_or(|bytes| *bytes == *content));

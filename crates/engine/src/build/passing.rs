@@ -5,10 +5,9 @@ use std::io::{self, Read};
 use std::sync::{Arc, OnceLock};
 
 use spec::{Algorithm, Hasher};
-use sys::fs::Stat;
 
 use super::copy::Gathered;
-use super::hashes::{self, Hash};
+use super::hashes::{self, Hash, Seen};
 use super::place::{ItemSource, Place};
 use crate::error::Result;
 
@@ -20,7 +19,7 @@ const WORTH_BYTES: u64 = 4 << 20;
 pub(super) struct Passing {
     place: Arc<Place>,
     pub(super) path: Arc<[u8]>,
-    stat: Stat,
+    seen: Seen,
     hash: OnceLock<Hash>,
 }
 
@@ -34,7 +33,7 @@ impl Passing {
         let file = sys::fs::file_beneath(&self.place.root, &*self.path);
         let inner = file.map_err(self.place.failed(&self.path))?;
         let (hasher, began) = (Hasher::new(Algorithm::Sha256), hashes::now());
-        let left = self.stat.st_size as u64;
+        let left = self.seen.bytes;
         Ok(Box::new(Reader { passing: self, inner, hasher: Some(hasher), left, began }))
     }
 
@@ -42,9 +41,9 @@ impl Passing {
         let hash = hashes::hash_of(&hasher.finish());
         let _ = self.hash.set(hash);
         let after = sys::fs::stat(&self.place.root, &*self.path);
-        let is_same = after.is_ok_and(|after| hashes::is_same(&after, &self.stat));
+        let is_same = after.is_ok_and(|after| Seen::of(&after) == self.seen);
         if let Some(own) = self.place.context.as_ref().filter(|_| is_same) {
-            own.hashes.learn(&self.path, &self.stat, hash, began);
+            own.hashes.learn(&self.path, self.seen, hash, began);
         }
     }
 }
@@ -80,26 +79,26 @@ impl Read for Reader<'_> {
 impl Gathered {
     /// Turns large files that are new into such as are hashed while they pass, if they are worth it.
     /// What is to be unpacked is not among them.
-    pub(super) fn let_pass(&mut self) -> Result<bool> {
+    pub(super) fn let_pass(&mut self) -> bool {
         let (mut new, mut bytes) = (Vec::new(), 0);
         for item in self.chosen.iter_mut().flat_map(|chosen| chosen.items.values_mut()) {
             let ItemSource::Placed(place, path) = &item.source else { continue };
             let Some(own) = place.context.as_ref().filter(|_| item.stat.bytes > LARGE_BYTES) else {
                 continue;
             };
-            let stat = sys::fs::stat(&place.root, &**path).map_err(place.failed(path))?;
-            if own.hashes.is_new(path, &stat) && stat.st_size as u64 == item.stat.bytes {
-                let (place, path, hash) = (place.clone(), path.clone(), OnceLock::new());
-                bytes += item.stat.bytes;
-                new.push((item, Passing { place, path, stat, hash }));
-            }
+            let Some(seen) = item.stat.seen.filter(|seen| own.hashes.is_new(path, *seen)) else {
+                continue;
+            };
+            let (place, path, hash) = (place.clone(), path.clone(), OnceLock::new());
+            bytes += seen.bytes;
+            new.push((item, Passing { place, path, seen, hash }));
         }
         if bytes < WORTH_BYTES {
-            return Ok(false);
+            return false;
         }
         for (item, passing) in new {
             item.source = ItemSource::Passing(Arc::new(passing));
         }
-        Ok(true)
+        true
     }
 }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use ::build::change::Exact;
 use ::build::ignore::Ignore;
+use spec::Digest;
 use sys::fs::{FileType, Stat};
 
-use super::hashes::{Hash, Hashes};
+use super::hashes::{Hash, Hashes, Seen};
 use crate::error::{EngineError, Result};
 
 pub(super) use item::{Chosen, Item, ItemSource, ItemStat};
@@ -299,6 +300,7 @@ impl Place {
             _ => Vec::new(),
         };
         let foreign = self.context.is_none();
+        let seen = (!foreign && kind == FileType::RegularFile).then(|| Seen::of(stat));
         let stat = ItemStat {
             kind,
             mode: stat.st_mode & 0o7777,
@@ -309,6 +311,7 @@ impl Place {
             device: stat.st_rdev,
             shared: (foreign && stat.st_nlink > 1 && kind != FileType::Directory)
                 .then_some((stat.st_dev, stat.st_ino)),
+            seen,
         };
         Ok(Item { source: ItemSource::Placed(self.clone(), path.into()), stat, link })
     }
@@ -321,7 +324,7 @@ impl Place {
     /// What is in a file of a context, as a listing tells it. What was read to know that is kept for
     /// the layer, if there is room.
     fn content(&self, item: &mut Item, room: &mut u64) -> Result<String> {
-        let shown = |hash: Hash| hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let shown = |hash: Hash| Digest::Sha256(hash).hex();
         let path = match &item.source {
             ItemSource::Placed(_, path) => path.clone(),
             ItemSource::Passing(passing) => {
@@ -329,9 +332,10 @@ impl Place {
             }
             _ => return Ok(String::new()),
         };
-        let Some(own) = &self.context else { return Ok(String::new()) };
-        let stat = sys::fs::stat(&self.root, &*path).map_err(self.failed(&path))?;
-        let found = own.hashes.of(&self.root, &path, &stat, room).map_err(self.failed(&path))?;
+        let (Some(own), Some(seen)) = (&self.context, item.stat.seen) else {
+            return Ok(String::new());
+        };
+        let found = own.hashes.of(&self.root, &path, seen, room).map_err(self.failed(&path))?;
         let (hash, bytes) = found;
         if let Some(bytes) = bytes {
             // What was hashed is what is written, whatever becomes of the file.

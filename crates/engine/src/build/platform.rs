@@ -160,14 +160,16 @@ impl ForPlatform<'_> {
         graph: &Graph,
         replaced: &[usize],
     ) -> Result<Vec<PlannedLine>> {
-        let (mut lines, mut stages, mut is_needed) = (Vec::new(), 0, true);
+        let (mut lines, mut stage, mut is_needed) = (Vec::new(), None, true);
         for instruction in ::build::instruction::read(document)? {
             let is_first = matches!(instruction.kind, Kind::From { .. });
             if is_first {
-                is_needed = graph.steps.iter().any(|step| step.stage == Some(stages));
-                stages += 1;
+                stage = Some(stage.map_or(0, |before| before + 1));
+                is_needed = graph.steps.iter().any(|step| step.stage == stage);
             }
-            if !is_needed || !is_first && replaced.contains(&(stages - 1)) {
+            // Arguments above the first stage are of none.
+            let is_replaced = stage.is_some_and(|stage| replaced.contains(&stage));
+            if !is_needed || !is_first && is_replaced {
                 continue;
             }
             let line = instruction.span.first;

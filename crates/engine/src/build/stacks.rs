@@ -118,13 +118,13 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Adds what a command had written that is remembered; nothing if that is not all here.
+    /// What a command had written to mounts whose contents are results; nothing if that is not all
+    /// here.
     pub(super) fn recall_written(
         &self,
         at: StepId,
         key: &Digest,
-        made: Made,
-    ) -> Result<Option<Made>> {
+    ) -> Result<Option<Arc<[Option<ChainId>]>>> {
         let mut tops = Vec::new();
         for number in 0..self.count_written(at) {
             let Some(record) = self.store().recall_step(&written_key(key, number))? else {
@@ -138,7 +138,7 @@ impl Builder<'_> {
             }
             tops.push(record.top);
         }
-        Ok(Some(Made { written: tops.into(), ..made }))
+        Ok(Some(tops.into()))
     }
 }
 

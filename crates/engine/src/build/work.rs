@@ -163,6 +163,8 @@ impl Work for Builder<'_> {
         if !self.may_recall(at, step) {
             return Ok(None);
         }
+        // Before it is told that the step is remembered: without all that it wrote, it is not.
+        let Some(written) = self.recall_written(at, &wanted.digest)? else { return Ok(None) };
         let below = parent(inputs);
         let again = match self.store().recall_step(&wanted.digest)? {
             Some(record) => self.again(at, below, record.layer)?,
@@ -172,8 +174,8 @@ impl Work for Builder<'_> {
             Some(made) => Some(made),
             None => self.import(at, &wanted.digest, below)?,
         };
-        let made = made.map(|made| self.recall_written(at, &wanted.digest, made)).transpose()?;
-        Ok(made.flatten().inspect(|made| self.note_state(at, made)))
+        let made = made.map(|made| Made { written, ..made });
+        Ok(made.inspect(|made| self.note_state(at, made)))
     }
 
     fn carry_out(&self, at: StepId, wanted: Option<Wanted>, inputs: &Inputs<Made>) -> Result<Made> {
@@ -416,12 +418,12 @@ impl Builder<'_> {
         let flight = match self.flights.take(wanted.digest) {
             Turn::Ours(flight) => Some(flight),
             Turn::Done(layer) => {
-                let made = self.again(at, below, layer)?;
-                let made = made.map(|made| self.recall_written(at, &wanted.digest, made));
-                match made.transpose()?.flatten() {
-                    Some(made) => return Ok(made),
-                    None => None,
+                if let Some(written) = self.recall_written(at, &wanted.digest)?
+                    && let Some(made) = self.again(at, below, layer)?
+                {
+                    return Ok(Made { written, ..made });
                 }
+                None
             }
         };
         let mut telling = self.begin(at);

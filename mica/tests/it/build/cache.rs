@@ -132,6 +132,23 @@ fn a_linked_file_of_somebody_is_theirs_on_each_base() {
 }
 
 #[test]
+fn a_link_is_known_by_its_own_name() {
+    let Some(it) = Builds::new() else { return };
+    let link = |name: &str| std::os::unix::fs::symlink("f", it.path(format!("ctx/{name}")));
+    it.put("f", "one");
+    link("link1").unwrap();
+    it.builds("FROM bb\nCOPY link* /to/\n", "");
+    std::fs::remove_file(it.path("ctx/link1")).unwrap();
+    link("link2").unwrap();
+    let told = it.builds("FROM bb\nCOPY link* /to/\n", "--explain");
+    assert_eq!(it.shows("ls /to; cat /to/link2"), "link2\none");
+    for cause in ["file link2 was added", "file link1 was deleted"] {
+        assert!(told.contains(cause), "{told}");
+    }
+    assert!(done(&it.builds("FROM bb\nCOPY link* /to/\n", "")).is_empty());
+}
+
+#[test]
 fn rules_let_go_of_what_is_remembered() {
     let Some(it) = Builds::new() else { return };
     let made = |name: &str| format!("FROM bb\nRUN head -c 300000 /dev/zero > /{name}\n");

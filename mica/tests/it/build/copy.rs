@@ -158,6 +158,8 @@ fn contexts_come_from_streams_and_archives_too() {
     assert_eq!((it.ok(label), it.shows("cat /f")), ("tar".to_owned(), "content".to_owned()));
     it.file("context.tar", &tar);
     assert_eq!(it.run("build --network none -t u context.tar").code, 0);
+    let run = it.run_with("build --network none -", b"PK\x03\x04 a zip archive");
+    run.complains(1, "the context is a zip archive");
     it.put("f", "named");
     it.file("other/g", "other");
     it.builds("FROM bb\nCOPY --from=more g /g\n", "--build-context more=other");

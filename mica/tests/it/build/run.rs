@@ -3,6 +3,12 @@
 use super::Builds;
 
 #[test]
+fn arguments_of_the_file_choose_bases() {
+    let Some(it) = Builds::new() else { return };
+    it.builds("ARG TAG=none\nARG UNUSED\nFROM bb:${TAG}\nRUN true\n", "--build-arg TAG=latest");
+}
+
+#[test]
 fn commands_see_what_the_image_sets() {
     let Some(it) = Builds::new() else { return };
     let progress = it.builds(

@@ -9,6 +9,7 @@ use sys::fs::FileType;
 
 use super::Place;
 use crate::build::fetch::Unchanged;
+use crate::build::hashes::Seen;
 use crate::build::passing::Passing;
 use crate::error::{EngineError, Result};
 
@@ -52,6 +53,8 @@ pub(in crate::build) struct ItemStat {
     pub(in crate::build) device: u64,
     /// Which file it is, where it has several names.
     pub(in crate::build) shared: Option<(u64, u64)>,
+    /// How a file of a context was when it was chosen, which says whether what is in it is known.
+    pub(in crate::build) seen: Option<Seen>,
 }
 
 /// Files under a source, by their path from it; a single file has its own name.
@@ -75,7 +78,17 @@ impl Chosen {
         for (path, item) in &mut self.items {
             item.list(place, path, listing, room)?;
         }
+        self.list_link(listing);
         Ok(())
+    }
+
+    /// Tells what it was called, where a link leads there: files are told where they are, but named
+    /// as they were chosen.
+    fn list_link(&self, listing: &mut Listing) {
+        let first = self.items.values().next().and_then(Item::own_path);
+        if let Some(real) = first.filter(|real| !real.ends_with(&self.path)) {
+            listing.add('l', 0o777, &escaped(real), &String::from_utf8_lossy(&self.path));
+        }
     }
 }
 
@@ -89,27 +102,26 @@ impl Item {
         room: &mut u64,
     ) -> Result<()> {
         // Of the whole context, so that who reads it finds the file.
-        let own: Option<Arc<[u8]>> = match &self.source {
-            ItemSource::Placed(_, path) | ItemSource::Read(path, _) => Some(path.clone()),
-            ItemSource::Passing(passing) => Some(passing.path.clone()),
-            _ => None,
-        };
+        let own = self.own_path().cloned();
         let path = String::from_utf8_lossy(own.as_deref().unwrap_or(path));
         let (kind, content) = match self.stat.kind {
             FileType::Directory => ('d', "-".to_owned()),
-            FileType::Symlink => (
-                'l',
-                String::from_utf8_lossy(&self.link)
-                    .escape_default()
-                    .to_string()
-                    .replace(' ', "\\x20"),
-            ),
+            FileType::Symlink => ('l', escaped(&self.link)),
             FileType::RegularFile => ('f', place.content(self, room)?),
             _ => ('o', self.stat.device.to_string()),
         };
         let path = if path.is_empty() { "." } else { &path };
         listing.add(kind, self.stat.mode, &content, path);
         Ok(())
+    }
+
+    /// Its path from the top of where it is, if it is a file of a place.
+    fn own_path(&self) -> Option<&Arc<[u8]>> {
+        match &self.source {
+            ItemSource::Placed(_, path) | ItemSource::Read(path, _) => Some(path),
+            ItemSource::Passing(passing) => Some(&passing.path),
+            _ => None,
+        }
     }
 
     /// Opens its bytes.
@@ -149,6 +161,7 @@ impl Item {
             modified: time.unwrap_or_default(),
             device: 0,
             shared: None,
+            seen: None,
         };
         Item { source, stat, link: Vec::new() }
     }
@@ -168,4 +181,9 @@ impl Item {
         xattrs.sort();
         Ok(xattrs)
     }
+}
+
+/// A path as one word of a listing.
+fn escaped(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).escape_default().to_string().replace(' ', "\\x20")
 }
