@@ -12,6 +12,7 @@ mod call;
 mod carried;
 mod clients;
 mod error;
+mod escaping;
 mod filters;
 mod gate;
 mod handlers;

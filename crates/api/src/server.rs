@@ -31,6 +31,7 @@ use crate::buildkit::BuildKit;
 use crate::carried::carried;
 use crate::clients::{Accept, Proving, Stream};
 use crate::error::ApiError;
+use crate::escaping::Escaping;
 use crate::pidfile::PidFile;
 use crate::reply::{Reply, Socket};
 use crate::routes;
@@ -191,7 +192,7 @@ async fn converse<S: Stream>(app: Arc<App>, stream: S, mut end: watch::Receiver<
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
         .max_header_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Escaping::new(stream)), service);
     let mut ending = false;
     let takeover: Takeover = loop {
         tokio::select! {
@@ -205,21 +206,22 @@ async fn converse<S: Stream>(app: Arc<App>, stream: S, mut end: watch::Receiver<
         }
     };
     let parts = connection.into_parts();
-    let mut stream = parts.io.into_inner();
+    let (mut stream, unread) = parts.io.into_inner().into_parts();
+    let early = [&parts.read_buf[..], &unread].concat();
     if stream.write_all(&takeover.head).await.is_err() {
         return;
     }
     let work = match takeover.by {
         Taker::Worker(work) => work,
         Taker::Talker(conversation) => {
-            let early = Cursor::new(parts.read_buf);
+            let early = Cursor::new(early);
             let (reader, writer) = tokio::io::split(stream);
             let stream = tokio::io::join(early.chain(reader), writer);
             return conversation(Box::new(stream), end).await;
         }
     };
     let Ok(fd) = stream.into_fd() else { return };
-    let socket = Socket { fd, early: parts.read_buf.to_vec() };
+    let socket = Socket { fd, early };
     let worked = spawn_blocking(move || {
         await_reader(&socket);
         work(socket);

@@ -53,7 +53,7 @@ pub fn inspect_image(engine: &Engine, images: &Images, found: &Found) -> Result<
     put("RootFS", rootfs);
     let tagged = record.tagged.unwrap_or(Timestamp::ZERO);
     put("Metadata", json!({ "LastTagTime": tagged.to_string() }));
-    put("Config", container_config(&config.config.clone().unwrap_or_default()));
+    put("Config", image_config(&config.config.clone().unwrap_or_default()));
     Ok(Value::Object(document))
 }
 
@@ -82,6 +82,28 @@ fn comment(config: &ImageConfig) -> String {
         true => config.history.last().map(|row| row.comment.clone()).unwrap_or_default(),
         false => config.comment.clone(),
     }
+}
+
+/// What is a container's alone, and is not shown of an image.
+const OF_CONTAINERS: [&str; 10] = [
+    "Hostname",
+    "Domainname",
+    "AttachStdin",
+    "AttachStdout",
+    "AttachStderr",
+    "Tty",
+    "OpenStdin",
+    "StdinOnce",
+    "Image",
+    "StopTimeout",
+];
+
+/// What an image asks of its containers, by name, as docker has shown it since 1.50 of its API.
+fn image_config(own: &ContainerConfig) -> Value {
+    let Value::Object(mut shown) = container_config(own) else { return Value::Null };
+    shown.retain(|name, _| !OF_CONTAINERS.contains(&name.as_str()));
+    shown.sort_keys();
+    shown.into()
 }
 
 /// The configuration with the fields that docker always shows.

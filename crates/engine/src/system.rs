@@ -175,6 +175,15 @@ impl Engine {
         Ok(DiskUsage { usage, images, users, active, containers, volumes, build_cache })
     }
 
+    /// How many containers were made from each image.
+    pub fn containers_of_images(&self) -> Result<BTreeMap<ImageId, usize>> {
+        let mut users = BTreeMap::new();
+        for (summary, _) in self.summaries()? {
+            *users.entry(summary.image).or_default() += 1;
+        }
+        Ok(users)
+    }
+
     fn count_containers(&self) -> Result<Counts> {
         let mut counts = Counts::default();
         for (_, state) in self.summaries()? {

@@ -9,8 +9,8 @@ use runtime::state::Status;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use spec::{
-    ContainerConfig, ContainerId, HostConfig, NetworkingConfig, Resources, RestartPolicy,
-    Timestamp, parse_signal,
+    ContainerConfig, ContainerId, HostConfig, MountKind, NetworkingConfig, Resources,
+    RestartPolicy, Timestamp, parse_signal,
 };
 
 use crate::call::Call;
@@ -51,6 +51,30 @@ struct Wanted {
     networks: NetworkingConfig,
 }
 
+/// The kinds of mounts that there are.
+const MOUNTS: [MountKind; 4] =
+    [MountKind::Bind, MountKind::Volume, MountKind::Tmpfs, MountKind::Image];
+
+/// Says in docker's words that there is no such policy: whatever reads documents has its own.
+fn check_policy(of: &Value) -> Result<(), Refusal> {
+    let name = of["RestartPolicy"]["Name"].as_str().unwrap_or_default();
+    let policy: Result<RestartPolicy, _> = name.parse();
+    policy.map(drop).map_err(|error| Refusal::bad(error.to_string()))
+}
+
+/// The same of kinds of mounts.
+fn check_mounts(of: &Value) -> Result<(), Refusal> {
+    let kinds = of["Mounts"].as_array().into_iter().flatten();
+    let mut kinds = kinds.filter_map(|mount| mount["Type"].as_str());
+    let unknown = kinds.find(|kind| !MOUNTS.iter().any(|known| known.as_str() == *kind));
+    match unknown {
+        Some(kind) => {
+            Err(Refusal::bad(format!("invalid mount config for type {kind:?}: mount type unknown")))
+        }
+        None => Ok(()),
+    }
+}
+
 impl Wanted {
     fn read(document: Value) -> Result<Wanted, Refusal> {
         let wrong = |error: serde_json::Error| Refusal::bad(format!("invalid JSON: {error}"));
@@ -62,6 +86,8 @@ impl Wanted {
             if value.is_null() { json!({}) } else { value }
         };
         let (host, networks) = (take("HostConfig"), take("NetworkingConfig"));
+        check_policy(&host)?;
+        check_mounts(&host)?;
         Ok(Wanted {
             config: serde_json::from_value(Value::Object(fields)).map_err(wrong)?,
             host: serde_json::from_value(host).map_err(wrong)?,
@@ -239,7 +265,10 @@ struct Update {
 }
 
 pub(crate) fn update(mut call: Call) -> Result<Reply, Refusal> {
-    let Update { resources, restart_policy } = call.json()?.unwrap_or_default();
+    let document: Value = call.json()?.unwrap_or_else(|| json!({}));
+    check_policy(&document)?;
+    let wrong = |error: serde_json::Error| Refusal::bad(format!("invalid JSON: {error}"));
+    let Update { resources, restart_policy } = serde_json::from_value(document).map_err(wrong)?;
     let (engine, id) = call.container()?;
     // A policy without a name is none.
     let restart = restart_policy.filter(|policy| *policy != RestartPolicy::default());

@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use engine::{CommitContainer, CopyEnd, CopyFiles, Engine, PathStat};
+use engine::{CommitContainer, CopyEnd, CopyFiles, Engine, EngineError, PathStat};
 use serde_json::json;
 use spec::{ContainerConfig, ContainerId, Timestamp};
 
 use crate::call::Call;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, chain};
 use crate::reply::{Reply, piped};
 
 const STAT_HEADER: &str = "x-docker-container-path-stat";
@@ -85,8 +85,11 @@ pub(crate) fn put_in(mut call: Call) -> Result<Reply, Refusal> {
     let (engine, id) = call.container()?;
     let from = CopyEnd::Reader(Box::new(call.body.take_all()));
     let to = CopyEnd::Container(id, path);
-    engine.copy_files(CopyFiles { from, to, archive: true, follow: true })?;
-    Ok(Reply::status(200))
+    match engine.copy_files(CopyFiles { from, to, archive: true, follow: true }) {
+        // What is no archive is the client's fault.
+        Err(error @ EngineError::Read(_)) => Err(Refusal::bad(chain(&error))),
+        copied => Ok(copied.map(|_| Reply::status(200))?),
+    }
 }
 
 pub(crate) fn commit(mut call: Call) -> Result<Reply, Refusal> {

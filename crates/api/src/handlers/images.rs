@@ -1,12 +1,12 @@
 //! Images that are here.
 
-use engine::{ImageFilter, Loaded};
+use engine::{DiskUsage, ImageFilter, Loaded};
 use engine::{
     Import, ImportSource, ListImages, Load, LoadSource, PruneImages, RemoveImages, Removed, Save,
     SaveTarget,
 };
 use serde_json::{Value, json};
-use spec::{Platform, Reference, Timestamp};
+use spec::{ImageId, Platform, Reference, Timestamp};
 
 use crate::call::Call;
 use crate::filters::Filters;
@@ -17,6 +17,12 @@ use crate::reply::{Reply, piped};
 /// Filters of a list, and those that pruning has.
 const LISTED: &[&str] = &["before", "dangling", "label", "reference", "since", "until"];
 const PRUNED: &[&str] = &["dangling", "label", "label!", "until"];
+
+/// What is a container's alone and stood in an image's configuration before 1.50: texts that were
+/// empty, and switches that were off.
+const EMPTY: [&str; 3] = ["Hostname", "Domainname", "Image"];
+const OFF: [&str; 6] =
+    ["AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"];
 
 fn filters(call: &Call, known: &[&str]) -> Result<Vec<ImageFilter>, Refusal> {
     let filters = Filters::of(&call.query)?;
@@ -30,8 +36,19 @@ pub(crate) fn list(call: Call) -> Result<Reply, Refusal> {
     if !call.since(41) {
         list.pattern = call.query.given("filter").map(str::to_owned);
     }
-    let mut shown = call.engine()?.image_summaries(&list)?;
+    let engine = call.engine()?;
+    let mut shown = engine.image_summaries(&list)?;
+    let users = call.since(51).then(|| engine.containers_of_images()).transpose()?;
+    let usage = call.query.flag("shared-size").then(|| engine.disk_usage()).transpose()?;
     for image in &mut shown {
+        let id = image["Id"].as_str().and_then(|id| id.parse::<ImageId>().ok());
+        if let Some(users) = &users {
+            image["Containers"] = json!(id.and_then(|id| users.get(&id)).unwrap_or(&0));
+        }
+        if let Some(DiskUsage { usage, .. }) = &usage {
+            let own = id.and_then(|id| usage.images.get(&id)).copied().unwrap_or_default();
+            image["SharedSize"] = json!(own.shared);
+        }
         if !call.since(44) {
             image["VirtualSize"] = image["Size"].clone();
         }
@@ -65,6 +82,16 @@ fn read_platform(text: &str) -> Result<Platform, Refusal> {
 pub(crate) fn inspect(call: Call) -> Result<Reply, Refusal> {
     let (engine, platform) = (call.engine()?, platform(&call)?);
     let mut document = engine.inspect(call.parameter("name"), platform.as_ref())?;
+    if !call.since(50) {
+        EMPTY.iter().for_each(|name| document["Config"][name] = json!(""));
+        OFF.iter().for_each(|name| document["Config"][name] = json!(false));
+    }
+    // docker-compose of old looks for an image's volumes where they stood in its days, whatever
+    // version it speaks. Where they stand no longer it fails.
+    if !call.since(45) || call.header("user-agent").starts_with("docker-compose/1.") {
+        document["Container"] = json!("");
+        document["ContainerConfig"] = document["Config"].clone();
+    }
     if !call.since(44) {
         document["VirtualSize"] = document["Size"].clone();
     }

@@ -12,12 +12,26 @@ use crate::failure::{Failure, Outcome};
 
 /// Where it listens if nobody says.
 const SOCKET: &str = "unix:///run/buildkit/buildkitd.sock";
+/// What buildkitd's flags ask for that is not done here.
+const REFUSED: [(&str, &str); 2] = [
+    ("debugaddr", "the process tells nothing of its inside"),
+    ("provenance-env-dir", "builds tell nothing of this machine"),
+];
 /// What builds can be allowed.
 const ENTITLEMENTS: [&str; 2] = ["network.host", "security.insecure"];
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
     let said = |name| matches.string(name).filter(|text| !text.is_empty());
+    for (flag, why) in REFUSED {
+        if said(flag).is_some() {
+            return Err(Failure::new(format!("{flag}: {why}")).hint(format!("leave --{flag} out")));
+        }
+    }
+    if said("log-format").is_some_and(|format| format != "text") {
+        let hint = "leave --log-format out";
+        return Err(Failure::new("log-format: lines are written as text").hint(hint));
+    }
     let path = said("config").unwrap_or_default();
     let file = BuildKitFile::read(Path::new(path), matches.given("config"))
         .map_err(|error| Failure::new(error.to_string()))?;
@@ -36,7 +50,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         return Err(Failure::new(format!("invalid entitlement {other:?}")));
     }
     let mut settings = context.settings()?;
-    if matches.flag("debug") || file.debug {
+    if matches.flag("debug") || matches.flag("trace") || file.debug {
         settings.log_level = LogLevel::Debug;
     }
     let written = file.root.as_ref().map(|root| root.display().to_string());

@@ -15,6 +15,11 @@ pub(super) const FLAGS: &[Flag] = &[
         "allow-direct-routing",
         "Allow remote access to published ports on internal addresses",
     ),
+    Flag::list(
+        "allow-nondistributable-artifacts",
+        "Taken for dockerd's sake: all layers are pushed",
+    ),
+    Flag::string("api-cors-header", "Refused: browsers are not served"),
     Flag::list("authorization-plugin", "Authorization plugins to load"),
     Flag::string("bip", "IPv4 address for the default bridge"),
     Flag::string("bip6", "IPv6 address for the default bridge"),

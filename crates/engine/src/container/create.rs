@@ -67,6 +67,7 @@ impl Engine {
             // Told now, before anything is made for it; whether it is free in the end is told by `add`.
             self.containers().check_free(name)?;
         }
+        super::options::check(&request.config, &request.host)?;
         let begun = Timestamp::now();
         let (making, (image, top, platform)) = self.store.making(|images| {
             let found = find_for(images, &request.config.image, request.platform.as_ref())?;

@@ -19,9 +19,7 @@ pub(crate) fn extract(reader: impl BufRead, folder: impl AsFd, owners: bool) -> 
     let folder = folder.as_fd();
     let mut tar = TarReader::new(reader, Limits::default());
     let (mut bytes, mut folders) = (0, Vec::new());
-    while let Some(entry) =
-        tar.next().map_err(|error| EngineError::Read(io::Error::other(error)))?
-    {
+    while let Some(entry) = tar.next().map_err(|error| EngineError::Read(error.into()))? {
         let Some(path) = clean(&entry.path) else { continue };
         if let EntryKind::Directory = entry.kind {
             folders.push((path.clone(), entry.clone()));

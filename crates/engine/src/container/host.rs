@@ -63,6 +63,9 @@ pub(super) fn check_update(asked: &Resources) -> Result<()> {
 
 fn limits(resources: &mut Resources) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
+    // Docker's client says 0 and -1 where nothing was asked.
+    resources.pids_limit = resources.pids_limit.filter(|limit| *limit > 0);
+    resources.memory_swappiness = resources.memory_swappiness.filter(|share| *share != -1);
     memory(resources)?;
     let memory = resources.memory;
     match resources.memory_swap {
@@ -237,7 +240,10 @@ mod tests {
     fn what_is_left_open_is_filled_in() {
         let mut host = HostConfig::default();
         host.resources.memory = 64 << 20;
-        complete(&mut host).unwrap();
+        (host.resources.pids_limit, host.resources.memory_swappiness) = (Some(0), Some(-1));
+        assert_eq!(complete(&mut host).unwrap(), [""; 0]);
+        assert_eq!(host.resources.pids_limit, None);
+        assert_eq!(host.resources.memory_swappiness, None);
         assert_eq!(host.network_mode, "bridge");
         assert_eq!(host.shm_size, 64 << 20);
         assert_eq!(host.resources.memory_swap, 128 << 20);

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use network::{Attached, Cable, Endpoint, EndpointRequest, NetNs, Networks, Relay};
 use serde::{Deserialize, Serialize};
 use spec::{
-    ContainerPort, EndpointSettings, HostPorts, NetworkMode, PortMapping, exposed_ports,
-    port_mappings,
+    ContainerPort, EndpointSettings, HostConfig, HostPorts, NetworkMode, PortMapping,
+    exposed_ports, port_mappings,
 };
 
 use super::ContainerRecord;
@@ -232,22 +232,7 @@ fn request(
 /// What `-p` asked for, and with `-P` a port of the host's choice for all that is exposed besides.
 fn wanted_ports(record: &ContainerRecord) -> Result<Vec<PortMapping>> {
     let host = &record.host_config;
-    let mut list = Vec::new();
-    for (port, bindings) in &host.port_bindings {
-        for binding in bindings.iter().flatten() {
-            let address = match binding.host_ip.as_str() {
-                "" => String::new(),
-                ip if ip.contains(':') => format!("[{ip}]:"),
-                ip => format!("{ip}:"),
-            };
-            let text = match binding.host_port.as_str() {
-                "" if address.is_empty() => port.clone(),
-                host_port => format!("{address}{host_port}:{port}"),
-            };
-            let mappings = port_mappings(&text).map_err(|e| EngineError::Start(e.to_string()))?;
-            list.extend(mappings);
-        }
-    }
+    let mut list = published(host)?;
     if host.publish_all_ports {
         for text in &record.config.exposed_ports {
             let ports = exposed_ports(text).map_err(|e| EngineError::Start(e.to_string()))?;
@@ -260,6 +245,26 @@ fn wanted_ports(record: &ContainerRecord) -> Result<Vec<PortMapping>> {
                 host_address: None,
                 host: HostPorts::Any,
             }));
+        }
+    }
+    Ok(list)
+}
+
+/// What `-p` asked for.
+pub(super) fn published(host: &HostConfig) -> Result<Vec<PortMapping>> {
+    let mut list = Vec::new();
+    for (port, bindings) in &host.port_bindings {
+        for binding in bindings.iter().flatten() {
+            let address = match binding.host_ip.as_str() {
+                "" => String::new(),
+                ip if ip.contains(':') => format!("[{ip}]:"),
+                ip => format!("{ip}:"),
+            };
+            let text = match binding.host_port.as_str() {
+                "" if address.is_empty() => port.clone(),
+                host_port => format!("{address}{host_port}:{port}"),
+            };
+            list.extend(port_mappings(&text).map_err(|e| EngineError::Refused(e.to_string()))?);
         }
     }
     Ok(list)

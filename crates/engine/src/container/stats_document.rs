@@ -40,10 +40,7 @@ impl ContainerSample {
         shown["memory_stats"] = json!({
             "usage": usage.memory_bytes,
             "max_usage": usage.memory_peak_bytes.unwrap_or(0),
-            "stats": {
-                "inactive_file": usage.inactive_file_bytes,
-                "total_inactive_file": usage.inactive_file_bytes,
-            },
+            "stats": usage.memory_counts,
             "limit": self.memory_limit_bytes,
         });
         let links = self.links.iter().map(|(name, counts)| (name.clone(), link(counts)));
@@ -55,12 +52,14 @@ impl ContainerSample {
         let Some(usage) = &self.usage else { return no_processors() };
         let (periods, throttled, lost) = usage.throttled;
         let online = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut used = json!({ "total_usage": usage.cpu_nanos });
+        if !usage.cpu_each_nanos.is_empty() {
+            used["percpu_usage"] = json!(usage.cpu_each_nanos);
+        }
+        used["usage_in_kernelmode"] = json!(usage.cpu_system_nanos);
+        used["usage_in_usermode"] = json!(usage.cpu_user_nanos);
         json!({
-            "cpu_usage": {
-                "total_usage": usage.cpu_nanos,
-                "usage_in_kernelmode": usage.cpu_system_nanos,
-                "usage_in_usermode": usage.cpu_user_nanos,
-            },
+            "cpu_usage": used,
             "system_cpu_usage": self.machine_nanos,
             "online_cpus": online,
             "throttling_data": {

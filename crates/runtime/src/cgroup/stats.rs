@@ -1,5 +1,7 @@
 //! What a group has used.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::Cgroup;
@@ -10,6 +12,8 @@ use super::values::keyed;
 pub struct Stats {
     /// Nanoseconds of processors.
     pub cpu_nanos: u64,
+    /// The same for each processor, where the kernel counts them alone.
+    pub cpu_each_nanos: Vec<u64>,
     /// Of these in programs.
     pub cpu_user_nanos: u64,
     /// Of these in the kernel.
@@ -24,6 +28,8 @@ pub struct Stats {
     pub memory_peak_bytes: Option<u64>,
     /// The limit; absent where there is none.
     pub memory_limit_bytes: Option<u64>,
+    /// All that the kernel counts of its memory, by the kernel's names.
+    pub memory_counts: BTreeMap<String, u64>,
     /// Processes that the kernel killed for want of memory.
     pub oom_kills: u64,
     /// Processes and threads.
@@ -57,6 +63,8 @@ pub(super) fn read(group: &Cgroup) -> Stats {
 fn cpu(group: &Cgroup, stats: &mut Stats, number: &dyn Fn(&str, &str) -> Option<u64>) {
     if let Some(nanos) = number("cpuacct", "cpuacct.usage") {
         stats.cpu_nanos = nanos;
+        let each = group.read_file("cpuacct", "cpuacct.usage_percpu").unwrap_or_default();
+        stats.cpu_each_nanos = each.split_whitespace().filter_map(|n| n.parse().ok()).collect();
         stats.cpu_user_nanos = number("cpuacct", "cpuacct.usage_user").unwrap_or(0);
         stats.cpu_system_nanos = number("cpuacct", "cpuacct.usage_sys").unwrap_or(0);
     }
@@ -84,6 +92,16 @@ fn memory(group: &Cgroup, stats: &mut Stats, number: &dyn Fn(&str, &str) -> Opti
     let text = group.read_file("memory", "memory.stat").unwrap_or_default();
     let inactive = keyed(&text, "total_inactive_file").or_else(|| keyed(&text, "inactive_file"));
     stats.inactive_file_bytes = inactive.unwrap_or(0);
+    stats.memory_counts = counts(&text);
+}
+
+/// `NAME NUMBER`, a line each.
+fn counts(text: &str) -> BTreeMap<String, u64> {
+    let pair = |line: &str| {
+        let (name, number) = line.split_once(' ')?;
+        Some((name.to_owned(), number.trim().parse().ok()?))
+    };
+    text.lines().filter_map(pair).collect()
 }
 
 /// `MAJOR:MINOR Read BYTES` and so on.
@@ -110,6 +128,12 @@ fn block_bytes(text: &str) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_kernel_counts_has_its_names() {
+        let read = counts("cache 4096\ntotal_rss 7\nodd\n");
+        assert_eq!(read, [("cache".to_owned(), 4096), ("total_rss".to_owned(), 7)].into());
+    }
 
     #[test]
     fn both_forms_of_disk_numbers_are_summed() {

@@ -186,7 +186,8 @@ services:
   db:
     image: bb
     command: sh -c 'sleep 0.5; touch /data/ready; exec sleep 600'
-    volumes: ["data:/data"]
+    environment: {ROUND: "${ROUND:-1}"}
+    volumes: ["data:/data", "/own"]
     healthcheck: {test: ["CMD", "test", "-e", "/data/ready"], interval: 200ms, retries: 100}
     networks: [back]
   api:
@@ -214,22 +215,28 @@ fn docker_compose_brings_an_application_up() {
     let words = "mkdir /w; echo $WORD > /w/word; exec httpd -f -p 8000 -h /w";
     root.file("api/Dockerfile", format!("FROM bb\nRUN test -d /tmp\nCMD {words}\n"));
     let server = Server::start(&root);
-    let compose = |line: &str| {
+    let in_round = |round: &str, line: &str| {
         let mut command = root.program("docker-compose");
         command.env("DOCKER_HOST", format!("unix://{}", server.socket().display()));
+        command.env("ROUND", round);
         let output =
             command.args(["-p", "lab"]).args(crate::support::words(line)).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{line}: {output:?}");
         said
     };
+    let compose = |line: &str| in_round("1", line);
     compose("up -d");
     assert_eq!(compose("ps -q").lines().count(), 3);
     let fetched = || compose("exec -T web wget -q -O - http://api:8000/word");
     assert_eq!(fetched(), "said\n");
     assert_eq!(compose("run --rm -T --no-deps web echo once"), "once\n");
     compose("restart -t 0 web");
-    compose("up -d --scale web=2");
+    // A container that is made anew keeps the volumes that have no names.
+    compose("exec -T db touch /own/kept");
+    in_round("2", "up -d -t 0 db");
+    assert_eq!(in_round("2", "exec -T db sh -c 'ls /own; echo $ROUND'"), "kept\n2\n");
+    in_round("2", "up -d --scale web=2");
     assert_eq!(compose("ps -q web").lines().count(), 2);
     compose("logs --no-color");
     compose("down -v -t 0 --rmi local");

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::support::Server;
 use crate::containers::support::{Root, eventually};
 use crate::need_programs;
+use crate::support::Mica;
 
 #[test]
 fn a_container_runs_in_the_foreground() {
@@ -140,4 +141,27 @@ fn a_commit_may_say_what_its_image_is() {
     assert_eq!(server.send("POST", "/commit?container=one&repo=made&tag=2", "{}").status, 201);
     assert_eq!(root.json("image inspect made:2")[0]["Config"]["Cmd"], json!(["sleep", "600"]));
     assert_eq!(server.send("POST", "/commit?container=one", "{\"Cmd\":7}").status, 400);
+}
+
+#[test]
+fn what_no_container_can_be_is_refused_by_this_door_too() {
+    let mica = Mica::new();
+    let server = Server::start(&mica);
+    mica.import("tiny");
+    for (document, words) in [
+        (r#""WorkingDir": "a""#, "the working directory 'a' is invalid"),
+        (r#""StopSignal": "NONE""#, "Invalid signal: NONE"),
+        (r#""HostConfig": {"CgroupnsMode": "x"}"#, "invalid cgroup namespace mode: x"),
+        (r#""HostConfig": {"ExtraHosts": ["x"]}"#, "bad format for add-host: \"x\""),
+        (r#""HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "x"}]}}"#, "invalid"),
+        (r#""HostConfig": {"RestartPolicy": {"Name": "x"}}"#, "unknown policy 'x'; use one of"),
+        (r#""HostConfig": {"Mounts": [{"Type": "x"}]}"#, "type \"x\": mount type unknown"),
+        (r#""HostConfig": {"Mounts": [{"Type": "volume"}]}"#, "field Target must not be empty"),
+    ] {
+        let document = format!(r#"{{"Image": "tiny", "Cmd": ["x"], {document}}}"#);
+        let answered = server.send("POST", "/containers/create", &document);
+        assert_eq!(answered.status, 400, "{document}: {answered:?}");
+        assert!(answered.message().contains(words), "{document}: {answered:?}");
+    }
+    assert_eq!(server.get("/containers/json?all=1").json(), json!([]));
 }

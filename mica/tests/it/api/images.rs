@@ -195,3 +195,26 @@ fn a_pull_ends_with_the_client_that_asked_for_it() {
     assert!(served.join().unwrap(), "the layer is still fetched");
     assert_eq!(server.get("/images/json").json(), serde_json::json!([]));
 }
+
+#[test]
+fn older_clients_see_the_fields_of_their_version() {
+    let mica = Mica::new();
+    let server = Server::start(&mica);
+    mica.import("tiny:1");
+    let seen = |version: u32| server.get(&format!("/v1.{version}/images/tiny:1/json")).json();
+    let (now, older, oldest) = (seen(50), seen(49), seen(44));
+    assert_eq!(now["Config"].get("Hostname"), None);
+    assert_eq!(now["Config"]["WorkingDir"], json!(""));
+    assert_eq!(
+        (&older["Config"]["Hostname"], &older["Config"]["Tty"]),
+        (&json!(""), &json!(false))
+    );
+    assert_eq!(older.get("ContainerConfig"), None);
+    assert_eq!((&oldest["Container"], &oldest["ContainerConfig"]), (&json!(""), &oldest["Config"]));
+    assert_eq!(seen(43)["VirtualSize"], now["Size"]);
+    let listed = |query: &str| server.get(query).json()[0].clone();
+    assert_eq!(listed("/v1.50/images/json")["Containers"], json!(-1));
+    assert_eq!(listed("/v1.51/images/json")["Containers"], json!(0));
+    assert_eq!(listed("/images/json")["SharedSize"], json!(-1));
+    assert_eq!(listed("/images/json?shared-size=1")["SharedSize"], json!(0));
+}

@@ -230,3 +230,20 @@ fn many_clients_are_answered_at_once() {
     let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(peak < 200 << 10, "{peak} KiB");
 }
+
+#[test]
+fn addresses_are_read_as_people_write_them() {
+    let mica = Mica::new();
+    let server = Server::start(&mica);
+    mica.import("tiny:1");
+    // As curl sends it with `-g`, twice on one connection.
+    let path = r#"/v1.41/images/json?filters={"reference":["tiny"]}"#;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\n");
+    let mut stream = server.connect();
+    write!(stream, "{head}\r\n{head}Connection: close\r\n\r\n").unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2, "{text}");
+    assert_eq!(text.matches("tiny:1").count(), 2, "{text}");
+}

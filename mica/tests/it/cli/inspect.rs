@@ -37,11 +37,9 @@ fn an_array_with_dockers_fields() {
     assert_eq!(
         image["Config"],
         json!({
-            "Hostname": "", "Domainname": "", "User": "", "AttachStdin": false,
-            "AttachStdout": false, "AttachStderr": false, "ExposedPorts": { "80/tcp": {} },
-            "Tty": false, "OpenStdin": false, "StdinOnce": false, "Env": ["A=1", "B=2"],
-            "Cmd": ["sh"], "Image": "", "Volumes": null, "WorkingDir": "", "Entrypoint": null,
-            "OnBuild": null, "Labels": { "a": "b" },
+            "Cmd": ["sh"], "Entrypoint": null, "Env": ["A=1", "B=2"],
+            "ExposedPorts": { "80/tcp": {} }, "Labels": { "a": "b" }, "OnBuild": null,
+            "User": "", "Volumes": null, "WorkingDir": "",
         })
     );
     let keys: Vec<&str> = image.as_object().unwrap().keys().map(String::as_str).collect();
