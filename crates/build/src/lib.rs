@@ -20,6 +20,9 @@ pub mod solver;
 pub mod stage;
 pub mod syntax;
 mod variables;
+#[cfg(test)]
+#[path = "../../spec/src/vectors.rs"]
+mod vectors;
 pub mod yaml;
 
 pub use error::{BuildError, Span};

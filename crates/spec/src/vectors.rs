@@ -1,8 +1,10 @@
-//! Tables of inputs and expected answers that some machines have; tests without them say so.
+//! Tables of inputs and expected answers that some machines have; tests without them say so. Other
+//! crates whose tests read such tables include this file.
 
 use std::path::PathBuf;
 
-/// The rows of a table without its header, or nothing where the tables are absent.
+/// The rows of a table without its header, or nothing where the tables are absent: they are in
+/// `MICA_VECTORS`, or beside the project.
 pub(crate) fn rows(table: &str) -> Option<Vec<Vec<String>>> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors");
     let folder = std::env::var_os("MICA_VECTORS").map_or(PathBuf::from(beside), PathBuf::from);

@@ -145,12 +145,10 @@ fn short_forms(tree: &Tree) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The table that all projects share, where it is: `MICA_VECTORS`, or beside the project.
+/// The table that all projects share, where it is.
 pub fn shared_cases(canary: &Canary) -> Option<Vec<Case>> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors");
-    let folder = std::env::var_os("MICA_VECTORS").map_or(PathBuf::from(beside), PathBuf::from);
-    let table = fs::read_to_string(folder.join("evil-layers.tsv")).ok()?;
-    Some(table.lines().skip(1).map(|row| shared_case(row, canary)).collect())
+    let rows = crate::vectors::rows("evil-layers.tsv")?;
+    Some(rows.iter().map(|row| shared_case(&row.join("\t"), canary)).collect())
 }
 
 fn shared_case(row: &str, canary: &Canary) -> Case {

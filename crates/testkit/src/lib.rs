@@ -17,6 +17,8 @@ mod port;
 mod scratch;
 mod skip;
 mod tree;
+#[path = "../../spec/src/vectors.rs"]
+mod vectors;
 mod walk;
 
 pub use child::{Child, child};
