@@ -139,6 +139,15 @@ pub(crate) fn files(context: &Context) -> Outcome {
     Ok(0)
 }
 
+/// A time; as seconds where no year of four digits has it.
+fn modified(seconds: i64) -> String {
+    let time = Timestamp::from_unix(seconds, 0);
+    match time.unix_seconds() == seconds {
+        true => time.to_string(),
+        false => format!("@{seconds}"),
+    }
+}
+
 impl Row for FileRow {
     const FIELDS: &'static [&'static str] =
         &["Gid", "Layer", "Mode", "Modified", "Owner", "Path", "Size", "Target", "Uid"];
@@ -229,4 +238,17 @@ fn tree_json(row: &TreeRow) -> serde_json::Value {
         "Chain": row.chain.to_string(), "Depth": row.depth, "Size": row.size,
         "Total": row.total, "Images": images,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_no_calendar_of_ours_has_are_told_in_seconds() {
+        assert_eq!(modified(0), "1970-01-01T00:00:00Z");
+        assert_eq!(modified(-1), "1969-12-31T23:59:59Z");
+        assert_eq!(modified(281_474_976_710_656), "@281474976710656");
+        assert_eq!(modified(-99_999_999_999), "@-99999999999");
+    }
 }
