@@ -27,6 +27,7 @@ mod manifest;
 mod network;
 mod network_document;
 mod network_filter;
+mod outgoing;
 mod pack;
 mod progress;
 mod pull;

@@ -17,7 +17,7 @@ use image::archive::{
 };
 use image::codec::{Codec, expand};
 use spec::{ImageId, Platform, Reference};
-use store::{Expected, Lease, Store, Unpacked};
+use store::{Event, Expected, Lease, Store, Unpacked};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -93,8 +93,13 @@ impl Engine {
         let loaded = self.publish(&lease, &images, made, &BTreeSet::new())?;
         for image in &loaded {
             let id = image.id.to_string();
-            let name = image.names.first().map_or_else(|| id.clone(), Reference::familiar);
-            self.store.record_event("image", "load", &id, &[("name", &name)]);
+            // The journal knows every name, so that they can be told from it.
+            let mut names: Vec<String> = image.names.iter().map(Reference::familiar).collect();
+            if names.is_empty() {
+                names.push(id.clone());
+            }
+            let event = |name: &String| Event::now("image", "load", &id, &[("name", name)]);
+            self.store.record_events(&names.iter().map(event).collect::<Vec<_>>());
         }
         Ok(loaded)
     }
@@ -185,8 +190,13 @@ fn called(mut images: Vec<Bundled>, word: &str) -> Result<Vec<Bundled>> {
         let at = number.parse().ok().filter(|at| *at < images.len());
         return Ok(vec![images.remove(at.ok_or_else(|| missing(&images))?)]);
     }
-    if images.iter().any(|image| image.is_called(word)) {
-        images.retain(|image| image.is_called(word));
+    // Where one is called just so, another's tag of the same name is not meant.
+    let is_meant = match images.iter().any(|image| image.is_called(word)) {
+        true => Bundled::is_called,
+        false => Bundled::has_tag,
+    };
+    if images.iter().any(|image| is_meant(image, word)) {
+        images.retain(|image| is_meant(image, word));
         for image in &mut images {
             // Of an image's names only the one that was asked for is meant.
             let full = Reference::parse(word).map(Reference::with_default_tag).ok();

@@ -222,7 +222,8 @@ impl Engine {
 
     /// Says of each layer what will become of it.
     fn announce(&self, image: &Bundled, progress: &dyn Progress) -> Result<()> {
-        let known = self.store.tables()?.layers;
+        let mut known = self.store.tables()?.layers;
+        self.store.keep_fit(&mut known, image.layers.iter().map(|layer| layer.diff))?;
         let mut seen = BTreeSet::new();
         for layer in &image.layers {
             let is_here =

@@ -13,6 +13,7 @@ use store::{ImageRecord, Images, LayerRecord, Lease, ManifestRef, NameRecord, Ta
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::find::{find, find_for};
+use crate::outgoing::Outlet;
 use crate::tag::parse;
 use crate::whole::{WholeFile, check_place};
 
@@ -192,7 +193,7 @@ impl Engine {
     }
 
     pub(crate) fn write_archive(&self, plan: &ArchivePlan, mut file: &File) -> Result<()> {
-        let regular = file.metadata().map_err(EngineError::Write)?.is_file();
+        let is_plain = file.metadata().map_err(EngineError::Write)?.is_file();
         let mut head = Vec::new();
         for member in plan {
             let (kind, size) = match &member.content {
@@ -211,12 +212,8 @@ impl Engine {
                 ArchiveContent::Blob { digest, bytes } => {
                     file.write_all(&head).map_err(EngineError::Write)?;
                     head.clear();
-                    let blob = self.store.open_blob(digest)?;
-                    let copied = store::send(&blob, file, *bytes, regular);
-                    let copied = copied.map_err(EngineError::Write)?;
-                    if copied != *bytes {
-                        return Err(short_blob(digest, copied, *bytes));
-                    }
+                    let outlet = Outlet { file, is_plain };
+                    self.send_blob(digest, *bytes, outlet, EngineError::Write)?;
                 }
             }
             head.resize(head.len() + padding(size) as usize, 0);
@@ -354,10 +351,4 @@ fn rename(
         }
     }
     Ok(())
-}
-
-/// A blob that ended early, or went on.
-pub(crate) fn short_blob(digest: &spec::Digest, copied: u64, bytes: u64) -> EngineError {
-    let why = format!("it has {copied} bytes instead of {bytes}");
-    store::StoreError::Damaged { what: format!("blob {digest}"), why }.into()
 }

@@ -218,7 +218,8 @@ impl Arrival<'_> {
             self.lease.protect_blob(&blob.digest)?;
         }
         // Looked at only now: what is here and protected stays.
-        let layers = self.store.tables()?.layers;
+        let mut layers = self.store.tables()?.layers;
+        self.store.keep_fit(&mut layers, [record.diff])?;
         Ok(layers.by_diff(record.diff).is_some_and(|layer| is_usable(self.store, layer)))
     }
 }

@@ -9,6 +9,8 @@ mod layer;
 mod renew;
 mod repair;
 
+use std::collections::BTreeSet;
+
 use spec::{ChainId, Digest, ImageId};
 use sys::lock::Mode;
 
@@ -31,6 +33,8 @@ pub struct Fault {
     pub mended: bool,
     /// Why a repair that was tried failed.
     pub obstacle: Option<String>,
+    /// What a repair that was done did not bring back, or perhaps not.
+    pub missing: Option<String>,
     cure: Cure,
 }
 
@@ -43,9 +47,9 @@ enum Cure {
     ForgetBlob(Digest),
     /// Forget the manifest; the image stays under its id.
     ForgetManifest(ImageId),
-    /// Forget the index or the manifest that a name came with.
     /// Make a document again from what it named.
     Renew,
+    /// Forget the index or the manifest that a name came with.
     ForgetOriginals(String),
     /// Remove what nothing needs.
     Sweep,
@@ -88,7 +92,15 @@ impl Fault {
             }
             Cure::Sweep => Some("remove it".to_owned()),
         };
-        Fault { what: what.into(), why: why.into(), remedy, mended: false, obstacle: None, cure }
+        Fault {
+            what: what.into(),
+            why: why.into(),
+            remedy,
+            mended: false,
+            obstacle: None,
+            missing: None,
+            cure,
+        }
     }
 }
 
@@ -98,11 +110,13 @@ impl Store {
         let mut report = self.look_at_all()?;
         let renewed = match &mut *report.faults {
             [document] if repair && document.cure == Cure::Renew => {
-                if let Err(error) = self.renew_documents() {
-                    document.obstacle = Some(layer::causes(&error));
-                    return Ok(report);
+                match self.renew_documents() {
+                    Ok(missing) => (document.mended, document.missing) = (true, missing),
+                    Err(error) => {
+                        document.obstacle = Some(layer::causes(&error));
+                        return Ok(report);
+                    }
                 }
-                document.mended = true;
                 let renewed = report.faults;
                 report = self.look_at_all()?;
                 renewed
@@ -144,12 +158,17 @@ impl Store {
         let mut layers = tables.layers.clone();
         // What nothing needs may go at any moment.
         before.records.iter().for_each(|chain| drop(layers.layers.remove(chain)));
+        let mut damaged = BTreeSet::new();
         for (chain, record) in &layers.layers {
             report.blobs += 1 + usize::from(record.blob.is_some());
             report.bytes += record.bytes + record.blob.as_ref().map_or(0, |blob| blob.bytes);
             report.faults.extend(record_fault(chain, record, &layers));
             let record = with_any_blob(record, &layers);
-            report.faults.extend(self.layer_faults(chain, &record, &layers)?);
+            let faults = self.layer_faults(chain, &record, &layers)?;
+            if !faults.is_empty() {
+                damaged.insert(*chain);
+            }
+            report.faults.extend(faults);
         }
         self.check_images(&tables, &mut report);
         self.check_snapshots(&mut report)?;
@@ -157,6 +176,7 @@ impl Store {
         // What came or went while we looked is the business of those who work here.
         let after = guard.unneeded(self)?;
         drop(guard);
+        self.remember_checked(&layers, &damaged);
         // If it cannot be done now, as on a read-only disk, the next full collection does it.
         let _ = self.let_go(&tables);
         report_strays(&before.also_in(&after), &mut report);

@@ -31,6 +31,8 @@ pub enum StoreError {
     NoLayer(ChainId),
     #[error("the index of layer {0} is not here")]
     NoIndex(ChainId),
+    #[error("a stack of {layers} layers cannot be mounted: the kernel takes {limit}")]
+    HighStack { layers: usize, limit: usize },
     #[error("snapshot {0} is not here")]
     NoSnapshot(String),
     #[error("layer {} cannot be replaced while it is in use by {user}", chain.0.short())]
@@ -131,9 +133,10 @@ impl StoreError {
                 ErrorKind::Conflict
             }
             E::RunRoot(_) => ErrorKind::Conflict,
-            E::NewerFormat { .. } | E::DriverUnfit { .. } | E::NoDriver(_) => {
-                ErrorKind::Unsupported
-            }
+            E::NewerFormat { .. }
+            | E::DriverUnfit { .. }
+            | E::NoDriver(_)
+            | E::HighStack { .. } => ErrorKind::Unsupported,
             E::Io { .. } | E::Mount { .. } | E::MountAt { .. } | E::Changes { .. } => {
                 ErrorKind::Other
             }
@@ -151,7 +154,7 @@ impl StoreError {
             | E::NoLayer(_)
             | E::NoIndex(_)
             | E::Index { .. } => Some(
-                "`mica system check` names every fault, `mica system check --repair` mends what it can"
+                "`mica system check` names every fault, `mica system check --repair` mends what it can; load or pull the image again for the rest"
                     .to_owned(),
             ),
             // Nothing else says which driver keeps the store, so nothing can be opened.
@@ -163,6 +166,11 @@ impl StoreError {
             E::OtherDriver { asked, kept, .. } => Some(format!(
                 "leave --storage-driver out to go on with {kept}; `mica system migrate --to {asked}` changes it"
             )),
+            E::HighStack { .. } => Some(
+                "drivers that keep whole trees take any number: `mica system migrate --to vfs`"
+                    .to_owned(),
+            ),
+            E::InUse { .. } => Some("stop or unmount what uses it, and try again".to_owned()),
             E::RunRoot(_) => Some("name a --run-root of your own".to_owned()),
             E::Migrated { .. } => Some("run the command again".to_owned()),
             E::Busy(Busy::Work) => Some("wait until other commands have ended".to_owned()),

@@ -31,7 +31,8 @@ pub(crate) enum Place {
 }
 
 impl Store {
-    /// Gives a layer its place on the stack `parent`, which is in `layers`, and its record.
+    /// Gives a layer its place on the stack `parent`, which is in `layers`, and its record. What is
+    /// there already stays, unless it was left out of `layers` because it is damaged.
     pub fn adopt_layer(
         &self,
         lease: &Lease,
@@ -39,7 +40,9 @@ impl Store {
         parent: Option<ChainId>,
         layers: &Layers,
     ) -> Result<(ChainId, LayerRecord)> {
-        self.place_layer(lease, unpacked, parent, layers, Place::New)
+        let chain = ChainId::extend(parent, unpacked.diff);
+        let place = if layers.damaged.contains(&chain) { Place::Again } else { Place::New };
+        self.place_layer(lease, unpacked, parent, layers, place)
     }
 
     /// As `adopt_layer`. What is there already is replaced only when all that takes its place is

@@ -131,6 +131,9 @@ impl Images {
 pub struct Layers {
     /// A layer stands here once for each stack that it is the top of.
     pub layers: SortedMap<ChainId, LayerRecord>,
+    /// Those left out because they are damaged: whoever brings them replaces what is there.
+    #[serde(skip)]
+    pub(crate) damaged: BTreeSet<ChainId>,
 }
 
 /// One layer on its stack.
@@ -150,7 +153,8 @@ pub struct LayerRecord {
     /// The blob it came as, if that was compressed and is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<LayerBlob>,
-    /// The boot in which it was written, until its bytes are known to be on disk.
+    /// The boot in which it was written, until its bytes are known to be on disk; or that it was
+    /// found to be damaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsynced: Option<String>,
 }

@@ -29,6 +29,7 @@ fn document(report: &CheckReport) -> Value {
         json!({
             "What": fault.what, "Why": fault.why,
             "Remedy": fault.remedy, "Mended": fault.mended, "Obstacle": fault.obstacle,
+            "Missing": fault.missing,
         })
     };
     json!({
@@ -49,12 +50,19 @@ fn tell(ui: &Ui, fault: &Fault) {
     if let Some(obstacle) = fault.obstacle.as_ref().filter(|_| !fault.mended) {
         ui.line(&format!("  not mended: {obstacle}"));
     }
+    if let (true, Some(remedy), Some(missing)) = (fault.mended, &fault.remedy, &fault.missing) {
+        ui.line(&format!("  what was done: {remedy}"));
+        ui.line(&format!("  may be missing: {missing}"));
+    }
 }
 
 fn summary(report: &CheckReport) -> String {
     let left = report.faults.iter().filter(|fault| !fault.mended).count();
     let result = match (left, report.faults.len()) {
         (0, 0) => "all is well".to_owned(),
+        (0, mended) if report.faults.iter().any(|fault| fault.missing.is_some()) => {
+            format!("{}, mended as far as can be told", counted(mended, "fault"))
+        }
         (0, mended) => format!("{}, all mended", counted(mended, "fault")),
         (left, _) => counted(left, "fault"),
     };
@@ -71,7 +79,7 @@ fn advice(report: &CheckReport, was_repaired: bool) -> &'static str {
     let curable = report.faults.iter().any(|fault| !fault.mended && fault.remedy.is_some());
     match curable && !was_repaired {
         true => "`mica system check --repair` mends what it can",
-        false => "what is lost must be loaded again; `mica rmi` removes what is broken",
+        false => "load or pull again what is lost, or remove it with `mica rmi`",
     }
 }
 

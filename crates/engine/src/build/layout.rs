@@ -124,7 +124,7 @@ impl InLayout {
         }
         engine.store().change(|tables| {
             for (chain, record) in layers.stack_records(top) {
-                tables.layers.layers.insert_new(chain, || record.clone());
+                tables.layers.add(chain, record.clone());
             }
             Ok(())
         })

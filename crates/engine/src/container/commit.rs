@@ -119,7 +119,7 @@ impl Engine {
         };
         self.store.change(|tables| {
             if let Some((chain, layer)) = layer {
-                tables.layers.layers.insert_new(chain, || layer);
+                tables.layers.add(chain, layer);
             }
             tables.images.images.insert(id, image);
             if let Some(name) = name {

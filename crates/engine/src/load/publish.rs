@@ -46,7 +46,7 @@ impl Engine {
             // Only what these images stand on, which the lease protects: of the rest, some may have
             // gone while the layers were read.
             for (chain, record) in layers.stack_records(records.iter().filter_map(|r| r.1.top)) {
-                tables.layers.layers.insert_new(chain, || record.clone());
+                tables.layers.add(chain, record.clone());
             }
             let mut loaded = Vec::new();
             for ((image, (id, record)), index) in images.iter().zip(&records).zip(&indexes) {

@@ -221,11 +221,18 @@ impl Sending<'_> {
             let item = self.progress.begin(short, "Pushing", Some(known.size));
             Ok(Box::new(Reported { inner: file.take(known.size - at), item }) as Box<dyn Read>)
         };
-        Ok(self.repository.put_blob(&known.digest, known.size, None, &open)?)
+        let sent = self.repository.put_blob(&known.digest, known.size, None, &open);
+        if sent.is_err() {
+            // The registry refuses what is not what its name says; then that is the cause.
+            self.engine.store.verify_blob(&known.digest)?;
+        }
+        Ok(sent?)
     }
 
     /// Compresses a layer while it is sent.
     fn compressed(&self, short: &str, diff: DiffId, bytes: u64) -> Result<Descriptor> {
+        // What is compressed gets a name of its own, so that the registry could not tell.
+        self.engine.store.verify_blob(&diff.0)?;
         let file = self.engine.store.open_blob(&diff.0)?;
         let mut attempt = 1;
         loop {

@@ -85,12 +85,16 @@ impl Bundled {
         ImageConfig::id(&self.config_bytes)
     }
 
-    /// Whether a person means it by this word: what the layout calls it, one of its names, or the
-    /// tag of one.
+    /// Whether a person means just it by this word: what the layout calls it, or one of its names.
     pub fn is_called(&self, word: &str) -> bool {
         let full = Reference::parse(word).map(Reference::with_default_tag).ok();
         self.tag.as_deref() == Some(word)
-            || self.names.iter().any(|name| Some(name) == full.as_ref() || name.tag() == Some(word))
+            || self.names.iter().any(|name| Some(name) == full.as_ref())
+    }
+
+    /// Whether one of its names has this tag.
+    pub fn has_tag(&self, word: &str) -> bool {
+        self.names.iter().any(|name| name.tag() == Some(word))
     }
 }
 

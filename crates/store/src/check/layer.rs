@@ -174,7 +174,7 @@ impl Store {
     }
 
     /// Why a blob is not what its name says, if it is not.
-    pub(super) fn blob_fault(&self, digest: &Digest) -> Result<Option<String>> {
+    pub(crate) fn blob_fault(&self, digest: &Digest) -> Result<Option<String>> {
         match hash_file(&self.paths().blob(digest), digest.algorithm()) {
             Ok(arrived) if arrived.digest == *digest => Ok(None),
             Ok(arrived) => Ok(Some(format!("its bytes are {}", arrived.digest))),

@@ -21,6 +21,9 @@ use crate::events::Event;
 use crate::tables::{ImageRecord, Images, LayerBlob, LayerRecord, Layers, ManifestRef, NameRecord};
 use crate::{EventFilter, Store, document, lease, tables};
 
+/// So many images are named one by one.
+const SHOWN: usize = 8;
+
 /// A layer's content, as one of its forms has it.
 struct Content {
     bytes: u64,
@@ -36,8 +39,8 @@ enum Found {
 
 impl Store {
     /// Makes again whichever of the two documents is damaged; what was there is kept beside it.
-    /// Until then nobody else can do anything, so nobody is kept waiting.
-    pub(super) fn renew_documents(&self) -> Result<()> {
+    /// Until then nobody else can do anything, so nobody is kept waiting. Returns what may be missing.
+    pub(super) fn renew_documents(&self) -> Result<Option<String>> {
         let _alone = lease::hold(self.paths(), Mode::Exclusive)?;
         let layers = match tables::read_layers(self.paths()) {
             Err(StoreError::Damaged { .. }) => {
@@ -49,9 +52,11 @@ impl Store {
         };
         match tables::read_images(self.paths()) {
             Err(StoreError::Damaged { .. }) => {
-                replace(&self.paths().images(), &self.find_images(&layers)?.to_bytes())
+                let (images, untold) = self.find_images(&layers)?;
+                replace(&self.paths().images(), &images.to_bytes())?;
+                Ok(untold.missing())
             }
-            other => other.map(drop),
+            other => other.map(|_| None),
         }
     }
 
@@ -121,7 +126,7 @@ impl Store {
     }
 
     /// Every image whose configuration and layers are here, with the names that the journal knows.
-    fn find_images(&self, layers: &Layers) -> Result<Images> {
+    fn find_images(&self, layers: &Layers) -> Result<(Images, Untold)> {
         let mut images = Images::default();
         let mut manifests = BTreeMap::new();
         for (digest, _) in self.present()?.blobs {
@@ -140,10 +145,15 @@ impl Store {
             }
         }
         let mut events = self.events(EventFilter::default())?;
+        let mut untold =
+            Untold { images: images.images.keys().copied().collect(), has_digests: false };
         while let Some(event) = events.next_ready()? {
-            name_as_told(&mut images, &event);
+            if let Some(id) = name_as_told(&mut images, &event) {
+                untold.images.remove(&id);
+                untold.has_digests |= event.action == "pull" && images.images.contains_key(&id);
+            }
         }
-        Ok(images)
+        Ok((images, untold))
     }
 
     fn read_found(&self, digest: &Digest) -> Option<Found> {
@@ -181,6 +191,29 @@ impl Store {
     }
 }
 
+/// What the journal does not say of images that are here.
+struct Untold {
+    /// Those of which it does not know how they came: they may have had any name.
+    images: BTreeSet<ImageId>,
+    /// Whether registries knew some of them by digests.
+    has_digests: bool,
+}
+
+impl Untold {
+    fn missing(&self) -> Option<String> {
+        let mut all: Vec<String> = self.images.iter().take(SHOWN).map(|id| id.0.short()).collect();
+        let more = self.images.len().saturating_sub(all.len());
+        all.extend((more > 0).then(|| format!("{more} more")));
+        let names = (!all.is_empty()).then(|| {
+            let images = if self.images.len() == 1 { "image" } else { "images" };
+            format!("names of {images} {}, older than the journal of events", all.join(", "))
+        });
+        let digests = self.has_digests.then(|| "names with digests".to_owned());
+        let missing: Vec<String> = names.into_iter().chain(digests).collect();
+        (!missing.is_empty()).then(|| missing.join("; "))
+    }
+}
+
 /// Puts a document in the place of a damaged one, which is kept aside.
 fn replace(path: &Path, document: &[u8]) -> Result<()> {
     match std::fs::rename(path, path.with_extension("json.damaged")) {
@@ -206,10 +239,11 @@ fn image_record(config: &ImageConfig, layers: &Layers) -> Option<ImageRecord> {
     })
 }
 
-/// Does to the names what an event says that was done to them.
-fn name_as_told(images: &mut Images, event: &Event) {
+/// Does to the names what an event says that was done to them. Returns the image that came, or got a
+/// name, with it.
+fn name_as_told(images: &mut Images, event: &Event) -> Option<ImageId> {
     if event.kind != "image" {
-        return;
+        return None;
     }
     let said = |key: &str| event.actor.attributes.get(key).map(String::as_str);
     let (id, name) = match event.action.as_str() {
@@ -217,13 +251,13 @@ fn name_as_told(images: &mut Images, event: &Event) {
         "pull" => (said("image"), Some(event.actor.id.as_str())),
         _ => (Some(event.actor.id.as_str()), said("name")),
     };
-    let Some(id) = id.and_then(|id| id.parse::<ImageId>().ok()) else { return };
+    let id = id?.parse::<ImageId>().ok()?;
     let name = name.filter(|name| *name != event.actor.id || event.action == "pull");
     let name = name.and_then(|name| Reference::parse(name).ok());
     let name = name.filter(|name| name.digest().is_none()).map(|name| name.with_default_tag());
     match (event.action.as_str(), name) {
         ("load" | "import" | "pull" | "tag", Some(name)) => {
-            let Some(record) = images.images.get_mut(&id) else { return };
+            let record = images.images.get_mut(&id)?;
             let nanos = event.time_nano.rem_euclid(1_000_000_000) as u32;
             record.tagged = Some(Timestamp::from_unix(event.time, nanos));
             images.names.insert(name.to_string(), NameRecord::of(id));
@@ -232,4 +266,5 @@ fn name_as_told(images: &mut Images, event: &Event) {
         ("delete", _) => images.names.retain(|_, record| record.image != id),
         _ => {}
     }
+    matches!(event.action.as_str(), "load" | "import" | "pull" | "tag").then_some(id)
 }

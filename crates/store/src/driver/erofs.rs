@@ -14,7 +14,9 @@ use image::erofs::IndexReader;
 use image::folder::Marks;
 use spec::ChainId;
 
-use super::{Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, top};
+use super::{
+    Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, must_fit, top,
+};
 use crate::error::{Result, StoreError};
 use crate::paths::{Paths, create_private};
 use crate::run::{self, MOUNTING};
@@ -92,6 +94,7 @@ impl Driver for Erofs {
             let target = self.paths.layer_mount(&only.chain);
             return sys::mount::clone(&target, false).map_err(mount);
         }
+        must_fit(stack.len(), 0)?;
         let layers = stack.iter().map(|layer| self.layer(layer)).collect::<Result<Vec<_>>>()?;
         let lower: Vec<_> = layers.iter().rev().map(|layer| layer.as_fd()).collect();
         sys::mount::overlay(&lower, None, &[]).map_err(mount)

@@ -268,6 +268,17 @@ fn place(made: &Path, folders: &Path, target: &Path) -> Result<()> {
     }
 }
 
+/// So many folders the kernel lays over each other.
+const MAX_STACKED: usize = 500;
+
+/// Refuses a stack of more layers than the kernel takes; `own` of them are ours.
+fn must_fit(stacked: usize, own: usize) -> Result<()> {
+    match stacked > MAX_STACKED {
+        true => Err(StoreError::HighStack { layers: stacked - own, limit: MAX_STACKED - own }),
+        false => Ok(()),
+    }
+}
+
 /// A detached, read-only mount of a folder.
 fn read_only_clone(driver: DriverKind, folder: &Path) -> Result<OwnedFd> {
     let mount = |source| StoreError::Mount { driver, source };
@@ -289,4 +300,20 @@ fn chains_in(folder: &Path) -> Result<Vec<ChainId>> {
         chains.extend(crate::paths::parse_file_name(&name.to_string_lossy()).map(ChainId));
     }
     Ok(chains)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_that_is_too_high_is_refused_before_the_kernel_is_asked() {
+        assert!(must_fit(500, 0).is_ok() && must_fit(500, 1).is_ok());
+        let error = must_fit(501, 1).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a stack of 500 layers cannot be mounted: the kernel takes 499"
+        );
+        assert!(error.hint().unwrap().contains("system migrate --to vfs"));
+    }
 }

@@ -9,7 +9,7 @@ use image::folder::{Holds, Marks, Ownership};
 use spec::ChainId;
 
 use super::{
-    Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, place,
+    Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, must_fit, place,
     read_only_clone, top,
 };
 use crate::error::{Result, StoreError};
@@ -69,6 +69,7 @@ impl Driver for Overlay {
         if let [only] = stack {
             return read_only_clone(DriverKind::Overlay, &self.folder(&only.chain));
         }
+        must_fit(stack.len(), 0)?;
         let layers = stack.iter().map(|layer| self.open(layer)).collect::<Result<Vec<_>>>()?;
         let lower: Vec<_> = layers.iter().rev().map(|layer| layer.as_fd()).collect();
         let options: &[(&str, &str)] =

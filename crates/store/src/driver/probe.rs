@@ -22,6 +22,9 @@ pub struct Choice {
     pub why: String,
 }
 
+/// The first kernel that mounts EROFS from a file.
+const FILE_BACKED: (u32, u32) = (6, 12);
+
 /// Picks a driver for a new store: the wanted one if it works, else the best that does. What keeps
 /// the trial itself from being made, such as a full disk, says nothing about any driver.
 pub fn choose(wanted: Option<DriverKind>, scratch: &Path, owners: &Ownership) -> Result<Choice> {
@@ -81,12 +84,20 @@ fn fit_erofs(scratch: &Path) -> Result<Result<(), String>> {
     let mounted = sys::mount::erofs(&index, &tar, false);
     let _ = (fs::remove_file(&index), fs::remove_file(&tar));
     if let Err(error) = mounted {
-        let release = sys::host::kernel_release();
-        return Ok(Err(format!(
-            "Linux {release} does not mount EROFS from a file ({error}); it takes 6.12 or newer"
-        )));
+        return Ok(Err(no_file(&sys::host::kernel_release(), sys::host::kernel_version(), &error)));
     }
     fit_overlay(scratch, true)
+}
+
+/// Why EROFS is not mounted from a file.
+fn no_file(release: &str, version: (u32, u32), error: &io::Error) -> String {
+    match version >= FILE_BACKED {
+        false => format!(
+            "Linux {release} does not mount EROFS from a file ({error}); it takes 6.12 or newer"
+        ),
+        // A newer one does, but not on every file system: not on tmpfs, for one.
+        true => format!("EROFS is not mounted from files on this file system ({error})"),
+    }
 }
 
 fn fit_overlay(scratch: &Path, root: bool) -> Result<Result<(), String>> {
@@ -123,4 +134,19 @@ fn fit_btrfs(scratch: &Path) -> Result<Result<(), String>> {
     };
     let gone = clear(one).and(clear(two));
     Ok(made.and(gone).map_err(|error| format!("subvolumes cannot be made here ({error})")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_is_new_enough_is_not_the_reason() {
+        let error = io::Error::from_raw_os_error(15);
+        let old = no_file("6.11.2", (6, 11), &error);
+        assert!(old.contains("it takes 6.12 or newer"), "{old}");
+        let new = no_file("6.18.44", (6, 18), &error);
+        assert!(new.contains("on this file system (Block device required"), "{new}");
+        assert!(!new.contains("newer"), "{new}");
+    }
 }

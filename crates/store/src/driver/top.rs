@@ -48,6 +48,7 @@ pub(super) fn mount(
     let mut lower: Vec<_> = below.iter().rev().map(AsFd::as_fd).collect();
     // Lowest, so that whatever an image has there counts.
     lower.push(skeleton.as_fd());
+    super::must_fit(lower.len(), 1)?;
     let options: &[(&str, &str)] = if marks == Marks::User { &[("userxattr", "")] } else { &[] };
     let mount = || {
         let volatile = lasting == Lasting::ThrownAway;

@@ -36,7 +36,7 @@ fn tables() -> (Tables, ChainId, ChainId, ImageId) {
     };
     let images =
         Images { images: SortedMap::from_iter([(image, image_record)]), ..Images::default() };
-    (Tables { images, layers: Layers { layers } }, a, b, image)
+    (Tables { images, layers: Layers { layers, ..Layers::default() } }, a, b, image)
 }
 
 fn present(a: ChainId, b: ChainId, image: ImageId) -> Present {

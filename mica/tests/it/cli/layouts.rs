@@ -186,3 +186,20 @@ fn a_digest_is_no_name() {
     mica.run("load -i digest.tar").complains(1, &format!("invalid tag {name:?}"));
     mica.must_be_empty();
 }
+
+#[test]
+fn what_a_layout_calls_an_image_is_not_what_others_are_tagged() {
+    let mica = Mica::new();
+    load_two(&mica);
+    mica.ok("tag two:2 two:1");
+    mica.ok("image export-layout one:1 lay");
+    mica.ok("image export-layout two:1 lay");
+    let words: Vec<String> = words(&mica, "lay").into_values().collect();
+    mica.ok("rmi one:1 two:1 two:2");
+    // One is called just `1`, or both have whole names that end so.
+    mica.ok("load -i oci:lay:1");
+    let loaded = mica.ok("images -q").lines().count();
+    let exact = words.iter().filter(|word| *word == "1").count();
+    assert_eq!(loaded, if exact == 0 { 2 } else { exact }, "{words:?}");
+    assert_eq!(exact, 1, "{words:?}");
+}

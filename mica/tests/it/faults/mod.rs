@@ -24,6 +24,7 @@ mod fixtures;
 mod full_disk;
 mod golden;
 mod ground;
+mod heal;
 mod matrix;
 mod read_only;
 mod reboot;
