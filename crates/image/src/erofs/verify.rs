@@ -4,21 +4,29 @@ use super::{IndexError, IndexInode, IndexReader, Nid};
 use crate::tree::{Content, LayerTree, NodeId};
 
 /// The number of no file.
-const NOWHERE: Nid = Nid(u64::MAX);
+const NOWHERE: u32 = u32::MAX;
+
+/// A number as an index of ours has it, which is half as long as others may have.
+fn short(nid: Nid) -> Option<u32> {
+    u32::try_from(nid.0).ok().filter(|nid| *nid != NOWHERE)
+}
 
 /// The first thing in which an index differs from the tree that it should describe.
 pub fn difference(index: &IndexReader, tree: &LayerTree) -> Result<Option<String>, IndexError> {
     let sorted = tree.sorted();
     // Where the index has the file of each number, as the first of its names says.
     let mut nids = vec![NOWHERE; tree.node_count()];
-    nids[NodeId::ROOT.index()] = index.root();
+    let Some(root) = short(index.root()) else {
+        return Ok(Some(told(tree, NodeId::ROOT, "place")));
+    };
+    nids[NodeId::ROOT.index()] = root;
     let mut folders: Vec<NodeId> =
         sorted.iter().copied().filter(|node| tree.is_folder(*node)).collect();
     folders.push(NodeId::ROOT);
     // A folder is always made before what is in it, so in this order its place is known.
     folders.sort_unstable_by_key(|folder| folder.index());
     for folder in folders {
-        let inode = index.inode(nids[folder.index()])?;
+        let inode = index.inode(Nid(nids[folder.index()].into()))?;
         if let Some(what) = attribute(index, &inode, tree, folder)? {
             return Ok(Some(told(tree, folder, what)));
         }
@@ -27,18 +35,19 @@ pub fn difference(index: &IndexReader, tree: &LayerTree) -> Result<Option<String
         let mut entries = index.entries(&inode)?;
         for &child in children {
             let entry = entries.next().transpose()?;
-            let Some(entry) = entry.filter(|entry| entry.name == tree.name(child)) else {
+            let entry = entry.filter(|entry| entry.name == tree.name(child)).map(|entry| entry.nid);
+            let Some((nid, number)) = entry.and_then(|nid| Some((nid, short(nid)?))) else {
                 return Ok(Some(told(tree, child, "place")));
             };
             let known = &mut nids[tree.inode_number(child) as usize];
-            if *known != NOWHERE && *known != entry.nid {
+            if *known != NOWHERE && *known != number {
                 return Ok(Some(told(tree, child, "set of names")));
             }
-            *known = entry.nid;
+            *known = number;
             if tree.is_folder(child) {
                 continue;
             }
-            if let Some(what) = attribute(index, &index.inode(entry.nid)?, tree, child)? {
+            if let Some(what) = attribute(index, &index.inode(nid)?, tree, child)? {
                 return Ok(Some(told(tree, child, what)));
             }
         }

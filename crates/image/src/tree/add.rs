@@ -1,5 +1,9 @@
 //! How one entry of a tar becomes a place in the tree.
 
+use std::hash::BuildHasher;
+
+use super::by_name::ByName;
+use super::name_list::NameList;
 use super::names::{Start, clean, clean_from, shown};
 use super::{
     Content, DEAD, EXPLICIT, Inode, LayerTree, NAMED_FROM_ROOT, Node, NodeId, OPAQUE, REPLACES,
@@ -12,8 +16,8 @@ const WHITEOUT_META_PREFIX: &[u8] = b".wh..wh.";
 const OPAQUE_MARKER: &[u8] = b".wh..wh..opq";
 /// As many links as Linux follows on one path.
 const MAX_LINKS: usize = 40;
-/// What one place takes besides its name: itself with its file, its part of the table of names.
-const NODE_MEMORY: usize = size_of::<Node>() + 8;
+/// What one place takes besides its name's letters: itself with its file, its part of what finds it.
+pub(super) const NODE_MEMORY: usize = size_of::<Node>() + NameList::MEMORY + ByName::MEMORY;
 
 /// What became of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -306,25 +310,24 @@ impl LayerTree {
             return Err(TreeError::TooManyEntries { limit: self.limits.entries });
         }
         self.claim_memory(NODE_MEMORY + name.len())?;
-        let id = self.nodes.len() as u32;
-        let node = Node::new(parent.0, self.names.len() as u32, name.len() as u8);
-        self.names.extend(name);
+        Ok(self.push(Node::new(parent.0), name))
+    }
+
+    pub(super) fn push(&mut self, node: Node, name: &[u8]) -> NodeId {
+        let id = NodeId(self.nodes.len() as u32);
         self.nodes.push(node);
-        let hash = self.hash(parent.0, name);
+        self.names.push(name);
         let (nodes, names, hasher) = (&self.nodes, &self.names, &self.hasher);
-        self.table.insert_unique(hash, id, |&other| {
-            let node = &nodes[other as usize];
-            let name = &names[node.name as usize..][..node.name_len as usize];
-            std::hash::BuildHasher::hash_one(hasher, (node.parent, name))
+        self.table.push(|id| {
+            let node = &nodes[id as usize];
+            (node.flags & DEAD == 0).then(|| hasher.hash_one((node.parent, names.get(id))))
         });
-        Ok(NodeId(id))
+        id
     }
 
     pub(super) fn detach(&mut self, node: NodeId) {
         let hash = self.hash(self.nodes[node.index()].parent, self.name(node));
-        if let Ok(found) = self.table.find_entry(hash, |&id| id == node.0) {
-            found.remove();
-        }
+        self.table.remove(hash, node.0);
         self.nodes[node.index()].flags |= DEAD;
     }
 }

@@ -16,7 +16,9 @@
 //! When all entries are in, [`LayerTree::settle`] puts the tree on the layers below it.
 
 mod add;
+mod by_name;
 mod inode;
+mod name_list;
 mod names;
 mod node;
 mod settle;
@@ -31,8 +33,10 @@ pub use settle::{Attributes, Below, Bottom, Shown};
 
 use std::hash::BuildHasher;
 
+use by_name::ByName;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
+use name_list::NameList;
 use node::{Node, Traits};
 
 const S_IFMT: u32 = 0o170_000;
@@ -190,12 +194,15 @@ pub struct SparseFile {
 /// A layer's files, names and attributes. See the module's page for what it accepts.
 pub struct LayerTree {
     nodes: Vec<Node>,
-    names: Vec<u8>,
+    names: NameList,
+    /// Nanoseconds of modification times, up to the last place that has any: in most layers none
+    /// has.
+    nanos: Vec<u32>,
     links: Vec<u8>,
     xattrs: Vec<u8>,
     sparse: Vec<SparseFile>,
     /// Places by folder and name, until the tree is settled.
-    table: HashTable<u32>,
+    table: ByName,
     traits: Vec<Traits>,
     traits_table: HashTable<u32>,
     last_traits: u32,
@@ -215,12 +222,13 @@ impl LayerTree {
     /// A tree with nothing but an implied root.
     pub fn new(limits: TreeLimits) -> LayerTree {
         let mut tree = LayerTree {
-            nodes: vec![Node::default()],
-            names: Vec::new(),
+            nodes: Vec::new(),
+            names: NameList::default(),
+            nanos: Vec::new(),
             links: Vec::new(),
             xattrs: Vec::new(),
             sparse: Vec::new(),
-            table: HashTable::new(),
+            table: ByName::default(),
             traits: Vec::new(),
             traits_table: HashTable::new(),
             last_traits: 0,
@@ -231,6 +239,7 @@ impl LayerTree {
             apparent_bytes: 0,
             entries: 0,
         };
+        tree.push(Node::default(), &[]);
         tree.put_inode(0, &implied_folder()).expect("a root takes no memory worth a limit");
         tree
     }
@@ -262,12 +271,9 @@ impl LayerTree {
 
     /// The child of a folder with this name, for as long as the tree is not settled.
     fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
-        let hash = self.hash(parent.0, name);
-        self.table
-            .find(hash, |&id| {
-                self.nodes[id as usize].parent == parent.0 && self.name_at(id) == name
-            })
-            .map(|&id| NodeId(id))
+        let is_meant =
+            |id: u32| self.nodes[id as usize].parent == parent.0 && self.name_at(id) == name;
+        self.table.find(self.hash(parent.0, name), is_meant).map(NodeId)
     }
 
     /// A place's last name; the root has none.
@@ -397,8 +403,7 @@ impl LayerTree {
     }
 
     fn name_at(&self, id: u32) -> &[u8] {
-        let node = &self.nodes[id as usize];
-        &self.names[node.name as usize..][..node.name_len as usize]
+        self.names.get(id)
     }
 
     /// Notes that so much more memory is taken, or that it is too much.

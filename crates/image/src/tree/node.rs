@@ -1,4 +1,4 @@
-//! How a place and its file are kept: in 32 bytes, because a layer may have a million of them.
+//! How a place and its file are kept: in 24 bytes, because a layer may have a million of them.
 //!
 //! What many files have in common (owner, attributes, the upper halves of size and time) is kept
 //! once, as [`Traits`]. A hard link is a place that names the place of its file.
@@ -17,19 +17,15 @@ pub(super) const BLOCK: u64 = 512;
 #[derive(Clone, Copy, Default)]
 pub(super) struct Node {
     pub(super) parent: u32,
-    /// Where the name stands among all names.
-    pub(super) name: u32,
     /// The lower half of the size.
     size: u32,
     /// The lower half of the modification time's seconds.
     seconds: u32,
-    nanos: u32,
     /// A link's target, a device's number, a block of the tar, or a place in the list of sparse
     /// files.
     word: u32,
     traits: u32,
     mode: u16,
-    pub(super) name_len: u8,
     pub(super) flags: u8,
 }
 
@@ -44,8 +40,8 @@ pub(super) struct Traits {
 }
 
 impl Node {
-    pub(super) fn new(parent: u32, name: u32, name_len: u8) -> Node {
-        Node { parent, name, name_len, ..Node::default() }
+    pub(super) fn new(parent: u32) -> Node {
+        Node { parent, ..Node::default() }
     }
 
     /// Makes it a further name of the file at another place.
@@ -61,8 +57,7 @@ impl Node {
 
     fn put(&mut self, inode: &Inode, traits: u32) {
         (self.mode, self.traits) = (inode.mode as u16, traits);
-        (self.size, self.seconds, self.nanos) =
-            (inode.size as u32, inode.mtime as u32, inode.mtime_nanos);
+        (self.size, self.seconds) = (inode.size as u32, inode.mtime as u32);
         self.flags &= !SPARSE;
         self.word = match inode.content {
             Content::None => 0,
@@ -89,7 +84,8 @@ impl LayerTree {
     }
 
     pub(super) fn inode_at(&self, id: u32) -> Inode {
-        let node = &self.nodes[self.file_at(id) as usize];
+        let file = self.file_at(id) as usize;
+        let node = &self.nodes[file];
         let traits = &self.traits[node.traits as usize];
         let size = u64::from(traits.size_high) << 32 | u64::from(node.size);
         let mode = u32::from(node.mode);
@@ -105,7 +101,7 @@ impl LayerTree {
             uid: traits.uid,
             gid: traits.gid,
             mtime: i64::from(traits.seconds_high) << 32 | i64::from(node.seconds),
-            mtime_nanos: node.nanos,
+            mtime_nanos: self.nanos.get(file).copied().unwrap_or(0),
             size,
             content,
             xattrs: traits.xattrs,
@@ -122,6 +118,17 @@ impl LayerTree {
             seconds_high: (inode.mtime >> 32) as i32,
         })?;
         self.nodes[id as usize].put(inode, traits);
+        self.put_nanos(id as usize, inode.mtime_nanos)
+    }
+
+    fn put_nanos(&mut self, id: usize, nanos: u32) -> Result<(), TreeError> {
+        let more = (id + 1).saturating_sub(self.nanos.len());
+        if more > 0 && nanos == 0 {
+            return Ok(());
+        }
+        self.claim_memory(more * size_of::<u32>())?;
+        self.nanos.resize(self.nanos.len() + more, 0);
+        self.nanos[id] = nanos;
         Ok(())
     }
 

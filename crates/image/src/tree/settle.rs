@@ -4,8 +4,7 @@
 //! - Marks that hide nothing go: a mount would show them, since nothing below is merged with them.
 //! - An opaque root becomes one mark for each name below, because overlay merges all roots.
 
-use hashbrown::HashTable;
-
+use super::by_name::ByName;
 use super::{
     EXPLICIT, LayerTree, NodeId, OPAQUE, REPLACES, S_IFCHR, S_IFDIR, S_IFMT, TreeError, WHITEOUT,
     implied_folder,
@@ -105,7 +104,7 @@ impl LayerTree {
             self.nodes[node.index()].flags &= !(OPAQUE | REPLACES);
         }
         // Nothing is looked up by its name any more.
-        self.table = HashTable::new();
+        self.table = ByName::default();
         Ok(())
     }
 

@@ -303,6 +303,24 @@ fn attributes_have_limits() {
 }
 
 #[test]
+fn parts_of_seconds_are_kept_as_far_as_there_are_any() {
+    let when = |path: &str, nanos| Entry { mtime: Time { seconds: 7, nanos }, ..file(path) };
+    let tree =
+        tree_of(&[when("a", 0), when("b", 5), when("c", 0), when("d", 999_999_999), when("e", 0)])
+            .unwrap();
+    let nanos = ["a", "b", "c", "d", "e"].map(|path| tree.inode(at(&tree, path)).mtime_nanos);
+    assert_eq!(nanos, [0, 5, 0, 999_999_999, 0]);
+    // The last one is not there, and neither would any be of a layer in whole seconds.
+    assert_eq!(tree.nanos.len(), 5);
+}
+
+#[test]
+fn a_place_takes_few_bytes() {
+    let taken = add::NODE_MEMORY;
+    assert!(taken <= 34, "{taken} bytes and a name for each of a million places");
+}
+
+#[test]
 fn entries_bytes_and_memory_have_limits() {
     let limits = |change: fn(&mut TreeLimits)| {
         let mut limits = TreeLimits::default();
