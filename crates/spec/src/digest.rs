@@ -229,23 +229,26 @@ fn to_hex(bytes: &[u8]) -> String {
     String::from_utf8(text).expect("hexadecimal digits are ASCII")
 }
 
-/// Writes two digits for each byte.
+/// Writes two digits for each byte. Lists of images are mostly digests, so this and its opposite are
+/// where reading and writing them spend their time: both are plain sums, which the compiler makes
+/// of many bytes at once.
 fn write_hex(bytes: &[u8], text: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+    let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
+    for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
 }
 
 fn from_hex<const N: usize>(hex: &str) -> Result<[u8; N], DigestError> {
-    if hex.len() != 2 * N {
-        return Err(DigestError::Length);
-    }
+    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+    let pairs: &[[u8; 2]; N] = match pairs.try_into() {
+        Ok(pairs) if rest.is_empty() => pairs,
+        _ => return Err(DigestError::Length),
+    };
     let mut bytes = [0; N];
     let mut bad = 0;
-    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        let (high, low) = (value(*high), value(*low));
         bad |= high | low;
         *byte = high << 4 | (low & 0xf);
     }
@@ -255,17 +258,12 @@ fn from_hex<const N: usize>(hex: &str) -> Result<[u8; N], DigestError> {
 /// Marks what is no hexadecimal digit.
 const NO_DIGIT: u8 = 0x80;
 
-/// The value of every lower-case hexadecimal digit: lists of images are mostly digests, so this is
-/// where reading them spends its time.
-static NIBBLES: [u8; 256] = {
-    let mut table = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < 16 {
-        table[b"0123456789abcdef"[value as usize] as usize] = value;
-        value += 1;
-    }
-    table
-};
+/// The value of a lower-case hexadecimal digit.
+fn value(digit: u8) -> u8 {
+    let (number, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+    let of_letter = if letter < 6 { letter + 10 } else { NO_DIGIT };
+    if number < 10 { number } else { of_letter }
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sys::read::Bytes;
 
 use crate::error::{Result, StoreError};
 
@@ -15,14 +17,22 @@ pub(crate) fn read<T: DeserializeOwned + Default>(path: &Path) -> Result<T> {
 }
 
 /// Reads a document and gives its bytes too, to tell afterwards whether a change changed it.
-pub(crate) fn read_with_bytes<T: DeserializeOwned + Default>(path: &Path) -> Result<(T, Vec<u8>)> {
-    let Some(bytes) = read_limited(path, TABLE_BYTES)? else {
-        return Ok((T::default(), Vec::new()));
+pub(crate) fn read_with_bytes<T: DeserializeOwned + Default>(path: &Path) -> Result<(T, Bytes)> {
+    read_by(path, |text| serde_json::from_str(text))
+}
+
+/// The same for who reads JSON in a way of his own.
+pub(crate) fn read_by<T: Default>(
+    path: &Path,
+    read: impl FnOnce(&str) -> serde_json::Result<T>,
+) -> Result<(T, Bytes)> {
+    let Some(bytes) = found(sys::read::replaced(path, TABLE_BYTES), path, TABLE_BYTES)? else {
+        return Ok((T::default(), Bytes::default()));
     };
     let damaged = |why: String| StoreError::Damaged { what: path.display().to_string(), why };
     // Checked once and as a whole, which is quicker than string by string.
     let text = str::from_utf8(&bytes).map_err(|error| damaged(error.to_string()))?;
-    let document = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+    let document = read(text).map_err(|error| damaged(error.to_string()))?;
     Ok((document, bytes))
 }
 
@@ -31,7 +41,16 @@ const TABLE_BYTES: u64 = 1 << 30;
 
 /// Reads a file whole, unless it is larger than any of its kind can be; nothing if there is none.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    let bytes = match sys::read::limited(path, limit) {
+    found(sys::read::limited(path, limit), path, limit)
+}
+
+/// The bytes of a file that is not too large; nothing if there is none.
+fn found<B: Deref<Target = [u8]>>(
+    read: io::Result<B>,
+    path: &Path,
+    limit: u64,
+) -> Result<Option<B>> {
+    let bytes = match read {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(StoreError::io("read", path))?,
     };

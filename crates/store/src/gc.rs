@@ -188,7 +188,7 @@ impl Store {
         let mut gone = images.documents();
         let result = change(&mut images)?;
         let after = images.to_bytes();
-        if after != before {
+        if *after != *before {
             let path = self.paths.images();
             reserve::or_spend(&self.paths, || document::write_bytes(&path, &after))?;
         }

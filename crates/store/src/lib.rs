@@ -198,7 +198,7 @@ impl Store {
         let (mut images, before) = tables::read_images(&self.paths)?;
         let result = change(&mut images)?;
         let after = images.to_bytes();
-        if after != before {
+        if *after != *before {
             document::write_bytes(&path, &after)?;
             reserve::keep(&self.paths);
         }

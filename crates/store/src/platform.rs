@@ -41,7 +41,8 @@ impl PlatformName {
         &self.0
     }
 
-    fn of(text: &str) -> PlatformName {
+    /// Keeps a platform's text.
+    pub(crate) fn of(text: &str) -> PlatformName {
         let usual = USUAL.iter().find(|usual| **usual == text);
         PlatformName(
             usual.map_or_else(|| Cow::Owned(text.to_owned()), |usual| Cow::Borrowed(*usual)),

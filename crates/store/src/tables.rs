@@ -4,14 +4,15 @@
 //! it, all at once with its names. Layers are written before the images that stand on them and
 //! removed after them, so that a crash between the two leaves only what the next clean-up deletes.
 
+mod read_back;
 mod written;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use spec::{ChainId, DiffId, Digest, ImageId, MediaType, Timestamp};
+use sys::read::Bytes;
 
 use crate::document;
 use crate::error::{Result, StoreError};
@@ -233,18 +234,19 @@ pub(crate) fn begin(paths: &Paths) -> Result<()> {
 }
 
 /// Images and names, with their bytes.
-pub(crate) fn read_images(paths: &Paths) -> Result<(Images, Vec<u8>)> {
-    read_one_of_two(&paths.images())
+pub(crate) fn read_images(paths: &Paths) -> Result<(Images, Bytes)> {
+    let path = paths.images();
+    made(document::read_by(&path, Images::read)?, &path)
 }
 
 /// Layers alone.
 pub(crate) fn read_layers(paths: &Paths) -> Result<Layers> {
-    read_one_of_two(&paths.layers()).map(|(layers, _)| layers)
+    let path = paths.layers();
+    made(document::read_with_bytes(&path)?, &path).map(|(layers, _)| layers)
 }
 
-/// Reads one of the two documents, which were made with the store.
-fn read_one_of_two<T: DeserializeOwned + Default>(path: &Path) -> Result<(T, Vec<u8>)> {
-    let (document, bytes) = document::read_with_bytes(path)?;
+/// One of the two documents, which were made with the store.
+fn made<T>((document, bytes): (T, Bytes), path: &Path) -> Result<(T, Bytes)> {
     if bytes.is_empty() {
         let (what, why) = (path.display().to_string(), "it is missing".to_owned());
         return Err(StoreError::Damaged { what, why });

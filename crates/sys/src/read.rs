@@ -1,9 +1,12 @@
-//! Small files read in as few calls as can be: opened, read once, closed.
+//! Small files read in as few calls as can be: opened, read once, closed. Large ones that nobody
+//! changes are seen where the kernel has them.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
+use std::ptr::NonNull;
 
 use rustix::fs::{Mode, OFlags};
 
@@ -21,6 +24,86 @@ pub fn whole(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads a file whole, but no more than `limit` bytes and one.
 pub fn limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     opened(File::open(path)?, limit)
+}
+
+/// The bytes of a file.
+pub enum Bytes {
+    /// A copy of them.
+    Read(Vec<u8>),
+    /// Themselves.
+    Mapped(Mapped),
+}
+
+/// A file's bytes in the kernel's own memory.
+pub struct Mapped {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+/// The bytes of a file that is replaced by another and never changed, up to `limit` of them and one.
+///
+/// A page of one's own costs the kernel more than to show the page that it has, so a large file is
+/// mapped. Whoever changes such a file in its place all the same changes these bytes too, and who
+/// cuts it short ends this process.
+pub fn replaced(path: &Path, limit: u64) -> io::Result<Bytes> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if (FIRST_BYTES as u64..=limit).contains(&length)
+        && let Ok(length) = usize::try_from(length)
+        // Not every file system can do it, and no kernel before 5.14.
+        && let Ok(mapped) = Mapped::new(&file, length)
+    {
+        return Ok(Bytes::Mapped(mapped));
+    }
+    opened(file, limit).map(Bytes::Read)
+}
+
+impl Mapped {
+    fn new(file: &File, length: usize) -> io::Result<Mapped> {
+        let (nowhere, private) = (std::ptr::null_mut(), libc::MAP_PRIVATE);
+        let fd = file.as_raw_fd();
+        // SAFETY: the kernel chooses a place where nothing is; the file is open.
+        let start = unsafe { libc::mmap(nowhere, length, libc::PROT_READ, private, fd, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::Unsupported)?;
+        let mapped = Mapped { start, length };
+        // What the disk cannot give shows here; a read then says why. Later it would be a signal.
+        // SAFETY: this is what was mapped, and nothing of it changes.
+        match unsafe { libc::madvise(start.as_ptr().cast(), length, libc::MADV_POPULATE_READ) } {
+            0 => Ok(mapped),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: this is what was mapped, and nobody can refer to it any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.length) };
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Read(bytes) => bytes,
+            // SAFETY: so many bytes are mapped for as long as `self` lives. That nobody changes
+            // them is what callers of `replaced` say of the file.
+            Bytes::Mapped(mapped) => unsafe {
+                std::slice::from_raw_parts(mapped.start.as_ptr(), mapped.length)
+            },
+        }
+    }
+}
+
+impl Default for Bytes {
+    fn default() -> Bytes {
+        Bytes::Read(Vec::new())
+    }
 }
 
 /// Reads a file whole by its path from an open folder: shorter to walk for who reads many.
@@ -66,7 +149,16 @@ mod tests {
             let bytes: Vec<u8> = (0..size).map(|at| at as u8).collect();
             std::fs::write(&path, &bytes).unwrap();
             assert_eq!(whole(&path).unwrap(), bytes, "{size} bytes");
+            assert_eq!(*replaced(&path, u64::MAX).unwrap(), bytes, "{size} bytes");
         }
+        // What is replaced stays what it was for who has it.
+        let before = replaced(&path, u64::MAX).unwrap();
+        assert!(matches!(before, Bytes::Mapped(_)));
+        std::fs::write(place.path().join("new"), vec![7; 5 * FIRST_BYTES]).unwrap();
+        std::fs::rename(place.path().join("new"), &path).unwrap();
+        assert_ne!(*before, *replaced(&path, u64::MAX).unwrap());
+        assert_eq!(before[255..258], [255, 0, 1]);
+        assert_eq!(replaced(&path, 2 * FIRST_BYTES as u64).unwrap().len(), 2 * FIRST_BYTES + 1);
         assert_eq!(limited(&path, 2 * FIRST_BYTES as u64).unwrap().len(), 2 * FIRST_BYTES + 1);
         assert!(text(Path::new("/proc/self/stat")).unwrap().ends_with('\n'));
         assert_eq!(whole(place.path().join("none").as_path()).unwrap_err().raw_os_error(), Some(2));

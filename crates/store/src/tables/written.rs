@@ -103,18 +103,19 @@ fn json(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("our own documents have only string keys");
 }
 
-/// A field behind others.
+/// A field behind others. In keys of ours there is nothing to escape.
 fn field(key: &str, value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
-    out.push(b',');
-    json(key, out);
-    out.push(b':');
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
     json(value, out);
 }
 
 /// A field in front of others.
 fn field_before(key: &str, value: &impl Serialize, out: &mut Vec<u8>) {
-    json(key, out);
-    out.push(b':');
+    out.push(b'"');
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
     json(value, out);
     out.push(b',');
 }
@@ -128,10 +129,12 @@ fn nanos(time: Timestamp) -> Option<i64> {
 pub(super) fn read_time<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Timestamp>, D::Error> {
-    let nanos = Option::<i64>::deserialize(deserializer)?;
-    Ok(nanos.map(|nanos| {
-        Timestamp::from_unix(nanos.div_euclid(SECOND), nanos.rem_euclid(SECOND) as u32)
-    }))
+    Ok(Option::<i64>::deserialize(deserializer)?.map(time_of))
+}
+
+/// The way back from one number.
+pub(super) fn time_of(nanos: i64) -> Timestamp {
+    Timestamp::from_unix(nanos.div_euclid(SECOND), nanos.rem_euclid(SECOND) as u32)
 }
 
 #[cfg(test)]
