@@ -90,7 +90,7 @@ pub(crate) fn rows<R: Row + 'static>(
     format: Option<&str>,
     columns: &[Column],
     headers: &[Column],
-    rows: Vec<R>,
+    rows: impl IntoIterator<Item = R>,
 ) -> Result<(), Failure> {
     ui.print(&rendered(format, columns, headers, rows)?);
     Ok(())
@@ -101,12 +101,12 @@ pub(crate) fn rendered<R: Row + 'static>(
     format: Option<&str>,
     columns: &[Column],
     headers: &[Column],
-    rows: Vec<R>,
+    rows: impl IntoIterator<Item = R>,
 ) -> Result<String, Failure> {
     let format = format.unwrap_or("table");
     if matches!(format, "table" | "") {
         let mut table = Table::new(columns.iter().map(|(_, words)| words));
-        for row in &rows {
+        for row in rows {
             columns.iter().for_each(|(field, _)| table.cell(|out| row.write(field, out)));
         }
         return Ok(table.render());

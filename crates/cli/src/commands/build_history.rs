@@ -30,7 +30,7 @@ pub(crate) fn list(context: &Context) -> Outcome {
     let filters = Filters::parse(matches.list("filter"))?;
     let builds = context.engine()?.builds().into_iter().filter(|record| filters.take(record));
     let full = matches.flag("no-trunc");
-    let shown = builds.map(|record| Shown { record, full }).collect();
+    let shown = builds.map(|record| Shown { record, full });
     rows(&context.ui, matches.string("format"), COLUMNS, HEADERS, shown)?;
     Ok(0)
 }

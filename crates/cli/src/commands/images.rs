@@ -57,11 +57,16 @@ pub(crate) fn run(context: &Context) -> Outcome {
         return super::families::tree(context, &list);
     }
     let images = context.engine()?.list(&list)?;
-    let shown: Vec<ShownImage> = ShownImage::all(images, matches.flag("no-trunc")).collect();
+    let mut shown = ShownImage::all(images, matches.flag("no-trunc")).peekable();
+    if let Some(row) = shown.peek() {
+        // To give back what many images take, piece by piece, would take longer than to show them:
+        // it goes with the process.
+        std::mem::forget(Rc::clone(&row.list));
+    }
     let (quiet, digests) = (matches.flag("quiet"), matches.flag("digests"));
     if quiet && matches.string("format").is_none_or(str::is_empty) {
         let mut ids = String::new();
-        shown.iter().for_each(|row| {
+        shown.for_each(|row| {
             row.write("ID", &mut ids);
             ids.push('\n');
         });
@@ -71,11 +76,6 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let mut columns: Vec<Column> = COLUMNS.to_vec();
     if digests {
         columns.insert(2, ("Digest", "DIGEST"));
-    }
-    if let Some(row) = shown.first() {
-        // To give back what many images take, piece by piece, would take longer than to show them:
-        // it goes with the process.
-        std::mem::forget(Rc::clone(&row.list));
     }
     let format = meant(matches.string("format"), quiet, digests);
     rows(&context.ui, format.as_deref(), &columns, HEADERS, shown)?;

@@ -14,14 +14,11 @@ pub(crate) fn mount(context: &Context) -> Outcome {
     let engine = context.engine()?;
     if context.names().is_empty() {
         let views = engine.mounted_images()?;
-        let shown = views
-            .into_iter()
-            .map(|view| Shown {
-                id: view.image.0.short(),
-                path: view.path.display().to_string(),
-                count: view.count,
-            })
-            .collect();
+        let shown = views.into_iter().map(|view| Shown {
+            id: view.image.0.short(),
+            path: view.path.display().to_string(),
+            count: view.count,
+        });
         rows(&context.ui, context.matches().string("format"), COLUMNS, COLUMNS, shown)?;
         return Ok(0);
     }

@@ -33,7 +33,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     found.retain(|row| filter.takes(row));
     found.sort_by_key(|row| std::cmp::Reverse(row.star_count));
     let whole = matches.flag("no-trunc");
-    let shown = found.into_iter().map(|row| Shown { row, whole }).collect();
+    let shown = found.into_iter().map(|row| Shown { row, whole });
     rows(&context.ui, matches.string("format"), COLUMNS, COLUMNS, shown)?;
     Ok(0)
 }

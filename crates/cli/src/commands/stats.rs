@@ -114,7 +114,7 @@ fn show(context: &Context, now: &Samples, before: &Samples, over: bool) -> Resul
         sample: sample.clone(),
         full: matches.flag("no-trunc"),
     });
-    let text = rendered(matches.string("format"), COLUMNS, HEADERS, shown.collect())?;
+    let text = rendered(matches.string("format"), COLUMNS, HEADERS, shown)?;
     match over {
         // Written over the last picture: a screen that is cleared first would flicker.
         true => {

@@ -71,7 +71,7 @@ pub(crate) fn list(context: &Context) -> Outcome {
         volumes.iter().for_each(|volume| context.ui.line(&volume.name));
         return Ok(0);
     }
-    let shown = volumes.into_iter().map(Shown).collect();
+    let shown = volumes.into_iter().map(Shown);
     let format = WORDS.meant(matches.string("format"), matches.flag("quiet"));
     rows(&context.ui, format.as_deref(), COLUMNS, HEADERS, shown)?;
     Ok(0)
