@@ -103,9 +103,10 @@ pub use look::{FileRow, ImageFiles, TreeRow, WhyRow};
 pub use manifest::ManifestDocument;
 pub use network_document::network_document;
 pub use network_filter::{network_list_filter, network_prune_filter};
+pub use pack::LayerCoding;
 pub use progress::{Item, Progress, Quiet};
 pub use pull::{PullImage, Pulled};
-pub use push::{PushImage, Pushed};
+pub use push::{PushImage, Pushed, Repack};
 pub use registry::{
     Anonymous, Client, Credential, CredentialError, Credentials, Direct, Kept, SearchResult, Secret,
 };

@@ -1,62 +1,61 @@
 //! A layer's tar compressed as a stream, by all processors, and always to the same bytes.
 //!
-//! The tar is cut into pieces of one size, and each becomes a gzip member, or a zstd frame, of its own;
-//! members one after the other are a gzip file, and frames a zstd file. Where the cuts are does not depend on how many processors there
-//! are, so neither do the bytes.
+//! The tar is cut into pieces, and each becomes a gzip member, or some zstd frames, of its own;
+//! members one after the other are a gzip file, and frames a zstd file. Where the cuts are does not
+//! depend on how many processors there are, so neither do the bytes.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-use image::codec::{Codec, encoder};
-use spec::{Compression, Digest, Hasher};
+use image::chunked::Ending;
+use spec::{Annotations, Descriptor, Hasher};
 
 use crate::progress::Item;
 
-/// How much of the tar becomes one member: enough that starting anew costs nothing worth the name.
-const PIECE_BYTES: u64 = 2 << 20;
+mod coding;
+mod pieces;
+mod plain;
+
+pub use coding::LayerCoding;
+use pieces::{Piece, Pieces};
+pub(crate) use plain::plain;
+
 /// More threads than this only wait for the network.
 const THREADS: usize = 8;
 
 /// How it is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Squeeze {
-    codec: Codec,
-    level: Option<i32>,
+    pub(crate) coding: LayerCoding,
+    pub(crate) level: Option<i32>,
 }
 
 impl Squeeze {
-    /// As registries have it, unless somebody asks for something else.
-    pub(crate) const USUAL: Squeeze = Squeeze { codec: Codec::Gzip, level: None };
-
-    /// So, as hard as this level says.
-    pub(crate) fn new(compression: Compression, level: Option<i32>) -> Squeeze {
-        let codec = match compression {
-            Compression::None => Codec::None,
-            Compression::Gzip => Codec::Gzip,
-            Compression::Zstd => Codec::Zstd,
-        };
-        Squeeze { codec, level }
+    fn is_chunked(self) -> bool {
+        self.coding == LayerCoding::ZstdChunked
     }
 }
 
 /// The compressed stream, which is hashed as it is read.
 pub(crate) struct Packer<'a> {
+    squeeze: Squeeze,
     /// A queue for each thread; the pieces come from them in turn.
     queues: Vec<Receiver<io::Result<Piece>>>,
     next: usize,
     piece: Vec<u8>,
     at: usize,
+    ending: Option<Awaited>,
+    annotations: Annotations,
     hasher: Hasher,
     bytes: u64,
     item: Box<dyn Item + 'a>,
 }
 
-/// A member, and how much of the tar is in it.
-struct Piece {
-    packed: Vec<u8>,
-    plain_bytes: u64,
+/// The end of a layer that has a table: who writes it is told how long its parts became.
+struct Awaited {
+    lengths: Sender<u64>,
+    ending: Receiver<io::Result<Ending>>,
 }
 
 impl<'a> Packer<'a> {
@@ -68,37 +67,81 @@ impl<'a> Packer<'a> {
         take: impl FnOnce(&mut Packer<'a>) -> T,
     ) -> T {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+        let pieces = &Pieces::of((file, bytes), squeeze);
         std::thread::scope(|scope| {
             let mut queues = Vec::new();
             for first in 0..threads {
                 let (send, receive) = sync_channel(1);
                 queues.push(receive);
-                scope.spawn(move || pack((file, bytes), squeeze, (first, threads), &send));
+                scope.spawn(move || pack(file, pieces, squeeze, (first, threads), &send));
             }
-            let (piece, hasher) = (Vec::new(), Hasher::sha256());
-            let mut packer = Packer { queues, next: 0, piece, at: 0, hasher, bytes: 0, item };
+            let ending = pieces.cuts().map(|cuts| {
+                let ((lengths, told), (send, ending)) = (channel(), sync_channel(1));
+                scope.spawn(move || {
+                    // Nobody may listen any more.
+                    send.send(Ending::of((file, bytes), cuts, &mut told.into_iter())).ok()
+                });
+                Awaited { lengths, ending }
+            });
+            let mut packer = Packer {
+                squeeze,
+                queues,
+                next: 0,
+                piece: Vec::new(),
+                at: 0,
+                ending,
+                annotations: Annotations::new(),
+                hasher: Hasher::sha256(),
+                bytes: 0,
+                item,
+            };
             // When it is dropped the threads find nobody who listens, and end.
             take(&mut packer)
         })
     }
 
     /// What came out of it.
-    pub(crate) fn finish(&mut self) -> (Digest, u64) {
+    pub(crate) fn finish(&mut self) -> Descriptor {
         self.item.done();
-        (self.hasher.clone().finish(), self.bytes)
+        let (media_type, digest) = (self.squeeze.coding.media_type(), self.hasher.clone().finish());
+        let annotations = std::mem::take(&mut self.annotations);
+        Descriptor { annotations, ..Descriptor::new(media_type, digest, self.bytes) }
+    }
+
+    /// Goes on with the next piece; false after the last.
+    fn advance(&mut self) -> io::Result<bool> {
+        self.at = 0;
+        // The first thread that has nothing more had the last piece's successor.
+        if let Ok(piece) = self.queues[self.next].recv() {
+            let Piece { packed, plain_bytes, parts } = piece?;
+            if let Some(Awaited { lengths, .. }) = &self.ending {
+                // If it is not heard, the ending says why.
+                parts.iter().try_for_each(|length| lengths.send(*length)).ok();
+            }
+            self.piece = packed;
+            self.next = (self.next + 1) % self.queues.len();
+            self.item.advance(plain_bytes);
+            return Ok(true);
+        }
+        self.piece.clear();
+        let Some(Awaited { lengths, ending }) = self.ending.take() else { return Ok(false) };
+        drop(lengths);
+        let ending = ending.recv().map_err(io::Error::other)??;
+        (self.piece, self.annotations) = (ending.bytes, ending.annotations);
+        Ok(true)
     }
 }
 
 /// Compresses every `step`th piece.
 fn pack(
-    (file, bytes): (&File, u64),
+    file: &File,
+    pieces: &Pieces,
     squeeze: Squeeze,
     (first, step): (usize, usize),
     send: &SyncSender<io::Result<Piece>>,
 ) {
-    for number in (first as u64..pieces(bytes)).step_by(step) {
-        let start = number * PIECE_BYTES;
-        let piece = member(file, start, PIECE_BYTES.min(bytes - start), squeeze);
+    for number in (first..pieces.count()).step_by(step) {
+        let piece = pieces.pack(file, number, squeeze);
         let failed = piece.is_err();
         if send.send(piece).is_err() || failed {
             return;
@@ -106,28 +149,12 @@ fn pack(
     }
 }
 
-/// Even nothing becomes a member.
-fn pieces(bytes: u64) -> u64 {
-    bytes.div_ceil(PIECE_BYTES).max(1)
-}
-
-fn member(file: &File, start: u64, plain_bytes: u64, squeeze: Squeeze) -> io::Result<Piece> {
-    let mut plain = vec![0; plain_bytes as usize];
-    file.read_exact_at(&mut plain, start)?;
-    let mut writer = encoder(squeeze.codec, squeeze.level, Vec::with_capacity(plain.len() / 2))?;
-    writer.write_all(&plain)?;
-    Ok(Piece { packed: writer.finish()?, plain_bytes })
-}
-
 impl Read for Packer<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.piece.len() {
-            // The first thread that has nothing more had the last piece's successor.
-            let Ok(piece) = self.queues[self.next].recv() else { return Ok(0) };
-            let Piece { packed, plain_bytes } = piece?;
-            (self.piece, self.at) = (packed, 0);
-            self.next = (self.next + 1) % self.queues.len();
-            self.item.advance(plain_bytes);
+        while self.at == self.piece.len() {
+            if !self.advance()? {
+                return Ok(0);
+            }
         }
         let count = buffer.len().min(self.piece.len() - self.at);
         buffer[..count].copy_from_slice(&self.piece[self.at..self.at + count]);
@@ -140,8 +167,15 @@ impl Read for Packer<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use image::codec::Codec;
+    use spec::Digest;
+
     use super::*;
     use crate::progress::Quiet;
+
+    const USUAL: Squeeze = Squeeze { coding: LayerCoding::Gzip, level: None };
 
     fn packed(bytes: &[u8], squeeze: Squeeze) -> Vec<u8> {
         let file = tempfile::tempfile().unwrap();
@@ -149,7 +183,9 @@ mod tests {
         Packer::run((&file, bytes.len() as u64), squeeze, Box::new(Quiet), |packer| {
             let mut all = Vec::new();
             packer.read_to_end(&mut all).unwrap();
-            assert_eq!(packer.finish(), (Digest::of(&all), all.len() as u64));
+            let told = packer.finish();
+            assert_eq!((told.digest, told.size), (Digest::of(&all), all.len() as u64));
+            assert_eq!(squeeze.coding.is_of(&told), squeeze.coding != LayerCoding::ZstdChunked);
             all
         })
     }
@@ -157,12 +193,16 @@ mod tests {
     #[test]
     fn gives_the_bytes_back_and_always_the_same() {
         let long: Vec<u8> = (0..5_000_000u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
-        let hard = Squeeze::new(Compression::Zstd, Some(7));
-        let both = [Squeeze::USUAL, hard]
+        // Bytes that are no tar have no table, and are compressed all the same.
+        let chunked = Squeeze { coding: LayerCoding::ZstdChunked, level: None };
+        let hard = Squeeze { coding: LayerCoding::Zstd, level: Some(7) };
+        let all = [USUAL, hard, chunked]
             .map(|squeeze| [&b""[..], b"a", &long[..2 << 20], &long].map(|bytes| (bytes, squeeze)));
-        for (bytes, squeeze) in both.into_iter().flatten() {
+        for (bytes, squeeze) in all.into_iter().flatten() {
             let stream = packed(bytes, squeeze);
-            assert_eq!(Codec::detect(&stream), squeeze.codec);
+            let is_gzip = squeeze.coding == LayerCoding::Gzip;
+            let wanted = if is_gzip { Codec::Gzip } else { Codec::Zstd };
+            assert_eq!(Codec::detect(&stream), wanted);
             assert_eq!(stream, packed(bytes, squeeze));
             let mut plain = Vec::new();
             let (_, mut reader) = image::codec::expand(Box::new(io::Cursor::new(stream))).unwrap();
@@ -175,7 +215,7 @@ mod tests {
     fn whoever_stops_reading_stops_the_work() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(64 << 20).unwrap();
-        let (squeeze, item) = (Squeeze::USUAL, Box::new(Quiet));
+        let (squeeze, item) = (USUAL, Box::new(Quiet));
         let first = Packer::run((&file, 64 << 20), squeeze, item, |packer| {
             let mut buffer = [0; 10];
             packer.read_exact(&mut buffer).map(|()| buffer)
@@ -186,7 +226,7 @@ mod tests {
     #[test]
     fn a_short_file_is_an_error() {
         let file = tempfile::tempfile().unwrap();
-        let (squeeze, item) = (Squeeze::USUAL, Box::new(Quiet));
+        let (squeeze, item) = (USUAL, Box::new(Quiet));
         let read = Packer::run((&file, 10), squeeze, item, |packer| packer.read(&mut [0; 10]));
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }

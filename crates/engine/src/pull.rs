@@ -355,8 +355,7 @@ fn chunked(image: &Bundled) -> BTreeSet<Digest> {
     let Some(Ok(Document::Manifest(manifest))) = bytes.map(Document::parse) else {
         return BTreeSet::new();
     };
-    let known = image::chunked::ANNOTATIONS;
-    let says = |layer: &&Descriptor| known.iter().any(|key| layer.annotations.contains_key(*key));
+    let says = |layer: &&Descriptor| image::chunked::is_told(&layer.annotations);
     manifest.layers.iter().filter(says).map(|layer| layer.digest).collect()
 }
 

@@ -11,6 +11,7 @@ use store::{ImageRecord, LayerRecord, ManifestRef, Tables};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
+use crate::pack::LayerCoding;
 use crate::progress::Progress;
 
 mod elsewhere;
@@ -28,6 +29,19 @@ pub struct PushImage {
     pub all_tags: bool,
     /// Only the image for this platform, where a name has several.
     pub platform: Option<Platform>,
+    /// How layers are compressed; by default as before, and with gzip the first time.
+    pub repack: Option<Repack>,
+}
+
+/// How layers are to be compressed that a registry is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repack {
+    /// By what.
+    pub coding: LayerCoding,
+    /// How hard.
+    pub level: Option<i32>,
+    /// Whether what came compressed is compressed anew, and does not go as it came.
+    pub force: bool,
 }
 
 /// A name that was pushed.
@@ -46,10 +60,11 @@ pub struct Pushed {
 /// A layer to be sent.
 struct Part {
     diff: DiffId,
+    record: LayerRecord,
     /// What the registry is to have, where it is known before the layer is compressed.
     known: Option<Descriptor>,
-    /// The plain tar is here, and is compressed on its way; else the blob is.
-    tar_bytes: Option<u64>,
+    /// It is compressed on its way; else the blob goes that is known.
+    is_packed: bool,
 }
 
 /// An image to be sent.
@@ -90,8 +105,14 @@ impl Engine {
         let repository = client.repository(&push.name, Access::Push)?;
         let repository = repository.mounting_from(&elsewhere.repositories());
         for name in names {
-            let sending =
-                Sending { engine: self, repository: &repository, elsewhere: &elsewhere, progress };
+            let sending = Sending {
+                engine: self,
+                lease: &lease,
+                repository: &repository,
+                elsewhere: &elsewhere,
+                repack: push.repack,
+                progress,
+            };
             let sent = sending.name(&tables, &name, push.platform.as_ref());
             client
                 .take_warnings()
@@ -120,9 +141,15 @@ impl Engine {
         let elsewhere = Elsewhere::of(self, &tables, name);
         let repository = client.repository(name, Access::Push)?;
         let repository = repository.mounting_from(&elsewhere.repositories());
-        let sending =
-            Sending { engine: self, repository: &repository, elsewhere: &elsewhere, progress };
-        let parcel = self.parcel(&tables, id, record, record.manifest.as_deref())?;
+        let sending = Sending {
+            engine: self,
+            lease: &lease,
+            repository: &repository,
+            elsewhere: &elsewhere,
+            repack: None,
+            progress,
+        };
+        let parcel = self.parcel(&tables, id, record, record.manifest.as_deref(), None)?;
         let label = sending.parcel(parcel, None)?;
         let (digest, bytes) = (Digest::of(&label.bytes), label.bytes.len() as u64);
         let media_type = label.media_type.clone();
@@ -194,15 +221,21 @@ impl Engine {
         id: ImageId,
         record: &ImageRecord,
         manifest: Option<&ManifestRef>,
+        repack: Option<&Repack>,
     ) -> Result<Parcel> {
         let config_bytes = self.store.read_document(&id.0)?;
         let stack = tables.layers.stack(record.top)?;
         let own = self.own_manifest(id, manifest, stack.len())?;
         let known = own.as_ref().map(|(_, manifest)| manifest.layers.clone());
         let parts = stack.iter().enumerate().map(|(at, (_, layer))| {
-            self.part(layer, known.as_ref().and_then(|layers| layers.get(at)))
+            self.part(layer, known.as_ref().and_then(|layers| layers.get(at)), repack)
         });
-        let parts = parts.collect();
+        let parts: Vec<Part> = parts.collect();
+        // It says what the layers are to be no longer.
+        let own = own.filter(|(_, own)| {
+            let stays = |(part, layer): (&Part, &Descriptor)| part.known.as_ref() == Some(layer);
+            repack.is_none() || parts.iter().zip(&own.layers).all(stays)
+        });
         let manifest = own.map(|(bytes, manifest)| {
             let media_type = Document::Manifest(manifest).media_type();
             (bytes, media_type)
@@ -229,16 +262,31 @@ impl Engine {
         }
     }
 
-    /// A layer in the form in which it is kept.
-    fn part(&self, layer: &LayerRecord, wanted: Option<&Descriptor>) -> Part {
-        let diff = layer.diff;
-        if let Some(wanted) = wanted.filter(|wanted| self.store.has_blob(&wanted.digest)) {
-            return Part { diff, known: Some(wanted.clone()), tar_bytes: None };
+    /// A layer in the form in which it is kept, or in the one that is asked for.
+    fn part(
+        &self,
+        layer: &LayerRecord,
+        wanted: Option<&Descriptor>,
+        repack: Option<&Repack>,
+    ) -> Part {
+        let (diff, record) = (layer.diff, layer.clone());
+        let is_asked = |known: &&Descriptor| repack.is_none_or(|asked| asked.coding.is_of(known));
+        // What came compressed goes as it came, unless somebody insists.
+        let may_go = |known: &&Descriptor| {
+            let may_stay = repack.is_none_or(|asked| !asked.force && known.digest != diff.0);
+            may_stay || is_asked(known)
+        };
+        let here = wanted.filter(|wanted| self.store.has_blob(&wanted.digest));
+        if let Some(wanted) = here.filter(may_go) {
+            return Part { diff, record, known: Some(wanted.clone()), is_packed: false };
         }
         let kept = self.layer_descriptor(layer);
-        match kept.digest == diff.0 {
-            false => Part { diff, known: Some(kept), tar_bytes: None },
-            true => Part { diff, known: wanted.cloned(), tar_bytes: Some(layer.bytes) },
+        match kept.digest != diff.0 && may_go(&&kept) {
+            true => Part { diff, record, known: Some(kept), is_packed: false },
+            false => {
+                let known = wanted.filter(is_asked).cloned();
+                Part { diff, record, known, is_packed: true }
+            }
         }
     }
 }

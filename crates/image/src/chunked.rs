@@ -5,13 +5,19 @@
 //! What is read here is believed by nobody: it says only what is worth looking at. Whoever puts a
 //! layer together from pieces checks it as one that came whole.
 
+mod cuts;
+mod ending;
+
+pub use cuts::{Cuts, Part};
+pub use ending::Ending;
+
 use std::fmt;
 use std::io::{BufReader, Cursor, Read};
 
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use spec::{Digest, Hasher};
+use spec::{Annotations, Digest, Hasher};
 
 use crate::codec::{Codec, decoder};
 
@@ -29,12 +35,34 @@ const STARGZ: &[u8] = b"STARGZ";
 /// What the table of an eStargz layer is called in its tar.
 const STARGZ_TABLE: &[u8] = b"stargz.index.json\0";
 
+/// The annotation with the digest of a zstd:chunked layer's table, compressed as it is.
+const CHUNKED_SUM: &str = "io.github.containers.zstd-chunked.manifest-checksum";
+/// Where that table is: its place, its length, its plain length, its kind.
+const CHUNKED_POSITION: &str = "io.github.containers.zstd-chunked.manifest-position";
+/// Where the tar's bytes without files are: place, length, plain length.
+const SPLIT_POSITION: &str = "io.github.containers.zstd-chunked.tarsplit-position";
+
+/// The same place in layers of old.
+const OLD_POSITION: &str = "io.containers.zstd-chunked.manifest-position";
+
 /// The annotations of layers that have a table, whatever they say.
 pub const ANNOTATIONS: &[&str] = &[
-    "io.github.containers.zstd-chunked.manifest-checksum",
+    CHUNKED_SUM,
     "io.containers.zstd-chunked.manifest-checksum",
     "containerd.io/snapshot/stargz/toc.digest",
 ];
+
+/// Whether a layer's annotations say that it has a table.
+pub fn is_told(annotations: &Annotations) -> bool {
+    ANNOTATIONS.iter().any(|key| annotations.contains_key(*key))
+}
+
+/// Those of a layer's annotations that say where its table is: true of the same bytes anywhere.
+pub fn told(annotations: &Annotations) -> Annotations {
+    let all = ANNOTATIONS.iter().chain(&[CHUNKED_POSITION, SPLIT_POSITION, OLD_POSITION]);
+    let pair = |key: &&str| annotations.get_key_value(*key);
+    all.filter_map(pair).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
 
 /// Where a layer's table of contents is, in the layer's own bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,33 +157,50 @@ struct Cutter {
     /// Where the next extent begins, and what is known of it so far.
     at: u64,
     known: Hasher,
+    /// Where the content ends that was told of last, and what it is: more chunks of it may follow.
+    open: Option<(u64, String)>,
     is_wrong: bool,
 }
 
 impl Cutter {
     fn new() -> Cutter {
-        Cutter { extents: Vec::new(), at: 0, known: Hasher::sha256(), is_wrong: false }
+        let (extents, known) = (Vec::new(), Hasher::sha256());
+        Cutter { extents, at: 0, known, open: None, is_wrong: false }
     }
 
     fn entry(&mut self, mut entry: serde_json::Map<String, Value>) -> Option<()> {
         let mut place = |name| entry.remove(name).and_then(|value| value.as_u64());
         let (offset, end) = (place("offset").unwrap_or(0), place("endOffset").unwrap_or(0));
-        // What an entry says is what its header says, and that stands before its content.
-        self.known.update(&serde_json::to_vec(&entry).ok()?);
+        let is_chunk = entry.get("type").and_then(Value::as_str) == Some("chunk");
+        if !is_chunk {
+            self.close()?;
+        }
+        // What an entry says is what its header says, and that stands before its content. A further
+        // chunk of a file whose end is known has none.
+        if !(is_chunk && self.open.is_some()) {
+            self.known.update(&serde_json::to_vec(&entry).ok()?);
+        }
         let digest = entry.get("chunkDigest").or_else(|| entry.get("digest"));
         let digest = digest.and_then(Value::as_str).unwrap_or_default();
         // Several contents may be compressed together: then they are one extent.
-        let is_with_another = offset == self.at && end == 0;
+        let is_with_another = offset == self.at && end == 0 && self.open.is_none();
         if offset == 0 || digest.is_empty() || is_with_another {
             return Some(());
         }
         self.cut(offset)?;
         self.known.update(digest.as_bytes());
-        // Where its end is not told, the headers that follow are of one extent with it.
-        if end > 0 {
-            self.cut(end)?;
-            self.known.update(digest.as_bytes());
-        }
+        // Where its end is not told, the headers that follow are of one extent with it. The end of a
+        // file of several chunks stands at its first.
+        let end = if end > 0 { Some(end) } else { self.open.take().map(|(end, _)| end) };
+        self.open = end.map(|end| (end, digest.to_owned()));
+        Some(())
+    }
+
+    /// Ends the content that was told of last, if its end is known.
+    fn close(&mut self) -> Option<()> {
+        let Some((end, digest)) = self.open.take() else { return Some(()) };
+        self.cut(end)?;
+        self.known.update(digest.as_bytes());
         Some(())
     }
 
@@ -172,6 +217,7 @@ impl Cutter {
 
     /// Before the table stands how long it is.
     fn finish(mut self, table: &Place) -> Option<Vec<Extent>> {
+        self.close()?;
         self.known.update(&table.bytes.to_le_bytes());
         self.cut(table.at).filter(|()| !self.is_wrong)?;
         Some(self.extents)
@@ -225,96 +271,4 @@ impl<'de> Visitor<'de> for Entries<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::*;
-    use crate::codec::encoder;
-
-    fn packed(codec: Codec, bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = encoder(codec, None, Vec::new()).unwrap();
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn extents(layer: &[u8]) -> Option<Vec<Extent>> {
-        let bytes = layer.len() as u64;
-        let place = Place::find(&layer[layer.len() - FOOTER_BYTES as usize..], bytes)?;
-        place.read(&layer[place.at as usize..(place.at + place.bytes) as usize])
-    }
-
-    fn shape(extents: &[Extent]) -> Vec<(u64, u64)> {
-        extents.iter().map(|extent| (extent.at, extent.bytes)).collect()
-    }
-
-    fn chunked(table: &str) -> Vec<u8> {
-        let table = packed(Codec::Zstd, table.as_bytes());
-        let mut layer = vec![0; 100];
-        layer.extend_from_slice(&table);
-        for number in [100, table.len() as u64, 0, 1, 0, 0, 0] {
-            layer.extend_from_slice(&u64::to_le_bytes(number));
-        }
-        layer.extend_from_slice(CHUNKED);
-        layer
-    }
-
-    #[test]
-    fn contents_and_what_is_between_them_are_extents() {
-        let table = |time: u32, last: &str| {
-            chunked(&format!(
-                r#"{{"version":1,"entries":[
-                    {{"type":"dir","name":"d/"}},
-                    {{"type":"reg","name":"a","digest":"one","offset":10,"endOffset":20}},
-                    {{"type":"reg","name":"b","mtime":{time},"chunkDigest":"two","offset":24,"endOffset":60}},
-                    {{"type":"chunk","name":"b","chunkDigest":"{last}","offset":60,"endOffset":80}}
-                ]}}"#
-            ))
-        };
-        let one = extents(&table(1, "three")).unwrap();
-        assert_eq!(shape(&one), [(0, 10), (10, 10), (20, 4), (24, 36), (60, 20), (80, 20)]);
-        // Another time changes the header alone, another content what comes behind it too.
-        let same = |other: &[u8]| -> Vec<bool> {
-            let other = extents(other).unwrap();
-            one.iter().zip(&other).map(|(one, other)| one.key == other.key).collect()
-        };
-        assert_eq!(same(&table(1, "three")), [true; 6]);
-        // The last one has the table's length in it.
-        assert_eq!(same(&table(2, "three"))[..5], [true, true, false, true, true]);
-        assert_eq!(same(&table(1, "four")), [true, true, true, true, false, false]);
-    }
-
-    #[test]
-    fn stargz_has_its_table_in_a_tar() {
-        let json = br#"{"version":1,"entries":[
-            {"type":"reg","name":"a","chunkDigest":"one","offset":10},
-            {"type":"reg","name":"b","chunkDigest":"two","offset":40},
-            {"type":"reg","name":"c","chunkDigest":"three","offset":40}]}"#;
-        let mut tar = vec![0; 512];
-        tar[..STARGZ_TABLE.len()].copy_from_slice(STARGZ_TABLE);
-        tar[124..135].copy_from_slice(format!("{:011o}", json.len()).as_bytes());
-        tar.extend_from_slice(json);
-        let mut layer = vec![0; 90];
-        layer.extend_from_slice(&packed(Codec::Gzip, &tar));
-        layer.extend_from_slice(&[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 26, 0, b'S', b'G', 22, 0]);
-        layer.extend_from_slice(format!("{:016x}STARGZ", 90).as_bytes());
-        layer.extend_from_slice(&[1, 0, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(shape(&extents(&layer).unwrap()), [(0, 10), (10, 30), (40, 50)]);
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_no_table() {
-        let entry = |places: &str| {
-            let entry = format!(r#"{{"type":"reg","digest":"x",{places}}}"#);
-            chunked(&format!(r#"{{"entries":[{entry},{entry}]}}"#))
-        };
-        assert!(extents(&entry(r#""offset":20,"endOffset":10"#)).is_none());
-        assert!(extents(&entry(r#""offset":20,"endOffset":200"#)).is_none());
-        assert!(extents(&chunked("{}")).is_none());
-        assert!(extents(&chunked("nonsense")).is_none());
-        let mut layer = chunked("{}");
-        let end = layer.len();
-        layer[end - 64..end - 48].fill(0xff);
-        assert!(extents(&layer).is_none());
-        assert!(Place::find(&[0; 64], 1000).is_none() && Place::find(b"short", 5).is_none());
-    }
-}
+mod tests;

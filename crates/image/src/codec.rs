@@ -13,7 +13,7 @@ mod zstandard;
 #[cfg(test)]
 mod tests;
 
-pub use encode::{Encoder, encoder};
+pub use encode::{Encoder, Frames, encoder};
 pub use error::CodecError;
 pub use limited::Limited;
 

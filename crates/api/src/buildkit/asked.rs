@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use engine::{
-    Annotation, AnnotationPlace, BuildRequest, CacheUse, Packing, Provenance, Push, Types,
+    Annotation, AnnotationPlace, BuildRequest, CacheUse, LayerCoding, Packing, Provenance, Push,
+    Types,
 };
-use spec::{Compression, HostConfig, ImageConfig, Platform, Reference, Ulimit};
+use spec::{HostConfig, ImageConfig, Platform, Reference, Ulimit};
 
 use super::caches::caches;
 use super::messages::control::{CacheEntry, Exporter, SolveRequest};
@@ -203,15 +204,12 @@ pub(super) fn compress(
     attributes: &HashMap<String, String>,
     packing: &mut Packing,
 ) -> Result<(), Status> {
-    packing.compression = match attributes.get("compression").map(String::as_str) {
-        None | Some("") => None,
-        Some("uncompressed") => Some(Compression::None),
-        Some("gzip") => Some(Compression::Gzip),
-        Some("zstd") => Some(Compression::Zstd),
-        Some(other) => {
-            return Err(Status::invalid(format!("unsupported layer compression type: {other}")));
-        }
-    };
+    let word = attributes.get("compression").filter(|word| !word.is_empty());
+    let coding = word.map(|word| {
+        let wrong = || Status::invalid(format!("unsupported layer compression type: {word}"));
+        LayerCoding::parse(word).ok_or_else(wrong)
+    });
+    packing.compression = coding.transpose()?;
     let level = attributes.get("compression-level").map(|level| level.parse()).transpose();
     packing.level = level.map_err(|_| Status::invalid("compression-level is no number"))?;
     packing.force = attributes.get("force-compression").is_some_and(|value| value == "true");

@@ -129,7 +129,7 @@ pub(crate) fn push(call: Call) -> Result<Reply, Refusal> {
         name = name.with_tag(tag).map_err(|error| Refusal::bad(error.to_string()))?;
     }
     let all_tags = name.tag().is_none();
-    let push = PushImage { name, all_tags, platform: platform(&call)? };
+    let push = PushImage { name, all_tags, platform: platform(&call)?, repack: None };
     let engine = call.engine()?;
     let client = client(&call, &engine, &push.name)?;
     Ok(Reply::stream("application/json", move |sink| {

@@ -1,6 +1,6 @@
 //! `mica push`.
 
-use engine::{PushImage, Pushed, SigningKey};
+use engine::{LayerCoding, PushImage, Pushed, Repack, SigningKey};
 use spec::Reference;
 
 use super::{platform, pull::reference, transfer::Transfer};
@@ -11,7 +11,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let (matches, ui) = (context.matches(), &context.ui);
     let (all_tags, quiet) = (matches.flag("all-tags"), matches.flag("quiet"));
     let name = asked(context)?;
-    let push = PushImage { name: name.clone(), all_tags, platform: platform(context)? };
+    let (platform, repack) = (platform(context)?, repack(context)?);
+    let push = PushImage { name: name.clone(), all_tags, platform, repack };
     let engine = context.engine()?;
     let client = engine.settings().client()?;
     if !quiet {
@@ -43,6 +44,27 @@ pub(crate) fn run(context: &Context) -> Outcome {
         ui.line(&name.to_string());
     }
     Ok(0)
+}
+
+/// How layers are to be compressed, if somebody says so.
+fn repack(context: &Context) -> Result<Option<Repack>, Failure> {
+    let matches = context.matches();
+    let word = matches.string("compression-format").filter(|word| !word.is_empty());
+    let coding = word.map(|word| {
+        let unknown = || Failure::new(format!("compression format {word:?} is not known"));
+        LayerCoding::parse(word).ok_or_else(|| unknown().hint(LayerCoding::WORDS))
+    });
+    let coding = coding.transpose()?;
+    let level = matches.string("compression-level").filter(|level| !level.is_empty());
+    let level = level.map(|text| {
+        let fits = |level: &i32| coding.unwrap_or(LayerCoding::Gzip).has_level(*level);
+        let wrong = || Failure::new(format!("there is no compression level {text:?}"));
+        text.parse().ok().filter(fits).ok_or_else(wrong)
+    });
+    let (level, force) = (level.transpose()?, matches.flag("force-compression"));
+    let is_asked = coding.is_some() || level.is_some() || force;
+    let coding = coding.unwrap_or(LayerCoding::Gzip);
+    Ok(is_asked.then_some(Repack { coding, level, force }))
 }
 
 /// The name of what is to be pushed, with docker's words about a tag that nobody gave.

@@ -157,6 +157,10 @@ pub(super) fn push(context: &Context) -> Outcome {
     if matches.given("sign-key") {
         return Err(Failure::new("error: --sign-key signs what this machine pushes itself"));
     }
+    let own = ["compression-format", "compression-level", "force-compression"];
+    if let Some(flag) = own.into_iter().find(|flag| matches.given(flag)) {
+        return Err(Failure::new(format!("error: docker's API has no --{flag}")));
+    }
     let name = push::asked(context)?;
     let platform = matches.string("platform").filter(|text| !text.is_empty());
     let request = Request::post(format!("/images/{}/push", name.familiar_name()))

@@ -33,7 +33,13 @@ const DO_PUSH: Cmd = Command {
     args: Arity::Exact(1),
     flags: &[&[
         Flag::bool("all-tags", "Push all tags of an image to the repository").short('a'),
+        Flag::string(
+            "compression-format",
+            "How new layers are compressed: gzip, zstd, zstd:chunked or uncompressed",
+        ),
+        Flag::string("compression-level", "How hard they are compressed").value("LEVEL"),
         Flag::bool("disable-content-trust", "Skip image signing").default_value("true"),
+        Flag::bool("force-compression", "Compress layers anew that came compressed otherwise"),
         Flag::string(
             "platform",
             "Push a platform-specific manifest as a single-platform image to the registry.\nImage index won't be pushed, meaning that other manifests, including attestations won't be preserved.\n'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",

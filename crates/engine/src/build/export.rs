@@ -133,7 +133,8 @@ impl Export<'_> {
                 pushed = Some(self.engine.push_by_digest(&client, name, image.id, &told)?);
             }
             _ => {
-                let push = PushImage { name: name.clone(), all_tags: false, platform: None };
+                let name = name.clone();
+                let push = PushImage { name, all_tags: false, platform: None, repack: None };
                 let mut note = |one: &crate::Pushed| pushed = Some(one.clone());
                 self.engine.push(&client, &push, &told, &mut note)?;
             }

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use spec::{Compression, Platform, Reference};
+use spec::{Platform, Reference};
 
+use crate::pack::LayerCoding;
 use crate::save::SaveTarget;
 
 /// One way out of a build.
@@ -94,7 +95,7 @@ pub enum FilesTarget {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packing {
     /// How layers that the build made are compressed; by default with gzip, once they leave.
-    pub compression: Option<Compression>,
+    pub compression: Option<LayerCoding>,
     /// How hard.
     pub level: Option<i32>,
     /// Whether layers of the base are compressed so too, and none is taken as it is.

@@ -4,11 +4,8 @@
 //! base stay as they came unless somebody insists.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader};
 
 use image::archive::ArchiveImage;
-use image::codec::expand;
 use spec::{
     Compression, Descriptor, Digest, Document, Index, Manifest, MediaType, Platform, Reference,
 };
@@ -19,7 +16,7 @@ use super::attest::{Attestation, Told, attest};
 use super::output::{Annotation, AnnotationPlace, Packing, Types};
 use crate::Engine;
 use crate::error::{EngineError, Result};
-use crate::pack::{Packer, Squeeze};
+use crate::pack::{LayerCoding, Packer, Squeeze, plain};
 use crate::progress::Quiet;
 
 /// Images with their documents.
@@ -117,7 +114,9 @@ fn check(packing: &Packing, images: usize, is_docker: bool) -> Result<()> {
     if is_docker && !packing.annotations.is_empty() {
         return refused("docker's media types have no annotations: use oci-mediatypes=true");
     }
-    if is_docker && packing.compression == Some(Compression::Zstd) {
+    if is_docker
+        && packing.compression.is_some_and(|coding| coding.compression() == Compression::Zstd)
+    {
         return refused("docker's media types have no zstd: use oci-mediatypes=true");
     }
     let of_index = stands(AnnotationPlace::Index) || stands(AnnotationPlace::IndexDescriptor);
@@ -185,45 +184,23 @@ pub(super) fn pack(
     if let Some(LayerBlob { digest, .. }) = &layer.blob {
         lease.protect_blob(digest)?;
     }
-    let wanted = packing.compression.unwrap_or(Compression::Gzip);
+    let wanted = packing.compression.unwrap_or(LayerCoding::Gzip);
     let kept = engine.layer_descriptor(layer);
-    let kept_as = kept.media_type.compression();
-    let is_right = kept_as == Some(wanted);
-    let may_stay = kept_as != Some(Compression::None) && (is_right || !own);
+    let is_plain = kept.media_type.compression() == Some(Compression::None);
+    let may_stay = !is_plain && (wanted.is_of(&kept) || !own);
     if may_stay && !packing.force {
         return Ok(kept);
     }
     let tar = plain(engine, lease, layer)?;
-    let media_type = match wanted {
-        Compression::None => {
-            if !engine.store().has_blob(&layer.diff.0) {
-                engine.store().put_blob(lease, &layer.diff.0, Some(layer.bytes), &mut &tar)?;
-            }
-            return Ok(Descriptor::new(MediaType::OciLayer, layer.diff.0, layer.bytes));
+    if wanted == LayerCoding::Plain {
+        if !engine.store().has_blob(&layer.diff.0) {
+            engine.store().put_blob(lease, &layer.diff.0, Some(layer.bytes), &mut &tar)?;
         }
-        Compression::Gzip => MediaType::OciLayerGzip,
-        Compression::Zstd => MediaType::OciLayerZstd,
-    };
-    let squeeze = Squeeze::new(wanted, packing.level);
-    let arrived = Packer::run((&tar, layer.bytes), squeeze, Box::new(Quiet), |packer| {
-        engine.store().keep_blob(lease, packer)
-    })?;
-    Ok(Descriptor::new(media_type, arrived.digest, arrived.bytes))
-}
-
-/// A layer's plain tar: the one that is kept, or one made from the blob for the moment.
-fn plain(engine: &Engine, lease: &Lease, layer: &LayerRecord) -> Result<File> {
-    let store = engine.store();
-    if store.has_blob(&layer.diff.0) {
-        return Ok(store.open_blob(&layer.diff.0)?);
+        return Ok(Descriptor::new(MediaType::OciLayer, layer.diff.0, layer.bytes));
     }
-    let Some(LayerBlob { digest, .. }) = &layer.blob else {
-        return Ok(store.open_blob(&layer.diff.0)?);
-    };
-    let (_, mut tar) =
-        expand(BufReader::new(store.open_blob(digest)?)).map_err(EngineError::Read)?;
-    let mut file = store.scratch(lease)?;
-    io::copy(&mut tar, &mut file).map_err(EngineError::io("expand", "a layer"))?;
-    io::Seek::rewind(&mut file).map_err(EngineError::io("read", "a layer"))?;
-    Ok(file)
+    let squeeze = Squeeze { coding: wanted, level: packing.level };
+    Packer::run((&tar, layer.bytes), squeeze, Box::new(Quiet), |packer| {
+        engine.store().keep_blob(lease, packer)?;
+        Ok(packer.finish())
+    })
 }

@@ -60,7 +60,7 @@ impl Elsewhere {
 
     /// What a plain layer became before, for others.
     pub(super) fn forms<'a>(&'a self, part: &'a Part) -> impl Iterator<Item = &'a Descriptor> {
-        let forms = self.forms.get(&part.diff).filter(|_| part.tar_bytes.is_some());
+        let forms = self.forms.get(&part.diff).filter(|_| part.is_packed);
         forms.into_iter().flatten().filter(|form| part.known.as_ref() != Some(form))
     }
 }

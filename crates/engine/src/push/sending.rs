@@ -6,28 +6,33 @@ use std::sync::Mutex;
 
 use registry::{Begun, RegistryError, Repository, Sent, Target};
 use spec::{
-    Compression, Descriptor, DiffId, Digest, Document, ImageId, Manifest, MediaType, Platform,
-    Reference,
+    Annotations, Compression, Descriptor, DiffId, Digest, Document, ImageId, Manifest, MediaType,
+    Platform, Reference,
 };
-use store::Tables;
+use store::{Lease, Tables};
 
 use super::elsewhere::Elsewhere;
-use super::{Labelled, Parcel, Part, Pushed};
+use super::{Labelled, Parcel, Part, Pushed, Repack};
 use crate::Engine;
 use crate::error::{EngineError, Result};
-use crate::pack::{Packer, Squeeze};
+use crate::pack::{LayerCoding, Packer, Squeeze, plain};
 use crate::progress::{Progress, Reported};
 
 /// As many layers are sent at once.
 const WORKERS: usize = 3;
 /// A stream that was cut is sent again so often: it cannot go on where it ended.
 const ATTEMPTS: u32 = 3;
+/// An index names its images' manifests, and so their layers.
+const INDEXED: &str = "an image of several platforms goes with the layers that it has: \
+                       choose one with --platform to have them compressed otherwise";
 
 /// What of a push is the same for all its names.
 pub(super) struct Sending<'a> {
     pub(super) engine: &'a Engine,
+    pub(super) lease: &'a Lease,
     pub(super) repository: &'a Repository<'a>,
     pub(super) elsewhere: &'a Elsewhere,
+    pub(super) repack: Option<Repack>,
     pub(super) progress: &'a dyn Progress,
 }
 
@@ -61,7 +66,10 @@ impl Sending<'_> {
             let image = tables.images.images.get(&id).ok_or_else(missing)?;
             let manifest = record.manifest.as_ref().filter(|_| id == record.image);
             let manifest = manifest.or(image.manifest.as_ref()).map(|kept| &**kept);
-            let parcel = self.engine.parcel(tables, id, image, manifest)?;
+            let parcel = self.engine.parcel(tables, id, image, manifest, self.repack.as_ref())?;
+            if index.is_some() && parcel.manifest.is_none() {
+                return Err(EngineError::Refused(INDEXED.to_owned()));
+            }
             let own_target = index.is_none().then_some(&target);
             done.push((id, self.parcel(parcel, own_target)?));
         }
@@ -188,7 +196,10 @@ impl Sending<'_> {
 
     fn layer(&self, part: &Part) -> Result<Descriptor> {
         let short = part.diff.0.short();
-        let candidates = part.known.iter().chain(self.elsewhere.forms(part));
+        let is_asked =
+            |form: &&Descriptor| self.repack.is_none_or(|asked| asked.coding.is_of(form));
+        let forms = self.elsewhere.forms(part).filter(is_asked);
+        let candidates = part.known.iter().chain(forms);
         for known in candidates {
             if self.repository.blob_bytes(&known.digest)? == Some(known.size) {
                 self.progress.note(&format!("{short}: Layer already exists"));
@@ -201,12 +212,12 @@ impl Sending<'_> {
                 return Ok(known.clone());
             }
         }
-        let described = match (&part.known, part.tar_bytes) {
-            (Some(known), None) => {
+        let described = match &part.known {
+            Some(known) if !part.is_packed => {
                 self.blob(&short, known)?;
                 known.clone()
             }
-            (_, bytes) => self.compressed(&short, part.diff, bytes.unwrap_or_default())?,
+            _ => self.compressed(&short, part)?,
         };
         self.progress.note(&format!("{short}: Pushed"));
         Ok(described)
@@ -229,35 +240,33 @@ impl Sending<'_> {
         Ok(sent?)
     }
 
-    /// Compresses a layer while it is sent.
-    fn compressed(&self, short: &str, diff: DiffId, bytes: u64) -> Result<Descriptor> {
-        // What is compressed gets a name of its own, so that the registry could not tell.
-        self.engine.store.verify_blob(&diff.0)?;
-        let file = self.engine.store.open_blob(&diff.0)?;
+    /// Compresses a layer while it is sent: as asked, or else as it was before.
+    fn compressed(&self, short: &str, part: &Part) -> Result<Descriptor> {
+        let asked = self.repack.map(|asked| Squeeze { coding: asked.coding, level: asked.level });
+        let known = part.known.as_ref().and_then(LayerCoding::of);
+        let coding = known.unwrap_or(LayerCoding::Gzip);
+        let squeeze = asked.unwrap_or(Squeeze { coding, level: None });
+        let (file, bytes) = (plain(self.engine, self.lease, &part.record)?, part.record.bytes);
         let mut attempt = 1;
         loop {
             let item = self.progress.begin(short, "Pushing", Some(bytes));
-            let sent =
-                Packer::run((&file, bytes), Squeeze::USUAL, item, |packer| self.stream(packer));
+            let sent = Packer::run((&file, bytes), squeeze, item, |packer| self.stream(packer));
             match sent {
                 Err(RegistryError::Transport { .. }) if attempt < ATTEMPTS => attempt += 1,
-                Err(error) => return Err(error.into()),
-                Ok((digest, size)) => {
-                    return Ok(Descriptor::new(MediaType::DockerLayerGzip, digest, size));
-                }
+                sent => return Ok(sent?),
             }
         }
     }
 
-    fn stream(&self, packer: &mut Packer<'_>) -> Result<(Digest, u64), RegistryError> {
+    fn stream(&self, packer: &mut Packer<'_>) -> Result<Descriptor, RegistryError> {
         let Begun::Waiting(mut upload) = self.repository.begin_upload(None)? else {
             let why = "a blob is there that nobody has named".to_owned();
             return Err(RegistryError::Malformed { url: "blobs/uploads".to_owned(), why });
         };
         upload.stream(packer)?;
-        let (digest, size) = packer.finish();
-        upload.finish(&digest)?;
-        Ok((digest, size))
+        let packed = packer.finish();
+        upload.finish(&packed.digest)?;
+        Ok(packed)
     }
 }
 
@@ -280,7 +289,11 @@ fn labelled(parcel: Parcel, layers: Vec<Descriptor>) -> Labelled {
             (false, Some(Compression::None)) => MediaType::DockerLayer,
             (false, _) => MediaType::DockerLayerGzip,
         };
-        Descriptor::new(media_type, layer.digest, layer.size)
+        let annotations = match is_oci {
+            true => image::chunked::told(&layer.annotations),
+            false => Annotations::new(),
+        };
+        Descriptor { annotations, ..Descriptor::new(media_type, layer.digest, layer.size) }
     });
     let config = if is_oci { MediaType::OciConfig } else { MediaType::DockerConfig };
     let config = Descriptor::of(config, &parcel.config_bytes);

@@ -50,6 +50,24 @@ pub fn encoder<W: Write>(codec: Codec, level: Option<i32>, writer: W) -> io::Res
     Ok(Encoder { inner, chunk: Vec::with_capacity(CHUNK) })
 }
 
+/// Compresses pieces to zstd frames of their own, with memory that is used again.
+pub struct Frames(zstd::bulk::Compressor<'static>);
+
+impl Frames {
+    /// At one of zstd's levels, or the usual one.
+    pub fn new(level: Option<i32>) -> io::Result<Frames> {
+        let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
+        let mut compressor = zstd::bulk::Compressor::new(level)?;
+        compressor.include_checksum(true)?;
+        Ok(Frames(compressor))
+    }
+
+    /// One piece, whole.
+    pub fn frame(&mut self, plain: &[u8]) -> io::Result<Vec<u8>> {
+        self.0.compress(plain)
+    }
+}
+
 impl<W: Write> Encoder<W> {
     /// Completes the stream and gives the writer back.
     pub fn finish(mut self) -> io::Result<W> {

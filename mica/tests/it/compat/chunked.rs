@@ -177,6 +177,47 @@ fn what_is_here_is_not_fetched() {
     mica.must_be_whole();
 }
 
+/// How many bytes of blobs were sent.
+fn all_sent(mica: &Mica) -> u64 {
+    let log = fs::read_to_string(mica.path("hub.log")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let is_blob = |line: &Value| line["path"].as_str().unwrap().contains("/blobs/sha256:");
+    let sent = lines.filter(|line| line["method"] == json!("GET") && is_blob(line));
+    sent.map(|line| line["sent_bytes"].as_u64().unwrap()).sum()
+}
+
+#[test]
+fn what_is_pushed_chunked_is_fetched_in_parts() {
+    let (mica, other) = (Mica::new(), Mica::new());
+    let hub = Hub::start(&mica, &[]);
+    let push = |name: &str, changed: &[u32]| {
+        let path = mica.path("files.tar");
+        fs::write(&path, files(changed)).unwrap();
+        mica.ok(&format!("import {} {name}", path.display()));
+        mica.ok(&format!("push --compression-format zstd:chunked {name}"))
+    };
+    let (one, two) = (hub.name("app:1"), hub.name("app:2"));
+    push(&one, &[]);
+    let pushed = push(&two, &[3, 20, 21]);
+    other.ok(&format!("pull -q {one}"));
+    let first = all_sent(&mica);
+    other.ok(&format!("pull -q {two}"));
+    let second = all_sent(&mica) - first;
+    assert!(first > 3_900_000 && (300_000..340_000).contains(&second), "{first} {second}");
+    other.must_be_whole();
+    // It goes on as it came, and what was pushed need not be made again.
+    let digest = pushed.split_whitespace().find(|word| word.starts_with("sha256:")).unwrap();
+    assert!(other.ok(&format!("push {two}")).contains(digest));
+    assert!(mica.ok(&format!("push {two}")).contains(digest));
+    // As gzip it is another manifest, and as before it is not known any more.
+    let packed = mica.ok(&format!("push --compression-format gzip {two}"));
+    assert!(!packed.contains(digest), "{packed}");
+    let kept = other.ok(&format!("push --compression-format gzip {two}"));
+    assert!(kept.contains(digest), "{kept}");
+    let forced = other.ok(&format!("push --compression-format gzip --force-compression {two}"));
+    assert!(!forced.contains(digest), "{forced}");
+}
+
 #[test]
 fn a_table_that_lies_costs_a_fetch_and_nothing_else() {
     let mica = Mica::new();

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{CacheAttributes, CachePlace, CacheTarget, Packing};
-use spec::Compression;
+use engine::{CacheAttributes, CachePlace, CacheTarget, LayerCoding, Packing};
 
 use super::flags::{fields, tag, wrong};
 use crate::context::Context;
@@ -164,15 +163,11 @@ impl<'a> Attributes<'a> {
     }
 
     fn packing(&mut self) -> Result<Packing, Failure> {
-        let compression = match self.take("compression").as_deref() {
-            None => None,
-            Some("uncompressed") => Some(Compression::None),
-            Some("gzip") => Some(Compression::Gzip),
-            Some("zstd") => Some(Compression::Zstd),
-            Some(other) => {
-                return Err(wrong(&self.shown(), &format!("compression {other:?} is not known")));
-            }
-        };
+        let coding = self.take("compression").map(|word| {
+            let unknown = || wrong(&self.shown(), &format!("compression {word:?} is not known"));
+            LayerCoding::parse(&word).ok_or_else(unknown)
+        });
+        let compression = coding.transpose()?;
         let level = self.take("compression-level").map(|level| level.parse());
         let level = level
             .transpose()
@@ -221,7 +216,7 @@ mod tests {
         else {
             panic!("{target:?}")
         };
-        assert_eq!((place, packing.compression), (&folder, Some(Compression::Zstd)));
+        assert_eq!((place, packing.compression), (&folder, Some(LayerCoding::Zstd)));
     }
 
     #[test]

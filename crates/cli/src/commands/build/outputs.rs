@@ -6,10 +6,10 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use engine::{
-    Annotation, AnnotationPlace, ArchiveForm, EngineError, FilesTarget, Output, Packing, Push,
-    SaveTarget, Types,
+    Annotation, AnnotationPlace, ArchiveForm, EngineError, FilesTarget, LayerCoding, Output,
+    Packing, Push, SaveTarget, Types,
 };
-use spec::{Compression, Platform, Reference};
+use spec::{Platform, Reference};
 
 use super::flags::wrong;
 use crate::args::split_values;
@@ -199,22 +199,18 @@ impl Attributes<'_> {
     }
 
     fn packing(&mut self) -> Result<Packing, Failure> {
-        let compression = match self.take("compression").as_deref() {
-            None => None,
-            Some("uncompressed" | "none") => Some(Compression::None),
-            Some("gzip") => Some(Compression::Gzip),
-            Some("zstd") => Some(Compression::Zstd),
-            Some(other) => {
-                let words = format!("compression {other:?} is not known");
-                return Err(wrong(self.text, &words).hint("uncompressed, gzip and zstd are"));
-            }
-        };
+        let word = self.take("compression");
+        let coding = word.map(|word| match word.as_str() {
+            "none" => Ok(LayerCoding::Plain),
+            word => LayerCoding::parse(word).ok_or_else(|| {
+                let words = format!("compression {word:?} is not known");
+                wrong(self.text, &words).hint(LayerCoding::WORDS)
+            }),
+        });
+        let coding = coding.transpose()?;
         let level = self.take("compression-level");
         let level = level.map(|level| {
-            let fits = |level: &i32| match compression {
-                Some(Compression::Zstd) => (1..=22).contains(level),
-                _ => (0..=9).contains(level),
-            };
+            let fits = |level: &i32| coding.unwrap_or(LayerCoding::Gzip).has_level(*level);
             let number = level.parse().ok().filter(fits);
             number
                 .ok_or_else(|| wrong(self.text, &format!("compression-level={level} is too much")))
@@ -223,7 +219,7 @@ impl Attributes<'_> {
         // No time in what a build made is later than the epoch anyway.
         self.switch("rewrite-timestamp")?;
         Ok(Packing {
-            compression,
+            compression: coding,
             level: level.transpose()?,
             force: self.switch("force-compression")?.unwrap_or(false),
             types: oci.map(|oci| if oci { Types::Oci } else { Types::Docker }),
