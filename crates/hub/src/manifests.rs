@@ -8,8 +8,8 @@ use spec::{Descriptor, Digest, Hasher, MAX_DOCUMENT_BYTES, MediaType};
 
 use crate::contents::Contents;
 use crate::error::HubError;
-use crate::http::{Head, Payload, Request, Response};
-use crate::hub::{Hub, is_known};
+use crate::http::{Head, Method, Payload, Request, Response};
+use crate::hub::{Hub, Mode, is_known};
 use crate::names::{RepositoryName, Tag, Target};
 use crate::problem::{Code, Problem};
 use crate::storage::paths;
@@ -28,6 +28,14 @@ impl Hub {
             upstream.refresh(self, name, &target)?;
         }
         let found = self.find(name, &target)?.ok_or_else(unknown)?;
+        // Who is told so by HEAD will not send it, and may list it in an index: until that comes it
+        // must stay.
+        if head.method == Method::Head && self.mode != Mode::ReadOnly {
+            let is_here = self.storage.touch(&paths::manifest(name, &found.digest))?;
+            if !is_here && matches!(target, Target::Digest(_)) {
+                return Err(unknown());
+            }
+        }
         let described = |status| {
             Response::new(status)
                 .header("Content-Type", found.media_type.as_str())

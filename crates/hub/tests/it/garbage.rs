@@ -146,3 +146,27 @@ fn push_and_delete(registries: &[Registry], name: &str) {
         other.delete(format!("/v2/{name}/manifests/{}", digest_of(&manifest))).is(202);
     }
 }
+
+/// Who was told by HEAD that a manifest is there lists it in an index without sending it again.
+#[test]
+fn a_manifest_that_was_asked_for_stays() {
+    let registry = Registry::ours();
+    let asked = registry.push_image("app", "1", "asked");
+    let other = registry.push_image("app", "2", "other");
+    registry.delete("/v2/app/manifests/1").is(202);
+    registry.delete("/v2/app/manifests/2").is(202);
+    let hour = Duration::from_secs(3600);
+    for digest in [digest_of(&asked), digest_of(&other)] {
+        let path = registry.root().join(format!("repositories/app/_manifests/{digest}"));
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - hour).unwrap();
+    }
+    let path = |manifest| format!("/v2/app/manifests/{}", digest_of(manifest));
+    assert_eq!(registry.ask("HEAD", path(&asked)).send().status, 200);
+    assert_eq!(registry.get(path(&other)).status, 200);
+    wait();
+    let garbage = Garbage { grace: hour / 2, uploads: hour, untagged: true };
+    assert_eq!(collect(registry.place(), &garbage).unwrap().manifests, 1);
+    assert_eq!(registry.get(path(&asked)).status, 200);
+    assert_eq!(registry.get(path(&other)).status, 404);
+}
