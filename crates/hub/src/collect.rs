@@ -10,16 +10,18 @@
 //! and looked at once more before it is gone. Whoever puts a manifest looks for what it needs after
 //! it was written: if that look came before the taking, the second look here finds the manifest.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use spec::Digest;
 
-use crate::contents::Contents;
 use crate::error::Result;
 use crate::hub::Hub;
 use crate::names::RepositoryName;
 use crate::storage::{Place, Taken, Thing, paths};
+
+mod again;
+mod needs;
 
 /// What the collector may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,14 +66,6 @@ impl Old {
     fn is(&self, age: Duration) -> bool {
         age >= self.grace && age >= self.began.elapsed() + self.tick
     }
-}
-
-/// What a repository has use for.
-struct Uses {
-    /// All that its manifests need, and they themselves.
-    needed: HashSet<Digest>,
-    /// The manifests that tags lead to.
-    reached: HashSet<Digest>,
 }
 
 impl Hub {
@@ -142,100 +136,10 @@ impl Hub {
         Ok(Old { grace, began: Instant::now(), tick: self.storage.tick() })
     }
 
-    /// Looks once more at what was taken, now and by others who did not come to this, and gives back
-    /// what is needed after all: that is not counted as taken.
-    fn look_again(&self, taken: &mut Vec<Taken>) -> Result<()> {
-        let mut all = self.storage.taken()?;
-        let known: HashSet<String> = all.iter().map(|taken| taken.id.clone()).collect();
-        all.extend(taken.iter().filter(|taken| !known.contains(&taken.id)).cloned());
-        if all.is_empty() {
-            return Ok(());
-        }
-        let named = all.iter().filter_map(|taken| match &taken.thing {
-            Thing::Link(name, _) | Thing::Manifest(name, _) => Some(name.clone()),
-            Thing::Blob(_) => None,
-        });
-        let named: HashSet<RepositoryName> = named.collect();
-        let (mut uses, mut blobs) = (HashMap::new(), HashSet::new());
-        for name in self.repositories()?.iter().chain(&named) {
-            self.storage.turn()?;
-            let (mut needed, mut reached) = (self.needed(name)?, self.reached(name)?);
-            let links = self.storage.list(&paths::blob_links(name))?;
-            blobs.extend(links.iter().filter_map(|text| text.parse::<Digest>().ok()));
-            blobs.extend(&needed);
-            if named.contains(name) {
-                reached.extend(self.listed(name)?);
-                // What is given back needs what it needed.
-                for one in &all {
-                    if let Thing::Manifest(of, digest) = &one.thing
-                        && of == name
-                        && reached.contains(digest)
-                    {
-                        self.add_needs(*digest, &mut needed)?;
-                    }
-                }
-                blobs.extend(&needed);
-                uses.insert(name.clone(), Uses { needed, reached });
-            }
-        }
-        for one in &all {
-            let is_needed = match &one.thing {
-                Thing::Blob(digest) => blobs.contains(digest),
-                Thing::Link(name, digest) => {
-                    uses.get(name).is_some_and(|uses| uses.needed.contains(digest))
-                }
-                Thing::Manifest(name, digest) => {
-                    uses.get(name).is_some_and(|uses| uses.reached.contains(digest))
-                }
-            };
-            self.storage.turn()?;
-            self.storage.settle(one, is_needed)?;
-            let is_back = match &one.thing {
-                // Who put one again meanwhile may have said what it is about before that was taken.
-                Thing::Manifest(name, digest) => {
-                    let is_back = self.storage.age(&paths::manifest(name, digest))?.is_some();
-                    if is_back {
-                        self.place_referrer(name, digest)?;
-                    }
-                    is_back
-                }
-                _ => is_needed,
-            };
-            if is_back {
-                taken.retain(|taken| taken.id != one.id);
-            }
-        }
-        Ok(())
-    }
-
     /// Whether a request writes to an upload right now.
     fn is_at_work(&self, id: &crate::names::UploadId) -> bool {
         let session = self.sessions().get(id).cloned();
         session.is_some_and(|session| session.try_write().is_err())
-    }
-
-    /// The manifests that a repository's documents lead to, and all they need.
-    fn needed(&self, name: &RepositoryName) -> Result<HashSet<Digest>> {
-        let mut needed = HashSet::new();
-        for text in self.storage.list(&paths::manifests(name))? {
-            text.parse().map_or(Ok(()), |digest| self.add_needs(digest, &mut needed))?;
-        }
-        // A tag that another server put while its manifest was deleted still leads somewhere.
-        for tag in self.storage.list(&paths::tags(name))? {
-            let found = self.descriptor(&format!("{}/{tag}", paths::tags(name)))?;
-            found.map_or(Ok(()), |found| self.add_needs(found.digest, &mut needed))?;
-        }
-        Ok(needed)
-    }
-
-    /// Adds a manifest and all it needs.
-    fn add_needs(&self, digest: Digest, needed: &mut HashSet<Digest>) -> Result<()> {
-        if needed.insert(digest) {
-            let contents = self.contents(&digest)?;
-            let blobs = contents.iter().flat_map(|contents| &contents.blobs);
-            needed.extend(blobs.map(|blob| blob.digest));
-        }
-        Ok(())
     }
 
     /// Takes blobs out of a repository that none of its manifests needs, and adds what the
@@ -262,46 +166,6 @@ impl Hub {
         Ok(())
     }
 
-    /// The manifests that tags lead to: themselves, by an index, or by what they are about.
-    fn reached(&self, name: &RepositoryName) -> Result<HashSet<Digest>> {
-        let mut next = Vec::new();
-        for tag in self.storage.list(&paths::tags(name))? {
-            let found = self.descriptor(&format!("{}/{tag}", paths::tags(name)))?;
-            next.extend(found.map(|found| found.digest));
-        }
-        self.reached_from(name, next)
-    }
-
-    /// Manifests, and those that they lead to.
-    fn reached_from(
-        &self,
-        name: &RepositoryName,
-        mut next: Vec<Digest>,
-    ) -> Result<HashSet<Digest>> {
-        let mut reached = HashSet::new();
-        while let Some(digest) = next.pop() {
-            if reached.insert(digest) {
-                let contents = self.contents(&digest)?;
-                let inner = contents.into_iter().flat_map(|contents| contents.manifests);
-                next.extend(inner.map(|entry| entry.digest));
-                let about = self.storage.list(&paths::referrers(name, &digest))?;
-                next.extend(about.iter().filter_map(|text| text.parse::<Digest>().ok()));
-            }
-        }
-        Ok(reached)
-    }
-
-    /// The manifests that the indexes of a repository lead to.
-    fn listed(&self, name: &RepositoryName) -> Result<HashSet<Digest>> {
-        let mut listed = Vec::new();
-        for text in self.storage.list(&paths::manifests(name))? {
-            let Ok(digest) = text.parse::<Digest>() else { continue };
-            let inner = self.contents(&digest)?.into_iter().flat_map(|contents| contents.manifests);
-            listed.extend(inner.map(|entry| entry.digest));
-        }
-        self.reached_from(name, listed)
-    }
-
     /// Takes old manifests that no tag leads to.
     fn collect_manifests(
         &self,
@@ -324,19 +188,6 @@ impl Hub {
             }
         }
         Ok(())
-    }
-
-    /// What a manifest needs, as far as it can be read.
-    fn contents(&self, digest: &Digest) -> Result<Option<Contents>> {
-        let bytes = self.manifest_bytes(digest)?;
-        Ok(bytes.and_then(|bytes| Contents::read(&bytes, None).ok()))
-    }
-
-    /// Says of a manifest that was given back what it is about.
-    fn place_referrer(&self, name: &RepositoryName, digest: &Digest) -> Result<()> {
-        let Some(bytes) = self.manifest_bytes(digest)? else { return Ok(()) };
-        let Ok(contents) = Contents::read(&bytes, None) else { return Ok(()) };
-        self.keep_referrer(name, &contents, *digest, bytes.len() as u64)
     }
 }
 
