@@ -107,13 +107,15 @@ impl Answer {
         let (status, url, method) = (self.status().as_u16(), shown(&self.url), title(method));
         let bytes = self.bytes("an error", ERROR_BYTES).unwrap_or_default();
         let errors = api_errors(&bytes);
+        // Answers to HEAD have no words of their own.
+        let unspoken = |code: &str, message: &str| {
+            let errors = vec![ApiError { code: code.to_owned(), message: message.to_owned() }];
+            RegistryError::Refused { status, errors }
+        };
         match (errors.is_empty(), status) {
             (false, _) => RegistryError::Refused { status, errors },
-            (true, 401) => {
-                let message = "authentication required".to_owned();
-                let errors = vec![ApiError { code: "UNAUTHORIZED".to_owned(), message }];
-                RegistryError::Refused { status, errors }
-            }
+            (true, 401) => unspoken("UNAUTHORIZED", "authentication required"),
+            (true, 403) => unspoken("DENIED", "requested access to the resource is denied"),
             (true, _) => RegistryError::Status { method, url, status },
         }
     }

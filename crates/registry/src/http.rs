@@ -102,13 +102,21 @@ impl Http {
             let again = call.again().filter(|_| attempt < self.limits.attempts);
             let result = self.follow(place, call, authorization);
             let Some(again) = again else { return result };
+            let usual = self.limits.pause * 2u32.saturating_pow(attempt - 1);
             let pause = match result {
-                Ok(answer) if is_busy(answer.status()) => retry_after(answer.response.headers()),
-                Err(RegistryError::Transport { source, .. }) if passes(&source) => None,
+                Ok(answer) if is_busy(answer.status()) => {
+                    let told = retry_after(answer.response.headers());
+                    let is_long = told.is_some_and(|told| told > self.limits.longest_pause);
+                    // Who has had their share waits for hours, or logs in; asking on is in vain.
+                    if is_long && answer.status() == StatusCode::TOO_MANY_REQUESTS {
+                        return Ok(answer);
+                    }
+                    told.unwrap_or(usual)
+                }
+                Err(RegistryError::Transport { source, .. }) if passes(&source) => usual,
                 other => return other,
             };
-            let usual = self.limits.pause * 2u32.saturating_pow(attempt - 1);
-            std::thread::sleep(pause.unwrap_or(usual).min(self.limits.longest_pause));
+            std::thread::sleep(pause.min(self.limits.longest_pause));
             call = again;
         }
     }

@@ -112,6 +112,12 @@ fn a_pause_of_a_year_is_not_kept() {
     let begun = Instant::now();
     document(&server).unwrap();
     assert!(begun.elapsed() < Duration::from_secs(10));
+    // Who may not ask for an hour is not asked again.
+    let server =
+        Server::new(|_, _| Deed::Answer(429, vec![("Retry-After", "3600".to_owned())], Vec::new()));
+    let error = document(&server).unwrap_err();
+    assert!(matches!(error, RegistryError::Status { status: 429, .. }), "{error}");
+    assert_eq!(server.asked().len(), 1);
 }
 
 #[test]
