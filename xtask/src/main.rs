@@ -48,6 +48,8 @@ fn main() -> ExitCode {
         "fixtures" => fixtures::run(rest),
         // No task for people: the floor that `bench` measures plain loads against.
         "hashed-copy" => bench::hashed_copy(rest),
+        // Nor this one: the clients of `bench`'s registries.
+        "ask-often" => bench::ask_often(rest),
         "compare-builds" => compare::run(rest),
         "coverage" => coverage::run(rest),
         "ci" => ci::run(),

@@ -6,6 +6,7 @@ mod contest;
 mod copy;
 mod goals;
 mod idle;
+mod load;
 mod measure;
 mod plan;
 mod private;
@@ -17,6 +18,7 @@ use std::collections::HashSet;
 use std::process::Command;
 
 pub(crate) use self::copy::hashed_copy;
+pub(crate) use self::load::ask_often;
 
 use self::cases::CASES;
 use self::contest::Contest;

@@ -7,8 +7,18 @@ use std::process::Command;
 use crate::{Result, process};
 
 /// All that can take part.
-pub(crate) const TOOLS: [&str; 9] =
-    ["mica", "podman", "buildah", "skopeo", "umoci", "tar", "copy", "crun", "runc"];
+pub(crate) const TOOLS: [&str; 10] = [
+    "mica",
+    "podman",
+    "buildah",
+    "skopeo",
+    "docker-registry",
+    "umoci",
+    "tar",
+    "copy",
+    "crun",
+    "runc",
+];
 
 /// A command line that can be run again and again.
 #[derive(Clone, Debug)]
@@ -143,8 +153,12 @@ impl Lab {
 
     /// One hashed sequential copy of a file, by this program.
     pub(crate) fn hashed_copy(&self, from: &str, to: &str) -> Step {
-        let own = std::env::current_exe().map_or_else(|_| "xtask".to_string(), |path| text(&path));
-        Step::new(&own, &["hashed-copy", from, to])
+        Step::new(&own(), &["hashed-copy", from, to])
+    }
+
+    /// Many requests to a registry, by this program: see [`super::ask_often`].
+    pub(crate) fn ask_often(&self, arguments: &[&str]) -> Step {
+        Step::new(&own(), &[&["ask-often"], arguments].concat())
     }
 
     /// The program that writes an index and does nothing else, and how it is built.
@@ -184,6 +198,11 @@ impl Lab {
         step.with("CONTAINERS_STORAGE_CONF", &settings)
             .with("CONTAINERS_CONF", &self.folder.join("containers.conf"))
     }
+}
+
+/// This program.
+fn own() -> String {
+    std::env::current_exe().map_or_else(|_| "xtask".to_string(), |path| text(&path))
 }
 
 /// podman's settings: nothing outside the folder, and no limits above what this process may set.

@@ -190,3 +190,38 @@ pub(super) fn copy(lab: &Lab) -> Vec<Contender> {
         })
         .collect()
 }
+
+/// Eight clients that ask for the manifest again and again.
+pub(super) fn serve_manifests(lab: &Lab) -> Vec<Contender> {
+    servers(lab, "manifest", "2500")
+}
+
+/// The same for a small blob.
+pub(super) fn serve_small(lab: &Lab) -> Vec<Contender> {
+    servers(lab, "config", "2500")
+}
+
+/// The same for a layer.
+pub(super) fn serve_layers(lab: &Lab) -> Vec<Contender> {
+    servers(lab, "layer", "4")
+}
+
+/// The two registries, each with the large image, asked for a part of it.
+fn servers(lab: &Lab, what: &str, times: &str) -> Vec<Contender> {
+    let (repository, tag) = IMAGE.split_once(':').expect("the image has a tag");
+    let ask = |port: u16| {
+        let host = format!("127.0.0.1:{port}");
+        lab.ask_often(&[&host, repository, tag, what, "8", times])
+    };
+    let theirs = port("skopeo");
+    vec![
+        Contender::new("mica", ask(HUB))
+            .once(serve_hub(lab))
+            .once(fill(lab, HUB))
+            .last(end(lab, HUB)),
+        Contender::new("docker-registry", ask(theirs))
+            .once(serve(lab, theirs))
+            .once(fill(lab, theirs))
+            .last(end(lab, theirs)),
+    ]
+}
