@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// The rows of a table without its header, or nothing where the tables are absent: they are in
 /// `MICA_VECTORS`, or beside the project.
+#[allow(clippy::print_stdout)] // The runner reads the line out of the test's output.
 pub(crate) fn rows(table: &str) -> Option<Vec<Vec<String>>> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors");
     let folder = std::env::var_os("MICA_VECTORS").map_or(PathBuf::from(beside), PathBuf::from);

@@ -48,7 +48,7 @@ fn blob(host: &str, manifest: &str, what: &str) -> Result<String> {
     Connection::open(host)?.get(manifest, &mut bytes)?;
     let text = String::from_utf8(bytes)?;
     let mut digests = text.match_indices("sha256:").filter_map(|(at, _)| text.get(at..at + 71));
-    let found = if what == "config" { digests.next() } else { digests.next_back() };
+    let found = if what == "config" { digests.next() } else { digests.last() };
     Ok(found.ok_or("the manifest names nothing")?.to_string())
 }
 

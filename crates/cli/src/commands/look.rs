@@ -172,12 +172,6 @@ impl Row for FileRow {
     }
 }
 
-/// A time in seconds: as a date, or where no date has that many digits as `find` counts them.
-fn modified(seconds: i64) -> String {
-    let time = Timestamp::from_unix(seconds, 0);
-    if time.unix_seconds() == seconds { time.to_string() } else { format!("@{seconds}") }
-}
-
 /// `drwxr-xr-x`, as `ls` writes it.
 fn mode_text(mode: u32) -> String {
     let kind = match mode & 0o170_000 {
