@@ -325,9 +325,9 @@ mod tests {
         let refused = |asked: Asked| asked.request().err().unwrap().message;
         let generator = [("attest:sbom", "generator=docker.io/some/scanner")];
         assert!(refused(asked(&generator)).contains("leave generator out"));
-        let kind = "gha".to_owned();
+        let kind = "tape".to_owned();
         let exports = vec![CacheEntry { kind, ..CacheEntry::default() }];
-        assert!(refused(Asked { exports, ..Asked::default() }).contains("\"gha\" is not there"));
+        assert!(refused(Asked { exports, ..Asked::default() }).contains("\"tape\" is not there"));
     }
 
     #[test]

@@ -174,7 +174,7 @@ fn how(call: &Call) -> Result<StopRequest, Refusal> {
 }
 
 fn signal(text: &str) -> Result<i32, Refusal> {
-    parse_signal(text).ok_or_else(|| Refusal::bad(format!("Invalid signal: {text}")))
+    parse_signal(text).ok_or_else(|| Refusal::bad(format!("invalid signal: {text}")))
 }
 
 pub(crate) fn stop(call: Call) -> Result<Reply, Refusal> {

@@ -2,18 +2,12 @@
 
 use std::ops::RangeInclusive;
 
-use spec::{
-    CgroupnsMode, ContainerConfig, Healthcheck, HostConfig, IpcMode, NamespaceMode, NetworkMode,
-    Resources, parse_signal, parse_tmpfs,
-};
+use spec::{ContainerConfig, Healthcheck, HostConfig, NetworkMode, Resources};
 
 use crate::error::{EngineError, Result};
 
 /// The shortest time that a health check may be told.
 const LEAST_NANOS: i64 = 1_000_000;
-
-/// How willing the kernel can be to end a process when memory is short.
-const OOM_SCORES: RangeInclusive<i64> = -1000..=1000;
 
 /// Refuses what no container can be; returns what its user should know.
 pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<String>> {
@@ -25,42 +19,10 @@ pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<S
     }
     config.healthcheck.as_ref().map_or(Ok(()), health)?;
     host.tmpfs.values().try_for_each(|options| tmpfs(options))?;
-    words(config, host)?;
     network(config, host)?;
     let lost = host.network_mode == "host" && !host.port_bindings.is_empty();
     let words = "Published ports are discarded when using host network mode";
     Ok(lost.then(|| words.to_owned()).into_iter().collect())
-}
-
-/// Words that there is a list of. Who asks through the API has no command line that looks at them
-/// first.
-fn words(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
-    let of_uts = matches!(host.uts_mode.as_str(), "" | "host" | "private");
-    let of_cgroup = CgroupnsMode::parse(&host.cgroupns_mode, CgroupnsMode::Private).is_some();
-    let modes = [
-        (NamespaceMode::parse(&host.pid_mode).is_some(), "PID", &host.pid_mode),
-        (of_uts, "UTS", &host.uts_mode),
-        (IpcMode::parse(&host.ipc_mode).is_some(), "IPC", &host.ipc_mode),
-        (of_cgroup, "cgroup namespace", &host.cgroupns_mode),
-    ];
-    if let Some((_, kind, mode)) = modes.into_iter().find(|(known, ..)| !known) {
-        return refuse(format!("invalid {kind} mode: {mode}"));
-    }
-    if !matches!(host.isolation.as_str(), "" | "default") {
-        return refuse(format!("invalid isolation '{}' on linux", host.isolation));
-    }
-    let score = host.oom_score_adj;
-    if !OOM_SCORES.contains(&score) {
-        return refuse(format!("Invalid value {score}, range for oom score adj is [-1000, 1000]"));
-    }
-    for target in host.tmpfs.keys() {
-        parse_tmpfs(target).map_err(|error| EngineError::Refused(error.to_string()))?;
-    }
-    let signal = &config.stop_signal;
-    match signal.is_empty() || parse_signal(signal).is_some() {
-        true => Ok(()),
-        false => refuse(format!("invalid signal: {signal}")),
-    }
 }
 
 fn health(check: &Healthcheck) -> Result<()> {
@@ -207,20 +169,6 @@ mod tests {
         refused(|config, _| config.healthcheck = health(LEAST_NANOS, 1), "");
         refused(|config, _| config.healthcheck = health(1, 1), "Interval in Healthcheck cannot");
         refused(|config, _| config.healthcheck = health(0, -1), "Retries in Healthcheck cannot");
-    }
-
-    #[test]
-    fn words_that_mean_nothing_are_refused() {
-        refused(|_, host| host.ipc_mode = "x".to_owned(), "invalid IPC mode: x");
-        refused(|_, host| host.pid_mode = "x".to_owned(), "invalid PID mode: x");
-        refused(|_, host| host.uts_mode = "x".to_owned(), "invalid UTS mode: x");
-        refused(|_, host| host.isolation = "x".to_owned(), "invalid isolation 'x' on linux");
-        refused(|_, host| host.oom_score_adj = 5000, "Invalid value 5000, range for oom score");
-        refused(|config, _| config.stop_signal = "NOPE".to_owned(), "invalid signal: NOPE");
-        let place = |_: &mut ContainerConfig, host: &mut HostConfig| {
-            host.tmpfs.insert("x".to_owned(), String::new());
-        };
-        refused(place, "invalid mount path: 'x' mount path must be absolute");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! the command line says much of this sooner, but whoever comes by another door hears it here.
 
 use network::ExtraHost;
-use spec::{ContainerConfig, HostConfig, RestartName, parse_signal};
+use spec::{ContainerConfig, HostConfig, IpcMode, NamespaceMode, RestartName, parse_signal};
 
 use super::network::published;
 use crate::error::{EngineError, Result};
@@ -22,7 +22,7 @@ pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
 fn process(config: &ContainerConfig) -> Result<()> {
     let signal = &config.stop_signal;
     if !signal.is_empty() && parse_signal(signal).is_none() {
-        return refuse(format!("Invalid signal: {signal}"));
+        return refuse(format!("invalid signal: {signal}"));
     }
     match config.env.iter().find(|line| line.is_empty() || line.starts_with('=')) {
         Some(line) => refuse(format!("invalid environment variable: {line}")),
@@ -44,8 +44,15 @@ fn restart(host: &HostConfig) -> Result<()> {
 
 fn place(host: &HostConfig) -> Result<()> {
     let HostConfig { cgroupns_mode, isolation, oom_score_adj: score, .. } = host;
-    if !matches!(cgroupns_mode.as_str(), "" | "private" | "host") {
-        return refuse(format!("invalid cgroup namespace mode: {cgroupns_mode}"));
+    let own = |mode: &str| matches!(mode, "" | "private" | "host");
+    let modes = [
+        (NamespaceMode::parse(&host.pid_mode).is_some(), "PID", &host.pid_mode),
+        (own(&host.uts_mode), "UTS", &host.uts_mode),
+        (IpcMode::parse(&host.ipc_mode).is_some(), "IPC", &host.ipc_mode),
+        (own(cgroupns_mode), "cgroup namespace", cgroupns_mode),
+    ];
+    if let Some((_, kind, mode)) = modes.into_iter().find(|(known, ..)| !known) {
+        return refuse(format!("invalid {kind} mode: {mode}"));
     }
     if !(isolation.is_empty() || isolation.eq_ignore_ascii_case("default")) {
         return refuse(format!("Invalid isolation: {isolation:?} - linux only supports 'default'"));
@@ -90,7 +97,7 @@ mod tests {
     #[test]
     fn what_no_container_can_be_told_is_refused_in_dockers_words() {
         check(&ContainerConfig::default(), &HostConfig::default()).unwrap();
-        refused(|c, _| c.stop_signal = "NONE".to_owned(), "Invalid signal: NONE");
+        refused(|c, _| c.stop_signal = "NONE".to_owned(), "invalid signal: NONE");
         refused(|c, _| c.env = vec!["A=b".to_owned(), "=x".to_owned()], "variable: =x");
         refused(|_, h| h.restart_policy.maximum_retry_count = 3, "only be used with 'on-failure'");
         let both = |_: &mut ContainerConfig, host: &mut HostConfig| {
@@ -98,6 +105,9 @@ mod tests {
             host.restart_policy.name = RestartName::Always;
         };
         refused(both, "can't create 'AutoRemove' container with restart policy");
+        refused(|_, h| h.ipc_mode = "x".to_owned(), "invalid IPC mode: x");
+        refused(|_, h| h.pid_mode = "x".to_owned(), "invalid PID mode: x");
+        refused(|_, h| h.uts_mode = "x".to_owned(), "invalid UTS mode: x");
         refused(|_, h| h.cgroupns_mode = "x".to_owned(), "invalid cgroup namespace mode: x");
         refused(|_, h| h.isolation = "hyperv".to_owned(), "linux only supports 'default'");
         refused(|_, h| h.oom_score_adj = 1001, "range for oom score adj is [-1000, 1000]");

@@ -150,7 +150,7 @@ fn what_no_container_can_be_is_refused_by_this_door_too() {
     mica.import("tiny");
     for (document, words) in [
         (r#""WorkingDir": "a""#, "the working directory 'a' is invalid"),
-        (r#""StopSignal": "NONE""#, "Invalid signal: NONE"),
+        (r#""StopSignal": "NONE""#, "invalid signal: NONE"),
         (r#""HostConfig": {"CgroupnsMode": "x"}"#, "invalid cgroup namespace mode: x"),
         (r#""HostConfig": {"ExtraHosts": ["x"]}"#, "bad format for add-host: \"x\""),
         (r#""HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "x"}]}}"#, "invalid"),

@@ -7,7 +7,10 @@ fn what_cannot_be_made_is_told_as_docker_tells_it() {
     let Some(root) = Root::new() else { return };
     for (flags, line) in [
         ("--ipc x", "Error response from daemon: invalid IPC mode: x"),
-        ("--isolation x", "Error response from daemon: invalid isolation 'x' on linux"),
+        (
+            "--isolation x",
+            "Error response from daemon: Invalid isolation: \"x\" - linux only supports 'default'",
+        ),
         ("--stop-signal NOPE", "Error response from daemon: invalid signal: NOPE"),
         (
             "--oom-score-adj 5000",
