@@ -230,7 +230,7 @@ impl Engine {
         let parts = stack.iter().enumerate().map(|(at, (_, layer))| {
             self.part(layer, known.as_ref().and_then(|layers| layers.get(at)), repack)
         });
-        let parts: Vec<Part> = parts.collect();
+        let parts: Vec<Part> = parts.collect::<Result<_>>()?;
         // It says what the layers are to be no longer.
         let own = own.filter(|(_, own)| {
             let stays = |(part, layer): (&Part, &Descriptor)| part.known.as_ref() == Some(layer);
@@ -268,7 +268,7 @@ impl Engine {
         layer: &LayerRecord,
         wanted: Option<&Descriptor>,
         repack: Option<&Repack>,
-    ) -> Part {
+    ) -> Result<Part> {
         let (diff, record) = (layer.diff, layer.clone());
         let is_asked = |known: &&Descriptor| repack.is_none_or(|asked| asked.coding.is_of(known));
         // What came compressed goes as it came, unless somebody insists.
@@ -278,15 +278,15 @@ impl Engine {
         };
         let here = wanted.filter(|wanted| self.store.has_blob(&wanted.digest));
         if let Some(wanted) = here.filter(may_go) {
-            return Part { diff, record, known: Some(wanted.clone()), is_packed: false };
+            return Ok(Part { diff, record, known: Some(wanted.clone()), is_packed: false });
         }
-        let kept = self.layer_descriptor(layer);
-        match kept.digest != diff.0 && may_go(&&kept) {
+        let kept = self.layer_descriptor(layer)?;
+        Ok(match kept.digest != diff.0 && may_go(&&kept) {
             true => Part { diff, record, known: Some(kept), is_packed: false },
             false => {
                 let known = wanted.filter(is_asked).cloned();
                 Part { diff, record, known, is_packed: true }
             }
-        }
+        })
     }
 }

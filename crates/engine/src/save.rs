@@ -156,7 +156,7 @@ impl Engine {
         }
         let config = Descriptor::new(MediaType::OciConfig, id.0, config_bytes.len() as u64);
         let layers: Vec<Descriptor> =
-            stack.iter().map(|(_, layer)| self.layer_descriptor(layer)).collect();
+            stack.iter().map(|(_, layer)| self.layer_descriptor(layer)).collect::<Result<_>>()?;
         let manifest = Manifest::new(config.clone(), layers.clone());
         let manifest = (manifest.to_bytes(), MediaType::OciManifest);
         Ok(ArchiveImage { names, tag: None, manifest, config, layers, platform })
@@ -164,24 +164,27 @@ impl Engine {
 
     /// A layer as it is kept: its compressed blob, if that is of a kind that images have, else its
     /// plain tar.
-    pub(crate) fn layer_descriptor(&self, layer: &LayerRecord) -> Descriptor {
+    pub(crate) fn layer_descriptor(&self, layer: &LayerRecord) -> Result<Descriptor> {
         let blob = layer.blob.as_ref().filter(|blob| self.store.has_blob(&blob.digest));
-        let typed = blob.and_then(|blob| Some((blob, self.blob_type(&blob.digest)?)));
-        match typed {
+        let typed = match blob {
+            Some(blob) => self.blob_type(&blob.digest)?.map(|media_type| (blob, media_type)),
+            None => None,
+        };
+        Ok(match typed {
             Some((blob, media_type)) => Descriptor::new(media_type, blob.digest, blob.bytes),
             None => Descriptor::new(MediaType::OciLayer, layer.diff.0, layer.bytes),
-        }
+        })
     }
 
-    fn blob_type(&self, digest: &spec::Digest) -> Option<MediaType> {
+    fn blob_type(&self, digest: &spec::Digest) -> Result<Option<MediaType>> {
         let mut head = [0; 16];
-        let mut file = self.store.open_blob(digest).ok()?;
-        let read = io::Read::read(&mut file, &mut head).ok()?;
-        match Codec::detect(&head[..read]) {
+        let mut file = self.store.open_blob(digest)?;
+        let read = io::Read::read(&mut file, &mut head).map_err(EngineError::Read)?;
+        Ok(match Codec::detect(&head[..read]) {
             Codec::Zstd => Some(MediaType::OciLayerZstd),
             Codec::Gzip => Some(MediaType::OciLayerGzip),
             _ => None,
-        }
+        })
     }
 
     pub(crate) fn write_file(&self, plan: &ArchivePlan, path: &Path) -> Result<()> {

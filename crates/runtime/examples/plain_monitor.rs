@@ -31,7 +31,11 @@ fn main() {
         run_folder: plan.folder.clone(),
         client: Some(Caller::new(io::stdin().as_fd().try_clone_to_owned().unwrap())),
         log: plan.log_config(),
-        log_facts: LogFacts { path: plan.folder.join("log"), ..LogFacts::default() },
+        log_facts: LogFacts {
+            path: plan.folder.join("log"),
+            id: "one".to_owned(),
+            ..LogFacts::default()
+        },
         tty: plan.tty,
         stdin_once: plan.stdin_once,
         restart: plan.restart.parse().unwrap(),

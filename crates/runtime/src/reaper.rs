@@ -28,7 +28,6 @@ pub fn supervise(words: &[String]) -> io::Result<i32> {
     sys::process::with_default_signals(&mut command);
     // Not by a call of ours: filters of containers know none that makes namespaces.
     let program = command.spawn()?.id();
-    hide_arguments();
     let _ = rustix::thread::set_name(c"mica-init");
     Ok(serve(i32::try_from(program).map_err(io::Error::other)?))
 }

@@ -185,7 +185,7 @@ pub(super) fn pack(
         lease.protect_blob(digest)?;
     }
     let wanted = packing.compression.unwrap_or(LayerCoding::Gzip);
-    let kept = engine.layer_descriptor(layer);
+    let kept = engine.layer_descriptor(layer)?;
     let is_plain = kept.media_type.compression() == Some(Compression::None);
     let may_stay = !is_plain && (wanted.is_of(&kept) || !own);
     if may_stay && !packing.force {

@@ -144,7 +144,7 @@ fn a_pause_holds_it_and_a_stop_ends_it_all_the_same() {
     assert_eq!(stand.call(&Request::Pause), Answer::Done);
     assert_eq!(stand.state().status, Status::Paused);
     let failure = stand.connect().call(&Request::Pause).unwrap_err();
-    assert_eq!(failure.message, "container is already paused");
+    assert_eq!(failure.message, "Container one is already paused");
     assert_eq!(stand.call(&Request::Unpause), Answer::Done);
     let failure = stand.connect().call(&Request::Unpause).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Conflict);
