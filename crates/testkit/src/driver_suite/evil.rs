@@ -11,10 +11,9 @@ use crate::tree::Tree;
 /// The table that all projects share agrees, row by row.
 pub fn shared_hostile_layers(driver: &str) {
     let canary = Canary::set_out();
-    match shared_cases(&canary) {
-        Some(cases) => run(driver, &cases, &canary),
-        None => crate::skip("the shared table of hostile layers is not here"),
-    }
+    // Where there is none, that is said already.
+    let Some(cases) = shared_cases(&canary) else { return };
+    run(driver, &cases, &canary);
 }
 
 /// Our own table agrees.
