@@ -1,5 +1,10 @@
 //! Small changes to a tree of files that no Dockerfile can ask for, but a graph of operations can.
 
+use spec::Ulimit;
+
+/// A moment: seconds since 1970, and nanoseconds.
+pub type Moment = (i64, u32);
+
 /// A change to a tree. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -13,6 +18,8 @@ pub enum Change {
         parents: bool,
         /// Its owner and group, as `--chown` has them.
         owner: Option<String>,
+        /// Its time, and that of folders made above it; else they have the build's.
+        created: Option<Moment>,
     },
     /// Writes a file.
     File {
@@ -24,6 +31,8 @@ pub enum Change {
         data: Vec<u8>,
         /// Its owner and group.
         owner: Option<String>,
+        /// Its time.
+        created: Option<Moment>,
     },
     /// Makes a symbolic link.
     Link {
@@ -33,6 +42,8 @@ pub enum Change {
         target: String,
         /// Its owner and group.
         owner: Option<String>,
+        /// Its time.
+        created: Option<Moment>,
     },
     /// Removes a file, or a folder with all that is in it.
     Remove {
@@ -71,4 +82,26 @@ pub struct Exact {
     pub must_match: bool,
     /// Patterns of what alone is copied, if there are any.
     pub include: Vec<String>,
+    /// Whether what is there gives way to what is of another kind.
+    pub replaces: bool,
+    /// The time of all that is copied, and of folders made above it.
+    pub created: Option<Moment>,
+}
+
+/// What a command finds where more can be said than by flags of `RUN`. What is not said is as it is
+/// for all commands of a build.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// What the host is called.
+    pub hostname: Option<String>,
+    /// Names of other hosts: `name:address`.
+    pub hosts: Vec<String>,
+    /// Limits of its processes.
+    pub limits: Vec<Ulimit>,
+    /// The control group that its own is in.
+    pub cgroup_parent: Option<String>,
+    /// Exit codes that are no failures, if 0 is not the only one.
+    pub good_codes: Vec<i64>,
+    /// Variables that say how the web is reached. What is found there does not depend on them.
+    pub proxies: Vec<(String, String)>,
 }

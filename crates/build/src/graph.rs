@@ -3,10 +3,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use spec::Digest;
+
 use crate::change::Change;
 use crate::config::SCRATCH_PATH;
 use crate::error::{BuildError, Span};
 use crate::instruction::{Command, CopyFlags, Instruction, Kind, Run, Source, read_node};
+use crate::scan::is_switch;
 use crate::scope::{Inputs, Scope};
 use crate::stage::{Base, Stages};
 use crate::syntax::{Heredoc, parse_trigger};
@@ -45,6 +48,8 @@ pub struct Step {
     pub span: Span,
     /// The variables that its words were expanded with, and what they were.
     pub used: BTreeMap<String, String>,
+    /// Its documents as they are written, by the digests of their texts.
+    pub documents: BTreeMap<String, Digest>,
 }
 
 impl Step {
@@ -200,8 +205,9 @@ impl Planner<'_> {
             let (op, sources) = self.op(instruction, &mut scope, &used)?;
             let (parent, span, used) = (Some(last), instruction.span, used.into_inner());
             let (text, title) = (instruction.text.clone(), String::new());
-            let stage = Some(stage);
-            last = self.add(Step { op, parent, sources, stage, text, title, span, used });
+            let (stage, documents) = (Some(stage), documents(&instruction.kind));
+            let step = Step { op, parent, sources, stage, text, title, span, used, documents };
+            last = self.add(step);
         }
         self.ends[stage] = Some((last, scope));
         Ok(())
@@ -232,9 +238,10 @@ impl Planner<'_> {
                 (Op::Base { image: image.clone(), platform }, scope)
             }
         };
-        let (parent, sources, text, title, used) = Default::default();
+        let (parent, sources, text, title, used, documents) = Default::default();
         let (stage, span) = (Some(stage), own.span);
-        (self.add(Step { op, parent, sources, stage, text, title, span, used }), scope)
+        let step = Step { op, parent, sources, stage, text, title, span, used, documents };
+        (self.add(step), scope)
     }
 
     /// Begins with the files of a context: nothing, and a copy of them.
@@ -244,7 +251,7 @@ impl Planner<'_> {
         scope.set_env("PATH", SCRATCH_PATH);
         let sources = vec![self.source(name, span)];
         let (text, title) = (format!("FROM {name}"), String::new());
-        let (stage, used) = (Some(stage), BTreeMap::new());
+        let (stage, used, documents) = (Some(stage), BTreeMap::new(), BTreeMap::new());
         let nothing = Step {
             op: Op::Scratch,
             parent: None,
@@ -254,12 +261,14 @@ impl Planner<'_> {
             title: title.clone(),
             span,
             used: used.clone(),
+            documents: documents.clone(),
         };
         let parent = Some(self.add(nothing));
         let flags = CopyFlags { from: Some(name.to_owned()), ..CopyFlags::default() };
         let whole = vec![Source::Path("/".to_owned())];
         let op = Op::Copy { flags, sources: whole, target: "/".to_owned(), is_add: false };
-        (self.add(Step { op, parent, sources, stage, text, title, span, used }), scope)
+        let step = Step { op, parent, sources, stage, text, title, span, used, documents };
+        (self.add(step), scope)
     }
 
     fn add(&mut self, step: Step) -> StepId {
@@ -286,7 +295,10 @@ impl Planner<'_> {
                 let mut known = Vec::new();
                 for argument in list {
                     let global = Some(&self.stages.global);
-                    let value = scope.declare(argument, (self.inputs, global), (at, escape))?;
+                    let value = match is_switch(&argument.0) {
+                        true => argument.1.clone(),
+                        false => scope.declare(argument, (self.inputs, global), (at, escape))?,
+                    };
                     known.push((argument.0.clone(), value));
                 }
                 Op::Config { kind: Kind::Arg(known), scope: before }
@@ -336,11 +348,26 @@ impl Planner<'_> {
             return *step;
         }
         let op = Op::Base { image: name.to_owned(), platform: None };
-        let (parent, sources, stage, text, title, used) = Default::default();
-        let step = self.add(Step { op, parent, sources, stage, text, title, span, used });
+        let (parent, sources, stage, text, title, used, documents) = Default::default();
+        let step = Step { op, parent, sources, stage, text, title, span, used, documents };
+        let step = self.add(step);
         self.images.insert(name.to_owned(), step);
         step
     }
+}
+
+/// The documents of an instruction in which variables are expanded.
+fn documents(kind: &Kind) -> BTreeMap<String, Digest> {
+    let (Kind::Copy { sources, .. } | Kind::Add { sources, .. }) = kind else {
+        return BTreeMap::new();
+    };
+    let document = |source: &Source| match source {
+        Source::Inline(here) if here.expand => {
+            Some((here.name.clone(), Digest::of(here.content.as_bytes())))
+        }
+        _ => None,
+    };
+    sources.iter().filter_map(document).collect()
 }
 
 impl Graph {

@@ -2,6 +2,7 @@
 
 use spec::Healthcheck;
 
+use crate::change::Circumstances;
 use crate::error::{BuildError, Span};
 use crate::syntax::{Document, Heredoc};
 
@@ -88,6 +89,8 @@ pub struct Run {
     pub insecure: bool,
     /// Devices by their names, each perhaps with `,required`.
     pub devices: Vec<String>,
+    /// What no flag can say.
+    pub circumstances: Option<Box<Circumstances>>,
 }
 
 /// Where `COPY` and `ADD` take something from.

@@ -15,6 +15,7 @@ pub mod ignore;
 pub mod instruction;
 pub mod key;
 pub mod lint;
+pub mod scan;
 pub mod scope;
 pub mod solver;
 pub mod stage;

@@ -1,4 +1,4 @@
-//! Which variables a word uses.
+//! Which variables a word or a document uses.
 
 /// One use of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,13 +10,22 @@ pub(crate) struct Use {
 
 /// The variables of a word, in its order, each as often as it stands there.
 pub(crate) fn uses(word: &str, escape: char) -> Vec<Use> {
+    scan(word, escape, true)
+}
+
+/// The variables of a document: quotes in it are signs like any other.
+pub(crate) fn uses_in_document(text: &str) -> Vec<Use> {
+    scan(text, '\\', false)
+}
+
+fn scan(text: &str, escape: char, quotes_count: bool) -> Vec<Use> {
     let mut found = Vec::new();
-    let letters: Vec<char> = word.chars().collect();
+    let letters: Vec<char> = text.chars().collect();
     let (mut at, mut single, mut double) = (0, false, false);
     while let Some(letter) = letters.get(at) {
         match letter {
-            '\'' if !double => single = !single,
-            '"' if !single => double = !double,
+            '\'' if quotes_count && !double => single = !single,
+            '"' if quotes_count && !single => double = !double,
             _ if single => {}
             letter if *letter == escape => at += 1,
             '$' => {

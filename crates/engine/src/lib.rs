@@ -57,7 +57,7 @@ pub use ::build::scope::Inputs as BuildInputs;
 
 /// The steps of a build, for whoever has them from elsewhere than a Dockerfile.
 pub mod steps {
-    pub use ::build::change::{Change, Exact};
+    pub use ::build::change::{Change, Circumstances, Exact, Moment};
     pub use ::build::graph::{Graph, Op, Step, StepId};
     pub use ::build::instruction::{Command, CopyFlags, Mount, MountKind, Run, Sharing, Source};
     pub use ::build::scope::Scope;

@@ -30,6 +30,8 @@ pub(crate) struct Asked {
     pub(crate) attributes: BTreeMap<String, String>,
     /// The operations, where there is no frontend.
     pub(crate) definition: Option<Arc<Definition>>,
+    /// Graphs that its frontend begins with, by their names.
+    pub(crate) inputs: BTreeMap<String, Arc<Definition>>,
     /// The configuration of an image that is made of them.
     pub(crate) config: Option<Vec<u8>>,
     /// Where the result goes.
@@ -58,6 +60,7 @@ impl Asked {
             frontend: request.frontend,
             attributes: request.frontend_attributes.into_iter().collect(),
             definition: definition.map(Arc::new),
+            inputs: inputs(request.frontend_inputs),
             config,
             exporters,
             imports,
@@ -181,6 +184,11 @@ impl Asked {
             Some(other) => Err(Status::invalid(format!("provenance of mode {other:?}"))),
         }
     }
+}
+
+/// Graphs by their names.
+pub(super) fn inputs(graphs: HashMap<String, Definition>) -> BTreeMap<String, Arc<Definition>> {
+    graphs.into_iter().map(|(name, graph)| (name, Arc::new(graph))).collect()
 }
 
 /// How an exporter packs images.

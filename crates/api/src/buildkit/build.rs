@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::{
-    BuildInput, BuildRequest, ContextSource, DockerfileSource, Engine, Lender, SentFolder,
+    BuildInput, BuildRequest, BuildSession, ContextSource, DockerfileSource, Engine, Lender,
+    SentFolder,
 };
 
 use super::asked::{self, Asked};
 use super::client::{self, Choice, Keys, Lent};
 use super::control::check_frontend;
-use super::llb::{self, Folder};
+use super::llb::{self, Folder, Planned};
 use super::messages::control::StatusResponse;
 use super::messages::ops::Definition as Graph;
 use super::progress::Watch;
@@ -67,11 +68,13 @@ impl Asked {
 
 /// Everything that one build needs.
 pub(super) struct Work<'a> {
-    app: &'a App,
+    pub(super) app: &'a App,
     pub(super) asked: &'a Asked,
     pub(super) watch: &'a Watch<'a>,
     pub(super) engine: Engine,
     session: Option<Arc<Session>>,
+    /// How many builds begin with what it gives, one after another.
+    pub(super) depth: usize,
 }
 
 /// A Dockerfile, and what is left out of its context.
@@ -96,7 +99,7 @@ impl<'a> Work<'a> {
         };
         settings.registry.lender = Some(Lender(lent));
         let engine = Engine::open(settings)?;
-        Ok(Work { app, asked, watch, engine, session })
+        Ok(Work { app, asked, watch, engine, session, depth: 0 })
     }
 
     pub(super) fn session(&self) -> Result<&Arc<Session>, Status> {
@@ -181,12 +184,15 @@ impl<'a> Work<'a> {
 
     /// Builds, and gives the client what it asked for.
     pub(super) fn build(&self) -> Result<Facts, Status> {
-        self.prepare(|input, request| self.carry_out(input, request))
+        let session = self.engine.build_session(self.watch)?;
+        self.prepare(&session, |input, request| self.carry_out(&session, input, request))
     }
 
-    /// Takes in what a build needs of the client, and acts while it is here.
+    /// Takes in what a build needs of the client, and builds what it begins with; acts while all that
+    /// is here.
     pub(super) fn prepare<T>(
         &self,
+        session: &BuildSession<'_>,
         act: impl FnOnce(BuildInput<'_>, BuildRequest) -> Result<T, Status>,
     ) -> Result<T, Status> {
         let mut request = self.asked.request()?;
@@ -196,10 +202,10 @@ impl<'a> Work<'a> {
             request.keyring = Some(Arc::new(Keys::new(session.clone(), folder)));
         }
         let mut kept = Vec::new();
-        self.named_contexts(&mut request, &mut kept)?;
+        self.named_contexts(session, &mut request, &mut kept)?;
         self.take_caches(&mut request.cache_from, &mut kept)?;
         if let Some(graph) = &self.asked.definition {
-            let input = self.graph_input(graph, &mut request, &mut kept)?;
+            let input = self.graph_input(session, graph, &mut request, &mut kept)?;
             return act(input, request);
         }
         if let Some(address) = self.address() {
@@ -226,18 +232,28 @@ impl<'a> Work<'a> {
     /// Operations that the client has sent itself.
     fn graph_input(
         &self,
+        session: &BuildSession<'_>,
         graph: &Graph,
         request: &mut BuildRequest,
         kept: &mut Vec<SentFolder>,
     ) -> Result<BuildInput<'static>, Status> {
-        let planned = llb::plan(graph)?;
-        for (own, Folder { name, title, choice }) in &planned.folders {
+        let Planned { graph, needs } = llb::plan(graph)?;
+        for (own, Folder { name, title, choice }) in &needs.folders {
             let sent = self.folder_as(own, title, name, choice)?;
             request.folders.insert(own.clone(), sent.files());
             kept.push(sent);
         }
-        request.pull |= planned.pull;
-        let dockerfile = DockerfileSource::Graph(Box::new(planned.graph));
+        for (own, layout) in &needs.layouts {
+            request.contexts.insert(own.clone(), self.layout(layout, kept)?);
+        }
+        for (number, (own, referred)) in needs.results.iter().enumerate() {
+            // Graphs within graphs have results of the same names.
+            let called = format!("{}-{number}", self.depth);
+            let address = self.input(session, called, &Arc::new(referred.graph()), None)?;
+            request.contexts.insert(own.clone(), address);
+        }
+        request.pull |= needs.pull;
+        let dockerfile = DockerfileSource::Graph(Box::new(graph));
         Ok(BuildInput { context: ContextSource::Nowhere, dockerfile })
     }
 
@@ -269,6 +285,7 @@ impl<'a> Work<'a> {
     /// Further contexts: folders of the client, images, addresses.
     fn named_contexts(
         &self,
+        session: &BuildSession<'_>,
         request: &mut BuildRequest,
         kept: &mut Vec<SentFolder>,
     ) -> Result<(), Status> {
@@ -284,9 +301,8 @@ impl<'a> Work<'a> {
                     path
                 }
                 Some(("docker-image" | "http" | "https" | "git" | "ssh", _)) => value.to_owned(),
-                Some(("oci-layout" | "input" | "target", _)) => {
-                    return Err(Status::unsupported(format!("context {name}={value} is not read")));
-                }
+                Some(("oci-layout", layout)) => self.layout_context((&name, layout), kept)?,
+                Some(("input", key)) => self.input_context(session, key)?,
                 // A path would be one of ours.
                 _ if engine::is_remote_context(value) => value.to_owned(),
                 _ => return Err(Status::invalid(format!("context {name}={value} is not known"))),

@@ -10,10 +10,11 @@ use engine::{BuildInputs, Call, Format};
 use hyper::HeaderMap;
 use spec::Platform;
 
-use super::asked::{Asked, CONFIG};
+use super::asked::{self, Asked, CONFIG};
 use super::boards::Board;
 use super::build::{Facts, Work};
 use super::control::{ASKING, check_frontend, run};
+use super::llb::Referred;
 use super::messages::Nothing;
 use super::messages::gateway::{
     Capability, EvaluateRequest, InputsResponse, PongResponse, ResultRef, Results, ReturnRequest,
@@ -52,11 +53,13 @@ const FRONTEND_CAPABILITIES: [&str; 16] = [
 ];
 /// What is done with results, and which operations there are. One name is written as its authors
 /// wrote it.
-pub(super) const LLB_CAPABILITIES: [&str; 48] = [
+pub(super) const LLB_CAPABILITIES: [&str; 55] = [
     "exporter.multiple",
     "exporter.image.attestations",
+    "exporter.image.annotations",
     "source.image",
     "source.image.resolvemode",
+    "source.ocilayout",
     "source.local",
     "source.local.unique",
     "source.local.sessionid",
@@ -74,9 +77,12 @@ pub(super) const LLB_CAPABILITIES: [&str; 48] = [
     "source.http.perm",
     "soruce.http.uidgid",
     "exec.meta.base",
+    "exec.meta.cgroup.parent",
     "exec.meta.network",
+    "exec.meta.proxyenv",
     "exec.meta.security",
     "exec.meta.setsdefaultpath",
+    "exec.meta.ulimit",
     "exec.mount.bind",
     "exec.mount.bind.readwrite-nooutput",
     "exec.mount.cache",
@@ -88,11 +94,13 @@ pub(super) const LLB_CAPABILITIES: [&str; 48] = [
     "exec.mount.ssh",
     "exec.cgroup",
     "exec.secretenv",
+    "exec.validexitcode",
     "file.base",
     "file.rm.wildcard",
     "file.rm.nofollowsymlink",
     "file.copy.includeexcludepatterns",
     "file.copy.modestring",
+    "file.copy.alwaysreplaceexistingdestpaths",
     "file.symlink.create",
     "constraints",
     "platform",
@@ -234,7 +242,7 @@ pub(super) fn solve(
     let definition = request.definition.as_ref().filter(|graph| !graph.operations.is_empty());
     if request.frontend.is_empty() && definition.is_none() {
         // Nothing at all is a result, too.
-        return Ok(result(None, &request));
+        return Ok(result(build, None, &request));
     }
     let own = bridge.asked.clone();
     let wanted = Asked {
@@ -242,6 +250,7 @@ pub(super) fn solve(
         definition: definition.cloned().map(Arc::new),
         attributes: request.frontend_options.clone().into_iter().collect(),
         imports: [own.imports.clone(), request.cache_imports.clone()].concat(),
+        inputs: asked::inputs(request.frontend_inputs.clone()),
         ..own
     };
     check_frontend(&wanted)?;
@@ -258,16 +267,19 @@ pub(super) fn solve(
     if request.evaluate {
         evaluate(app, build, &EvaluateRequest { reference: random.clone() }, is_gone)?;
     }
-    Ok(result(Some(random), &request))
+    Ok(result(build, Some(random), &request))
 }
 
-fn result(id: Option<String>, request: &SolveRequest) -> SolveResponse {
+fn result(build: &str, id: Option<String>, request: &SolveRequest) -> SolveResponse {
     let reference = id.clone().unwrap_or_default();
     if !request.allow_result_return {
         return SolveResponse { reference, result: None };
     }
     let results = id.map(|id| match request.allow_result_array {
-        true => Results::One(ResultRef { id, definition: None }),
+        true => {
+            let referred = Referred { build: build.to_owned(), reference: id.clone() };
+            Results::One(ResultRef { id, definition: Some(referred.graph()) })
+        }
         false => Results::OneByName(id),
     });
     let result = SolveResult { results, metadata: HashMap::new() };
@@ -292,6 +304,13 @@ pub(super) fn evaluate(
 /// What was asked of the control service for a build that its client steers.
 pub(super) fn asked_of(app: &App, build: &str) -> Result<Asked, Status> {
     Ok(app.buildkit.bridges.wait(build)?.asked.clone())
+}
+
+/// What is to be built for a result of a build that goes on.
+pub(super) fn result_of(app: &App, referred: &Referred) -> Result<Asked, Status> {
+    let bridge = app.buildkit.bridges.all().get(&referred.build).cloned();
+    let gone = || Status::missing(format!("build {} has ended", referred.build));
+    bridge.ok_or_else(gone)?.only(&referred.reference)
 }
 
 /// Builds a result without letting it out, and looks into it.
@@ -383,8 +402,9 @@ fn first(results: Results) -> Option<String> {
 
 /// What was given to a build to begin with.
 pub(super) fn inputs(app: &App, build: &str) -> Result<InputsResponse, Status> {
-    app.buildkit.bridges.wait(build)?;
-    Ok(InputsResponse::default())
+    let bridge = app.buildkit.bridges.wait(build)?;
+    let own = bridge.asked.inputs.iter().map(|(name, graph)| (name.clone(), (**graph).clone()));
+    Ok(InputsResponse { definitions: own.collect() })
 }
 
 /// What can be used.

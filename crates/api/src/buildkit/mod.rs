@@ -11,6 +11,7 @@ mod carry;
 mod client;
 mod control;
 mod gateway;
+mod inputs;
 mod llb;
 mod look;
 pub(crate) mod messages;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use engine::{CachePlace, CacheTarget, SentFolder};
 use serde_json::{Value, json};
-use spec::{Descriptor, Digest, Document, Manifest};
+use spec::{Descriptor, Digest, Document, Manifest, Platform};
 
 use super::build::{Facts, Work};
 use super::caches::LocalCache;
@@ -39,6 +39,11 @@ impl<'a> Store<'a> {
     /// The one of a cache.
     fn cache(session: &'a Session, folder: &str) -> Store<'a> {
         Store { session, metadata: [(STORE, format!("local:{folder}"))] }
+    }
+
+    /// One with images.
+    fn images(session: &'a Session, name: &str) -> Store<'a> {
+        Store { session, metadata: [(STORE, format!("oci:{name}"))] }
     }
 
     /// The one that results go to.
@@ -85,6 +90,26 @@ impl<'a> Store<'a> {
         Ok(path)
     }
 
+    /// Takes a document into a layout, checked.
+    fn document(&self, digest: &Digest, layout: &Path) -> Result<(Vec<u8>, Document), Status> {
+        let bytes = fs::read(self.fetch(digest, MAX_DOCUMENT_BYTES, layout)?)?;
+        if Digest::of(&bytes) != *digest {
+            return Err(Status::invalid(format!("blob {digest} is something else")));
+        }
+        let document = Document::parse(&bytes);
+        let document = document.map_err(|error| Status::invalid(format!("{digest}: {error}")))?;
+        Ok((bytes, document))
+    }
+
+    /// Takes an image's manifest and all that it names into a layout.
+    fn take_image(&self, manifest: &Manifest, layout: &Path) -> Result<(), Status> {
+        for part in manifest.layers.iter().chain([&manifest.config]) {
+            // What is in it is checked by whoever uses it.
+            self.fetch(&part.digest, part.size, layout)?;
+        }
+        Ok(())
+    }
+
     /// Gives the client a blob of a layout, unless it has it.
     fn put(&self, digest: &Digest, layout: &Path) -> Result<(), Status> {
         let mut file = File::open(blob(layout, digest))?;
@@ -129,6 +154,13 @@ fn document<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Status> {
     serde_json::from_slice(&bytes).map_err(|error| Status::invalid(error.to_string()))
 }
 
+/// Makes a layout of a folder that has the blobs of these manifests.
+fn seal(layout: &Path, manifests: &Value) -> Result<(), Status> {
+    let index = json!({ "schemaVersion": 2, "manifests": manifests });
+    fs::write(layout.join("index.json"), index.to_string())?;
+    Ok(fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?)
+}
+
 /// A cache that is to go to the client.
 pub(super) struct Leaving {
     asked: LocalCache,
@@ -160,22 +192,39 @@ impl Work<'_> {
             .parse()
             .map_err(|_| Status::invalid(format!("no cache in {}", asked.folder)))?;
         let store = Store::cache(self.session()?, &asked.folder);
-        let path = store.fetch(&digest, MAX_DOCUMENT_BYTES, layout)?;
-        let bytes = fs::read(&path)?;
-        if Digest::of(&bytes) != digest {
-            return Err(Status::invalid(format!("blob {digest} is something else")));
-        }
-        let manifest: Manifest = document(&path)?;
-        for part in manifest.layers.iter().chain([&manifest.config]) {
-            // What is in it is checked by whoever uses it.
-            store.fetch(&part.digest, part.size, layout)?;
-        }
+        let (bytes, Document::Manifest(manifest)) = store.document(&digest, layout)? else {
+            return Err(Status::invalid(format!("{digest} is no cache")));
+        };
+        store.take_image(&manifest, layout)?;
         let kind = Document::Manifest(manifest).media_type();
         let mut own = json!(Descriptor::of(kind, &bytes));
         own["annotations"] = json!({ "org.opencontainers.image.ref.name": TAG });
-        let index = json!({ "schemaVersion": 2, "manifests": [own] });
-        fs::write(layout.join("index.json"), index.to_string())?;
-        Ok(fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?)
+        seal(layout, &json!([own]))
+    }
+
+    /// Takes in an image of one of the client's stores: of several the one for a platform.
+    pub(super) fn take_image(
+        &self,
+        store: &str,
+        digest: &Digest,
+        platform: Option<&Platform>,
+    ) -> Result<(SentFolder, Digest), Status> {
+        let sent = self.engine.sent_folder(None)?;
+        let (layout, store) = (sent.files(), Store::images(self.session()?, store));
+        let (mut digest, mut document) = (*digest, store.document(digest, &layout)?.1);
+        if let Document::Index(index) = &document {
+            let host = Platform::host();
+            let best = index.best(platform.unwrap_or(&host));
+            let best = best.ok_or_else(|| Status::missing(format!("no image of {digest} fits")))?;
+            digest = best.digest;
+            document = store.document(&digest, &layout)?.1;
+        }
+        let Document::Manifest(manifest) = document else {
+            return Err(Status::invalid(format!("{digest} is no image")));
+        };
+        store.take_image(&manifest, &layout)?;
+        seal(&layout, &json!([]))?;
+        Ok((sent, digest))
     }
 
     /// Has caches made for the client.

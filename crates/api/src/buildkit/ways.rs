@@ -8,8 +8,8 @@ use std::thread::{Scope, ScopedJoinHandle};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::{
-    ArchiveForm, Blamed, BuildFailure, BuildInput, BuildRequest, Built, FilesTarget, Output,
-    SaveTarget, SentFolder,
+    ArchiveForm, Blamed, BuildFailure, BuildInput, BuildRequest, BuildSession, Built, FilesTarget,
+    Output, SaveTarget, SentFolder,
 };
 use serde_json::json;
 
@@ -24,6 +24,7 @@ impl Work<'_> {
     /// Has the engine build, with its ways out attached to the client.
     pub(super) fn carry_out(
         &self,
+        session: &BuildSession<'_>,
         input: BuildInput<'_>,
         mut request: BuildRequest,
     ) -> Result<Facts, Status> {
@@ -45,7 +46,7 @@ impl Work<'_> {
                 request.outputs.push(output);
                 ways.push((number, way));
             }
-            let built = self.engine.build(input, &request, self.watch);
+            let built = session.build(input, &request);
             // What is still open is closed: whoever reads it sees its end.
             drop(request);
             let mut sent = Ok(());
@@ -71,13 +72,11 @@ impl Work<'_> {
         &self,
         look: impl FnOnce(&OwnedFd) -> Result<T, Status>,
     ) -> Result<T, Status> {
-        self.prepare(|input, request| {
-            let session = self.engine.build_session(self.watch)?;
-            match session.look(input, &request, look) {
-                Ok(seen) => seen,
-                Err(_) if self.watch.stopped() => Err(Status::gone()),
-                Err(failure) => Err(failed(&failure)),
-            }
+        let session = self.engine.build_session(self.watch)?;
+        self.prepare(&session, |input, request| match session.look(input, &request, look) {
+            Ok(seen) => seen,
+            Err(_) if self.watch.stopped() => Err(Status::gone()),
+            Err(failure) => Err(failed(&failure)),
         })
     }
 
@@ -190,7 +189,7 @@ fn described(built: &Built) -> Facts {
     facts
 }
 
-fn failed(failure: &BuildFailure) -> Status {
+pub(super) fn failed(failure: &BuildFailure) -> Status {
     let details = failure.blamed.as_ref().and_then(source).into_iter().collect();
     Status { details, ..Status::new(Code::Unknown, chain(&failure.error)) }
 }

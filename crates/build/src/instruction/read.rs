@@ -128,6 +128,7 @@ fn run(node: &Node) -> Result<Run, String> {
         network,
         insecure,
         devices: flags.list("device"),
+        circumstances: None,
     })
 }
 

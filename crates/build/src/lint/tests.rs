@@ -223,6 +223,16 @@ fn undefined_var() {
         "FROM a\nUSER $u\nEXPOSE $p\nVOLUME $v\nWORKDIR /$w\nSTOPSIGNAL $s",
         &[&said(2, "u"), &said(3, "p"), &said(4, "v"), &said(5, "w"), &said(6, "s")],
     );
+    // A document is expanded unless its word is quoted; a command's is the shell's to read.
+    finds(name, "FROM a\nCOPY <<E /f\n'$foo' \\$bar ${x:-y}\nE", &[&said(2, "foo")]);
+    finds(
+        name,
+        "FROM a\nADD <<-E <<F /d/\n\t$foo\nE\n$bar\nF",
+        &[&said(2, "foo"), &said(2, "bar")],
+    );
+    finds(name, "FROM a\nCOPY <<'E' /f\n$foo\nE", &[]);
+    finds(name, "FROM a\nARG foo\nCOPY <<E /f\n$foo\nE", &[]);
+    finds(name, "FROM a\nRUN <<E\necho $foo\nE", &[]);
     let env = vec!["NODE_VERSION=22".to_owned()];
     let known = Around::new().base("node", "amd64", ContainerConfig { env, ..Default::default() });
     assert_eq!(known.warnings("FROM node\nLABEL v=$NODE_VERSION"), [""; 0]);

@@ -14,7 +14,7 @@ use super::{Linter, Rule};
 use crate::error::{Span, nearest};
 use crate::instruction::{Command, Instruction, Kind, Source};
 use crate::scope::Scope;
-use crate::variables::uses;
+use crate::variables::{uses, uses_in_document};
 
 /// What is known at one place of a stage.
 #[derive(Clone, Default)]
@@ -123,8 +123,9 @@ impl Walk<'_> {
     fn variables(&self, linter: &mut Linter<'_>, one: &Instruction) {
         let mut said: Vec<String> = Vec::new();
         let escape = linter.escape;
-        let used = expanded_words(one).into_iter().flat_map(|word| uses(word, escape));
-        for used in used.filter(|used| !used.has_fallback) {
+        let words = expanded_words(one).into_iter().flat_map(|word| uses(word, escape));
+        let documents = expanded_documents(one).into_iter().flat_map(uses_in_document);
+        for used in words.chain(documents).filter(|used| !used.has_fallback) {
             if !self.state.declared.contains(&used.name) && !said.contains(&used.name) {
                 self.undefined(linter, one, &used.name);
                 said.push(used.name);
@@ -304,4 +305,17 @@ fn expanded_words(one: &Instruction) -> Vec<&str> {
         Kind::StopSignal(word) | Kind::User(word) | Kind::Workdir(word) => vec![word],
         _ => Vec::new(),
     }
+}
+
+/// The documents of an instruction in which variables are expanded: files that it writes, unless
+/// their word was quoted.
+fn expanded_documents(one: &Instruction) -> Vec<&str> {
+    let (Kind::Copy { sources, .. } | Kind::Add { sources, .. }) = &one.kind else {
+        return Vec::new();
+    };
+    let documents = sources.iter().filter_map(|source| match source {
+        Source::Inline(here) if here.expand => Some(here.content.as_str()),
+        _ => None,
+    });
+    documents.collect()
 }

@@ -67,6 +67,7 @@ fn graph(needs: &[Vec<StepId>]) -> Graph {
         title: String::new(),
         span: Span::default(),
         used: Default::default(),
+        documents: Default::default(),
     };
     Graph {
         steps: needs.iter().map(step).collect(),

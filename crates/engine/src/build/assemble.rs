@@ -26,9 +26,29 @@ pub(super) struct Image {
     pub(super) done: Vec<Done>,
     /// What they used.
     pub(super) used: Vec<Used>,
-    /// What is installed in it, if that is told.
-    pub(super) contents: Option<Contents>,
+    /// What else is to be looked through for what is installed.
+    pub(super) scans: Scans,
+    /// What is installed in it, and in what else was looked through, if that is told.
+    pub(super) contents: Vec<Looked>,
     pub(super) sizes: Vec<u64>,
+}
+
+/// What is looked through besides an image.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scans {
+    /// The context.
+    pub(super) context: bool,
+    /// Other stages, by what they are called.
+    pub(super) stages: Vec<(String, Option<ChainId>)>,
+}
+
+/// Something that was looked through.
+#[derive(Clone, Debug)]
+pub(super) struct Looked {
+    /// What it is, if it is not the image itself.
+    pub(super) part: Option<String>,
+    /// What is installed there.
+    pub(super) contents: Contents,
 }
 
 impl Image {
@@ -110,8 +130,8 @@ pub(super) fn assemble(
     let sizes = stack.iter().map(|(_, layer)| layer.bytes).collect();
     let document = config.to_bytes();
     let (id, top) = (ImageConfig::id(&document), target.top);
-    let (done, used, contents) = Default::default();
-    Ok(Image { id, config, document, top, base_layers, done, used, contents, sizes })
+    let (done, used, scans, contents) = Default::default();
+    Ok(Image { id, config, document, top, base_layers, done, used, scans, contents, sizes })
 }
 
 /// The image of a graph that no Dockerfile says: what it is made of, with the configuration that it
@@ -149,8 +169,8 @@ fn assemble_free(
     let sizes = stack.iter().map(|(_, layer)| layer.bytes).collect();
     let document = config.to_bytes();
     let (id, top) = (ImageConfig::id(&document), target.top);
-    let (base_layers, done, used, contents) = Default::default();
-    Ok(Image { id, config, document, top, base_layers, done, used, contents, sizes })
+    let (base_layers, done, used, scans, contents) = Default::default();
+    Ok(Image { id, config, document, top, base_layers, done, used, scans, contents, sizes })
 }
 
 fn blank(platform: Platform) -> ImageConfig {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use spec::{Descriptor, Digest, Document, Manifest, MediaType, Platform, Reference, Timestamp};
 use store::Lease;
 
-use super::assemble::Image;
+use super::assemble::{Image, Looked};
 use super::context::Opened;
 use super::request::BuildRequest;
 use crate::Engine;
@@ -117,14 +117,14 @@ pub(super) fn attest(
         });
         (kind.to_owned(), statement)
     };
-    let contents = image.contents.as_ref().map(|contents| {
+    let contents = image.contents.iter().map(|Looked { part, contents }| {
         let name = names.first().map_or_else(|| manifest.to_string(), Reference::familiar);
         let created = image.config.created.unwrap_or(Timestamp::from_unix(0, 0));
-        let about = sbom::About { name: &name, manifest, created };
+        let about = sbom::About { name: &name, part: part.as_deref(), manifest, created };
         statement(sbom::PREDICATE, sbom::document(&about, contents))
     });
     let provenance = told.map(|told| statement(PREDICATE, provenance(image, told)));
-    let statements: Vec<_> = contents.into_iter().chain(provenance).collect();
+    let statements: Vec<_> = contents.chain(provenance).collect();
     (!statements.is_empty()).then(|| bundle(manifest, statements))
 }
 

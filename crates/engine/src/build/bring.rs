@@ -57,8 +57,8 @@ impl Builder<'_> {
         let mut gathered = Gathered::default();
         gathered.chosen.push(copy::empty_folder());
         let flags = CopyFlags::default();
-        let placing =
-            Placing { target: &path, owner: Some(owner), flags: &flags, epoch: below.epoch };
+        let (owner, created) = (Some(owner), None);
+        let placing = Placing { target: &path, owner, flags: &flags, epoch: below.epoch, created };
         self.adopt(self.unpacked(gathered, placing, &view)?, below.top)
     }
 
@@ -97,7 +97,7 @@ impl Builder<'_> {
                 if gathered.archives.is_empty() && gathered.let_pass() {
                     let since = Instant::now();
                     let target = target_of(&below.configured.config.working_dir, target);
-                    let unpacked = self.copy_unpacked(gathered.clone(), flags, &target, below)?;
+                    let unpacked = self.copy_unpacked(gathered.clone(), flags, &target, inputs)?;
                     wanted.written = Some((unpacked, since));
                 }
                 let listing = gathered.list(place)?;
@@ -107,6 +107,9 @@ impl Builder<'_> {
                     wanted.listing = Some(listing);
                 }
             }
+        }
+        if let Some(accounts) = inputs.sources.get(1) {
+            key = key.with(About::Source, "accounts", shown(accounts.top));
         }
         // Even what is linked depends on what it stands on where that says who somebody is.
         if !flags.link || flags.chown.as_deref().is_some_and(names_somebody) {
@@ -176,26 +179,29 @@ impl Builder<'_> {
         gathered: Gathered,
         flags: &CopyFlags,
         target: &str,
-        below: &Made,
+        inputs: &Inputs<Made>,
     ) -> Result<Layered> {
-        let unpacked = self.copy_unpacked(gathered, flags, target, below)?;
-        self.adopt(unpacked, below.top)
+        let unpacked = self.copy_unpacked(gathered, flags, target, inputs)?;
+        self.adopt(unpacked, parent(inputs).top)
     }
 
-    /// The layer, before it is on its stack.
+    /// The layer, before it is on its stack. Owners are looked up in the second source, if there is one.
     fn copy_unpacked(
         &self,
         gathered: Gathered,
         flags: &CopyFlags,
         target: &str,
-        below: &Made,
+        inputs: &Inputs<Made>,
     ) -> Result<Unpacked> {
+        let below = parent(inputs);
+        let accounts_in = inputs.sources.get(1).map_or(below.top, |made| made.top);
         let view = self.view(if flags.link { None } else { below.top })?;
         let owner = match &flags.chown {
-            Some(text) => Some(copy::owner(text, &accounts(&*self.view(below.top)?)?)?),
+            Some(text) => Some(copy::owner(text, &accounts(&*self.view(accounts_in)?)?)?),
             None => None,
         };
-        let placing = Placing { target, owner, flags, epoch: below.epoch };
+        let created = self.created(flags.exact.as_ref().and_then(|exact| exact.created));
+        let placing = Placing { target, owner, flags, epoch: below.epoch, created };
         self.unpacked(gathered, placing, &view)
     }
 

@@ -18,7 +18,7 @@ pub enum CachePlace {
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What it is called there.
+        /// What it is called there, or its manifest's digest.
         tag: String,
     },
     /// A registry.

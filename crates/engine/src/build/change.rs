@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ::build::change::Change;
+use ::build::change::{Change, Moment};
 use ::build::config::absolute;
 use ::build::instruction::CopyFlags;
 use ::build::key::{About, Key};
+use ::build::solver::Inputs;
 use image::tar::{Entry, EntryKind, TarWriter, Time};
 use spec::Digest;
 use sys::fs::FileType;
@@ -14,7 +15,7 @@ use super::below::Below;
 use super::copy::{self, Gathered, Placing};
 use super::layers;
 use super::place::{Chosen, Item, ItemSource, join};
-use super::work::{Builder, Layered, Made, shown};
+use super::work::{Builder, Layered, Made, parent, shown};
 use crate::container::accounts;
 use crate::error::{EngineError, Result};
 
@@ -23,22 +24,28 @@ const WHITEOUT: &[u8] = b".wh.";
 
 impl Builder<'_> {
     /// What a change depends on.
-    pub(super) fn change_key(&self, change: &Change, below: &Made) -> Key {
+    pub(super) fn change_key(&self, change: &Change, inputs: &Inputs<Made>) -> Key {
         let told = match change {
-            Change::File { path, mode, data, owner } => {
-                format!("file {path} {mode:o} {owner:?} {}", Digest::of(data))
+            Change::File { path, mode, data, owner, created } => {
+                format!("file {path} {mode:o} {owner:?} {created:?} {}", Digest::of(data))
             }
             other => format!("{other:?}"),
         };
-        Key::default().with(About::Instruction, "", told).with(About::Base, "", shown(below.top))
+        let key = Key::default().with(About::Instruction, "", told);
+        let key = key.with(About::Base, "", shown(parent(inputs).top));
+        match inputs.sources.first() {
+            Some(accounts) => key.with(About::Source, "accounts", shown(accounts.top)),
+            None => key,
+        }
     }
 
-    /// Changes a tree.
-    pub(super) fn change(&self, change: &Change, below: &Made) -> Result<Layered> {
+    /// Changes a tree. Owners are looked up in the source, if there is one, and else in the tree.
+    pub(super) fn change(&self, change: &Change, inputs: &Inputs<Made>) -> Result<Layered> {
+        let below = parent(inputs);
         let view = self.view(below.top)?;
         let tree = &mut Below::new(&view);
-        let (path, owner, chosen) = match change {
-            Change::Folder { path, mode, parents, owner } => {
+        let (path, owner, created, chosen) = match change {
+            Change::Folder { path, mode, parents, owner, created } => {
                 let real = tree.resolve(absolute("/", path).trim_matches('/').as_bytes())?;
                 match tree.kind(&real)? {
                     Some(FileType::Directory) => return Ok((below.top, None)),
@@ -49,9 +56,9 @@ impl Builder<'_> {
                 }
                 let mut chosen = copy::empty_folder();
                 chosen.items.values_mut().for_each(|item| item.stat.mode = mode & 0o7777);
-                (path, owner, chosen)
+                (path, owner, created, chosen)
             }
-            Change::File { path, mode, data, owner } => {
+            Change::File { path, mode, data, owner, created } => {
                 let real = tree.resolve(absolute("/", path).trim_matches('/').as_bytes())?;
                 if tree.kind(&real)? == Some(FileType::Directory) || real.is_empty() {
                     return Err(there_already(path));
@@ -59,29 +66,39 @@ impl Builder<'_> {
                 let bytes: Arc<[u8]> = data.as_slice().into();
                 let count = bytes.len() as u64;
                 let item = Item::made(ItemSource::Bytes(bytes), mode & 0o7777, count, None);
-                (path, owner, one(item))
+                (path, owner, created, one(item))
             }
-            Change::Link { path, target, owner } => {
+            Change::Link { path, target, owner, created } => {
                 let mut item = Item::made(ItemSource::Bytes(Arc::default()), 0o777, 0, None);
                 item.stat.kind = FileType::Symlink;
                 item.link = target.clone().into_bytes();
-                (path, owner, one(item))
+                (path, owner, created, one(item))
             }
             Change::Remove { path, is_optional, is_pattern } => {
                 return self.remove((path, *is_pattern), *is_optional, below);
             }
         };
         let owner = match owner {
-            Some(text) => Some(copy::owner(text, &accounts(&*view)?)?),
+            Some(text) => {
+                let accounts_in = inputs.sources.first().map_or(below.top, |made| made.top);
+                Some(copy::owner(text, &accounts(&*self.view(accounts_in)?)?)?)
+            }
             None => None,
         };
         let gathered = Gathered { chosen: vec![chosen], ..Gathered::default() };
         let flags = CopyFlags::default();
         let path = absolute("/", path);
-        let placing = Placing { target: &path, owner, flags: &flags, epoch: below.epoch };
+        let created = self.created(*created);
+        let placing = Placing { target: &path, owner, flags: &flags, epoch: below.epoch, created };
         let plan = copy::Plan::new(gathered, placing, Below::new(&view))?;
         let unpacked = layers::written(self.store(), self.lease, |out| plan.write(out))?;
         self.adopt(unpacked, below.top)
+    }
+
+    /// The time that something is to have: none is later than the one that the user set for all.
+    pub(super) fn created(&self, created: Option<Moment>) -> Option<Moment> {
+        let latest = self.request.epoch.map(|epoch| (epoch, 0));
+        created.map(|created| latest.map_or(created, |latest| created.min(latest)))
     }
 
     /// Removes what a path or a pattern means.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
 
+use ::build::change::Moment;
 use ::build::instruction::CopyFlags;
 use ::build::key::Listing;
 use image::codec::expand;
@@ -66,6 +67,8 @@ pub(super) struct Placing<'a> {
     pub(super) flags: &'a CopyFlags,
     /// No time is later, and context files have this one.
     pub(super) epoch: i64,
+    /// The time of everything, if it is to have one of its own.
+    pub(super) created: Option<Moment>,
 }
 
 /// What stands at a path of the layer.
@@ -142,14 +145,15 @@ impl<'a> Plan<'a> {
         self.parents(&to)?;
         let is_folder = item.stat.kind == FileType::Directory;
         let shown = String::from_utf8_lossy(&to).into_owned();
+        let replaces = self.placing.flags.exact.as_ref().is_some_and(|exact| exact.replaces);
         match (self.kind_below(&to)?, is_folder) {
             (Some(FileType::Directory), true) if is_top => return Ok(()),
-            (Some(FileType::Directory), false) => {
+            (Some(FileType::Directory), false) if !replaces => {
                 return Err(EngineError::Refused(format!(
                     "cannot replace to directory /{shown} with file"
                 )));
             }
-            (Some(kind), true) if kind != FileType::Directory => {
+            (Some(kind), true) if kind != FileType::Directory && !replaces => {
                 return Err(EngineError::Refused(format!(
                     "cannot copy to non-directory: /{shown}"
                 )));
@@ -201,7 +205,7 @@ impl<'a> Plan<'a> {
         for (path, planned) in std::mem::take(&mut self.planned) {
             match planned {
                 Planned::Folder(owner) => {
-                    let entry = folder_entry(path, owner, self.placing.epoch);
+                    let entry = folder_entry(path, owner, self.time(None));
                     append(&mut tar, &entry, &mut io::empty())?;
                 }
                 Planned::Item(item) => self.write_item(&mut tar, path, &item, &mut shared)?,
@@ -258,10 +262,14 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// A time that is to be kept, if it is not too late; else the epoch.
+    /// The time that everything is to have, or one that is to be kept if it is not too late; else the
+    /// epoch.
     fn time(&self, time: Option<(i64, u32)>) -> Time {
-        match time {
-            Some((seconds, nanos)) if seconds < self.placing.epoch => Time { seconds, nanos },
+        match (self.placing.created, time) {
+            (Some((seconds, nanos)), _) => Time { seconds, nanos },
+            (None, Some((seconds, nanos))) if seconds < self.placing.epoch => {
+                Time { seconds, nanos }
+            }
             _ => Time { seconds: self.placing.epoch, nanos: 0 },
         }
     }
@@ -315,14 +323,14 @@ impl<'a> Plan<'a> {
 }
 
 /// One folder as a layer's entry.
-pub(super) fn folder_entry(path: Vec<u8>, (uid, gid): (u32, u32), epoch: i64) -> Entry {
+fn folder_entry(path: Vec<u8>, (uid, gid): (u32, u32), mtime: Time) -> Entry {
     Entry {
         path: [&path[..], b"/"].concat(),
         kind: EntryKind::Directory,
         mode: FOLDER_MODE,
         uid: uid.into(),
         gid: gid.into(),
-        mtime: Time { seconds: epoch, nanos: 0 },
+        mtime,
         ..Entry::default()
     }
 }

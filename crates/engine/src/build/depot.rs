@@ -110,8 +110,10 @@ impl InBucket {
 impl Depot for InBucket {
     fn documents(&self) -> Result<Vec<Vec<u8>>> {
         let Some(name) = self.cache.names.first() else { return Ok(Vec::new()) };
-        let object = self.bucket.get(&format!("{}{name}", self.cache.manifests))?;
-        Ok(object.map(|object| object.bytes.into()).into_iter().collect())
+        let key = format!("{}{name}", self.cache.manifests);
+        let Some(there) = self.bucket.head(&key)? else { return Ok(Vec::new()) };
+        check_size(&key, there.bytes)?;
+        Ok(self.bucket.get(&key)?.map(|object| object.bytes.into()).into_iter().collect())
     }
 
     fn put_document(&self, bytes: &[u8]) -> Result<()> {
@@ -132,6 +134,14 @@ impl Depot for InBucket {
 
     fn open(&self, layer: &Descriptor) -> Result<Option<Box<dyn Read + Send>>> {
         Ok(Some(Box::new(self.bucket.read(&self.layer(layer), 0, layer.size)?)))
+    }
+}
+
+/// Refuses a document that is larger than any that we write.
+fn check_size(name: &str, bytes: u64) -> Result<()> {
+    match bytes > DOCUMENT_BYTES {
+        true => Err(EngineError::Refused(format!("{name} is larger than a cache's document is"))),
+        false => Ok(()),
     }
 }
 
@@ -164,8 +174,9 @@ impl Depot for AtGithub {
         for scope in self.service.scopes() {
             let Some(entry) = self.service.find(&self.index(&scope.name))? else { continue };
             let (mut bytes, reader) = (Vec::new(), self.service.read(&entry)?);
-            let read = reader.take(DOCUMENT_BYTES).read_to_end(&mut bytes);
+            let read = reader.take(DOCUMENT_BYTES + 1).read_to_end(&mut bytes);
             read.map_err(EngineError::Read)?;
+            check_size(&entry.key, bytes.len() as u64)?;
             documents.push(bytes);
         }
         Ok(documents)

@@ -160,20 +160,20 @@ impl Builder<'_> {
     fn differences(&self, compared: &Compared<'_>) -> Vec<String> {
         let Compared { at, now, before, .. } = *compared;
         let instruction = before.value(About::Instruction, "") != now.value(About::Instruction, "");
-        let arguments = compared.changed_arguments(&self.graph.steps[at]);
-        let mut said = Vec::new();
+        let step = &self.graph.steps[at];
+        let arguments = compared.changed_arguments(step);
+        let mut said: Vec<String> = Vec::new();
         for Changed { about, name, was, is } in changed(before, now) {
             match about {
                 // Words and documents that were expanded to others changed by what they were expanded
-                // with.
+                // with, and by themselves if they are written otherwise.
                 About::Instruction if !arguments.is_empty() && name != "exact" => {
+                    said.extend(compared.rewritten(step, name));
                     let new = arguments.iter().filter(|argument| !said.contains(*argument));
                     let new: Vec<String> = new.cloned().collect();
                     said.extend(new);
                 }
-                About::Instruction
-                    if name.is_empty() && compared.is_same_text(&self.graph.steps[at]) =>
-                {
+                About::Instruction if name.is_empty() && compared.is_same_text(step) => {
                     said.push(format!(
                         "the shell changed: it ran {:?} and now runs {:?}",
                         was.unwrap_or_default(),
@@ -248,17 +248,30 @@ impl Compared<'_> {
         self.was.is_some_and(|(_, was)| was.text == step.text)
     }
 
-    /// Variables that words are expanded with, where the words stayed and their values did not.
+    /// Variables that words or documents were expanded with before and are now, and that hold
+    /// something else.
     fn changed_arguments(&self, step: &Step) -> Vec<String> {
-        let Some((_, was)) = self.was.filter(|_| self.is_same_text(step)) else {
-            return Vec::new();
-        };
-        let differs = |(name, value): &(&String, &String)| was.used.get(*name) != Some(*value);
+        let Some((_, was)) = self.was else { return Vec::new() };
         let told = |(name, value): (&String, &String)| {
-            let before = was.used.get(name).map(String::as_str);
-            said_of(About::Argument, name, before, Some(value))
+            let before = was.used.get(name).filter(|before| *before != value)?;
+            Some(said_of(About::Argument, name, Some(before), Some(value)))
         };
-        step.used.iter().filter(differs).map(told).collect()
+        step.used.iter().filter_map(told).collect()
+    }
+
+    /// That the words, or a document, are written otherwise than they were; nothing if they are not.
+    fn rewritten(&self, step: &Step, document: &str) -> Option<String> {
+        let (_, was) = self.was?;
+        match document {
+            "" if was.text == step.text => None,
+            "" => Some(said_of(About::Instruction, "", Some(&was.text), Some(&step.text))),
+            name if was.documents.is_empty()
+                || was.documents.get(name) == step.documents.get(name) =>
+            {
+                None
+            }
+            name => Some(format!("the text of the document {name} changed")),
+        }
     }
 
     /// The name of the base that the step stood on before, if no step lay between.

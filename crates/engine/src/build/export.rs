@@ -116,7 +116,7 @@ impl Export<'_> {
 
     /// Whether anything is told beside the images.
     fn attests(&self) -> bool {
-        self.told.is_some() || self.images.iter().any(|image| image.contents.is_some())
+        self.told.is_some() || self.images.iter().any(|image| !image.contents.is_empty())
     }
 
     fn push(&self, name: &Reference, push: Push, telling: &Telling<'_>) -> Result<Descriptor> {

@@ -115,6 +115,9 @@ pub struct BuildStep {
     /// The variables that its words were expanded with.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub used: BTreeMap<String, String>,
+    /// The digests of its documents as they are written, by their names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub documents: BTreeMap<String, Digest>,
     /// What became of it.
     pub outcome: StepOutcome,
     /// How long it took, in nanoseconds.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use image::archive::{Bundle, FolderBundle};
 use registry::{Access, Client, Target};
 use serde_json::value::RawValue;
-use spec::{Descriptor, Digest, Document, ImageConfig, Manifest, Platform};
+use spec::{Descriptor, Digest, Document, ImageConfig, Manifest, MediaType, Platform};
 use store::{Expected, StepLayer, Unpacked};
 
 use super::carried::{CacheConfig, CacheLayer, CachePlace, CacheRecord, INLINE, config_type};
@@ -192,8 +192,11 @@ impl Place {
                 let is_called = |entry: &&Descriptor| {
                     entry.annotations.get(image::archive::REF_NAME) == Some(tag)
                 };
-                let entry = index.manifests.iter().find(is_called).ok_or_else(nothing)?;
-                self.blob(entry)?
+                let entry = index.manifests.iter().find(is_called).cloned();
+                // One that lost its name to a later one is still there.
+                let by_digest =
+                    || Some(Descriptor::new(MediaType::OciManifest, tag.parse().ok()?, 0));
+                self.blob(&entry.or_else(by_digest).ok_or_else(nothing)?)?
             }
             (Place::Registry(client, name), _) => {
                 let repository = client.repository(name, Access::Pull)?;

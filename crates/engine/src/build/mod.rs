@@ -86,8 +86,8 @@ pub use watch::{BuildWatch, News, PlannedLine};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
-use crate::sbom::Contents;
-use assemble::Image;
+use crate::sbom::{self, Contents};
+use assemble::{Image, Looked};
 use attest::Told;
 use bases::Bases;
 use context::Opened;
@@ -299,7 +299,7 @@ impl Building<'_> {
                 carry::write_inline(session, image)?;
             }
             if request.sbom {
-                image.contents = Some(self.scan(image)?);
+                image.contents = self.scan(image, &opened.place)?;
             }
         }
         if let Some(called) = &request.called {
@@ -315,16 +315,28 @@ impl Building<'_> {
         Ok((built, images))
     }
 
-    /// Looks for what is installed in an image.
-    fn scan(&self, image: &Image) -> Result<Contents> {
-        let title = format!("[{}] generating sbom", image.platform());
-        let telling = self.teller.begin(&title);
-        let scanned = self.session.engine.scan(image.top);
-        if let Ok(contents) = &scanned {
-            telling.note(&format!("{} packages", contents.packages.len()));
-            contents.notes.iter().for_each(|note| telling.note(note));
+    /// Looks for what is installed in an image, and in what else its Dockerfile wants looked through.
+    fn scan(&self, image: &Image, context: &Arc<Place>) -> Result<Vec<Looked>> {
+        let engine = self.session.engine;
+        let look = |part: Option<String>, scan: &dyn Fn() -> Result<Contents>| {
+            let what = part.as_ref().map(|part| format!(" of {part}")).unwrap_or_default();
+            let telling =
+                self.teller.begin(&format!("[{}] generating sbom{what}", image.platform()));
+            let scanned = scan();
+            if let Ok(contents) = &scanned {
+                telling.note(&format!("{} packages", contents.packages.len()));
+                contents.notes.iter().for_each(|note| telling.note(note));
+            }
+            telling.end(scanned).map(|contents| Looked { part, contents })
+        };
+        let mut looked = vec![look(None, &|| engine.scan(image.top))?];
+        if image.scans.context {
+            looked.push(look(Some("context".to_owned()), &|| scan_context(context))?);
         }
-        telling.end(scanned)
+        for (stage, top) in &image.scans.stages {
+            looked.push(look(Some(format!("stage-{stage}")), &|| engine.scan(*top))?);
+        }
+        Ok(looked)
     }
 
     /// Named contexts that are files: folders, repositories, tars of the web.
@@ -372,4 +384,12 @@ impl Building<'_> {
         let context = Some(ContextFacts { ignore, hashes });
         Ok(Arc::new(Place { root, name: name.to_owned(), context }))
     }
+}
+
+/// Looks for what is installed in the files of a context.
+fn scan_context(context: &Arc<Place>) -> Result<Contents> {
+    let all = context.choose("/", &Ignore::default())?;
+    let files = all.iter().flat_map(|chosen| &chosen.items).filter(|(_, item)| item.stat.bytes > 0);
+    let files = files.map(|(path, item)| ([b"/", &path[..]].concat(), item.stat.mode));
+    Ok(sbom::scan_folder(&context.root, files))
 }

@@ -304,7 +304,8 @@ impl Builder<'_> {
         let flags = CopyFlags::default();
         let single = gathered.chosen.iter().any(|chosen| !chosen.is_folder);
         let target = if single { "/files/" } else { "/files" };
-        let placing = Placing { target, owner: None, flags: &flags, epoch: i64::MAX };
+        let (owner, created, epoch) = (None, None, i64::MAX);
+        let placing = Placing { target, owner, flags: &flags, epoch, created };
         let nothing = self.view(None)?;
         let plan = copy::Plan::new(gathered, placing, Below::new(&nothing))?;
         let unpacked = layers::written(self.store(), self.lease, |out| plan.write(out))?;

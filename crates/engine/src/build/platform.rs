@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use ::build::graph::{Graph, Op, Step, StepId, plan};
 use ::build::instruction::Kind;
 use ::build::lint::{ARGUMENT, Surroundings, check};
+use ::build::scan::Scanned;
 use ::build::scope::{Inputs, PROXY_ARGUMENTS};
 use ::build::solver::solve;
 use ::build::stage::Stages;
@@ -13,7 +14,7 @@ use ::build::syntax::Document;
 use spec::{Digest, Platform};
 
 use super::Failed;
-use super::assemble::{Image, assemble};
+use super::assemble::{Image, Scans, assemble};
 use super::bases::{Bases, Planned};
 use super::carried::Done;
 use super::context::Opened;
@@ -61,13 +62,15 @@ struct Plan {
     /// The names of stages, by their numbers.
     names: Vec<Option<String>>,
     escape: char,
+    /// What the stages want looked through.
+    scanned: Vec<Scanned>,
 }
 
 impl Plan {
     /// Steps that no Dockerfile says.
     fn given(graph: Option<Graph>) -> Plan {
         let graph = graph.expect("what is opened has a Dockerfile or a graph");
-        Plan { graph, names: Vec::new(), escape: '\\' }
+        Plan { graph, names: Vec::new(), escape: '\\', scanned: Vec::new() }
     }
 }
 
@@ -79,7 +82,7 @@ impl ForPlatform<'_> {
         let platform = self.platform.unwrap_or(&host);
         let known = Mutex::default();
         let bases = Bases { session, request, teller, platform: self.platform, known };
-        let Plan { graph, names, escape } = match (self.document, &opened.graph) {
+        let Plan { graph, names, escape, scanned } = match (self.document, &opened.graph) {
             (Some(document), _) => self.plan(document, &bases, platform)?,
             (None, graph) => Plan::given(graph.clone()),
         };
@@ -115,6 +118,9 @@ impl ForPlatform<'_> {
         let made = made.map_err(|error| blame(&graph, &builder, error))?;
         let mut image = assemble(session.engine, &graph, &made, (request, platform))?;
         image.done = done(&builder, &made);
+        if request.sbom {
+            image.scans = scans(&builder, &made, &scanned);
+        }
         let used = builder.used.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         image.used = used.into_iter().collect();
         Ok(image)
@@ -143,14 +149,14 @@ impl ForPlatform<'_> {
         }
         let replaced = stages.replace(|name| request.context(name).is_some());
         let names = stages.stages.iter().map(|stage| stage.name.clone()).collect();
-        let escape = stages.escape;
+        let (escape, scanned) = (stages.escape, stages.scanned(&inputs));
         let planned = Planned { bases, failed: None.into(), folders };
         let graph = plan(stages, &inputs, &planned).map_err(failed)?;
         if let Some(error) = planned.failed.into_inner() {
             return Err(blame_base(&graph, error));
         }
         teller.planned(&self.lines(document, &graph, &replaced)?);
-        Ok(Plan { graph, names, escape })
+        Ok(Plan { graph, names, escape, scanned })
     }
 
     /// The instructions of the stages that are needed, each with the step that carries it out.
@@ -228,6 +234,22 @@ impl ForPlatform<'_> {
             self.teller.warn(&words);
         }
     }
+}
+
+/// What is looked through besides the image: what those stages want that were built.
+fn scans(builder: &Builder<'_>, made: &[Made], scanned: &[Scanned]) -> Scans {
+    let Graph { steps, target, .. } = builder.graph;
+    let mut scans = Scans::default();
+    for (stage, wanted) in scanned.iter().enumerate() {
+        let Some(end) = steps.iter().rposition(|step| step.stage == Some(stage)) else { continue };
+        scans.context |= wanted.context;
+        // The result is looked through anyway.
+        if wanted.stage && steps[*target].stage != Some(stage) {
+            let name = builder.stages.get(stage).cloned().flatten();
+            scans.stages.push((name.unwrap_or_else(|| stage.to_string()), made[end].top));
+        }
+    }
+    scans
 }
 
 /// The steps that have a key.

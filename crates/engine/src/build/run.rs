@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use ::build::change::Circumstances;
 use ::build::config::{self, Started};
 use ::build::graph::{Step, StepId};
 use ::build::instruction::{Command, Run};
@@ -41,10 +42,12 @@ impl Builder<'_> {
         let below = parent(inputs);
         let config = &below.configured.config;
         let Started { words, script } = config::started(config, run);
-        // Words of the user's own are told apart; those for a shell end with all that it is given.
-        let told = match &run.command {
-            Command::Shell(_) => words.join(" "),
-            Command::Exec(_) => apart(&words),
+        // Words of the user's own are told apart. Those for a shell end with all that it is given, so
+        // they can be told from each other unless a space is in the shell's own.
+        let is_plain = |shell: &[String]| !shell.iter().any(|word| word.contains(' '));
+        let told = match (&run.command, words.split_last()) {
+            (Command::Shell(_), Some((_, shell))) if is_plain(shell) => words.join(" "),
+            _ => apart(&words),
         };
         let told = format!("RUN {told}");
         let mut key = Key::default().with(About::Instruction, "", told);
@@ -66,6 +69,10 @@ impl Builder<'_> {
             .with(About::Setting, "folder", &config.working_dir)
             .with(About::Setting, "network", run.network.as_deref().unwrap_or(NETWORK))
             .with(About::Setting, "security", if run.insecure { "insecure" } else { "sandbox" });
+        if let Some(circumstances) = &run.circumstances {
+            let told = Circumstances { proxies: Vec::new(), ..(**circumstances).clone() };
+            key = key.with(About::Setting, "circumstances", format!("{told:?}"));
+        }
         self.mounts_key(key, step, run, scope, inputs, wanted).map(Some)
     }
 
@@ -86,7 +93,9 @@ impl Builder<'_> {
         }
         self.allow(run)?;
         super::foreign::check(&below.platform)?;
-        let network = self.network(run.network.as_deref().unwrap_or(NETWORK))?;
+        let circumstances = run.circumstances.as_deref();
+        let hosts = circumstances.map_or(&[][..], |own| &own.hosts);
+        let network = self.network(run.network.as_deref().unwrap_or(NETWORK), hosts)?;
         let scratch = Scratch::new(self.store(), self.lease, below.top)?;
         let root = self.store().mount_snapshot(&scratch.snapshot, Lasting::ThrownAway)?;
         let step = &self.graph.steps[at];
@@ -94,9 +103,10 @@ impl Builder<'_> {
         let command = StepCommand {
             words: words.clone(),
             config,
-            env: self.variables(scope, &mounts),
+            env: self.variables(scope, circumstances, &mounts),
             mounts: std::mem::take(&mut mounts.list),
             insecure: run.insecure,
+            circumstances,
         };
         let mut kept = Tail::default();
         let mut output = |bytes: &[u8]| {
@@ -109,7 +119,8 @@ impl Builder<'_> {
         let untouched = fresh.untouched(&root);
         drop(root);
         self.store().untouch(&scratch.snapshot, &untouched)?;
-        if let Err(error) = judged(&words, ended) {
+        let good_codes = circumstances.map_or(&[][..], |own| &own.good_codes);
+        if let Err(error) = judged(&words, ended, good_codes) {
             // What cannot be kept cannot be looked at; why the command failed is what counts.
             let _ = self.keep_left(at, &scratch.snapshot, below);
             return Err(self.fail(at, kept.text(), error));
@@ -148,12 +159,19 @@ impl Builder<'_> {
     }
 
     /// What a command sees besides the image's variables.
-    fn variables(&self, scope: &Scope, mounts: &Mounts) -> Vec<String> {
+    fn variables(
+        &self,
+        scope: &Scope,
+        circumstances: Option<&Circumstances>,
+        mounts: &Mounts,
+    ) -> Vec<String> {
         let mut list: Vec<String> = PROXY_ARGUMENTS
             .iter()
             .filter_map(|name| Some((name, self.request.arguments.get(*name)?)))
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
+        let proxies = circumstances.map_or(&[][..], |own| &own.proxies);
+        list.extend(proxies.iter().map(|(name, value)| format!("{name}={value}")));
         let arguments = config::visible_arguments(scope);
         list.extend(arguments.into_iter().map(|(name, value)| format!("{name}={value}")));
         list.extend(mounts.env.iter().cloned());
@@ -181,27 +199,32 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// The network that a step asks for; steps that ask for the same share it.
-    fn network(&self, name: &str) -> Result<Arc<StepNetwork>> {
+    /// The network that a step asks for, with hosts of its own; steps that ask for the same share it.
+    fn network(&self, name: &str, hosts: &[String]) -> Result<Arc<StepNetwork>> {
         let mut networks = self.network.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(known) = networks.get(name) {
+        let asked = [&[name.to_owned()], hosts].concat();
+        if let Some(known) = networks.get(&asked) {
             return Ok(known.clone());
         }
         let mut host = self.request.host.clone();
         if name != NETWORK {
             name.clone_into(&mut host.network_mode);
         }
+        if !hosts.is_empty() {
+            host.extra_hosts.get_or_insert_default().extend(hosts.iter().cloned());
+        }
         let joined = Arc::new(StepNetwork::join(self.engine, &host)?);
-        networks.insert(name.to_owned(), joined.clone());
+        networks.insert(asked, joined.clone());
         Ok(joined)
     }
 }
 
 /// Whether a command ended well.
-fn judged(words: &[String], ended: Ended) -> Result<()> {
+fn judged(words: &[String], ended: Ended, good_codes: &[i64]) -> Result<()> {
     let failed = |how: String| Err(EngineError::StepFailed { words: words.join(" "), how });
     match ended {
-        Ended::Exited(0) => Ok(()),
+        Ended::Exited(code) if good_codes.contains(&i64::from(code)) => Ok(()),
+        Ended::Exited(0) if good_codes.is_empty() => Ok(()),
         Ended::Exited(code) => failed(format!("exit code: {code}")),
         Ended::OutOfMemory(code) => failed(format!("exit code: {code}: cannot allocate memory")),
         Ended::Failed(failure) => {

@@ -73,7 +73,7 @@ pub(super) fn seal(
 ) -> Result<Sealed> {
     let layers = engine.store().tables()?.layers;
     let is_docker = packing.types == Some(Types::Docker);
-    let attests = told.is_some() || images.iter().any(|image| image.contents.is_some());
+    let attests = told.is_some() || images.iter().any(|image| !image.contents.is_empty());
     check(packing, images.len() + usize::from(attests), is_docker)?;
     let sealed = images.iter().map(|image| seal_one(engine, lease, image, packing, &layers));
     let sealed = sealed.collect::<Result<Vec<_>>>()?;

@@ -77,6 +77,7 @@ impl Tracks {
             number: track.number,
             key: track.key,
             used: step.used.clone(),
+            documents: step.documents.clone(),
             outcome: track.outcome,
             took: nanos(track.took),
             state: state(step, track),

@@ -103,7 +103,8 @@ pub(super) struct Builder<'a> {
     pub(super) platform: &'a Platform,
     /// Trees that are mounted, by what is on top of them.
     pub(super) views: Mutex<HashMap<Option<ChainId>, Arc<OwnedFd>>>,
-    pub(super) network: Mutex<HashMap<String, Arc<StepNetwork>>>,
+    /// Networks that steps run in, by what they asked for.
+    pub(super) network: Mutex<HashMap<Vec<String>, Arc<StepNetwork>>>,
     /// The step that failed, and what it printed.
     pub(super) failed: Mutex<Option<(StepId, String)>>,
     /// What commands have written to mounts whose contents are results.
@@ -138,7 +139,7 @@ impl Work for Builder<'_> {
             | Op::Settings(_)
             | Op::Merge
             | Op::Written(_) => return Ok(None),
-            Op::Change(change) => Ok(Some(self.change_key(change, parent(inputs)))),
+            Op::Change(change) => Ok(Some(self.change_key(change, inputs))),
             Op::Diff => Ok(Some(self.diff_key(inputs))),
             Op::Workdir(path) => Ok(self.workdir_key(path, parent(inputs))),
             Op::Run { run, scope } => self.run_key(step, run, scope, inputs, &mut wanted),
@@ -471,9 +472,9 @@ impl Builder<'_> {
                 };
                 self.bring_unchanged(&mut gathered)?;
                 let target = target_of(&below.configured.config.working_dir, target);
-                self.copy_layer(gathered, flags, &target, below)
+                self.copy_layer(gathered, flags, &target, inputs)
             }
-            Op::Change(change) => self.change(change, below),
+            Op::Change(change) => self.change(change, inputs),
             Op::Diff => self.diff(inputs),
             Op::Scratch
             | Op::Base { .. }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use ::build::change::Circumstances;
 use network::Networks;
 use runtime::cgroup::Layout;
 use runtime::once::{self, Ended, Opened, Order};
@@ -54,6 +55,8 @@ pub(crate) struct StepCommand<'a> {
     pub(crate) mounts: Vec<StepMount>,
     /// Whether it may do all that the machine's root may.
     pub(crate) insecure: bool,
+    /// What it finds otherwise than other commands of its build.
+    pub(crate) circumstances: Option<&'a Circumstances>,
 }
 
 /// One mount of a command.
@@ -108,12 +111,12 @@ impl StepNetwork {
     }
 
     /// Whether names of containers are answered here, which takes somebody who watches.
-    fn files(&self, folder: &std::path::Path) -> Result<()> {
+    fn files(&self, folder: &std::path::Path, record: &ContainerRecord) -> Result<()> {
         let internal = match &self.networks {
             Some(networks) => self.places.are_internal(networks)?,
             None => false,
         };
-        files::write(folder, &self.record, &self.places, internal, &[]).map(drop)
+        files::write(folder, record, &self.places, internal, &[]).map(drop)
     }
 }
 
@@ -139,9 +142,21 @@ impl Engine {
         let random = sys::host::random_bytes();
         let id = ContainerId::of(random.map_err(EngineError::io("read", "/dev/urandom"))?);
         let folder = Folder::make(self.container_run_folder(&id))?;
-        network.files(&folder.0)?;
         let mut record = network.record.clone();
         record.id = id;
+        let own = command.circumstances.cloned().unwrap_or_default();
+        let hostname = own.hostname.unwrap_or_else(|| HOSTNAME.to_owned());
+        hostname.clone_into(&mut record.config.hostname);
+        network.files(&folder.0, &record)?;
+        let host = &mut record.host_config;
+        if let Some(parent) = own.cgroup_parent {
+            host.resources.cgroup_parent = parent;
+        }
+        if !own.limits.is_empty() {
+            let limits = host.resources.ulimits.get_or_insert_default();
+            limits.retain(|known| !own.limits.iter().any(|limit| limit.name == known.name));
+            limits.extend(own.limits);
+        }
         record.config = ContainerConfig {
             user: command.config.user.clone(),
             env: command.config.env.clone(),
@@ -174,7 +189,7 @@ impl Engine {
             standing: self.settings().standing,
         };
         let mut spec = bundle::plan(&record, &facts)?;
-        HOSTNAME.clone_into(&mut spec.hostname);
+        spec.hostname = hostname;
         let mut opened: Vec<BorrowedFd<'_>> = vec![root.as_fd()];
         let mut places = BTreeMap::new();
         for StepMount { mount, opened: source } in &command.mounts {

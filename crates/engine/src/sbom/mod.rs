@@ -108,6 +108,18 @@ impl Engine {
     }
 }
 
+/// Looks through files of a folder: their paths from its top, which is `/`, and their permissions.
+pub(crate) fn scan_folder(root: &OwnedFd, files: impl Iterator<Item = (Vec<u8>, u32)>) -> Contents {
+    let mut scan = Scan::new(root);
+    for (path, mode) in files {
+        let Ok(path) = std::str::from_utf8(&path) else { continue };
+        if let Some(source) = Source::of(path, mode) {
+            scan.read(path, source);
+        }
+    }
+    scan.end()
+}
+
 impl Source {
     fn of(path: &str, mode: u32) -> Option<Source> {
         let (folder, name) = path.rsplit_once('/')?;

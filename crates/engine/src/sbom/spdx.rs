@@ -17,6 +17,8 @@ const IMAGE: &str = "SPDXRef-Image";
 pub(crate) struct About<'a> {
     /// What it is called.
     pub(crate) name: &'a str,
+    /// What it is about beside the image: its context, or another of its stages.
+    pub(crate) part: Option<&'a str>,
     /// Its manifest.
     pub(crate) manifest: Digest,
     /// When it was made: the document's time too, so that the same image has the same document.
@@ -26,22 +28,24 @@ pub(crate) struct About<'a> {
 /// The document.
 pub(crate) fn document(about: &About<'_>, contents: &Contents) -> Value {
     let created = Timestamp::from_unix(about.created.unix_seconds(), 0).to_string();
-    let image = json!({
-        "name": about.name,
+    let (hex, name) = (about.manifest.hex(), about.part.unwrap_or(about.name));
+    let mut whole = json!({
+        "name": name,
         "SPDXID": IMAGE,
-        "versionInfo": about.manifest.to_string(),
         "downloadLocation": NOTHING,
         "filesAnalyzed": false,
         "licenseConcluded": NOTHING,
         "licenseDeclared": NOTHING,
         "copyrightText": NOTHING,
-        "primaryPackagePurpose": "CONTAINER",
-        "checksums": [{
-            "algorithm": about.manifest.algorithm().as_str().to_uppercase(),
-            "checksumValue": about.manifest.hex(),
-        }],
     });
-    let mut packages = vec![image];
+    if about.part.is_none() {
+        whole["versionInfo"] = json!(about.manifest.to_string());
+        whole["primaryPackagePurpose"] = json!("CONTAINER");
+        let algorithm = about.manifest.algorithm().as_str().to_uppercase();
+        whole["checksums"] = json!([{ "algorithm": algorithm, "checksumValue": hex }]);
+    }
+    let space = about.part.map_or_else(|| hex.clone(), |part| format!("{hex}/{part}"));
+    let mut packages = vec![whole];
     let mut relations = vec![relation(DOCUMENT, "DESCRIBES", IMAGE)];
     for package in &contents.packages {
         packages.push(described(package));
@@ -51,8 +55,8 @@ pub(crate) fn document(about: &About<'_>, contents: &Contents) -> Value {
         "spdxVersion": VERSION,
         "dataLicense": "CC0-1.0",
         "SPDXID": DOCUMENT,
-        "name": about.name,
-        "documentNamespace": format!("https://spdx.org/spdxdocs/mica/{}", about.manifest.hex()),
+        "name": name,
+        "documentNamespace": format!("https://spdx.org/spdxdocs/mica/{space}"),
         "creationInfo": {
             "created": created,
             "creators": [format!("Tool: mica-{}", crate::VERSION)],
@@ -124,7 +128,7 @@ mod tests {
         let packages = vec![package("pkg:deb/a@1", "a+"), package("pkg:npm/%40a/b@1", "@a/b")];
         let contents = Contents { packages, notes: Vec::new() };
         let (manifest, created) = (Digest::of(b""), Timestamp::from_unix(0, 5));
-        let about = About { name: "app", manifest, created };
+        let about = About { name: "app", part: None, manifest, created };
         let document = document(&about, &contents);
         assert_eq!(document["creationInfo"]["created"], "1970-01-01T00:00:00Z");
         let packages = document["packages"].as_array().unwrap();

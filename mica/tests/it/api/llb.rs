@@ -160,6 +160,60 @@ fn commands_run_as_the_graph_says() {
 }
 
 #[test]
+fn commands_find_what_the_graph_says() {
+    need_programs!("curl");
+    let Some(it) = Graphs::new("finds") else { return };
+    let mut graph = Graph::default();
+    let base = graph.image("bb");
+    let limit = [field(1, "nofile"), number(2, 77), number(3, 99)].concat();
+    let meta = [
+        field(5, field(1, "http://proxy:1")),
+        field(6, [field(1, "db"), field(2, "10.9.8.7")].concat()),
+        field(7, "own"),
+        field(9, limit),
+        number(12, 7),
+    ];
+    let script = "hostname > /o; grep -w db /etc/hosts >> /o; ulimit -Sn >> /o; ulimit -Hn >> /o; \
+                  echo $http_proxy $HTTP_PROXY >> /o; exit 7";
+    let made = graph.run(&[(&base, 0)], script, &meta.concat(), &[]);
+    it.builds("made", &graph.end(&made, 0));
+    let told = it.shows("made", "cat /o").replace('\t', " ");
+    assert_eq!(told, "own\n10.9.8.7 db\n77\n99\nhttp://proxy:1 http://proxy:1");
+    let mut graph = Graph::default();
+    let base = graph.image("bb");
+    let made = graph.run(&[(&base, 0)], "exit 0", &number(12, 7), &[]);
+    let failed = it.solve("failed", &graph.end(&made, 0), &[]);
+    assert!(failed.contains("exit code: 0"), "{failed}");
+}
+
+#[test]
+fn files_have_times_and_owners_of_their_own() {
+    need_programs!("curl");
+    let Some(it) = Graphs::new("times") else { return };
+    let mut graph = Graph::default();
+    let base = graph.image("bb");
+    let users = graph.run(&[(&base, 0)], "echo amy:x:77:78:::/ >> /etc/passwd", &[], &[]);
+    let named = |input| field(1, field(1, [field(1, "amy"), number(2, input)].concat()));
+    let file = |path: &str, owner: &[u8], created| {
+        let owner = field(4, owner);
+        [field(1, path), number(2, 0o644), field(3, "x"), owner, number(5, created)].concat()
+    };
+    let action = |input, output, file: &[u8]| {
+        field(2, [number(1, input), number(2, -1), number(3, output), field(5, file)].concat())
+    };
+    let actions = [
+        action(0, -1, &file("/new/owned", &named(1), 1_234_000_000_000)),
+        action(2, 0, &file("/usual", &[], -1)),
+    ];
+    let made = graph.add(&[(&base, 0), (&users, 0)], &field(4, actions.concat()));
+    it.builds("made", &graph.end(&made, 0));
+    let told = it.shows("made", "stat -c \"%u %Y\" /new/owned /new; stat -c %Y /usual");
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines[..2], ["77 1234", "77 1234"]);
+    assert_ne!(lines[2], "1234");
+}
+
+#[test]
 fn mounts_are_seen_and_some_are_results() {
     need_programs!("curl");
     let Some(it) = Graphs::new("mounts") else { return };

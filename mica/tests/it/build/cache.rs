@@ -49,6 +49,10 @@ fn words_are_told_apart() {
         (r#"RUN ["touch","a b"]"#, r#"RUN ["touch","a","b"]"#),
         ("RUN true x", r#"RUN ["/bin/sh","-c","true","x"]"#),
         (r#"RUN ["touch","a \"b c\""]"#, r#"RUN ["touch","a","\"b c\""]"#),
+        (
+            "SHELL [\"/bin/sh\",\"-c\",\"true\",\"x\"]\nRUN y",
+            "SHELL [\"/bin/sh\",\"-c\",\"true x\"]\nRUN y",
+        ),
     ] {
         let file = |line: &str| format!("FROM bb\nWORKDIR /w\n{line}\n");
         it.builds(&file(one), "");
@@ -61,6 +65,20 @@ fn words_are_told_apart() {
     it.builds(&file(r#"["/a b", "/d/"]"#), "");
     it.builds(&file(r#"["/a", "/b", "/d/"]"#), "");
     assert_eq!(it.shows("ls /d"), "a\nb");
+}
+
+#[test]
+fn a_link_that_is_renamed_is_copied_under_its_new_name() {
+    let Some(it) = Builds::new() else { return };
+    it.put("x/cab", "of x");
+    std::os::unix::fs::symlink("x/cab", it.path("ctx/b")).unwrap();
+    let file = "FROM bb\nCOPY *b /d/\n";
+    it.builds(file, "");
+    assert_eq!(it.shows("ls /d"), "b");
+    // Of the file's own name it is the end, too.
+    std::fs::rename(it.path("ctx/b"), it.path("ctx/ab")).unwrap();
+    it.builds(file, "");
+    assert_eq!(it.shows("ls /d"), "ab");
 }
 
 #[test]

@@ -21,6 +21,9 @@ COPY $FILE /picked
 COPY --from=lib /built /lib/built
 RUN --mount=type=bind,source=tools,target=/tools echo $V > /v; cat /src/a > /made
 RUN echo last > /last
+COPY <<E /doc
+v=$V
+E
 LABEL l=1
 CMD ["true"]
 "#;
@@ -191,6 +194,28 @@ const EDITS: &[Edit] = &[
         &[("/picked", "/chosen")],
         &["the instruction changed from \"COPY one.txt /picked\" to \"COPY one.txt /chosen\""],
     ),
+    Edit {
+        name: "where it is put, and what is put there",
+        file: &[("/picked", "/chosen")],
+        options: "--build-arg FILE=two.txt",
+        causes: &[
+            "the instruction changed from \"COPY $FILE /picked\" to \"COPY $FILE /chosen\"",
+            "argument FILE changed from \"one.txt\" to \"two.txt\"",
+        ],
+        ..NONE
+    },
+    text(
+        "a document",
+        &[("v=$V", "w=$V")],
+        &["the document E changed from \"v=1\\n\" to \"w=1\\n\""],
+    ),
+    Edit {
+        name: "a document and what is put into it",
+        file: &[("v=$V", "w=$V")],
+        options: "--build-arg V=9",
+        causes: &["argument V changed from \"1\" to \"9\"", "the text of the document E changed"],
+        ..NONE
+    },
     text(
         "a flag",
         &[("COPY src", "COPY --chmod=600 src")],

@@ -83,6 +83,12 @@ fn provenance_goes_with_the_image() {
 
 /// The statements beside the image of a layout in a folder, by what they are about.
 fn statements(it: &Builds, folder: &str) -> BTreeMap<String, Value> {
+    let kind = |one: &Value| one["predicateType"].as_str().unwrap().to_owned();
+    all_statements(it, folder).into_iter().map(|one| (kind(&one), one)).collect()
+}
+
+/// The same where several are of one kind.
+fn all_statements(it: &Builds, folder: &str) -> Vec<Value> {
     let read = |path: &str| -> Value {
         serde_json::from_slice(&std::fs::read(it.path(format!("{folder}/{path}"))).unwrap())
             .unwrap()
@@ -94,10 +100,13 @@ fn statements(it: &Builds, folder: &str) -> BTreeMap<String, Value> {
     let entries = index["manifests"].as_array().unwrap();
     let told = blob(&entries[entries.len() - 1]);
     let layers = told["layers"].as_array().unwrap().iter();
-    let kind = |layer: &Value| {
-        layer["annotations"]["in-toto.io/predicate-type"].as_str().unwrap().to_owned()
+    let read = |layer: &Value| {
+        let statement = blob(layer);
+        let kind = &layer["annotations"]["in-toto.io/predicate-type"];
+        assert_eq!(*kind, statement["predicateType"]);
+        statement
     };
-    layers.map(|layer| (kind(layer), blob(layer))).collect()
+    layers.map(read).collect()
 }
 
 const SPDX: &str = "https://spdx.dev/Document";
@@ -148,6 +157,20 @@ fn what_is_installed_goes_with_the_image() {
     let again = statements(&it, "two");
     assert_eq!(again.len(), 1);
     assert_eq!(again[SPDX], *statement);
+    // A Dockerfile may want more looked through. What only says so is seen by no command.
+    let more = "ARG BUILDKIT_SBOM_SCAN_CONTEXT=true\nFROM bb AS tools\nARG BUILDKIT_SBOM_SCAN_STAGE=true\n\
+                RUN test -z \"$BUILDKIT_SBOM_SCAN_STAGE\" && mkdir -p /lib/apk/db; \
+                printf 'P:tool\\nV:7\\nA:x86_64\\n\\n' > /lib/apk/db/installed\n\
+                FROM bb\nCOPY --from=tools /lib/apk /copied\n";
+    it.put("Dockerfile", more);
+    it.run(&format!("{line}=three --sbom=true ctx")).works();
+    let documents = all_statements(&it, "three");
+    let names: Vec<&str> =
+        documents.iter().map(|one| one["predicate"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names[1..], ["context", "stage-tools"]);
+    let has = |at: usize, package: &str| documents[at].to_string().contains(package);
+    assert!(has(2, "pkg:apk/") && has(2, "tool@7") && !has(0, "tool@7"));
+    assert!(has(1, "pkg:pypi/foo@1") && !has(0, "pkg:pypi/foo@1"));
     let run = it.run("build --attest type=sbom,generator=docker.io/some/scanner ctx");
     run.complains(1, "looks itself and runs no generator");
 }

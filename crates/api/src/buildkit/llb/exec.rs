@@ -1,14 +1,18 @@
 //! Commands: what they see, and which of it is a result.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use engine::steps::{
-    Command, Mount as StepMount, MountKind, Op as StepOp, Run, Scope, Sharing, StepId,
+    Circumstances, Command, Mount as StepMount, MountKind, Op as StepOp, Run, Scope, Sharing,
+    StepId,
 };
-use spec::ContainerConfig;
+use spec::{ContainerConfig, Ulimit};
 
 use super::{Given, MAX_INPUTS, MAX_RESULTS, Operation, Planner, Results};
-use crate::buildkit::messages::ops::{Exec, Meta, Mount, MountType, Secret};
+use crate::buildkit::messages::ops::{
+    Exec, HostAddress, Limit, Meta, Mount, MountType, Proxies, Secret,
+};
 use crate::wire::Status;
 
 /// What steps call a mount's own files.
@@ -19,7 +23,7 @@ const AGENT_MODE: u32 = 0o600;
 impl Planner<'_> {
     pub(super) fn exec(&mut self, own: &Operation, exec: &Exec) -> Result<Results, Status> {
         let meta = exec.meta.clone().unwrap_or_default();
-        check(exec, &meta)?;
+        check(exec)?;
         let is_root = |mount: &&Mount| mount.target == "/";
         let root = exec.mounts.iter().find(is_root);
         let root = root.ok_or_else(|| Status::invalid("a command without a root"))?;
@@ -53,7 +57,7 @@ impl Planner<'_> {
         let below =
             self.add(StepOp::Settings(Box::new(settings)), Some(below), Vec::new(), title.clone());
         let run = Run {
-            command: Command::Exec(meta.words),
+            command: Command::Exec(meta.words.clone()),
             heredocs: Vec::new(),
             mounts,
             network: match exec.network {
@@ -63,6 +67,7 @@ impl Planner<'_> {
             },
             insecure: exec.security == 1,
             devices: Vec::new(),
+            circumstances: circumstances(&meta)?.map(Box::new),
         };
         let op = StepOp::Run { run, scope: Scope::default() };
         let step = self.add(op, Some(below), sources, title.clone());
@@ -152,18 +157,48 @@ fn lent(made: &mut StepMount, lent: Secret) {
     made.required = !lent.optional;
 }
 
+/// What a command finds that is not as it is for all commands of the build.
+fn circumstances(meta: &Meta) -> Result<Option<Circumstances>, Status> {
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let limit = |Limit { name, soft, hard }: &Limit| {
+        let limit = format!("{name}={soft}:{hard}").parse::<Ulimit>();
+        limit.map_err(|error| Status::invalid(error.to_string()))
+    };
+    let host = |HostAddress { name, address }: &HostAddress| {
+        let is_plain = !name.is_empty() && !name.contains([':', ' ', '\n']);
+        let address = address.parse::<IpAddr>().ok().filter(|_| is_plain);
+        let address = address.ok_or_else(|| Status::invalid(format!("a host {name:?}")))?;
+        Ok(format!("{name}:{address}"))
+    };
+    let circumstances = Circumstances {
+        hostname: given(&meta.hostname),
+        hosts: meta.hosts.iter().map(host).collect::<Result<_, Status>>()?,
+        limits: meta.limits.iter().map(limit).collect::<Result<_, _>>()?,
+        cgroup_parent: given(&meta.cgroup_parent),
+        good_codes: meta.good_codes.iter().copied().map(i64::from).collect(),
+        proxies: meta.proxies.iter().flat_map(variables).collect(),
+    };
+    Ok(Some(circumstances).filter(|own| *own != Circumstances::default()))
+}
+
+/// Proxies as variables, which programs read in either spelling.
+fn variables(proxies: &Proxies) -> Vec<(String, String)> {
+    let Proxies { http, https, ftp, none, all } = proxies;
+    let names = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
+    let known = names.into_iter().zip([http, https, ftp, none, all]);
+    let known = known.filter(|(_, value)| !value.is_empty());
+    let both = |(name, value): (&str, &String)| {
+        [name.to_owned(), name.to_lowercase()].map(|name| (name, value.clone()))
+    };
+    known.flat_map(both).collect()
+}
+
 /// Refuses what would not be done.
-fn check(exec: &Exec, meta: &Meta) -> Result<(), Status> {
+fn check(exec: &Exec) -> Result<(), Status> {
     if exec.mounts.len() > MAX_INPUTS {
         return Err(Status::invalid("a command with too many mounts"));
     }
     let refused = [
-        (meta.proxies.is_some(), "proxies of their own"),
-        (!meta.hosts.is_empty(), "hosts of their own"),
-        (!meta.hostname.is_empty(), "a host name of their own"),
-        (!meta.limits.is_empty(), "limits of their own"),
-        (!meta.cgroup_parent.is_empty(), "a control group of their own"),
-        (meta.good_codes.iter().any(|code| *code != 0), "exit codes that are no failures"),
         (!exec.devices.is_empty(), "devices"),
         (!(0..=2).contains(&exec.network), "networks of an unknown kind"),
         (!(0..=1).contains(&exec.security), "security of an unknown kind"),

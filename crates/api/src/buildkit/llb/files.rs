@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use engine::steps::{Change, CopyFlags, Exact, Op as StepOp, Source, StepId};
+use engine::steps::{Change, CopyFlags, Exact, Moment, Op as StepOp, Source, StepId};
 
 use super::sources::COPIED;
 use super::{Given, MAX_INPUTS, MAX_RESULTS, Operation, Planner, Results, input_of};
@@ -38,7 +38,7 @@ impl Planner<'_> {
         };
         let kind = action.action.as_ref();
         let kind = kind.ok_or_else(|| Status::unsupported("an action on files that is unknown"))?;
-        let (op, sources) = match kind {
+        let (op, mut sources) = match kind {
             Action::Copy(copy) => {
                 let from = match (earlier(own, action.second, done)?, action.second) {
                     (Some(step), _) => step,
@@ -49,6 +49,16 @@ impl Planner<'_> {
             }
             other => (StepOp::Change(change(other)?), Vec::new()),
         };
+        if let Some(number) = names_looked_up_in(kind)? {
+            let accounts = match earlier(own, number, done)? {
+                Some(step) => step,
+                None => self.input(own, number)?,
+            };
+            // What is changed has its own accounts, and needs no word about it.
+            if accounts != parent {
+                sources.push(accounts);
+            }
+        }
         let usual = || match &op {
             StepOp::Copy { sources, target, .. } => {
                 let path = match sources.first() {
@@ -65,16 +75,14 @@ impl Planner<'_> {
     }
 
     fn copy(&self, copy: &Copy) -> Result<StepOp, Status> {
-        if copy.replaces {
-            let words = "copies that replace what is of another kind are not made";
-            return Err(Status::unsupported(words));
-        }
         let exact = Exact {
             whole_folder: !copy.contents,
             keeps_link: !copy.follows_link,
             is_literal: !copy.pattern,
             must_match: !copy.pattern_may_be_empty,
             include: copy.include.clone(),
+            replaces: copy.replaces,
+            created: moment(copy.created),
         };
         let mode = match (copy.mode_text.as_str(), copy.mode) {
             ("", mode) => u32::try_from(mode).ok().map(|mode| format!("{:o}", mode & 0o7777)),
@@ -113,17 +121,20 @@ fn change(action: &Action) -> Result<Change, Status> {
             mode: mode(file.mode),
             data: file.data.clone(),
             owner: owner(file.owner.as_ref())?,
+            created: moment(file.created),
         },
         Action::Folder(folder) => Change::Folder {
             path: folder.path.clone(),
             mode: mode(folder.mode),
             parents: folder.parents,
             owner: owner(folder.owner.as_ref())?,
+            created: moment(folder.created),
         },
         Action::Link(link) => Change::Link {
             path: link.path.clone(),
             target: link.target.clone(),
             owner: owner(link.owner.as_ref())?,
+            created: moment(link.created),
         },
         Action::Remove(remove) => Change::Remove {
             path: remove.path.clone(),
@@ -132,6 +143,35 @@ fn change(action: &Action) -> Result<Change, Status> {
         },
         Action::Copy(_) => unreachable!("copies are steps of their own"),
     })
+}
+
+/// A time in nanoseconds; what is before 1970 means none.
+fn moment(nanos: i64) -> Option<Moment> {
+    const SECOND: i64 = 1_000_000_000;
+    (nanos >= 0).then_some((nanos / SECOND, (nanos % SECOND) as u32))
+}
+
+/// The input in whose accounts the names of an action's owner are looked up, if it has some.
+fn names_looked_up_in(action: &Action) -> Result<Option<i64>, Status> {
+    let owner = match action {
+        Action::Copy(copy) => &copy.owner,
+        Action::File(file) => &file.owner,
+        Action::Folder(folder) => &folder.owner,
+        Action::Link(link) => &link.owner,
+        Action::Remove(_) => &None,
+    };
+    let Some(Owner { user, group }) = owner else { return Ok(None) };
+    let named = |who: &Option<Who>| match who.as_ref().and_then(|who| who.by.as_ref()) {
+        Some(WhoBy::Name(named)) => Some(named.input),
+        _ => None,
+    };
+    match (named(user), named(group)) {
+        (Some(one), Some(other)) if one != other => {
+            let words = "an owner and a group of different inputs are not looked up";
+            Err(Status::unsupported(words))
+        }
+        (one, other) => Ok(one.or(other)),
+    }
 }
 
 /// An owner and a group, as `--chown` has them.

@@ -8,6 +8,7 @@
 
 mod exec;
 mod files;
+mod results;
 mod sources;
 
 use std::collections::{BTreeSet, HashMap};
@@ -15,6 +16,9 @@ use std::collections::{BTreeSet, HashMap};
 use engine::steps::{Graph, Op as StepOp, Span, Step, StepId};
 use prost::Message;
 use spec::{Digest, Platform};
+
+pub(super) use results::Referred;
+pub(super) use sources::image_in_store;
 
 use super::client::Choice;
 use super::gateway::LLB_CAPABILITIES;
@@ -32,8 +36,18 @@ const NAME: &str = "llb.customname";
 /// A graph as the engine has it.
 pub(super) struct Planned {
     pub(super) graph: Graph,
-    /// The folders of the client that it needs, by the names that they have in it.
+    pub(super) needs: Needs,
+}
+
+/// What a graph needs of elsewhere, by the names that it has in it.
+#[derive(Default)]
+pub(super) struct Needs {
+    /// Folders of the client.
     pub(super) folders: Vec<(String, Folder)>,
+    /// Images of the client's own stores.
+    pub(super) layouts: Vec<(String, Layout)>,
+    /// Results of other builds.
+    pub(super) results: Vec<(String, Referred)>,
     /// Whether images are to be asked for anew.
     pub(super) pull: bool,
 }
@@ -48,20 +62,31 @@ pub(super) struct Folder {
     pub(super) choice: Choice,
 }
 
+/// An image in one of the client's stores.
+pub(super) struct Layout {
+    /// What the client calls the store.
+    pub(super) store: String,
+    /// The image's manifest, or an index of several.
+    pub(super) digest: Digest,
+    /// What it is shown as while it comes.
+    pub(super) title: String,
+    /// What it is to be for, if that is said.
+    pub(super) platform: Option<Platform>,
+}
+
 /// Makes steps of a graph.
 pub(super) fn plan(definition: &Definition) -> Result<Planned, Status> {
     let graph = Operations::read(definition)?;
-    let (steps, anew, folders, given, nothing, images) = Default::default();
-    let mut planner =
-        Planner { definition, steps, anew, folders, given, nothing, images, pull: false };
+    let (steps, anew, needs, given, nothing, images) = Default::default();
+    let mut planner = Planner { definition, steps, anew, needs, given, nothing, images };
     for at in graph.in_order()? {
         let own = &graph.all[at];
         let results = planner.operation(own)?;
         planner.given.insert(own.digest, results);
     }
     let target = planner.result(&graph.target)?;
-    let graph = Graph { steps: planner.steps, target, anew: planner.anew };
-    Ok(Planned { graph, folders: planner.folders, pull: planner.pull })
+    let Planner { steps, anew, needs, .. } = planner;
+    Ok(Planned { graph: Graph { steps, target, anew }, needs })
 }
 
 /// One result of an operation.
@@ -188,12 +213,11 @@ struct Planner<'a> {
     definition: &'a Definition,
     steps: Vec<Step>,
     anew: BTreeSet<StepId>,
-    folders: Vec<(String, Folder)>,
+    needs: Needs,
     given: HashMap<Digest, Results>,
     /// The step that gives nothing.
     nothing: Option<StepId>,
     images: HashMap<(String, Option<String>), StepId>,
-    pull: bool,
 }
 
 impl Planner<'_> {
@@ -267,9 +291,10 @@ impl Planner<'_> {
         title: String,
     ) -> StepId {
         // It stands on no line of a Dockerfile.
-        let (span, used) = (Span::new(0, 0), Default::default());
-        let text = title.clone();
-        self.steps.push(Step { op, parent, sources, stage: None, text, title, span, used });
+        let span = Span::new(0, 0);
+        let (stage, text) = (None, title.clone());
+        let (used, documents) = Default::default();
+        self.steps.push(Step { op, parent, sources, stage, text, title, span, used, documents });
         self.steps.len() - 1
     }
 

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use engine::steps::{CopyFlags, Exact, Op as StepOp, Source, StepId};
 
-use super::{Folder, Given, Operation, Planner, Results, one};
+use super::{Folder, Given, Layout, Operation, Planner, Referred, Results, one, results};
+use spec::Digest;
+
 use crate::buildkit::client::Choice;
 use crate::buildkit::messages::ops::SourceOp;
 use crate::wire::Status;
@@ -13,6 +15,18 @@ use crate::wire::Status;
 pub(super) const COPIED: &str = "source";
 /// What a file of the web is called that has no name.
 const DOWNLOAD: &str = "download";
+
+/// Reads `NAME[:TAG]@DIGEST`: a name, and the digest of the image that it means.
+pub(in crate::buildkit) fn image_in_store(text: &str) -> Result<(String, Digest), Status> {
+    let wrong = || Status::invalid(format!("{text:?} is no image by its digest"));
+    let (name, digest) = text.split_once('@').ok_or_else(wrong)?;
+    let digest = digest.parse().map_err(|_| wrong())?;
+    let name = match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => name,
+    };
+    Ok((name.to_owned(), digest))
+}
 
 impl Planner<'_> {
     pub(super) fn source(&mut self, own: &Operation, source: &SourceOp) -> Result<Results, Status> {
@@ -23,7 +37,9 @@ impl Planner<'_> {
         let title = self.title(own, || identifier.to_owned());
         match scheme {
             "docker-image" => self.image(own, rest, source, title).map(one),
+            "oci-layout" => self.layout(own, rest, source, title).map(one),
             "local" => self.folder(rest, source, title),
+            results::SCHEME => self.other_build(rest, title).map(one),
             "git" => self.repository(rest, source, title).map(one),
             "http" | "https" => self.download(identifier, source, title).map(one),
             other => Err(Status::unsupported(format!(
@@ -39,7 +55,8 @@ impl Planner<'_> {
         source: &SourceOp,
         title: String,
     ) -> Result<StepId, Status> {
-        self.pull |= source.attributes.get("image.resolvemode").is_some_and(|mode| mode == "pull");
+        self.needs.pull |=
+            source.attributes.get("image.resolvemode").is_some_and(|mode| mode == "pull");
         let platform = own.platform()?.map(|platform| platform.to_string());
         let asked = (name.to_owned(), platform.clone());
         if let Some(known) = self.images.get(&asked) {
@@ -49,6 +66,38 @@ impl Planner<'_> {
         let step = self.add(op, None, Vec::new(), title);
         self.images.insert(asked, step);
         Ok(step)
+    }
+
+    /// An image of one of the client's stores.
+    fn layout(
+        &mut self,
+        own: &Operation,
+        name: &str,
+        source: &SourceOp,
+        title: String,
+    ) -> Result<StepId, Status> {
+        if source.attributes.get("oci.layerlimit").is_some_and(|text| !text.is_empty()) {
+            return Err(Status::unsupported("images with some of their layers are not read"));
+        }
+        let (name, digest) = image_in_store(name)?;
+        let store = source.attributes.get("oci.store").filter(|store| !store.is_empty());
+        let (store, platform) = (store.cloned().unwrap_or(name), own.platform()?);
+        let called = format!("layout-{}", self.needs.layouts.len());
+        let asked = platform.as_ref().map(ToString::to_string);
+        let op = StepOp::Base { image: called.clone(), platform: asked };
+        let step = self.add(op, None, Vec::new(), title.clone());
+        self.needs.layouts.push((called, Layout { store, digest, title, platform }));
+        Ok(step)
+    }
+
+    /// What another build gives.
+    fn other_build(&mut self, rest: &str, title: String) -> Result<StepId, Status> {
+        let referred = Referred::parse(rest);
+        let referred = referred.ok_or_else(|| Status::invalid(format!("no result {rest:?}")))?;
+        let called = format!("result-{}", self.needs.results.len());
+        let op = StepOp::Base { image: called.clone(), platform: None };
+        self.needs.results.push((called, referred));
+        Ok(self.add(op, None, Vec::new(), title))
     }
 
     /// A folder of the client. What only is copied from it is read where it lies.
@@ -64,10 +113,10 @@ impl Planner<'_> {
             exclude: list("local.excludepatterns")?,
             follow: list("local.followpaths")?,
         };
-        let own = format!("local-{}", self.folders.len());
+        let own = format!("local-{}", self.needs.folders.len());
         let op = StepOp::Base { image: own.clone(), platform: None };
         let step = self.add(op, None, Vec::new(), title.clone());
-        self.folders.push((own, Folder { name: name.to_owned(), title, choice }));
+        self.needs.folders.push((own, Folder { name: name.to_owned(), title, choice }));
         Ok(HashMap::from([(0, Given::Folder(step, None))]))
     }
 

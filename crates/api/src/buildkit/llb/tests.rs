@@ -1,8 +1,10 @@
 use engine::steps::Op as StepOp;
 
+use engine::steps::Change;
+
 use super::super::messages::ops::{
-    Action, Copy, Diff, Exec, FileAction, FileOp, Input, MakeFile, Merge, Meta, Mount, OneInput,
-    OpMetadata, SourceOp,
+    Action, Copy, Diff, Exec, FileAction, FileOp, HostAddress, Input, Limit, MakeFile, Merge, Meta,
+    Mount, Named, OneInput, OpMetadata, Owner, Proxies, SourceOp, Who, WhoBy,
 };
 use super::*;
 
@@ -155,14 +157,81 @@ fn what_strangers_make_up_is_refused() {
     let away = Mount { target: "away".to_owned(), ..Mount::default() };
     let root = Mount { target: "/".to_owned(), ..Mount::default() };
     refused(&exec(vec![root.clone(), away]), "a mount at");
-    let host = Meta { hostname: "h".to_owned(), ..Meta::default() };
-    let named = Exec { meta: Some(host), mounts: vec![root], ..Exec::default() };
-    refused(&with(Kind::Exec(Box::new(named))), "a host name of their own");
-    for identifier in ["nothing", "oci-layout://x@sha256:0", "https://x/.."] {
+    let limit = Limit { name: "none".to_owned(), soft: 1, hard: 1 };
+    let limited = Meta { limits: vec![limit], ..Meta::default() };
+    let limited = Exec { meta: Some(limited), mounts: vec![root.clone()], ..Exec::default() };
+    refused(&with(Kind::Exec(Box::new(limited))), "none");
+    let host = HostAddress { name: "h".to_owned(), address: "nowhere".to_owned() };
+    let hosts = Meta { hosts: vec![host], ..Meta::default() };
+    let hosts = Exec { meta: Some(hosts), mounts: vec![root], ..Exec::default() };
+    refused(&with(Kind::Exec(Box::new(hosts))), "a host \"h\"");
+    for identifier in ["nothing", "oci-layout://x@sha256:0", "https://x/..", "mica-result://x"] {
         let mut making = Making::default();
         let source = making.source(identifier);
         assert!(plan(&making.end(&source, 0)).is_err(), "{identifier}");
     }
+}
+
+#[test]
+fn what_commands_find_is_their_own() {
+    let mut making = Making::default();
+    let base = making.source("docker-image://bb");
+    let meta = Meta {
+        words: vec!["x".to_owned()],
+        hostname: "h".to_owned(),
+        hosts: vec![HostAddress { name: "db".to_owned(), address: "::1".to_owned() }],
+        limits: vec![Limit { name: "nofile".to_owned(), soft: 10, hard: 20 }],
+        good_codes: vec![0, 7],
+        proxies: Some(Proxies { http: "p:1".to_owned(), ..Proxies::default() }),
+        ..Meta::default()
+    };
+    let root = Mount { target: "/".to_owned(), ..Mount::default() };
+    let exec = Exec { meta: Some(meta), mounts: vec![root], ..Exec::default() };
+    let run = making.add(&[(&base, 0)], Some(Kind::Exec(Box::new(exec))));
+    let graph = plan(&making.end(&run, 0)).unwrap().graph;
+    let StepOp::Run { run, .. } = &graph.steps[graph.target].op else { panic!("{graph:?}") };
+    let own = run.circumstances.as_ref().unwrap();
+    assert_eq!(
+        (own.hostname.as_deref(), own.hosts.as_slice()),
+        (Some("h"), &["db:::1".to_owned()][..])
+    );
+    assert_eq!((own.limits[0].soft, own.limits[0].hard), (10, 20));
+    assert_eq!((own.good_codes.as_slice(), own.proxies.len()), (&[0, 7][..], 2));
+}
+
+#[test]
+fn times_and_accounts_are_the_actions_own() {
+    let mut making = Making::default();
+    let (base, other) = (making.source("docker-image://bb"), making.source("docker-image://users"));
+    let file = |created, input| {
+        let who = Who { by: Some(WhoBy::Name(Named { name: "me".to_owned(), input })) };
+        let owner = Some(Owner { user: Some(who), group: None });
+        Action::File(MakeFile { path: "/f".to_owned(), created, owner, ..MakeFile::default() })
+    };
+    let created = |graph: &Definition| {
+        let graph = plan(graph).unwrap().graph;
+        let step = &graph.steps[graph.target];
+        let StepOp::Change(Change::File { created, .. }) = &step.op else { panic!("{step:?}") };
+        (*created, step.sources.clone())
+    };
+    let graph = |action| {
+        let actions = vec![FileAction { input: 0, second: -1, output: 0, action: Some(action) }];
+        let mut making = Making(making.0.clone());
+        let made = making.add(&[(&base, 0), (&other, 0)], Some(Kind::File(FileOp { actions })));
+        making.end(&made, 0)
+    };
+    assert_eq!(created(&graph(file(-1, 0))), (None, vec![]));
+    assert_eq!(created(&graph(file(1_500_000_000, 1))), (Some((1, 500_000_000)), vec![1]));
+}
+
+#[test]
+fn images_of_the_clients_stores_are_named_by_digest() {
+    let digest = Digest::of(b"an image");
+    let mut making = Making::default();
+    let source = making.source(&format!("oci-layout://store:1@{digest}"));
+    let needs = plan(&making.end(&source, 0)).unwrap().needs;
+    let [(_, layout)] = needs.layouts.as_slice() else { panic!("one image") };
+    assert_eq!((layout.store.as_str(), layout.digest), ("store", digest));
 }
 
 #[test]

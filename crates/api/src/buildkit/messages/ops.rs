@@ -127,17 +127,53 @@ pub(crate) struct Meta {
     #[prost(string, tag = "4")]
     pub(crate) user: String,
     #[prost(message, optional, tag = "5")]
-    pub(crate) proxies: Option<Nothing>,
+    pub(crate) proxies: Option<Proxies>,
     #[prost(message, repeated, tag = "6")]
-    pub(crate) hosts: Vec<Nothing>,
+    pub(crate) hosts: Vec<HostAddress>,
     #[prost(string, tag = "7")]
     pub(crate) hostname: String,
     #[prost(message, repeated, tag = "9")]
-    pub(crate) limits: Vec<Nothing>,
+    pub(crate) limits: Vec<Limit>,
     #[prost(string, tag = "10")]
     pub(crate) cgroup_parent: String,
     #[prost(int32, repeated, tag = "12")]
     pub(crate) good_codes: Vec<i32>,
+}
+
+/// How the web is reached.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct Proxies {
+    #[prost(string, tag = "1")]
+    pub(crate) http: String,
+    #[prost(string, tag = "2")]
+    pub(crate) https: String,
+    #[prost(string, tag = "3")]
+    pub(crate) ftp: String,
+    /// Hosts that are reached without.
+    #[prost(string, tag = "4")]
+    pub(crate) none: String,
+    #[prost(string, tag = "5")]
+    pub(crate) all: String,
+}
+
+/// A name of a host.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct HostAddress {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(string, tag = "2")]
+    pub(crate) address: String,
+}
+
+/// A limit of processes.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct Limit {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(int64, tag = "2")]
+    pub(crate) soft: i64,
+    #[prost(int64, tag = "3")]
+    pub(crate) hard: i64,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -272,6 +308,9 @@ pub(crate) struct Copy {
     pub(crate) pattern: bool,
     #[prost(bool, tag = "10")]
     pub(crate) pattern_may_be_empty: bool,
+    /// The time of what is copied, in nanoseconds; -1: the build's.
+    #[prost(int64, tag = "11")]
+    pub(crate) created: i64,
     #[prost(string, repeated, tag = "12")]
     pub(crate) include: Vec<String>,
     #[prost(string, repeated, tag = "13")]
@@ -292,6 +331,8 @@ pub(crate) struct MakeFile {
     pub(crate) data: Vec<u8>,
     #[prost(message, optional, tag = "4")]
     pub(crate) owner: Option<Owner>,
+    #[prost(int64, tag = "5")]
+    pub(crate) created: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -304,6 +345,8 @@ pub(crate) struct MakeFolder {
     pub(crate) parents: bool,
     #[prost(message, optional, tag = "4")]
     pub(crate) owner: Option<Owner>,
+    #[prost(int64, tag = "5")]
+    pub(crate) created: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -314,6 +357,8 @@ pub(crate) struct MakeLink {
     pub(crate) path: String,
     #[prost(message, optional, tag = "3")]
     pub(crate) owner: Option<Owner>,
+    #[prost(int64, tag = "4")]
+    pub(crate) created: i64,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -348,7 +393,7 @@ pub(crate) enum WhoBy {
     Id(u32),
 }
 
-/// A name, and the input in which it is looked up: that which is changed.
+/// A name, and the input in whose accounts it is looked up.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct Named {
     #[prost(string, tag = "1")]

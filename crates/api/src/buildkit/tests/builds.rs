@@ -283,16 +283,19 @@ fn graphs_are_built_from_the_clients_folders() {
             target: text(target),
             contents,
             mode: -1,
+            created: 2_000_000_000,
             ..Copy::default()
         };
         Action::Copy(copy)
     };
-    let folder = MakeFolder { path: text("/made/deep"), mode: 0o700, parents: true, owner: None };
-    let file =
-        MakeFile { path: text("/made/$f"), mode: 0o640, data: b"\xffraw".to_vec(), owner: None };
-    let link = MakeLink { target: text("$f"), path: text("/made/link"), owner: None };
-    let nowhere =
-        MakeLink { target: text("nowhere"), path: text("/whole/sub/.hangs"), owner: None };
+    let (owner, created) = (None, 3_000_000_000);
+    let path = text("/made/deep");
+    let folder = MakeFolder { path, mode: 0o700, parents: true, owner: None, created };
+    let (path, data) = (text("/made/$f"), b"\xffraw".to_vec());
+    let file = MakeFile { path, mode: 0o640, data, owner: None, created: -1 };
+    let link = MakeLink { target: text("$f"), path: text("/made/link"), owner: None, created: -1 };
+    let (target, path) = (text("nowhere"), text("/whole/sub/.hangs"));
+    let nowhere = MakeLink { target, path, owner, created: -1 };
     let again = MakeFolder { parents: false, ..folder.clone() };
     let remove = Remove { path: text("/whole/sub/.h*"), optional: false, pattern: true };
     let all = [
@@ -334,6 +337,12 @@ fn graphs_are_built_from_the_clients_folders() {
     assert_eq!(fs::read(out.join("made/$f")).unwrap(), b"\xffraw");
     assert_eq!(fs::read(out.join("made/link")).unwrap(), b"\xffraw");
     assert!(out.join("made/deep").is_dir() && out.join("copied/a").exists());
+    let time = |path: &str| {
+        use std::os::unix::fs::MetadataExt;
+        out.join(path).metadata().unwrap().mtime()
+    };
+    assert_eq!((time("made/deep"), time("made/$f")), (3, 0));
+    assert_eq!((time("copied/a"), time("whole/sub/b"), time("copied")), (2, 2, 2));
     assert_eq!(fs::read_to_string(out.join("whole/sub/b")).unwrap(), "of b");
     assert!(out.join("contents/.hidden").exists() && !out.join("whole/sub/.hidden").exists());
     assert!(!out.join("no").exists());

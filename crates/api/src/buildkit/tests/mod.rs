@@ -3,3 +3,4 @@
 mod builds;
 mod client;
 mod folders;
+mod inputs;

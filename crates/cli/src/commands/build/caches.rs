@@ -25,7 +25,8 @@ pub(crate) fn usable(context: &Context, list: &[String]) -> Vec<String> {
             || own.contains_key("token");
         if !is_there {
             context.ui.warn(&format!(
-                "WARNING: cache {text} is passed over: there is no workflow's token"
+                "WARNING: cache {} is passed over: there is no workflow's token",
+                without_values(text)
             ));
         }
         is_there
@@ -103,16 +104,19 @@ impl<'a> Attributes<'a> {
             let left = [("ref".to_owned(), text.to_owned())].into();
             return Ok(Attributes { text, kind: "registry".to_owned(), left });
         }
-        let mut left = fields(text)?;
-        let kind = left.remove("type").ok_or_else(|| wrong(text, "type is required for cache"))?;
+        let pairs = "it must be fields of key=value with commas between them";
+        let mut left = fields(text).map_err(|_| wrong(&without_values(text), pairs))?;
+        let kind = left.remove("type");
+        let kind =
+            kind.ok_or_else(|| wrong(&without_values(text), "type is required for cache"))?;
         Ok(Attributes { text, kind, left })
     }
 
     /// The flag as messages may show it: keys to a bucket are in some.
     fn shown(&self) -> String {
         match self.kind.as_str() {
-            "s3" | "azblob" | "gha" => format!("type={}", self.kind),
-            _ => self.text.to_owned(),
+            "local" | "registry" | "inline" => self.text.to_owned(),
+            _ => without_values(self.text),
         }
     }
 
@@ -123,7 +127,15 @@ impl<'a> Attributes<'a> {
     fn folder(&mut self, key: &str) -> Result<CachePlace, Failure> {
         let folder = self.take(key);
         let folder = folder.ok_or_else(|| wrong(&self.shown(), &format!("{key} is required")))?;
-        let tag = self.take("tag").unwrap_or_else(|| TAG.to_owned());
+        let digest = match key {
+            "src" => self.take("digest"),
+            _ => None,
+        };
+        let is_wrong = digest.as_ref().is_some_and(|text| text.parse::<spec::Digest>().is_err());
+        if is_wrong {
+            return Err(wrong(&self.shown(), "digest is none"));
+        }
+        let tag = digest.or_else(|| self.take("tag")).unwrap_or_else(|| TAG.to_owned());
         Ok(CachePlace::Folder { folder: folder.into(), tag })
     }
 
@@ -191,6 +203,16 @@ impl<'a> Attributes<'a> {
     }
 }
 
+/// A flag with nothing of what its fields hold but the type.
+fn without_values(text: &str) -> String {
+    let shown = |field: &str| match field.split_once('=') {
+        Some((name, _)) if name.trim() != "type" => format!("{name}=…"),
+        Some(_) => field.to_owned(),
+        None => "…".to_owned(),
+    };
+    text.split(',').map(shown).collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,9 +253,20 @@ mod tests {
         check("type=s3,bucket=b", "region ($AWS_REGION) is required");
         check("type=s3,bucket=b,region=r,speed=1", "cache type s3 has no speed");
         check("type=local", "src is required");
+        check("type=local,src=c,digest=sha256:1", "digest is none");
         check("type=registry", "ref is required");
         check("type=inline", "inline is where a cache goes");
         check("type=registry,ref=a,mode=half", "cache type registry has no mode");
         check("src=x", "type is required");
+        for text in [
+            "bucket=b,secret_access_key=hidden",
+            "type=S3,secret_access_key=hidden",
+            "type=s3,secret_access_key=hidden,hidden",
+            "type=s3,\"secret_access_key=hidden",
+            "type=registry,secret_access_key=a,\"hidden",
+        ] {
+            let failure = read_targets(text).err().unwrap();
+            assert!(!failure.first_line().contains("hidden"), "{failure:?}");
+        }
     }
 }

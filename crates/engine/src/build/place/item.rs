@@ -86,7 +86,7 @@ impl Chosen {
     /// as they were chosen.
     fn list_link(&self, listing: &mut Listing) {
         let first = self.items.values().next().and_then(Item::own_path);
-        if let Some(real) = first.filter(|real| !real.ends_with(&self.path)) {
+        if let Some(real) = first.filter(|real| ***real != self.path) {
             listing.add('l', 0o777, &escaped(real), &String::from_utf8_lossy(&self.path));
         }
     }
