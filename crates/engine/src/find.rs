@@ -1,7 +1,7 @@
 //! Which image is meant: a name, a name with a digest, an id, or the beginning of one.
 
 use spec::{Digest, ImageId, Platform, Reference};
-use store::Images;
+use store::{About, Images};
 
 use crate::error::{EngineError, Result};
 
@@ -14,6 +14,18 @@ pub struct Found {
     pub name: Option<String>,
     /// Whether a name with a digest was given.
     pub by_digest: bool,
+}
+
+/// Among what an image is found: where its full name or id is given, it takes no look at others.
+pub(crate) fn about(text: &str) -> About {
+    let bare = text.strip_prefix("sha256:").unwrap_or(text);
+    if let Ok(digest) = format!("sha256:{bare}").parse::<Digest>() {
+        return About::Image(ImageId(digest));
+    }
+    match Reference::parse(text) {
+        Ok(name) if name.digest().is_none() => About::Name(name.with_default_tag().to_string()),
+        _ => About::All,
+    }
 }
 
 /// Finds an image as docker does: a name goes before an id that looks the same.
@@ -61,7 +73,7 @@ fn candidates(first: &ImageId, others: &[&ImageId]) -> String {
 impl crate::Engine {
     /// The image that is meant.
     pub fn find_image(&self, text: &str) -> Result<Found> {
-        find(&self.store().images()?, text)
+        find(&self.store().images_about(&about(text))?, text)
     }
 }
 

@@ -4,7 +4,7 @@ use spec::{ImageId, Platform, Timestamp};
 
 use crate::Engine;
 use crate::error::Result;
-use crate::find::find_for;
+use crate::find::{about, find_for};
 
 /// One instruction.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub struct HistoryRow {
 impl Engine {
     /// An image's history, the newest first.
     pub fn history(&self, name: &str, platform: Option<&Platform>) -> Result<Vec<HistoryRow>> {
-        let images = self.store.images()?;
+        let images = self.store.images_about(&about(name))?;
         let id = find_for(&images, name, platform)?.id;
         let config = self.config(id)?;
         let sizes = &images.images[&id].layers;

@@ -6,12 +6,12 @@ use store::{Images, Stacked};
 
 use crate::Engine;
 use crate::error::Result;
-use crate::find::{Found, find_for};
+use crate::find::{Found, about, find_for};
 
 impl Engine {
     /// Everything about an image.
     pub fn inspect(&self, name: &str, platform: Option<&Platform>) -> Result<Value> {
-        let images = self.store.images()?;
+        let images = self.store.images_about(&about(name))?;
         let found = find_for(&images, name, platform)?;
         inspect_image(self, &images, &found)
     }

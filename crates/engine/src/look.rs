@@ -70,7 +70,7 @@ impl Engine {
             return Err(EngineError::MountUnseen);
         }
         let lease = self.store.lease()?;
-        let id = find(&self.store.images()?, name)?.id;
+        let id = self.find_image(name)?.id;
         self.store.mount_view(&lease, id).map_err(|error| {
             // Somebody may have removed it in between: then that is what is wrong.
             let gone = self.store.images().ok().and_then(|images| find(&images, name).err());

@@ -5,14 +5,14 @@ use store::NameRecord;
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
-use crate::find::find;
+use crate::find::{about, find};
 
 impl Engine {
     /// Gives an image a name; whoever had the name before loses it.
     pub fn tag(&self, source: &str, target: &str) -> Result<(ImageId, Reference)> {
         let target = target_name(target)?;
         let name = target.to_string();
-        let id = self.store.change_images(|images| {
+        let id = self.store.change_images_about(&about(source), |images| {
             let found = find(images, source).map_err(tag_name)?;
             let whole = found.name.and_then(|name| images.names.get(&name)).cloned();
             let record = whole.unwrap_or_else(|| NameRecord::of(found.id));

@@ -26,14 +26,17 @@ pub(crate) fn read_by<T: Default>(
     path: &Path,
     read: impl FnOnce(&str) -> serde_json::Result<T>,
 ) -> Result<(T, Bytes)> {
-    let Some(bytes) = found(sys::read::replaced(path, TABLE_BYTES), path, TABLE_BYTES)? else {
-        return Ok((T::default(), Bytes::default()));
-    };
+    let Some(bytes) = bytes(path)? else { return Ok((T::default(), Bytes::default())) };
     let damaged = |why: String| StoreError::Damaged { what: path.display().to_string(), why };
     // Checked once and as a whole, which is quicker than string by string.
     let text = str::from_utf8(&bytes).map_err(|error| damaged(error.to_string()))?;
     let document = read(text).map_err(|error| damaged(error.to_string()))?;
     Ok((document, bytes))
+}
+
+/// The bytes of a document; nothing if it is not there.
+pub(crate) fn bytes(path: &Path) -> Result<Option<Bytes>> {
+    found(sys::read::replaced(path, TABLE_BYTES), path, TABLE_BYTES)
 }
 
 /// No document of ours is larger: room for a million images.

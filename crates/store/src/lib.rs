@@ -57,7 +57,7 @@ pub use snapshot::{Snapshot, TopUsage};
 pub use sorted::SortedMap;
 pub use steps::{RememberedStep, StepLayer, StepRecord};
 pub use tables::{
-    ImageRecord, Images, LayerBlob, LayerRecord, Layers, ManifestRef, NameRecord, Tables,
+    About, ImageRecord, Images, LayerBlob, LayerRecord, Layers, ManifestRef, NameRecord, Tables,
 };
 pub use untouch::Touched;
 pub use usage::{ImageUsage, TopShare, Usage};
@@ -183,6 +183,26 @@ impl Store {
         tables::read_images(&self.paths).map(|(images, _)| images)
     }
 
+    /// What there is about one image: the image and all its names; perhaps more, up to all images and
+    /// names, which it is where there is no such image.
+    pub fn images_about(&self, about: &About) -> Result<Images> {
+        tables::read_images_about(&self.paths, about)
+    }
+
+    /// Changes what there is about one image, alone. Nothing is written if `change` fails.
+    pub fn change_images_about<T, E: From<StoreError>>(
+        &self,
+        about: &About,
+        change: impl FnOnce(&mut Images) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
+        let (result, is_changed) = tables::change_images_about(&self.paths, about, change)?;
+        if is_changed {
+            reserve::keep(&self.paths);
+        }
+        Ok(result)
+    }
+
     /// Images, names and layers as they are now.
     pub fn tables(&self) -> Result<Tables> {
         Tables::read(&self.paths)
@@ -234,12 +254,13 @@ impl Store {
     /// Begins to make a snapshot of the image that is found, which has this stack and stays.
     pub fn making<T, E: From<StoreError>>(
         &self,
+        about: &About,
         find: impl Fn(&Images) -> Result<(T, Option<ChainId>), E>,
     ) -> Result<(Making, T), E> {
         if self.driver.branches_at_once() {
             let shared = lease::hold(&self.paths, Mode::Shared)?;
             self.must_be_current()?;
-            let (found, top) = find(&self.images()?)?;
+            let (found, top) = find(&self.images_about(about)?)?;
             let layers = tables::read_layers(&self.paths)?;
             // Layers that must be looked at first take longer, and change the documents.
             if self.is_fit(top, &layers)? {
@@ -247,7 +268,7 @@ impl Store {
             }
         }
         let lease = self.lease()?;
-        let (found, top) = find(&self.images()?)?;
+        let (found, top) = find(&self.images_about(about)?)?;
         if let Some(top) = &top {
             lease.protect_chain(top)?;
         }

@@ -72,6 +72,14 @@ impl<K: Ord, V> SortedMap<K, V> {
         }
     }
 
+    /// Gives a key a value, or takes it out.
+    pub fn set(&mut self, key: K, value: Option<V>) {
+        match value {
+            Some(value) => drop(self.insert(key, value)),
+            None => drop(self.remove(&key)),
+        }
+    }
+
     /// Takes a key out, and returns its value.
     pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
     where

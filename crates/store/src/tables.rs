@@ -4,6 +4,9 @@
 //! it, all at once with its names. Layers are written before the images that stand on them and
 //! removed after them, so that a crash between the two leaves only what the next clean-up deletes.
 
+#[cfg(test)]
+mod arbitrary;
+mod excerpt;
 mod read_back;
 mod written;
 
@@ -231,6 +234,56 @@ pub(crate) fn begin(paths: &Paths) -> Result<()> {
     }
     document::write(&paths.layers(), &Layers::default())?;
     document::write_bytes(&paths.images(), &Images::default().to_bytes())
+}
+
+/// What is to be known of all images.
+#[derive(Clone, Debug)]
+pub enum About {
+    /// Everything.
+    All,
+    /// The image of this id.
+    Image(ImageId),
+    /// The images that this full name stands for.
+    Name(String),
+}
+
+/// What there is about an image: it and all its names. It may be more, up to all images and names,
+/// and is all of them where there is no such image.
+pub(crate) fn read_images_about(paths: &Paths, about: &About) -> Result<Images> {
+    let bytes = document::bytes(&paths.images())?.unwrap_or_default();
+    match Images::about(&bytes, about) {
+        Some(excerpt) => Ok(excerpt),
+        None => read_images(paths).map(|(images, _)| images),
+    }
+}
+
+/// Changes what there is about an image, and says whether anything changed. Nothing is written if
+/// `change` fails.
+pub(crate) fn change_images_about<T, E: From<StoreError>>(
+    paths: &Paths,
+    about: &About,
+    change: impl FnOnce(&mut Images) -> Result<T, E>,
+) -> Result<(T, bool), E> {
+    let bytes = document::bytes(&paths.images())?.unwrap_or_default();
+    let excerpt = Images::about(&bytes, about);
+    let is_part = excerpt.is_some();
+    let mut images = excerpt.map_or_else(|| read_images(paths).map(|(all, _)| all), Ok)?;
+    let before = images.clone();
+    let result = change(&mut images)?;
+    if images == before {
+        return Ok((result, false));
+    }
+    let changed = if is_part { images.changed(&before, &bytes) } else { None };
+    let document = match changed {
+        Some(document) => document,
+        None => {
+            let (mut all, _) = read_images(paths)?;
+            all.change_like(&before, &images);
+            all.to_bytes()
+        }
+    };
+    document::write_bytes(&paths.images(), &document)?;
+    Ok((result, true))
 }
 
 /// Images and names, with their bytes.

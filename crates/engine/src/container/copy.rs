@@ -138,7 +138,7 @@ impl Engine {
                 "an image cannot be changed: copy into a container of it".to_owned(),
             )),
             CopyEnd::Image(name, path) => {
-                let images = self.store.images()?;
+                let images = self.store.images_about(&crate::find::about(&name))?;
                 let found = crate::find::find(&images, &name)?;
                 let layers = self.store.tables()?.layers;
                 let stack = self.store.stacked(images.images[&found.id].top, &layers)?;

@@ -17,7 +17,7 @@ use super::record::{ContainerRecord, Containers};
 use super::{check, host, merge, name};
 use crate::Engine;
 use crate::error::{EngineError, Result};
-use crate::find::find_for;
+use crate::find::{about, find_for};
 
 /// What `create` is asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -69,11 +69,15 @@ impl Engine {
         }
         super::options::check(&request.config, &request.host)?;
         let begun = Timestamp::now();
-        let (making, (image, top, platform)) = self.store.making(|images| {
-            let found = find_for(images, &request.config.image, request.platform.as_ref())?;
-            let record = &images.images[&found.id];
-            Ok::<_, EngineError>(((found.id, record.top, record.platform.platform()), record.top))
-        })?;
+        let (making, (image, top, platform)) =
+            self.store.making(&about(&request.config.image), |images| {
+                let found = find_for(images, &request.config.image, request.platform.as_ref())?;
+                let record = &images.images[&found.id];
+                Ok::<_, EngineError>((
+                    (found.id, record.top, record.platform.platform()),
+                    record.top,
+                ))
+            })?;
         if request.platform.is_none() && platform.rank(&Platform::host()).is_none() {
             warnings.push(format!(
                 "The requested image's platform ({platform}) does not match the detected host platform ({}) and no specific platform was requested",

@@ -23,7 +23,7 @@ use super::watch::outside::put_init;
 use super::{ContainerRecord, bundle, host, merge};
 use crate::Engine;
 use crate::error::{EngineError, Result};
-use crate::find::find;
+use crate::find::{about, find};
 
 /// What a bundle is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Engine {
 
     /// An image as the container that `create` makes of it, and its files.
     fn image_as_container(&self, lease: &Lease, name: &str) -> Result<(ContainerRecord, Root)> {
-        let images = self.store.images()?;
+        let images = self.store.images_about(&about(name))?;
         let image = find(&images, name)?.id;
         if let Some(top) = &images.images[&image].top {
             lease.protect_chain(top)?;

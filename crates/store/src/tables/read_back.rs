@@ -26,20 +26,26 @@ impl Images {
 
 /// Reads a document of our own form; nothing if it has another.
 fn read_back(text: &str) -> Option<Images> {
-    let mut rest = Rest(text);
-    rest.expect("{\"images\":")?;
-    let images = rest.map(|rest| rest.digest().map(ImageId), Rest::image)?;
-    rest.expect(",\"names\":")?;
-    let names = rest.map(|rest| rest.text().map(str::to_owned), Rest::name)?;
-    rest.expect("}")?;
-    rest.0.is_empty().then_some(Images { images, names })
+    Rest::whole(text, |rest| {
+        rest.expect("{\"images\":")?;
+        let images = rest.map(|rest| rest.digest().map(ImageId), Rest::image)?;
+        rest.expect(",\"names\":")?;
+        let names = rest.map(|rest| rest.text().map(str::to_owned), Rest::name)?;
+        rest.expect("}").map(|()| Images { images, names })
+    })
 }
 
 /// What is left of a document. Whatever is asked of it, it gives nothing where something else comes.
-struct Rest<'a>(&'a str);
+pub(super) struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
-    fn image(&mut self) -> Option<ImageRecord> {
+    /// What a text is, with nothing behind it.
+    pub(super) fn whole<T>(text: &'a str, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let mut rest = Rest(text);
+        read(&mut rest).filter(|_| rest.0.is_empty())
+    }
+
+    pub(super) fn image(&mut self) -> Option<ImageRecord> {
         self.expect("{")?;
         let record = ImageRecord {
             top: self.field("\"top\":", Rest::digest, ",")?.map(ChainId),
@@ -54,7 +60,7 @@ impl<'a> Rest<'a> {
         self.expect("}").map(|()| record)
     }
 
-    fn name(&mut self) -> Option<NameRecord> {
+    pub(super) fn name(&mut self) -> Option<NameRecord> {
         let record = NameRecord {
             image: self.field("{\"image\":", Rest::digest, "")?.map(ImageId)?,
             others: self.field(",\"others\":", Rest::json, "")?.unwrap_or_default(),
@@ -76,11 +82,20 @@ impl<'a> Rest<'a> {
             if !entries.is_empty() {
                 self.expect(",")?;
             }
-            let key = key(self)?;
-            self.expect(":")?;
-            entries.push((key, value(self)?));
+            entries.push(self.entry(&key, &value)?);
         }
         Some(SortedMap::from_iter(entries))
+    }
+
+    /// One entry of a map.
+    pub(super) fn entry<K, V>(
+        &mut self,
+        key: impl Fn(&mut Self) -> Option<K>,
+        value: impl Fn(&mut Self) -> Option<V>,
+    ) -> Option<(K, V)> {
+        let key = key(self)?;
+        self.expect(":")?;
+        Some((key, value(self)?))
     }
 
     /// A field that may be missing, between what stands before it and behind it.
@@ -139,7 +154,7 @@ impl<'a> Rest<'a> {
     }
 
     /// A text in which nothing is escaped.
-    fn text(&mut self) -> Option<&'a str> {
+    pub(super) fn text(&mut self) -> Option<&'a str> {
         let text = self.0.strip_prefix('"')?;
         let end = text.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
         self.0 = text[end..].strip_prefix('"')?;
@@ -171,65 +186,10 @@ impl<'a> Rest<'a> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use spec::{MediaType, Platform};
+    use spec::Platform;
 
     use super::*;
-    use crate::tables::ManifestRef;
-
-    fn digest() -> impl Strategy<Value = Digest> {
-        prop_oneof![
-            9 => any::<[u8; 32]>().prop_map(Digest::Sha256),
-            1 => any::<u8>().prop_map(|byte| Digest::Sha512([byte; 64])),
-        ]
-    }
-
-    fn manifest() -> impl Strategy<Value = Option<Box<ManifestRef>>> {
-        let manifest = (digest(), any::<u64>()).prop_map(|(digest, size)| {
-            Box::new(ManifestRef { digest, media_type: MediaType::OciManifest, size })
-        });
-        prop::option::weighted(0.3, manifest)
-    }
-
-    fn image() -> impl Strategy<Value = ImageRecord> {
-        let time = || prop::option::of(any::<i64>().prop_map(time_of));
-        let layers = prop::collection::vec(prop_oneof![any::<u64>(), Just(0)], 0..4);
-        let platform = prop_oneof![Just("amd64"), Just("mips"), Just("odd \"\\\n")];
-        let rare = (manifest(), prop::option::of(digest()), prop::bool::weighted(0.3));
-        (prop::option::of(digest()), time(), time(), layers, platform, rare).prop_map(
-            |(top, created, tagged, layers, platform, (manifest, parent, known))| ImageRecord {
-                top: top.map(ChainId),
-                created,
-                tagged,
-                layers,
-                platform: Platform::new("linux", platform, None).into(),
-                manifest,
-                repo_digests: known.then(|| "a@sha256:b".to_owned()).into_iter().collect(),
-                parent: parent.map(ImageId),
-            },
-        )
-    }
-
-    fn name() -> impl Strategy<Value = NameRecord> {
-        let some = || prop::collection::vec(digest(), 0..2);
-        (digest(), some(), manifest(), manifest(), some()).prop_map(
-            |(image, others, index, manifest, attached)| NameRecord {
-                image: ImageId(image),
-                others: others.into_iter().map(ImageId).collect(),
-                index,
-                manifest,
-                attached,
-            },
-        )
-    }
-
-    fn images() -> impl Strategy<Value = Images> {
-        let images = prop::collection::vec((digest().prop_map(ImageId), image()), 0..4);
-        let names = prop::collection::vec(("[a-z/:0-9]{1,9}", name()), 0..4);
-        (images, names).prop_map(|(images, names)| Images {
-            images: images.into_iter().collect(),
-            names: names.into_iter().collect(),
-        })
-    }
+    use crate::tables::arbitrary::images;
 
     proptest! {
         #[test]

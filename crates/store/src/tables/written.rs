@@ -4,7 +4,7 @@
 //! for what must be escaped, so the whole is put together here and not by a serialiser of anything.
 
 use serde::{Deserialize, Deserializer, Serialize};
-use spec::{Digest, Timestamp};
+use spec::{Digest, ImageId, Timestamp};
 
 use super::{ImageRecord, Images, NameRecord};
 
@@ -21,16 +21,12 @@ impl Images {
         out.extend_from_slice(b"{\"images\":{");
         for (place, (id, image)) in self.images.iter().enumerate() {
             comma(place, &mut out);
-            digest(&id.0, &mut out);
-            out.push(b':');
-            image.write(&mut out);
+            image.write_entry(id, &mut out);
         }
         out.extend_from_slice(b"},\"names\":{");
         for (place, (name, record)) in self.names.iter().enumerate() {
             comma(place, &mut out);
-            json(name, &mut out);
-            out.push(b':');
-            record.write(&mut out);
+            record.write_entry(name, &mut out);
         }
         out.extend_from_slice(b"}}");
         out
@@ -38,6 +34,19 @@ impl Images {
 }
 
 impl ImageRecord {
+    /// One entry as it is written.
+    pub(super) fn entry(&self, id: &ImageId) -> Vec<u8> {
+        let mut out = Vec::with_capacity(IMAGE_BYTES);
+        self.write_entry(id, &mut out);
+        out
+    }
+
+    fn write_entry(&self, id: &ImageId, out: &mut Vec<u8>) {
+        digest(&id.0, out);
+        out.push(b':');
+        self.write(out);
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         // The one field that is always there has no comma in front; it is not the first.
         out.push(b'{');
@@ -68,6 +77,19 @@ impl ImageRecord {
 }
 
 impl NameRecord {
+    /// One entry as it is written.
+    pub(super) fn entry(&self, name: &str) -> Vec<u8> {
+        let mut out = Vec::with_capacity(NAME_BYTES);
+        self.write_entry(name, &mut out);
+        out
+    }
+
+    fn write_entry(&self, name: &str, out: &mut Vec<u8>) {
+        json(name, out);
+        out.push(b':');
+        self.write(out);
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"image\":");
         digest(&self.image.0, out);
@@ -141,7 +163,7 @@ pub(super) fn time_of(nanos: i64) -> Timestamp {
 mod tests {
     use std::collections::BTreeSet;
 
-    use spec::{ChainId, ImageId, MediaType, Platform};
+    use spec::{ChainId, MediaType, Platform};
 
     use super::*;
     use crate::tables::ManifestRef;

@@ -330,7 +330,7 @@ fn what_is_in_use_is_not_replaced() {
             fs::create_dir(&place).unwrap();
             let user = if by_snapshot {
                 let below = Some(sick.top);
-                let made = store.making::<_, StoreError>(|_| Ok(((), below)));
+                let made = store.making::<_, StoreError>(&store::About::All, |_| Ok(((), below)));
                 let made =
                     store.create_snapshot(&made.unwrap().0, "work", below, store::Lasting::Kept);
                 let mount = store.mount_snapshot(&made.unwrap(), store::Lasting::Kept).unwrap();

@@ -39,7 +39,7 @@ fn path(mount: &OwnedFd) -> PathBuf {
 }
 
 fn make(scratch: &Scratch, name: &str, below: Option<ChainId>) -> Snapshot {
-    let making = scratch.store.making::<_, StoreError>(|_| Ok(((), below)));
+    let making = scratch.store.making::<_, StoreError>(&store::About::All, |_| Ok(((), below)));
     scratch.store.create_snapshot(&making.unwrap().0, name, below, Lasting::Kept).unwrap()
 }
 
