@@ -6,7 +6,7 @@ use spec::{
     ChainId, ContainerConfig, DiffId, History, ImageConfig, ImageId, Platform, Reference, RootFs,
     Timestamp, apply_changes,
 };
-use store::{Expected, ImageRecord, LayerRecord, Lease, NameRecord, Unpacked};
+use store::{Expected, ImageRecord, NameRecord};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -52,7 +52,7 @@ impl Engine {
         let message = message.unwrap_or_else(|| format!("Imported from {}", source.name));
         let platform = runnable(platform.unwrap_or_else(Platform::host))?;
         let document = document(config, diff, message, &platform, created);
-        let layer = self.adopt_bottom(&lease, unpacked)?;
+        let layer = self.store.adopt_unless_here(&lease, unpacked, None)?;
         let id = ImageId(self.store.put_document(&lease, &document.to_bytes())?);
         let record = ImageRecord {
             top: Some(ChainId::extend(None, diff)),
@@ -78,24 +78,6 @@ impl Engine {
         let name = name.as_ref().map_or_else(|| text.clone(), Reference::familiar);
         self.store.record_event("image", "import", &text, &[("name", &name)]);
         Ok(id)
-    }
-
-    /// Makes a layer the lowest of a stack, unless it is there already.
-    fn adopt_bottom(
-        &self,
-        lease: &Lease,
-        unpacked: Unpacked,
-    ) -> Result<Option<(ChainId, LayerRecord)>> {
-        let diff = unpacked.diff();
-        let chain = ChainId::extend(None, diff);
-        // Protected first and looked for then: what is there now stays there.
-        lease.protect_chain(&chain)?;
-        let mut layers = self.store.tables()?.layers;
-        self.store.keep_fit(&mut layers, [diff])?;
-        Ok(match layers.layers.contains_key(&chain) {
-            true => None,
-            false => Some(self.store.adopt_layer(lease, unpacked, None, &layers)?),
-        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use image::stream::Tap;
@@ -346,12 +347,30 @@ pub(crate) fn read_document(paths: &Paths, digest: &Digest) -> Result<Vec<u8>> {
     Ok(document)
 }
 
-/// Hashes a file from front to back.
-pub(crate) fn hash_file(path: &Path, algorithm: Algorithm) -> Result<Arrived> {
-    let mut file = File::open(path).map_err(StoreError::io("open", path))?;
+/// Hashes a file from front to back, for as long as somebody wants to know; what has been read
+/// until then is all that is told.
+pub(crate) fn hash_file(
+    path: &Path,
+    algorithm: Algorithm,
+    is_wanted: &AtomicBool,
+) -> Result<Arrived> {
+    let file = File::open(path).map_err(StoreError::io("open", path))?;
     let mut ingest = Ingest::nowhere(algorithm);
+    let mut file = WhileWanted { file, is_wanted };
     ingest.take_all(&mut file, u64::MAX).map_err(StoreError::io("read", path))?;
     Ok(ingest.arrived())
+}
+
+/// A file that ends when nobody wants more of it.
+struct WhileWanted<'a> {
+    file: File,
+    is_wanted: &'a AtomicBool,
+}
+
+impl Read for WhileWanted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_wanted.load(Ordering::Relaxed) { self.file.read(buffer) } else { Ok(0) }
+    }
 }
 
 /// All blobs that are here, with their sizes, and what lies among them and is none.

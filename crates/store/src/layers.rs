@@ -20,13 +20,17 @@ use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::remove::remove_all;
 use crate::tables::{LayerBlob, LayerRecord, Layers};
-use crate::{index, lease};
+use crate::{index, lease, tables};
 use sys::lock::Mode;
 
-/// Whether a layer is placed where nothing is, or in the place of one that is damaged.
+/// Where a layer is placed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
+    /// Where nothing is.
     New,
+    /// Where one was damaged, unless somebody else has replaced it meanwhile.
+    Healed,
+    /// Where there is one, whatever it is.
     Again,
 }
 
@@ -41,7 +45,7 @@ impl Store {
         layers: &Layers,
     ) -> Result<(ChainId, LayerRecord)> {
         let chain = ChainId::extend(parent, unpacked.diff);
-        let place = if layers.damaged.contains(&chain) { Place::Again } else { Place::New };
+        let place = if layers.damaged.contains(&chain) { Place::Healed } else { Place::New };
         self.place_layer(lease, unpacked, parent, layers, place)
     }
 
@@ -73,10 +77,7 @@ impl Store {
         let bin = match place {
             Place::New if folder.is_none() => None,
             Place::New => self.clear_stale(lease, &Stacked { chain, diff })?,
-            Place::Again => match self.user_of(&chain, layers)? {
-                Some(user) => return Err(StoreError::InUse { chain, user }),
-                None => self.throw_away(&self.driver.remove(&chain)?)?,
-            },
+            Place::Healed | Place::Again => self.clear_known(&chain, place, layers)?,
         };
         aside.publish(&self.paths.index(&chain))?;
         for kept in [tar, blob].into_iter().flatten() {
@@ -104,6 +105,45 @@ impl Store {
             return Ok(None);
         }
         self.throw_away(&self.driver.remove(&layer.chain)?)
+    }
+
+    /// Removes what is in the place of a layer that takes it again. Nobody begins to use it meanwhile,
+    /// and who uses it keeps it.
+    fn clear_known(
+        &self,
+        chain: &ChainId,
+        place: Place,
+        layers: &Layers,
+    ) -> Result<Option<PathBuf>> {
+        let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
+        let now = self.tables()?.layers.layers;
+        if place == Place::Healed && now.get(chain).is_some_and(LayerRecord::is_well) {
+            return Ok(None);
+        }
+        match self.user_of(chain, layers)? {
+            Some(user) => Err(StoreError::InUse { chain: *chain, user }),
+            None => self.throw_away(&self.driver.remove(chain)?),
+        }
+    }
+
+    /// Gives a layer its place on the stack `parent` and its record, unless one that is fit for use is
+    /// there already.
+    pub fn adopt_unless_here(
+        &self,
+        lease: &Lease,
+        unpacked: Unpacked,
+        parent: Option<ChainId>,
+    ) -> Result<Option<(ChainId, LayerRecord)>> {
+        let diff = unpacked.diff();
+        let chain = ChainId::extend(parent, diff);
+        // Protected first and looked for then: what is there now stays there.
+        lease.protect_chain(&chain)?;
+        let mut layers = tables::read_layers(&self.paths)?;
+        self.keep_fit(&mut layers, [diff])?;
+        match layers.layers.contains_key(&chain) {
+            true => Ok(None),
+            false => self.adopt_layer(lease, unpacked, parent, &layers).map(Some),
+        }
     }
 
     /// Puts a layer that is here already on another stack, from what is kept of it.

@@ -152,13 +152,18 @@ impl Store {
     fn hold_idle(&self, lease: &Lease) -> Result<File> {
         let since = Instant::now();
         loop {
-            let alone = lease::hold(&self.paths, Mode::Exclusive)?;
-            match self.must_be_idle(Some(lease)) {
-                Err(StoreError::Busy(Busy::Work)) if since.elapsed() < PATIENCE => {}
-                other => return other.map(|()| alone),
+            // Looked at without the lock first: whoever is at work may need it to come to an end, and
+            // would hardly get it from one who takes it again and again.
+            let idle = self.must_be_idle(Some(lease)).and_then(|()| {
+                let alone = lease::hold(&self.paths, Mode::Exclusive)?;
+                self.must_be_idle(Some(lease)).map(|()| alone)
+            });
+            match idle {
+                Err(StoreError::Busy(Busy::Work)) if since.elapsed() < PATIENCE => {
+                    std::thread::sleep(PAUSE);
+                }
+                other => return other,
             }
-            drop(alone);
-            std::thread::sleep(PAUSE);
         }
     }
 
@@ -199,7 +204,7 @@ impl Store {
         target.driver.adopt(Made { chain, parent: record.parent, tree: &tree, folder })
     }
 
-    /// Fails if anybody uses what the driver keeps. The caller holds the store's lock alone.
+    /// Fails if anybody uses what the driver keeps. It stays so while the store's lock is held alone.
     fn must_be_idle(&self, own: Option<&Lease>) -> Result<()> {
         // Leases first: who lets one go has made by then what is looked for after them.
         let leases = lease::protected(&self.paths, own)?.leases;

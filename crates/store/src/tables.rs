@@ -138,6 +138,9 @@ pub struct Layers {
     /// Those left out because they are damaged: whoever brings them replaces what is there.
     #[serde(skip)]
     pub(crate) damaged: BTreeSet<ChainId>,
+    /// Those that came since these were read.
+    #[serde(skip)]
+    pub(crate) arrived: BTreeSet<ChainId>,
 }
 
 /// One layer on its stack.

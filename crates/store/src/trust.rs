@@ -5,12 +5,13 @@
 //! layer of which no good form is left is refused. Whatever reads a layer comes through here:
 //! mounts, snapshots, listings, comparisons, archives that are written, and images that come again.
 //!
-//! That a layer is damaged is remembered in its record, whoever found it out. It is refused from
-//! then on, and replaced by the first that comes again.
+//! That a layer is damaged is remembered in its record, whoever found it out. From then on it is
+//! looked at whenever it is used, and replaced by the first that comes again.
 
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::atomic::AtomicBool;
 
 use spec::{ChainId, DiffId, Digest};
 
@@ -40,6 +41,11 @@ impl Boot {
 }
 
 impl LayerRecord {
+    /// Whether it can be used as it is.
+    pub(crate) fn is_well(&self) -> bool {
+        !Boot::new().is_doubtful(self)
+    }
+
     /// Whether no good form of it was found when somebody looked.
     fn is_damaged(&self) -> bool {
         self.unsynced.as_deref() == Some(DAMAGED)
@@ -47,6 +53,23 @@ impl LayerRecord {
 }
 
 impl Layers {
+    /// Notes a layer that has come, which others may stand on.
+    pub fn note(&mut self, chain: ChainId, record: LayerRecord) {
+        self.layers.insert(chain, record);
+        self.arrived.insert(chain);
+    }
+
+    /// Adds all that these stacks stand on, as it was noted. Of what was here before, somebody may
+    /// have found meanwhile that it is damaged: only what has come says something new.
+    pub fn add_stacks(&mut self, noted: &Layers, tops: impl IntoIterator<Item = ChainId>) {
+        for (chain, record) in noted.stack_records(tops) {
+            match noted.arrived.contains(&chain) {
+                true => self.add(chain, record.clone()),
+                false => self.layers.insert_new(chain, || record.clone()),
+            }
+        }
+    }
+
     /// Adds a layer that has come. One that is here stays, unless it is damaged.
     pub fn add(&mut self, chain: ChainId, record: LayerRecord) {
         match self.layers.get_mut(&chain) {
@@ -168,7 +191,12 @@ impl Store {
     /// Reads a blob and says whether it is what its name says. If not, the layers that have it are
     /// damaged from now on.
     pub fn verify_blob(&self, digest: &Digest) -> Result<()> {
-        let Some(why) = self.blob_fault(digest)? else { return Ok(()) };
+        self.verify_blob_while(digest, &AtomicBool::new(true))
+    }
+
+    /// The same for as long as somebody wants to know.
+    pub fn verify_blob_while(&self, digest: &Digest, is_wanted: &AtomicBool) -> Result<()> {
+        let Some(why) = self.blob_fault_while(digest, is_wanted)? else { return Ok(()) };
         let layers = self.tables()?.layers.layers;
         let has = |record: &LayerRecord| {
             let blob = record.blob.as_ref().map(|blob| blob.digest);

@@ -47,14 +47,9 @@ pub(super) fn adopt(
 ) -> Result<(ChainId, StepLayer)> {
     let layer = StepLayer { diff: unpacked.diff(), bytes: unpacked.bytes() };
     let chain = ChainId::extend(parent, layer.diff);
-    // Protected first and looked for then: what is there now stays there.
-    lease.protect_chain(&chain)?;
-    let mut layers = store.tables()?.layers;
-    store.keep_fit(&mut layers, [layer.diff])?;
-    if !layers.layers.contains_key(&chain) {
-        let (chain, record) = store.adopt_layer(lease, unpacked, parent, &layers)?;
+    if let Some((chain, record)) = store.adopt_unless_here(lease, unpacked, parent)? {
         store.change::<_, EngineError>(|tables| {
-            tables.layers.layers.insert(chain, record);
+            tables.layers.add(chain, record);
             Ok(())
         })?;
     }

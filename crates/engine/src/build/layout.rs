@@ -123,9 +123,7 @@ impl InLayout {
             return Ok(());
         }
         engine.store().change(|tables| {
-            for (chain, record) in layers.stack_records(top) {
-                tables.layers.add(chain, record.clone());
-            }
+            tables.layers.add_stacks(&layers, top);
             Ok(())
         })
     }

@@ -78,15 +78,8 @@ impl Engine {
         let unpacked = self.store.unpack_snapshot(&lease, &snapshot, None)?;
         let (diff, size) = (unpacked.diff(), unpacked.bytes());
         let chain = ChainId::extend(snapshot.below, diff);
-        // Protected first and looked for then: what is there now stays there.
-        lease.protect_chain(&chain)?;
+        let layer = self.store.adopt_unless_here(&lease, unpacked, snapshot.below)?;
         let tables = self.store.tables()?;
-        let layer = match tables.layers.layers.contains_key(&chain) {
-            true => None,
-            false => {
-                Some(self.store.adopt_layer(&lease, unpacked, snapshot.below, &tables.layers)?)
-            }
-        };
         let base = match self.config(record.image) {
             // Its image was forced away; its layers are here, since its snapshot holds them.
             Err(EngineError::Store(StoreError::NoBlob(_))) => {

@@ -114,7 +114,7 @@ impl Engine {
                     }
                     (None, None) => return Err(StoreError::NoLayer(chain).into()),
                 };
-                layers.layers.insert(chain, record);
+                layers.note(chain, record);
             }
             parent = Some(chain);
         }

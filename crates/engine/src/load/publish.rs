@@ -45,9 +45,7 @@ impl Engine {
         self.store.change(|tables| {
             // Only what these images stand on, which the lease protects: of the rest, some may have
             // gone while the layers were read.
-            for (chain, record) in layers.stack_records(records.iter().filter_map(|r| r.1.top)) {
-                tables.layers.add(chain, record.clone());
-            }
+            tables.layers.add_stacks(&layers, records.iter().filter_map(|r| r.1.top));
             let mut loaded = Vec::new();
             for ((image, (id, record)), index) in images.iter().zip(&records).zip(&indexes) {
                 let came = (record.manifest.as_deref(), index.as_ref());

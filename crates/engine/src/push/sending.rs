@@ -233,7 +233,7 @@ impl Sending<'_> {
             Ok(Box::new(Reported { inner: file.take(known.size - at), item }) as Box<dyn Read>)
         };
         let sent = self.repository.put_blob(&known.digest, known.size, None, &open);
-        if sent.is_err() {
+        if sent.as_ref().is_err_and(RegistryError::is_about_bytes) {
             // The registry refuses what is not what its name says; then that is the cause.
             self.engine.store.verify_blob(&known.digest)?;
         }

@@ -73,11 +73,12 @@ impl Wanted<'_> {
         let image = meant.first().copied().unwrap_or(found.id);
         let untagged = self.untag(images, found, meant)?;
         let mut step = Step { image, untagged, gone: Vec::new(), mounted: Vec::new() };
-        for id in meant {
-            // While a container runs its image stays, without a name, as asked.
-            if is_referenced(images, *id) || Users::of(in_use, *id).running.is_some() {
-                continue;
-            }
+        // While a container runs its image stays, without a name, as asked.
+        let stays =
+            |id: ImageId| is_referenced(images, id) || Users::of(in_use, id).running.is_some();
+        let going: Vec<ImageId> = meant.iter().copied().filter(|id| !stays(*id)).collect();
+        // All are asked before the first one goes, and its parents with it.
+        for id in &going {
             if let Some((_, path)) = in_use.views.iter().find(|(viewed, _)| viewed == id) {
                 if !self.request.force {
                     let id = id.0.short();
@@ -85,7 +86,12 @@ impl Wanted<'_> {
                 }
                 step.mounted.push(*id);
             }
-            step.gone.extend(delete(images, *id, self.request)?);
+            if !self.request.force && has_children(images, *id) {
+                return Err(EngineError::HasChildren { id: id.0.short() });
+            }
+        }
+        for id in going.into_iter().filter(|id| !has_children(images, *id)).collect::<Vec<_>>() {
+            step.gone.extend(delete(images, id, self.request));
         }
         Ok(step)
     }
@@ -271,21 +277,16 @@ fn digest_repository(full: &str) -> &str {
     full.split_once('@').map_or(full, |(name, _)| name)
 }
 
+fn has_children(images: &Images, id: ImageId) -> bool {
+    images.images.values().any(|record| record.parent == Some(id))
+}
+
 /// Takes an image away, and its nameless parents after it.
 fn delete(
     images: &mut Images,
     id: ImageId,
     request: &RemoveImages,
-) -> Result<Vec<(ImageId, Option<ChainId>)>> {
-    let has_children = |images: &Images, id: ImageId| {
-        images.images.values().any(|record| record.parent == Some(id))
-    };
-    if has_children(images, id) {
-        return match request.force {
-            true => Ok(Vec::new()),
-            false => Err(EngineError::HasChildren { id: id.0.short() }),
-        };
-    }
+) -> Vec<(ImageId, Option<ChainId>)> {
     let mut gone = Vec::new();
     let mut next = Some(id);
     while let Some(id) = next {
@@ -297,7 +298,7 @@ fn delete(
                 && !has_children(images, *parent)
         });
     }
-    Ok(gone)
+    gone
 }
 
 fn familiar(name: &str) -> String {

@@ -11,6 +11,7 @@ mod documents;
 mod drivers;
 mod events;
 mod full_disk;
+mod heal;
 mod leases;
 mod migrate;
 mod reboot;
