@@ -276,7 +276,7 @@ pub(crate) fn change_images_about<T, E: From<StoreError>>(
     if images == before {
         return Ok((result, false));
     }
-    let changed = if is_part { images.changed(&before, &bytes) } else { None };
+    let changed = if is_part { images.changed(&before, &bytes) } else { Some(images.to_bytes()) };
     let document = match changed {
         Some(document) => document,
         None => {
