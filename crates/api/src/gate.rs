@@ -97,7 +97,7 @@ impl Gate {
     }
 
     /// Monitors are children of this process, and nobody waits for them elsewhere.
-    fn keep(&self, monitor: i32) {
+    pub(crate) fn keep(&self, monitor: i32) {
         lock(&self.monitors).push(monitor);
     }
 

@@ -108,7 +108,8 @@ pub use progress::{Item, Progress, Quiet};
 pub use pull::{PullImage, Pulled};
 pub use push::{PushImage, Pushed, Repack};
 pub use registry::{
-    Anonymous, Client, Credential, CredentialError, Credentials, Direct, Kept, SearchResult, Secret,
+    Anonymous, Client, Credential, CredentialError, Credentials, Direct, GivenToken, Kept,
+    SearchResult, Secret, WantedToken,
 };
 pub use remote::{
     Combination, CombineImages, Copied, CopyImage, ListEntry, ManifestList, ManifestLists, Note,

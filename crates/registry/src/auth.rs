@@ -19,7 +19,7 @@ use crate::challenge::{Challenge, parse};
 use crate::error::RegistryError;
 use crate::http::{Http, lock};
 use crate::rules::{Place, Rules, Security};
-use crate::secret::{Credential, Credentials, Secret};
+use crate::secret::{Credential, Credentials, GivenToken, Secret, WantedToken};
 
 /// Who we say we are to token servers.
 const CLIENT: &str = "mica";
@@ -134,14 +134,20 @@ impl Auth {
         if let Some(token) = tokens.get(&key).filter(|token| token.until > Instant::now()) {
             return Ok(bearer(&token.text));
         }
-        let credential = self.find(place)?;
-        if let Some(Credential::RegistryToken(token)) = &credential {
-            return Ok(bearer(token));
-        }
-        let server = TokenServer { http, rules, place, realm, service };
-        let answer = server.ask(credential.as_ref(), &scopes, false)?;
-        let text = answer.text(realm)?;
-        let holds = answer.expires_in.map_or(HOLDS, Duration::from_secs);
+        let wanted = WantedToken { server: &place.server(), realm, service, scopes: &scopes };
+        let (text, holds) = match self.credentials.token(&wanted)? {
+            Some(GivenToken { token, holds }) => (token, holds),
+            None => {
+                let credential = self.find(place)?;
+                if let Some(Credential::RegistryToken(token)) = &credential {
+                    return Ok(bearer(token));
+                }
+                let server = TokenServer { http, rules, place, realm, service };
+                let answer = server.ask(credential.as_ref(), &scopes, false)?;
+                (answer.text(realm)?, answer.expires_in.map(Duration::from_secs))
+            }
+        };
+        let holds = holds.unwrap_or(HOLDS);
         let until = Instant::now() + holds.saturating_sub(MARGIN).max(Duration::from_secs(1));
         let header = bearer(&text);
         tokens.insert(key, Token { text, until });

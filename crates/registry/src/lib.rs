@@ -40,6 +40,6 @@ pub use http::http_date;
 pub use list::SearchResult;
 pub use proxy::Proxies;
 pub use rules::{Mirror, Rule, Rules, Serves, read_registries_conf, server_key};
-pub use secret::{Anonymous, Credential, Credentials, Secret};
+pub use secret::{Anonymous, Credential, Credentials, GivenToken, Secret, WantedToken};
 pub use upload::{Begun, OpenAt, Sent, Upload};
 pub use workflows::{Scope, WorkflowCache, WorkflowEntry};

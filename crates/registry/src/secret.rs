@@ -1,6 +1,7 @@
 //! What must not be seen: passwords and tokens. They are wiped when dropped, and show nothing.
 
 use std::fmt;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -52,6 +53,38 @@ pub trait Credentials: Send + Sync {
     /// Those for a server, as docker's configuration names it: `host[:port]`, or
     /// `https://index.docker.io/v1/` for the Hub.
     fn find(&self, server: &str) -> Result<Option<Credential>, crate::CredentialError>;
+
+    /// A token, from somebody who gets it with credentials that they keep to themselves. Nothing from
+    /// those who give the credentials.
+    fn token(
+        &self,
+        wanted: &WantedToken<'_>,
+    ) -> Result<Option<GivenToken>, crate::CredentialError> {
+        let _ = wanted;
+        Ok(None)
+    }
+}
+
+/// What a token is to be good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedToken<'a> {
+    /// The server, as [`Credentials::find`] has it.
+    pub server: &'a str,
+    /// Where it comes from, as the server says.
+    pub realm: &'a str,
+    /// What the server is called there.
+    pub service: &'a str,
+    /// What it must allow.
+    pub scopes: &'a [&'a str],
+}
+
+/// A token that somebody got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenToken {
+    /// The token.
+    pub token: Secret,
+    /// How long it holds, if that is known.
+    pub holds: Option<Duration>,
 }
 
 /// Nobody is known anywhere.

@@ -237,7 +237,8 @@ impl<'a> Work<'a> {
         request: &mut BuildRequest,
         kept: &mut Vec<SentFolder>,
     ) -> Result<BuildInput<'static>, Status> {
-        let Planned { graph, needs } = llb::plan(graph)?;
+        let look = |part: &Graph, file: &str| self.graph_file(session, part, file);
+        let Planned { graph, needs } = llb::plan(graph, &look)?;
         for (own, Folder { name, title, choice }) in &needs.folders {
             let sent = self.folder_as(own, title, name, choice)?;
             request.folders.insert(own.clone(), sent.files());

@@ -10,12 +10,16 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
-use engine::{Credential, CredentialError, Credentials, EngineError, Keyring, Secret};
+use engine::{
+    Credential, CredentialError, Credentials, EngineError, GivenToken, Keyring, Secret, WantedToken,
+};
 
 use super::carry::carry;
 use super::messages::session::{
-    CheckAgentRequest, CredentialsRequest, CredentialsResponse, GetSecretRequest, GetSecretResponse,
+    CheckAgentRequest, CredentialsRequest, CredentialsResponse, FetchTokenRequest,
+    FetchTokenResponse, GetSecretRequest, GetSecretResponse,
 };
 use super::messages::{BytesMessage, Nothing};
 use super::receive::{Received, receive};
@@ -25,12 +29,15 @@ use crate::wire::{Code, Exchange, Incoming, Outgoing, Status, escape};
 const DIFF_COPY: &str = "/moby.filesync.v1.FileSync/DiffCopy";
 const FILE_SEND: &str = "/moby.filesync.v1.FileSend/DiffCopy";
 const CREDENTIALS: &str = "/moby.filesync.v1.Auth/Credentials";
+const FETCH_TOKEN: &str = "/moby.filesync.v1.Auth/FetchToken";
 const GET_SECRET: &str = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
 const CHECK_AGENT: &str = "/moby.sshforward.v1.SSH/CheckAgent";
 const FORWARD_AGENT: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
 const PULL_UPLOAD: &str = "/moby.upload.v1.Upload/Pull";
 /// So much is sent in one message.
 const PART_BYTES: usize = 32 << 10;
+/// Who token servers are told that asks.
+const CLIENT: &str = "mica";
 /// How the Hub is called when somebody asks who one is there.
 const HUB: &str = "https://index.docker.io/v1/";
 const HUB_HOST: &str = "registry-1.docker.io";
@@ -202,6 +209,30 @@ impl Credentials for Lent {
         };
         known.insert(server.to_owned(), credential.clone());
         Ok(credential)
+    }
+
+    /// The client's passwords stay with it where it gets tokens itself.
+    fn token(&self, wanted: &WantedToken<'_>) -> Result<Option<GivenToken>, CredentialError> {
+        if !self.session.offers(FETCH_TOKEN) {
+            return Ok(None);
+        }
+        let WantedToken { server, realm, service, scopes } = *wanted;
+        let request = FetchTokenRequest {
+            client: CLIENT.to_owned(),
+            host: if server == HUB { HUB_HOST } else { server }.to_owned(),
+            realm: realm.to_owned(),
+            service: service.to_owned(),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        };
+        match self.session.caller.ask::<FetchTokenResponse>(FETCH_TOKEN, &request) {
+            Ok(FetchTokenResponse { token, expires_in }) => {
+                let holds = u64::try_from(expires_in).ok().filter(|seconds| *seconds > 0);
+                let holds = holds.map(Duration::from_secs);
+                Ok(Some(GivenToken { token: Secret::new(token), holds }))
+            }
+            Err(status) if status.code == Code::Unimplemented => Ok(None),
+            Err(status) => Err(CredentialError::Helper { why: status.message, out: String::new() }),
+        }
     }
 }
 

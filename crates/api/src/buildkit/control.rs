@@ -17,7 +17,7 @@ use super::carry::carry;
 use super::messages::control::{SolveRequest, SolveResponse, StatusRequest};
 use super::messages::{Health, Nothing};
 use super::sessions::Facts as SessionFacts;
-use super::{gateway, llb, look, usage};
+use super::{containers, gateway, llb, look, processes, usage};
 use crate::app::App;
 use crate::wire::{Code, Exchange, Service, Status};
 
@@ -97,6 +97,17 @@ impl Service for BuildKit {
                 let is_gone = || outgoing.is_gone();
                 exchange.answer(|request| look::stat(app, &build()?, &request, &is_gone))
             }
+            "/moby.buildkit.v1.frontend.LLBBridge/NewContainer" => {
+                let outgoing = exchange.outgoing.clone();
+                let is_gone = || outgoing.is_gone();
+                exchange.answer(|request| containers::make(app, &build()?, request, &is_gone))
+            }
+            "/moby.buildkit.v1.frontend.LLBBridge/ReleaseContainer" => {
+                exchange.answer(|request| containers::release(app, &build()?, &request))
+            }
+            "/moby.buildkit.v1.frontend.LLBBridge/ExecProcess" => {
+                processes::serve(app, &build()?, exchange)
+            }
             "/moby.buildkit.v1.frontend.LLBBridge/Warn" => {
                 exchange.answer(|_: Nothing| Ok(Nothing {}))
             }
@@ -162,7 +173,7 @@ const DOCKERFILE_IMAGES: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-up
 /// Refuses frontends that are other programs, and graphs that could not be built.
 pub(super) fn check_frontend(asked: &Asked) -> Result<(), Status> {
     match (asked.frontend.as_str(), &asked.definition) {
-        ("", Some(graph)) => return llb::plan(graph).map(drop),
+        ("", Some(graph)) => return llb::check(graph),
         ("", None) => return Err(Status::invalid("a build of nothing")),
         (_, Some(_)) => return Err(Status::invalid("a build of a graph and of a frontend")),
         (_, None) => {}

@@ -16,6 +16,7 @@ use super::build::{Facts, Work};
 use super::control::{ASKING, check_frontend, run};
 use super::llb::Referred;
 use super::messages::Nothing;
+use super::messages::control::Exporter;
 use super::messages::gateway::{
     Capability, EvaluateRequest, InputsResponse, PongResponse, ResultRef, Results, ReturnRequest,
     SolveRequest, SolveResponse, SolveResult,
@@ -33,7 +34,7 @@ const BUILD: &str = "buildkit-controlapi-buildid";
 const MAX_RESULTS: usize = 1024;
 
 /// What clients may use of the gateway.
-const FRONTEND_CAPABILITIES: [&str; 16] = [
+const FRONTEND_CAPABILITIES: [&str; 19] = [
     "solve.base",
     "solve.inlinereturn",
     "return",
@@ -50,6 +51,9 @@ const FRONTEND_CAPABILITIES: [&str; 16] = [
     "gateway.solve.metadata",
     "gateway.solve.evaluate",
     "gateway.evaluate",
+    "gateway.exec",
+    "gateway.exec.extrahosts",
+    "gateway.exec.signals",
 ];
 /// What is done with results, and which operations there are. One name is written as its authors
 /// wrote it.
@@ -224,6 +228,7 @@ pub(super) fn steered(
     };
     bridges.all().remove(&asked.reference);
     bridge.state().is_over = true;
+    app.buildkit.containers.end(app, &asked.reference);
     match returned? {
         Some(wanted) => run(app, &wanted, board, is_stopped),
         // Nothing was to be built.
@@ -293,12 +298,24 @@ pub(super) fn evaluate(
     request: &EvaluateRequest,
     is_gone: &(dyn Fn() -> bool + Sync),
 ) -> Result<Nothing, Status> {
-    let bridge = app.buildkit.bridges.wait(build)?;
-    let only = bridge.only(&request.reference)?;
-    let is_over = || is_gone() || bridge.state().is_over;
-    run(app, &only, &bridge.board, &is_over)?;
-    bridge.is_done(&request.reference);
+    built(app, build, &request.reference, Vec::new(), is_gone)?;
     Ok(Nothing {})
+}
+
+/// Builds a result and lets it out by these ways.
+pub(super) fn built(
+    app: &App,
+    build: &str,
+    reference: &str,
+    exporters: Vec<Exporter>,
+    is_gone: &(dyn Fn() -> bool + Sync),
+) -> Result<Facts, Status> {
+    let bridge = app.buildkit.bridges.wait(build)?;
+    let only = Asked { exporters, ..bridge.only(reference)? };
+    let is_over = || is_gone() || bridge.state().is_over;
+    let facts = run(app, &only, &bridge.board, &is_over)?;
+    bridge.is_done(reference);
+    Ok(facts)
 }
 
 /// What was asked of the control service for a build that its client steers.

@@ -1,6 +1,8 @@
 //! What a build begins with besides the client's folders: images of the client's own stores, and what
 //! other graphs and other builds give.
 
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -17,6 +19,8 @@ use crate::wire::Status;
 
 /// Builds that begin with each other: no row of them is longer.
 const MAX_DEPTH: usize = 32;
+/// No graph is longer.
+const MAX_GRAPH_BYTES: u64 = 64 << 20;
 /// What a graph is built with of what its client says for the whole build.
 const KEPT: [&str; 8] = [
     "platform",
@@ -38,8 +42,8 @@ impl Work<'_> {
     ) -> Result<String, Status> {
         let (store, digest) = image_in_store(value.trim_start_matches("//"))?;
         let title = format!("[context {name}] load from client");
-        let platform = self.asked.request()?.platforms.first().cloned();
-        self.layout(&Layout { store, digest, title, platform }, kept)
+        let platforms = self.asked.request()?.platforms;
+        self.layout(&Layout { store, digest, title, platforms }, kept)
     }
 
     /// Takes in an image, and gives the address under which the engine finds it.
@@ -48,8 +52,8 @@ impl Work<'_> {
         wanted: &Layout,
         kept: &mut Vec<SentFolder>,
     ) -> Result<String, Status> {
-        let Layout { store, digest, title, platform } = wanted;
-        let taken = self.watch.step(title, |_| self.take_image(store, digest, platform.as_ref()));
+        let Layout { store, digest, title, platforms } = wanted;
+        let taken = self.watch.step(title, |_| self.take_image(store, digest, platforms));
         let (sent, digest) = taken?;
         let address = format!("oci-layout://{}@{digest}", sent.files().display());
         kept.push(sent);
@@ -65,9 +69,7 @@ impl Work<'_> {
         graph: &Arc<Definition>,
         config: Option<Vec<u8>>,
     ) -> Result<String, Status> {
-        if self.depth >= MAX_DEPTH {
-            return Err(Status::invalid("too many builds that begin with each other"));
-        }
+        self.check_depth()?;
         let asked = match Referred::of(graph) {
             Some(referred) => {
                 let other = gateway::result_of(self.app, &referred)?;
@@ -97,6 +99,46 @@ impl Work<'_> {
             session.build(input, &request).map(drop).map_err(|failure| failed(&failure))
         })?;
         Ok(address)
+    }
+
+    fn check_depth(&self) -> Result<(), Status> {
+        match self.depth < MAX_DEPTH {
+            true => Ok(()),
+            false => Err(Status::invalid("too many builds that begin with each other")),
+        }
+    }
+
+    /// A file of what a graph gives: it is built, and looked into.
+    pub(super) fn graph_file(
+        &self,
+        session: &BuildSession<'_>,
+        graph: &Definition,
+        path: &str,
+    ) -> Result<Vec<u8>, Status> {
+        self.check_depth()?;
+        let asked = Asked {
+            definition: Some(Arc::new(graph.clone())),
+            exporters: Vec::new(),
+            exports: Vec::new(),
+            ..self.asked.clone()
+        };
+        let mut own = Work::new(self.app, &asked, self.watch)?;
+        own.depth = self.depth + 1;
+        own.prepare(session, |input, request| {
+            let look = |root: &OwnedFd| -> Result<Vec<u8>, Status> {
+                let failed = |error| Status::invalid(format!("open {path}: {error}"));
+                let file = sys::fs::file_in_root(root, path.trim_start_matches('/'));
+                let mut bytes = Vec::new();
+                let file = file.map_err(failed)?;
+                file.take(MAX_GRAPH_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+                match bytes.len() as u64 > MAX_GRAPH_BYTES {
+                    true => Err(Status::invalid(format!("{path} is too large for a graph"))),
+                    false => Ok(bytes),
+                }
+            };
+            let seen = session.look(input, &request, look);
+            seen.map_err(|failure| failed(&failure))?
+        })
     }
 
     /// `input:KEY` as a context.

@@ -9,12 +9,14 @@ mod build;
 mod caches;
 mod carry;
 mod client;
+mod containers;
 mod control;
 mod gateway;
 mod inputs;
 mod llb;
 mod look;
 pub(crate) mod messages;
+mod processes;
 mod progress;
 mod receive;
 mod send;
@@ -33,6 +35,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use boards::Boards;
+use containers::Containers;
 use gateway::Bridges;
 use sessions::Sessions;
 use uploads::Uploads;
@@ -48,6 +51,8 @@ pub(crate) struct Open {
     boards: Boards,
     /// Builds that are steered by their clients.
     bridges: Bridges,
+    /// Containers that their clients asked for.
+    containers: Containers,
     /// Builds of docker's API, by what clients call them, with what ends them.
     pub(crate) stops: Mutex<HashMap<String, Arc<AtomicBool>>>,
 }

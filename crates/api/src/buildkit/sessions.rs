@@ -32,6 +32,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Whether it says that it answers a method.
+    pub(super) fn offers(&self, method: &str) -> bool {
+        self.methods.contains(method)
+    }
+
     /// Whether it answers a method.
     pub(super) fn answers(&self, method: &str) -> bool {
         self.methods.is_empty() || self.methods.contains(method)

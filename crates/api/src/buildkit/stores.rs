@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use engine::{CachePlace, CacheTarget, SentFolder};
 use serde_json::{Value, json};
-use spec::{Descriptor, Digest, Document, Manifest, Platform};
+use spec::{Descriptor, Digest, Document, Index, Manifest, Platform};
 
 use super::build::{Facts, Work};
 use super::caches::LocalCache;
@@ -202,29 +202,46 @@ impl Work<'_> {
         seal(layout, &json!([own]))
     }
 
-    /// Takes in an image of one of the client's stores: of several the one for a platform.
+    /// Takes in an image of one of the client's stores: of several those for these platforms, or for
+    /// this machine. Gives what names them.
     pub(super) fn take_image(
         &self,
         store: &str,
         digest: &Digest,
-        platform: Option<&Platform>,
+        platforms: &[Platform],
     ) -> Result<(SentFolder, Digest), Status> {
         let sent = self.engine.sent_folder(None)?;
         let (layout, store) = (sent.files(), Store::images(self.session()?, store));
-        let (mut digest, mut document) = (*digest, store.document(digest, &layout)?.1);
-        if let Document::Index(index) = &document {
-            let host = Platform::host();
-            let best = index.best(platform.unwrap_or(&host));
-            let best = best.ok_or_else(|| Status::missing(format!("no image of {digest} fits")))?;
-            digest = best.digest;
-            document = store.document(&digest, &layout)?.1;
+        let mut named = *digest;
+        match store.document(digest, &layout)?.1 {
+            Document::Manifest(manifest) => store.take_image(&manifest, &layout)?,
+            Document::Index(index) => {
+                let host = [Platform::host()];
+                let wanted = if platforms.is_empty() { &host[..] } else { platforms };
+                let mut chosen: Vec<Descriptor> = Vec::new();
+                for platform in wanted {
+                    let best = index.best(platform).ok_or_else(|| {
+                        Status::missing(format!("{digest} has no image for {platform}"))
+                    })?;
+                    if chosen.iter().any(|known| known.digest == best.digest) {
+                        continue;
+                    }
+                    let (_, Document::Manifest(manifest)) =
+                        store.document(&best.digest, &layout)?
+                    else {
+                        return Err(Status::invalid(format!("{} is no image", best.digest)));
+                    };
+                    store.take_image(&manifest, &layout)?;
+                    chosen.push(best.clone());
+                }
+                // The rest is not here, so nothing here may name it.
+                let bytes = Index::new(chosen).to_bytes();
+                named = Digest::of(&bytes);
+                fs::write(blob(&layout, &named), bytes)?;
+            }
         }
-        let Document::Manifest(manifest) = document else {
-            return Err(Status::invalid(format!("{digest} is no image")));
-        };
-        store.take_image(&manifest, &layout)?;
         seal(&layout, &json!([]))?;
-        Ok((sent, digest))
+        Ok((sent, named))
     }
 
     /// Has caches made for the client.

@@ -149,7 +149,7 @@ impl Attaching {
 }
 
 /// Copies both ways until the container ends or the client leaves.
-fn follow(mut connection: Connection, client: &mut Client) -> io::Result<()> {
+pub(crate) fn follow(mut connection: Connection, client: &mut Client) -> io::Result<()> {
     let mut typed = Vec::new();
     if matches!(client.early(&mut typed), None | Some(Typed::Detach)) {
         return Ok(());

@@ -3,8 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use engine::{ExecProcess, ExecSession};
+use engine::{Engine, ExecProcess, ExecSession};
 use runtime::attach::{Answer, Connection, ExecRequest, FrameKind, Request, WaitFor};
+use runtime::failure::Failure;
 use runtime::keys::DetachKeys;
 use serde::Deserialize;
 use serde_json::json;
@@ -89,18 +90,8 @@ pub(crate) fn start(mut call: Call) -> Result<Reply, Refusal> {
     let detach = detach.unwrap_or_default();
     let [stdin, stdout, stderr] = session.streams;
     let attach = !detach && session.streams.contains(&true);
-    let request = ExecRequest {
-        id: session.id.clone(),
-        process: serde_json::to_value(&session.process).map_err(io::Error::from)?,
-        tty: session.process.tty,
-        stdin: stdin && attach,
-        attach,
-    };
     let mut connection = engine.monitor(&session.container)?;
-    let started = connection.call(&Request::Exec(request));
-    if let Err(failure) = &started {
-        engine.fail_exec(&session, failure.exec_code().into())?;
-    }
+    let started = ask(&engine, &session, attach, &mut connection)?;
     if detach {
         started?;
         return Ok(Reply::status(200));
@@ -124,6 +115,50 @@ pub(crate) fn start(mut call: Call) -> Result<Reply, Refusal> {
             Err(failure) => client.show(1, format!("{}\r\n", failure.message).as_bytes()),
         };
     }))
+}
+
+/// Asks for the start of a process.
+fn ask(
+    engine: &Engine,
+    session: &ExecSession,
+    attach: bool,
+    connection: &mut Connection,
+) -> Result<Result<Answer, Failure>, Refusal> {
+    let request = ExecRequest {
+        id: session.id.clone(),
+        process: serde_json::to_value(&session.process).map_err(io::Error::from)?,
+        tty: session.process.tty,
+        stdin: session.streams[0] && attach,
+        attach,
+    };
+    let started = connection.call(&Request::Exec(request));
+    if let Err(failure) = &started {
+        engine.fail_exec(session, failure.exec_code().into())?;
+    }
+    Ok(started)
+}
+
+/// A process that was started, and whose streams nobody has yet.
+pub(crate) struct Running {
+    connection: Connection,
+    id: String,
+    process: Process,
+}
+
+/// Starts a process for a client that is to get its streams.
+pub(crate) fn begin(engine: &Engine, session: &ExecSession) -> Result<Running, Refusal> {
+    let mut connection = engine.monitor(&session.container)?;
+    ask(engine, session, true, &mut connection)??;
+    let [_, stdout, stderr] = session.streams;
+    let process = Process::new(connection.take_fds(), !session.process.tty, [stdout, stderr]);
+    Ok(Running { connection, id: session.id.clone(), process })
+}
+
+impl Running {
+    /// Copies both ways until it has ended.
+    pub(crate) fn follow(self, client: &mut Client) -> io::Result<()> {
+        follow(self.connection, &self.id, self.process, client)
+    }
 }
 
 /// Our ends of a process's streams.

@@ -3,7 +3,7 @@
 pub(crate) mod attach;
 pub(crate) mod build;
 pub(crate) mod buildkit;
-mod client;
+pub(crate) mod client;
 pub(crate) mod containers;
 pub(crate) mod events;
 pub(crate) mod exec;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use registry::{
-    Access, Client, ClientSettings, Credential, CredentialError, Credentials, Mirror,
-    RegistryError, Rule, Rules, Secret, Target,
+    Access, Client, ClientSettings, Credential, CredentialError, Credentials, GivenToken, Mirror,
+    RegistryError, Rule, Rules, Secret, Target, WantedToken,
 };
 
 use crate::server::{Asked, Deed, Server, answer, settings};
@@ -100,6 +100,29 @@ fn a_token_is_asked_for_once() {
     assert_eq!(tokens.len(), 1);
     assert_eq!(tokens[0].path, "/token?service=s&scope=repository%3Aa%3Apull&account=me");
     assert_eq!(tokens[0].header("authorization"), Some(BASIC));
+}
+
+/// Somebody who keeps the password, and gets tokens with it.
+struct Keeper;
+
+impl Credentials for Keeper {
+    fn find(&self, _: &str) -> Result<Option<Credential>, CredentialError> {
+        panic!("whoever gives tokens is not asked for more")
+    }
+
+    fn token(&self, wanted: &WantedToken<'_>) -> Result<Option<GivenToken>, CredentialError> {
+        assert!(wanted.realm.ends_with("/token"), "{wanted:?}");
+        assert_eq!((wanted.service, wanted.scopes), ("s", &["repository:a:pull"][..]));
+        Ok(Some(GivenToken { token: Secret::new("good"), holds: None }))
+    }
+}
+
+#[test]
+fn a_token_may_come_from_who_keeps_the_password() {
+    let server = token_server("{}");
+    let client = Client::new(ClientSettings { credentials: Arc::new(Keeper), ..settings() });
+    assert_eq!(fetch(&client, &server).unwrap(), MANIFEST.as_bytes());
+    assert!(!server.asked().iter().any(|asked| asked.path.starts_with("/token")));
 }
 
 #[test]

@@ -34,6 +34,40 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// The fields of a message: bytes, or a number.
+fn fields(mut bytes: &[u8]) -> Vec<(u64, Vec<u8>, u64)> {
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let mut value = 0;
+        for at in 0.. {
+            let (first, rest) = bytes.split_first().unwrap();
+            *bytes = rest;
+            value |= u64::from(first & 0x7f) << (7 * at);
+            if first & 0x80 == 0 {
+                break;
+            }
+        }
+        value
+    }
+    let mut all = Vec::new();
+    while !bytes.is_empty() {
+        let key = varint(&mut bytes);
+        let number = varint(&mut bytes);
+        let length = if key & 7 == 2 { number as usize } else { 0 };
+        let (inner, rest) = bytes.split_at(length);
+        bytes = rest;
+        all.push((key >> 3, inner.to_vec(), number));
+    }
+    all
+}
+
+/// What is in a field with bytes, and in one of those; empty if it is not there.
+fn inner(message: &[u8], path: &[u64]) -> Vec<u8> {
+    path.iter().fold(message.to_vec(), |message, tag| {
+        let found = fields(&message).into_iter().find(|(own, ..)| own == tag);
+        found.map(|(_, bytes, _)| bytes).unwrap_or_default()
+    })
+}
+
 /// A graph on its way.
 #[derive(Default)]
 struct Graph(Vec<Vec<u8>>);
@@ -93,18 +127,35 @@ impl Graphs {
         let attribute = |(key, value)| field(4, [field(1, key), field(2, value)].concat());
         let attributes: Vec<u8> = attributes.flat_map(attribute).collect();
         let request = [field(1, name), field(2, graph), field(3, "image"), attributes].concat();
-        let framed = [&[0], &(request.len() as u32).to_be_bytes()[..], &request].concat();
-        self.root.file("request", framed);
+        self.call("moby.buildkit.v1.Control/Solve", "", &[request]).1
+    }
+
+    /// Calls a method of a build's, and gives the messages of its answer and what is wrong, if
+    /// anything is.
+    fn call(&self, method: &str, build: &str, said: &[Vec<u8>]) -> (Vec<Vec<u8>>, String) {
+        let frame = |said: &Vec<u8>| [&[0], &(said.len() as u32).to_be_bytes()[..], said].concat();
+        let framed: Vec<u8> = said.iter().flat_map(frame).collect();
+        // Calls of two services may go on at once.
+        let file = |what: &str| format!("{}-{what}", method.replace('/', "-"));
+        self.root.file(&file("request"), framed);
         let mut curl = self.root.program("curl");
-        curl.args(["-sS", "--http2-prior-knowledge", "-D", "-", "-o", "answer", "--unix-socket"]);
-        curl.arg(&self.daemon.socket).args(["-H", "content-type: application/grpc"]);
-        curl.args(["-H", "te: trailers", "--data-binary", "@request"]);
-        let output = curl.arg("http://x/moby.buildkit.v1.Control/Solve").stdin(Stdio::null());
-        let output = output.output().unwrap();
+        curl.args(["-sS", "--http2-prior-knowledge", "-D", "-", "--unix-socket"]);
+        curl.arg(&self.daemon.socket).args(["-o", &file("answer")]);
+        curl.args(["-H", "content-type: application/grpc", "-H", "te: trailers"]);
+        curl.args(["-H", &format!("buildkit-controlapi-buildid: {build}")]);
+        curl.args(["--data-binary", &format!("@{}", file("request"))]);
+        let output = curl.arg(format!("http://x/{method}")).stdin(Stdio::null()).output().unwrap();
         let head = String::from_utf8_lossy(&output.stdout).into_owned();
         let line = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
         assert!(line("grpc-status: ").is_some(), "{head}{output:?}");
-        line("grpc-message: ").unwrap_or_default().trim().to_owned()
+        let body = std::fs::read(self.root.path(file("answer"))).unwrap_or_default();
+        let (mut rest, mut messages) = (body.as_slice(), Vec::new());
+        while let [_, a, b, c, d, more @ ..] = rest {
+            let (message, after) = more.split_at(u32::from_be_bytes([*a, *b, *c, *d]) as usize);
+            messages.push(message.to_vec());
+            rest = after;
+        }
+        (messages, line("grpc-message: ").unwrap_or_default().trim().to_owned())
     }
 
     /// Forgets what is remembered of a step, by a part of its text.
@@ -283,4 +334,101 @@ fn trees_are_merged_and_compared() {
     let files = it.root.ok("image files only");
     assert!(files.contains("/c") && !files.contains("busybox"), "{files}");
     it.root.must_be_whole();
+}
+
+/// Something that is done in the end.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// What processes said in messages of one call: output, errors, and the code of each.
+fn heard(messages: &[Vec<u8>], process: &str) -> (String, String, Option<u64>) {
+    let (mut streams, mut code) = ([Vec::new(), Vec::new(), Vec::new()], None);
+    let own = messages.iter().filter(|message| inner(message, &[1]) == process.as_bytes());
+    for message in own {
+        for (tag, said, _) in fields(message) {
+            let number = |wanted| {
+                fields(&said)
+                    .iter()
+                    .find(|(tag, ..)| *tag == wanted)
+                    .map_or(0, |(.., number)| *number)
+            };
+            match tag {
+                3 => streams[number(1) as usize].extend(inner(&said, &[3])),
+                6 => code = Some(number(1)),
+                _ => {}
+            }
+        }
+    }
+    let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+    (text(&streams[1]), text(&streams[2]), code)
+}
+
+#[test]
+fn commands_run_in_the_files_of_a_result() {
+    need_programs!("curl");
+    let Some(it) = Graphs::new("containers") else { return };
+    let mut graph = Graph::default();
+    let base = graph.image("bb");
+    let made = graph.run(&[(&base, 0)], "echo of the build > /made", &[], &[]);
+    let graph = graph.end(&made, 0);
+    let bridge = |method: &str, said: &[Vec<u8>]| {
+        it.call(&format!("moby.buildkit.v1.frontend.LLBBridge/{method}"), "steered", said)
+    };
+    let works = |method: &str, said: &[Vec<u8>]| {
+        let (messages, wrong) = bridge(method, said);
+        assert_eq!(wrong, "", "{method}");
+        messages
+    };
+    std::thread::scope(|scope| {
+        let control = "moby.buildkit.v1.Control/Solve";
+        let solving = scope.spawn(|| it.call(control, "", &[field(1, "steered")]).1);
+        // However the test goes, the build ends with it.
+        let end = OnDrop(|| drop(bridge("Return", &[Vec::new()])));
+        let wanted = [field(1, &graph), number(5, 1), number(6, 1)].concat();
+        let solved = works("Solve", &[wanted]);
+        let reference = inner(&solved[0], &[3, 3, 1]);
+        let root = field(2, [field(3, "/"), field(23, &reference)].concat());
+        let memory = mount(-1, "/memory", -1, &number(6, 4));
+        let new =
+            |name: &str| [field(1, name), root.clone(), memory.clone(), number(3, 2)].concat();
+        works("NewContainer", &[new("one")]);
+        let init = |container: &str, process: &str, script: &str| {
+            let words = ["sh", "-c", script].map(|word| field(1, word)).concat();
+            let meta = [words, field(2, "PATH=/bin"), field(3, "/tmp")].concat();
+            let init = [field(1, container), field(2, meta), field(3, [0, 1, 2])].concat();
+            [field(1, process), field(2, init)].concat()
+        };
+        let file = |process: &str, text: &str, is_end| {
+            let file = [number(1, 0), number(2, is_end), field(3, text)].concat();
+            [field(1, process), field(3, file)].concat()
+        };
+        let script = "cat; cat /made; pwd; mount | grep -c \" /memory \"; echo wrong >&2; exit 3";
+        let said = [init("one", "p", script), file("p", "typed ", 0), file("p", "twice\n", 1)];
+        let (out, err, code) = heard(&works("ExecProcess", &said), "p");
+        assert_eq!(out, "typed twice\nof the build\n/tmp\n1\n");
+        assert_eq!((err.as_str(), code), ("wrong\n", Some(3)));
+        works("ReleaseContainer", &[field(1, "one")]);
+        assert_eq!(it.root.ok("ps -aq"), "");
+
+        works("NewContainer", &[new("two")]);
+        let waits = "until test -e /go; do sleep 0.05; done; echo went";
+        let said = [init("two", "first", waits), init("two", "second", "touch /go; echo goes")];
+        let messages = works("ExecProcess", &said);
+        assert_eq!(heard(&messages, "first"), ("went\n".into(), String::new(), Some(0)));
+        assert_eq!(heard(&messages, "second").0, "goes\n");
+        let lost = heard(&works("ExecProcess", &[init("none", "p", "true")]), "p");
+        assert_eq!(lost.2, Some(255), "there is no such container");
+        let (_, wrong) = bridge("NewContainer", &[[field(1, "host"), root, number(3, 1)].concat()]);
+        assert!(wrong.contains("network.host is not allowed"), "{wrong}");
+        drop(end);
+        assert_eq!(solving.join().unwrap(), "");
+    });
+    // What is left goes with the build.
+    assert_eq!(it.root.ok("ps -aq"), "");
+    assert_eq!(it.root.ok("images -f dangling=true -q"), "");
 }

@@ -48,8 +48,11 @@ fn served() -> Option<(Builds, Daemon)> {
     git(&it, &["commit", "-q", "-m", "two"]);
     let port = testkit::free_port();
     let base = format!("--base-path={}", it.path("repos").display());
-    let mut command = it.program("git");
-    command.args(["daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", &base]);
+    // Not by `git daemon`, which starts it as a process of its own that would outlive the test.
+    let folder = it.program("git").arg("--exec-path").output().unwrap();
+    let program = format!("{}/git-daemon", String::from_utf8(folder.stdout).unwrap().trim());
+    let mut command = it.program(&program);
+    command.args(["--export-all", "--reuseaddr", "--listen=127.0.0.1", &base]);
     command.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
     let child = command.spawn().unwrap();
     let daemon = Daemon { child, url: format!("git://127.0.0.1:{port}/app") };

@@ -164,21 +164,24 @@ fn circumstances(meta: &Meta) -> Result<Option<Circumstances>, Status> {
         let limit = format!("{name}={soft}:{hard}").parse::<Ulimit>();
         limit.map_err(|error| Status::invalid(error.to_string()))
     };
-    let host = |HostAddress { name, address }: &HostAddress| {
-        let is_plain = !name.is_empty() && !name.contains([':', ' ', '\n']);
-        let address = address.parse::<IpAddr>().ok().filter(|_| is_plain);
-        let address = address.ok_or_else(|| Status::invalid(format!("a host {name:?}")))?;
-        Ok(format!("{name}:{address}"))
-    };
     let circumstances = Circumstances {
         hostname: given(&meta.hostname),
-        hosts: meta.hosts.iter().map(host).collect::<Result<_, Status>>()?,
+        hosts: meta.hosts.iter().map(host_line).collect::<Result<_, _>>()?,
         limits: meta.limits.iter().map(limit).collect::<Result<_, _>>()?,
         cgroup_parent: given(&meta.cgroup_parent),
         good_codes: meta.good_codes.iter().copied().map(i64::from).collect(),
         proxies: meta.proxies.iter().flat_map(variables).collect(),
     };
     Ok(Some(circumstances).filter(|own| *own != Circumstances::default()))
+}
+
+/// A host as `--add-host` has it.
+pub(in crate::buildkit) fn host_line(host: &HostAddress) -> Result<String, Status> {
+    let HostAddress { name, address } = host;
+    let is_plain = !name.is_empty() && !name.contains([':', ' ', '\n']);
+    let address = address.parse::<IpAddr>().ok().filter(|_| is_plain);
+    let address = address.ok_or_else(|| Status::invalid(format!("a host {name:?}")))?;
+    Ok(format!("{name}:{address}"))
 }
 
 /// Proxies as variables, which programs read in either spelling.

@@ -12,17 +12,19 @@ mod results;
 mod sources;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use engine::steps::{Graph, Op as StepOp, Span, Step, StepId};
 use prost::Message;
 use spec::{Digest, Platform};
 
+pub(super) use exec::host_line;
 pub(super) use results::Referred;
 pub(super) use sources::image_in_store;
 
 use super::client::Choice;
 use super::gateway::LLB_CAPABILITIES;
-use super::messages::ops::{Definition, Kind, Op};
+use super::messages::ops::{BuildOp, Definition, Input, Kind, Op};
 use crate::wire::Status;
 
 /// No graph has more operations, or more that one of them uses.
@@ -30,6 +32,10 @@ const MAX_OPERATIONS: usize = 20_000;
 const MAX_INPUTS: usize = 1_000;
 /// No operation has more results than inputs and mounts or actions.
 const MAX_RESULTS: i64 = 1_000;
+/// No graph is within more others.
+const MAX_WITHIN: usize = 16;
+/// The input that has a graph in a file, and what the file is called if nobody says.
+const DEFINITION: &str = "buildkit.llb.definition";
 /// What shows an operation under a name of its client's choice.
 const NAME: &str = "llb.customname";
 
@@ -71,20 +77,38 @@ pub(super) struct Layout {
     /// What it is shown as while it comes.
     pub(super) title: String,
     /// What it is to be for, if that is said.
-    pub(super) platform: Option<Platform>,
+    pub(super) platforms: Vec<Platform>,
 }
 
-/// Makes steps of a graph.
-pub(super) fn plan(definition: &Definition) -> Result<Planned, Status> {
-    let graph = Operations::read(definition)?;
+/// Reads a file of what a graph gives, which is built for that.
+pub(super) type Look<'a> = &'a dyn Fn(&Definition, &str) -> Result<Vec<u8>, Status>;
+
+/// Refuses a graph that could not be built, as far as that is known before anything is built.
+pub(super) fn check(definition: &Definition) -> Result<(), Status> {
+    plan_with(definition, None).map(drop)
+}
+
+/// Makes steps of a graph, and of the graphs in it once they are known.
+pub(super) fn plan(definition: &Definition, look: Look<'_>) -> Result<Planned, Status> {
+    plan_with(definition, Some(look))
+}
+
+fn plan_with(definition: &Definition, look: Option<Look<'_>>) -> Result<Planned, Status> {
     let (steps, anew, needs, given, nothing, images) = Default::default();
-    let mut planner = Planner { definition, steps, anew, needs, given, nothing, images };
-    for at in graph.in_order()? {
-        let own = &graph.all[at];
-        let results = planner.operation(own)?;
-        planner.given.insert(own.digest, results);
-    }
-    let target = planner.result(&graph.target)?;
+    let (definition, within, operations) = (Arc::new(definition.clone()), 0, 0);
+    let mut planner = Planner {
+        definition,
+        look,
+        within,
+        operations,
+        steps,
+        anew,
+        needs,
+        given,
+        nothing,
+        images,
+    };
+    let target = planner.graph()?;
     let Planner { steps, anew, needs, .. } = planner;
     Ok(Planned { graph: Graph { steps, target, anew }, needs })
 }
@@ -178,7 +202,7 @@ impl Operation {
         if op.inputs.len() > MAX_INPUTS {
             return Err(Status::invalid("an operation with too many inputs"));
         }
-        let input = |input: &super::messages::ops::Input| {
+        let input = |input: &Input| {
             let digest = input.digest.parse();
             let digest = digest.map_err(|_| Status::invalid("an input that is no digest"))?;
             if !(0..MAX_RESULTS).contains(&input.index) {
@@ -210,7 +234,14 @@ enum Given {
 }
 
 struct Planner<'a> {
-    definition: &'a Definition,
+    /// The graph that is planned now.
+    definition: Arc<Definition>,
+    /// Who looks into what a part of it gives; nobody if it is only checked.
+    look: Option<Look<'a>>,
+    /// In how many others it is.
+    within: usize,
+    /// The operations of all of them.
+    operations: usize,
     steps: Vec<Step>,
     anew: BTreeSet<StepId>,
     needs: Needs,
@@ -221,6 +252,52 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// Plans the whole graph, and gives its result.
+    fn graph(&mut self) -> Result<StepId, Status> {
+        let graph = Operations::read(&self.definition)?;
+        self.operations += graph.all.len();
+        if self.operations > MAX_OPERATIONS {
+            return Err(Status::invalid("graphs within graphs of too many operations"));
+        }
+        for at in graph.in_order()? {
+            let own = &graph.all[at];
+            // A graph within another may have the same operations.
+            if !self.given.contains_key(&own.digest) {
+                let results = self.operation(own)?;
+                self.given.insert(own.digest, results);
+            }
+        }
+        self.result(&graph.target)
+    }
+
+    /// Builds the part of the graph whose result is another graph, and plans that.
+    fn within(&mut self, own: &Operation, build: &BuildOp) -> Result<StepId, Status> {
+        let input = build.inputs.get(DEFINITION).filter(|_| build.builder == -1);
+        let input = input.ok_or_else(|| {
+            Status::unsupported("a graph within a graph that is for a builder of its own")
+        })?;
+        let wanted = input_of(own, input.input)?;
+        let Some(look) = self.look else { return Ok(self.nothing()) };
+        if self.within >= MAX_WITHIN {
+            return Err(Status::invalid("graphs within graphs within graphs without end"));
+        }
+        let mut part = (*self.definition).clone();
+        let digest = wanted.digest.to_string();
+        let end = Op { inputs: vec![Input { digest, index: wanted.index }], ..Op::default() };
+        part.operations.pop();
+        part.operations.push(end.encode_to_vec());
+        let file = build.attributes.get("llbbuild.filename").filter(|name| !name.is_empty());
+        let bytes = look(&part, file.map_or(DEFINITION, String::as_str))?;
+        let inner = Definition::decode(bytes.as_slice())
+            .map_err(|error| Status::invalid(format!("a graph that is none: {error}")))?;
+        let outer = std::mem::replace(&mut self.definition, Arc::new(inner));
+        self.within += 1;
+        let target = self.graph();
+        self.within -= 1;
+        self.definition = outer;
+        target
+    }
+
     /// Refuses an operation that needs what is not done: a commit that would not be compared, a
     /// setting that would be left out.
     fn check_capabilities(&self, own: &Operation) -> Result<(), Status> {
@@ -264,9 +341,7 @@ impl Planner<'_> {
                 let title = self.title(own, || "diff".to_owned());
                 one(self.add(StepOp::Diff, Some(nothing), sources, title))
             }
-            Some(Kind::Build(_)) => {
-                return Err(Status::unsupported("BuildOp: a graph within a graph is not built"));
-            }
+            Some(Kind::Build(build)) => one(self.within(own, build)?),
             None => return Err(Status::invalid("an operation that does nothing")),
         };
         let metadata = self.definition.metadata.get(&own.digest.to_string());

@@ -84,9 +84,10 @@ impl Planner<'_> {
         let (store, platform) = (store.cloned().unwrap_or(name), own.platform()?);
         let called = format!("layout-{}", self.needs.layouts.len());
         let asked = platform.as_ref().map(ToString::to_string);
+        let platforms = platform.into_iter().collect();
         let op = StepOp::Base { image: called.clone(), platform: asked };
         let step = self.add(op, None, Vec::new(), title.clone());
-        self.needs.layouts.push((called, Layout { store, digest, title, platform }));
+        self.needs.layouts.push((called, Layout { store, digest, title, platforms }));
         Ok(step)
     }
 

@@ -3,10 +3,15 @@ use engine::steps::Op as StepOp;
 use engine::steps::Change;
 
 use super::super::messages::ops::{
-    Action, Copy, Diff, Exec, FileAction, FileOp, HostAddress, Input, Limit, MakeFile, Merge, Meta,
-    Mount, Named, OneInput, OpMetadata, Owner, Proxies, SourceOp, Who, WhoBy,
+    Action, BuildOp, Copy, Diff, Exec, FileAction, FileOp, HostAddress, Input, Limit, MakeFile,
+    Merge, Meta, Mount, Named, OneInput, OpMetadata, Owner, Proxies, SourceOp, Who, WhoBy,
 };
 use super::*;
+
+/// A graph whose operations need nothing to be built first.
+fn planned(graph: &Definition) -> Result<Planned, Status> {
+    plan(graph, &|_, file| Err(Status::missing(file)))
+}
 
 /// A graph on its way.
 #[derive(Default)]
@@ -45,12 +50,12 @@ fn file(path: &str) -> Action {
 }
 
 fn render(graph: &Definition) -> String {
-    plan(graph).unwrap().graph.render()
+    planned(graph).unwrap().graph.render()
 }
 
 #[track_caller]
 fn refused(graph: &Definition, words: &str) {
-    let status = plan(graph).err().expect("it must be refused");
+    let status = planned(graph).err().expect("it must be refused");
     assert!(status.message.contains(words), "{status}");
 }
 
@@ -73,7 +78,7 @@ fn operations_become_steps_in_their_order() {
         render(&result),
         "0: base docker.io/library/bb:1\n1: scratch\n2 on 0: settings\n3 on 2 from 1 from 0: run [\"make\"]\n4 on 3: written 0\n"
     );
-    assert_eq!(plan(&result).unwrap().graph.target, 4);
+    assert_eq!(planned(&result).unwrap().graph.target, 4);
 }
 
 #[test]
@@ -112,7 +117,7 @@ fn the_same_operation_is_done_once_and_what_nobody_needs_not_at_all() {
     let name = [(NAME.to_owned(), "what is new".to_owned())].into();
     let metadata = OpMetadata { ignore_cache: true, description: name, ..Default::default() };
     graph.metadata.insert(diff, metadata);
-    let planned = plan(&graph).unwrap().graph;
+    let planned = planned(&graph).unwrap().graph;
     assert_eq!(planned.render(), "0: base bb\n1: scratch\n2 on 1 from 0 from 0: diff\n");
     assert_eq!(planned.steps[2].title, "what is new");
     assert!(planned.anew.contains(&2) && matches!(planned.steps[0].op, StepOp::Base { .. }));
@@ -168,7 +173,7 @@ fn what_strangers_make_up_is_refused() {
     for identifier in ["nothing", "oci-layout://x@sha256:0", "https://x/..", "mica-result://x"] {
         let mut making = Making::default();
         let source = making.source(identifier);
-        assert!(plan(&making.end(&source, 0)).is_err(), "{identifier}");
+        assert!(planned(&making.end(&source, 0)).is_err(), "{identifier}");
     }
 }
 
@@ -188,7 +193,7 @@ fn what_commands_find_is_their_own() {
     let root = Mount { target: "/".to_owned(), ..Mount::default() };
     let exec = Exec { meta: Some(meta), mounts: vec![root], ..Exec::default() };
     let run = making.add(&[(&base, 0)], Some(Kind::Exec(Box::new(exec))));
-    let graph = plan(&making.end(&run, 0)).unwrap().graph;
+    let graph = planned(&making.end(&run, 0)).unwrap().graph;
     let StepOp::Run { run, .. } = &graph.steps[graph.target].op else { panic!("{graph:?}") };
     let own = run.circumstances.as_ref().unwrap();
     assert_eq!(
@@ -209,7 +214,7 @@ fn times_and_accounts_are_the_actions_own() {
         Action::File(MakeFile { path: "/f".to_owned(), created, owner, ..MakeFile::default() })
     };
     let created = |graph: &Definition| {
-        let graph = plan(graph).unwrap().graph;
+        let graph = planned(graph).unwrap().graph;
         let step = &graph.steps[graph.target];
         let StepOp::Change(Change::File { created, .. }) = &step.op else { panic!("{step:?}") };
         (*created, step.sources.clone())
@@ -229,9 +234,43 @@ fn images_of_the_clients_stores_are_named_by_digest() {
     let digest = Digest::of(b"an image");
     let mut making = Making::default();
     let source = making.source(&format!("oci-layout://store:1@{digest}"));
-    let needs = plan(&making.end(&source, 0)).unwrap().needs;
+    let needs = planned(&making.end(&source, 0)).unwrap().needs;
     let [(_, layout)] = needs.layouts.as_slice() else { panic!("one image") };
     assert_eq!((layout.store.as_str(), layout.digest), ("store", digest));
+}
+
+#[test]
+fn a_graph_within_a_graph_is_planned_when_it_is_known() {
+    let mut inner = Making::default();
+    let base = inner.source("docker-image://bb");
+    let actions = vec![action(0, -1, 0, file("/inner"))];
+    let made = inner.add(&[(&base, 0)], Some(Kind::File(FileOp { actions })));
+    let inner = inner.end(&made, 0);
+    let mut making = Making::default();
+    let writer = making.source("docker-image://writer");
+    let attributes = [("llbbuild.filename".to_owned(), "graph".to_owned())].into();
+    let inputs = [(DEFINITION.to_owned(), OneInput { input: 0 })].into();
+    let build = BuildOp { builder: -1, inputs, attributes };
+    let built = making.add(&[(&writer, 0)], Some(Kind::Build(build.clone())));
+    let actions = vec![action(0, -1, 0, file("/outer"))];
+    let outer = making.add(&[(&built, 0)], Some(Kind::File(FileOp { actions })));
+    let graph = making.end(&outer, 0);
+    let looked = |part: &Definition, path: &str| {
+        assert_eq!(path, "graph");
+        assert_eq!(render(part), "0: base writer\n");
+        Ok(inner.encode_to_vec())
+    };
+    let steps = plan(&graph, &looked).unwrap().graph.render();
+    assert_eq!(steps, "0: base writer\n1: base bb\n2 on 1: mkfile /inner\n3 on 2: mkfile /outer\n");
+    assert!(check(&graph).is_ok(), "what is in the file is not known before");
+    // One that is in itself has no end.
+    let endless = |_: &Definition, _: &str| Ok(graph.encode_to_vec());
+    let status = plan(&graph, &endless).err().unwrap();
+    assert!(status.message.contains("without end"), "{status}");
+    let mut making = Making::default();
+    let writer = making.source("docker-image://writer");
+    let own = making.add(&[(&writer, 0)], Some(Kind::Build(BuildOp { builder: 0, ..build })));
+    refused(&making.end(&own, 0), "for a builder of its own");
 }
 
 #[test]
@@ -242,5 +281,5 @@ fn a_long_chain_costs_its_length() {
         let actions = vec![action(0, -1, 0, file(&format!("/{number}")))];
         last = making.add(&[(&last, 0)], Some(Kind::File(FileOp { actions })));
     }
-    assert_eq!(plan(&making.end(&last, 0)).unwrap().graph.steps.len(), MAX_OPERATIONS - 1);
+    assert_eq!(planned(&making.end(&last, 0)).unwrap().graph.steps.len(), MAX_OPERATIONS - 1);
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use super::RpcStatus;
 use super::control::{CacheEntry, WorkerRecord};
 use super::files::Stat;
-use super::ops::{Definition, Platform};
+use super::ops::{Definition, HostAddress, Meta, Mount, Platform, SecretVariable};
+use super::{Nothing, RpcStatus};
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct SolveRequest {
@@ -190,4 +190,112 @@ pub(crate) struct Capability {
     pub(crate) id: String,
     #[prost(bool, tag = "2")]
     pub(crate) enabled: bool,
+}
+
+/// A container for commands of the client's.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct NewContainerRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) container: String,
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) mounts: Vec<Mount>,
+    /// 0 the usual network, 1 the host's, 2 none.
+    #[prost(int32, tag = "3")]
+    pub(crate) network: i32,
+    #[prost(message, repeated, tag = "6")]
+    pub(crate) hosts: Vec<HostAddress>,
+    #[prost(string, tag = "7")]
+    pub(crate) hostname: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct ReleaseContainerRequest {
+    #[prost(string, tag = "1")]
+    pub(crate) container: String,
+}
+
+/// What a client and a process say to each other.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ExecMessage {
+    #[prost(string, tag = "1")]
+    pub(crate) process: String,
+    #[prost(oneof = "Said", tags = "2, 3, 4, 5, 6, 7, 8")]
+    pub(crate) said: Option<Said>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum Said {
+    /// By the client: the process is to be started.
+    #[prost(message, tag = "2")]
+    Init(Box<InitMessage>),
+    /// By both: a piece of a stream.
+    #[prost(message, tag = "3")]
+    File(FileMessage),
+    /// By the client: the terminal has another size.
+    #[prost(message, tag = "4")]
+    Resize(ResizeMessage),
+    /// By the process: it runs.
+    #[prost(message, tag = "5")]
+    Started(Nothing),
+    /// By the process: it has ended.
+    #[prost(message, tag = "6")]
+    Exit(ExitMessage),
+    /// By the process: that was all.
+    #[prost(message, tag = "7")]
+    Done(Nothing),
+    /// By the client.
+    #[prost(message, tag = "8")]
+    Signal(SignalMessage),
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct InitMessage {
+    #[prost(string, tag = "1")]
+    pub(crate) container: String,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) meta: Option<Meta>,
+    /// The streams that the client has an end of.
+    #[prost(uint32, repeated, tag = "3")]
+    pub(crate) streams: Vec<u32>,
+    #[prost(bool, tag = "4")]
+    pub(crate) terminal: bool,
+    /// 1: it may do all that the machine's root may.
+    #[prost(int32, tag = "5")]
+    pub(crate) security: i32,
+    #[prost(message, repeated, tag = "6")]
+    pub(crate) secrets: Vec<SecretVariable>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct FileMessage {
+    #[prost(uint32, tag = "1")]
+    pub(crate) stream: u32,
+    #[prost(bool, tag = "2")]
+    pub(crate) is_end: bool,
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) data: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(crate) struct ResizeMessage {
+    #[prost(uint32, tag = "1")]
+    pub(crate) rows: u32,
+    #[prost(uint32, tag = "2")]
+    pub(crate) columns: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ExitMessage {
+    #[prost(uint32, tag = "1")]
+    pub(crate) code: u32,
+    /// Why it was not started.
+    #[prost(message, optional, tag = "2")]
+    pub(crate) error: Option<RpcStatus>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct SignalMessage {
+    /// As `INT`.
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
 }

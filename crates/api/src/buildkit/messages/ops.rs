@@ -82,11 +82,23 @@ pub(crate) enum Kind {
     #[prost(message, tag = "4")]
     File(FileOp),
     #[prost(message, tag = "5")]
-    Build(Nothing),
+    Build(BuildOp),
     #[prost(message, tag = "6")]
     Merge(Merge),
     #[prost(message, tag = "7")]
     Diff(Diff),
+}
+
+/// Another graph, which one of the inputs has in a file.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct BuildOp {
+    /// -1: the graph is built as it is.
+    #[prost(int64, tag = "1")]
+    pub(crate) builder: i64,
+    #[prost(map = "string, message", tag = "2")]
+    pub(crate) inputs: HashMap<String, OneInput>,
+    #[prost(map = "string, string", tag = "4")]
+    pub(crate) attributes: HashMap<String, String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -211,6 +223,9 @@ pub(crate) struct Mount {
     pub(crate) secret: Option<Secret>,
     #[prost(message, optional, tag = "22")]
     pub(crate) agent: Option<Secret>,
+    /// Of containers: the result that is mounted.
+    #[prost(string, tag = "23")]
+    pub(crate) result: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord, prost::Enumeration)]

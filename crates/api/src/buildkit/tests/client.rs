@@ -15,6 +15,7 @@ use crate::buildkit::messages::content::{
     ReadContentRequest, ReadContentResponse, WriteAction, WriteContentRequest, WriteContentResponse,
 };
 use crate::buildkit::messages::control::{SolveRequest, SolveResponse};
+use crate::buildkit::messages::session::{FetchTokenRequest, FetchTokenResponse};
 use crate::buildkit::{BuildKit, receive, send};
 use crate::wire::{Caller, Calls, Code, Exchange, Incoming, Outgoing, Service, Status, serve};
 
@@ -92,6 +93,11 @@ impl Service for Arc<Client> {
                 }
                 Ok(())
             }
+            "/moby.filesync.v1.Auth/FetchToken" => exchange.answer(|request: FetchTokenRequest| {
+                let FetchTokenRequest { host, realm, service, scopes, .. } = request;
+                let token = format!("{host} {realm} {service} {scopes:?}");
+                Ok(FetchTokenResponse { token, expires_in: 60 })
+            }),
             other => Err(Status::unsupported(other)),
         }
     }
@@ -183,6 +189,8 @@ fn open_session(
     let metadata = [
         ("x-docker-expose-session-uuid", "the-session".to_owned()),
         ("x-docker-expose-session-sharedkey", "the-key".to_owned()),
+        ("x-docker-expose-session-grpc-method", "/moby.filesync.v1.FileSend/DiffCopy".to_owned()),
+        ("x-docker-expose-session-grpc-method", "/moby.filesync.v1.Auth/FetchToken".to_owned()),
     ];
     let Exchange { incoming, outgoing } =
         control.call("/moby.buildkit.v1.Control/Session", &metadata).unwrap();

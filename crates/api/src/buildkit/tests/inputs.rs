@@ -68,6 +68,21 @@ fn images_come_from_the_clients_stores() {
     assert!(missing.message.contains("No such file"), "{missing}");
 }
 
+#[test]
+fn tokens_are_fetched_by_the_client() {
+    use engine::{Credentials, WantedToken};
+    let lab = Lab::new();
+    let session = lab.app.buildkit.sessions.wait("the-session").unwrap();
+    let lent = crate::buildkit::client::Lent::new(session);
+    let scopes = ["repository:a:pull"];
+    let (realm, service) = ("https://tokens", "r");
+    let server = "https://index.docker.io/v1/";
+    let given = lent.token(&WantedToken { server, realm, service, scopes: &scopes });
+    let given = given.unwrap().expect("it says that it fetches tokens");
+    let wanted = "registry-1.docker.io https://tokens r [\"repository:a:pull\"]";
+    assert_eq!((given.token.expose(), given.holds.unwrap().as_secs()), (wanted, 60));
+}
+
 /// A graph that makes one file.
 fn file(path: &str, text: &str) -> Definition {
     let (path, data) = (path.to_owned(), text.as_bytes().to_vec());
