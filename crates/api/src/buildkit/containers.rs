@@ -37,8 +37,17 @@ pub(super) struct Container {
     hostname: String,
     host: HostConfig,
     entitlements: Vec<String>,
-    /// What it is, once its first process is started.
-    id: Mutex<Option<ContainerId>>,
+    state: Mutex<State>,
+}
+
+/// How far a container is.
+enum State {
+    /// Its first process is still to come.
+    Waiting,
+    /// It is one of the engine's.
+    Made(ContainerId),
+    /// It was given back, or its build has ended.
+    Gone,
 }
 
 /// What a process is to the container that it was started in.
@@ -100,13 +109,16 @@ pub(super) fn make(
         let options = if bytes > 0 { format!("size={bytes}") } else { String::new() };
         host.tmpfs.insert(mount.target.clone(), options);
     }
+    let key = (build.to_owned(), request.container);
+    let is_free = |all: &HashMap<_, _>| match all.contains_key(&key) {
+        true => Err(Status::new(Code::AlreadyExists, format!("container {} is there", key.1))),
+        false => Ok(()),
+    };
+    is_free(&app.buildkit.containers.all())?;
     let known = images(app)?;
     let image = image_of(app, build, &root.result, is_gone)?;
-    let key = (build.to_owned(), request.container);
     let mut all = app.buildkit.containers.all();
-    if all.contains_key(&key) {
-        return Err(Status::new(Code::AlreadyExists, format!("container {} is there", key.1)));
-    }
+    is_free(&all)?;
     if all.keys().filter(|(of, _)| of == build).count() >= MAX_CONTAINERS {
         return Err(Status::invalid("a build with more containers than are kept"));
     }
@@ -118,9 +130,15 @@ pub(super) fn make(
         hostname: request.hostname,
         host,
         entitlements: asked.entitlements,
-        id: Mutex::default(),
+        state: Mutex::new(State::Waiting),
     };
     all.insert(key, Arc::new(container));
+    drop(all);
+    if gateway::is_over(app, build) {
+        // Whoever ended it may not have seen this one.
+        app.buildkit.containers.end(app, build);
+        return Err(Status::gone());
+    }
     Ok(Nothing {})
 }
 
@@ -175,14 +193,20 @@ fn image_of(
 }
 
 impl Container {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes the container if this is its first process; says which the process is.
     pub(super) fn place(&self, engine: &Engine, init: &InitMessage) -> Result<Place, Status> {
         if init.security == 1 {
             allowed(&self.entitlements, "security.insecure")?;
         }
-        let mut id = self.id.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(id) = *id {
-            return Ok(Place::Further(id));
+        let mut state = self.state();
+        match *state {
+            State::Waiting => {}
+            State::Made(id) => return Ok(Place::Further(id)),
+            State::Gone => return Err(Status::missing("the container is no more")),
         }
         let meta = init.meta.clone().unwrap_or_default();
         let [stdin, stdout, stderr] = [0, 1, 2].map(|stream| init.streams.contains(&stream));
@@ -207,15 +231,15 @@ impl Container {
         let host = HostConfig { privileged: init.security == 1, ..self.host.clone() };
         let request = CreateContainer { config, host, ..CreateContainer::default() };
         let made = engine.create_container(request)?.id;
-        *id = Some(made);
+        *state = State::Made(made);
         Ok(Place::First(made))
     }
 
     /// Removes it, and the image of its files if nobody else needs it or has given it a name.
     fn remove(&self, app: &App) -> Result<(), Status> {
         let engine = app.engine()?;
-        let id = self.id.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(id) = id {
+        let state = std::mem::replace(&mut *self.state(), State::Gone);
+        if let State::Made(id) = state {
             let request = RemoveContainer { force: true, volumes: true };
             engine.remove_container(&id, request, &engine)?;
         }

@@ -323,6 +323,11 @@ pub(super) fn asked_of(app: &App, build: &str) -> Result<Asked, Status> {
     Ok(app.buildkit.bridges.wait(build)?.asked.clone())
 }
 
+/// Whether nobody steers a build any more.
+pub(super) fn is_over(app: &App, build: &str) -> bool {
+    !app.buildkit.bridges.all().contains_key(build)
+}
+
 /// What is to be built for a result of a build that goes on.
 pub(super) fn result_of(app: &App, referred: &Referred) -> Result<Asked, Status> {
     let bridge = app.buildkit.bridges.all().get(&referred.build).cloned();
