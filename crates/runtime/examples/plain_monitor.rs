@@ -30,6 +30,7 @@ fn main() {
         folder: plan.folder.clone(),
         run_folder: plan.folder.clone(),
         client: Some(Caller::new(io::stdin().as_fd().try_clone_to_owned().unwrap())),
+        made_in: None,
         log: plan.log_config(),
         log_facts: LogFacts {
             path: plan.folder.join("log"),
@@ -166,7 +167,7 @@ impl monitor::Run for PlainRun {
         signal_group(self.group, "KILL")
     }
 
-    fn ran_out_of_memory(&mut self) -> bool {
+    fn ran_out_of_memory(&mut self, _: i32) -> bool {
         false
     }
 

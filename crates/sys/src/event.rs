@@ -1,4 +1,4 @@
-//! Waiting for many things at once: descriptors (epoll), signals (signalfd), changes below a
+//! Waiting for many things at once: descriptors (poll), signals (signalfd), changes below a
 //! folder (inotify).
 
 use std::io;
@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, epoll};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::inotify;
 use rustix::io::Errno;
 
@@ -24,10 +24,10 @@ impl Interest {
     /// Something to read.
     pub const READ: Interest = Interest { read: true, write: false };
 
-    fn flags(self) -> epoll::EventFlags {
-        let mut flags = epoll::EventFlags::empty();
-        flags.set(epoll::EventFlags::IN, self.read);
-        flags.set(epoll::EventFlags::OUT, self.write);
+    fn flags(self) -> PollFlags {
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::IN, self.read);
+        flags.set(PollFlags::OUT, self.write);
         flags
     }
 }
@@ -35,8 +35,8 @@ impl Interest {
 /// What a descriptor is ready for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ready {
-    /// The number that it was added under.
-    pub key: u64,
+    /// Its place among those that were asked for.
+    pub place: usize,
     /// Reading does not block; at the end it gives nothing, or an error.
     pub read: bool,
     /// Writing does not block.
@@ -45,58 +45,32 @@ pub struct Ready {
     pub hangup: bool,
 }
 
-/// A set of descriptors that are waited for together.
-pub struct Poll {
-    epoll: OwnedFd,
-}
-
-impl Poll {
-    /// An empty set.
-    pub fn new() -> io::Result<Poll> {
-        Ok(Poll { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
+/// Waits until some of these descriptors are ready or the time is over, and gives those that are,
+/// with their places among these.
+pub fn wait(
+    sources: &[(BorrowedFd<'_>, Interest)],
+    patience: Option<Duration>,
+) -> io::Result<Vec<Ready>> {
+    let asked =
+        sources.iter().map(|(fd, interest)| PollFd::from_borrowed_fd(*fd, interest.flags()));
+    let mut asked: Vec<_> = asked.collect();
+    match rustix::event::poll(&mut asked, patience.map(timespec).as_ref()) {
+        Ok(_) => {}
+        Err(Errno::INTR) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
     }
-
-    /// Adds a descriptor under a number, or changes what is waited for on one that is there.
-    pub fn set(&self, fd: impl AsFd, key: u64, interest: Interest) -> io::Result<()> {
-        let data = epoll::EventData::new_u64(key);
-        match epoll::add(&self.epoll, fd.as_fd(), data, interest.flags()) {
-            Err(Errno::EXIST) => {}
-            other => return Ok(other?),
-        }
-        Ok(epoll::modify(&self.epoll, fd.as_fd(), data, interest.flags())?)
-    }
-
-    /// Takes a descriptor out; one that is not there is no error.
-    pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
-        match epoll::delete(&self.epoll, fd) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Waits until something is ready or the time is over, and replaces what is in `ready`.
-    pub fn wait(&self, ready: &mut Vec<Ready>, patience: Option<Duration>) -> io::Result<()> {
-        ready.clear();
-        let mut events = [const { MaybeUninit::<epoll::Event>::uninit() }; 32];
-        let patience = patience.map(timespec);
-        let events = match epoll::wait(&self.epoll, &mut events[..], patience.as_ref()) {
-            Ok((events, _)) => events,
-            Err(Errno::INTR) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        ready.extend(events.iter().map(|event| {
-            // Copied out first: on some machines the kernel's struct is packed.
-            let (flags, data) = (event.flags, event.data);
-            let ended = flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR);
-            Ready {
-                key: data.u64(),
-                read: ended || flags.contains(epoll::EventFlags::IN),
-                write: flags.intersects(epoll::EventFlags::OUT | epoll::EventFlags::ERR),
-                hangup: ended,
-            }
-        }));
-        Ok(())
-    }
+    let ready = asked.iter().enumerate().filter_map(|(place, fd)| {
+        let got = fd.revents();
+        let failed = got.intersects(PollFlags::ERR | PollFlags::NVAL);
+        let hangup = failed || got.contains(PollFlags::HUP);
+        (!got.is_empty()).then(|| Ready {
+            place,
+            read: hangup || got.contains(PollFlags::IN),
+            write: failed || got.contains(PollFlags::OUT),
+            hangup,
+        })
+    });
+    Ok(ready.collect())
 }
 
 /// Waits for a few descriptors, and says for each whether it is ready.
@@ -104,20 +78,13 @@ pub fn poll<const N: usize>(
     sources: [(Option<BorrowedFd<'_>>, Interest); N],
     patience: Option<Duration>,
 ) -> io::Result<[Ready; N]> {
-    let mut result = std::array::from_fn(|key| Ready {
-        key: key as u64,
-        read: false,
-        write: false,
-        hangup: false,
-    });
+    let mut result =
+        std::array::from_fn(|place| Ready { place, read: false, write: false, hangup: false });
     let mut asked = Vec::with_capacity(N);
     let mut places = Vec::with_capacity(N);
     for (place, (fd, interest)) in sources.iter().enumerate() {
         let Some(fd) = fd else { continue };
-        let mut flags = PollFlags::empty();
-        flags.set(PollFlags::IN, interest.read);
-        flags.set(PollFlags::OUT, interest.write);
-        asked.push(PollFd::from_borrowed_fd(*fd, flags));
+        asked.push(PollFd::from_borrowed_fd(*fd, interest.flags()));
         places.push(place);
     }
     let patience = patience.map(timespec);
@@ -129,7 +96,7 @@ pub fn poll<const N: usize>(
         let got = fd.revents();
         let hangup = got.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
         let (read, write) = (got.contains(PollFlags::IN) || hangup, got.contains(PollFlags::OUT));
-        result[place] = Ready { key: place as u64, read, write: write || hangup, hangup };
+        result[place] = Ready { place, read, write: write || hangup, hangup };
     }
     Ok(result)
 }
@@ -313,23 +280,18 @@ mod tests {
     fn a_pipe_becomes_ready_and_ends() {
         let (reader, writer) = rustix::pipe::pipe().unwrap();
         set_nonblocking(&reader).unwrap();
-        let poll = Poll::new().unwrap();
-        poll.set(&reader, 7, Interest::READ).unwrap();
-        let mut ready = Vec::new();
-        poll.wait(&mut ready, Some(Duration::ZERO)).unwrap();
-        assert!(ready.is_empty());
+        let sources = [(writer.as_fd(), Interest::default()), (reader.as_fd(), Interest::READ)];
+        assert_eq!(wait(&sources, Some(Duration::ZERO)).unwrap(), []);
         assert_eq!(write_some(&writer, b"abc").unwrap(), Some(3));
-        poll.wait(&mut ready, None).unwrap();
-        assert_eq!(ready, [Ready { key: 7, read: true, write: false, hangup: false }]);
+        let ready = wait(&sources, None).unwrap();
+        assert_eq!(ready, [Ready { place: 1, read: true, write: false, hangup: false }]);
         let mut bytes = [0; 8];
         assert_eq!(read_some(&reader, &mut bytes).unwrap(), Some(3));
         assert_eq!(read_some(&reader, &mut bytes).unwrap(), None);
         drop(writer);
-        poll.wait(&mut ready, None).unwrap();
-        assert!(ready[0].hangup);
+        let ready = wait(&[(reader.as_fd(), Interest::READ)], None).unwrap();
+        assert!(ready[0].hangup && ready[0].read && !ready[0].write);
         assert_eq!(read_some(&reader, &mut bytes).unwrap(), Some(0));
-        poll.remove(&reader).unwrap();
-        poll.remove(&reader).unwrap();
     }
 
     #[test]

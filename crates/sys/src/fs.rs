@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -200,6 +201,25 @@ pub fn names(folder: impl AsFd) -> io::Result<Vec<(Vec<u8>, FileType)>> {
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
             list.push((name.to_vec(), entry.file_type()));
+        }
+    }
+    Ok(list)
+}
+
+/// Names in an open folder with their kinds, without the dots: as many as one call gives, in the
+/// kernel's order.
+pub fn first_names(folder: impl AsFd) -> io::Result<Vec<(Vec<u8>, FileType)>> {
+    let mut room = [const { MaybeUninit::uninit() }; 8 << 10];
+    let mut entries = rustix::fs::RawDir::new(folder, &mut room);
+    let mut list = Vec::new();
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            list.push((name.to_vec(), entry.file_type()));
+        }
+        if entries.is_buffer_empty() {
+            break;
         }
     }
     Ok(list)

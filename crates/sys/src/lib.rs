@@ -14,6 +14,7 @@ pub mod fs;
 pub mod hold;
 pub mod host;
 pub mod lock;
+pub mod memory;
 pub mod mount;
 pub mod netlink;
 pub mod netns;

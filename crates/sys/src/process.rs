@@ -33,35 +33,55 @@ pub fn start(
     if [streams, further, program].iter().any(|number| *number < 3) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // SAFETY: the child calls nothing that allocates or takes a lock, whatever other threads of
-    // this process were doing; what it reads was made before and is its own copy.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => {
-            // SAFETY: the numbers are open descriptors, the lists end in a null pointer and point
-            // at terminated strings; the last call does not return.
-            unsafe {
-                for number in 0..3 {
-                    libc::dup2(streams, number);
-                }
-                let program = match program {
-                    3 => libc::fcntl(program, libc::F_DUPFD_CLOEXEC, 4),
-                    program => program,
-                };
-                // A copy of itself would keep the mark that closes it.
-                match further {
-                    3 => libc::fcntl(3, libc::F_SETFD, 0),
-                    further => libc::dup2(further, 3),
-                };
-                libc::syscall(libc::SYS_close_range, 4, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-                let (list, environment) = (list.as_ptr(), environment.as_ptr());
-                let path = c"".as_ptr();
-                let flags = libc::AT_EMPTY_PATH;
-                libc::syscall(libc::SYS_execveat, program, path, list, environment, flags);
-                libc::_exit(127)
-            }
+    let (arguments, environment) = (list.as_ptr(), environment.as_ptr());
+    let mut next = Next { program, arguments, environment, streams, further };
+    let mut stack = vec![0_u128; STACK_WORDS];
+    // Not a copy of this process, which would be thrown away a moment later.
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the child has a stack of its own, which like all that it reads is there until this
+    // call comes back: when the child has become the program or has ended. It has descriptors of its
+    // own. It calls nothing that allocates or takes a lock, whatever other threads of this process
+    // were doing, and no handler of a signal is ours.
+    let child = unsafe {
+        let top = stack.as_mut_ptr().add(STACK_WORDS);
+        libc::clone(become_next, top.cast(), flags, (&raw mut next).cast())
+    };
+    if child < 0 { Err(io::Error::last_os_error()) } else { Ok(child) }
+}
+
+/// The child's stack, in words of 16 bytes. It makes a handful of calls.
+const STACK_WORDS: usize = 2048;
+
+/// What a child becomes.
+struct Next {
+    program: RawFd,
+    arguments: *const *const libc::c_char,
+    environment: *const *const libc::c_char,
+    streams: RawFd,
+    further: RawFd,
+}
+
+extern "C" fn become_next(next: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: whoever made this process has put a live `Next` there, with numbers of open
+    // descriptors and lists that end in a null pointer and point at terminated strings.
+    unsafe {
+        let Next { program, arguments, environment, streams, further } = *next.cast::<Next>();
+        for number in 0..3 {
+            libc::dup2(streams, number);
         }
-        child => Ok(child),
+        let program = match program {
+            3 => libc::fcntl(program, libc::F_DUPFD_CLOEXEC, 4),
+            program => program,
+        };
+        // A copy of itself would keep the mark that closes it.
+        match further {
+            3 => libc::fcntl(3, libc::F_SETFD, 0),
+            further => libc::dup2(further, 3),
+        };
+        libc::syscall(libc::SYS_close_range, 4, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        let (path, flags) = (c"".as_ptr(), libc::AT_EMPTY_PATH);
+        libc::syscall(libc::SYS_execveat, program, path, arguments, environment, flags);
+        libc::_exit(127)
     }
 }
 
@@ -106,9 +126,9 @@ fn inherited(number: RawFd) -> io::Result<OwnedFd> {
 /// nothing.
 static OPEN_FILES: AtomicU64 = AtomicU64::new(0);
 
-/// Lets this process have as many files open as it may. For one that holds many itself: programs
-/// that it starts are to begin with [`lower_open_files`], since some go through all that could be
-/// open.
+/// Lets this process have as many files open as it may. For one that holds many itself: a program
+/// that may go through all that could be open, as any of a user's, is to begin with
+/// [`lower_open_files`].
 pub fn raise_open_files() -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {

@@ -46,16 +46,20 @@ pub struct Mapped {
 /// mapped. Whoever changes such a file in its place all the same changes these bytes too, and who
 /// cuts it short ends this process.
 pub fn replaced(path: &Path, limit: u64) -> io::Result<Bytes> {
-    let file = File::open(path)?;
+    let mut file = File::open(path)?;
+    let first = first(&mut file)?;
+    if first.len() < FIRST_BYTES {
+        return Ok(Bytes::Read(first));
+    }
     let length = file.metadata()?.len();
-    if (FIRST_BYTES as u64..=limit).contains(&length)
+    if length <= limit
         && let Ok(length) = usize::try_from(length)
         // Not every file system can do it, and no kernel before 5.14.
         && let Ok(mapped) = Mapped::new(&file, length)
     {
         return Ok(Bytes::Mapped(mapped));
     }
-    opened(file, limit).map(Bytes::Read)
+    with_rest(first, file, limit).map(Bytes::Read)
 }
 
 impl Mapped {
@@ -115,19 +119,29 @@ pub fn at(folder: impl AsFd, path: &str) -> io::Result<Vec<u8>> {
 
 /// The same of a file that is open, from where it is read.
 pub fn opened(mut file: File, limit: u64) -> io::Result<Vec<u8>> {
-    let mut first = [0; FIRST_BYTES];
-    let taken = loop {
-        match file.read(&mut first) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => break other?,
-        }
-    };
-    let mut bytes = first[..taken].to_vec();
-    if taken == FIRST_BYTES {
-        bytes.reserve(file.metadata()?.len().min(limit).saturating_sub(taken as u64) as usize + 1);
-        let left = limit.saturating_add(1).saturating_sub(taken as u64);
-        file.take(left).read_to_end(&mut bytes)?;
+    let first = first(&mut file)?;
+    match first.len() {
+        FIRST_BYTES => with_rest(first, file, limit),
+        _ => Ok(first),
     }
+}
+
+/// What one read gives.
+fn first(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut bytes = [0; FIRST_BYTES];
+    loop {
+        match file.read(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            taken => return Ok(bytes[..taken?].to_vec()),
+        }
+    }
+}
+
+/// The same with all that follows.
+fn with_rest(mut bytes: Vec<u8>, file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let taken = bytes.len() as u64;
+    bytes.reserve(file.metadata()?.len().min(limit).saturating_sub(taken) as usize + 1);
+    file.take(limit.saturating_add(1).saturating_sub(taken)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -29,8 +29,17 @@ pub fn nonblocking_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// Listens for streams at a name in a folder. The name must be free.
 pub fn listen(folder: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+    listen_at(&address(folder.as_fd(), name)?)
+}
+
+/// The same at a name in this process's own folder.
+pub fn listen_here(name: &OsStr) -> io::Result<OwnedFd> {
+    listen_at(&SocketAddrUnix::new(name)?)
+}
+
+fn listen_at(address: &SocketAddrUnix) -> io::Result<OwnedFd> {
     let socket = stream(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-    rustix::net::bind(&socket, &address(folder.as_fd(), name)?)?;
+    rustix::net::bind(&socket, address)?;
     rustix::net::listen(&socket, 64)?;
     Ok(socket)
 }

@@ -199,7 +199,8 @@ impl Engine {
         }
         drop(hold);
         let made = super::events::event("create", &record, &[]);
-        kept.map(|stack| Told { record, stack, made })
+        let boot = sys::host::boot_id().map_err(EngineError::io("read", "the boot's id"))?;
+        kept.map(|stack| Told { record, stack, made, boot })
     }
 
     fn name_and_add(

@@ -11,7 +11,7 @@ use store::{Event, Stacked};
 
 use super::ContainerRecord;
 use super::create::Created;
-use super::start::Starting;
+use super::start::{Spawned, Starting};
 use crate::Engine;
 use crate::error::{EngineError, Result};
 
@@ -32,6 +32,8 @@ pub(super) struct Told {
     pub(super) stack: Vec<Stacked>,
     /// That it was made.
     pub(super) made: Event,
+    /// The boot in which it was.
+    pub(super) boot: String,
 }
 
 impl Told {
@@ -56,17 +58,22 @@ impl Engine {
         Created { id: fresh.told.record.id, warnings: fresh.warnings }
     }
 
-    /// As [`Engine::begin_start`], of a container that was just made.
+    /// As [`Engine::begin_start`], of a container that was just made. Once there is a monitor, it
+    /// writes down that the container was made, whatever it hears of us.
     pub fn begin_fresh(&self, fresh: Fresh, attach: Option<AttachRequest>) -> Result<Starting> {
+        let id = fresh.id();
+        // More than a message takes is read by the monitor from where it lies.
         let words = serde_json::to_value(&fresh.told).map_err(io::Error::from);
-        let spawned = words
-            .map_err(EngineError::io("speak to", "the container's monitor"))
-            .and_then(|words| Ok((self.spawn_told(&fresh.id())?, words)));
-        match spawned {
-            Ok((spawned, words)) => {
-                let mut connection = spawned.connection;
+        let words = words.map_err(EngineError::io("speak to", "the container's monitor"))?;
+        let made = Request::Made(words);
+        if !made.fits() {
+            self.tell_made(fresh);
+            return self.begin_start(&id, attach);
+        }
+        match self.spawn_told(&id) {
+            Ok(Spawned { mut connection, .. }) => {
                 let lost = EngineError::io("speak to", "the container's monitor");
-                connection.add(&Request::Made(words)).map_err(lost)?;
+                connection.add(&made).map_err(lost)?;
                 Engine::ask_start(connection, attach)
             }
             Err(error) => {

@@ -118,11 +118,16 @@ impl Containers {
         Ok(record)
     }
 
-    /// Takes a container's name and record away; its folder goes to whoever asked.
-    pub fn remove(&self, id: &ContainerId) -> Result<()> {
+    /// Takes a container's name and record away; its folder goes to whoever asked. It may have got
+    /// another name since it was known by this one.
+    pub fn remove(&self, id: &ContainerId, name: &str) -> Result<()> {
         let _alone = self.lock()?;
         let folder = self.folder(id);
-        let name = self.read(id).map(|record| record.name);
+        let is_still = |link: &Path| link.as_os_str() == id.to_string().as_str();
+        let name = match fs::read_link(self.names().join(name)) {
+            Ok(link) if is_still(&link) => Ok(name.to_owned()),
+            _ => self.read(id).map(|record| record.name),
+        };
         let path = folder.join(RECORD);
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -76,7 +76,11 @@ impl Engine {
             // Nobody starts what we remove; who is just starting or leaving it comes first.
             match Hold::take(&containers.folder(id)) {
                 Ok(Some(hold)) if self.is_at_rest(&record, &hold)? => {
-                    return self.discard_container(&record, request.volumes);
+                    self.discard_container(&record, request.volumes)?;
+                    // With the last container go the groups above all of theirs.
+                    let _ =
+                        runtime::cgroup::Layout::of_host().map(|layout| layout.remove_if_empty());
+                    return Ok(());
                 }
                 // Its monitor was killed just now: that is put right first.
                 Ok(Some(_)) => {}
@@ -150,7 +154,7 @@ impl Engine {
                 Err(error) => return Err(EngineError::io("lock", folder)(error)),
             };
             self.drop_rest(&id)?;
-            containers.remove(&id)?;
+            containers.remove(&id, "")?;
             drop(hold);
         }
         let run = self.store.paths().run().join("containers");
@@ -191,7 +195,7 @@ impl Engine {
 
     /// The same, without writing down that it went.
     pub(super) fn drop_container(&self, record: &ContainerRecord, volumes: bool) -> Result<()> {
-        self.containers().remove(&record.id)?;
+        self.containers().remove(&record.id, &record.name)?;
         self.drop_rest(&record.id)?;
         if volumes {
             self.drop_anonymous_volumes(record)?;

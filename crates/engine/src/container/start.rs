@@ -22,6 +22,9 @@ pub const WATCH_COMMAND: &str = "__watch";
 /// What it is given besides the id when it is told more.
 pub const TOLD: &str = "told";
 
+/// The number of the first descriptor after the standard streams.
+const FIRST_INHERITED: i32 = 3;
+
 /// The signal that no process can refuse; on Linux it has this number everywhere.
 const SIGKILL: i32 = 9;
 
@@ -144,7 +147,6 @@ impl Engine {
         mut connection: Connection,
         attach: Option<AttachRequest>,
     ) -> Result<Starting> {
-        let lost = || EngineError::io("speak to", "the container's monitor");
         let attach = match attach {
             Some(wanted) => Some(connection.add(&Request::Attach(wanted)).map_err(lost())?),
             None => None,
@@ -219,7 +221,15 @@ impl Engine {
 
     /// Asks a running container's monitor one thing.
     pub fn ask_monitor(&self, id: &ContainerId, request: &Request) -> Result<Answer> {
-        let mut connection = self.monitor(id)?;
+        self.call_monitor(id, &mut self.monitor(id)?, request)
+    }
+
+    fn call_monitor(
+        &self,
+        id: &ContainerId,
+        connection: &mut Connection,
+        request: &Request,
+    ) -> Result<Answer> {
         connection.call(request).map_err(|failure| {
             // One that was on its way out takes connections and answers nothing.
             match connection.has_ended() && failure.kind == FailureKind::NotFound {
@@ -257,11 +267,17 @@ impl Engine {
         if !self.container_state(id)?.status.is_alive() {
             return Err(EngineError::NotRunning(id.to_string()));
         }
-        self.ask_monitor(id, &Request::Kill { signal })?;
-        if signal == SIGKILL {
-            self.wait_for_container(id, WaitFor::NotRunning)?;
+        let mut connection = self.monitor(id)?;
+        // Asked first: the end may come before the kill is answered.
+        let wait = match signal {
+            SIGKILL => Some(connection.add(&Request::Wait(WaitFor::NotRunning)).map_err(lost())?),
+            _ => None,
+        };
+        self.call_monitor(id, &mut connection, &Request::Kill { signal })?;
+        match wait.map(|wait| connection.answer(wait)) {
+            Some(Err(failure)) if !connection.has_ended() => Err(monitor(failure)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Waits for the end of a container and gives its exit code.
@@ -278,6 +294,10 @@ impl Engine {
             Err(error) => Err(error),
         }
     }
+}
+
+fn lost() -> impl FnOnce(io::Error) -> EngineError {
+    EngineError::io("speak to", "the container's monitor")
 }
 
 /// What a monitor says, as an error of ours.
@@ -328,5 +348,6 @@ impl Engine {
 /// The connection that a monitor was given beside its standard streams. To be taken before anything
 /// else is opened.
 pub fn inherited_connection() -> Option<Caller> {
-    sys::process::inherited_sockets(1).ok()?.pop().map(Caller::new)
+    let socket = sys::process::inherited_file(FIRST_INHERITED).ok()?;
+    Some(Caller::new(socket.into()))
 }

@@ -56,8 +56,11 @@ impl Connection {
 
     /// Adds a request to those that the next [`Connection::ask`] sends with its own.
     pub fn add(&mut self, request: &Request) -> io::Result<u16> {
-        self.last = self.last.wrapping_add(1);
         let body = serde_json::to_vec(request)?;
+        if body.len() > wire::MAX_BODY_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.last = self.last.wrapping_add(1);
         wire::encode(&mut self.waiting, FrameKind::Request, self.last, &body);
         Ok(self.last)
     }

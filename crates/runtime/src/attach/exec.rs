@@ -8,7 +8,7 @@ use sys::event::{Interest, poll, read_some, write_some};
 
 use super::connection::{Connection, parse};
 use super::console::{Console, News};
-use super::foreground::write_all;
+use super::foreground::{STDERR, STDOUT, write_all};
 use super::wire::{Answer, ExecRequest, FrameKind, Request, WaitFor};
 use crate::failure::Failure;
 use crate::keys::{DetachKeys, Finder};
@@ -74,8 +74,8 @@ pub fn run_exec(
             ],
             exited.map(|_| std::time::Duration::ZERO),
         )?;
-        copy(&mut theirs.stdout, out.read, streams.stdout, &mut bytes);
-        copy(&mut theirs.stderr, err.read, streams.stderr, &mut bytes);
+        copy(&mut theirs.stdout, out.read, (streams.stdout, STDOUT), &mut bytes)?;
+        copy(&mut theirs.stderr, err.read, (streams.stderr, STDERR), &mut bytes)?;
         if let Some(code) = exited.filter(|_| !out.read && !err.read) {
             // It has ended and what it printed was read; what its children print is nobody's.
             return Ok(ExecOutcome::Exited(code));
@@ -166,11 +166,17 @@ impl Theirs {
     }
 }
 
-fn copy(from: &mut Option<OwnedFd>, ready: bool, to: BorrowedFd<'_>, bytes: &mut [u8]) {
-    let Some(fd) = from.as_ref().filter(|_| ready) else { return };
+fn copy(
+    from: &mut Option<OwnedFd>,
+    ready: bool,
+    (to, name): (BorrowedFd<'_>, &str),
+    bytes: &mut [u8],
+) -> io::Result<()> {
+    let Some(fd) = from.as_ref().filter(|_| ready) else { return Ok(()) };
     match read_some(fd, bytes) {
         Ok(Some(0)) | Err(_) => *from = None,
-        Ok(Some(count)) => write_all(to, &bytes[..count]),
+        Ok(Some(count)) => write_all(to, &bytes[..count], name)?,
         Ok(None) => {}
     }
+    Ok(())
 }

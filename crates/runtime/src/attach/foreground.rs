@@ -73,8 +73,8 @@ pub fn run_foreground(client: Foreground<'_>) -> io::Result<Outcome> {
     loop {
         while let Some(frame) = connection.next_frame() {
             match frame.kind {
-                FrameKind::Stdout => write_all(stdout, &frame.body),
-                FrameKind::Stderr => write_all(stderr, &frame.body),
+                FrameKind::Stdout => write_all(stdout, &frame.body, STDOUT)?,
+                FrameKind::Stderr => write_all(stderr, &frame.body, STDERR)?,
                 FrameKind::Answer => match parse(&frame)? {
                     Answer::Exited(exit) => {
                         console.end();
@@ -181,19 +181,28 @@ impl Control<'_> {
     }
 }
 
-/// Writes to what may have gone: who closed it does not want the rest.
-pub(super) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) {
+/// The program's own outputs, as errors name them.
+pub(super) const STDOUT: &str = "/dev/stdout";
+pub(super) const STDERR: &str = "/dev/stderr";
+
+/// Writes to what may have gone: then there is nobody to stay for. The container goes on.
+pub(super) fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], name: &str) -> io::Result<()> {
+    let failed = |error: io::Error| {
+        let why = match error.kind() {
+            io::ErrorKind::BrokenPipe => "broken pipe".to_owned(),
+            _ => error.to_string(),
+        };
+        io::Error::new(error.kind(), format!("write {name}: {why}"))
+    };
     while !bytes.is_empty() {
-        match sys::event::write_some(fd, bytes) {
-            Ok(Some(written)) => bytes = &bytes[written..],
-            Ok(None) => {
+        match sys::event::write_some(fd, bytes).map_err(failed)? {
+            Some(written) => bytes = &bytes[written..],
+            None => {
                 // Somebody shares the open file and made it so that it does not wait.
                 let room = Interest { read: false, write: true };
-                if poll([(Some(fd.as_fd()), room)], None).is_err() {
-                    return;
-                }
+                poll([(Some(fd.as_fd()), room)], None)?;
             }
-            Err(_) => return,
         }
     }
+    Ok(())
 }

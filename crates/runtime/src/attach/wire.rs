@@ -96,6 +96,13 @@ pub fn decode(bytes: &[u8]) -> Result<Option<(Frame, usize)>, WireError> {
     Ok(Some((Frame { kind, number, body: body.to_vec() }, HEAD_BYTES + length)))
 }
 
+impl Request {
+    /// Whether it is short enough to be sent.
+    pub fn fits(&self) -> bool {
+        serde_json::to_vec(self).is_ok_and(|body| body.len() <= MAX_BODY_BYTES)
+    }
+}
+
 /// What a monitor can be asked.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -78,13 +78,13 @@ impl Layout {
         }
     }
 
-    /// The same without a tree of version 2 that is not needed, or that nobody mounted: its folder may
+    /// The same without a tree of version 2 that nobody needs, or that nobody mounted: its folder may
     /// be there, and a folder can be made in it that is no group, into which no process can be born.
     fn mounted(self) -> Layout {
         let has_all = ALL.iter().all(|controller| self.version1(controller).is_some());
         match self {
             Layout::Version1 { hierarchies, unified } => {
-                let unified = unified.filter(|path| !has_all && is_version2(path));
+                let unified = unified.filter(|path| !(has_all && is_idle()) && is_version2(path));
                 Layout::Version1 { hierarchies, unified }
             }
             other => other,
@@ -120,10 +120,12 @@ impl Layout {
         };
         let hierarchies: Vec<_> =
             parse(&text).filter_map(|controllers| find(base, controllers)).collect();
-        let unified = Some(base.join("unified")).filter(|path| is_version2(path));
-        match hierarchies.is_empty() && unified.is_none() {
-            true => Ok(Layout::None),
-            false => Ok(Layout::Version1 { hierarchies, unified }),
+        let unified = Some(base.join("unified"));
+        match (Layout::Version1 { hierarchies, unified }).mounted() {
+            Layout::Version1 { hierarchies, unified: None } if hierarchies.is_empty() => {
+                Ok(Layout::None)
+            }
+            layout => Ok(layout),
         }
     }
 
@@ -146,10 +148,13 @@ impl Layout {
         }
     }
 
-    /// Removes the group of ours that has all containers' in it, where it has none.
+    /// Removes the group of ours that has all containers' in it, where it has none. Who is just making
+    /// one makes that of ours again.
     pub fn remove_if_empty(&self) {
-        // One that has a group, or is not there, is no error.
-        self.roots().for_each(|root| drop(std::fs::remove_dir(root.join("mica"))));
+        let remove = |root: &Path| std::fs::remove_dir(root.join("mica"));
+        // A container has a group in all trees: who finds one need not look further.
+        let is_busy = |error: &io::Error| error.kind() != io::ErrorKind::NotFound;
+        let _ = self.roots().find(|root| remove(root).is_err_and(|error| is_busy(&error)));
     }
 
     /// All roots.
@@ -160,6 +165,12 @@ impl Layout {
         };
         old.iter().map(|tree| tree.root.as_path()).chain(self.unified())
     }
+}
+
+/// Whether nobody looks after what is in a tree beside those with controllers. Where systemd runs,
+/// it ends all that is in a unit's group with the unit: a container must not stay in such a one.
+fn is_idle() -> bool {
+    !Path::new("/run/systemd/system").exists()
 }
 
 fn is_version2(path: &Path) -> bool {
@@ -217,6 +228,27 @@ mod tests {
         let all: String = ALL.iter().map(|name| format!("1:{name}:/\n")).collect();
         let layout = Layout::likely(root, &format!("{all}0::/\n")).mounted();
         assert_eq!((layout.roots().count(), layout.unified()), (ALL.len(), None));
+    }
+
+    #[test]
+    fn groups_of_ours_go_with_the_last_container() {
+        let place = tempfile::tempdir().unwrap();
+        let root = |name: &str| place.path().join(name);
+        let tree = |name: &str| Hierarchy {
+            name: name.to_owned(),
+            controllers: vec![name.to_owned()],
+            root: root(name),
+        };
+        let hierarchies = vec![tree("a"), tree("b"), tree("c")];
+        let layout = Layout::Version1 { hierarchies, unified: None };
+        for folder in ["a/mica", "b", "c/mica/container"] {
+            fs::create_dir_all(root(folder)).unwrap();
+        }
+        layout.remove_if_empty();
+        assert!(!root("a/mica").exists() && root("c/mica/container").exists());
+        fs::remove_dir(root("c/mica/container")).unwrap();
+        layout.remove_if_empty();
+        assert!(!root("c/mica").exists() && root("c").exists());
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Cgroup {
             warnings.extend(self.limit_devices(&resources.devices)?);
         }
         let settings = self.settings(resources)?;
-        for setting in settings.into_iter().filter(|setting| !self.is_set(&setting.controller)) {
+        for setting in settings {
             let Some(folder) = self.folder_with(&setting.controller) else {
                 match missing {
                     Missing::Warn => {

@@ -10,8 +10,15 @@ use crate::error::{Result, RuntimeError};
 impl Cgroup {
     /// Makes the group, with those above it, in all trees; says whether it is new in all of them.
     pub fn create(&mut self) -> Result<bool> {
-        let is_new = self.create_wherever()?;
-        self.is_presumed = false;
+        if let Some(is_new) = if self.is_presumed { self.create_below()? } else { None } {
+            // Whoever enters without processors gives them to the group.
+            self.is_presumed = false;
+            return Ok(is_new);
+        }
+        if self.is_presumed {
+            (self.layout, self.is_presumed) = (Layout::of_host()?, false);
+        }
+        let is_new = self.create_all()?;
         if let Some(cpuset) = self.layout.version1("cpuset") {
             let own = read(&cpuset.root.join(&self.path), "cpuset.cpus").unwrap_or_default();
             if own.trim().is_empty() {
@@ -35,16 +42,6 @@ impl Cgroup {
         }
     }
 
-    fn create_wherever(&mut self) -> Result<bool> {
-        if self.is_presumed {
-            if let Some(is_new) = self.create_below()? {
-                return Ok(is_new);
-            }
-            self.layout = Layout::of_host()?;
-        }
-        self.create_all()
-    }
-
     /// The same below groups that are there. If one is not, it is the first one below its parent, or
     /// there is no such tree: then nothing was made.
     fn create_below(&self) -> Result<Option<bool>> {
@@ -66,7 +63,7 @@ impl Cgroup {
     /// The same in trees that are known to be there, with those above it.
     fn create_all(&self) -> Result<bool> {
         let mut is_new = true;
-        for root in self.layout.roots().filter(|root| !self.is_apart(root)) {
+        for root in self.layout.roots().filter(|root| !self.apart.contains_key(*root)) {
             let folder = root.join(&self.path);
             let made = match fs::create_dir(&folder) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -88,15 +85,8 @@ impl Cgroup {
     fn inherit_processors(&self, root: &Path) -> Result<()> {
         let mut folder = root.to_owned();
         for part in self.path.split('/') {
-            let above = folder.clone();
             folder.push(part);
-            for file in ["cpuset.cpus", "cpuset.mems"] {
-                let old = read(&folder, file).unwrap_or_default();
-                if old.trim().is_empty() {
-                    let value = read(&above, file).map_err(failed("read", &above))?;
-                    write(&folder, file, value.trim()).map_err(failed("write", &folder))?;
-                }
-            }
+            inherit_processors(&folder).map_err(failed("give processors to", &folder))?;
             // Without it, this is done again for each.
             let _ = write(&folder, "cgroup.clone_children", "1");
         }
@@ -120,6 +110,23 @@ impl Cgroup {
             folder.push(part);
         }
     }
+}
+
+/// Gives a group of version 1 the processors of the one above, unless it has some; that one may just
+/// have been made and have none either. The top has all.
+pub(super) fn inherit_processors(folder: &Path) -> io::Result<()> {
+    let Some(above) = folder.parent() else { return Ok(()) };
+    let has_none = |file: &str| Ok::<_, io::Error>(read(folder, file)?.trim().is_empty());
+    if !has_none("cpuset.cpus")? && !has_none("cpuset.mems")? {
+        return Ok(());
+    }
+    inherit_processors(above)?;
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        if has_none(file)? {
+            write(folder, file, read(above, file)?.trim())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether it is not this user who may make groups.

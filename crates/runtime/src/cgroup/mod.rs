@@ -9,7 +9,6 @@ mod limit;
 mod make;
 mod processes;
 mod settings;
-mod shared;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -119,6 +118,7 @@ impl Cgroup {
     pub fn entry(&self) -> Result<Entry> {
         let mut entry = self.entry_by_path()?;
         for path in std::mem::take(&mut entry.paths) {
+            give_processors(&path).map_err(failed("give processors to", &path))?;
             let opened = open_tasks(&path).map_err(failed("open", &path))?;
             entry.tasks.push(opened);
         }
@@ -169,6 +169,12 @@ impl Cgroup {
     /// The group's folders in all trees.
     fn folders(&self) -> Vec<PathBuf> {
         self.layout.roots().map(|root| self.folder_in(root)).collect()
+    }
+
+    /// The group's folders in all trees in which it is ours.
+    fn own_folders(&self) -> impl Iterator<Item = PathBuf> {
+        let own = self.layout.roots().filter(|root| !self.apart.contains_key(*root));
+        own.map(|root| root.join(&self.path))
     }
 
     /// The group's folder in one tree.
@@ -280,8 +286,30 @@ fn read(folder: &Path, file: &str) -> io::Result<String> {
 }
 
 /// Opens a file for a process to write itself into.
-pub(crate) fn open_tasks(path: &Path) -> io::Result<OwnedFd> {
+fn open_tasks(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Gives the group whose `tasks` this is its processors, if it is one of that kind and has none.
+fn give_processors(tasks: &Path) -> io::Result<()> {
+    match tasks.parent().filter(|folder| folder.join("cpuset.cpus").exists()) {
+        Some(folder) => make::inherit_processors(folder),
+        None => Ok(()),
+    }
+}
+
+/// Writes this process into a group by its own hand, and gives the open file, which is to be closed
+/// with others. The kernel says so if the group has no processors yet.
+pub(crate) fn enter(tasks: &Path) -> io::Result<OwnedFd> {
+    let opened = open_tasks(tasks)?;
+    match rustix::io::write(&opened, b"0") {
+        Err(rustix::io::Errno::NOSPC) => {
+            give_processors(tasks)?;
+            rustix::io::write(&opened, b"0")?;
+        }
+        other => drop(other?),
+    }
+    Ok(opened)
 }
 
 fn write(folder: &Path, file: &str, value: &str) -> io::Result<()> {

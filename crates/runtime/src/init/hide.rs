@@ -1,9 +1,11 @@
 //! What of `/proc` and `/sys` is hidden, and what may only be read.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::fs::FileType;
 use sys::mount::Change;
 
 use super::fresh::Fresh;
@@ -20,12 +22,52 @@ const EMPTY: [(&str, Option<&str>); 2] = [("nr_blocks", Some("1")), ("nr_inodes"
 /// Names that are folders wherever they are known.
 const FOLDERS: [&str; 5] = ["acpi", "asound", "scsi", "firmware", "powercap"];
 
+/// What the kernel has in `/proc` besides processes, which a container's policy names and many a
+/// kernel lacks: looked at once, so that nothing is done to what is not there.
+pub(super) struct Known(Option<BTreeMap<Vec<u8>, FileType>>);
+
+impl Known {
+    pub(super) fn of(fresh: &Fresh) -> Known {
+        Known(fresh.at(Path::new(PROC)).and_then(Known::list))
+    }
+
+    /// The kernel gives its own names first and processes last. So one call gives all of them, and
+    /// where it does not that is seen.
+    fn list(processes: BorrowedFd<'_>) -> Option<BTreeMap<Vec<u8>, FileType>> {
+        let names = sys::fs::first_names(processes).ok()?;
+        let is_process = |name: &[u8]| name.first().is_some_and(u8::is_ascii_digit);
+        names.iter().any(|(name, _)| is_process(name)).then(|| names.into_iter().collect())
+    }
+
+    /// Whether a path is certainly not there.
+    fn lacks(&self, path: &Path) -> bool {
+        let (Some(names), Some(name)) = (&self.0, path.file_name()) else { return false };
+        path.parent() == Some(Path::new(PROC)) && !names.contains_key(name.as_encoded_bytes())
+    }
+
+    /// Whether something in `/proc` or `/sys` is a folder, as far as that is known.
+    fn is_folder(&self, name: &str) -> bool {
+        let kind = self.0.as_ref().and_then(|names| names.get(name.as_bytes()));
+        kind.map_or_else(|| FOLDERS.contains(&name), |kind| *kind == FileType::Directory)
+    }
+}
+
 /// Hides paths: a folder becomes empty, a file becomes the null device.
-pub(super) fn mask(plan: &Plan, root: BorrowedFd<'_>, host: &Host, fresh: &Fresh) -> Result<()> {
+pub(super) fn mask(
+    plan: &Plan,
+    root: BorrowedFd<'_>,
+    host: &Host,
+    fresh: &Fresh,
+    known: &Known,
+) -> Result<()> {
     let mut empty: Option<OwnedFd> = None;
     for masked in &plan.masked {
         match fresh.find(Path::new(masked)) {
-            Some((folder, name)) => mask_fresh(folder, name, host).call("mount", masked)?,
+            Some(_) if known.lacks(Path::new(masked)) => {}
+            Some((folder, name)) => {
+                let is_folder = known.is_folder(name);
+                mask_fresh(folder, name, is_folder, host).call("mount", masked)?;
+            }
             None => mask_path(root, masked, host, &mut empty)?,
         }
     }
@@ -34,12 +76,12 @@ pub(super) fn mask(plan: &Plan, root: BorrowedFd<'_>, host: &Host, fresh: &Fresh
 
 /// Hides a name of the kernel's own. Which kind it is, the kernel says: a file cannot be put on a
 /// folder.
-fn mask_fresh(folder: BorrowedFd<'_>, name: &str, host: &Host) -> io::Result<()> {
+fn mask_fresh(folder: BorrowedFd<'_>, name: &str, is_folder: bool, host: &Host) -> io::Result<()> {
     let target = sys::classic::path(folder).join(name);
     let as_file = || sys::classic::bind(&sys::classic::path(&host.null), &target, false);
     let as_folder =
         || sys::classic::create("tmpfs", "tmpfs", &EMPTY, libc::MOUNT_ATTR_RDONLY, &target);
-    let (likely, other): (&dyn Fn() -> _, &dyn Fn() -> _) = match FOLDERS.contains(&name) {
+    let (likely, other): (&dyn Fn() -> _, &dyn Fn() -> _) = match is_folder {
         true => (&as_folder, &as_file),
         false => (&as_file, &as_folder),
     };
@@ -84,7 +126,12 @@ fn mask_path(
 }
 
 /// Lets paths be read alone.
-pub(super) fn protect(plan: &Plan, root: BorrowedFd<'_>, fresh: &Fresh) -> Result<()> {
+pub(super) fn protect(
+    plan: &Plan,
+    root: BorrowedFd<'_>,
+    fresh: &Fresh,
+    known: &Known,
+) -> Result<()> {
     let bits = libc::MOUNT_ATTR_RDONLY;
     let change = Change { set: bits, ..Change::default() };
     let own = plan
@@ -99,6 +146,9 @@ pub(super) fn protect(plan: &Plan, root: BorrowedFd<'_>, fresh: &Fresh) -> Resul
     for protected in &plan.protected {
         let path = Path::new(protected);
         if let Some((folder, name)) = fresh.find(path) {
+            if known.lacks(path) {
+                continue;
+            }
             let place = sys::classic::path(folder).join(name);
             match sys::classic::bind(&place, &place, true) {
                 Err(error) if is_missing(&error) => continue,

@@ -54,18 +54,21 @@ pub(crate) fn assume(process: &ProcessPlan) -> Result<()> {
         rustix::thread::set_keep_capabilities(false).call("prctl", "PR_SET_KEEPCAPS, 0")?;
     }
     // Without new privileges a filter needs no power.
-    let reserve = if process.no_new_privileges { 0 } else { reserve() };
-    set(wanted.effective | reserve, wanted.permitted | reserve, wanted.inheritable)
+    let reserve = match process.no_new_privileges {
+        true => 0,
+        false => capability::bit("SYS_ADMIN").unwrap_or(0),
+    };
+    let with =
+        |more: u64| set(wanted.effective | more, wanted.permitted | more, wanted.inheritable);
+    match with(reserve) {
+        // This process does not have it either.
+        Err(failure) if failure.errno == libc::EPERM => with(0),
+        other => other,
+    }
 }
 
 fn in_bounding_set(bit: CapabilitySet) -> bool {
     rustix::thread::capability_is_in_bounding_set(bit).unwrap_or(false)
-}
-
-/// What is kept back for putting a filter in place: as much of it as this process has.
-fn reserve() -> u64 {
-    let held = rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits());
-    held & capability::bit("SYS_ADMIN").unwrap_or(0)
 }
 
 /// Leaves the program's capabilities and nothing else.

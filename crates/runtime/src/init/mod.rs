@@ -157,7 +157,10 @@ fn start(prepared: &Prepared, program: &std::ffi::CStr) -> Result<Infallible> {
     hooks::run(&prepared.start_hooks, &state)
         .map_err(|error| refused("hook", error))
         .during("run the hooks before the start")?;
-    keep_descriptors(prepared.preserve)?;
+    // What the program is not to have was closed, and what is left of ours ends by itself.
+    if prepared.preserve > 0 {
+        keep_descriptors(prepared.preserve)?;
+    }
     if prepared.reaper {
         reaper::divide(prepared).during("divide into init and the program")?;
     }
@@ -247,9 +250,9 @@ pub(crate) fn enter_groups(entry: &Entry) -> Result<()> {
         rustix::io::write(tasks, b"0").call("write", "tasks, 0")?;
     }
     for path in &entry.paths {
-        let tasks = crate::cgroup::open_tasks(path).call("open", path.display())?;
-        rustix::io::write(&tasks, b"0").call("write", "tasks, 0")?;
-        leave_open(tasks);
+        leave_open(
+            crate::cgroup::enter(path).call("write", format_args!("{}, 0", path.display()))?,
+        );
     }
     Ok(())
 }

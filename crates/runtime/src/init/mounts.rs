@@ -70,10 +70,10 @@ const STAGE: &str = "/proc";
 /// longer way makes it or finds better words for what is wrong.
 fn staged(mount: &MountPlan, kind: &str, fresh: &Fresh) -> Result<Option<OwnedFd>> {
     let What::New { source, options, .. } = &mount.what else { return Ok(None) };
-    let change = Change { set: mount.change.set, ..Change::default() };
-    let plain = mount.change == change && mount.recursive == Change::default();
-    let said = mount.copy_up || mount.id_map.is_some() || is_late(mount) || !plain;
-    if said || !fresh.has_paths || !Fresh::wants(kind, &mount.target) {
+    if !is_plain(mount) || is_late(mount) || !Fresh::wants(kind, &mount.target) {
+        return Ok(None);
+    }
+    if !fresh.has_paths {
         return Ok(None);
     }
     let options: Vec<_> =
@@ -82,8 +82,15 @@ fn staged(mount: &MountPlan, kind: &str, fresh: &Fresh) -> Result<Option<OwnedFd
     if sys::classic::create(kind, source, &options, mount.change.set, stage).is_err() {
         return Ok(None);
     }
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::open(stage, flags, Mode::empty()).call("open", STAGE).map(Some)
+}
+
+/// Whether a classic call says all that is said of a new file system. What is taken off a mount that
+/// is new was never on it.
+fn is_plain(mount: &MountPlan) -> bool {
+    let changed = mount.change.propagation != 0 || mount.recursive != Change::default();
+    !changed && !mount.copy_up && mount.id_map.is_none()
 }
 
 /// Puts a mount in its place, which is made if it is missing.
@@ -118,11 +125,9 @@ fn kind_of(stat: &rustix::fs::Stat) -> Missing {
 /// Makes a mount of which nothing is said that one classic call could not say. Where that call is
 /// refused, the longer way does it or finds better words for what is wrong.
 fn at_once(mount: &MountPlan, plan: &Plan, root: BorrowedFd<'_>, fresh: &Fresh) -> Result<bool> {
-    let said = mount.copy_up || mount.id_map.is_some() || mount.change.clear != 0;
     match &mount.what {
         What::New { kind, source, options } => {
-            let all = mount.change.propagation == 0 && mount.recursive == Change::default();
-            if said || !all || Fresh::wants(kind, &mount.target) {
+            if !is_plain(mount) || Fresh::wants(kind, &mount.target) {
                 return Ok(false);
             }
             let target = target(mount, root, fresh, || Ok(Missing::Folder))?;
@@ -136,7 +141,7 @@ fn at_once(mount: &MountPlan, plan: &Plan, root: BorrowedFd<'_>, fresh: &Fresh) 
             let private = Change { propagation: libc::MS_PRIVATE, ..Change::default() };
             let usual = |change| change == private || change == Change::default();
             let all = plan.is_private() && usual(mount.change) && usual(mount.recursive);
-            if said || !all {
+            if !all || mount.copy_up || mount.id_map.is_some() {
                 return Ok(false);
             }
             let missing = || Ok(kind_of(&rustix::fs::stat(source)?));

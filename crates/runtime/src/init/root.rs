@@ -104,8 +104,9 @@ pub(super) fn build(prepared: &mut Prepared, null: OwnedFd) -> Result<Terminal> 
     }
     let terminal = terminal::open(prepared, root.as_fd()).during("open a terminal")?;
     set_parameters(&prepared.plan, &host)?;
-    hide::mask(&prepared.plan, root.as_fd(), &host, &fresh).during("mask paths")?;
-    hide::protect(&prepared.plan, root.as_fd(), &fresh).during("make paths read-only")?;
+    let known = hide::Known::of(&fresh);
+    hide::mask(&prepared.plan, root.as_fd(), &host, &fresh, &known).during("mask paths")?;
+    hide::protect(&prepared.plan, root.as_fd(), &fresh, &known).during("make paths read-only")?;
     mounts::finish(&prepared.plan, root.as_fd()).during("make mounts read-only")?;
     match prepared.manner.without_pivot {
         true => stack(root.as_fd()),

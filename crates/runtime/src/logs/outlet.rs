@@ -123,11 +123,6 @@ impl Outlet {
         self.socket.as_ref().filter(waits).map(AsFd::as_fd)
     }
 
-    /// The connection.
-    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
-        self.socket.as_ref().map(AsFd::as_fd)
-    }
-
     /// Sends what there is room for.
     pub(super) fn flush(&mut self) {
         if self.socket.as_mut().is_some_and(|link| link.push().is_err()) {

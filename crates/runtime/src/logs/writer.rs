@@ -106,11 +106,6 @@ impl Log {
         self.outlet()?.wants_room()
     }
 
-    /// The daemon's connection, while there is one.
-    pub fn daemon(&mut self) -> Option<BorrowedFd<'_>> {
-        self.outlet()?.socket()
-    }
-
     /// Whether there is work that is left for quiet times.
     pub fn has_idle_work(&self) -> bool {
         self.file.as_ref().is_some_and(|file| file.file.has_work())

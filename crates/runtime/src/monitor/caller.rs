@@ -37,12 +37,14 @@ impl Caller {
                 self.received.drain(..used);
                 return Some(words);
             }
-            let patience = end.checked_duration_since(Instant::now())?;
-            let socket = (Some(self.socket.as_fd()), Interest::READ);
-            sys::event::poll([socket], Some(patience)).ok()?;
             let mut bytes = [0; READ_BYTES];
             match sys::socket::receive(&self.socket, &mut bytes, &mut Vec::new()) {
-                Ok(None) => {}
+                // Mostly it has said all before there was anybody to hear it.
+                Ok(None) => {
+                    let patience = end.checked_duration_since(Instant::now())?;
+                    let socket = (Some(self.socket.as_fd()), Interest::READ);
+                    sys::event::poll([socket], Some(patience)).ok()?;
+                }
                 Ok(Some(count)) if count > 0 => self.received.extend_from_slice(&bytes[..count]),
                 _ => return None,
             }

@@ -6,13 +6,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use sys::event::{Interest, Poll};
+use sys::event::Interest;
 
 use super::caller::Caller;
-use super::key::Key;
 use crate::attach::{self, Answer, AttachRequest, Frame, FrameKind};
 
 /// While so much is to be sent, the container waits.
@@ -37,12 +36,10 @@ pub(super) struct Client {
     pub(super) held: bool,
     /// Nothing more is read from it: it is closed when all was sent.
     pub(super) closing: bool,
-    watched: Option<Interest>,
 }
 
 impl Client {
-    /// One with a socket that nobody waits for, and that nobody else has: closing it takes it out of
-    /// the loop.
+    /// One with a socket that nobody waits for.
     pub(super) fn new(socket: OwnedFd) -> Client {
         Client {
             socket,
@@ -55,7 +52,6 @@ impl Client {
             stalled: None,
             held: false,
             closing: false,
-            watched: None,
         }
     }
 
@@ -153,20 +149,11 @@ impl Client {
         Ok(Some(frame))
     }
 
-    /// Tells the loop what is waited for. One that is held and has nothing to get is left out
-    /// altogether: its end would be told over and over.
-    pub(super) fn watch(&mut self, poll: &Poll, number: u32) -> io::Result<()> {
+    /// What is waited for. One that is held and has nothing to get is left out altogether: its end
+    /// would be told over and over.
+    pub(super) fn source(&self) -> Option<(BorrowedFd<'_>, Interest)> {
         let read = !self.held && !self.closing;
         let wanted = Interest { read, write: self.has_to_send() };
-        let wanted = (wanted != Interest::default()).then_some(wanted);
-        if wanted == self.watched {
-            return Ok(());
-        }
-        match wanted {
-            Some(interest) => poll.set(&self.socket, Key::Client(number).number(), interest)?,
-            None => poll.remove(&self.socket)?,
-        }
-        self.watched = wanted;
-        Ok(())
+        (wanted != Interest::default()).then_some((self.socket.as_fd(), wanted))
     }
 }

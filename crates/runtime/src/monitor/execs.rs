@@ -1,12 +1,11 @@
 //! Further processes in a container: sessions that somebody asked for, and health checks.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use spec::Timestamp;
-use sys::event::{Interest, read_some, set_nonblocking};
+use sys::event::{read_some, set_nonblocking};
 
-use super::key::Key;
 use super::watch::{Child, Monitor};
 use super::{Event, Started, Stdio};
 use crate::attach::{Answer, ExecRequest, Exit, WaitFor};
@@ -32,6 +31,15 @@ struct Check {
     deadline: Instant,
     output: KeptOutput,
     late: bool,
+}
+
+impl Exec {
+    /// Outputs that are waited for: those that no client reads.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (Stream, BorrowedFd<'_>)> {
+        let outputs = self.outputs.iter().zip([Stream::Stdout, Stream::Stderr]);
+        let outputs = outputs.filter(|_| self.client.is_none());
+        outputs.filter_map(|(fd, stream)| Some((stream, fd.as_ref()?.as_fd())))
+    }
 }
 
 impl Monitor<'_> {
@@ -69,8 +77,7 @@ impl Monitor<'_> {
         });
         self.write_state();
         self.around.happened(Event::ExecStart(request));
-        let place = self.execs.add(exec);
-        self.watch_exec(place);
+        self.execs.add(exec);
         if let Some(client) = self.clients.all.get_mut(&client) {
             client.answer_with(number, &Answer::Started { pid }, fds);
         }
@@ -113,28 +120,10 @@ impl Monitor<'_> {
         Ok((Exec { id, child, outputs, terminal, client, check: None }, given))
     }
 
-    /// Waits for its output if nobody else does.
-    fn watch_exec(&mut self, place: u32) {
-        let Some(exec) = self.execs.all.get(&place) else { return };
-        if exec.client.is_none() {
-            for (fd, stream) in exec.outputs.iter().zip([Stream::Stdout, Stream::Stderr]) {
-                let Some(fd) = fd else { continue };
-                let key = Key::ExecOutput(place, stream).number();
-                let _ = self.poll.set(fd, key, Interest::READ);
-            }
-        }
-    }
-
     /// A client has gone: its sessions go on, and what they print is read and forgotten.
     pub(super) fn leave_execs(&mut self, client: u32) {
-        let left = self.execs.all.iter_mut().filter(|(_, exec)| exec.client == Some(client));
-        let places: Vec<u32> = left
-            .map(|(place, exec)| {
-                exec.client = None;
-                *place
-            })
-            .collect();
-        places.into_iter().for_each(|place| self.watch_exec(place));
+        let left = self.execs.all.values_mut().filter(|exec| exec.client == Some(client));
+        left.for_each(|exec| exec.client = None);
     }
 
     /// Reads an output that no client has.
@@ -150,8 +139,6 @@ impl Monitor<'_> {
                 }
             }
             _ => {
-                // A terminal has a second descriptor, so that closing alone does not take it out.
-                let _ = self.poll.remove(&*fd);
                 *output = None;
             }
         }
@@ -170,10 +157,6 @@ impl Monitor<'_> {
             self.read_last(place, stream);
         }
         let Some(exec) = self.execs.all.remove(&place) else { return };
-        for fd in exec.outputs.iter().flatten() {
-            // The client may have the same open file, which would keep it in the loop.
-            let _ = self.poll.remove(fd);
-        }
         if let Some(check) = exec.check {
             self.checked(check, code);
             return;
@@ -265,8 +248,7 @@ impl Monitor<'_> {
         match taken {
             Ok((mut exec, _)) => {
                 exec.check = Some(check);
-                let place = self.execs.add(exec);
-                self.watch_exec(place);
+                self.execs.add(exec);
             }
             Err(failure) => {
                 let mut check = check;

@@ -58,9 +58,8 @@ impl Monitor<'_> {
         let failed = |error| Failure::doing("cannot watch the container", &error);
         let Started { pid, process, stdio } = started;
         self.first = Some(Child { pid, process });
-        self.streams.begin(stdio, &self.poll).map_err(failed)?;
+        self.streams.begin(stdio).map_err(failed)?;
         self.extras = self.run.as_mut().map(|run| run.extras()).unwrap_or_default();
-        self.watch_extras();
         self.began = Instant::now();
         self.state.status = Status::Running;
         self.state.process = ProcessName::of(pid).map_err(failed)?;
@@ -71,6 +70,7 @@ impl Monitor<'_> {
         self.state.health = self.setup.health.as_ref().map(|_| HealthState::default());
         self.phase = Phase::Running;
         self.begin_checks();
+        self.rest_later();
         Ok(pid)
     }
 
@@ -88,7 +88,7 @@ impl Monitor<'_> {
         self.state.finished = if never_ran { Timestamp::ZERO } else { Timestamp::now() };
         let exit =
             Exit { code: failure.exit_code(), error: failure.to_string(), ..Exit::default() };
-        self.streams.end(&mut self.log, &self.poll);
+        self.streams.end(&mut self.log);
         self.log.flush();
         self.write_state();
         self.detach_all(&Answer::Failed(failure.clone()));
@@ -126,11 +126,11 @@ impl Monitor<'_> {
     }
 
     fn end_run(&mut self, code: i32) {
-        self.streams.end(&mut self.log, &self.poll);
+        self.streams.end(&mut self.log);
         self.log.flush();
         self.give_up_execs();
         self.extras.clear();
-        let oom_killed = self.run.as_mut().is_some_and(|run| run.ran_out_of_memory());
+        let oom_killed = self.run.as_mut().is_some_and(|run| run.ran_out_of_memory(code));
         let mut exit = Exit { code, oom_killed, error: String::new() };
         let lost = self.log.lost();
         if lost > 0 {
@@ -141,6 +141,12 @@ impl Monitor<'_> {
         (self.state.exit_code, self.state.oom_killed) = (code, oom_killed);
         self.state.error = exit.error.clone();
         self.state.finished = Timestamp::now();
+        // Whoever finds that it has ended, or is told so, finds it among the events too.
+        if oom_killed {
+            self.around.happened(Event::OutOfMemory);
+        }
+        let seconds = self.state.finished.seconds_since(self.state.started);
+        self.around.happened(Event::Die(&exit, seconds));
         let next = self.next_run(code);
         self.state.status = match (&next, self.setup.auto_remove) {
             (Some(_), _) => Status::Restarting,
@@ -154,11 +160,6 @@ impl Monitor<'_> {
         }
         self.detach_all(&Answer::Exited(exit.clone()));
         self.answer_waiting(&WaitFor::NextExit, &Answer::Exited(exit.clone()));
-        if oom_killed {
-            self.around.happened(Event::OutOfMemory);
-        }
-        let seconds = self.state.finished.seconds_since(self.state.started);
-        self.around.happened(Event::Die(&exit, seconds));
         self.stopping = None;
         match next {
             Some(wait) => {

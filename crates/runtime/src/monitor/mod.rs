@@ -42,6 +42,8 @@ pub struct Setup {
     /// The other end of a connection that whoever made the monitor has kept. It asks for the
     /// start; without it the container is started at once.
     pub client: Option<Caller>,
+    /// The boot in which we are, if the container was made a moment ago and has no state yet.
+    pub made_in: Option<String>,
     /// How output is logged.
     pub log: LogConfig,
     /// What the log tells of the container.
@@ -107,8 +109,8 @@ pub trait Run {
     /// Ends every process that is left when the first one has ended.
     fn kill_rest(&mut self) -> io::Result<()>;
 
-    /// Whether the kernel killed for want of memory.
-    fn ran_out_of_memory(&mut self) -> bool;
+    /// Whether the kernel killed for want of memory, in a run that ended with this code.
+    fn ran_out_of_memory(&mut self, code: i32) -> bool;
 
     /// Whether leaving the run takes no longer than writing down that it is being left.
     fn leaves_at_once(&self) -> bool {

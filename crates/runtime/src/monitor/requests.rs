@@ -82,7 +82,6 @@ impl Monitor<'_> {
         let run = self.run.as_mut().ok_or_else(not_running)?;
         let answer = run.told(words)?;
         self.extras.extend(run.extras());
-        self.watch_extras();
         Ok(answer)
     }
 
@@ -126,7 +125,7 @@ impl Monitor<'_> {
             self.streams.drop_input();
         }
         // An input that cannot be written to is closed in there.
-        let _ = self.streams.write(&self.poll);
+        self.streams.write();
     }
 
     /// A client types no more: if it was the one the input is for, that ends.
@@ -135,7 +134,7 @@ impl Monitor<'_> {
         let Some((wants, _)) = &mut client.attached else { return };
         if std::mem::take(&mut wants.stdin) && self.setup.stdin_once {
             self.streams.end_input();
-            let _ = self.streams.write(&self.poll);
+            self.streams.write();
         }
     }
 

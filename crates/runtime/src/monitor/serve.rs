@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use sys::event::{Interest, Ready};
+use sys::event::Ready;
 
 use super::client::{Client, PATIENCE};
-use super::key::Key;
 use super::life::Phase;
 use super::watch::Monitor;
 use crate::attach::FrameKind;
@@ -13,7 +12,7 @@ use crate::logs::Stream;
 
 impl Monitor<'_> {
     pub(super) fn read_output(&mut self, stream: Stream) {
-        let count = self.streams.read(stream, &mut self.bytes, &mut self.log, &self.poll);
+        let count = self.streams.read(stream, &mut self.bytes, &mut self.log);
         let kind = match stream {
             Stream::Stdout => FrameKind::Stdout,
             Stream::Stderr => FrameKind::Stderr,
@@ -36,7 +35,7 @@ impl Monitor<'_> {
                 Err(_) => {
                     // There is no room for more of them. Who waits would be told of over and over;
                     // the next one that leaves lets us listen again.
-                    let _ = self.poll.remove(listener);
+                    self.is_deaf = true;
                     return;
                 }
             }
@@ -73,11 +72,10 @@ impl Monitor<'_> {
     }
 
     pub(super) fn drop_client(&mut self, number: u32) {
+        self.rest_later();
         self.end_typing(number);
         self.clients.all.remove(&number);
-        if let Some(listener) = &self.listener {
-            let _ = self.poll.set(listener, Key::Listener.number(), Interest::READ);
-        }
+        self.is_deaf = false;
         self.asked.retain(|asked| asked.client != number);
         self.leave_execs(number);
         if matches!(self.phase, Phase::Waiting) && self.clients.all.is_empty() {

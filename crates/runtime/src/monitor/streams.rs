@@ -2,10 +2,10 @@
 //! goes to it.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use spec::Timestamp;
-use sys::event::{Interest, Poll, read_some, set_nonblocking, write_some};
+use sys::event::{Interest, read_some, set_nonblocking, write_some};
 
 use super::Stdio;
 use super::key::Key;
@@ -31,7 +31,7 @@ pub(super) struct Streams {
 
 impl Streams {
     /// Takes the streams of a process that was just started. What was typed before goes to it.
-    pub(super) fn begin(&mut self, stdio: Stdio, poll: &Poll) -> io::Result<()> {
+    pub(super) fn begin(&mut self, stdio: Stdio) -> io::Result<()> {
         match stdio {
             Stdio::Terminal(master) => {
                 self.is_terminal = true;
@@ -43,33 +43,31 @@ impl Streams {
                 (self.stdin, self.stdout, self.stderr) = (stdin, stdout, stderr);
             }
         }
-        for fd in [&self.stdin, &self.stdout, &self.stderr].into_iter().flatten() {
+        // Outputs are read from when there is something, and nobody else reads from their pipes. A
+        // terminal is one open file for both directions.
+        if let Some(fd) = &self.stdin {
             set_nonblocking(fd)?;
         }
         self.held = false;
-        self.watch_outputs(poll)?;
-        self.write(poll)
+        self.write();
+        Ok(())
     }
 
-    fn watch_outputs(&self, poll: &Poll) -> io::Result<()> {
-        for (fd, stream) in [(&self.stdout, Stream::Stdout), (&self.stderr, Stream::Stderr)] {
-            let Some(fd) = fd else { continue };
-            match self.held {
-                // Left out altogether: its end would be told over and over.
-                true => poll.remove(fd)?,
-                false => poll.set(fd, Key::Output(stream).number(), Interest::READ)?,
-            }
-        }
-        Ok(())
+    /// What is waited for: output unless it is held, which is left out altogether since its end would
+    /// be told over and over; and room for what was typed.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (Key, BorrowedFd<'_>, Interest)> {
+        let outputs = [(&self.stdout, Stream::Stdout), (&self.stderr, Stream::Stderr)];
+        let outputs = outputs.into_iter().filter(|_| !self.held).filter_map(|(fd, stream)| {
+            Some((Key::Output(stream), fd.as_ref()?.as_fd(), Interest::READ))
+        });
+        let input = self.stdin.as_ref().filter(|_| !self.waiting.is_empty());
+        let room = Interest { read: false, write: true };
+        outputs.chain(input.map(|fd| (Key::Input, fd.as_fd(), room)))
     }
 
     /// Reads no output, or does again.
-    pub(super) fn hold(&mut self, held: bool, poll: &Poll) -> io::Result<()> {
-        if self.held != held {
-            self.held = held;
-            self.watch_outputs(poll)?;
-        }
-        Ok(())
+    pub(super) fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// Whether there is nothing more to read.
@@ -78,28 +76,17 @@ impl Streams {
     }
 
     /// Reads some output into `bytes` and logs it; says how much it was.
-    pub(super) fn read(
-        &mut self,
-        stream: Stream,
-        bytes: &mut [u8],
-        log: &mut Log,
-        poll: &Poll,
-    ) -> usize {
+    pub(super) fn read(&mut self, stream: Stream, bytes: &mut [u8], log: &mut Log) -> usize {
         let source = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
         let Some(fd) = source else { return 0 };
-        let is_input_too = self.is_terminal;
         let now = Timestamp::now();
         let lines = &mut self.lines[stream as usize];
         match read_some(&*fd, bytes) {
             Ok(None) => 0,
             Ok(Some(0)) | Err(_) => {
-                if is_input_too {
-                    // Then closing does not take it out of the loop.
-                    let _ = poll.remove(&*fd);
-                }
                 *source = None;
                 lines.finish(&mut |piece| log.push(stream, now, piece));
                 0
@@ -127,33 +114,29 @@ impl Streams {
     }
 
     /// Gives the process what it takes of its input.
-    pub(super) fn write(&mut self, poll: &Poll) -> io::Result<()> {
-        let Some(fd) = &self.stdin else { return Ok(()) };
+    pub(super) fn write(&mut self) {
+        let Some(fd) = &self.stdin else { return };
         let mut at = 0;
         while at < self.waiting.len() {
             match write_some(fd, &self.waiting[at..]) {
                 Ok(Some(written)) => at += written,
                 Ok(None) => {
                     self.waiting.drain(..at);
-                    let room = Interest { read: false, write: true };
-                    return poll.set(fd, Key::Input.number(), room);
+                    return;
                 }
                 Err(_) => {
                     // It has closed its input: nobody takes what is typed.
                     self.waiting.clear();
-                    poll.remove(fd)?;
                     self.stdin = None;
-                    return Ok(());
+                    return;
                 }
             }
         }
         self.waiting.clear();
         self.waiting.shrink_to(4096);
-        poll.remove(fd)?;
         if self.ending {
             self.stdin = None;
         }
-        Ok(())
     }
 
     /// Without a process that could take it, what is typed is nobody's.
@@ -173,11 +156,7 @@ impl Streams {
     }
 
     /// Closes everything; the last line is logged even if it has no end.
-    pub(super) fn end(&mut self, log: &mut Log, poll: &Poll) {
-        for fd in [&self.stdin, &self.stdout, &self.stderr].into_iter().flatten() {
-            // Somebody the container left behind may share it.
-            let _ = poll.remove(fd);
-        }
+    pub(super) fn end(&mut self, log: &mut Log) {
         let now = Timestamp::now();
         for stream in [Stream::Stdout, Stream::Stderr] {
             self.lines[stream as usize].finish(&mut |piece| log.push(stream, now, piece));

@@ -3,12 +3,12 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use sys::event::{Interest, Poll, Ready, Signals};
+use sys::event::{Interest, Ready, Signals};
 
 use super::caller::Caller;
 use super::client::{Client, PATIENCE};
@@ -29,6 +29,8 @@ const READ_BYTES: usize = 32 * 1024;
 const HOLD_PATIENCE: Duration = Duration::from_secs(30);
 /// How long clients get for what is left for them when all is over, unless they are patient.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long after something was done for somebody the program's own pages are let go of.
+const REST: Duration = Duration::from_secs(1);
 const SIGTERM: i32 = 15;
 const SIGCHLD: i32 = 17;
 /// Signals that a monitor takes, so that none of them ends it: HUP, INT, QUIT, USR1, USR2, TERM;
@@ -63,9 +65,10 @@ pub(super) enum What {
 pub(super) struct Monitor<'a> {
     pub(super) setup: Setup,
     pub(super) around: &'a mut dyn Surroundings,
-    pub(super) poll: Poll,
     signals: Signals,
     pub(super) listener: Option<OwnedFd>,
+    /// There is no room for more clients.
+    pub(super) is_deaf: bool,
     hold: Option<Hold>,
     pub(super) state: State,
     pub(super) log: Log,
@@ -86,6 +89,8 @@ pub(super) struct Monitor<'a> {
     /// It is started again when it has ended, whatever its policy.
     pub(super) restart_asked: bool,
     pub(super) check_due: Option<Instant>,
+    /// When the pages of the program are let go of, most of which served a start or a client.
+    rest_due: Option<Instant>,
     over_since: Option<Instant>,
     /// Its folders have gone with it.
     pub(super) is_removed: bool,
@@ -97,17 +102,14 @@ pub(super) struct Monitor<'a> {
 /// Watches a container from its start to its end, restarts included. Returns what the process is
 /// to exit with: 0, or 1 if there was nothing to watch.
 pub fn run(mut setup: Setup, around: &mut dyn Surroundings) -> i32 {
-    // A port is a descriptor for each family, and ranges of ports are long. Who may not have more
-    // is told when they are used up.
-    let _ = sys::process::raise_open_files();
     let mut client = setup.client.take();
     let folder = setup.folder.clone();
     match Monitor::new(setup, &mut client, around) {
         Ok(mut monitor) => {
             let code = monitor.watch();
             // Soon all of this ends with the process. Signals taken back now could end it before.
-            let Monitor { poll, signals, .. } = monitor;
-            std::mem::forget((poll, signals));
+            let Monitor { signals, .. } = monitor;
+            std::mem::forget(signals);
             code
         }
         Err(failure) => {
@@ -160,45 +162,36 @@ impl<'a> Monitor<'a> {
         let failed = |error: io::Error| Failure::doing("cannot watch the container", &error);
         sys::watched::leave_session().map_err(failed)?;
         sys::watched::hear_of_children().map_err(failed)?;
-        // A file system of the user's must not be kept busy.
-        std::env::set_current_dir("/").map_err(failed)?;
+        // A file system of the user's must not be kept busy; and from here its socket has a short
+        // name.
+        std::env::set_current_dir(&setup.run_folder).map_err(failed)?;
         let signals = Signals::take(&TAKEN_SIGNALS).map_err(failed)?;
         let hold = Hold::take_to_start(&setup.folder, HOLD_PATIENCE).map_err(failed)?;
         let hold = hold.ok_or_else(|| {
             Failure::new(FailureKind::Conflict, "the container is running already")
         })?;
-        let before = hold.found().map_err(failed)?;
-        if before.keeper == Keeper::Orphaned {
-            let mut failure = Failure::new(
-                FailureKind::Conflict,
-                "the container runs still, and its monitor was killed",
-            );
-            failure.hint = Some("stop it first: that ends what is left of it".to_owned());
-            return Err(failure);
-        }
-        let before = before.state;
+        let before = match &setup.made_in {
+            Some(boot) => State { boot: boot.clone(), ..State::default() },
+            None => found(&hold)?,
+        };
         let log = Log::open(&setup.log, &setup.log_facts).map_err(|error| {
             let mut failure = Failure::of(error.kind(), &error);
             failure.hint = error.hint();
             failure
         })?;
         let state = State {
-            boot: sys::host::boot_id().map_err(failed)?,
             status: if before.started.is_zero() { before.status } else { state::Status::Exited },
             restart_count: 0,
             stopped: false,
             ..before
         };
-        let poll = Poll::new().map_err(failed)?;
-        let listener = listen(&setup).map_err(failed)?;
-        poll.set(&listener, Key::Listener.number(), Interest::READ).map_err(failed)?;
-        poll.set(&signals, Key::Signals.number(), Interest::READ).map_err(failed)?;
+        let listener = listen().map_err(failed)?;
         let mut monitor = Monitor {
             setup,
             around,
-            poll,
             signals,
             listener: Some(listener),
+            is_deaf: false,
             hold: Some(hold),
             state,
             log,
@@ -216,6 +209,7 @@ impl<'a> Monitor<'a> {
             cancelled: false,
             restart_asked: false,
             check_due: None,
+            rest_due: None,
             over_since: None,
             is_removed: false,
             bytes: vec![0; READ_BYTES],
@@ -234,9 +228,8 @@ impl<'a> Monitor<'a> {
     }
 
     fn watch(&mut self) -> i32 {
-        let mut ready = Vec::new();
+        let mut quiet = true;
         loop {
-            let quiet = ready.is_empty();
             self.settle();
             if self.is_done() {
                 return 0;
@@ -249,45 +242,65 @@ impl<'a> Monitor<'a> {
                     self.log.idle();
                 }
             }
-            if self.poll.wait(&mut ready, patience).is_err() {
+            let Ok(ready) = self.wait(patience) else {
                 // The kernel does not let us wait: without that there is no monitor. The next
                 // command finds its container as one whose monitor was killed.
                 return 1;
-            }
-            for ready in &ready {
-                self.dispatch(*ready);
+            };
+            quiet = ready.is_empty();
+            for (key, ready) in ready {
+                self.dispatch(key, ready);
             }
             self.tick(Instant::now());
         }
     }
 
-    fn dispatch(&mut self, ready: Ready) {
-        match Key::of(ready.key) {
-            Some(Key::Listener) => self.accept(),
-            Some(Key::Signals) => {
+    /// Waits for all that may happen, as things are now.
+    fn wait(&mut self, patience: Option<Duration>) -> io::Result<Vec<(Key, Ready)>> {
+        let mut sources = vec![(Key::Signals, self.signals.as_fd(), Interest::READ)];
+        if let Some(listener) = self.listener.as_ref().filter(|_| !self.is_deaf) {
+            sources.push((Key::Listener, listener.as_fd(), Interest::READ));
+        }
+        sources.extend(self.streams.sources());
+        if let Some(daemon) = self.log.wants_room() {
+            sources.push((Key::LogDaemon, daemon, Interest { read: false, write: true }));
+        }
+        for (number, client) in &self.clients.all {
+            let source = client.source();
+            sources.extend(source.map(|(fd, interest)| (Key::Client(*number), fd, interest)));
+        }
+        for (number, exec) in &self.execs.all {
+            let key = |stream| Key::ExecOutput(*number, stream);
+            sources.extend(exec.sources().map(|(stream, fd)| (key(stream), fd, Interest::READ)));
+        }
+        for (place, extra) in self.extras.iter().enumerate() {
+            let key = |fd: BorrowedFd<'_>| Key::Extra(place, fd.as_raw_fd());
+            sources.extend(extra.fds().into_iter().map(|fd| (key(fd), fd, Interest::READ)));
+        }
+        let asked: Vec<_> = sources.iter().map(|(_, fd, interest)| (*fd, *interest)).collect();
+        let ready = sys::event::wait(&asked, patience)?;
+        Ok(ready.into_iter().map(|ready| (sources[ready.place].0, ready)).collect())
+    }
+
+    fn dispatch(&mut self, key: Key, ready: Ready) {
+        match key {
+            Key::Listener => self.accept(),
+            Key::Signals => {
                 self.reap_due = true;
                 if self.signals.come().is_ok_and(|numbers| numbers.contains(&SIGTERM)) {
                     self.shut_down();
                 }
             }
-            Some(Key::Output(stream)) => self.read_output(stream),
-            Some(Key::Input) => drop(self.streams.write(&self.poll)),
-            Some(Key::LogDaemon) => {
-                // Added again while something waits.
-                if let Some(daemon) = self.log.daemon() {
-                    let _ = self.poll.remove(daemon);
-                }
-                self.log.flush();
-            }
-            Some(Key::Client(number)) => self.serve(number, ready),
-            Some(Key::ExecOutput(number, stream)) => self.read_exec(number, stream),
-            Some(Key::Extra(place, fd)) => {
-                if let Some(extra) = self.extras.get_mut(usize::from(place)) {
+            Key::Output(stream) => self.read_output(stream),
+            Key::Input => self.streams.write(),
+            Key::LogDaemon => self.log.flush(),
+            Key::Client(number) => self.serve(number, ready),
+            Key::ExecOutput(number, stream) => self.read_exec(number, stream),
+            Key::Extra(place, fd) => {
+                if let Some(extra) = self.extras.get_mut(place) {
                     extra.ready(fd);
-                    self.watch_extras();
                 }
             }
-            None => {}
         }
     }
 
@@ -297,17 +310,21 @@ impl<'a> Monitor<'a> {
         self.check_health(now);
         self.begin_again(now);
         self.drain(now);
-        let mut expired = false;
         for extra in &mut self.extras {
             if extra.deadline().is_some_and(|at| at <= now) {
                 extra.expired();
-                expired = true;
             }
         }
-        if expired {
-            self.watch_extras();
-        }
         self.drop_slow(now);
+        if self.rest_due.is_some_and(|at| at <= now) {
+            self.rest_due = None;
+            sys::memory::let_go_of_program();
+        }
+    }
+
+    /// Lets the program's pages go when nothing more was done for a while.
+    pub(super) fn rest_later(&mut self) {
+        self.rest_due = Some(Instant::now() + REST);
     }
 
     /// When something is due next.
@@ -320,12 +337,13 @@ impl<'a> Monitor<'a> {
         let stalled = stalled.filter_map(|client| client.stalled).min().map(|at| at + PATIENCE);
         let extras = self.extras.iter().filter_map(|extra| extra.deadline()).min();
         let over = self.over_since.map(|at| at + LAST_WORDS);
-        let due = [phase, stalled, extras, over, self.stopping.flatten(), self.check_deadline()];
+        let (stop, check) = (self.stopping.flatten(), self.check_deadline());
+        let due = [phase, stalled, extras, over, stop, check, self.rest_due];
         let first = due.into_iter().flatten().min()?;
         Some(first.saturating_duration_since(Instant::now()))
     }
 
-    /// Brings what is waited for in line with how things are.
+    /// Brings things in order before the next wait.
     fn settle(&mut self) {
         if std::mem::take(&mut self.reap_due) {
             self.reap();
@@ -334,11 +352,7 @@ impl<'a> Monitor<'a> {
         self.drain(Instant::now());
         self.flush_clients();
         let waits = self.has_to_wait();
-        let _ = self.streams.hold(waits, &self.poll);
-        if let Some(daemon) = self.log.wants_room() {
-            let room = Interest { read: false, write: true };
-            let _ = self.poll.set(daemon, Key::LogDaemon.number(), room);
-        }
+        self.streams.hold(waits);
         // Frames that waited for room in the container's input.
         let held = self.clients.all.iter().filter(|(_, client)| client.held);
         for number in held.map(|(number, _)| *number).collect::<Vec<_>>() {
@@ -346,24 +360,9 @@ impl<'a> Monitor<'a> {
                 self.drop_client(number);
             }
         }
-        for (number, client) in &mut self.clients.all {
+        for client in self.clients.all.values_mut() {
             if client.is_full() && client.stalled.is_none() {
                 client.stalled = Some(Instant::now());
-            }
-            // One that has all it gets is closed in a moment, which takes it out.
-            if !client.closing || client.has_to_send() {
-                let _ = client.watch(&self.poll, *number);
-            }
-        }
-    }
-
-    /// Adds descriptors of extras that are new; those that were closed have gone by themselves.
-    pub(super) fn watch_extras(&mut self) {
-        for (place, extra) in self.extras.iter().enumerate() {
-            let place = u16::try_from(place).unwrap_or(u16::MAX);
-            for fd in extra.fds() {
-                let key = Key::Extra(place, fd.as_raw_fd()).number();
-                let _ = self.poll.set(fd.as_fd(), key, Interest::READ);
             }
         }
     }
@@ -402,13 +401,26 @@ impl<'a> Monitor<'a> {
     }
 }
 
-/// Listens in the run folder. Whoever holds the container may take an old socket's place.
-fn listen(setup: &Setup) -> io::Result<OwnedFd> {
-    let folder = sys::fs::open_folder(&setup.run_folder)?;
-    let listen = || sys::socket::listen(&folder, OsStr::new(SOCKET_FILE));
+/// The state that whoever held the container before has left, as of this boot.
+fn found(hold: &Hold) -> Result<State, Failure> {
+    let failed = |error: io::Error| Failure::doing("cannot watch the container", &error);
+    let found = hold.found().map_err(failed)?;
+    if found.keeper == Keeper::Orphaned {
+        let text = "the container runs still, and its monitor was killed";
+        let mut failure = Failure::new(FailureKind::Conflict, text);
+        failure.hint = Some("stop it first: that ends what is left of it".to_owned());
+        return Err(failure);
+    }
+    Ok(State { boot: sys::host::boot_id().map_err(failed)?, ..found.state })
+}
+
+/// Listens in the run folder, in which we are. Whoever holds the container may take an old socket's
+/// place.
+fn listen() -> io::Result<OwnedFd> {
+    let listen = || sys::socket::listen_here(OsStr::new(SOCKET_FILE));
     match listen() {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            fs::remove_file(setup.run_folder.join(SOCKET_FILE))?;
+            fs::remove_file(SOCKET_FILE)?;
             listen()
         }
         other => other,

@@ -88,6 +88,40 @@ fn a_monitor_rests() {
 }
 
 #[test]
+fn a_monitor_that_rests_is_small() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("rests", "");
+    let [monitor] = root.monitors()[..] else { panic!("{:?}", root.monitors()) };
+    let resident = || {
+        let text = std::fs::read_to_string(format!("/proc/{monitor}/status")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim_end_matches("kB").trim().parse::<u64>().unwrap()
+    };
+    // Without optimisation, and with the libraries that it then has, the program's own data alone is
+    // as much; what it begins with is ten times that.
+    let most = if cfg!(debug_assertions) { 12 << 10 } else { 3 << 10 };
+    eventually("it is small", || resident() < most);
+    root.ok("exec rests true");
+    eventually("it is small again", || resident() < most);
+}
+
+#[test]
+fn who_was_promised_a_word_and_hears_none_writes_that_it_was_made() {
+    let Some(root) = Root::new() else { return };
+    let id = root.ok("create --name box --network none bb true");
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    drop(ours);
+    let own = root.command(&format!("__watch {id} told"));
+    let mut command = root.program("sh");
+    command.args(["-c", "exec 3<&0 </dev/null; exec \"$0\" \"$@\""]);
+    command.arg(own.get_program()).args(own.get_args()).stdin(std::os::fd::OwnedFd::from(theirs));
+    assert!(command.status().unwrap().success());
+    let created = root.events("-f event=create --format '{{.ID}}'");
+    assert_eq!(created.lines().collect::<Vec<_>>(), [&id, &id], "by `create`, and by the monitor");
+    assert_eq!(root.ok("inspect -f '{{.State.Status}}' box"), "created");
+}
+
+#[test]
 fn any_command_finds_a_killed_monitor() {
     let Some(root) = Root::new() else { return };
     let lost = |name: &str, options: &str| {

@@ -1,5 +1,6 @@
 //! `run` in the foreground: what goes in, what comes out, and how it ends.
 
+use std::io::Read;
 use std::process::Stdio;
 
 use super::support::{Root, eventually, kill};
@@ -24,6 +25,24 @@ fn what_cannot_be_run_says_why_in_its_code() {
     root.run(&format!("{line} --nosuch bb")).complains(125, "unknown flag: --nosuch");
     root.run(&format!("{line} -u nosuch bb id")).complains(125, "unable to find user nosuch");
     assert_eq!(root.containers(), Vec::<String>::new(), "what never ran is removed as well");
+}
+
+#[test]
+fn who_has_nobody_to_write_for_leaves_and_the_container_goes_on() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("other", "");
+    for line in ["run --name talks --network none bb yes", "exec other yes"] {
+        let mut command = root.command(line);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut some = [0; 2];
+        child.stdout.take().unwrap().read_exact(&mut some).unwrap();
+        let said = child.wait_with_output().unwrap();
+        let words = String::from_utf8_lossy(&said.stderr);
+        assert_eq!((&some, said.status.code()), (b"y\n", Some(1)), "{words}");
+        assert!(words.contains("write /dev/stdout: broken pipe"), "{words}");
+    }
+    assert_eq!(root.ok("inspect -f '{{.State.Status}}' talks"), "running");
+    root.ok("rm -f talks");
 }
 
 #[test]

@@ -35,6 +35,25 @@ fn the_kernel_cannot_be_touched() {
 }
 
 #[test]
+fn each_container_has_groups_of_its_own_in_all_trees() {
+    let Some(root) = Root::new() else { return };
+    // What one may be given later, as by `exec --privileged`, must not be another's.
+    for name in ["one", "two"] {
+        let id = root.sleeper(name, "");
+        let pid = root.state(&id)["process"]["pid"].to_string();
+        let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+        let all = ["blkio", "cpu", "cpuset", "devices", "freezer", "memory", "pids"];
+        let has =
+            |line: &str| line.split(':').nth(1).unwrap().split(',').any(|one| all.contains(&one));
+        let version1 = text.lines().filter(|line| has(line)).collect::<Vec<_>>();
+        let lines = if version1.is_empty() { text.lines().collect() } else { version1 };
+        for line in lines {
+            assert!(line.ends_with(&format!("/mica/{id}")), "{line}");
+        }
+    }
+}
+
+#[test]
 fn no_descriptor_leaks_in() {
     let Some(root) = Root::new() else { return };
     root.sleeper("other", "");

@@ -69,15 +69,6 @@ pub(super) fn labels(record: &ContainerRecord) -> Result<labels::Labels> {
     labels::plan(&record.id, host, &Guards::of_host(host))
 }
 
-/// Whether nobody in a container can write to groups: they are shown to be read, and to show them in
-/// another way takes the power over mounts.
-pub(super) fn cannot_change_groups(spec: &Spec) -> bool {
-    let powers = spec.process.as_ref().and_then(|process| process.capabilities.as_ref());
-    let may_mount = powers.is_none_or(|all| all.bounding.iter().any(|one| one == "CAP_SYS_ADMIN"));
-    let mut shown = spec.mounts.iter().filter(|mount| mount.kind == "cgroup");
-    !may_mount && shown.all(|mount| mount.options.iter().any(|option| option == "ro"))
-}
-
 /// What a container may use, without what it may do with devices: limits that are changed while it
 /// runs.
 pub(super) fn limits(host: &HostConfig) -> Result<spec::bundle::Resources> {

@@ -13,7 +13,7 @@ mod run;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runtime::attach::{Exit, SOCKET_FILE};
 use runtime::failure::{Failure, FailureKind};
@@ -31,8 +31,8 @@ use crate::error::{EngineError, Result};
 use crate::{Engine, Standing};
 use run::OneRun;
 
-/// How long a network without containers is kept for the next one, whose start it makes faster.
-const NETWORK_LINGERS: Duration = Duration::from_secs(2);
+/// How long what containers share is kept for the next one, whose start it makes faster.
+const LINGERS: Duration = Duration::from_secs(2);
 
 /// How long a container may take to end when it is asked to, unless told otherwise.
 const STOP_SECONDS: i64 = 10;
@@ -47,6 +47,8 @@ struct Watch<'a> {
     stack: Option<Vec<Stacked>>,
     /// Whether the record was read for the run that comes next.
     is_current: bool,
+    /// Whether leaving the run takes no longer than writing down that it is being left.
+    leaves_at_once: bool,
     /// What has happened and is written down together with what follows at once.
     untold: Vec<store::Event>,
 }
@@ -67,13 +69,29 @@ impl Engine {
         };
         let containers = self.containers();
         let words = client.as_mut().filter(|_| promised).and_then(Caller::says);
-        let (record, stack, untold) = match words.and_then(|words| Told::read(words, id)) {
-            Some(Told { record, stack, made }) => (record, Some(stack), vec![made]),
-            None => (containers.read(id)?, None, Vec::new()),
+        let (record, stack, untold, boot) = match words.and_then(|words| Told::read(words, id)) {
+            Some(Told { record, stack, made, boot }) => {
+                (record, Some(stack), vec![made], Some(boot))
+            }
+            None => {
+                let record = containers.read(id)?;
+                // Whoever made it has not said so, and will not any more.
+                let made = promised.then(|| super::events::event("create", &record, &[]));
+                (record, None, Vec::from_iter(made), None)
+            }
         };
-        let mut watch = Watch { engine: self, containers, record, stack, is_current: true, untold };
+        let mut watch = Watch {
+            engine: self,
+            containers,
+            record,
+            stack,
+            is_current: true,
+            leaves_at_once: false,
+            untold,
+        };
+        let begin = Instant::now();
         let setup = match (setup(self, &watch.containers, &watch.record), client) {
-            (Ok(setup), client) => Setup { client, ..setup },
+            (Ok(setup), client) => Setup { client, made_in: boot, ..setup },
             (Err(error), None) => return Err(error),
             (Err(error), Some(client)) => {
                 watch.tell_rest();
@@ -84,7 +102,7 @@ impl Engine {
         };
         let code = runtime::monitor::run(setup, &mut watch);
         watch.tell_rest();
-        watch.clear_networks();
+        watch.clear(begin.elapsed());
         Ok(code)
     }
 
@@ -108,6 +126,7 @@ fn setup(engine: &Engine, containers: &Containers, record: &ContainerRecord) -> 
         folder: containers.folder(&record.id),
         run_folder,
         client: None,
+        made_in: None,
         log_facts: log.tagged(log_facts(containers, record)).map_err(|e| start(e.to_string()))?,
         log,
         tty: config.tty,
@@ -174,11 +193,6 @@ impl Watch<'_> {
         self.engine.networks().and_then(|networks| Ok(of(networks)?)).unwrap_or_default()
     }
 
-    /// Whether nothing but the container's own files has to be let go of.
-    fn leaves_at_once(&self) -> bool {
-        !has_network(&self.record) && self.record.mounts.is_empty()
-    }
-
     /// Writes down what waited for something that did not follow.
     fn tell_rest(&mut self) {
         if !self.untold.is_empty() {
@@ -188,12 +202,14 @@ impl Watch<'_> {
 
     /// Takes away what networks have on the host that nobody is in any more, and the group of all
     /// containers' groups if it has none. Nobody waits for this: the container is given back, and all
-    /// who asked have their answers.
-    fn clear_networks(&self) {
+    /// who asked have their answers. What short runs leave is there for the next one.
+    fn clear(&self, lasted: Duration) {
         if self.has_networks() {
-            std::thread::sleep(NETWORK_LINGERS);
+            std::thread::sleep(LINGERS);
             // The next container that leaves a network clears what cannot be cleared now.
             let _ = self.engine.networks().and_then(|networks| Ok(networks.shut_down()?));
+        }
+        if self.has_networks() || lasted >= LINGERS {
             let _ = runtime::cgroup::Layout::of_host().map(|layout| layout.remove_if_empty());
         }
     }
@@ -208,6 +224,7 @@ impl Surroundings for Watch<'_> {
         let stack = self.stack.take();
         let run = OneRun::prepare(self.engine, &self.containers, &self.record, stack.as_deref());
         let run = run.map_err(failure)?;
+        self.leaves_at_once = run.leaves_at_once();
         let places: Vec<_> = run.endpoints().cloned().collect();
         if !(places.is_empty() && self.record.mounts.is_empty()) {
             self.tell_rest();
@@ -223,7 +240,7 @@ impl Surroundings for Watch<'_> {
         again: bool,
     ) -> Result<(), Failure> {
         let goes = !again && self.record.host_config.auto_remove;
-        if !(goes && self.leaves_at_once()) {
+        if !(goes && self.leaves_at_once) {
             self.tell_rest();
         }
         let places = self.places();
@@ -246,7 +263,7 @@ impl Surroundings for Watch<'_> {
         let waits = match event {
             Event::Attach => self.is_current,
             Event::OutOfMemory | Event::Die(..) => {
-                self.record.host_config.auto_remove && self.leaves_at_once()
+                self.record.host_config.auto_remove && self.leaves_at_once
             }
             _ => false,
         };

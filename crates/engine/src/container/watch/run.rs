@@ -35,6 +35,9 @@ use super::{failure, files};
 use crate::error::{EngineError, Result};
 use crate::{Engine, Standing};
 
+/// The exit code of a process that the kernel has killed.
+const KILLED: i32 = 137;
+
 /// What a run stands in, from its preparation to its end.
 pub(super) struct OneRun {
     record: ContainerRecord,
@@ -85,6 +88,11 @@ impl OneRun {
         engine.fill_volumes(record, &root)?;
         let is_of_user = engine.settings().standing.is_of_user();
         let has_network = super::has_network(record);
+        if has_network {
+            // A port is a descriptor for each family, and ranges of ports are long. Who may not have
+            // more is told when they are used up.
+            let _ = sys::process::raise_open_files();
+        }
         let networks = match has_network && !is_of_user {
             true => Some(engine.networks()?),
             false => None,
@@ -142,13 +150,6 @@ impl OneRun {
         if run.outside.is_some() {
             // It makes the group and sets its limits.
             return Ok(run);
-        }
-        if !is_of_user
-            && bundle::cannot_change_groups(&run.spec)
-            && let Some(linux) = &run.spec.linux
-            && let Some(resources) = &linux.resources
-        {
-            run.cgroup.share_devices(&resources.devices);
         }
         let is_new = match is_of_user {
             true => run.cgroup.create_where_allowed()?,
@@ -305,6 +306,10 @@ impl OneRun {
         Ok(Begun { pid: done.pid, pidfd: done.pidfd, terminal: done.terminal })
     }
 
+    fn has_new_kills(&self) -> bool {
+        self.cgroup.out_of_memory_kills().is_some_and(|kills| kills > self.kills_before)
+    }
+
     fn process(&self, asked: &ExecProcess) -> Result<Process> {
         bundle::exec_process(&self.record, &self.accounts, asked, self.standing)
     }
@@ -385,8 +390,12 @@ impl Run for OneRun {
         self.cgroup.kill_all().map_err(io::Error::other)
     }
 
-    fn ran_out_of_memory(&mut self) -> bool {
-        self.cgroup.out_of_memory_kills().is_some_and(|kills| kills > self.kills_before)
+    fn ran_out_of_memory(&mut self, code: i32) -> bool {
+        // Without a limit only the whole machine runs out of memory, which version 1 tells nobody of.
+        let may = self.record.host_config.resources.memory > 0
+            || matches!(self.cgroup.layout(), Layout::Version2 { .. })
+            || code == KILLED;
+        may && self.has_new_kills()
     }
 
     fn leaves_at_once(&self) -> bool {
