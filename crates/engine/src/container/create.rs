@@ -67,7 +67,6 @@ impl Engine {
             // Told now, before anything is made for it; whether it is free in the end is told by `add`.
             self.containers().check_free(name)?;
         }
-        super::options::check(&request.config, &request.host)?;
         let begun = Timestamp::now();
         let (making, (image, top, platform)) =
             self.store.making(&about(&request.config.image), |images| {
@@ -93,8 +92,8 @@ impl Engine {
             warnings.extend(host::without_groups(&mut host_config));
             warnings.extend(self.settings().standing.is_single().then(|| host::ONE_ID.to_owned()));
         }
-        host::check_storage(&host_config)?;
-        host::check_log(&host_config)?;
+        check::storage(&host_config)?;
+        check::log(&host_config)?;
         let runtime = self.choose_runtime(&mut host_config)?;
         let id = ContainerId::of(sys::host::random_bytes().map_err(random)?);
         if config.hostname.is_empty() && host_config.uts_mode != "host" {

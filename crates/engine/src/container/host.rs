@@ -1,13 +1,10 @@
 //! How the host runs a container, checked and completed as docker's engine does.
 
-use runtime::logs::{LogConfig, LogFacts};
 use spec::{HostConfig, Resources};
 
 use super::check;
-use crate::error::{EngineError, Result};
+use crate::error::Result;
 
-/// The least memory that a container can be limited to.
-const LEAST_MEMORY: i64 = 6 << 20;
 /// `/dev/shm`, unless asked otherwise.
 const SHM_BYTES: i64 = 64 << 20;
 
@@ -42,7 +39,7 @@ pub(super) fn complete(host: &mut HostConfig) -> Result<Vec<String>> {
         host.shm_size = SHM_BYTES;
     }
     if host.shm_size < 0 {
-        return Err(refused("SHM size can not be less than 0"));
+        return check::refuse("SHM size can not be less than 0");
     }
     if host.log_config.kind.is_empty() {
         host.log_config.kind = "json-file".to_owned();
@@ -54,37 +51,22 @@ pub(super) fn complete(host: &mut HostConfig) -> Result<Vec<String>> {
     limits(&mut host.resources)
 }
 
-/// Refuses limits that no container can be given while it runs.
-pub(super) fn check_update(asked: &Resources) -> Result<()> {
-    memory(asked)?;
-    processors(asked)?;
-    weight(asked)
-}
-
 fn limits(resources: &mut Resources) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     // Docker's client says 0 and -1 where nothing was asked.
     resources.pids_limit = resources.pids_limit.filter(|limit| *limit > 0);
     resources.memory_swappiness = resources.memory_swappiness.filter(|share| *share != -1);
-    memory(resources)?;
+    check::limits(resources)?;
     let memory = resources.memory;
-    match resources.memory_swap {
-        swap if swap > 0 && memory == 0 => {
-            return Err(refused(
-                "You should always set the Memory limit when using Memoryswap limit, see usage",
-            ));
-        }
-        0 if memory > 0 => resources.memory_swap = memory * 2,
-        _ => {}
+    if resources.memory_swap == 0 && memory > 0 {
+        resources.memory_swap = memory * 2;
     }
-    processors(resources)?;
     if resources.oom_kill_disable == Some(true) && memory == 0 {
         warnings.push(
             "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
                 .to_owned(),
         );
     }
-    weight(resources)?;
     Ok(warnings)
 }
 
@@ -137,104 +119,9 @@ pub(super) fn without_groups(host: &mut HostConfig) -> Vec<String> {
     lost
 }
 
-fn memory(resources: &Resources) -> Result<()> {
-    let (memory, swap) = (resources.memory, resources.memory_swap);
-    if memory != 0 && memory < LEAST_MEMORY {
-        return Err(refused("Minimum memory limit allowed is 6MB"));
-    }
-    if swap > 0 && swap < memory {
-        return Err(refused(
-            "Minimum memoryswap limit should be larger than memory limit, see usage",
-        ));
-    }
-    let reservation = resources.memory_reservation;
-    if reservation != 0 && reservation < LEAST_MEMORY {
-        return Err(refused("Minimum memory reservation allowed is 6MB"));
-    }
-    if memory > 0 && reservation > memory {
-        return Err(refused(
-            "Minimum memory limit can not be less than memory reservation limit, see usage",
-        ));
-    }
-    Ok(())
-}
-
-/// Whether a container can be logged as is asked: told now, not when it starts.
-pub(super) fn check_log(host: &HostConfig) -> Result<()> {
-    let asked = &host.log_config;
-    let log = LogConfig::parse(&asked.kind, &asked.config);
-    let tagged = log.and_then(|log| log.tagged(LogFacts::default()));
-    tagged.map(drop).map_err(|error| EngineError::Refused(error.to_string()))
-}
-
-/// What is asked of the storage driver for one container. None of ours can keep a container's files
-/// below a size: that takes quotas of projects, which the file system would have to be mounted with.
-pub(super) fn check_storage(host: &HostConfig) -> Result<()> {
-    match host.storage_opt.keys().next() {
-        None => Ok(()),
-        Some(key) if key.eq_ignore_ascii_case("size") => Err(refused(
-            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
-        )),
-        Some(key) => Err(EngineError::Refused(format!("Unknown option {key}"))),
-    }
-}
-
-fn weight(resources: &Resources) -> Result<()> {
-    match resources.blkio_weight != 0 && !(10..=1000).contains(&resources.blkio_weight) {
-        true => Err(refused("Range of blkio weight is from 10 to 1000")),
-        false => Ok(()),
-    }
-}
-
-fn processors(resources: &Resources) -> Result<()> {
-    let nanos = resources.nano_cpus;
-    if nanos != 0 && resources.cpu_period != 0 {
-        return Err(refused("Conflicting options: Nano CPUs and CPU Period cannot both be set."));
-    }
-    if nanos != 0 && resources.cpu_quota != 0 {
-        return Err(refused("Conflicting options: Nano CPUs and CPU Quota cannot both be set."));
-    }
-    // Asked only where it matters: the answer is long in coming.
-    let there = || std::thread::available_parallelism().map_or(1, |count| count.get() as i64);
-    if nanos < 0 || nanos > 0 && nanos > there() * 1_000_000_000 {
-        let there = there();
-        return Err(EngineError::Refused(format!(
-            "range of CPUs is from 0.01 to {there}.00, as there are only {there} CPUs available"
-        )));
-    }
-    let period = resources.cpu_period;
-    if period != 0 && !(1_000..=1_000_000).contains(&period) {
-        return Err(refused(
-            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
-        ));
-    }
-    if resources.cpu_quota > 0 && resources.cpu_quota < 1_000 {
-        return Err(refused("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
-    }
-    if resources.cpu_shares < 0 {
-        return Err(refused("shares: invalid argument"));
-    }
-    check::sets(resources)
-}
-
-fn refused(words: &str) -> EngineError {
-    EngineError::Refused(words.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(change: impl Fn(&mut Resources), words: &str) {
-        let mut host = HostConfig::default();
-        change(&mut host.resources);
-        let said = complete(&mut host).map_err(|error| error.to_string());
-        match words {
-            "" => assert!(said.is_ok(), "{said:?}"),
-            words => assert!(said.as_ref().is_err_and(|said| said.contains(words)), "{said:?}"),
-        }
-    }
 
     #[test]
     fn what_is_left_open_is_filled_in() {
@@ -263,26 +150,5 @@ mod tests {
         assert!(lost[0].contains("memory limit") && lost[0].ends_with("Limitation discarded."));
         assert_eq!((host.resources.memory, host.resources.pids_limit), (0, None));
         assert_eq!(host.resources.cgroup_parent, "above");
-    }
-
-    #[test]
-    fn nothing_is_asked_of_storage_in_vain() {
-        let mut host = HostConfig::default();
-        check_storage(&host).unwrap();
-        host.storage_opt.insert("size".to_owned(), "1G".to_owned());
-        assert!(check_storage(&host).unwrap_err().to_string().contains("pquota"));
-        host.storage_opt = [("colour".to_owned(), "red".to_owned())].into();
-        assert!(check_storage(&host).unwrap_err().to_string().contains("Unknown option colour"));
-    }
-
-    #[test]
-    fn limits_that_cannot_be_are_refused_in_dockers_words() {
-        check(|r| r.memory = 1 << 20, "Minimum memory limit allowed is 6MB");
-        check(|r| r.memory_swap = 1 << 30, "always set the Memory limit");
-        check(|r| (r.memory, r.memory_swap) = (8 << 20, 7 << 20), "should be larger than memory");
-        check(|r| (r.memory, r.memory_swap) = (8 << 20, -1), "");
-        check(|r| (r.nano_cpus, r.cpu_period) = (1, 1), "Conflicting options: Nano CPUs");
-        check(|r| r.nano_cpus = i64::MAX, "range of CPUs is from 0.01");
-        check(|r| r.cpu_period = 5, "CPU cfs period");
     }
 }

@@ -23,7 +23,6 @@ mod merge;
 mod mounts;
 mod name;
 mod network;
-mod options;
 mod record;
 mod remove;
 mod shut_down;

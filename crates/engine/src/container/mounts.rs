@@ -1,7 +1,6 @@
 //! What will be mounted into a container, told when it is made; volumes that are missing are made.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use spec::{
     Bind, ContainerConfig, HostConfig, Mount, MountKind, MountPoint, VolumeDriver, parse_bind,
@@ -81,25 +80,8 @@ impl Engine {
     }
 
     fn mount_point(&self, mount: &Mount, volumes: &mut Vec<String>) -> Result<MountPoint> {
-        let wrong = |words: String| {
-            let kind = mount.kind.as_str();
-            EngineError::Refused(format!("invalid mount config for type \"{kind}\": {words}"))
-        };
-        if !mount.target.starts_with('/') {
-            return Err(wrong(spec::MountError::Relative(mount.target.clone()).to_string()));
-        }
         let mut point = match mount.kind {
-            MountKind::Bind if mount.source.is_empty() => {
-                return Err(wrong("field Source must not be empty".to_owned()));
-            }
             MountKind::Bind => {
-                let made = mount.bind_options.as_ref().is_some_and(|o| o.create_mountpoint);
-                if !made && !Path::new(&mount.source).exists() {
-                    return Err(wrong(format!(
-                        "bind source path does not exist: {}",
-                        mount.source
-                    )));
-                }
                 let maps = mount.bind_options.as_ref().and_then(|options| options.id_map.as_ref());
                 MountPoint {
                     source: mount.source.clone(),

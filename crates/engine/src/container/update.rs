@@ -5,7 +5,7 @@ use runtime::cgroup::{Cgroup, Layout, Missing};
 use runtime::state::Status;
 use spec::{ContainerId, HostConfig, Resources, RestartName, RestartPolicy};
 
-use super::{bundle, host};
+use super::{bundle, check, host};
 use crate::error::{EngineError, Result};
 use crate::{ContainerRecord, Engine};
 
@@ -36,7 +36,7 @@ impl Engine {
         let state = self.container_state(id)?;
         if matches!(state.status, Status::Removing | Status::Dead) {
             let words = "container is marked for removal and cannot be \"update\"";
-            return Err(EngineError::Refused(words.to_owned()));
+            return check::refuse(words);
         }
         let runs = matches!(state.status, Status::Running | Status::Paused);
         let (request, mut warnings) = match self.settings().standing.is_of_user() {
@@ -82,7 +82,7 @@ impl Engine {
 
 /// What is left of a request where there are no groups, and what is to be said of the rest.
 fn without_groups(request: &UpdateContainer) -> Result<(UpdateContainer, Vec<String>)> {
-    host::check_update(&request.resources)?;
+    check::update(&request.resources)?;
     let mut asked = HostConfig { resources: request.resources.clone(), ..HostConfig::default() };
     let warnings = host::without_groups(&mut asked);
     let left = UpdateContainer { resources: asked.resources, restart: request.restart.clone() };
@@ -104,13 +104,13 @@ fn merge(host: &mut HostConfig, request: &UpdateContainer) -> Result<Resources> 
     let asked = &request.resources;
     if let Some(policy) = &request.restart {
         if host.auto_remove && policy.name != RestartName::No {
-            return Err(refused(
+            return check::refuse(
                 "Restart policy cannot be updated because AutoRemove is enabled for the container",
-            ));
+            );
         }
         host.restart_policy = policy.clone();
     }
-    host::check_update(asked)?;
+    check::update(asked)?;
     check_conflicts(&host.resources, asked)?;
     let own = &mut host.resources;
     let processors = set_processors(own, asked);
@@ -187,20 +187,16 @@ fn check_conflicts(own: &Resources, asked: &Resources) -> Result<()> {
         (asked.cpu_quota, own.nano_cpus, "CPU Quota", "NanoCPUs"),
     ];
     if let Some((_, _, new, old)) = pairs.iter().find(|(new, old, ..)| *new != 0 && *old != 0) {
-        return Err(EngineError::Refused(format!(
+        return check::refuse(format!(
             "Conflicting options: {new} cannot be updated as {old} has already been set"
-        )));
-    }
-    if own.memory_swap > 0 && asked.memory > own.memory_swap && asked.memory_swap == 0 {
-        return Err(refused(
-            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
         ));
     }
+    if own.memory_swap > 0 && asked.memory > own.memory_swap && asked.memory_swap == 0 {
+        return check::refuse(
+            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
+        );
+    }
     Ok(())
-}
-
-fn refused(words: &str) -> EngineError {
-    EngineError::Refused(words.to_owned())
 }
 
 #[cfg(test)]

@@ -1,0 +1,98 @@
+//! What is mounted into the container.
+
+use std::path::Path;
+
+use spec::{HostConfig, Mount, MountError, MountKind};
+
+use super::refuse;
+use crate::error::Result;
+
+pub(super) fn check(host: &HostConfig) -> Result<()> {
+    if let Some(target) = host.tmpfs.keys().find(|target| !target.starts_with('/')) {
+        return refuse(format!("invalid mount path: '{target}' mount path must be absolute"));
+    }
+    host.tmpfs.values().try_for_each(|options| tmpfs(options))?;
+    host.mounts.iter().try_for_each(mount)
+}
+
+fn mount(mount: &Mount) -> Result<()> {
+    let Mount { kind, source, target, .. } = mount;
+    let words = if target.is_empty() {
+        "field Target must not be empty".to_owned()
+    } else if !target.starts_with('/') {
+        MountError::Relative(target.clone()).to_string()
+    } else if *kind == MountKind::Bind && source.is_empty() {
+        "field Source must not be empty".to_owned()
+    } else if *kind == MountKind::Bind && !is_made(mount) && !Path::new(source).exists() {
+        format!("bind source path does not exist: {source}")
+    } else {
+        return Ok(());
+    };
+    refuse(format!("invalid mount config for type \"{}\": {words}", kind.as_str()))
+}
+
+/// Whether a source that is not there is made as a folder.
+fn is_made(mount: &Mount) -> bool {
+    mount.bind_options.as_ref().is_some_and(|options| options.create_mountpoint)
+}
+
+/// Options of a folder in memory: those of any mount, and those that have a value.
+fn tmpfs(options: &str) -> Result<()> {
+    const FLAGS: &str = "defaults ro rw suid nosuid dev nodev exec noexec sync async dirsync remount \
+        mand nomand atime noatime diratime nodiratime bind rbind private rprivate shared rshared \
+        slave rslave unbindable runbindable relatime norelatime strictatime nostrictatime";
+    const VALUES: [&str; 7] = ["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"];
+    let known = |option: &&str| match option.split_once('=') {
+        Some((key, _)) => VALUES.contains(&key),
+        None => FLAGS.split(' ').any(|flag| flag == *option),
+    };
+    match options.split(',').find(|option| !option.is_empty() && !known(option)) {
+        Some(option) => {
+            let parts: Vec<_> = option.splitn(2, '=').map(|part| format!("{part:?}")).collect();
+            refuse(format!("invalid tmpfs option [{}]", parts.join(" ")))
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spec::BindOptions;
+
+    use super::super::tests::refused;
+    use super::*;
+
+    #[test]
+    fn a_mount_has_a_source_and_a_target_that_there_can_be() {
+        let mounted = |kind, source: &str, target: &str, words| {
+            let (source, target) = (source.to_owned(), target.to_owned());
+            let mount = Mount { kind, source, target, ..Mount::default() };
+            refused(|_, host| host.mounts = vec![mount], words);
+        };
+        mounted(MountKind::Tmpfs, "", "/t", "");
+        mounted(MountKind::Tmpfs, "", "", "type \"tmpfs\": field Target must not be empty");
+        mounted(MountKind::Volume, "v", "t", "type \"volume\": invalid mount path: 't'");
+        mounted(MountKind::Bind, "", "/t", "type \"bind\": field Source must not be empty");
+        mounted(MountKind::Bind, "/", "/t", "");
+        mounted(MountKind::Bind, "/no/such", "/t", "source path does not exist: /no/such");
+        let bind_options = Some(BindOptions { create_mountpoint: true, ..BindOptions::default() });
+        let (source, target) = ("/no/such".to_owned(), "/t".to_owned());
+        let made =
+            Mount { kind: MountKind::Bind, source, target, bind_options, ..Mount::default() };
+        refused(|_, host| host.mounts = vec![made], "");
+    }
+
+    #[test]
+    fn a_folder_in_memory_has_options_that_there_are() {
+        let memory = |options: &str, words| {
+            let tmpfs = [("/t".to_owned(), options.to_owned())].into();
+            refused(|_, host| host.tmpfs = tmpfs, words);
+        };
+        memory("", "");
+        memory("size=5m,exec,mode=1777,noatime", "");
+        memory("ro,what", "invalid tmpfs option [\"what\"]");
+        memory("sise=5m", "invalid tmpfs option [\"sise\" \"5m\"]");
+        let relative = [("x".to_owned(), String::new())].into();
+        refused(|_, host| host.tmpfs = relative, "must be absolute");
+    }
+}

@@ -1,0 +1,148 @@
+//! Where the container stands: in whose namespaces and networks, and for how long.
+
+use network::ExtraHost;
+use spec::{ContainerConfig, HostConfig, IpcMode, NamespaceMode, NetworkMode, RestartName};
+
+use super::super::network::published;
+use super::refuse;
+use crate::error::Result;
+
+pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
+    network(config, host)?;
+    restart(host)?;
+    namespaces(host)?;
+    for line in host.extra_hosts.iter().flatten() {
+        ExtraHost::parse(line)?;
+    }
+    published(host).map(drop)
+}
+
+/// What cannot be told of a container that has somebody else's names or network.
+fn network(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
+    let named = !config.hostname.is_empty();
+    if host.network_mode == "container:" {
+        return refuse("invalid network mode: invalid container format container:<name|id>");
+    }
+    if host.uts_mode == "host" && named {
+        return refuse("conflicting options: hostname and the UTS mode");
+    }
+    let some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
+    let mode = NetworkMode::parse(&host.network_mode);
+    if !matches!(mode, NetworkMode::Container(_)) {
+        return Ok(());
+    }
+    let published = !host.port_bindings.is_empty() || host.publish_all_ports;
+    let told = [
+        (named, "hostname and the network mode"),
+        (some(&host.dns), "dns and the network mode"),
+        (some(&host.extra_hosts), "custom host-to-IP mapping and the network mode"),
+        (!config.mac_address.is_empty(), "mac-address and the network mode"),
+        (published, "port publishing and the container type network mode"),
+        (!config.exposed_ports.is_empty(), "port exposing and the container type network mode"),
+    ];
+    match told.iter().find(|(told, _)| *told) {
+        Some((_, words)) => refuse(format!("conflicting options: {words}")),
+        None => Ok(()),
+    }
+}
+
+fn restart(host: &HostConfig) -> Result<()> {
+    let policy = &host.restart_policy;
+    if policy.name != RestartName::OnFailure && policy.maximum_retry_count != 0 {
+        let why = "maximum retry count can only be used with 'on-failure'";
+        return refuse(format!("invalid restart policy: {why}"));
+    }
+    match host.auto_remove && policy.name != RestartName::No {
+        true => refuse("can't create 'AutoRemove' container with restart policy"),
+        false => Ok(()),
+    }
+}
+
+fn namespaces(host: &HostConfig) -> Result<()> {
+    let HostConfig { cgroupns_mode, isolation, oom_score_adj: score, .. } = host;
+    let own = |mode: &str| matches!(mode, "" | "private" | "host");
+    let modes = [
+        (NamespaceMode::parse(&host.pid_mode).is_some(), "PID", &host.pid_mode),
+        (own(&host.uts_mode), "UTS", &host.uts_mode),
+        (IpcMode::parse(&host.ipc_mode).is_some(), "IPC", &host.ipc_mode),
+        (own(cgroupns_mode), "cgroup namespace", cgroupns_mode),
+    ];
+    if let Some((_, kind, mode)) = modes.into_iter().find(|(known, ..)| !known) {
+        return refuse(format!("invalid {kind} mode: {mode}"));
+    }
+    if !(isolation.is_empty() || isolation.eq_ignore_ascii_case("default")) {
+        return refuse(format!("Invalid isolation: {isolation:?} - linux only supports 'default'"));
+    }
+    match (-1000..=1000).contains(score) {
+        true => Ok(()),
+        false => refuse(format!("Invalid value {score}, range for oom score adj is [-1000, 1000]")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spec::PortBinding;
+
+    use super::super::tests::refused;
+    use super::*;
+
+    #[test]
+    fn who_shares_a_network_is_told_nothing_of_his_own() {
+        let joined = |change: fn(&mut ContainerConfig, &mut HostConfig)| {
+            move |config: &mut ContainerConfig, host: &mut HostConfig| {
+                host.network_mode = "container:web".to_owned();
+                change(config, host);
+            }
+        };
+        refused(joined(|_, _| {}), "");
+        refused(joined(|_, host| host.dns = Some(Vec::new())), "");
+        refused(joined(|config, _| config.hostname = "a".to_owned()), "hostname and the network");
+        refused(joined(|_, host| host.dns = Some(vec![String::new()])), "dns and the network");
+        refused(joined(|_, host| host.extra_hosts = Some(vec![String::new()])), "host-to-IP");
+        refused(joined(|config, _| config.mac_address = "m".to_owned()), "mac-address and");
+        refused(joined(|_, host| host.publish_all_ports = true), "port publishing and");
+        let expose = |config: &mut ContainerConfig, _: &mut HostConfig| {
+            config.exposed_ports.insert("80/tcp".to_owned());
+        };
+        refused(joined(expose), "port exposing and");
+        refused(|_, host| host.network_mode = "container:".to_owned(), "<name|id>");
+        let named_on_host = |config: &mut ContainerConfig, host: &mut HostConfig| {
+            config.hostname = "a".to_owned();
+            host.uts_mode = "host".to_owned();
+        };
+        refused(named_on_host, "hostname and the UTS mode");
+    }
+
+    #[test]
+    fn a_policy_fits_what_becomes_of_the_container() {
+        refused(|_, h| h.restart_policy.maximum_retry_count = 3, "only be used with 'on-failure'");
+        let both = |_: &mut ContainerConfig, host: &mut HostConfig| {
+            host.auto_remove = true;
+            host.restart_policy.name = RestartName::Always;
+        };
+        refused(both, "can't create 'AutoRemove' container with restart policy");
+    }
+
+    #[test]
+    fn namespaces_are_those_that_there_are() {
+        refused(|_, h| h.ipc_mode = "x".to_owned(), "invalid IPC mode: x");
+        refused(|_, h| h.pid_mode = "x".to_owned(), "invalid PID mode: x");
+        refused(|_, h| h.uts_mode = "x".to_owned(), "invalid UTS mode: x");
+        refused(|_, h| h.cgroupns_mode = "x".to_owned(), "invalid cgroup namespace mode: x");
+        refused(|_, h| h.isolation = "hyperv".to_owned(), "linux only supports 'default'");
+        refused(|_, h| h.oom_score_adj = 1001, "range for oom score adj is [-1000, 1000]");
+    }
+
+    #[test]
+    fn names_and_ports_are_read_before_anything_is_made() {
+        refused(|_, h| h.extra_hosts = Some(vec!["x".to_owned()]), "bad format for add-host");
+        for (port, host_port, words) in [
+            ("99999/tcp", "", "invalid containerPort: 99999"),
+            ("80/tcp", "x", "invalid hostPort: x"),
+        ] {
+            let binding = PortBinding { host_port: host_port.to_owned(), ..PortBinding::default() };
+            let ports = [(port.to_owned(), Some(vec![binding]))].into();
+            refused(|_, h| h.port_bindings = ports, words);
+        }
+    }
+}
