@@ -154,11 +154,15 @@ pub fn port_mappings(text: &str) -> Result<Vec<PortMapping>, PortError> {
 
 /// The ports that `--expose` or an image's `EXPOSE` names: `CONTAINER[-CONTAINER][/PROTOCOL]`.
 pub fn exposed_ports(text: &str) -> Result<Vec<ContainerPort>, PortError> {
+    if text.contains(':') {
+        return Err(PortError(format!("invalid port format for --expose: {text}")));
+    }
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let (first, last) = range(ports)
-        .ok()
-        .filter(|(first, _)| *first > 0)
-        .ok_or_else(|| PortError(format!("invalid range format for --expose: {text}")))?;
+    let wrong = |why| PortError(format!("invalid range format for --expose: {text}, error: {why}"));
+    let (first, last) = range(ports).map_err(wrong)?;
+    if first == 0 {
+        return Err(wrong("no port has the number 0".to_owned()));
+    }
     let protocol = protocol_of(protocol)?;
     Ok((first..=last).map(|number| ContainerPort { number, protocol }).collect())
 }
@@ -182,14 +186,23 @@ fn parts(text: &str) -> Result<(Option<IpAddr>, &str, &str), PortError> {
     Ok((address, host, rest))
 }
 
-fn range(text: &str) -> Result<(u16, u16), ()> {
-    let number = |text: &str| match text.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => text.parse::<u16>().map_err(|_| ()),
-        false => Err(()),
+/// One port, or the first and the last of several; or why it is none, as docker's client says it.
+fn range(text: &str) -> Result<(u16, u16), String> {
+    if text.is_empty() {
+        return Err("empty string specified for ports".to_owned());
+    }
+    let number = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let why = if is_number { "value out of range" } else { "invalid syntax" };
+        let wrong = || format!("strconv.ParseUint: parsing {text:?}: {why}");
+        text.parse::<u16>().ok().filter(|_| is_number).ok_or_else(wrong)
     };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (number(first)?, number(last)?);
-    if first <= last { Ok((first, last)) } else { Err(()) }
+    match first <= last {
+        true => Ok((first, last)),
+        false => Err(format!("invalid range specified for port: {text}")),
+    }
 }
 
 fn protocol_of(text: &str) -> Result<Protocol, PortError> {
@@ -264,10 +277,18 @@ mod tests {
     fn exposed() {
         assert_eq!(exposed_ports("53/udp").unwrap()[0].to_string(), "53/udp");
         assert_eq!(exposed_ports("7000-7002").unwrap().len(), 3);
-        assert_eq!(
-            exposed_ports("a/tcp").unwrap_err().to_string(),
-            "invalid range format for --expose: a/tcp"
-        );
+        for (text, why) in [
+            ("a/tcp", r#"strconv.ParseUint: parsing "a": invalid syntax"#),
+            ("80-x", r#"strconv.ParseUint: parsing "x": invalid syntax"#),
+            ("99999", r#"strconv.ParseUint: parsing "99999": value out of range"#),
+            ("81-80", "invalid range specified for port: 81-80"),
+            ("", "empty string specified for ports"),
+        ] {
+            let words = format!("invalid range format for --expose: {text}, error: {why}");
+            assert_eq!(exposed_ports(text).unwrap_err().to_string(), words);
+        }
+        let error = exposed_ports("1:80").unwrap_err().to_string();
+        assert_eq!(error, "invalid port format for --expose: 1:80");
         assert_eq!("80/tcp".parse::<ContainerPort>().unwrap().number, 80);
         assert!("80-81".parse::<ContainerPort>().is_err());
     }

@@ -234,10 +234,20 @@ fn device(text: &str) -> Parsed<DeviceMapping> {
 fn gpus(matches: &Matches) -> Parsed<Vec<DeviceRequest>> {
     let mut requests = Vec::new();
     for text in matches.list("gpus") {
-        let mut request = DeviceRequest { count: 1, ..DeviceRequest::default() };
+        let mut request = DeviceRequest::default();
         let mut able = vec!["gpu".to_owned()];
+        let mut seen = Vec::new();
+        if text.is_empty() {
+            return Err(wrong("gpus", text, "EOF".to_owned()));
+        }
         for field in split_values(text).map_err(|why| wrong("gpus", text, why))? {
-            match field.split_once('=').unwrap_or(("count", &field)) {
+            let (key, value) = field.split_once('=').unwrap_or(("count", &field));
+            if seen.iter().any(|known| known == key) {
+                let why = format!("gpu request key '{key}' can be specified only once");
+                return Err(wrong("gpus", text, why));
+            }
+            seen.push(key.to_owned());
+            match (key, value) {
                 ("count", "all") => request.count = -1,
                 ("count", number) => {
                     request.count = number.parse().map_err(|_| {
@@ -247,7 +257,6 @@ fn gpus(matches: &Matches) -> Parsed<Vec<DeviceRequest>> {
                 }
                 ("driver", driver) => driver.clone_into(&mut request.driver),
                 ("device", ids) => {
-                    request.count = 0;
                     request.device_ids = Some(ids.split(',').map(str::to_owned).collect());
                 }
                 ("capabilities", list) => able.extend(list.split(',').map(str::to_owned)),
@@ -260,6 +269,9 @@ fn gpus(matches: &Matches) -> Parsed<Vec<DeviceRequest>> {
                     return Err(wrong("gpus", text, why));
                 }
             }
+        }
+        if request.device_ids.is_none() && !seen.iter().any(|key| key == "count") {
+            request.count = 1;
         }
         request.capabilities = Some(vec![able]);
         requests.push(request);
