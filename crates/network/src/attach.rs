@@ -53,7 +53,8 @@ impl Networks {
         let made = self
             .documents
             .lease(&endpoint)
-            .and_then(|()| self.wire(&network, namespace, &endpoint, &mut inside, &mut notices));
+            .and_then(|()| self.wire(&network, namespace, &endpoint, &mut inside, &mut notices))
+            .and_then(|()| ports::check_followed(&endpoint.ports));
         if let Err(error) = made {
             // The first error is the one to tell; what is left over goes with `reconcile`.
             let _ = self.undo(&endpoint, Cable::Remove);
@@ -88,6 +89,7 @@ impl Networks {
         if !self.firewall().add(&rules)? {
             self.rebuild()?;
         }
+        ports::check_followed(&endpoint.ports)?;
         Ok(Attached { endpoint, reserved, notices: Vec::new() })
     }
 
@@ -201,15 +203,18 @@ fn free_name(inside: &mut Connection, endpoint: &Endpoint) -> Result<String> {
 /// An endpoint without addresses.
 fn blank(network: &Network, request: &EndpointRequest) -> Result<Endpoint> {
     let asked = [request.ipv4.map(IpAddr::V4), request.ipv6.map(IpAddr::V6)];
-    let network = (network.id.clone(), network.name.clone());
-    let container = (request.container.clone(), request.container_name.clone());
     Ok(Endpoint {
+        id: crate::random_id()?,
+        network: network.id.clone(),
+        network_name: network.name.clone(),
+        container: request.container.clone(),
+        container_name: request.container_name.clone(),
         aliases: request.aliases.clone(),
         link_local: request.link_local.clone(),
         asked: asked.into_iter().flatten().collect(),
         gateway_priority: request.gateway_priority,
         options: request.options.clone(),
-        ..Endpoint::blank(crate::random_id()?, network, container)
+        ..Endpoint::blank()
     })
 }
 

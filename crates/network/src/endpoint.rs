@@ -106,35 +106,28 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint of a container in a network, each by id and name, with nothing else known of it.
-    pub fn blank(
-        id: String,
-        (network, network_name): (String, String),
-        (container, container_name): (String, String),
-    ) -> Endpoint {
-        let (aliases, link, host_link, mac, ipv4, gateway4) = Default::default();
-        let (ipv6, gateway6, ports, link_local, asked) = Default::default();
-        let (gateway_priority, options, created) = (0, Default::default(), Timestamp::now());
+    /// An endpoint of nobody in no network, made now: for those who know some of the rest.
+    pub fn blank() -> Endpoint {
         Endpoint {
-            id,
-            network,
-            network_name,
-            container,
-            container_name,
-            aliases,
-            link,
-            host_link,
-            mac,
-            ipv4,
-            gateway4,
-            ipv6,
-            gateway6,
-            ports,
-            link_local,
-            asked,
-            gateway_priority,
-            options,
-            created,
+            id: String::new(),
+            network: String::new(),
+            network_name: String::new(),
+            container: String::new(),
+            container_name: String::new(),
+            aliases: Vec::new(),
+            link: String::new(),
+            host_link: None,
+            mac: None,
+            ipv4: None,
+            gateway4: None,
+            ipv6: None,
+            gateway6: None,
+            ports: Vec::new(),
+            link_local: Vec::new(),
+            asked: Vec::new(),
+            gateway_priority: 0,
+            options: BTreeMap::new(),
+            created: Timestamp::now(),
         }
     }
 }

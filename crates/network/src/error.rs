@@ -68,6 +68,8 @@ pub enum NetworkError {
     Program { program: String, source: io::Error },
     #[error("{program} failed: {said}")]
     Failed { program: String, said: String },
+    #[error("ports of SCTP cannot be published: this kernel does not follow its connections")]
+    NoSctp,
     #[error("neither pasta nor slirp4netns is here to give an unprivileged container a network")]
     NoUserNetwork,
 }
@@ -117,7 +119,7 @@ impl NetworkError {
             E::Ambiguous { .. } | E::Invalid(_) => ErrorKind::InvalidInput,
             E::Damaged { .. } => ErrorKind::Corrupt,
             E::Kernel(error) if missing(error) => ErrorKind::Unsupported,
-            E::NoUserNetwork => ErrorKind::Unsupported,
+            E::NoUserNetwork | E::NoSctp => ErrorKind::Unsupported,
             _ => ErrorKind::Other,
         }
     }
@@ -146,6 +148,7 @@ impl NetworkError {
                 "the host has no such address: `ip address` shows which it has"
             }
             E::Program { .. } => "is it installed, and may you run it?",
+            E::NoSctp => "a kernel with CONFIG_NF_CT_PROTO_SCTP does: `modprobe nf_conntrack`",
             E::NoUserNetwork => {
                 "install the package `passt` or `slirp4netns`, or use --network none"
             }

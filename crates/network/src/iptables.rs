@@ -178,6 +178,7 @@ fn run(program: &str, words: &str, input: Option<&str>) -> Result<()> {
     let failed = |source| NetworkError::Program { program: program.to_owned(), source };
     let mut command = Command::new(program);
     command.args(words.split_whitespace()).stdin(Stdio::piped());
+    sys::process::with_own_limits(&mut command);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(failed)?;
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
         pipe.write_all(input.as_bytes()).map_err(failed)?;

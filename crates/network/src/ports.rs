@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
@@ -147,6 +148,19 @@ fn shown(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// Where the kernel shows that it follows connections of SCTP, once it follows any.
+const FOLLOWED: &str = "/proc/sys/net/netfilter/nf_conntrack_sctp_timeout_closed";
+
+/// Refuses SCTP on a kernel that does not follow its connections: rules would be taken, and nothing be
+/// redirected. It can tell when there are rules.
+pub(crate) fn check_followed(ports: &[PublishedPort]) -> Result<()> {
+    let is_of_sctp = |port: &PublishedPort| port.container.protocol == Protocol::Sctp;
+    match ports.iter().any(is_of_sctp) && !Path::new(FOLLOWED).exists() {
+        true => Err(NetworkError::NoSctp),
+        false => Ok(()),
     }
 }
 

@@ -156,6 +156,7 @@ fn pasta(request: &UserRequest) -> Result<UserNetwork> {
     let log = request.folder.join("pasta.log");
     let file = fs::File::create(&log).map_err(NetworkError::io("make", &log))?;
     let copy = file.try_clone().map_err(NetworkError::io("open", &log))?;
+    sys::process::with_own_limits(&mut command);
     let status = command
         .stdout(file)
         .stderr(copy)
@@ -189,6 +190,7 @@ fn slirp4netns(request: &UserRequest) -> Result<UserNetwork> {
     command.args(["--ready-fd=1", "--exit-fd=0", "--api-socket"]).arg(&socket);
     command.arg("--netns-type=path").arg(&request.namespace).arg("tap0");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    sys::process::with_own_limits(&mut command);
     let wrong = |source| NetworkError::Program { program: program(), source };
     let mut child = command.spawn().map_err(wrong)?;
     let stop = child.stdin.take();

@@ -108,9 +108,15 @@ pub(crate) fn written(run_folder: &Path) -> Vec<Endpoint> {
 
 fn endpoint(record: &ContainerRecord, ports: Vec<PublishedPort>) -> Endpoint {
     let container = record.id.to_string();
-    let own = (container.clone(), record.name.clone());
-    let network = (NETWORK.to_owned(), NETWORK.to_owned());
-    Endpoint { ports, ..Endpoint::blank(container, network, own) }
+    Endpoint {
+        id: container.clone(),
+        network: NETWORK.to_owned(),
+        network_name: NETWORK.to_owned(),
+        container,
+        container_name: record.name.clone(),
+        ports,
+        ..Endpoint::blank()
+    }
 }
 
 /// Chooses the host's ports. Until all are chosen each is held, so that none is chosen twice.

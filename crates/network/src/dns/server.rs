@@ -31,6 +31,9 @@ pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 const PORT: u16 = 53;
 /// How long one server has for an answer.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How long a server that had no answer is asked after the others: whoever waited for it once is not to
+/// wait for it with every name.
+const DISTRUST: Duration = Duration::from_secs(30);
 /// How long a connection may be silent.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Who asks over a connection and leaves more than this unread is left.
@@ -87,8 +90,10 @@ enum Asker {
 struct Pending {
     asker: Asker,
     message: Vec<u8>,
-    /// The server after the one that is asked now.
-    next: usize,
+    /// Who is asked now.
+    asked: Option<SocketAddr>,
+    /// Who can be asked after that, the next one last.
+    left: Vec<Upstream>,
 }
 
 /// Something that is going on.
@@ -110,6 +115,8 @@ pub struct Server {
     namespace: NetNs,
     names: Names,
     settings: ServerSettings,
+    /// Servers that had no answer, and until when they are asked last.
+    silent: BTreeMap<SocketAddr, Instant>,
     tasks: BTreeMap<u64, (Instant, Task)>,
     last: u64,
 }
@@ -138,9 +145,18 @@ impl Networks {
             watch(&epoll, &datagrams, DATAGRAMS, EventFlags::IN)?;
             watch(&epoll, &calls, CALLS, EventFlags::IN)?;
             watch(&epoll, &timer, TIMER, EventFlags::IN)?;
-            let tasks = BTreeMap::new();
-            let last = TIMER;
-            Ok(Server { epoll, timer, datagrams, calls, namespace, names, settings, tasks, last })
+            Ok(Server {
+                epoll,
+                timer,
+                datagrams,
+                calls,
+                namespace,
+                names,
+                settings,
+                silent: BTreeMap::new(),
+                tasks: BTreeMap::new(),
+                last: TIMER,
+            })
         };
         make().map_err(NetworkError::Names)
     }
@@ -205,6 +221,7 @@ impl Server {
             if let Some((_, Task::Asked(_, pending) | Task::Relayed(_, pending))) =
                 self.tasks.remove(&token)
             {
+                self.silent.extend(pending.asked.map(|asked| (asked, now + DISTRUST)));
                 self.pass_on(pending);
             }
         }
@@ -292,7 +309,17 @@ impl Server {
         if self.tasks.len() >= MOST {
             return self.reply(message, question, REFUSED, &[], asker);
         }
-        self.pass_on(Pending { asker, message: message.to_vec(), next: 0 });
+        let left = self.order(Instant::now());
+        self.pass_on(Pending { asker, message: message.to_vec(), asked: None, left });
+    }
+
+    /// All servers, the first to be asked last.
+    fn order(&mut self, now: Instant) -> Vec<Upstream> {
+        self.silent.retain(|_, until| *until > now);
+        let is_silent = |one: &&Upstream| self.silent.contains_key(&one.address);
+        let all = self.settings.upstreams.iter();
+        let (silent, well): (Vec<_>, Vec<_>) = all.rev().partition(is_silent);
+        silent.into_iter().chain(well).copied().collect()
     }
 
     fn reply(
@@ -332,8 +359,8 @@ impl Server {
 
     /// Asks the next server; without one, the asker hears that it failed.
     fn pass_on(&mut self, mut pending: Pending) {
-        while let Some(upstream) = self.settings.upstreams.get(pending.next).copied() {
-            pending.next += 1;
+        while let Some(upstream) = pending.left.pop() {
+            pending.asked = Some(upstream.address);
             let over_tcp = matches!(pending.asker, Asker::Connection(_));
             let task = match over_tcp {
                 false => self.socket(upstream, SocketType::DGRAM).and_then(|socket| {
@@ -425,13 +452,16 @@ impl Server {
 
     /// Hands a server's answer to who asked, unless the next server may do better.
     fn hand_back(&mut self, token: u64, code: u8, reply: &[u8]) {
-        let more = |pending: &Pending| pending.next < self.settings.upstreams.len();
         let Some((_, Task::Asked(_, pending) | Task::Relayed(_, pending))) =
             self.tasks.remove(&token)
         else {
             return;
         };
-        match matches!(code, FAILURE | REFUSED) && more(&pending) {
+        // Whoever answers is not silent, whatever the answer.
+        if let Some(asked) = &pending.asked {
+            self.silent.remove(asked);
+        }
+        match matches!(code, FAILURE | REFUSED) && !pending.left.is_empty() {
             true => self.pass_on(pending),
             false => self.tell(reply, pending.asker),
         }
@@ -460,5 +490,6 @@ impl Server {
 }
 
 fn pending_again(pending: &Pending) -> Pending {
-    Pending { asker: pending.asker, message: pending.message.clone(), next: pending.next }
+    let Pending { asker, message, asked, left } = pending;
+    Pending { asker: *asker, message: message.clone(), asked: *asked, left: left.clone() }
 }

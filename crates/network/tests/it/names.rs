@@ -221,7 +221,9 @@ fn other_names_are_asked_for_elsewhere() {
     user_network(&host, "net");
     let one = host.container("one", "net");
     authority(&host.internet, 0);
-    let nobody = Upstream::of_container("198.51.100.77".parse().unwrap());
+    let silent = UdpSocket::bind("127.0.0.10:53").unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let nobody = Upstream::of_host("127.0.0.10".parse().unwrap());
     let refusing = Upstream::of_host("127.0.0.9".parse().unwrap());
     let known = Upstream::of_container(INTERNET.parse().unwrap());
     let address = vec![192, 0, 2, 1];
@@ -240,6 +242,10 @@ fn other_names_are_asked_for_elsewhere() {
     };
     let _serving = serve(&host, &one, settings);
     // The first server is silent: after a while the second is asked.
-    assert_eq!(ask(&one.namespace, "example.org", A), (0, vec![address]));
+    assert_eq!(ask(&one.namespace, "example.org", A), (0, vec![address.clone()]));
+    assert!(silent.recv(&mut [0; 100]).is_ok());
+    // From then on the second is asked first, and nobody waits for the silent one.
+    assert_eq!(ask(&one.namespace, "example.net", A), (0, vec![address]));
+    assert!(silent.recv(&mut [0; 100]).is_err());
     assert_eq!(ask(&one.namespace, "word", A), (3, vec![]));
 }

@@ -234,6 +234,45 @@ fn greeting(root: &Root, id: &str, word: &'static str) {
     });
 }
 
+/// A packet of SCTP that begins a connection.
+fn greeting_of_sctp(to: u16) -> Vec<u8> {
+    // Who calls whom, a tag and a checksum that are filled in later or never, and the chunk INIT.
+    let mut packet = [40_000_u16.to_be_bytes(), to.to_be_bytes()].concat();
+    packet.extend([0; 8]);
+    packet.extend([1, 0, 0, 20, 0, 0, 0, 1, 0, 0, 16, 0, 0, 1, 0, 1, 0, 0, 0, 1]);
+    let step = |sum: u32, _| if sum & 1 == 1 { sum >> 1 ^ 0x82F6_3B78 } else { sum >> 1 };
+    let sum = packet.iter().fold(!0, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), step));
+    packet[8..12].copy_from_slice(&(!sum).to_le_bytes());
+    packet
+}
+
+#[test]
+fn a_published_port_of_sctp_leads_to_the_container() {
+    use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto};
+    let Some(root) = Root::new() else { return };
+    let port = testkit::free_port();
+    let id = standing(&root, "box", &format!("--expose 7/sctp -p 127.0.0.1:{port}:5001/sctp"));
+    assert_eq!(root.ok("port box"), format!("5001/sctp -> 127.0.0.1:{port}"));
+    assert_eq!(root.ok("port box 5001/sctp"), format!("127.0.0.1:{port}"));
+    let shown = root.ok("ps --format '{{.Ports}}'");
+    assert_eq!(shown, format!("7/sctp, 127.0.0.1:{port}->5001/sctp"));
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = || {
+        let (family, kind) = (AddressFamily::INET, SocketType::RAW);
+        rustix::net::socket_with(family, kind, flags, Some(ipproto::SCTP)).unwrap()
+    };
+    let (inside, outside) = (within(&namespace(&root, &id), socket), socket());
+    eventually("a packet arrives", || {
+        let to = std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0);
+        let packet = greeting_of_sctp(port);
+        rustix::net::sendto(&outside, &packet, SendFlags::empty(), &to).unwrap();
+        let mut buffer = [0; 128];
+        let came = rustix::net::recv(&inside, &mut buffer, RecvFlags::empty());
+        // The header of IP is in front, 20 bytes without options.
+        came.is_ok_and(|(bytes, _)| bytes >= 32 && buffer[22..24] == 5001_u16.to_be_bytes())
+    });
+}
+
 #[test]
 fn ports_are_published_over_both_families() {
     let Some(root) = Root::new() else { return };
