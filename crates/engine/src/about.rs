@@ -86,7 +86,8 @@ impl Info {
 
     fn security_options(&self) -> Vec<&'static str> {
         let usual = std::iter::once("name=seccomp,profile=builtin");
-        usual.chain(self.is_of_user.then_some("name=rootless")).collect()
+        let further = [(self.is_of_user, "name=rootless"), (self.has_users, "name=userns")];
+        usual.chain(further.into_iter().filter_map(|(is, name)| is.then_some(name))).collect()
     }
 
     fn machine_part(&self) -> Value {

@@ -44,6 +44,8 @@ pub enum EngineError {
     NoCacheMount(String),
     #[error("unknown or invalid runtime name: {0}")]
     NoRuntime(String),
+    #[error("no {} ranges found for user {user:?}", file.trim_start_matches("/etc/"))]
+    NothingLent { user: String, file: &'static str },
     #[error("running containers stand on what is mounted: {containers}")]
     AtWork { containers: usize },
     #[error(
@@ -264,9 +266,11 @@ impl EngineError {
             E::Reference { .. } | E::Ambiguous { .. } | E::TagWithDigest | E::Change(_) => {
                 Kind::InvalidInput
             }
-            E::TagName { .. } | E::Output(_) | E::Refused(_) | E::NoRuntime(_) => {
-                Kind::InvalidInput
-            }
+            E::TagName { .. }
+            | E::Output(_)
+            | E::Refused(_)
+            | E::NoRuntime(_)
+            | E::NothingLent { .. } => Kind::InvalidInput,
             E::Filter(_) | E::Input(_) | E::Archive(_) => Kind::InvalidInput,
             E::Config(_) => Kind::Corrupt,
             E::Store(error) => error.kind(),
@@ -373,6 +377,9 @@ impl EngineError {
                     .to_owned(),
             ),
             E::ListExists(_) => Some("`mica manifest rm` forgets the old one".to_owned()),
+            E::NothingLent { user, file } => Some(format!(
+                "a line `{user}:100000:65536` in {file} lends it ids; `--userns=host` does without"
+            )),
             E::NoRuntime(_) => Some(
                 "`mica info` names the runtimes there are; others are a path, or named under \
                  [runtimes] in the settings"

@@ -123,7 +123,7 @@ pub use send::{SendContext, read_files, write_files};
 pub use settings::{
     BuildKitFile, CacheRule, CacheSettings, ContainerDefaults, DefaultBridge, HubSettings, Lender,
     LogLevel, NAMESPACE_VARIABLE, NetworkDefaults, OWN_RUNTIME, RegistrySettings, RuntimeSettings,
-    SettingFlags, Settings, SettingsError, Space, Standing,
+    SettingFlags, Settings, SettingsError, Space, Standing, UserRemap,
 };
 pub use shelf::ShelfDocument;
 pub use sign::{Identity, Policy, SigningKey, Verdict, VerifyingKey, sign_remote, verify_remote};

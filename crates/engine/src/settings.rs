@@ -15,6 +15,7 @@ mod file;
 mod registry;
 mod runtimes;
 mod standing;
+mod users;
 
 pub use buildkit::BuildKitFile;
 pub use cache::{CacheRule, CacheSettings, Space};
@@ -22,6 +23,7 @@ pub use daemon::{ContainerDefaults, DefaultBridge, NetworkDefaults};
 pub use registry::{Lender, RegistrySettings};
 pub use runtimes::{OWN_RUNTIME, RuntimeSettings};
 pub use standing::{NAMESPACE_VARIABLE, Standing};
+pub use users::UserRemap;
 
 use file::{LimitsTable, read_file};
 
@@ -50,6 +52,8 @@ pub struct Settings {
     pub labels: Vec<String>,
     /// Who the engine is on this machine.
     pub standing: Standing,
+    /// Whose users containers have, if not the host's: `userns-remap`.
+    pub users: Option<UserRemap>,
     /// What is let go of what builds remember: `[build-cache]`.
     pub build_cache: CacheSettings,
     /// Where the registry that others ask keeps everything: `[registry]`.
@@ -149,6 +153,7 @@ impl Settings {
         let registry = RegistrySettings::gather(file.registries, environment);
         let runtimes = RuntimeSettings::gather(file.default_runtime, file.runtimes, environment)?;
         let build_cache = CacheSettings::gather(file.build_cache)?;
+        let users = UserRemap::read(&file.userns_remap, standing)?;
         Ok(Settings {
             data_root,
             run_root,
@@ -161,6 +166,7 @@ impl Settings {
             networks: NetworkDefaults::default(),
             labels: Vec::new(),
             standing,
+            users,
             build_cache,
             hub: HubSettings { root: file.registry.root, storage: file.registry.storage },
         })

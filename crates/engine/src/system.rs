@@ -35,6 +35,8 @@ pub struct Info {
     pub id: String,
     /// Whether it is an ordinary user's.
     pub is_of_user: bool,
+    /// Whether containers have users that are not the host's.
+    pub has_users: bool,
     /// How many containers run, are frozen, and do neither.
     pub containers: Counts,
     /// How many images there are.
@@ -127,6 +129,7 @@ impl Engine {
         Ok(Info {
             id: self.store.id().to_owned(),
             is_of_user: self.settings.standing.is_of_user(),
+            has_users: self.settings.users.is_some(),
             containers: self.count_containers()?,
             images: tables.images.images.len(),
             layers: tables.layers.layers.len(),

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use spec::IdMaps;
 use sys::fs::{FileType, Stat};
 
 use crate::folder::Marks;
@@ -25,6 +26,8 @@ pub struct LayerWriter<W: Write> {
     entries: u64,
     /// Whether what is mounted somewhere in the folder is left out.
     one_mount: bool,
+    /// Who the files' owners are in the layer, if not whom the folder shows.
+    users: Option<IdMaps>,
 }
 
 /// What a name in a folder is to a layer.
@@ -43,13 +46,19 @@ impl<W: Write> LayerWriter<W> {
     /// Starts a layer. No time in it will be later than `clamp` seconds.
     pub fn new(out: W, marks: Marks, clamp: Option<i64>) -> LayerWriter<W> {
         let (tar, names) = (TarWriter::new(out), HashMap::new());
-        LayerWriter { tar, marks, clamp, names, entries: 0, one_mount: false }
+        LayerWriter { tar, marks, clamp, names, entries: 0, one_mount: false, users: None }
     }
 
     /// The same without what is mounted somewhere in the folder: a mount is an empty folder or an
     /// empty file.
     pub fn one_mount(mut self) -> LayerWriter<W> {
         self.one_mount = true;
+        self
+    }
+
+    /// The same with owners as they are inside of these maps.
+    pub fn inside(mut self, users: Option<IdMaps>) -> LayerWriter<W> {
+        self.users = users;
         self
     }
 
@@ -217,7 +226,11 @@ impl<W: Write> LayerWriter<W> {
             _ => time,
         };
         let size = if kind == EntryKind::File { stat.st_size as u64 } else { 0 };
-        let (uid, gid) = (u64::from(stat.st_uid), u64::from(stat.st_gid));
+        let (uid, gid) = match &self.users {
+            None => (stat.st_uid, stat.st_gid),
+            Some(users) => users.inside(stat.st_uid, stat.st_gid),
+        };
+        let (uid, gid) = (u64::from(uid), u64::from(gid));
         Entry {
             path,
             kind,

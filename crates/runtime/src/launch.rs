@@ -17,7 +17,7 @@ use crate::cgroup::{Cgroup, Entry};
 use crate::channel::{Channel, Message};
 use crate::error::{Failure, Result, RuntimeError};
 use crate::init::{self, Prepared};
-use crate::plan::{Facts, Plan, Warning, What};
+use crate::plan::{Facts, IdMap, Plan, Warning, What};
 use crate::seccomp::Filter;
 use crate::stdio::Stdio;
 use crate::{hooks, users};
@@ -273,9 +273,8 @@ pub fn detached(mount: &spec::bundle::Mount) -> Result<OwnedFd> {
 /// whose users are mapped, and what is open in this process alone.
 fn open_ahead(prepared: &mut Prepared, root: bool) -> Result<()> {
     let plan = &prepared.plan;
-    let users = root
-        && (plan.makes(NamespaceKind::User)
-            || plan.join.iter().any(|join| join.kind == NamespaceKind::User));
+    let joined = prepared.joins.iter().find(|(kind, _)| *kind == NamespaceKind::User);
+    let users = root && (plan.makes(NamespaceKind::User) || joined.is_some());
     let failed = |mount: String| {
         move |failure: Failure| RuntimeError::Init(failure.with_step(&format!("mount {mount}")))
     };
@@ -291,21 +290,33 @@ fn open_ahead(prepared: &mut Prepared, root: bool) -> Result<()> {
             let name = mount.target.display().to_string();
             let bound = init::bind(mount, source, *recursive).map_err(failed(name.clone()))?;
             if let Some(map) = &mount.id_map {
-                let own = map.uids.is_empty();
-                let (uids, gids) = match own {
-                    true => (&plan.uids, &plan.gids),
-                    false => (&map.uids, &map.gids),
-                };
-                let users = users::namespace(uids, gids)?;
-                let change = sys::mount::Change::default();
-                sys::mount::change(&bound, change, map.recursive, Some(users.as_fd()))
-                    .map_err(|source| RuntimeError::MapMount { mount: name, source })?;
+                let users = joined.map(|(_, users)| users.as_fd());
+                map_mount(&bound, name, map, plan, users)?;
             }
             made = Some(bound);
         }
         prepared.binds.push(made);
     }
     Ok(())
+}
+
+/// Maps a mount's users as it says itself, or else as those of the container are.
+fn map_mount(
+    bound: &OwnedFd,
+    mount: String,
+    map: &IdMap,
+    plan: &Plan,
+    joined: Option<BorrowedFd<'_>>,
+) -> Result<()> {
+    let own = map.uids.is_empty();
+    let made = match (own, joined) {
+        (true, Some(_)) => None,
+        (true, None) => Some(users::namespace(&plan.uids, &plan.gids)?),
+        (false, _) => Some(users::namespace(&map.uids, &map.gids)?),
+    };
+    let users = made.as_ref().map(AsFd::as_fd).or(joined);
+    let changed = sys::mount::change(bound, Default::default(), map.recursive, users);
+    changed.map_err(|source| RuntimeError::MapMount { mount, source })
 }
 
 /// Makes the process: directly, or out of a middle one where namespaces must be entered before it

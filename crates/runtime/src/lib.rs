@@ -35,7 +35,7 @@ pub mod shelter;
 pub mod state;
 mod stdio;
 pub mod table;
-mod users;
+pub mod users;
 
 pub use error::{Failure, Kind, Result, RuntimeError};
 pub use plan::capability;

@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use spec::bundle::IdMapping;
 use sys::clone::{Birth, Cloned};
 
 use crate::channel::{Channel, Message};
-use crate::error::{Result, RuntimeError};
+use crate::error::{Explain, Failure, Result, RuntimeError};
 
 /// Maps users and groups of a new user namespace's process. Root writes the maps itself; anybody
 /// else may map himself alone, and for more needs the system's programs.
@@ -73,26 +73,62 @@ fn helper(program: &'static str, pid: i32, map: &[IdMapping]) -> Result<()> {
     }
 }
 
-/// A user namespace with these maps and nobody in it, for a mount whose users are mapped.
-pub(crate) fn namespace(uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd> {
-    let step = || RuntimeError::step("make a user namespace");
+/// A user namespace with these maps and nobody in it. The calling process must have one thread.
+pub fn namespace(uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd> {
+    let look = |pid| {
+        map(pid, uids, gids)?;
+        opened(pid, "user")
+    };
+    born(UnshareFlags::NEWUSER, || Ok(()), look)
+}
+
+/// A network namespace that belongs to the users of a namespace and has nothing in it. The calling
+/// process must have one thread.
+pub fn network_of(users: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let enter = || {
+        let kind = Some(LinkNameSpaceType::User);
+        rustix::thread::move_into_link_name_space(users, kind).call("setns", "User")?;
+        sys::netns::leave_for_a_new_one().call("unshare", "NEWNET")
+    };
+    born(UnshareFlags::empty(), enter, |pid| opened(pid, "net"))
+}
+
+fn opened(pid: i32, kind: &str) -> Result<OwnedFd> {
+    let file = fs::File::open(format!("/proc/{pid}/ns/{kind}"));
+    Ok(file.map_err(RuntimeError::step("open a new namespace"))?.into())
+}
+
+/// Has a process that enters namespaces and does nothing more, and looks at it.
+fn born<T>(
+    namespaces: UnshareFlags,
+    enter: impl FnOnce() -> std::result::Result<(), Failure>,
+    look: impl FnOnce(i32) -> Result<T>,
+) -> Result<T> {
+    let step = || RuntimeError::step("make a namespace");
     let (ours, theirs) = Channel::pair().map_err(step())?;
-    let birth = Birth { namespaces: UnshareFlags::NEWUSER, sibling: false, cgroup: None };
+    let birth = Birth { namespaces, sibling: false, cgroup: None };
     match sys::clone::clone(birth).map_err(step())? {
         Cloned::Child => {
             drop(ours);
+            let _ = theirs.send(&match enter() {
+                Ok(()) => Message::Ready,
+                Err(failure) => Message::Failed(failure.with_step("make a namespace")),
+            });
             // It only has to be there until the other end is closed.
             let _ = theirs.receive();
             sys::task::exit_now(0)
         }
         Cloned::Parent { pid, pidfd } => {
             drop(theirs);
-            let mapped = map(pid, uids, gids);
-            let opened = fs::File::open(format!("/proc/{pid}/ns/user"));
+            let seen = match ours.receive() {
+                Ok(Message::Ready) => look(pid),
+                Ok(Message::Failed(failure)) => Err(RuntimeError::Init(failure)),
+                Ok(_) => Err(RuntimeError::InitGone),
+                Err(error) => Err(step()(error)),
+            };
             let _ = ours.send(&Message::Go);
             crate::launch::wait(pidfd.as_fd())?;
-            mapped?;
-            Ok(opened.map_err(step())?.into())
+            seen
         }
     }
 }

@@ -63,6 +63,8 @@ pub enum StoreError {
     NoDriver(String),
     #[error("the {driver} driver cannot mount the layers")]
     Mount { driver: DriverKind, source: io::Error },
+    #[error("the users of the layers cannot be mapped")]
+    MapUsers { source: io::Error },
     #[error("cannot {doing} {}", path.display())]
     MountAt { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("a document of {bytes} bytes is larger than the limit of {limit}")]
@@ -137,9 +139,11 @@ impl StoreError {
             | E::DriverUnfit { .. }
             | E::NoDriver(_)
             | E::HighStack { .. } => ErrorKind::Unsupported,
-            E::Io { .. } | E::Mount { .. } | E::MountAt { .. } | E::Changes { .. } => {
-                ErrorKind::Other
-            }
+            E::Io { .. }
+            | E::Mount { .. }
+            | E::MapUsers { .. }
+            | E::MountAt { .. }
+            | E::Changes { .. } => ErrorKind::Other,
         }
     }
 
@@ -149,6 +153,10 @@ impl StoreError {
         match self {
             E::Io { source, .. } | E::Layer(LayerError::Write(source)) => io_hint(source),
             E::Mount { source, .. } | E::MountAt { source, .. } => mount_hint(source),
+            E::MapUsers { .. } => Some(
+                "this takes Linux 6.15 and a file system below the data root that can map users (ext4, xfs, btrfs, tmpfs); a container with `--userns=host` does without"
+                    .to_owned(),
+            ),
             E::Damaged { .. }
             | E::NoBlob(_)
             | E::NoLayer(_)

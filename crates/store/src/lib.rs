@@ -46,7 +46,7 @@ use sys::lock::Mode;
 pub use arrive::{Expected, Unpacked};
 pub use blobs::{Arrived, DOCUMENT_BYTES, Durability, Ingest, LeftOver};
 pub use check::{CheckReport, Fault};
-pub use driver::{Choice, Driver, DriverKind, Lasting, Stacked, Top, choose};
+pub use driver::{Choice, Driver, DriverKind, Lasting, Stacked, Top, Users, choose};
 pub use error::{ErrorKind, Result, StoreError};
 pub use events::{Actor, Event, EventFilter, Events};
 pub use gc::{Collected, Plan, Present, plan};

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use spec::ChainId;
 
 use crate::arrive::{Expected, Unpacked};
-use crate::driver::{Lasting, Stacked, Top};
+use crate::driver::{Lasting, Stacked, Top, Users};
 use crate::error::{Result, StoreError};
 use crate::lease::{Lease, Making};
 use crate::paths::create_private;
@@ -203,13 +203,29 @@ impl Store {
 
     /// A detached, writable mount of a snapshot. Only one may be mounted at a time.
     pub fn mount_snapshot(&self, snapshot: &Snapshot, lasting: Lasting) -> Result<OwnedFd> {
-        self.driver.writable(&self.below(snapshot)?, &snapshot.folder, lasting)
+        self.mount_snapshot_for(snapshot, lasting, None)
+    }
+
+    /// The same as others see it.
+    pub fn mount_snapshot_for(
+        &self,
+        snapshot: &Snapshot,
+        lasting: Lasting,
+        users: Option<Users<'_>>,
+    ) -> Result<OwnedFd> {
+        self.driver.writable(&self.below(snapshot)?, &snapshot.folder, lasting, users)
     }
 
     /// The same of a snapshot that was made a moment ago on these layers, which nobody removes while it
     /// is there.
-    pub fn mount_fresh(&self, name: &str, stack: &[Stacked], lasting: Lasting) -> Result<OwnedFd> {
-        self.driver.writable(stack, &self.snapshot_folder(name), lasting)
+    pub fn mount_fresh(
+        &self,
+        name: &str,
+        stack: &[Stacked],
+        lasting: Lasting,
+        users: Option<Users<'_>>,
+    ) -> Result<OwnedFd> {
+        self.driver.writable(stack, &self.snapshot_folder(name), lasting, users)
     }
 
     /// A detached, writable mount of a stack that is no snapshot of the store: what is written to it
@@ -223,7 +239,7 @@ impl Store {
         let stack = self.leased(lease, below)?;
         create_private(folder)?;
         self.driver.branch(&stack, folder)?;
-        self.driver.writable(&stack, folder, Lasting::Kept)
+        self.driver.writable(&stack, folder, Lasting::Kept, None)
     }
 
     /// What has been written to a snapshot, as paths that were added, changed or deleted.
@@ -350,18 +366,36 @@ fn remove_untouched(folder: &Path) -> io::Result<()> {
     fs::remove_dir(folder)
 }
 
-/// Whether a table of mounts has an overlay with this snapshot's folder on top.
+/// Whether a table of mounts has an overlay with this snapshot's folder on top, which has its name if
+/// its users are mapped.
 fn is_upper(table: &str, folder: &Path) -> bool {
-    let mut option = "upperdir=".to_owned();
-    for character in folder.display().to_string().chars() {
-        match character {
-            // As the kernel writes them, so that they end neither an option nor a line.
-            ',' | '=' | ' ' | '\t' | '\n' | '\\' => {
-                option += &format!("\\{:03o}", character as u32);
-            }
-            other => option.push(other),
-        }
+    let option = format!("upperdir={}/", escaped(folder, ",= \t\n\\"));
+    let name = format!(" - overlay {} ", escaped(folder, "# \t\n\\"));
+    table.contains(&option) || table.contains(&name)
+}
+
+/// A path as the kernel writes it, so that these characters end neither an option nor a line.
+fn escaped(path: &Path, characters: &str) -> String {
+    let write = |character: char| match characters.contains(character) {
+        true => format!("\\{:03o}", character as u32),
+        false => character.to_string(),
+    };
+    path.display().to_string().chars().map(write).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mounted_top_is_found_by_its_path_or_its_name() {
+        let folder = Path::new("/data, all/snapshots/a");
+        let line = |name: &str, upper: &str| {
+            format!("36 35 0:50 / / rw - overlay {name} rw,upperdir={upper},workdir=/w\n")
+        };
+        assert!(is_upper(&line("overlay", r"/data\054\040all/snapshots/a/upper"), folder));
+        assert!(is_upper(&line(r"/data,\040all/snapshots/a", "/proc/self/fd/7/upper"), folder));
+        assert!(!is_upper(&line(r"/data,\040all/snapshots/ab", "/proc/self/fd/7/upper"), folder));
+        assert!(!is_upper(&line("overlay", r"/data\054\040all/snapshots/ab/upper"), folder));
     }
-    option.push('/');
-    table.contains(&option)
 }

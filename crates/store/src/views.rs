@@ -15,6 +15,7 @@ use spec::{ChainId, ImageId};
 
 use crate::Store;
 use crate::document;
+use crate::driver::Users;
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
 use crate::paths::create_private;
@@ -82,8 +83,17 @@ impl Store {
 
     /// A detached, read-only mount of a stack.
     pub fn view(&self, stack: &[crate::Stacked]) -> Result<std::os::fd::OwnedFd> {
+        self.view_for(stack, None)
+    }
+
+    /// The same as others see it.
+    pub fn view_for(
+        &self,
+        stack: &[crate::Stacked],
+        users: Option<Users<'_>>,
+    ) -> Result<std::os::fd::OwnedFd> {
         if !stack.is_empty() {
-            return self.driver().view(stack);
+            return self.driver().view(stack, users);
         }
         let empty = self.paths().run().join("empty");
         create_private(&empty)?;

@@ -18,6 +18,7 @@ pub mod memory;
 pub mod mount;
 pub mod netlink;
 pub mod netns;
+pub mod owner;
 pub mod process;
 pub mod read;
 pub mod seccomp;

@@ -42,6 +42,8 @@ pub struct Upper<'a> {
     pub work: &'a Path,
     /// Nothing is synced: for what is thrown away anyway.
     pub volatile: bool,
+    /// What the mount is called in lists of mounts.
+    pub name: &'a Path,
 }
 
 /// Stacks folders or mounts, top first, into one tree, detached. Without an upper part it is
@@ -52,7 +54,8 @@ pub fn overlay(
     options: &[(&str, &str)],
 ) -> io::Result<OwnedFd> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    explain(&context, fsconfig_set_string(&context, "source", "overlay"))?;
+    let name = upper.as_ref().map_or(Path::new("overlay"), |upper| upper.name);
+    explain(&context, fsconfig_set_string(&context, "source", name))?;
     for layer in lower {
         explain(&context, set_fd(&context, "lowerdir+", *layer))?;
     }
@@ -211,6 +214,14 @@ pub fn clone_of(file: impl AsFd, recursive: bool) -> io::Result<OwnedFd> {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
     Ok(open_tree(file, "", flags)?)
+}
+
+/// A second, detached mount of what an open descriptor names, without what is mounted below it. Whom
+/// its files belong to there is said by the maps of a user namespace.
+pub fn clone_mapped(file: impl AsFd, users: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let copy = clone_of(file, false)?;
+    change(&copy, Change::default(), false, Some(users))?;
+    Ok(copy)
 }
 
 /// Puts a detached mount on what an open descriptor names.

@@ -4,16 +4,16 @@
 //! from one to the other. What the paths mean is docker's rule about trailing slashes.
 
 use std::io::{self, BufReader, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use image::folder::Marks;
 use image::pack::LayerWriter;
-use spec::{ContainerId, Timestamp};
+use spec::{ContainerId, IdMaps, Timestamp};
 use sys::fs::FileType;
 
 use super::export::Root;
-use super::extract::extract;
+use super::extract::extract_for;
 use crate::Engine;
 use crate::error::{EngineError, Result};
 
@@ -79,16 +79,14 @@ impl Engine {
                 let to = self.place(to, true)?;
                 let folder = to.folder().map_err(|error| to.missing(error))?;
                 let folder = folder.ok_or_else(|| to.no_folder())?;
-                extract(
-                    BufReader::with_capacity(256 << 10, reader),
-                    folder,
-                    archive || to.is_inside(),
-                )
+                let reader = BufReader::with_capacity(256 << 10, reader);
+                extract_for(reader, folder, archive || to.is_inside(), to.users())
             }
             (from, CopyEnd::Writer(writer)) => {
                 let from = self.place(from, false)?;
                 let source = from.source(follow)?;
-                let mut writer = LayerWriter::new(writer, Marks::Trusted, None);
+                let writer = LayerWriter::new(writer, Marks::Trusted, None);
+                let mut writer = writer.inside(from.users().cloned());
                 let Source { folder, name, .. } = &source;
                 let packed = match source.contents_only && source.is_folder {
                     // Docker's client gives what is in `.` another name by that.
@@ -106,7 +104,7 @@ impl Engine {
                 let (folder, name) = to.target(&source)?;
                 // Whose a file is means the same in two containers, and another thing on the host.
                 let owners = archive || (from.is_inside() && to.is_inside());
-                pass_on(&source, &folder, &name, owners)
+                pass_on((&source, from.users()), (&folder, to.users()), &name, owners)
             }
         }
     }
@@ -230,6 +228,11 @@ impl Place {
         self.container.is_some()
     }
 
+    /// Who the container's users are outside, where its files are seen from there.
+    fn users(&self) -> Option<&IdMaps> {
+        self.root.users.as_ref()
+    }
+
     /// The path without what says that it is a folder, and the last name of it.
     fn split(path: &str) -> (String, Vec<u8>) {
         let whole = Path::new(path);
@@ -345,20 +348,23 @@ impl Place {
 }
 
 /// Carries a source to its new place through a pipe.
-fn pass_on(source: &Source, folder: impl AsFd, name: &[u8], archive: bool) -> Result<u64> {
+fn pass_on(
+    (source, users): (&Source, Option<&IdMaps>),
+    (folder, owners): (&OwnedFd, Option<&IdMaps>),
+    name: &[u8],
+    archive: bool,
+) -> Result<u64> {
     let (reader, writer) = io::pipe().map_err(EngineError::Write)?;
     std::thread::scope(|scope| {
         let packer = scope.spawn(move || -> io::Result<()> {
-            let mut writer = LayerWriter::new(
-                io::BufWriter::with_capacity(256 << 10, writer),
-                Marks::Trusted,
-                None,
-            );
+            let writer = io::BufWriter::with_capacity(256 << 10, writer);
+            let writer = LayerWriter::new(writer, Marks::Trusted, None);
+            let mut writer = writer.inside(users.cloned());
             source.pack(&mut writer, name)?;
             writer.finish()?.0.flush()
         });
         let mut reader = BufReader::with_capacity(256 << 10, reader);
-        let bytes = extract(&mut reader, folder, archive);
+        let bytes = extract_for(&mut reader, folder, archive, owners);
         // The packer must not wait for a reader that gave up.
         drop(reader);
         let packed = packer.join().expect("the packer does not panic");

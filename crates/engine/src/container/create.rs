@@ -95,6 +95,7 @@ impl Engine {
         check::storage(&host_config)?;
         check::log(&host_config)?;
         let runtime = self.choose_runtime(&mut host_config)?;
+        let users = self.users_of(&host_config)?;
         let id = ContainerId::of(sys::host::random_bytes().map_err(random)?);
         if config.hostname.is_empty() && host_config.uts_mode != "host" {
             let on_host = NetworkMode::parse(&host_config.network_mode) == NetworkMode::Host;
@@ -122,6 +123,7 @@ impl Engine {
             networks: request.networks,
             mounts,
             runtime,
+            users,
         };
         let fit = match self.settings().standing.is_of_user() {
             true => super::way_out::check(&record),

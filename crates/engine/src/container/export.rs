@@ -9,7 +9,7 @@ use image::merged::Change;
 use image::pack::LayerWriter;
 use image::upper::Altered;
 use runtime::state::Hold;
-use spec::ContainerId;
+use spec::{ContainerId, IdMaps};
 use store::Lasting;
 
 use crate::Engine;
@@ -21,6 +21,8 @@ pub(super) struct Root {
     pub(super) folder: OwnedFd,
     /// Whether the container runs, so that its mounts are there too.
     pub(super) runs: bool,
+    /// Who the container's users are outside, if its files are seen from there.
+    pub(super) users: Option<IdMaps>,
     /// What it is mounted by, which must stay open.
     _mount: Option<OwnedFd>,
     /// A container that does not run does not start meanwhile: its files are mounted once only.
@@ -32,13 +34,13 @@ impl Root {
     pub(super) fn of_mount(mount: OwnedFd) -> Result<Root> {
         let folder = sys::fs::folder_beneath(&mount, ".");
         let folder = folder.map_err(EngineError::io("open", "the mounted layers"))?;
-        Ok(Root { folder, runs: false, _mount: Some(mount), _hold: None })
+        Ok(Root { folder, runs: false, users: None, _mount: Some(mount), _hold: None })
     }
 
     /// A folder of the host.
     pub(super) fn of_host(path: &Path) -> Result<Root> {
         let folder = sys::fs::open_folder(path).map_err(EngineError::io("open", path))?;
-        Ok(Root { folder, runs: false, _mount: None, _hold: None })
+        Ok(Root { folder, runs: false, users: None, _mount: None, _hold: None })
     }
 }
 
@@ -56,6 +58,7 @@ impl Engine {
         let record = self.containers().read(id)?;
         let root = self.container_root(id)?;
         let mut writer = LayerWriter::new(out, Marks::Trusted, None).one_mount();
+        writer = writer.inside(root.users.clone());
         writer.add_folder(&root.folder, false).map_err(EngineError::Write)?;
         writer.finish().map_err(EngineError::Write)?;
         self.container_event("export", &record, &[]);
@@ -86,7 +89,8 @@ impl Engine {
         let path = format!("/proc/{pid}/root");
         let folder = sys::fs::open_folder(Path::new(&path));
         let folder = folder.map_err(EngineError::io("open", &path))?;
-        Ok(Some(Root { folder, runs: true, _mount: None, _hold: None }))
+        let users = self.containers().read(id)?.users;
+        Ok(Some(Root { folder, runs: true, users, _mount: None, _hold: None }))
     }
 }
 

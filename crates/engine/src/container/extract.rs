@@ -5,6 +5,7 @@ use std::io::{self, BufRead};
 use std::os::fd::{AsFd, OwnedFd};
 
 use image::tar::{Entry, EntryKind, Limits, TarReader};
+use spec::IdMaps;
 use sys::fs::FileType;
 
 use crate::error::{EngineError, Result};
@@ -16,6 +17,50 @@ const FIFO: u32 = 0o010_000;
 
 /// Unpacks everything and says how many bytes of files that were. With `owners` files keep theirs.
 pub(crate) fn extract(reader: impl BufRead, folder: impl AsFd, owners: bool) -> Result<u64> {
+    unpack(reader, folder, Owners { are_kept: owners, users: None })
+}
+
+/// The same into a folder whose users are seen from outside: whoever is in the tar is inside.
+pub(crate) fn extract_for(
+    reader: impl BufRead,
+    folder: impl AsFd,
+    owners: bool,
+    users: Option<&IdMaps>,
+) -> Result<u64> {
+    let owners = Owners { are_kept: owners, users };
+    let Some((user, group)) = users.and_then(IdMaps::root) else {
+        return unpack(reader, folder, owners);
+    };
+    // Nobody else may make files there.
+    sys::owner::making_for(user, group, || unpack(reader, folder, owners))
+        .map_err(EngineError::Write)?
+}
+
+/// Whose the files become.
+#[derive(Clone, Copy)]
+struct Owners<'a> {
+    are_kept: bool,
+    users: Option<&'a IdMaps>,
+}
+
+impl Owners<'_> {
+    /// The user and group of an entry, if it is given to them.
+    fn of(&self, entry: &Entry) -> io::Result<Option<(u32, u32)>> {
+        if !self.are_kept {
+            return Ok(None);
+        }
+        let (user, group) = (number(entry.uid)?, number(entry.gid)?);
+        match self.users {
+            None => Ok(Some((user, group))),
+            Some(users) => {
+                let beyond = || io::Error::other(format!("nobody is {user}:{group} inside"));
+                users.outside(user, group).ok_or_else(beyond).map(Some)
+            }
+        }
+    }
+}
+
+fn unpack(reader: impl BufRead, folder: impl AsFd, owners: Owners<'_>) -> Result<u64> {
     let folder = folder.as_fd();
     let mut tar = TarReader::new(reader, Limits::default());
     let (mut bytes, mut folders) = (0, Vec::new());
@@ -71,7 +116,7 @@ fn place(
     folder: impl AsFd,
     path: &[u8],
     entry: &Entry,
-    owners: bool,
+    owners: Owners<'_>,
 ) -> io::Result<()> {
     let folder = folder.as_fd();
     let (parent, name) = parent_of(folder, path)?;
@@ -114,18 +159,18 @@ fn place(
         EntryKind::Other(_) => return Ok(()),
     }
     // A link itself, or a node: nothing here follows one.
-    if owners {
-        sys::fs::set_owner(&parent, name, number(entry.uid)?, number(entry.gid)?)?;
+    if let Some((user, group)) = owners.of(entry)? {
+        sys::fs::set_owner(&parent, name, user, group)?;
     }
     sys::fs::set_mtime(&parent, name, entry.mtime.seconds, entry.mtime.nanos)
 }
 
 /// Gives a file or a folder its owner, its permissions, its attributes and its time. It is open, so
 /// that nobody can put a link in its place meanwhile.
-fn finish(made: impl AsFd, entry: &Entry, owners: bool) -> io::Result<()> {
+fn finish(made: impl AsFd, entry: &Entry, owners: Owners<'_>) -> io::Result<()> {
     use rustix::fs::{Gid, Mode, Timespec, Timestamps, Uid};
-    if owners {
-        let (uid, gid) = (Uid::from_raw(number(entry.uid)?), Gid::from_raw(number(entry.gid)?));
+    if let Some((user, group)) = owners.of(entry)? {
+        let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(group));
         rustix::fs::fchown(&made, Some(uid), Some(gid))?;
     }
     rustix::fs::fchmod(&made, Mode::from_raw_mode(entry.mode & 0o7777))?;

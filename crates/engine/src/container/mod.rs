@@ -32,6 +32,7 @@ mod stats_document;
 mod step;
 mod top;
 mod update;
+mod users;
 mod watch;
 pub(crate) mod way_out;
 mod write_bundle;

@@ -12,6 +12,7 @@ use spec::{
 };
 
 use super::ContainerRecord;
+use super::users::Users;
 use super::way_out::WayOut;
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -50,10 +51,12 @@ pub(super) enum Move {
 }
 
 impl Places {
-    /// Takes a container's places. `of` gives the first process of another container.
+    /// Takes a container's places, which belong to its `users`. `of` gives the first process of another
+    /// container.
     pub(super) fn take(
         networks: Option<&Networks>,
         record: &ContainerRecord,
+        users: Option<&Users>,
         of: impl Fn(&str) -> Result<i32>,
     ) -> Result<Places> {
         match NetworkMode::parse(&record.host_config.network_mode) {
@@ -66,7 +69,10 @@ impl Places {
             NetworkMode::None => Ok(Places::default()),
             NetworkMode::Named(first) => {
                 let Some(networks) = networks else { return Ok(Places::default()) };
-                let namespace = Some(NetNs::create()?);
+                let namespace = Some(match users {
+                    None => NetNs::create()?,
+                    Some(users) => users.network()?,
+                });
                 let mut places = Places { namespace, ..Places::default() };
                 let others = record.networks.keys().map(String::as_str);
                 let others = others.filter(|name| *name != first);

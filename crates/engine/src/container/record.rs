@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use runtime::external::Program;
 use serde::{Deserialize, Serialize};
 use spec::{
-    ContainerConfig, ContainerId, EndpointSettings, HostConfig, ImageId, MountPoint, Timestamp,
+    ContainerConfig, ContainerId, EndpointSettings, HostConfig, IdMaps, ImageId, MountPoint,
+    Timestamp,
 };
 use sys::lock::Mode;
 
@@ -49,6 +50,10 @@ pub struct ContainerRecord {
     /// The program that runs it, unless mica does. It stays, whatever the settings say later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Program>,
+    /// Who its users are outside, unless they are the host's. They stay, whatever the settings say
+    /// later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<IdMaps>,
 }
 
 /// The containers of a store.

@@ -87,6 +87,7 @@ impl StepNetwork {
             networks: BTreeMap::new(),
             mounts: Vec::new(),
             runtime: None,
+            users: None,
         };
         let is_of_user = engine.settings().standing.is_of_user();
         let networks = match NetworkMode::parse(&record.host_config.network_mode) {
@@ -104,7 +105,7 @@ impl StepNetwork {
             let places = Places::of_user(engine, &record, &folder.0)?;
             return Ok(StepNetwork { record, places, networks, _folder: Some(folder) });
         }
-        let places = Places::take(networks.as_ref(), &record, |name| {
+        let places = Places::take(networks.as_ref(), &record, None, |name| {
             Err(EngineError::NotRunning(name.to_owned()))
         })?;
         Ok(StepNetwork { record, places, networks, _folder: None })
@@ -185,6 +186,8 @@ impl Engine {
             guards: bundle::Guards::of_host(&record.host_config),
             memory: None,
             opened: BTreeMap::new(),
+            users: None,
+            plain: Default::default(),
             linked: Vec::new(),
             standing: self.settings().standing,
         };

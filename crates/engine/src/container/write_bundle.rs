@@ -139,6 +139,7 @@ impl Engine {
             networks: Default::default(),
             mounts: Vec::new(),
             runtime: None,
+            users: None,
         };
         Ok((record, Root::of_mount(self.store.view(&stack)?)?))
     }
@@ -163,6 +164,8 @@ impl Engine {
             guards: bundle::Guards::of_host(&record.host_config),
             devices: bundle::look_up_devices(&record.host_config)?,
             opened,
+            users: None,
+            plain: Default::default(),
             linked: Vec::new(),
             standing: self.settings().standing,
         })
@@ -266,6 +269,7 @@ fn copy(root: &Root, rootfs: &Path) -> Result<()> {
         let packer = scope.spawn(move || -> io::Result<()> {
             let out = BufWriter::with_capacity(256 << 10, writer);
             let mut writer = LayerWriter::new(out, Marks::Trusted, None).one_mount();
+            writer = writer.inside(root.users.clone());
             writer.add_folder(&root.folder, false)?;
             writer.finish()?.0.flush()
         });

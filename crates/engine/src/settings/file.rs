@@ -21,6 +21,7 @@ pub(super) struct SettingsFile {
     pub(super) limits: LimitsTable,
     pub(super) registries: RegistriesTable,
     pub(super) default_runtime: Option<String>,
+    pub(super) userns_remap: String,
     pub(super) runtimes: BTreeMap<String, RuntimeTable>,
     pub(super) build_cache: CacheTable,
     pub(super) registry: RegistryTable,

@@ -13,7 +13,7 @@ use rustix::process::Resource;
 use rustix::thread::UnshareFlags;
 use spec::bundle::{Device, IdMapping, Linux, NamespaceKind, Process, Spec};
 
-pub(crate) use mounts::{MountPlan, What, plan as mount};
+pub(crate) use mounts::{IdMap, MountPlan, What, plan as mount};
 pub(crate) use process::{Affinity, CapabilityPlan, ProcessPlan};
 
 use crate::error::{Result, RuntimeError};

@@ -23,6 +23,30 @@ impl Ids {
         Ids::lent(user, group, &name, &users, &groups)
     }
 
+    /// The ids that this machine lends a user and a group for others' sake, from the first on; none
+    /// where it lends none.
+    pub fn lent_to(user: &str, group: &str) -> Ids {
+        let read = |path: &str| sys::read::text(Path::new(path)).unwrap_or_default();
+        let of = |path: &str, name: &str, number: Option<u32>| {
+            let mut lent = ranges(&read(path), name, number.unwrap_or(u32::MAX));
+            lent.sort_unstable();
+            from(0, lent)
+        };
+        let accounts = read("/etc/passwd");
+        let number = user.parse().ok().or_else(|| number_of(&accounts, user));
+        let name = match user.parse() {
+            Ok(number) => name_of(&accounts, number),
+            Err(_) => user.to_owned(),
+        };
+        let users = of("/etc/subuid", &name, number);
+        let groups = match of("/etc/subgid", group, None) {
+            // They are lent to the user, as a rule.
+            none if none.is_empty() => of("/etc/subgid", &name, number),
+            some => some,
+        };
+        Ids { users, groups }
+    }
+
     /// The user's own id alone, which takes nobody's leave: inside, it is root.
     pub fn single(user: u32, group: u32) -> Ids {
         Ids { users: vec![own(user)], groups: vec![own(group)] }
@@ -50,8 +74,12 @@ fn own(id: u32) -> IdMapping {
 }
 
 fn below(own: IdMapping, ranges: Vec<(u32, u32)>) -> Vec<IdMapping> {
-    let mut list = vec![own];
-    let mut next = 1_u32;
+    std::iter::once(own).chain(from(1, ranges)).collect()
+}
+
+/// Maps ids from `next` on to ranges, one after the other.
+fn from(mut next: u32, ranges: Vec<(u32, u32)>) -> Vec<IdMapping> {
+    let mut list = Vec::new();
     for (first, count) in ranges {
         let count = count.min(u32::MAX - next);
         list.push(IdMapping { container_id: next, host_id: first, size: count });
@@ -70,6 +98,12 @@ fn ranges(text: &str, name: &str, user: u32) -> Vec<(u32, u32)> {
         (is_own && range.1 > 0).then_some(range)
     };
     text.lines().filter_map(line).collect()
+}
+
+/// The number of a user in a file of accounts.
+fn number_of(accounts: &str, name: &str) -> Option<u32> {
+    let mut lines = accounts.lines().map(|line| line.split(':'));
+    lines.find_map(|mut parts| (parts.next() == Some(name)).then(|| parts.nth(1)?.parse().ok())?)
 }
 
 /// The name of a user in a file of accounts.

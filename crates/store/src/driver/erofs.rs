@@ -15,7 +15,8 @@ use image::folder::Marks;
 use spec::ChainId;
 
 use super::{
-    Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, must_fit, top,
+    Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, Users, chains_in, clone,
+    must_fit, shown, top,
 };
 use crate::error::{Result, StoreError};
 use crate::paths::{Paths, create_private};
@@ -87,15 +88,16 @@ impl Driver for Erofs {
         self.paths.index(&layer.chain).exists() && self.paths.blob(&layer.diff.0).exists()
     }
 
-    fn view(&self, stack: &[Stacked]) -> Result<OwnedFd> {
+    fn view(&self, stack: &[Stacked], users: Option<Users<'_>>) -> Result<OwnedFd> {
         let mount = |source| StoreError::Mount { driver: DriverKind::Erofs, source };
         if let [only] = stack {
             self.layer(only)?;
             let target = self.paths.layer_mount(&only.chain);
-            return sys::mount::clone(&target, false).map_err(mount);
+            return clone(DriverKind::Erofs, &target, users);
         }
         must_fit(stack.len(), 0)?;
         let layers = stack.iter().map(|layer| self.layer(layer)).collect::<Result<Vec<_>>>()?;
+        let layers = shown(layers, users)?;
         let lower: Vec<_> = layers.iter().rev().map(|layer| layer.as_fd()).collect();
         sys::mount::overlay(&lower, None, &[]).map_err(mount)
     }
@@ -105,9 +107,16 @@ impl Driver for Erofs {
         top::branch(below.as_ref().map(AsFd::as_fd), folder)
     }
 
-    fn writable(&self, stack: &[Stacked], folder: &Path, lasting: Lasting) -> Result<OwnedFd> {
+    fn writable(
+        &self,
+        stack: &[Stacked],
+        folder: &Path,
+        lasting: Lasting,
+        users: Option<Users<'_>>,
+    ) -> Result<OwnedFd> {
         let layers = stack.iter().map(|layer| self.layer(layer)).collect::<Result<Vec<_>>>()?;
-        top::mount(&self.paths, &layers, folder, Marks::Trusted, lasting)
+        let layers = shown(layers, users)?;
+        top::mount(&self.paths, &layers, folder, Marks::Trusted, lasting, users)
     }
 
     fn top(&self, folder: &Path) -> Top {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::ops::Deref;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -158,6 +158,32 @@ pub enum Lasting {
     ThrownAway,
 }
 
+/// Whose the files of a mount are: those to whom they belong on disk are somebody else in a namespace
+/// of users, and so are they in the mount. On disk all stays as it is in the layers.
+#[derive(Clone, Copy, Debug)]
+pub struct Users<'a> {
+    /// The namespace, whose maps say it.
+    pub namespace: BorrowedFd<'a>,
+    /// Who its root is outside: user and group.
+    pub root: (u32, u32),
+}
+
+impl Users<'_> {
+    /// A second mount of an open folder, with its users mapped.
+    fn map(&self, folder: impl AsFd) -> Result<OwnedFd> {
+        sys::mount::clone_mapped(folder, self.namespace)
+            .map_err(|source| StoreError::MapUsers { source })
+    }
+}
+
+/// Open folders as a mount is to show them.
+fn shown(folders: Vec<OwnedFd>, users: Option<Users<'_>>) -> Result<Vec<OwnedFd>> {
+    match users {
+        None => Ok(folders),
+        Some(users) => folders.iter().map(|folder| users.map(folder)).collect(),
+    }
+}
+
 /// What a driver has of the top of a stack.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Top {
@@ -211,7 +237,7 @@ pub trait Driver: Send + Sync {
     fn has(&self, layer: &Stacked) -> bool;
 
     /// A detached, read-only mount of a stack, bottom first, which has a layer at least.
-    fn view(&self, stack: &[Stacked]) -> Result<OwnedFd>;
+    fn view(&self, stack: &[Stacked], users: Option<Users<'_>>) -> Result<OwnedFd>;
 
     /// Whether `branch` is done in a moment, however much there is in the stack.
     fn branches_at_once(&self) -> bool {
@@ -223,7 +249,13 @@ pub trait Driver: Send + Sync {
 
     /// A detached, writable mount of a stack under the top that `branch` prepared. A top is mounted
     /// by one at a time.
-    fn writable(&self, stack: &[Stacked], folder: &Path, lasting: Lasting) -> Result<OwnedFd>;
+    fn writable(
+        &self,
+        stack: &[Stacked],
+        folder: &Path,
+        lasting: Lasting,
+        users: Option<Users<'_>>,
+    ) -> Result<OwnedFd>;
 
     /// What a top holds.
     fn top(&self, folder: &Path) -> Top;
@@ -280,11 +312,21 @@ fn must_fit(stacked: usize, own: usize) -> Result<()> {
 }
 
 /// A detached, read-only mount of a folder.
-fn read_only_clone(driver: DriverKind, folder: &Path) -> Result<OwnedFd> {
+fn read_only_clone(driver: DriverKind, folder: &Path, users: Option<Users<'_>>) -> Result<OwnedFd> {
     let mount = |source| StoreError::Mount { driver, source };
-    let view = sys::mount::clone(folder, false).map_err(mount)?;
+    let view = clone(driver, folder, users)?;
     sys::mount::make_read_only(&view).map_err(mount)?;
     Ok(view)
+}
+
+/// A detached mount of a folder.
+fn clone(driver: DriverKind, folder: &Path, users: Option<Users<'_>>) -> Result<OwnedFd> {
+    let made = sys::mount::clone(folder, false);
+    let made = made.map_err(|source| StoreError::Mount { driver, source })?;
+    match users {
+        None => Ok(made),
+        Some(users) => users.map(&made),
+    }
 }
 
 /// The stacks named by the files in a folder.

@@ -9,8 +9,8 @@ use image::folder::{Holds, Marks, Ownership};
 use spec::ChainId;
 
 use super::{
-    Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, must_fit, place,
-    read_only_clone, top,
+    Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, Users, chains_in, must_fit,
+    place, read_only_clone, shown, top,
 };
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
@@ -64,13 +64,14 @@ impl Driver for Overlay {
         self.folder(&layer.chain).exists()
     }
 
-    fn view(&self, stack: &[Stacked]) -> Result<OwnedFd> {
+    fn view(&self, stack: &[Stacked], users: Option<Users<'_>>) -> Result<OwnedFd> {
         let mount = |source| StoreError::Mount { driver: DriverKind::Overlay, source };
         if let [only] = stack {
-            return read_only_clone(DriverKind::Overlay, &self.folder(&only.chain));
+            return read_only_clone(DriverKind::Overlay, &self.folder(&only.chain), users);
         }
         must_fit(stack.len(), 0)?;
         let layers = stack.iter().map(|layer| self.open(layer)).collect::<Result<Vec<_>>>()?;
+        let layers = shown(layers, users)?;
         let lower: Vec<_> = layers.iter().rev().map(|layer| layer.as_fd()).collect();
         let options: &[(&str, &str)] =
             if self.marks == Marks::User { &[("userxattr", "")] } else { &[] };
@@ -82,9 +83,16 @@ impl Driver for Overlay {
         top::branch(below.as_ref().map(AsFd::as_fd), folder)
     }
 
-    fn writable(&self, stack: &[Stacked], folder: &Path, lasting: Lasting) -> Result<OwnedFd> {
+    fn writable(
+        &self,
+        stack: &[Stacked],
+        folder: &Path,
+        lasting: Lasting,
+        users: Option<Users<'_>>,
+    ) -> Result<OwnedFd> {
         let layers = stack.iter().map(|layer| self.open(layer)).collect::<Result<Vec<_>>>()?;
-        top::mount(&self.paths, &layers, folder, self.marks, lasting)
+        let layers = shown(layers, users)?;
+        top::mount(&self.paths, &layers, folder, self.marks, lasting, users)
     }
 
     fn top(&self, folder: &Path) -> Top {

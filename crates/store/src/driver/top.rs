@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use image::folder::Marks;
 use sys::fs::Stat;
 use sys::mount::Upper;
 
-use super::Lasting;
+use super::{Lasting, Users};
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
 use crate::remove::remove_all;
@@ -42,9 +42,20 @@ pub(super) fn mount(
     folder: &Path,
     marks: Marks,
     lasting: Lasting,
+    users: Option<Users<'_>>,
 ) -> Result<OwnedFd> {
-    let (upper, work) = (upper(folder), work(folder));
-    let skeleton = skeleton(paths)?;
+    let mapped = |users: Users<'_>| {
+        users.map(sys::fs::open_folder(folder).map_err(StoreError::io("open", folder))?)
+    };
+    let top = users.map(mapped).transpose()?;
+    // A mapped top has no name but this one.
+    let named = |top: &OwnedFd| PathBuf::from(format!("/proc/self/fd/{}", top.as_raw_fd()));
+    let place = top.as_ref().map_or_else(|| folder.to_owned(), named);
+    let (upper, work) = (upper(&place), work(&place));
+    let skeleton = match users {
+        None => skeleton(paths)?,
+        Some(users) => users.map(skeleton(paths)?)?,
+    };
     let mut lower: Vec<_> = below.iter().rev().map(AsFd::as_fd).collect();
     // Lowest, so that whatever an image has there counts.
     lower.push(skeleton.as_fd());
@@ -52,14 +63,26 @@ pub(super) fn mount(
     let options: &[(&str, &str)] = if marks == Marks::User { &[("userxattr", "")] } else { &[] };
     let mount = || {
         let volatile = lasting == Lasting::ThrownAway;
-        let upper = Upper { upper: &upper, work: &work, volatile };
-        sys::mount::overlay(&lower, Some(upper), options)
+        // Lists of mounts say only by its name whose top a mapped one is.
+        let name = if users.is_some() { folder } else { Path::new("overlay") };
+        let upper = Upper { upper: &upper, work: &work, volatile, name };
+        let mount = || sys::mount::overlay(&lower, Some(upper), options);
+        match users {
+            None => mount(),
+            // What overlay makes for itself must belong to somebody whom the map knows.
+            Some(Users { root: (user, group), .. }) => {
+                sys::owner::making_for(user, group, mount).flatten()
+            }
+        }
     };
     let mounted = match mount() {
-        Err(_) if forget_volatile(&work)? => mount(),
+        Err(_) if forget_volatile(&self::work(folder))? => mount(),
         other => other,
     };
-    mounted.map_err(|source| StoreError::Mount { driver: super::DriverKind::Overlay, source })
+    mounted.map_err(|source| match users {
+        None => StoreError::Mount { driver: super::DriverKind::Overlay, source },
+        Some(_) => StoreError::MapUsers { source },
+    })
 }
 
 /// Where the changes are.

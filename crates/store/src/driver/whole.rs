@@ -13,8 +13,8 @@ use image::folder::{Holds, Ownership};
 use spec::ChainId;
 
 use super::{
-    AsideFolder, Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, chains_in, place,
-    read_only_clone, top,
+    AsideFolder, Driver, DriverKind, Lasting, Made, Stacked, Top, UnpackedFolder, Users, chains_in,
+    clone, place, read_only_clone, top,
 };
 use crate::error::{Result, StoreError};
 use crate::paths::Paths;
@@ -115,9 +115,9 @@ impl Driver for Whole {
         self.tree(&layer.chain).exists()
     }
 
-    fn view(&self, stack: &[Stacked]) -> Result<OwnedFd> {
+    fn view(&self, stack: &[Stacked], users: Option<Users<'_>>) -> Result<OwnedFd> {
         let top = stack.last().expect("the store mounts what is empty itself");
-        read_only_clone(self.kind, &self.tree(&top.chain))
+        read_only_clone(self.kind, &self.tree(&top.chain), users)
     }
 
     fn branches_at_once(&self) -> bool {
@@ -140,9 +140,14 @@ impl Driver for Whole {
         fill().map_err(StoreError::io("write", &path))
     }
 
-    fn writable(&self, _stack: &[Stacked], folder: &Path, _lasting: Lasting) -> Result<OwnedFd> {
-        let mounted = sys::mount::clone(&tree_of(folder), false);
-        mounted.map_err(|source| StoreError::Mount { driver: self.kind, source })
+    fn writable(
+        &self,
+        _stack: &[Stacked],
+        folder: &Path,
+        _lasting: Lasting,
+        users: Option<Users<'_>>,
+    ) -> Result<OwnedFd> {
+        clone(self.kind, &tree_of(folder), users)
     }
 
     fn top(&self, folder: &Path) -> Top {

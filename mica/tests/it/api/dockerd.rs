@@ -171,7 +171,7 @@ fn the_program_is_dockerd_where_it_is_called_so() {
 fn what_cannot_be_is_refused_before_it_begins() {
     let mica = Mica::new();
     for (flags, words) in [
-        ("--userns-remap default", "userns-remap: all containers have"),
+        ("--userns-remap nobody-here", "no subuid ranges found for user \"nobody-here\""),
         ("--metrics-addr 127.0.0.1:9", "metrics-addr: no metrics are served"),
         ("--storage-driver zfs", "unknown storage driver"),
         ("--storage-opt size=9", "storage-opt: storage drivers have no options"),
@@ -195,7 +195,7 @@ fn what_cannot_be_is_refused_before_it_begins() {
     file("{\"debug\": true}", "--debug=false")
         .complains(1, "debug: (from flag: false, from file: true)");
     file("{", "").complains(1, "unable to configure the Docker daemon with file daemon.json");
-    file("{\"userns-remap\": \"default\"}", "").complains(1, "userns-remap");
+    file("{\"userns-remap\": \"a:b:c\"}", "").complains(1, "userns-remap");
 }
 
 #[test]

@@ -21,5 +21,6 @@ mod storage;
 pub(crate) mod support;
 pub(crate) mod terminal;
 mod usage;
+mod users;
 mod volumes;
 mod words;

@@ -53,11 +53,6 @@ fn refusals(all: &Directives, is_root: bool) -> Vec<(&'static str, String)> {
     refuse(all.rootless && is_root, "rootless", "this is root");
     refuse(all.selinux_enabled, "selinux-enabled", "containers get no labels of SELinux");
     refuse(
-        !matches!(all.userns_remap.as_str(), ""),
-        "userns-remap",
-        "all containers have this machine's users",
-    );
-    refuse(
         !matches!(all.default_cgroupns_mode.as_str(), "" | "host" | "private"),
         "default-cgroupns-mode",
         "expected host or private",

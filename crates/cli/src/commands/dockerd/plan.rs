@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::{
     AddressPool, ContainerDefaults, DefaultBridge, LogLevel, NetworkDefaults, Networks,
-    SettingFlags, Settings, Subnet, SubnetPool,
+    SettingFlags, Settings, Subnet, SubnetPool, UserRemap,
 };
 use serde_json::Value;
 use spec::{LogConfig, Ulimit};
@@ -55,6 +55,14 @@ pub(super) fn settings(context: &Context, all: &Directives) -> Planned<Settings>
         return Err(wrong(format!("specified default runtime '{name}' does not exist")));
     }
     settings.labels.clone_from(&all.labels);
+    if !all.userns_remap.is_empty() {
+        let users = UserRemap::read(&all.userns_remap, settings.standing);
+        settings.users = users.map_err(|error| wrong(error.to_string()))?;
+        // Nobody is served who would find out only with his first container.
+        if let Some(Err(error)) = settings.users.as_ref().map(UserRemap::maps) {
+            return Err(wrong(format!("Can't create ID mappings: {error}")));
+        }
+    }
     settings.containers = containers(all)?;
     settings.networks = networks(all)?;
     Ok(settings)

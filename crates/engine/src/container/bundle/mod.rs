@@ -9,7 +9,7 @@ mod mounts;
 mod resources;
 mod user;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use runtime::seccomp::{Profile, Subject};
@@ -49,6 +49,10 @@ pub(super) struct Facts {
     /// Where what is mounted was opened already, by destination: images, and places in volumes,
     /// which whoever has the volume too could change on the way.
     pub(super) opened: BTreeMap<String, PathBuf>,
+    /// The namespace of users that is joined; without it the container has the host's.
+    pub(super) users: Option<PathBuf>,
+    /// Where volumes will be that are folders of the store's own.
+    pub(super) plain: BTreeSet<String>,
     /// Variables of those it is linked to.
     pub(super) linked: Vec<String>,
     /// Whether it is an ordinary user's, who is not root over the host's namespaces.
@@ -266,6 +270,9 @@ fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
         })
     };
     let mut list = vec![own(NamespaceKind::Mount)];
+    if let Some(path) = &facts.users {
+        list.push(Namespace { kind: NamespaceKind::User, path: path.display().to_string() });
+    }
     match NamespaceMode::parse(&host.pid_mode) {
         Some(NamespaceMode::Host) => {}
         Some(NamespaceMode::Container(name)) => list.push(other(NamespaceKind::Pid, &name)?),

@@ -46,7 +46,7 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Vec<Mount>
             continue;
         }
         let mut mount = row((destination, kind, source, options));
-        if facts.standing.is_of_user() && is_hosts(host, destination) {
+        if (facts.standing.is_of_user() || facts.users.is_some()) && is_hosts(host, destination) {
             if destination == "/dev/mqueue" {
                 // Queues have names without it too.
                 continue;
@@ -72,7 +72,10 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Vec<Mount>
     for (destination, file) in OWN {
         let source = facts.folder.join(file);
         if !taken(destination) {
-            list.push(bind(destination, &source.display().to_string(), &["rbind", "rprivate"]));
+            let mut mount =
+                bind(destination, &source.display().to_string(), &["rbind", "rprivate"]);
+            map_users(&mut mount, facts);
+            list.push(mount);
         }
     }
     let mut asked = asked;
@@ -187,8 +190,19 @@ fn asked(record: &ContainerRecord, point: &MountPoint, facts: &Facts) -> Result<
             let opened =
                 facts.opened.get(&point.destination).map(|path| path.display().to_string());
             let source = opened.unwrap_or_else(|| point.source.clone());
-            Ok(bind(&point.destination, &source, &["rbind", access, "rprivate"]))
+            let mut mount = bind(&point.destination, &source, &["rbind", access, "rprivate"]);
+            if facts.plain.contains(&point.destination) {
+                map_users(&mut mount, facts);
+            }
+            Ok(mount)
         }
+    }
+}
+
+/// What is the container's own belongs inside to whom it belongs on disk.
+fn map_users(mount: &mut Mount, facts: &Facts) {
+    if facts.users.is_some() {
+        mount.options.push("idmap".to_owned());
     }
 }
 

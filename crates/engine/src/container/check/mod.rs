@@ -10,6 +10,7 @@ use runtime::logs::{LogConfig, LogFacts};
 use spec::{ContainerConfig, HostConfig};
 
 pub(super) use limits::{limits, update};
+pub(super) use place::remapped;
 
 use crate::error::{EngineError, Result};
 

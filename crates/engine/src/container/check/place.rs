@@ -46,6 +46,24 @@ fn network(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
     }
 }
 
+/// What a container cannot have whose users are not the host's.
+pub(in super::super) fn remapped(host: &HostConfig) -> Result<()> {
+    if host.privileged {
+        return refuse(
+            "privileged mode is incompatible with user namespaces.  You must run the container in the host namespace when running privileged mode",
+        );
+    }
+    if host.network_mode == "host" {
+        return refuse(
+            "cannot share the host's network namespace when user namespaces are enabled",
+        );
+    }
+    match host.pid_mode == "host" {
+        true => refuse("cannot share the host PID namespace when user namespaces are enabled"),
+        false => Ok(()),
+    }
+}
+
 fn restart(host: &HostConfig) -> Result<()> {
     let policy = &host.restart_policy;
     if policy.name != RestartName::OnFailure && policy.maximum_retry_count != 0 {
@@ -59,13 +77,14 @@ fn restart(host: &HostConfig) -> Result<()> {
 }
 
 fn namespaces(host: &HostConfig) -> Result<()> {
-    let HostConfig { cgroupns_mode, isolation, oom_score_adj: score, .. } = host;
+    let HostConfig { cgroupns_mode, userns_mode, isolation, oom_score_adj: score, .. } = host;
     let own = |mode: &str| matches!(mode, "" | "private" | "host");
     let modes = [
         (NamespaceMode::parse(&host.pid_mode).is_some(), "PID", &host.pid_mode),
         (own(&host.uts_mode), "UTS", &host.uts_mode),
         (IpcMode::parse(&host.ipc_mode).is_some(), "IPC", &host.ipc_mode),
         (own(cgroupns_mode), "cgroup namespace", cgroupns_mode),
+        (matches!(userns_mode.as_str(), "" | "host"), "USER", userns_mode),
     ];
     if let Some((_, kind, mode)) = modes.into_iter().find(|(known, ..)| !known) {
         return refuse(format!("invalid {kind} mode: {mode}"));
@@ -129,8 +148,24 @@ mod tests {
         refused(|_, h| h.pid_mode = "x".to_owned(), "invalid PID mode: x");
         refused(|_, h| h.uts_mode = "x".to_owned(), "invalid UTS mode: x");
         refused(|_, h| h.cgroupns_mode = "x".to_owned(), "invalid cgroup namespace mode: x");
+        refused(|_, h| h.userns_mode = "x".to_owned(), "invalid USER mode: x");
         refused(|_, h| h.isolation = "hyperv".to_owned(), "linux only supports 'default'");
         refused(|_, h| h.oom_score_adj = 1001, "range for oom score adj is [-1000, 1000]");
+    }
+
+    #[test]
+    fn who_has_users_of_his_own_has_less_of_the_hosts() {
+        let said = |change: fn(&mut HostConfig)| {
+            let mut host = HostConfig::default();
+            change(&mut host);
+            remapped(&host).map_err(|error| error.to_string())
+        };
+        assert_eq!(said(|_| {}), Ok(()));
+        assert!(said(|host| host.privileged = true).unwrap_err().starts_with("privileged mode is"));
+        let words = said(|host| host.network_mode = "host".to_owned()).unwrap_err();
+        assert!(words.starts_with("cannot share the host's network"), "{words}");
+        let words = said(|host| host.pid_mode = "host".to_owned()).unwrap_err();
+        assert!(words.starts_with("cannot share the host PID"), "{words}");
     }
 
     #[test]

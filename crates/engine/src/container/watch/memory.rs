@@ -17,12 +17,18 @@ const FOLDER: &str = "shm";
 pub(super) struct Memory(PathBuf);
 
 impl Memory {
-    fn mount(run_folder: &Path, bytes: i64) -> Result<Memory> {
+    fn mount(run_folder: &Path, bytes: i64, (user, group): (u32, u32)) -> Result<Memory> {
         release(run_folder)?;
         let path = run_folder.join(FOLDER);
         fs::create_dir_all(&path).map_err(EngineError::io("create", &path))?;
         let size = bytes.to_string();
-        let options = [("size", Some(size.as_str())), ("mode", Some("1777"))];
+        let (user, group) = (user.to_string(), group.to_string());
+        let options = [
+            ("size", Some(size.as_str())),
+            ("mode", Some("1777")),
+            ("uid", Some(user.as_str())),
+            ("gid", Some(group.as_str())),
+        ];
         let made = sys::mount::create("tmpfs", Some("shm"), &options, sys::mount::INERT);
         let mounted = made.and_then(|made| sys::mount::attach(&made, &path));
         mounted.map_err(EngineError::io("mount shared memory at", &path))?;
@@ -53,12 +59,17 @@ pub(in crate::container) fn release(run_folder: &Path) -> Result<()> {
 }
 
 impl Engine {
-    /// Mounts the memory that a container lets others have.
-    pub(super) fn own_memory(&self, record: &ContainerRecord) -> Result<Option<Memory>> {
+    /// Mounts the memory that a container lets others have. It belongs to `root`, the container's.
+    pub(super) fn own_memory(
+        &self,
+        record: &ContainerRecord,
+        root: Option<(u32, u32)>,
+    ) -> Result<Option<Memory>> {
         let host = &record.host_config;
         match IpcMode::parse(&host.ipc_mode) {
             Some(IpcMode::Shareable) => {
-                Memory::mount(&self.container_run_folder(&record.id), host.shm_size).map(Some)
+                let folder = self.container_run_folder(&record.id);
+                Memory::mount(&folder, host.shm_size, root.unwrap_or_default()).map(Some)
             }
             _ => Ok(None),
         }

@@ -1,12 +1,13 @@
 //! What is mounted into a container besides plain folders: volumes with options, places in volumes,
 //! images. All of it is there before the plan is made, and let go of when the run has ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use spec::{MountKind, MountPoint};
+use store::Users;
 
 use crate::Engine;
 use crate::container::ContainerRecord;
@@ -22,17 +23,23 @@ pub(super) struct Opened {
     volumes: Vec<VolumeUse>,
     /// Open places, by where they will be inside.
     places: BTreeMap<String, OwnedFd>,
+    /// Where volumes will be that are folders of our own.
+    plain: BTreeSet<String>,
     images: Vec<PathBuf>,
 }
 
 impl Opened {
     /// Opens all that a container's mounts name.
-    pub(super) fn of(engine: &Engine, record: &ContainerRecord) -> Result<Opened> {
+    pub(super) fn of(
+        engine: &Engine,
+        record: &ContainerRecord,
+        users: Option<Users<'_>>,
+    ) -> Result<Opened> {
         let mut opened = Opened::default();
         for point in &record.mounts {
             match point.kind {
                 MountKind::Volume => opened.volume(engine, record, point)?,
-                MountKind::Image => opened.image(engine, record, point)?,
+                MountKind::Image => opened.image(engine, record, point, users)?,
                 MountKind::Bind | MountKind::Tmpfs => {}
             }
         }
@@ -46,7 +53,10 @@ impl Opened {
         point: &MountPoint,
     ) -> Result<()> {
         let volume = engine.volume(&point.name)?;
-        self.volumes.extend(engine.use_volume(&volume)?);
+        match engine.use_volume(&volume)? {
+            Some(used) => self.volumes.push(used),
+            None => drop(self.plain.insert(point.destination.clone())),
+        }
         let told = record.host_config.mounts.iter().find(|one| one.target == point.destination);
         let options = told.and_then(|mount| mount.volume_options.as_ref());
         if let Some(options) = options.filter(|options| !options.subpath.is_empty()) {
@@ -64,12 +74,13 @@ impl Opened {
         engine: &Engine,
         record: &ContainerRecord,
         point: &MountPoint,
+        users: Option<Users<'_>>,
     ) -> Result<()> {
         let id = engine.find_image(&point.source)?.id;
         let images = engine.store().images()?;
         let layers = engine.store().tables()?.layers;
         let stack = engine.store().stacked(images.images[&id].top, &layers)?;
-        let view = engine.store().view(&stack)?;
+        let view = engine.store().view_for(&stack, users)?;
         let number = self.images.len().to_string();
         let target = engine.container_run_folder(&record.id).join(IMAGES).join(number);
         fs::create_dir_all(&target).map_err(EngineError::io("create", &target))?;
@@ -90,6 +101,11 @@ impl Opened {
     /// What is open, with where it will be.
     pub(super) fn places(&self) -> impl Iterator<Item = (&String, &OwnedFd)> {
         self.places.iter()
+    }
+
+    /// Where volumes will be that are folders of our own, and nothing that was mounted for them.
+    pub(super) fn plain(&self) -> &BTreeSet<String> {
+        &self.plain
     }
 
     /// Paths of what is open, by where it will be.

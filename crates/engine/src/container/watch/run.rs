@@ -26,6 +26,7 @@ use super::super::bundle::{self, Accounts, Facts};
 use super::super::exec::ExecProcess;
 use super::super::link::Linked;
 use super::super::network::{Move, Places};
+use super::super::users::Users;
 use super::super::{ContainerRecord, Containers};
 use super::extras::{Carrier, NameServer};
 use super::memory::Memory;
@@ -53,6 +54,8 @@ pub(super) struct OneRun {
     new_extras: Vec<Box<dyn Extra>>,
     /// Whether names were answered from the start on, or are by now.
     has_names: bool,
+    /// Its users, if they are not the host's.
+    users: Option<Users>,
     /// Where its shared memory is mounted, if others may have it too.
     memory: Option<Memory>,
     first: Option<Rc<OwnedFd>>,
@@ -79,13 +82,15 @@ impl OneRun {
             false => Lasting::Kept,
         };
         let store = engine.store();
+        let users = Users::of(record, &others)?;
+        let shown = users.as_ref().map(Users::shown);
         let root = match stack {
-            Some(stack) => store.mount_fresh(&id, stack, lasting)?,
-            None => store.mount_snapshot(&store.snapshot(&id)?, lasting)?,
+            Some(stack) => store.mount_fresh(&id, stack, lasting, shown)?,
+            None => store.mount_snapshot_for(&store.snapshot(&id)?, lasting, shown)?,
         };
         let accounts = files::accounts(&root)?;
-        let opened = Opened::of(engine, record)?;
-        engine.fill_volumes(record, &root)?;
+        let opened = Opened::of(engine, record, shown)?;
+        engine.fill_volumes(record, &root, users.as_ref(), opened.plain())?;
         let is_of_user = engine.settings().standing.is_of_user();
         let has_network = super::has_network(record);
         if has_network {
@@ -99,12 +104,12 @@ impl OneRun {
         };
         let places = match has_network && is_of_user {
             true => Places::of_user(engine, record, &engine.container_run_folder(&record.id))?,
-            false => Places::take(networks.as_ref(), record, |name| {
+            false => Places::take(networks.as_ref(), record, users.as_ref(), |name| {
                 others.get(name).copied().ok_or_else(|| EngineError::NotRunning(name.to_owned()))
             })?,
         };
         let cgroup = Cgroup::presumed(&bundle::cgroup_path(record))?;
-        let memory = engine.own_memory(record)?;
+        let memory = engine.own_memory(record, users.as_ref().map(Users::root))?;
         let mut facts = Facts {
             accounts: accounts.clone(),
             memory: engine.memory_of(record)?,
@@ -115,6 +120,8 @@ impl OneRun {
             guards: bundle::Guards::of_host(&record.host_config),
             devices: bundle::look_up_devices(&record.host_config)?,
             opened: opened.paths(),
+            users: users.as_ref().map(Users::path),
+            plain: opened.plain().clone(),
             linked: Vec::new(),
             standing: engine.settings().standing,
         };
@@ -130,6 +137,7 @@ impl OneRun {
             networks,
             new_extras: Vec::new(),
             has_names: false,
+            users,
             memory,
             first: None,
             kills_before: 0,
@@ -438,6 +446,7 @@ impl Drop for OneRun {
         }
         let _ = self.cgroup.remove();
         self.memory = None;
+        self.users = None;
     }
 }
 

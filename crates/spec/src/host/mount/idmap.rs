@@ -48,6 +48,29 @@ impl IdMaps {
         mode.split(',').find_map(|word| word.strip_prefix("idmap=")).map(parse).transpose()
     }
 
+    /// Who the first user and the first group inside are outside, if there are such.
+    pub fn root(&self) -> Option<(u32, u32)> {
+        self.outside(0, 0)
+    }
+
+    /// Who a user and a group of those inside are outside, if anybody.
+    pub fn outside(&self, user: u32, group: u32) -> Option<(u32, u32)> {
+        let look = |maps: &[IdMapping], id: u32| {
+            let map = maps.iter().find(|map| covers(map.container_id, map.size, id))?;
+            Some(map.host_id + (id - map.container_id))
+        };
+        Some((look(&self.users, user)?, look(&self.groups, group)?))
+    }
+
+    /// Who a user and a group of those outside are inside: whoever is nobody there is called so.
+    pub fn inside(&self, user: u32, group: u32) -> (u32, u32) {
+        let look = |maps: &[IdMapping], id: u32| {
+            let map = maps.iter().find(|map| covers(map.host_id, map.size, id));
+            map.map_or(NOBODY, |map| map.container_id + (id - map.host_id))
+        };
+        (look(&self.users, user), look(&self.groups, group))
+    }
+
     /// The maps of users, and those of groups.
     pub fn into_lists(self) -> (Vec<IdMapping>, Vec<IdMapping>) {
         (self.users, self.groups)
@@ -64,6 +87,13 @@ impl fmt::Display for IdMaps {
         };
         write!(f, "uids={};gids={}", list(&self.users), list(&self.groups))
     }
+}
+
+/// Who the kernel says that owns what belongs to nobody in a namespace.
+const NOBODY: u32 = 65_534;
+
+fn covers(first: u32, count: u32, id: u32) -> bool {
+    id >= first && id - first < count
 }
 
 /// All ids as they are.
@@ -126,6 +156,17 @@ mod tests {
             let said = parse(wrong).unwrap_err().to_string();
             assert!(said.starts_with("invalid idmap"), "{said}");
         }
+    }
+
+    #[test]
+    fn everybody_is_found_on_the_other_side_or_is_nobody() {
+        let maps = IdMaps::new(vec![map(0, 100_000, 10), map(10, 5, 1)], vec![map(0, 200_000, 9)]);
+        let maps = maps.unwrap();
+        assert_eq!(maps.root(), Some((100_000, 200_000)));
+        assert_eq!(maps.outside(10, 8), Some((5, 200_008)));
+        assert_eq!((maps.outside(11, 0), maps.outside(0, 9)), (None, None));
+        assert_eq!(maps.inside(100_009, 200_001), (9, 1));
+        assert_eq!(maps.inside(5, 0), (10, NOBODY));
     }
 
     #[test]
