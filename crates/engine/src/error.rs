@@ -182,6 +182,8 @@ pub enum EngineError {
     NotInList { list: String, name: String },
     #[error("{0} is a manifest list")]
     IsList(String),
+    #[error("manifest entry for image has unsupported os/arch combination: {0}")]
+    OtherSystem(String),
     #[error("{0}")]
     Refused(String),
     #[error("{0}")]
@@ -258,7 +260,7 @@ impl EngineError {
             E::NoList(_) | E::NotInList { .. } => Kind::NotFound,
             E::ListExists(_) => Kind::Conflict,
             E::Unsigned { .. } | E::BadKey { .. } | E::BadPolicy { .. } => Kind::InvalidInput,
-            E::IsList(_) | E::KeepsNames { .. } => Kind::InvalidInput,
+            E::IsList(_) | E::OtherSystem(_) | E::KeepsNames { .. } => Kind::InvalidInput,
             E::SomeFailed { .. } => Kind::Other,
             E::NoImage { .. } => Kind::Corrupt,
             E::PullDenied { source, .. } | E::Registry(source) => registry_kind(source.kind()),
@@ -291,6 +293,7 @@ impl EngineError {
                 | E::NoList(_)
                 | E::NotInList { .. }
                 | E::IsList(_)
+                | E::OtherSystem(_)
         )
     }
 

@@ -1,8 +1,6 @@
 //! Images to a registry. What came from a registry goes back as it came; what is new is compressed
 //! while it is sent, and what is there already is not sent at all.
 
-use std::collections::BTreeMap;
-
 use registry::{Access, Client};
 use spec::{
     Descriptor, DiffId, Digest, Document, ImageId, Manifest, MediaType, Platform, Reference,
@@ -15,6 +13,8 @@ use crate::pack::LayerCoding;
 use crate::progress::Progress;
 
 mod elsewhere;
+mod indexed;
+mod remember;
 mod sending;
 
 use elsewhere::Elsewhere;
@@ -34,14 +34,24 @@ pub struct PushImage {
 }
 
 /// How layers are to be compressed that a registry is to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repack {
-    /// By what.
-    pub coding: LayerCoding,
+    /// By what; else as each layer was before, and with gzip the first time.
+    pub coding: Option<LayerCoding>,
     /// How hard.
     pub level: Option<i32>,
-    /// Whether what came compressed is compressed anew, and does not go as it came.
+    /// Whether what is compressed already is compressed anew, where it is otherwise compressed or
+    /// how hard is asked for.
     pub force: bool,
+}
+
+impl Repack {
+    /// Whether a layer that is there already is what is asked for.
+    fn is_met(&self, form: &Descriptor) -> bool {
+        let is_same = self.coding.is_none_or(|coding| coding.is_of(form));
+        // How hard it was compressed cannot be seen.
+        is_same && !(self.force && self.level.is_some())
+    }
 }
 
 /// A name that was pushed.
@@ -65,6 +75,10 @@ struct Part {
     known: Option<Descriptor>,
     /// It is compressed on its way; else the blob goes that is known.
     is_packed: bool,
+    /// The blob goes although it is compressed otherwise than was asked for.
+    is_other: bool,
+    /// How it was compressed before.
+    before: Option<LayerCoding>,
 }
 
 /// An image to be sent.
@@ -76,7 +90,14 @@ struct Parcel {
     manifest: Option<(Vec<u8>, MediaType)>,
 }
 
+/// What a name stands for now, and the manifests of its images.
+struct Named {
+    pushed: Pushed,
+    images: Vec<(ImageId, Labelled)>,
+}
+
 /// A document that a name stands for.
+#[derive(Clone)]
 struct Labelled {
     bytes: Vec<u8>,
     media_type: MediaType,
@@ -96,15 +117,19 @@ impl Engine {
         let named = self.store.images()?.names;
         let chosen = names.iter().filter_map(|name| named.get(&name.to_string()));
         self.protect(&lease, chosen.clone().flat_map(|record| record.images()))?;
-        for kept in chosen.flat_map(|record| record.index.iter().chain(&record.manifest)) {
-            lease.protect_blob(&kept.digest)?;
+        for record in chosen {
+            let kept = record.index.iter().chain(&record.manifest).map(|kept| &kept.digest);
+            for digest in kept.chain(&record.attached) {
+                lease.protect_blob(digest)?;
+            }
         }
         // Looked at only now: what is here and protected stays.
         let tables = self.store.tables()?;
         let elsewhere = Elsewhere::of(self, &tables, &push.name);
         let repository = client.repository(&push.name, Access::Push)?;
         let repository = repository.mounting_from(&elsewhere.repositories());
-        for name in names {
+        let mut done = Vec::new();
+        let sent = names.into_iter().try_for_each(|name| {
             let sending = Sending {
                 engine: self,
                 lease: &lease,
@@ -118,11 +143,18 @@ impl Engine {
                 .take_warnings()
                 .iter()
                 .for_each(|text| progress.note(&format!("Warning: {text}")));
-            let (pushed, ids) = sent?;
-            self.remember(&lease, &name, pushed.digest, &ids)?;
-            told(&pushed);
+            let named = sent?;
+            told(&named.pushed);
+            done.push((name, named));
+            Ok(())
+        });
+        // What was pushed is remembered, whatever became of the rest; what it takes the place of may
+        // go, so it is protected no longer.
+        drop(lease);
+        for (name, named) in &done {
+            self.remember(name, named)?;
         }
-        Ok(())
+        sent
     }
 
     /// Pushes an image under its digest alone, to the repository of a name.
@@ -153,8 +185,11 @@ impl Engine {
         let label = sending.parcel(parcel, None)?;
         let (digest, bytes) = (Digest::of(&label.bytes), label.bytes.len() as u64);
         let media_type = label.media_type.clone();
-        self.remember(&lease, name, digest, &[(id, label)])?;
-        Ok(Pushed { tag: digest.to_string(), digest, bytes, media_type })
+        let pushed = Pushed { tag: digest.to_string(), digest, bytes, media_type };
+        let named = Named { pushed, images: vec![(id, label)] };
+        drop(lease);
+        self.remember(name, &named)?;
+        Ok(named.pushed)
     }
 
     /// The names that are meant, each with its tag.
@@ -181,39 +216,6 @@ impl Engine {
         }
     }
 
-    /// Writes down what the registry calls these images, and the manifests they have there.
-    fn remember(
-        &self,
-        lease: &store::Lease,
-        name: &Reference,
-        digest: Digest,
-        images: &[(ImageId, Labelled)],
-    ) -> Result<()> {
-        let mut documents = BTreeMap::new();
-        for (id, Labelled { bytes, media_type }) in images {
-            let (media_type, size) = (media_type.clone(), bytes.len() as u64);
-            let digest = self.store.put_document(lease, bytes)?;
-            documents.insert(*id, ManifestRef { digest, media_type, size });
-        }
-        let full = name.to_string();
-        self.store.change_images(|all| {
-            for (id, manifest) in documents {
-                let Some(record) = all.images.get_mut(&id) else { continue };
-                record.repo_digests.insert(format!("{}@{digest}", name.name()));
-                match all.names.get_mut(&full).and_then(|named| named.manifest.as_mut()) {
-                    // The image's other names keep the manifest that they came with.
-                    Some(own) => **own = manifest,
-                    None => record.manifest = Some(manifest.into()),
-                }
-            }
-            Ok::<_, EngineError>(())
-        })?;
-        let familiar = name.familiar();
-        let attributes = name.familiar_name();
-        self.store.record_event("image", "push", &familiar, &[("name", &attributes)]);
-        Ok(())
-    }
-
     /// What has to be there before an image's manifest.
     fn parcel(
         &self,
@@ -233,7 +235,10 @@ impl Engine {
         let parts: Vec<Part> = parts.collect::<Result<_>>()?;
         // It says what the layers are to be no longer.
         let own = own.filter(|(_, own)| {
-            let stays = |(part, layer): (&Part, &Descriptor)| part.known.as_ref() == Some(layer);
+            let stays = |(part, layer): (&Part, &Descriptor)| {
+                let known = part.known.as_ref().map(|known| known.digest);
+                known == Some(layer.digest)
+            };
             repack.is_none() || parts.iter().zip(&own.layers).all(stays)
         });
         let manifest = own.map(|(bytes, manifest)| {
@@ -270,22 +275,27 @@ impl Engine {
         repack: Option<&Repack>,
     ) -> Result<Part> {
         let (diff, record) = (layer.diff, layer.clone());
-        let is_asked = |known: &&Descriptor| repack.is_none_or(|asked| asked.coding.is_of(known));
-        // What came compressed goes as it came, unless somebody insists.
+        let before = wanted.and_then(LayerCoding::of);
+        let is_asked = |known: &&Descriptor| repack.is_none_or(|asked| asked.is_met(known));
+        // What is compressed goes as it is, unless somebody insists.
         let may_go = |known: &&Descriptor| {
             let may_stay = repack.is_none_or(|asked| !asked.force && known.digest != diff.0);
             may_stay || is_asked(known)
         };
         let here = wanted.filter(|wanted| self.store.has_blob(&wanted.digest));
-        if let Some(wanted) = here.filter(may_go) {
-            return Ok(Part { diff, record, known: Some(wanted.clone()), is_packed: false });
-        }
-        let kept = self.layer_descriptor(layer)?;
-        Ok(match kept.digest != diff.0 && may_go(&&kept) {
-            true => Part { diff, record, known: Some(kept), is_packed: false },
-            false => {
+        let here = match here.filter(may_go) {
+            Some(here) => Some(here.clone()),
+            None => Some(self.layer_descriptor(layer)?)
+                .filter(|kept| kept.digest != diff.0 && may_go(&kept)),
+        };
+        Ok(match here {
+            Some(known) => {
+                let is_other = !is_asked(&&known);
+                Part { diff, record, known: Some(known), is_packed: false, is_other, before }
+            }
+            None => {
                 let known = wanted.filter(is_asked).cloned();
-                Part { diff, record, known, is_packed: true }
+                Part { diff, record, known, is_packed: true, is_other: false, before }
             }
         })
     }

@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use image::archive::{ArchiveContent, ArchiveFamily, ArchiveImage, ArchivePlan, plan_archive};
 use image::codec::Codec;
 use image::tar::{Entry, EntryKind, encode_header, padding};
 use spec::{Descriptor, Document, ImageConfig, ImageId, Manifest, MediaType, Platform, Reference};
-use store::{ImageRecord, Images, LayerRecord, Lease, ManifestRef, NameRecord, Tables};
+use store::{ImageRecord, Images, LayerBlob, LayerRecord, Lease, ManifestRef, NameRecord, Tables};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -166,25 +167,28 @@ impl Engine {
     /// plain tar.
     pub(crate) fn layer_descriptor(&self, layer: &LayerRecord) -> Result<Descriptor> {
         let blob = layer.blob.as_ref().filter(|blob| self.store.has_blob(&blob.digest));
-        let typed = match blob {
-            Some(blob) => self.blob_type(&blob.digest)?.map(|media_type| (blob, media_type)),
+        let described = match blob {
+            Some(blob) => self.described(blob)?,
             None => None,
         };
-        Ok(match typed {
-            Some((blob, media_type)) => Descriptor::new(media_type, blob.digest, blob.bytes),
-            None => Descriptor::new(MediaType::OciLayer, layer.diff.0, layer.bytes),
-        })
+        let plain = || Descriptor::new(MediaType::OciLayer, layer.diff.0, layer.bytes);
+        Ok(described.unwrap_or_else(plain))
     }
 
-    fn blob_type(&self, digest: &spec::Digest) -> Result<Option<MediaType>> {
+    /// A compressed blob, with what is said of its table if it has one.
+    fn described(&self, blob: &LayerBlob) -> Result<Option<Descriptor>> {
+        let file = self.store.open_blob(&blob.digest)?;
         let mut head = [0; 16];
-        let mut file = self.store.open_blob(digest)?;
-        let read = io::Read::read(&mut file, &mut head).map_err(EngineError::Read)?;
-        Ok(match Codec::detect(&head[..read]) {
-            Codec::Zstd => Some(MediaType::OciLayerZstd),
-            Codec::Gzip => Some(MediaType::OciLayerGzip),
-            _ => None,
-        })
+        let read = file.read_at(&mut head, 0).map_err(EngineError::Read)?;
+        let media_type = match Codec::detect(&head[..read]) {
+            Codec::Zstd => MediaType::OciLayerZstd,
+            Codec::Gzip => MediaType::OciLayerGzip,
+            _ => return Ok(None),
+        };
+        let annotations =
+            image::chunked::annotations(&file, blob.bytes).map_err(EngineError::Read)?;
+        let described = Descriptor::new(media_type, blob.digest, blob.bytes);
+        Ok(Some(Descriptor { annotations, ..described }))
     }
 
     pub(crate) fn write_file(&self, plan: &ArchivePlan, path: &Path) -> Result<()> {

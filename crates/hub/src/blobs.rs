@@ -6,9 +6,13 @@ use crate::error::HubError;
 use crate::http::{Head, Method, Payload, Response};
 use crate::hub::{Hub, digest, is_known};
 use crate::names::RepositoryName;
+use crate::parts::Parts;
 use crate::problem::{Code, Problem};
-use crate::range::{Part, asked};
+use crate::range::{Part, Span, asked};
 use crate::storage::{Blob, paths};
+
+/// What a blob is, as far as this registry knows.
+pub(crate) const BYTES: &str = "application/octet-stream";
 
 impl Hub {
     /// `GET` and `HEAD` of a blob.
@@ -64,42 +68,50 @@ impl Hub {
     }
 }
 
-/// The answer that brings a blob, or the part of it that was asked for.
+/// The answer that brings a blob, or the parts of it that were asked for.
 pub(crate) fn send(head: &Head, digest: &Digest, blob: Blob) -> Result<Response, Problem> {
     let length = blob.bytes();
-    let described = |status| {
+    let described = |status, kind: &str| {
         Response::new(status)
-            .header("Content-Type", "application/octet-stream")
+            .header("Content-Type", kind)
             .header("Docker-Content-Digest", digest)
             .header("ETag", format!("\"{digest}\""))
             .header("Accept-Ranges", "bytes")
             .header("Cache-Control", "max-age=31536000")
     };
     if is_known(head, digest) {
-        return Ok(described(304));
+        return Ok(described(304, BYTES));
     }
-    let part = match head.method {
-        Method::Get => asked(head.header("range"), length),
-        _ => Part::Whole,
-    };
-    let (status, at, bytes) = match part {
-        Part::Whole => (200, 0, length),
-        Part::Some { at, bytes } => (206, at, bytes),
-        Part::Nothing => {
-            return Ok(described(416).header("Content-Range", format!("bytes */{length}")));
+    let is_asked = head.method == Method::Get;
+    let part = if is_asked { asked(head.header("range"), length) } else { Part::Whole };
+    Ok(match (part, blob) {
+        (Part::Nothing, _) => {
+            described(416, BYTES).header("Content-Range", format!("bytes */{length}"))
         }
-    };
-    let response = described(status).payload(payload(blob, at, bytes, head.method == Method::Get)?);
-    Ok(match status {
-        206 => {
-            let last = at + bytes - 1;
-            response.header("Content-Range", format!("bytes {at}-{last}/{length}"))
+        (Part::Some(span), blob) => described(206, BYTES)
+            .header("Content-Range", span.named(length))
+            .payload(payload(blob, span, is_asked)?),
+        // What is just arriving is read from its start on, and once.
+        (Part::Several(spans), blob @ (Blob::File { .. } | Blob::Objects { .. })) => {
+            let parts = Parts::of(blob, &spans, &boundary(digest));
+            let kind = format!("multipart/byteranges; boundary={}", boundary(digest));
+            let bytes = parts.bytes();
+            described(206, &kind).payload(Payload::Stream { from: Box::new(parts), bytes })
         }
-        _ => response,
+        (Part::Whole | Part::Several(_), blob) => {
+            let whole = Span { at: 0, bytes: length };
+            described(200, BYTES).payload(payload(blob, whole, is_asked)?)
+        }
     })
 }
 
-fn payload(blob: Blob, at: u64, bytes: u64, is_asked: bool) -> Result<Payload, Problem> {
+/// What separates the parts of a blob: it does not stand in the blob, whose hash it is made of.
+fn boundary(digest: &Digest) -> String {
+    Digest::of(digest.to_string().as_bytes()).hex()[..40].to_owned()
+}
+
+fn payload(blob: Blob, span: Span, is_asked: bool) -> Result<Payload, Problem> {
+    let Span { at, bytes } = span;
     Ok(match blob {
         Blob::File { file, .. } => Payload::File { file, at, bytes },
         Blob::Objects { content, .. } => match is_asked {

@@ -16,6 +16,7 @@ mod lists;
 mod manifests;
 mod metrics;
 mod names;
+mod parts;
 mod problem;
 mod range;
 mod route;

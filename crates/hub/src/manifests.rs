@@ -75,7 +75,7 @@ impl Hub {
             return Ok(Some(bytes));
         }
         let Some(blob) = self.storage.blob(digest)? else { return Ok(None) };
-        let Some(reader) = blob.into_reader()? else { return Ok(None) };
+        let Some(reader) = blob.into_reader(0)? else { return Ok(None) };
         let mut bytes = Vec::new();
         let read = reader.take(MAX_DOCUMENT_BYTES as u64).read_to_end(&mut bytes);
         read.map_err(|source| HubError::Read { path: digest.to_string().into(), source })?;

@@ -251,7 +251,7 @@ impl Hub {
     /// Hashes what is there, and counts it: this process has not seen all of it pass.
     fn rehash(&self, session: &Session, algorithm: Algorithm) -> Result<(Digest, u64), Problem> {
         let mut hasher = Hasher::new(algorithm);
-        let mut reader = self.storage.read_upload(&session.id)?;
+        let mut reader = self.storage.read_upload(&session.id, 0)?;
         let path = paths::upload(&session.id).into();
         let bytes = std::io::copy(&mut reader, &mut hasher)
             .map_err(|source| HubError::Read { path, source })?;

@@ -74,7 +74,10 @@ impl Fetch {
 /// A blob that is read while it arrives.
 pub(crate) struct Following {
     fetch: Arc<Fetch>,
-    file: Box<dyn Read + Send>,
+    storage: Arc<dyn Storage>,
+    digest: Digest,
+    /// What was there when it was opened, from `at` on.
+    open: Box<dyn Read + Send>,
     at: u64,
 }
 
@@ -83,6 +86,21 @@ impl Following {
     pub(crate) fn skip(&mut self, bytes: u64) -> io::Result<()> {
         io::copy(&mut self.take(bytes), &mut io::sink()).map(|_| ())
     }
+
+    /// Opens what there is by now: the upload, or what became of it.
+    fn open(&mut self) -> io::Result<()> {
+        let upload = self.storage.read_upload(&self.fetch.id, self.at);
+        self.open = match upload {
+            Ok(open) => open,
+            Err(error) => {
+                let blob = self.storage.blob(&self.digest).map_err(io::Error::other)?;
+                let blob = blob.ok_or_else(|| io::Error::other(error))?;
+                let open = blob.into_reader(self.at).map_err(io::Error::other)?;
+                open.ok_or(io::ErrorKind::NotFound)?
+            }
+        };
+        Ok(())
+    }
 }
 
 impl Read for Following {
@@ -90,7 +108,11 @@ impl Read for Following {
         let here = self.fetch.beyond(self.at)?;
         let left = usize::try_from(here - self.at).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
-        let count = self.file.read(&mut buffer[..wanted])?;
+        let mut count = self.open.read(&mut buffer[..wanted])?;
+        if count == 0 && wanted > 0 {
+            self.open()?;
+            count = self.open.read(&mut buffer[..wanted])?;
+        }
         self.at += count as u64;
         Ok(count)
     }
@@ -190,15 +212,11 @@ impl Upstream {
         let Some(fetch) = self.fetch(hub, name, digest, bytes)? else {
             return Ok(hub.storage.blob(digest)?);
         };
-        let file = match hub.storage.read_upload(&fetch.id) {
-            Ok(file) => file,
-            // It has arrived since.
-            Err(error) => match hub.storage.blob(digest)? {
-                Some(blob) => return Ok(Some(blob)),
-                None => return Err(error.into()),
-            },
-        };
-        Ok(Some(Blob::Arriving { following: Following { fetch, file, at: 0 }, bytes }))
+        let (storage, open) = (hub.storage.clone(), Box::new(io::empty()));
+        let mut following = Following { fetch, storage, digest: *digest, open, at: 0 };
+        let opened = following.open();
+        opened.map_err(|source| HubError::Read { path: digest.to_string().into(), source })?;
+        Ok(Some(Blob::Arriving { following, bytes }))
     }
 
     /// All tags of a repository there, sorted; nothing where that cannot be found out.
@@ -294,21 +312,34 @@ impl Job {
         let repository = upstream.repository(&self.name)?;
         let mut reader = repository.blob(self.digest, self.bytes).map_err(told)?;
         let mut hasher = Hasher::new(self.digest.algorithm());
-        let mut seen = 0;
-        let mut watch = |piece: &[u8]| {
-            // What came before this piece is in the file by now.
-            self.fetch.set(seen, None);
-            hasher.update(piece);
-            seen += piece.len() as u64;
-        };
-        let appended = self.storage.append(&self.fetch.id, 0, &mut reader, &mut watch)?;
-        if appended.cut.is_some() || hasher.finish() != self.digest {
+        let (mut seen, mut at, batch) = (0, 0, self.storage.batch());
+        loop {
+            let mut watch = |piece: &[u8]| {
+                if batch.is_none() {
+                    // What came before this piece is in the file by now.
+                    self.fetch.set(seen, None);
+                }
+                hasher.update(piece);
+                seen += piece.len() as u64;
+            };
+            let mut some = (&mut reader).take(batch.unwrap_or(u64::MAX));
+            let appended = self.storage.append(&self.fetch.id, at, &mut some, &mut watch)?;
+            at += appended.bytes;
+            if appended.cut.is_some() {
+                return Ok(false);
+            }
+            if batch.is_none_or(|batch| appended.bytes < batch) {
+                break;
+            }
+            self.fetch.set(at, None);
+        }
+        if hasher.finish() != self.digest {
             return Ok(false);
         }
         let _hold = self.storage.hold()?;
-        self.storage.keep_upload(&self.fetch.id, &self.digest, appended.bytes)?;
+        self.storage.keep_upload(&self.fetch.id, &self.digest, at)?;
         self.storage.write(&paths::blob_link(&self.name, &self.digest), b"")?;
-        self.fetch.set(appended.bytes, None);
+        self.fetch.set(at, None);
         Ok(true)
     }
 }

@@ -7,12 +7,14 @@
 
 mod cuts;
 mod ending;
+mod said;
 
 pub use cuts::{Cuts, Part};
 pub use ending::Ending;
+pub use said::annotations;
 
 use std::fmt;
-use std::io::{BufReader, Cursor, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -42,15 +44,15 @@ const CHUNKED_POSITION: &str = "io.github.containers.zstd-chunked.manifest-posit
 /// Where the tar's bytes without files are: place, length, plain length.
 const SPLIT_POSITION: &str = "io.github.containers.zstd-chunked.tarsplit-position";
 
-/// The same place in layers of old.
+/// What the first two are called by programs of before 2023. They lose times and devices when they
+/// fetch parts, so no layer of ours is called so.
+const OLD_SUM: &str = "io.containers.zstd-chunked.manifest-checksum";
 const OLD_POSITION: &str = "io.containers.zstd-chunked.manifest-position";
+/// The annotation with the digest of an eStargz layer's table as it is plain.
+const STARGZ_SUM: &str = "containerd.io/snapshot/stargz/toc.digest";
 
 /// The annotations of layers that have a table, whatever they say.
-pub const ANNOTATIONS: &[&str] = &[
-    CHUNKED_SUM,
-    "io.containers.zstd-chunked.manifest-checksum",
-    "containerd.io/snapshot/stargz/toc.digest",
-];
+const ANNOTATIONS: &[&str] = &[CHUNKED_SUM, OLD_SUM, STARGZ_SUM];
 
 /// Whether a layer's annotations say that it has a table.
 pub fn is_told(annotations: &Annotations) -> bool {
@@ -107,15 +109,7 @@ impl Place {
                 let plain = decoder(Codec::Zstd, reader).take(PLAIN_BYTES);
                 self.parse(plain)
             }
-            Kind::Stargz => {
-                let mut plain = decoder(Codec::Gzip, reader).take(PLAIN_BYTES);
-                let mut header = [0; 512];
-                plain.read_exact(&mut header).ok()?;
-                let size = std::str::from_utf8(&header[124..135]).ok()?;
-                let size = u64::from_str_radix(size.trim(), 8).ok()?;
-                let is_table = header.starts_with(STARGZ_TABLE);
-                is_table.then(|| self.parse(plain.take(size)))?
-            }
+            Kind::Stargz => self.parse(table_of_stargz(reader)?),
         };
         extents.filter(|extents| extents.len() > 1)
     }
@@ -139,6 +133,16 @@ fn of_chunked(footer: &[u8]) -> Option<Place> {
     };
     let first = [0, 24].into_iter().find(|first| number(first + 24) == Some(1))?;
     Some(Place { kind: Kind::Chunked, at: number(first)?, bytes: number(first + 8)? })
+}
+
+/// The table of an eStargz layer as it is plain: a file of the tar.
+fn table_of_stargz<'a>(packed: impl BufRead + Send + 'a) -> Option<impl Read + 'a> {
+    let mut plain = decoder(Codec::Gzip, packed).take(PLAIN_BYTES);
+    let mut header = [0; 512];
+    plain.read_exact(&mut header).ok()?;
+    let size = std::str::from_utf8(&header[124..135]).ok()?;
+    let size = u64::from_str_radix(size.trim(), 8).ok()?;
+    header.starts_with(STARGZ_TABLE).then(|| plain.take(size))
 }
 
 fn of_stargz(footer: &[u8], layer_bytes: u64) -> Option<Place> {

@@ -3,9 +3,20 @@
 use crate::call::printable;
 use crate::error::RegistryError;
 
-/// An address for a message: what stands behind `?` may be somebody's signature.
+/// An address for a message: what stands behind `?` may be somebody's signature, and before `@`
+/// their password.
 pub(crate) fn shown(url: &str) -> String {
-    printable(url.split(['?', '#']).next().unwrap_or_default(), 1024)
+    printable(&without_user(url.split(['?', '#']).next().unwrap_or_default()), 1024)
+}
+
+/// An address without the name and the password that may stand in it.
+pub(crate) fn without_user(url: &str) -> String {
+    let known = url.split_once("://").and_then(|(scheme, rest)| {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (_, host) = rest[..end].rsplit_once('@')?;
+        Some(format!("{scheme}://***@{host}{}", &rest[end..]))
+    });
+    known.unwrap_or_else(|| url.to_owned())
 }
 
 /// Whether a URL is encrypted, and its host and port.
@@ -46,6 +57,7 @@ mod tests {
     #[test]
     fn signatures_are_not_shown() {
         assert_eq!(shown("https://a.org/b?X-Signature=secret"), "https://a.org/b");
+        assert_eq!(shown("https://me:se@cret@a.org/b@c"), "https://***@a.org/b@c");
         let error = resolve("https://a.org/b", "ftp://c/d?secret").unwrap_err();
         assert_eq!(error.to_string(), "ftp://c/d is no address of a registry");
     }

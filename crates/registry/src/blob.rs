@@ -10,7 +10,7 @@ use ureq::http::header::RANGE;
 
 use crate::address::shown;
 use crate::call::Call;
-use crate::client::{Repository, Target};
+use crate::client::{Limits, Repository, Target};
 use crate::error::RegistryError;
 use crate::rules::Place;
 
@@ -29,8 +29,33 @@ pub struct BlobReader<'a> {
     /// Losses since something worth the name came, and where the last one was.
     losses: u32,
     lost_at: u64,
-    /// When the slowness of the stream was last looked at, and where it was then.
+    pace: Pace,
+}
+
+/// A drop now and then keeps a connection alive, but nobody waits for ever.
+pub(crate) struct Pace {
+    /// When the slowness of a stream was last looked at, and where it was then.
     seen: (Instant, u64),
+}
+
+impl Pace {
+    /// Of a stream that is at this place now.
+    pub(crate) fn at(at: u64) -> Pace {
+        Pace { seen: (Instant::now(), at) }
+    }
+
+    /// An error where too little came since the last look.
+    pub(crate) fn check(&mut self, limits: &Limits, at: u64) -> io::Result<()> {
+        let (when, before) = self.seen;
+        if when.elapsed() < limits.idle {
+            return Ok(());
+        }
+        *self = Pace::at(at);
+        match at - before < limits.drip_bytes {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => Ok(()),
+        }
+    }
 }
 
 impl<'a> Repository<'a> {
@@ -67,7 +92,7 @@ impl<'a> Repository<'a> {
         bytes: u64,
         is_part: bool,
     ) -> Result<BlobReader<'a>, RegistryError> {
-        let (at, seen) = (at.min(bytes), (Instant::now(), at));
+        let (at, pace) = (at.min(bytes), Pace::at(at));
         let (body, losses, lost_at) = (None, 0, at);
         let mut reader = BlobReader {
             repository: self,
@@ -78,7 +103,7 @@ impl<'a> Repository<'a> {
             body,
             losses,
             lost_at,
-            seen,
+            pace,
         };
         if at < bytes {
             reader.body = Some(reader.open()?);
@@ -172,7 +197,9 @@ impl BlobReader<'_> {
         }
         self.at += count as u64;
         self.check_end(&mut body)?;
-        self.check_pace()?;
+        if self.at < self.bytes {
+            self.pace.check(&self.repository.client.http.limits, self.at)?;
+        }
         self.body = Some(body);
         Ok(count)
     }
@@ -184,21 +211,6 @@ impl BlobReader<'_> {
         }
         let (url, wanted) = (self.digest.to_string(), self.bytes);
         Err(io::Error::other(RegistryError::WrongLength { url, wanted, got: wanted + 1 }))
-    }
-
-    /// A drop now and then keeps a connection alive, but nobody waits for ever.
-    fn check_pace(&mut self) -> io::Result<()> {
-        let limits = &self.repository.client.http.limits;
-        let (when, before) = self.seen;
-        if when.elapsed() < limits.idle {
-            return Ok(());
-        }
-        let came = self.at - before;
-        self.seen = (Instant::now(), self.at);
-        match came < limits.drip_bytes && self.at < self.bytes {
-            true => Err(io::ErrorKind::TimedOut.into()),
-            false => Ok(()),
-        }
     }
 }
 
@@ -229,7 +241,7 @@ impl Read for BlobReader<'_> {
                 return Err(io::Error::other(stalled));
             }
             std::thread::sleep(limits.pause * 2u32.pow(self.losses - 1));
-            self.seen = (Instant::now(), self.at);
+            self.pace = Pace::at(self.at);
             if came > 0 {
                 return Ok(came as usize);
             }

@@ -104,6 +104,7 @@ impl Answer {
 
     /// The error that an answer without success is.
     pub(crate) fn into_error(self, method: &Method) -> RegistryError {
+        let is_head = *method == Method::HEAD;
         let (status, url, method) = (self.status().as_u16(), shown(&self.url), title(method));
         let bytes = self.bytes("an error", ERROR_BYTES).unwrap_or_default();
         let errors = api_errors(&bytes);
@@ -115,7 +116,9 @@ impl Answer {
         match (errors.is_empty(), status) {
             (false, _) => RegistryError::Refused { status, errors },
             (true, 401) => unspoken("UNAUTHORIZED", "authentication required"),
-            (true, 403) => unspoken("DENIED", "requested access to the resource is denied"),
+            (true, 403) if is_head => {
+                unspoken("DENIED", "requested access to the resource is denied")
+            }
             (true, _) => RegistryError::Status { method, url, status },
         }
     }

@@ -74,6 +74,8 @@ pub enum BucketError {
     Threads { source: std::io::Error },
     #[error("cannot {what} {key} in the object store")]
     Objects { what: &'static str, key: String, source: Box<object_store::Error> },
+    #[error("{key} in the object store is larger than {limit} bytes")]
+    TooLarge { key: String, limit: u64 },
     #[error("cannot read what is to be {key} in the object store")]
     Source { key: String, source: std::io::Error },
 }
@@ -83,12 +85,15 @@ impl BucketError {
     pub fn kind(&self) -> RegistryErrorKind {
         use object_store::Error as E;
         match self {
-            BucketError::Options { .. } => RegistryErrorKind::Invalid,
+            BucketError::Options { .. } | BucketError::TooLarge { .. } => {
+                RegistryErrorKind::Invalid
+            }
             BucketError::Threads { .. } | BucketError::Source { .. } => {
                 RegistryErrorKind::Unavailable
             }
             BucketError::Objects { source, .. } => match **source {
                 E::NotFound { .. } => RegistryErrorKind::NotFound,
+                E::InvalidPath { .. } => RegistryErrorKind::Invalid,
                 E::PermissionDenied { .. } | E::Unauthenticated { .. } => RegistryErrorKind::Denied,
                 _ => RegistryErrorKind::Unavailable,
             },

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use ureq::Agent;
 
+use crate::address::without_user;
+
 /// How long a server may take to answer at all.
 const CONNECT: Duration = Duration::from_secs(30);
 /// As many redirects as browsers and docker follow.
@@ -51,7 +53,7 @@ pub struct Before {
 /// Asks for a URL.
 pub fn fetch(url: &str) -> Result<Fetched, FetchError> {
     let fetched = ask(url, &Before::default())?;
-    fetched.ok_or_else(|| FetchError::Status { url: shown(url), status: NOT_MODIFIED })
+    fetched.ok_or_else(|| FetchError::Status { url: without_user(url), status: NOT_MODIFIED })
 }
 
 /// Asks for a URL, unless it is as it was before: then nothing comes.
@@ -61,7 +63,7 @@ pub fn fetch_changed(url: &str, before: &Before) -> Result<Option<Fetched>, Fetc
 
 fn ask(url: &str, before: &Before) -> Result<Option<Fetched>, FetchError> {
     let failed =
-        |error: ureq::Error| FetchError::Failed { url: shown(url), why: error.to_string() };
+        |error: ureq::Error| FetchError::Failed { url: without_user(url), why: error.to_string() };
     let config = Agent::config_builder()
         .timeout_connect(Some(CONNECT))
         .max_redirects(REDIRECTS)
@@ -79,7 +81,7 @@ fn ask(url: &str, before: &Before) -> Result<Option<Fetched>, FetchError> {
         return Ok(None);
     }
     if !status.is_success() {
-        return Err(FetchError::Status { url: shown(url), status: status.as_u16() });
+        return Err(FetchError::Status { url: without_user(url), status: status.as_u16() });
     }
     let header = |name: &str| {
         response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
@@ -88,16 +90,6 @@ fn ask(url: &str, before: &Before) -> Result<Option<Fetched>, FetchError> {
     let (last_modified, etag) = (header("last-modified"), header("etag"));
     let reader = Box::new(response.into_body().into_reader());
     Ok(Some(Fetched { reader, bytes, last_modified, etag }))
-}
-
-/// A URL without the password that may stand in it.
-fn shown(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    match host.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://***@{host}{path}"),
-        None => url.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod error;
 mod fetch;
 mod http;
 mod list;
+mod parts;
 mod proxy;
 mod rules;
 mod secret;
@@ -38,6 +39,7 @@ pub use error::{ApiError, BucketError, CredentialError, RegistryError, RegistryE
 pub use fetch::{Before, FetchError, Fetched, fetch, fetch_changed};
 pub use http::http_date;
 pub use list::SearchResult;
+pub use parts::PartsReader;
 pub use proxy::Proxies;
 pub use rules::{Mirror, Rule, Rules, Serves, read_registries_conf, server_key};
 pub use secret::{Anonymous, Credential, Credentials, GivenToken, Secret, WantedToken};

@@ -41,8 +41,8 @@ pub struct WorkflowCache {
     url: String,
     token: Secret,
     scopes: Vec<Scope>,
-    /// When nobody waits any more.
-    until: Option<Instant>,
+    /// For how long a request is made again.
+    patience: Option<Duration>,
 }
 
 /// Something that entries belong to: a branch, a pull request.
@@ -76,8 +76,7 @@ impl WorkflowCache {
         };
         let scopes = scopes(token.expose()).ok_or_else(|| malformed("its token says no scopes"))?;
         let url = format!("{}/{SERVICE}", url.trim_end_matches('/'));
-        let until = patience.map(|patience| Instant::now() + patience);
-        Ok(WorkflowCache { direct, url, token, scopes, until })
+        Ok(WorkflowCache { direct, url, token, scopes, patience })
     }
 
     /// What the token opens, the nearest first.
@@ -194,9 +193,9 @@ impl WorkflowCache {
         url: &str,
         attempt: impl Fn() -> std::result::Result<Response<Body>, ureq::Error>,
     ) -> Result<Response<Body>> {
-        let mut pauses = PAUSES.iter();
+        let (mut pauses, begun) = (PAUSES.iter(), Instant::now());
         loop {
-            if self.until.is_some_and(|until| Instant::now() > until) {
+            if self.patience.is_some_and(|patience| begun.elapsed() > patience) {
                 let late = ureq::Error::Timeout(ureq::Timeout::Global);
                 return Err(transport(method, url, late));
             }

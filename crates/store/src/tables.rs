@@ -92,7 +92,8 @@ pub struct NameRecord {
     /// a configuration may be in docker's manifest and in OCI's.
     #[serde(default)]
     pub manifest: Option<Box<ManifestRef>>,
-    /// What else the index names and is here: attestations, with all that they name.
+    /// What else is kept for the name: attestations that the index names, with all that they name,
+    /// and manifests that its images were pushed as beside it.
     #[serde(default)]
     pub attached: Vec<Digest>,
 }

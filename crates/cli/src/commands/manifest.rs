@@ -53,7 +53,12 @@ pub(crate) fn annotate(context: &Context) -> Outcome {
 pub(crate) fn push(context: &Context) -> Outcome {
     let name = tagged(&context.names()[0])?;
     let (lists, client) = (lists(context)?, client(context, [name.domain()])?);
+    let images = lists.get(&name)?.manifests;
     let digest = lists.push(&client, &name, &Transfer::aside(&context.ui, false))?;
+    for entry in images {
+        let digest = entry.descriptor.digest;
+        context.ui.line(&format!("Pushed ref {}@{digest} with digest: {digest}", name.name()));
+    }
     context.ui.line(&digest.to_string());
     if context.matches().flag("purge") {
         lists.remove(&name)?;

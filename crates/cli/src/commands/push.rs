@@ -57,13 +57,17 @@ fn repack(context: &Context) -> Result<Option<Repack>, Failure> {
     let coding = coding.transpose()?;
     let level = matches.string("compression-level").filter(|level| !level.is_empty());
     let level = level.map(|text| {
-        let fits = |level: &i32| coding.unwrap_or(LayerCoding::Gzip).has_level(*level);
+        // Without a format it depends on what the layers are.
+        let possible = match coding {
+            Some(coding) => vec![coding],
+            None => vec![LayerCoding::Gzip, LayerCoding::Zstd],
+        };
+        let fits = |level: &i32| possible.iter().any(|coding| coding.has_level(*level));
         let wrong = || Failure::new(format!("there is no compression level {text:?}"));
         text.parse().ok().filter(fits).ok_or_else(wrong)
     });
     let (level, force) = (level.transpose()?, matches.flag("force-compression"));
     let is_asked = coding.is_some() || level.is_some() || force;
-    let coding = coding.unwrap_or(LayerCoding::Gzip);
     Ok(is_asked.then_some(Repack { coding, level, force }))
 }
 

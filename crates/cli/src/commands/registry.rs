@@ -19,10 +19,6 @@ const BUCKETS: [&str; 5] = ["s3://", "gs://", "gcs://", "az://", "azure://"];
 pub(crate) fn serve(context: &Context) -> Outcome {
     let (matches, ui) = (context.matches(), &context.ui);
     let root = root(context)?;
-    if matches!(root, RegistryRoot::Bucket(_)) && matches.given("cache-of") {
-        let why = "a cache of another registry is kept in a folder, not in an object store";
-        return Err(Failure::new(why).hint("give --root a folder"));
-    }
     let path = |name| matches.string(name).filter(|text| !text.is_empty()).map(PathBuf::from);
     let plan = ServeRegistry {
         listen: matches.string("listen").unwrap_or_default().to_owned(),

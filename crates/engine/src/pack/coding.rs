@@ -31,6 +31,16 @@ impl LayerCoding {
         })
     }
 
+    /// That word.
+    pub fn word(self) -> &'static str {
+        match self {
+            LayerCoding::Plain => "uncompressed",
+            LayerCoding::Gzip => "gzip",
+            LayerCoding::Zstd => "zstd",
+            LayerCoding::ZstdChunked => "zstd:chunked",
+        }
+    }
+
     /// Whether there is such a level.
     pub fn has_level(self, level: i32) -> bool {
         match self.compression() {

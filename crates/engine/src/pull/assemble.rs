@@ -1,16 +1,17 @@
 //! A layer put together from what is here: parts that layers of this store have too are copied, and
-//! only the others are fetched. The tables of contents say what is the same, and nobody believes
+//! only the others are fetched, by one request where the registry answers that. The tables of contents say what is the same, and nobody believes
 //! them: the layer's digest is checked over all of it, as if it had come whole.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use image::archive::BundledLayer;
 use image::chunked::{Extent, FOOTER_BYTES, Place};
-use registry::{BlobReader, Repository};
+use registry::{PartsReader, Repository};
 use spec::Digest;
 use store::Store;
 
@@ -18,17 +19,16 @@ use store::Store;
 const WORTH_BYTES: u64 = 1 << 20;
 /// What is here between two parts that are not is fetched with them if it is shorter.
 const BRIDGE_BYTES: u64 = 16 << 10;
-/// A layer is fetched in so many requests at most.
-const REQUESTS: usize = 128;
+/// A layer is fetched in so many parts at most: some registries give each by a request of its own.
+const PARTS: usize = 128;
 /// As many layers of this store are looked at, those that came last.
 const CANDIDATES: usize = 256;
 
 /// A layer that is read from here and there.
 pub(super) struct Assembled<'a> {
-    repository: &'a Repository<'a>,
-    digest: Digest,
     segments: VecDeque<Segment>,
-    open: Option<BlobReader<'a>>,
+    /// What is fetched, one part behind the other.
+    fetched: PartsReader<'a>,
 }
 
 /// A part of the layer, and where it is.
@@ -40,6 +40,14 @@ enum Segment {
 }
 
 impl Segment {
+    /// Where it is in the layer, if it is fetched.
+    fn place(&self) -> Option<Range<u64>> {
+        match self {
+            Segment::There { at, bytes } => Some(*at..*at + *bytes),
+            Segment::Here { .. } | Segment::Read(_) => None,
+        }
+    }
+
     fn bytes(&self) -> u64 {
         match self {
             Segment::Here { bytes, .. } | Segment::There { bytes, .. } => *bytes,
@@ -83,7 +91,9 @@ impl<'a> Assembled<'a> {
         let segments = bridged(segments);
         let fetched: u64 = segments.iter().filter(|part| is_there(part)).map(Segment::bytes).sum();
         let is_worth = fetched + place.bytes < bytes / 4 * 3;
-        is_worth.then_some(Assembled { repository, digest, segments: segments.into(), open: None })
+        let parts: Vec<Range<u64>> = segments.iter().filter_map(Segment::place).collect();
+        let fetched = repository.blob_parts(digest, &parts);
+        is_worth.then_some(Assembled { segments: segments.into(), fetched })
     }
 }
 
@@ -144,7 +154,7 @@ fn is_there(segment: &Segment) -> bool {
 fn bridged(segments: Vec<Segment>) -> Vec<Segment> {
     let mut bridge = BRIDGE_BYTES;
     let mut joined = join(segments, bridge);
-    while joined.iter().filter(|part| is_there(part)).count() > REQUESTS {
+    while joined.iter().filter(|part| is_there(part)).count() > PARTS {
         bridge *= 2;
         joined = join(joined, bridge);
     }
@@ -199,21 +209,16 @@ impl Read for Assembled<'_> {
                     count
                 }
                 Segment::Read(cursor) => cursor.read(buffer)?,
-                Segment::There { at, bytes } => {
-                    let reader = match &mut self.open {
-                        Some(reader) => reader,
-                        None => {
-                            let part = self.repository.blob_part(self.digest, *at, *at + *bytes);
-                            self.open.insert(part.map_err(io::Error::other)?)
-                        }
-                    };
-                    reader.read(buffer)?
+                Segment::There { bytes, .. } => {
+                    let wanted = buffer.len().min(usize::try_from(*bytes).unwrap_or(usize::MAX));
+                    let count = self.fetched.read(&mut buffer[..wanted])?;
+                    *bytes -= count as u64;
+                    count
                 }
             };
             if count > 0 || buffer.is_empty() {
                 return Ok(count);
             }
-            self.open = None;
             self.segments.pop_front();
         }
         Ok(0)
@@ -247,6 +252,6 @@ mod tests {
         let many: Vec<_> =
             (0..1000).flat_map(|n| [there(n * 40_000, 20_000), here(n * 40_000, 20_000)]).collect();
         let joined = bridged(many);
-        assert!(joined.iter().filter(|part| is_there(part)).count() <= REQUESTS);
+        assert!(joined.iter().filter(|part| is_there(part)).count() <= PARTS);
     }
 }

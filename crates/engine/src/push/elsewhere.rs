@@ -22,9 +22,9 @@ impl Elsewhere {
         let own = name.path().to_owned();
         let mut found = Elsewhere { own, blobs: BTreeMap::new(), forms: BTreeMap::new() };
         let domain = format!("{}/", name.domain());
-        for (id, record) in &tables.images.images {
-            // An image that cannot be read helps nobody, and is no reason to fail.
-            let Some(layers) = described(engine, *id, record) else { continue };
+        for manifest in manifests(tables) {
+            // What cannot be read helps nobody, and is no reason to fail.
+            let Some((record, layers)) = described(engine, tables, manifest) else { continue };
             let known = record.repo_digests.iter().filter_map(|known| {
                 known.strip_prefix(&domain)?.split('@').next().map(str::to_owned)
             });
@@ -65,16 +65,27 @@ impl Elsewhere {
     }
 }
 
-/// The layers of an image as its manifest has them.
-fn described(
+/// All manifests that images and names have.
+fn manifests(tables: &Tables) -> impl Iterator<Item = &Digest> {
+    let own = tables.images.images.values().filter_map(|record| record.manifest.as_ref());
+    let names = tables.images.names.values();
+    let of_names = names.clone().filter_map(|name| name.manifest.as_ref());
+    let attached = names.flat_map(|name| &name.attached);
+    own.chain(of_names).map(|kept| &kept.digest).chain(attached)
+}
+
+/// The image that a manifest is of, and its layers as the manifest has them.
+fn described<'t>(
     engine: &Engine,
-    id: ImageId,
-    record: &ImageRecord,
-) -> Option<Vec<(DiffId, Descriptor)>> {
-    let manifest = record.manifest.as_ref()?;
-    let bytes = engine.store.read_document(&manifest.digest).ok()?;
+    tables: &'t Tables,
+    manifest: &Digest,
+) -> Option<(&'t ImageRecord, Vec<(DiffId, Descriptor)>)> {
+    let bytes = engine.store.read_document(manifest).ok()?;
     let Ok(Document::Manifest(manifest)) = Document::parse(&bytes) else { return None };
+    let id = ImageId(manifest.config.digest);
+    let record = tables.images.images.get(&id)?;
     let config = ImageConfig::parse(&engine.store.read_document(&id.0).ok()?).ok()?;
     let diffs = config.rootfs.diff_ids;
-    (diffs.len() == manifest.layers.len()).then(|| diffs.into_iter().zip(manifest.layers).collect())
+    let is_whole = diffs.len() == manifest.layers.len();
+    is_whole.then(|| (record, diffs.into_iter().zip(manifest.layers).collect()))
 }

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Mutex;
 
+use image::chunked::Cuts;
 use registry::{Begun, RegistryError, Repository, Sent, Target};
 use spec::{
-    Annotations, Compression, Descriptor, DiffId, Digest, Document, ImageId, Manifest, MediaType,
-    Platform, Reference,
+    Annotations, Compression, Descriptor, DiffId, Digest, Document, Manifest, MediaType, Platform,
+    Reference,
 };
 use store::{Lease, Tables};
 
 use super::elsewhere::Elsewhere;
-use super::{Labelled, Parcel, Part, Pushed, Repack};
+use super::{Labelled, Named, Parcel, Part, Pushed, Repack};
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::pack::{LayerCoding, Packer, Squeeze, plain};
@@ -22,9 +23,9 @@ use crate::progress::{Progress, Reported};
 const WORKERS: usize = 3;
 /// A stream that was cut is sent again so often: it cannot go on where it ended.
 const ATTEMPTS: u32 = 3;
-/// An index names its images' manifests, and so their layers.
-const INDEXED: &str = "an image of several platforms goes with the layers that it has: \
-                       choose one with --platform to have them compressed otherwise";
+/// As docker says it.
+const NOT_WHOLE: &str = "Not all multiplatform-content is present and only the available \
+                         single-platform image was pushed";
 
 /// What of a push is the same for all its names.
 pub(super) struct Sending<'a> {
@@ -35,9 +36,6 @@ pub(super) struct Sending<'a> {
     pub(super) repack: Option<Repack>,
     pub(super) progress: &'a dyn Progress,
 }
-
-/// What a name stands for now, and the manifests of its images.
-pub(super) type Named = (Pushed, Vec<(ImageId, Labelled)>);
 
 impl Sending<'_> {
     /// Sends all that stands behind a name, and then the name.
@@ -50,81 +48,37 @@ impl Sending<'_> {
         let full = name.to_string();
         let record = tables.images.names.get(&full);
         let record = record.ok_or_else(|| EngineError::NoTag(name.familiar()))?;
-        let index = match platform {
+        let whole = match platform {
             None => self.whole_index(tables, record)?,
             Some(_) => None,
         };
-        let chosen = match &index {
-            Some(_) => record.images().collect(),
+        if platform.is_none() && whole.is_none() && !record.others.is_empty() {
+            self.progress.note(NOT_WHOLE);
+        }
+        let chosen = match &whole {
+            Some(whole) => whole.manifests.keys().copied().collect(),
             None => vec![crate::find::find_for(&tables.images, &full, platform)?.id],
         };
         let tag = name.tag().unwrap_or("latest").to_owned();
         let target = Target::Tag(tag.clone());
-        let mut done = Vec::new();
+        let mut images = Vec::new();
         for id in chosen {
             let missing = || EngineError::NoSuchImage(id.to_string());
             let image = tables.images.images.get(&id).ok_or_else(missing)?;
-            let manifest = record.manifest.as_ref().filter(|_| id == record.image);
-            let manifest = manifest.or(image.manifest.as_ref()).map(|kept| &**kept);
+            let of_index = whole.as_ref().and_then(|whole| whole.manifests.get(&id));
+            let of_name = record.manifest.as_deref().filter(|_| id == record.image);
+            let manifest = of_index.or(of_name).or(image.manifest.as_deref());
             let parcel = self.engine.parcel(tables, id, image, manifest, self.repack.as_ref())?;
-            if index.is_some() && parcel.manifest.is_none() {
-                return Err(EngineError::Refused(INDEXED.to_owned()));
-            }
-            let own_target = index.is_none().then_some(&target);
-            done.push((id, self.parcel(parcel, own_target)?));
+            let own_target = whole.is_none().then_some(&target);
+            images.push((id, self.parcel(parcel, own_target)?));
         }
-        let label = match index {
-            Some(index) => {
-                self.attestations(&index)?;
-                self.repository.put_document(&target, &index.media_type, &index.bytes)?;
-                index
-            }
-            None => {
-                let (_, Labelled { bytes, media_type }) = &done[0];
-                Labelled { bytes: bytes.clone(), media_type: media_type.clone() }
-            }
+        let label = match whole {
+            Some(whole) => self.index(&target, whole, &images)?,
+            None => images[0].1.clone(),
         };
         let bytes = label.bytes.len() as u64;
         let (digest, media_type) = (Digest::of(&label.bytes), label.media_type);
-        Ok((Pushed { tag, digest, bytes, media_type }, done))
-    }
-
-    /// The index behind a name, if all that it names is here.
-    fn whole_index(&self, tables: &Tables, record: &store::NameRecord) -> Result<Option<Labelled>> {
-        let Some(index) = &record.index else { return Ok(None) };
-        let bytes = self.engine.store.read_document(&index.digest)?;
-        let Ok(Document::Index(document)) = Document::parse(&bytes) else { return Ok(None) };
-        let here: Vec<Digest> = record
-            .images()
-            .filter_map(|id| Some(tables.images.images.get(&id)?.manifest.as_ref()?.digest))
-            .collect();
-        let is_here = |entry: &Descriptor| {
-            here.contains(&entry.digest)
-                || entry.is_attestation() && self.engine.store.has_blob(&entry.digest)
-        };
-        let is_whole = document.manifests.iter().all(is_here);
-        let media_type = index.media_type.clone();
-        Ok(is_whole.then_some(Labelled { bytes, media_type }))
-    }
-
-    /// Sends what an index says of how its images were built.
-    fn attestations(&self, index: &Labelled) -> Result<()> {
-        let Ok(Document::Index(index)) = Document::parse(&index.bytes) else { return Ok(()) };
-        let store = &self.engine.store;
-        for entry in index.manifests.iter().filter(|entry| entry.is_attestation()) {
-            let bytes = store.read_document(&entry.digest)?;
-            let Ok(Document::Manifest(manifest)) = Document::parse(&bytes) else { continue };
-            for blob in manifest.layers.iter().chain([&manifest.config]) {
-                if self.repository.blob_bytes(&blob.digest)?.is_none() {
-                    let bytes = store.read_document(&blob.digest)?;
-                    let open = |at: u64| Ok(Box::new(&bytes[at as usize..]) as Box<dyn Read>);
-                    self.repository.put_blob(&blob.digest, blob.size, None, &open)?;
-                }
-            }
-            let target = Target::Digest(entry.digest);
-            self.repository.put_document(&target, &entry.media_type, &bytes)?;
-        }
-        Ok(())
+        Ok(Named { pushed: Pushed { tag, digest, bytes, media_type }, images })
     }
 
     /// Sends an image, its manifest last: under the name, or under its digest alone.
@@ -196,11 +150,11 @@ impl Sending<'_> {
 
     fn layer(&self, part: &Part) -> Result<Descriptor> {
         let short = part.diff.0.short();
-        let is_asked =
-            |form: &&Descriptor| self.repack.is_none_or(|asked| asked.coding.is_of(form));
-        let forms = self.elsewhere.forms(part).filter(is_asked);
-        let candidates = part.known.iter().chain(forms);
-        for known in candidates {
+        if let Some(known) = part.known.as_ref().filter(|_| part.is_other) {
+            let coding = LayerCoding::of(known).map_or("as it is", LayerCoding::word);
+            self.progress.note(&format!("{short}: Stays {coding}, unless --force-compression"));
+        }
+        for known in part.known.iter().chain(self.forms(part)) {
             if self.repository.blob_bytes(&known.digest)? == Some(known.size) {
                 self.progress.note(&format!("{short}: Layer already exists"));
                 return Ok(known.clone());
@@ -223,6 +177,32 @@ impl Sending<'_> {
         Ok(described)
     }
 
+    /// What a layer was compressed to before, and is to be again.
+    fn forms<'p>(&self, part: &'p Part) -> Vec<&'p Descriptor>
+    where
+        Self: 'p,
+    {
+        let all: Vec<&Descriptor> = self.elsewhere.forms(part).collect();
+        let Some(asked) = self.repack else { return all };
+        let met: Vec<&Descriptor> = all.iter().copied().filter(|form| asked.is_met(form)).collect();
+        let plain_zstd = Repack { coding: Some(LayerCoding::Zstd), ..asked };
+        let is_chunked = asked.coding == Some(LayerCoding::ZstdChunked);
+        if !met.is_empty() || !is_chunked || !all.iter().any(|form| plain_zstd.is_met(form)) {
+            return met;
+        }
+        // It may be one of those that cannot be cut: then that is all that there will be.
+        match self.can_be_cut(part) {
+            true => met,
+            false => all.into_iter().filter(|form| plain_zstd.is_met(form)).collect(),
+        }
+    }
+
+    /// Whether a table could say what is in a layer. What cannot be read is told by whoever sends it.
+    fn can_be_cut(&self, part: &Part) -> bool {
+        let file = plain(self.engine, self.lease, &part.record);
+        file.map_or(true, |file| Cuts::of(&file, part.record.bytes).is_some())
+    }
+
     /// Sends a blob as it is kept.
     fn blob(&self, short: &str, known: &Descriptor) -> Result<Sent> {
         let file = self.engine.store.open_blob(&known.digest)?;
@@ -242,10 +222,13 @@ impl Sending<'_> {
 
     /// Compresses a layer while it is sent: as asked, or else as it was before.
     fn compressed(&self, short: &str, part: &Part) -> Result<Descriptor> {
-        let asked = self.repack.map(|asked| Squeeze { coding: asked.coding, level: asked.level });
-        let known = part.known.as_ref().and_then(LayerCoding::of);
-        let coding = known.unwrap_or(LayerCoding::Gzip);
-        let squeeze = asked.unwrap_or(Squeeze { coding, level: None });
+        let Repack { coding, level, .. } = self.repack.unwrap_or_default();
+        let coding = coding.or(part.before).unwrap_or(LayerCoding::Gzip);
+        if let Some(level) = level.filter(|level| !coding.has_level(*level)) {
+            let word = coding.word();
+            return Err(EngineError::Refused(format!("{word} has no compression level {level}")));
+        }
+        let squeeze = Squeeze { coding, level };
         let (file, bytes) = (plain(self.engine, self.lease, &part.record)?, part.record.bytes);
         let mut attempt = 1;
         loop {
@@ -253,7 +236,14 @@ impl Sending<'_> {
             let sent = Packer::run((&file, bytes), squeeze, item, |packer| self.stream(packer));
             match sent {
                 Err(RegistryError::Transport { .. }) if attempt < ATTEMPTS => attempt += 1,
-                sent => return Ok(sent?),
+                sent => {
+                    let sent = sent?;
+                    if !coding.is_of(&sent) {
+                        let why = "No table can say what is in it, so it went as zstd alone";
+                        self.progress.note(&format!("{short}: {why}"));
+                    }
+                    return Ok(sent);
+                }
             }
         }
     }
@@ -279,8 +269,11 @@ fn labelled(parcel: Parcel, layers: Vec<Descriptor>) -> Labelled {
     {
         return Labelled { bytes, media_type };
     }
-    let is_zstd = |layer: &Descriptor| layer.media_type.compression() == Some(Compression::Zstd);
-    let is_oci = layers.iter().any(is_zstd);
+    let needs_oci = |layer: &Descriptor| {
+        let is_zstd = layer.media_type.compression() == Some(Compression::Zstd);
+        is_zstd || image::chunked::is_told(&layer.annotations)
+    };
+    let is_oci = layers.iter().any(needs_oci);
     let layers = layers.into_iter().map(|layer| {
         let media_type = match (is_oci, layer.media_type.compression()) {
             (true, Some(Compression::Zstd)) => MediaType::OciLayerZstd,

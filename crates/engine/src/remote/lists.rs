@@ -100,7 +100,12 @@ impl ManifestLists {
         let entry = list.manifests.iter_mut().find(|entry| entry.name == *image);
         let missing = || EngineError::NotInList { list: name.to_string(), name: image.to_string() };
         let descriptor = &mut entry.ok_or_else(missing)?.descriptor;
-        change(descriptor.platform.get_or_insert_with(Platform::host));
+        let platform = descriptor.platform.get_or_insert_with(Platform::host);
+        change(platform);
+        if !is_known(platform) {
+            let Platform { os, architecture, .. } = platform;
+            return Err(EngineError::OtherSystem(format!("{os}/{architecture}")));
+        }
         self.keep(&list)
     }
 
@@ -143,6 +148,29 @@ impl ManifestLists {
         });
         written.map_err(EngineError::io("write", path))
     }
+}
+
+/// The systems that docker lets a list name, each with what it runs on.
+const PLATFORMS: [(&str, &str); 11] = [
+    ("aix", "ppc64"),
+    ("darwin", "386 amd64 arm arm64"),
+    ("dragonfly", "amd64"),
+    ("freebsd", "386 amd64 arm arm64"),
+    (
+        "linux",
+        "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x",
+    ),
+    ("netbsd", "386 amd64 arm arm64"),
+    ("openbsd", "386 amd64 arm arm64"),
+    ("plan9", "386 amd64 arm"),
+    ("solaris", "amd64"),
+    ("wasip1", "wasm"),
+    ("windows", "386 amd64 arm arm64"),
+];
+
+fn is_known(platform: &Platform) -> bool {
+    let runs_on = PLATFORMS.iter().find(|(os, _)| *os == platform.os).map(|(_, all)| *all);
+    runs_on.is_some_and(|all| all.split(' ').any(|one| one == platform.architecture))
 }
 
 impl ManifestList {

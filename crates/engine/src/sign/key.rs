@@ -64,7 +64,7 @@ impl SigningKey {
                 SigningKey::of_pkcs8(path, &opened.map_err(|why| refused(path, why))?)
             }
             "EC PRIVATE KEY" => {
-                Err(refused(path, "it is not PKCS #8: `openssl pkcs8 -topk8 -nodes`"))
+                Err(refused(path, "it is not PKCS #8: `openssl pkcs8 -topk8 -nocrypt`"))
             }
             label if label.contains("ENCRYPTED") => {
                 Err(refused(path, "it is encrypted, but not as cosign does it"))

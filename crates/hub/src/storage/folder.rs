@@ -231,9 +231,13 @@ impl Storage for Folder {
         Ok(appended)
     }
 
-    fn read_upload(&self, id: &UploadId) -> Result<Box<dyn Read + Send>> {
+    fn read_upload(&self, id: &UploadId, at: u64) -> Result<Box<dyn Read + Send>> {
         let path = self.upload_data(id);
-        match File::open(&path) {
+        let opened = File::open(&path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(at))?;
+            Ok(file)
+        });
+        match opened {
             Ok(file) => Ok(Box::new(file)),
             Err(source) => Err(HubError::Read { path, source }),
         }

@@ -11,14 +11,14 @@ pub use objects::Bucket;
 pub(crate) use objects::Objects;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use spec::Digest;
 
-use crate::error::Result;
+use crate::error::{HubError, Result};
 use crate::names::{RepositoryName, UploadId};
 use crate::upstream::Following;
 
@@ -45,11 +45,15 @@ impl Blob {
         }
     }
 
-    /// Its bytes; nothing where they are not here yet.
-    pub(crate) fn into_reader(self) -> Result<Option<Box<dyn Read + Send>>> {
+    /// Its bytes from a place on; nothing where they are not here yet.
+    pub(crate) fn into_reader(self, at: u64) -> Result<Option<Box<dyn Read + Send>>> {
         Ok(match self {
-            Blob::File { file, .. } => Some(Box::new(file)),
-            Blob::Objects { content, bytes } => Some(content.read(0, bytes)?),
+            Blob::File { mut file, .. } => {
+                let failed = |source| HubError::Read { path: "a blob".into(), source };
+                file.seek(SeekFrom::Start(at)).map_err(failed)?;
+                Some(Box::new(file))
+            }
+            Blob::Objects { content, bytes } => Some(content.read(at, bytes.saturating_sub(at))?),
             Blob::Elsewhere { .. } | Blob::Arriving { .. } => None,
         })
     }
@@ -185,8 +189,14 @@ pub(crate) trait Storage: Send + Sync {
         watch: &mut Watch<'_>,
     ) -> Result<Appended>;
 
-    /// Reads what there is of an upload.
-    fn read_upload(&self, id: &UploadId) -> Result<Box<dyn Read + Send>>;
+    /// So much of a stream goes behind an upload at once where it can be read only when all of that
+    /// is there; nothing where it can be read while it comes.
+    fn batch(&self) -> Option<u64> {
+        None
+    }
+
+    /// Reads what there is of an upload, from a place on.
+    fn read_upload(&self, id: &UploadId, at: u64) -> Result<Box<dyn Read + Send>>;
 
     /// Makes an upload's bytes a blob: so many, that were found to have the digest. The upload is
     /// over then.

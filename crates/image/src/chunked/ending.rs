@@ -13,15 +13,16 @@ use crc_fast::{CrcAlgorithm, Digest as Crc};
 use serde::Serialize;
 use spec::{Annotations, Digest, Hasher, Timestamp};
 
+use super::CHUNKED;
 use super::cuts::{Cuts, Part, Plain, content_bytes, own_limits, plain};
-use super::{CHUNKED, CHUNKED_POSITION, CHUNKED_SUM, SPLIT_POSITION};
+use super::said::of_table;
 use crate::codec::{Codec, Encoder, encoder};
 use crate::tar::{Entry, EntryKind, TarReader, Time};
 
 /// A frame that decoders pass over begins so.
 const SKIPPED: [u8; 4] = [0x50, 0x2a, 0x4d, 0x18];
 /// The kind of table that this one is.
-const KIND: u64 = 1;
+pub(super) const KIND: u64 = 1;
 /// So much of a tar goes into one record of its bytes.
 const RECORD_BYTES: u64 = 1 << 20;
 
@@ -60,12 +61,7 @@ impl Ending {
         let mut places = numbers.map(u64::to_le_bytes).concat();
         places.extend_from_slice(CHUNKED);
         let bytes = [table, split, &places].map(|content| skipped(content)).concat();
-        let annotations = [
-            (CHUNKED_SUM, Digest::of(table).to_string()),
-            (CHUNKED_POSITION, format!("{table_at}:{table_bytes}:{table_plain}:{KIND}")),
-            (SPLIT_POSITION, format!("{split_at}:{split_bytes}:{split_plain}")),
-        ];
-        let annotations = annotations.map(|(key, value)| (key.to_owned(), value)).into();
+        let annotations = of_table(table, &numbers[..4], &numbers[4..], true);
         Ending { bytes, annotations }
     }
 }

@@ -29,6 +29,8 @@ use crate::error::BucketError;
 
 /// What is larger is sent in parts of this size: no more of it is in memory at once.
 const PART_BYTES: u64 = 16 << 20;
+/// What is read whole is not longer: documents, and lists of what large things are made of.
+const WHOLE_BYTES: u64 = 64 << 20;
 /// Stores take ten thousand parts of an object at most.
 const PARTS: u64 = 9_000;
 
@@ -118,8 +120,10 @@ impl Bucket {
         Ok(Bucket(Arc::new(Inner { store, prefix, clock, runtime })))
     }
 
-    fn path(&self, key: &str) -> Path {
-        Path::from(format!("{}{key}", self.0.prefix))
+    /// A key as it is: names that would have to be written otherwise are refused.
+    fn path(&self, key: &str) -> Result<Path> {
+        let path = Path::parse(format!("{}{key}", self.0.prefix));
+        path.map_err(|source| failed("name", key, source.into()))
     }
 
     fn wait<T>(&self, future: impl Future<Output = T>) -> T {
@@ -138,10 +142,13 @@ impl Bucket {
 
     /// An object, whole.
     pub fn get(&self, key: &str) -> Result<Option<Object>> {
-        let path = self.path(key);
+        let path = self.path(key)?;
         let got = self.wait(self.0.store.get_opts(&path, GetOptions::default()));
         let Some(got) = there(got, "read", key)? else { return Ok(None) };
         let (meta, age) = (got.meta.clone(), self.age(&got.meta));
+        if meta.size > WHOLE_BYTES {
+            return Err(BucketError::TooLarge { key: key.to_owned(), limit: WHOLE_BYTES });
+        }
         let bytes = self.wait(got.bytes()).map_err(|source| failed("read", key, source))?;
         let version = UpdateVersion { e_tag: meta.e_tag, version: meta.version };
         Ok(Some(Object { bytes, version: Version(version), age }))
@@ -151,7 +158,7 @@ impl Bucket {
     pub fn read(&self, key: &str, at: u64, bytes: u64) -> Result<ObjectReader> {
         let range = Some(GetRange::Bounded(at..at + bytes));
         let options = GetOptions { range, ..GetOptions::default() };
-        let got = self.wait(self.0.store.get_opts(&self.path(key), options));
+        let got = self.wait(self.0.store.get_opts(&self.path(key)?, options));
         let got = got.map_err(|source| failed("read", key, source))?;
         let stream = got.into_stream();
         Ok(ObjectReader { bucket: self.clone(), stream, piece: Bytes::new() })
@@ -159,14 +166,14 @@ impl Bucket {
 
     /// An object's length and age.
     pub fn head(&self, key: &str) -> Result<Option<Listed>> {
-        let path = self.path(key);
+        let path = self.path(key)?;
         let meta = self.wait(self.0.store.head(&path));
         Ok(there(meta, "look at", key)?.map(|meta| self.listed(&meta)))
     }
 
     /// Puts an object in the place of whatever is there.
     pub fn put(&self, key: &str, bytes: impl Into<Bytes>) -> Result<()> {
-        let put = self.wait(self.0.store.put(&self.path(key), bytes.into().into()));
+        let put = self.wait(self.0.store.put(&self.path(key)?, bytes.into().into()));
         put.map(|_| ()).map_err(|source| failed("write", key, source))
     }
 
@@ -176,7 +183,7 @@ impl Bucket {
         if bytes <= part_bytes {
             return self.put(key, take(from, bytes, key)?);
         }
-        let begun = self.wait(self.0.store.put_multipart(&self.path(key)));
+        let begun = self.wait(self.0.store.put_multipart(&self.path(key)?));
         let mut upload = begun.map_err(|source| failed("write", key, source))?;
         let sent = self.put_parts(key, from, bytes, part_bytes, &mut *upload);
         if sent.is_err() {
@@ -217,7 +224,7 @@ impl Bucket {
             Some(version) => PutMode::Update(version.0.clone()),
             None => PutMode::Create,
         };
-        let path = self.path(key);
+        let path = self.path(key)?;
         let put = self.0.store.put_opts(&path, bytes.into().into(), PutOptions::from(mode));
         match self.wait(put) {
             Ok(_) => Ok(true),
@@ -230,7 +237,7 @@ impl Bucket {
 
     /// Deletes an object, if there is one.
     pub fn delete(&self, key: &str) -> Result<()> {
-        let deleted = self.wait(self.0.store.delete(&self.path(key)));
+        let deleted = self.wait(self.0.store.delete(&self.path(key)?));
         there(deleted, "delete", key).map(|_| ())
     }
 
@@ -240,7 +247,7 @@ impl Bucket {
         key: &str,
         see: &mut dyn FnMut(Listed) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let path = self.path(key);
+        let path = self.path(key)?;
         let mut stream = self.0.store.list(Some(&path));
         while let Some(meta) = self.wait(stream.next()) {
             let meta = meta.map_err(|source| failed("list", key, source))?;
@@ -252,7 +259,7 @@ impl Bucket {
     /// The names directly below a key; those with more below them end in a slash. Objects of no
     /// bytes do not count.
     pub fn names(&self, key: &str) -> Result<Vec<String>> {
-        let path = self.path(key);
+        let path = self.path(key)?;
         let listed = self.wait(self.0.store.list_with_delimiter(Some(&path)));
         let listed = listed.map_err(|source| failed("list", key, source))?;
         let folders = listed.common_prefixes.iter().filter_map(|path| path.filename());
@@ -346,6 +353,27 @@ impl Read for ObjectReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_written_as_they_are_or_not_at_all() {
+        let bucket = Bucket::in_memory().unwrap();
+        bucket.put("feature/#12~x%20", "it").unwrap();
+        assert_eq!(bucket.names("feature").unwrap(), ["#12~x%20"]);
+        for wrong in ["../up", "a//b", "a/./b"] {
+            assert!(bucket.put(wrong, "it").is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_whole_has_an_end() {
+        let bucket = Bucket::in_memory().unwrap();
+        bucket.put_all("long", &mut io::repeat(7), WHOLE_BYTES + 1).unwrap();
+        let told = bucket.get("long").err().unwrap().to_string();
+        assert!(told.contains("larger than"), "{told}");
+        let mut part = Vec::new();
+        bucket.read("long", 5, 2).unwrap().read_to_end(&mut part).unwrap();
+        assert_eq!(part, [7, 7]);
+    }
 
     #[test]
     fn large_objects_go_in_parts() {

@@ -5,5 +5,6 @@
 
 mod auth;
 mod hostile;
+mod parts;
 mod real;
 mod server;

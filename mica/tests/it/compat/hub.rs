@@ -179,7 +179,6 @@ fn mistakes_are_told() {
     mica.run(&format!("registry serve --root {} --listen {}", mica.path("x").display(), hub.host))
         .complains(1, "cannot listen on");
     let bucket = "registry serve --root s3://bucket/images";
-    mica.run(&format!("{bucket} --cache-of docker.io")).complains(1, "is kept in a folder");
     mica.run(&format!("{bucket} --storage-option nope=1")).complains(1, "has no option `nope`");
     mica.run(&format!("{bucket} --storage-option secret_access_key=x"))
         .complains(1, "read from the environment alone");

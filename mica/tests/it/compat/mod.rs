@@ -3,6 +3,7 @@
 
 mod buildah;
 mod chunked;
+mod clouds;
 mod crash;
 mod docker;
 mod doors;
@@ -14,6 +15,7 @@ mod podman;
 mod real;
 pub(crate) mod registry;
 mod remote;
+mod repack;
 mod skopeo;
 mod templates;
 mod umoci;

@@ -51,9 +51,16 @@ fn lists_are_made_annotated_and_pushed() {
         platform(1),
         json!({ "architecture": "arm64", "os": "linux", "os.version": "6.1", "variant": "v8" })
     );
-    let digest = mica.run(&format!("manifest push -p {list}"));
-    assert_eq!(digest.code, 0, "{digest}");
-    let digest = digest.out.trim().to_owned();
+    mica.run(&format!("manifest annotate --arch mips128 {list} {arm}"))
+        .fails(1, "manifest entry for image has unsupported os/arch combination: linux/mips128\n");
+    let pushed = mica.run(&format!("manifest push -p {list}"));
+    assert_eq!(pushed.code, 0, "{pushed}");
+    let lines: Vec<&str> = pushed.out.lines().collect();
+    let one = before["manifests"][0]["digest"].as_str().unwrap();
+    let repository = hub.name("me/app");
+    assert_eq!(lines[0], format!("Pushed ref {repository}@{one} with digest: {one}"));
+    let (digest, count) = (lines.last().unwrap().to_string(), lines.len());
+    assert_eq!(count, 3, "{pushed}");
     assert_eq!(mica.ok(&format!("remote digest {list}")), digest);
     assert_eq!(mica.json(&format!("manifest inspect {list}")), before);
     let verbose = mica.json(&format!("manifest inspect -v {list}"));

@@ -189,9 +189,13 @@ impl Storage for Objects {
         self.grow_upload(id, at, from, watch)
     }
 
-    fn read_upload(&self, id: &UploadId) -> Result<Box<dyn Read + Send>> {
+    fn batch(&self) -> Option<u64> {
+        Some(uploads::PIECE_BYTES as u64)
+    }
+
+    fn read_upload(&self, id: &UploadId, at: u64) -> Result<Box<dyn Read + Send>> {
         let (content, bytes) = self.content_of_upload(id)?;
-        content.read(0, bytes)
+        content.read(at, bytes.saturating_sub(at))
     }
 
     fn keep_upload(&self, id: &UploadId, digest: &Digest, bytes: u64) -> Result<()> {

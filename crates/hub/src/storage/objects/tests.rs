@@ -37,7 +37,7 @@ fn keep(objects: &Objects, id: &UploadId) -> Result<()> {
 
 /// What is there under the digest; reading it fails where pieces are missing.
 fn content(objects: &Objects) -> Option<Vec<u8>> {
-    let reader = objects.blob(&Digest::of(CONTENT)).unwrap()?.into_reader().unwrap();
+    let reader = objects.blob(&Digest::of(CONTENT)).unwrap()?.into_reader(0).unwrap();
     let mut bytes = Vec::new();
     reader.unwrap().read_to_end(&mut bytes).unwrap();
     Some(bytes)

@@ -17,7 +17,7 @@ use crate::names::UploadId;
 use crate::storage::{Appended, Watch};
 
 /// A piece is as long as this, but for the last: few objects, and little memory.
-const PIECE_BYTES: usize = 8 << 20;
+pub(super) const PIECE_BYTES: usize = 8 << 20;
 /// A last piece that is shorter is put together with what comes next.
 const SHORT_BYTES: u64 = 1 << 20;
 /// Bytes are read in steps of this length, warm when they are hashed.

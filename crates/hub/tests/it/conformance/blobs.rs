@@ -52,9 +52,41 @@ fn gives_parts_of_blobs(registry: &Registry) {
     check("bytes=100000-", 100_000, 200_000);
     check("bytes=-7", 199_993, 200_000);
     check("bytes=199999-300000", 199_999, 200_000);
+    // Several come in one answer, in the order in which they are asked for.
+    let asked = "bytes=100-104,0-1,-3,150000-180000";
+    let answer = part(asked).is(206);
+    let (kind, boundary) = answer.must("content-type").split_once("; boundary=").unwrap();
+    assert_eq!(kind, "multipart/byteranges");
+    let found = parts_of(&answer.body, boundary);
+    let wanted = [(100, 105), (0, 2), (199_997, 200_000), (150_000, 180_001)];
+    let wanted = wanted
+        .map(|(from, to)| (format!("bytes {from}-{}/200000", to - 1), bytes[from..to].to_vec()));
+    assert!(found == wanted, "{:?}", found.iter().map(|(range, _)| range).collect::<Vec<_>>());
     need!(registry, RefusedRanges);
     assert_eq!(part("bytes=200000-").is(416).must("content-range"), "bytes */200000");
     assert_eq!(part("nonsense").is(200).body, bytes);
+}
+
+/// The ranges and the bytes of an answer's parts.
+fn parts_of(body: &[u8], boundary: &str) -> Vec<(String, Vec<u8>)> {
+    let find = |bytes: &[u8], text: &str| {
+        bytes.windows(text.len()).position(|part| part == text.as_bytes())
+    };
+    let (between, mut rest) = (format!("--{boundary}"), body);
+    let mut parts = Vec::new();
+    while let Some(at) = find(rest, &between) {
+        rest = &rest[at + between.len()..];
+        if rest.starts_with(b"--") {
+            break;
+        }
+        let head = find(rest, "\r\n\r\n").unwrap();
+        let lines = String::from_utf8_lossy(&rest[..head]).into_owned();
+        let range = lines.lines().find_map(|line| line.strip_prefix("Content-Range: ")).unwrap();
+        rest = &rest[head + 4..];
+        let end = find(rest, &format!("\r\n{between}")).unwrap();
+        parts.push((range.to_owned(), rest[..end].to_vec()));
+    }
+    parts
 }
 
 fn knows_what_the_client_has(registry: &Registry) {
