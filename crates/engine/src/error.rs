@@ -186,6 +186,9 @@ pub enum EngineError {
     OtherSystem(String),
     #[error("{0}")]
     Refused(String),
+    /// What is asked for stands against what is. The words are docker's.
+    #[error("{0}")]
+    Conflicting(String),
     #[error("{0}")]
     Input(String),
     #[error("context canceled")]
@@ -251,7 +254,7 @@ impl EngineError {
                 Kind::NotFound
             }
             E::ManyNames { .. } | E::Mounted { .. } | E::HasChildren { .. } => Kind::Conflict,
-            E::AtWork { .. } => Kind::Conflict,
+            E::AtWork { .. } | E::Conflicting(_) => Kind::Conflict,
             E::NotMounted(_) => Kind::Conflict,
             E::NoManifest { .. } | E::NoRepository { .. } | E::NoMatchingManifest { .. } => {
                 Kind::NotFound

@@ -80,12 +80,12 @@ pub use build::{
 };
 pub use build_call::{Answer, Definition};
 pub use container::{
-    Alive, Booted, BundleSource, CommitContainer, ContainerFilter, ContainerLog, ContainerRecord,
-    ContainerRow, ContainerSample, Containers, CopyEnd, CopyFiles, CreateContainer, Created,
-    ExecProcess, ExecSession, Fresh, LinkCounts, ListContainers, ONCE_COMMAND, PathStat,
-    ProcessTable, PruneContainers, RemoveContainer, Spawned, Starting, Summary, SummaryConfig,
-    SummaryHost, TOLD, UpdateContainer, WATCH_COMMAND, WriteBundle, change_letter,
-    inherited_connection, run_once, status_words,
+    Alive, Arriving, Booted, BundleSource, CommitContainer, ContainerFilter, ContainerLog,
+    ContainerRecord, ContainerRow, ContainerSample, Containers, CopyEnd, CopyFiles,
+    CreateContainer, Created, ExecProcess, ExecSession, Fresh, Leaving, LinkCounts, ListContainers,
+    ONCE_COMMAND, PathStat, ProcessTable, PruneContainers, RemoveContainer, Spawned, Starting,
+    Summary, SummaryConfig, SummaryHost, TOLD, UpdateContainer, WATCH_COMMAND, WriteBundle,
+    change_letter, inherited_connection, run_once, status_words, unpack_copy,
 };
 pub use difference::{DiffEntry, ImageDiff};
 pub use error::{EngineError, Kind, Result};

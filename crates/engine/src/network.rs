@@ -1,10 +1,12 @@
 //! Networks as commands know them: who is in them, and containers that join or leave.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::time::UNIX_EPOCH;
 
 use network::{Driver, Endpoint, Network, NetworkError, NetworkFilter, NetworkRequest, Networks};
 use runtime::state::Status;
-use spec::{ContainerId, EndpointSettings, NetworkMode};
+use spec::{ContainerId, EndpointSettings, NetworkMode, Timestamp};
 
 use crate::container::{ContainerRecord, way_out};
 use crate::error::{EngineError, Result};
@@ -81,12 +83,26 @@ impl Engine {
 
     /// A network, and who is in it.
     pub fn inspect_network(&self, name: &str) -> Result<(Network, Vec<Endpoint>)> {
-        Ok(self.networks()?.inspect(name)?)
+        let (network, endpoints) = self.networks()?.inspect(name)?;
+        Ok((self.dated(network), endpoints))
     }
 
     /// The networks that fit.
     pub fn list_networks(&self, filter: &NetworkFilter) -> Result<Vec<Network>> {
-        Ok(self.networks()?.list(filter)?)
+        let found = self.networks()?.list(filter)?;
+        Ok(found.into_iter().map(|network| self.dated(network)).collect())
+    }
+
+    /// A network that is there by nature has been there since the store was made.
+    fn dated(&self, mut network: Network) -> Network {
+        if network.created == Timestamp::UNIX_EPOCH {
+            let made = fs::metadata(self.store.paths().format()).and_then(|meta| meta.modified());
+            let since = made.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let since = since.unwrap_or_default();
+            let seconds = i64::try_from(since.as_secs()).unwrap_or_default();
+            network.created = Timestamp::from_unix(seconds, since.subsec_nanos());
+        }
+        network
     }
 
     /// Removes a network that nobody is in.

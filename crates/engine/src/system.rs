@@ -157,10 +157,7 @@ impl Engine {
         let images = self.list(&crate::ListImages::default())?.each_once();
         let all = ListContainers { all: true, size: true, ..ListContainers::default() };
         let containers = self.list_containers(&all)?;
-        let mut users: BTreeMap<ImageId, usize> = BTreeMap::new();
-        for row in &containers {
-            *users.entry(row.summary.image).or_default() += 1;
-        }
+        let users = self.containers_of_images()?;
         let viewed = self.store.views()?.into_iter().map(|view| view.image);
         let active = users.keys().copied().chain(viewed);
         let active = active.filter(|id| tables.images.images.contains_key(id)).collect();
@@ -176,6 +173,11 @@ impl Engine {
         let volumes = self.volumes()?.into_iter().map(measured).collect();
         let build_cache = self.build_cache()?;
         Ok(DiskUsage { usage, images, users, active, containers, volumes, build_cache })
+    }
+
+    /// How much space images take, without anything else that takes space.
+    pub fn image_usage(&self) -> Result<Usage> {
+        Ok(self.store.usage(&self.store.tables()?)?)
     }
 
     /// How many containers were made from each image.

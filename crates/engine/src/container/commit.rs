@@ -1,8 +1,8 @@
-//! A container's changes become an image: its image's layers and exactly one more.
+//! A container's changes become an image: its image's layers and one more, if anything was changed.
 
 use spec::{
-    ChainId, ContainerConfig, ContainerId, History, ImageConfig, ImageId, Reference, Timestamp,
-    apply_changes,
+    ChainId, ContainerConfig, ContainerId, DiffId, Digest, History, ImageConfig, ImageId,
+    Reference, Timestamp, apply_changes,
 };
 use store::{ImageRecord, NameRecord, StoreError};
 
@@ -77,8 +77,13 @@ impl Engine {
         let snapshot = self.store.snapshot(&record.id.to_string())?;
         let unpacked = self.store.unpack_snapshot(&lease, &snapshot, None)?;
         let (diff, size) = (unpacked.diff(), unpacked.bytes());
-        let chain = ChainId::extend(snapshot.below, diff);
-        let layer = self.store.adopt_unless_here(&lease, unpacked, snapshot.below)?;
+        // Nothing was changed: docker's images have no layer for that, and neither have these.
+        let diff = Some(diff).filter(|diff| *diff != DiffId(Digest::of(&EMPTY_TAR)));
+        let chain = diff.map(|diff| ChainId::extend(snapshot.below, diff));
+        let layer = match chain {
+            Some(_) => self.store.adopt_unless_here(&lease, unpacked, snapshot.below)?,
+            None => None,
+        };
         let tables = self.store.tables()?;
         let base = match self.config(record.image) {
             // Its image was forced away; its layers are here, since its snapshot holds them.
@@ -95,13 +100,13 @@ impl Engine {
         };
         let stack = tables.layers.stack(snapshot.below)?;
         let mut sizes: Vec<u64> = stack.iter().map(|(_, layer)| layer.bytes).collect();
-        sizes.push(size);
+        sizes.extend(diff.map(|_| size));
         let document = document(request, record, config, base, diff);
         let platform = document.platform();
         let id = ImageId(self.store.put_document(&lease, &document.to_bytes())?);
         let parent = tables.images.images.contains_key(&record.image).then_some(record.image);
         let image = ImageRecord {
-            top: Some(chain),
+            top: chain.or(snapshot.below),
             created: Some(request.created),
             tagged: name.map(|_| Timestamp::now()),
             layers: sizes,
@@ -131,22 +136,26 @@ impl Engine {
     }
 }
 
-/// The new image's configuration: the old one's, with one more layer and how it came about.
+/// A tar without files.
+const EMPTY_TAR: [u8; 1024] = [0; 1024];
+
+/// The new image's configuration: the old one's, with one more layer if there is one, and how it
+/// came about.
 fn document(
     request: &CommitContainer,
     record: &ContainerRecord,
     config: ContainerConfig,
     base: ImageConfig,
-    diff: spec::DiffId,
+    diff: Option<DiffId>,
 ) -> ImageConfig {
     let mut image = base;
-    image.rootfs.diff_ids.push(diff);
+    image.rootfs.diff_ids.extend(diff);
     image.history.push(History {
         created: Some(request.created),
         created_by: record.config.cmd.clone().unwrap_or_default().join(" "),
         author: request.author.clone(),
         comment: request.message.clone(),
-        empty_layer: false,
+        empty_layer: diff.is_none(),
     });
     image.created = Some(request.created);
     image.author.clone_from(&request.author);

@@ -59,7 +59,7 @@ pub struct PathStat {
 }
 
 /// A root, a path in it, and what messages call it.
-struct Place {
+pub(super) struct Place {
     root: Root,
     path: String,
     /// The path as it was given, and in which container it is, for messages.
@@ -101,7 +101,8 @@ impl Engine {
                 let from = self.place(from, false)?;
                 let source = from.source(follow)?;
                 let to = self.place(to, true)?;
-                let (folder, name) = to.target(&source)?;
+                let (folder, name) =
+                    to.target(&source.name, source.is_folder, source.contents_only)?;
                 // Whose a file is means the same in two containers, and another thing on the host.
                 let owners = archive || (from.is_inside() && to.is_inside());
                 pass_on((&source, from.users()), (&folder, to.users()), &name, owners)
@@ -143,23 +144,7 @@ impl Engine {
                 let root = Root::of_mount(self.store.view(&stack)?)?;
                 Ok(Place { root, given: path.clone(), path, container: Some(name) })
             }
-            CopyEnd::Host(path) => {
-                let given = path.display().to_string();
-                let whole = std::path::absolute(&path).map_err(EngineError::io("find", &path))?;
-                let mut text = whole.display().to_string();
-                // What makes it a folder, or its contents, is in the last letters.
-                if given.ends_with("/.") || given == "." {
-                    text.push_str("/.");
-                } else if given.ends_with('/') && !text.ends_with('/') {
-                    text.push('/');
-                }
-                Ok(Place {
-                    root: Root::of_host(Path::new("/"))?,
-                    path: text,
-                    given,
-                    container: None,
-                })
-            }
+            CopyEnd::Host(path) => Place::of_host(&path),
             CopyEnd::Reader(_) | CopyEnd::Writer(_) => {
                 Err(EngineError::Input("a tar has no paths".to_owned()))
             }
@@ -202,16 +187,20 @@ impl Engine {
 }
 
 /// What is copied: a name in a folder, or what is in the folder.
-struct Source {
+pub(super) struct Source {
     folder: OwnedFd,
-    name: Vec<u8>,
-    is_folder: bool,
-    contents_only: bool,
+    pub(super) name: Vec<u8>,
+    pub(super) is_folder: bool,
+    pub(super) contents_only: bool,
 }
 
 impl Source {
     /// Writes it as a tar whose top is this name; no name leaves the top away.
-    fn pack<W: Write>(&self, writer: &mut LayerWriter<W>, name: &[u8]) -> io::Result<()> {
+    pub(super) fn pack<W: Write>(
+        &self,
+        writer: &mut LayerWriter<W>,
+        name: &[u8],
+    ) -> io::Result<()> {
         if !self.is_folder {
             return writer.add_tree(&self.folder, &self.name, name);
         }
@@ -224,6 +213,20 @@ impl Source {
 }
 
 impl Place {
+    /// A path of this machine.
+    pub(super) fn of_host(path: &Path) -> Result<Place> {
+        let given = path.display().to_string();
+        let whole = std::path::absolute(path).map_err(EngineError::io("find", path))?;
+        let mut text = whole.display().to_string();
+        // What makes it a folder, or its contents, is in the last letters.
+        if given.ends_with("/.") || given == "." {
+            text.push_str("/.");
+        } else if given.ends_with('/') && !text.ends_with('/') {
+            text.push('/');
+        }
+        Ok(Place { root: Root::of_host(Path::new("/"))?, path: text, given, container: None })
+    }
+
     fn is_inside(&self) -> bool {
         self.container.is_some()
     }
@@ -268,7 +271,7 @@ impl Place {
         Err(io::Error::other("too many links"))
     }
 
-    fn source(&self, follow: bool) -> Result<Source> {
+    pub(super) fn source(&self, follow: bool) -> Result<Source> {
         self.find(follow).map_err(|error| self.missing(error))
     }
 
@@ -289,23 +292,26 @@ impl Place {
     }
 
     /// The folder that a copy goes into, and what it is called there; no name for the contents.
-    fn target(&self, source: &Source) -> Result<(OwnedFd, Vec<u8>)> {
+    pub(super) fn target(
+        &self,
+        name: &[u8],
+        is_folder: bool,
+        contents_only: bool,
+    ) -> Result<(OwnedFd, Vec<u8>)> {
         match self.folder() {
-            Ok(Some(folder)) if source.is_folder && source.contents_only => {
-                return Ok((folder, Vec::new()));
-            }
+            Ok(Some(folder)) if is_folder && contents_only => return Ok((folder, Vec::new())),
             Ok(Some(folder)) => {
                 // The root has no name of its own.
-                let name = if source.name == b"." { Vec::new() } else { source.name.clone() };
+                let name = if name == b"." { Vec::new() } else { name.to_vec() };
                 return Ok((folder, name));
             }
-            Ok(None) if source.is_folder => {
+            Ok(None) if is_folder => {
                 return Err(EngineError::Input("cannot copy directory".to_owned()));
             }
             Ok(None) if self.path.ends_with('/') => return Err(self.no_folder()),
             Ok(None) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.path.ends_with('/') && !source.is_folder {
+                if self.path.ends_with('/') && !is_folder {
                     return Err(self.no_folder());
                 }
             }

@@ -17,7 +17,7 @@ const FIFO: u32 = 0o010_000;
 
 /// Unpacks everything and says how many bytes of files that were. With `owners` files keep theirs.
 pub(crate) fn extract(reader: impl BufRead, folder: impl AsFd, owners: bool) -> Result<u64> {
-    unpack(reader, folder, Owners { are_kept: owners, users: None })
+    extract_as(reader, folder, owners, &clean)
 }
 
 /// The same into a folder whose users are seen from outside: whoever is in the tar is inside.
@@ -29,12 +29,25 @@ pub(crate) fn extract_for(
 ) -> Result<u64> {
     let owners = Owners { are_kept: owners, users };
     let Some((user, group)) = users.and_then(IdMaps::root) else {
-        return unpack(reader, folder, owners);
+        return unpack(reader, folder, owners, &clean);
     };
     // Nobody else may make files there.
-    sys::owner::making_for(user, group, || unpack(reader, folder, owners))
+    sys::owner::making_for(user, group, || unpack(reader, folder, owners, &clean))
         .map_err(EngineError::Write)?
 }
+
+/// The same with another path for each: none for what is left out.
+pub(crate) fn extract_as(
+    reader: impl BufRead,
+    folder: impl AsFd,
+    owners: bool,
+    rename: &Rename<'_>,
+) -> Result<u64> {
+    unpack(reader, folder, Owners { are_kept: owners, users: None }, rename)
+}
+
+/// Where an entry goes instead of to its own path, if anywhere.
+type Rename<'a> = dyn Fn(&[u8]) -> Option<Vec<u8>> + 'a;
 
 /// Whose the files become.
 #[derive(Clone, Copy)]
@@ -60,16 +73,21 @@ impl Owners<'_> {
     }
 }
 
-fn unpack(reader: impl BufRead, folder: impl AsFd, owners: Owners<'_>) -> Result<u64> {
+fn unpack(
+    reader: impl BufRead,
+    folder: impl AsFd,
+    owners: Owners<'_>,
+    rename: &Rename<'_>,
+) -> Result<u64> {
     let folder = folder.as_fd();
     let mut tar = TarReader::new(reader, Limits::default());
     let (mut bytes, mut folders) = (0, Vec::new());
     while let Some(entry) = tar.next().map_err(|error| EngineError::Read(error.into()))? {
-        let Some(path) = clean(&entry.path) else { continue };
+        let Some(path) = rename(&entry.path) else { continue };
         if let EntryKind::Directory = entry.kind {
             folders.push((path.clone(), entry.clone()));
         }
-        let placed = place(&mut tar, folder, &path, &entry, owners);
+        let placed = place(&mut tar, folder, &path, &entry, owners, rename);
         placed.map_err(|error| wrong(&path, error))?;
         bytes += entry.size;
     }
@@ -86,7 +104,7 @@ fn wrong(path: &[u8], error: io::Error) -> EngineError {
 }
 
 /// A path without what does not name anything; none if nothing is left, or it leads out.
-fn clean(path: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn clean(path: &[u8]) -> Option<Vec<u8>> {
     let parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
     let parts: Vec<&[u8]> = parts.collect();
     (!parts.is_empty() && parts.iter().all(|part| *part != b"..")).then(|| parts.join(&b'/'))
@@ -117,6 +135,7 @@ fn place(
     path: &[u8],
     entry: &Entry,
     owners: Owners<'_>,
+    rename: &Rename<'_>,
 ) -> io::Result<()> {
     let folder = folder.as_fd();
     let (parent, name) = parent_of(folder, path)?;
@@ -145,7 +164,7 @@ fn place(
         }
         EntryKind::Symlink(target) => sys::fs::make_link(target.as_slice(), &parent, name)?,
         EntryKind::Hardlink(target) => {
-            let target = clean(target).ok_or_else(|| io::Error::other("a link leads out"))?;
+            let target = rename(target).ok_or_else(|| io::Error::other("a link leads out"))?;
             let (from, old) = parent_of(folder, &target)?;
             return sys::fs::hard_link(&from, old, &parent, name);
         }

@@ -3,6 +3,7 @@
 mod alive;
 mod boot;
 mod bundle;
+mod carry;
 mod check;
 mod commit;
 mod copy;
@@ -40,6 +41,7 @@ mod write_bundle;
 pub use alive::Alive;
 pub use boot::Booted;
 pub(crate) use bundle::Accounts;
+pub use carry::{Arriving, Leaving, unpack_copy};
 pub use commit::CommitContainer;
 pub use copy::{CopyEnd, CopyFiles, PathStat};
 pub use create::{CreateContainer, Created};

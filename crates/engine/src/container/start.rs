@@ -320,7 +320,13 @@ impl Engine {
             return Err(EngineError::NoGroups("pausing"));
         }
         let request = if frozen { Request::Pause } else { Request::Unpause };
-        self.ask_monitor(id, &request).map(drop)
+        match self.ask_monitor(id, &request) {
+            // Docker asks for what is to be undone before it asks for the container.
+            Err(EngineError::NotRunning(_)) if !frozen => {
+                Err(EngineError::Refused(format!("Container {id} is not paused")))
+            }
+            asked => asked.map(drop),
+        }
     }
 
     /// Where a container's output is kept.

@@ -187,14 +187,14 @@ fn check_conflicts(own: &Resources, asked: &Resources) -> Result<()> {
         (asked.cpu_quota, own.nano_cpus, "CPU Quota", "NanoCPUs"),
     ];
     if let Some((_, _, new, old)) = pairs.iter().find(|(new, old, ..)| *new != 0 && *old != 0) {
-        return check::refuse(format!(
+        return Err(EngineError::Conflicting(format!(
             "Conflicting options: {new} cannot be updated as {old} has already been set"
-        ));
+        )));
     }
-    if own.memory_swap > 0 && asked.memory > own.memory_swap && asked.memory_swap == 0 {
-        return check::refuse(
-            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
-        );
+    // No limit of both is 0 or less, so that the first limit must say it too.
+    if asked.memory != 0 && asked.memory > own.memory_swap && asked.memory_swap == 0 {
+        let words = "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time";
+        return Err(EngineError::Conflicting(words.to_owned()));
     }
     Ok(())
 }
@@ -241,6 +241,9 @@ mod tests {
         refuses(asked(|r| r.memory = 256 * MIB), "smaller than already set memoryswap");
         refuses(asked(|r| r.nano_cpus = 500_000_000), "Nano CPUs cannot be updated as CPU Quota");
         refuses(asked(|r| r.memory = MIB), "Minimum memory limit allowed is 6MB");
+        let first = asked(|r| r.memory = 64 * MIB);
+        let refused = merge(&mut HostConfig::default(), &first).unwrap_err();
+        assert!(refused.to_string().contains("update the memoryswap at the same time"));
         let mut host = limited();
         host.auto_remove = true;
         let policy = "always".parse().unwrap();

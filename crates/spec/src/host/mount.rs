@@ -1,6 +1,7 @@
 //! What is mounted into a container, as `-v`, `--mount` and `--tmpfs` say it.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,16 @@ impl MountKind {
             MountKind::Tmpfs => "tmpfs",
             MountKind::Image => "image",
         }
+    }
+}
+
+impl FromStr for MountKind {
+    type Err = MountError;
+
+    fn from_str(text: &str) -> Result<MountKind, MountError> {
+        let all = [MountKind::Bind, MountKind::Volume, MountKind::Tmpfs, MountKind::Image];
+        let found = all.into_iter().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| MountError::Kind(text.to_owned()))
     }
 }
 
@@ -204,6 +215,9 @@ pub enum MountError {
     /// The place inside is the root.
     #[error("invalid specification: destination can't be '/'")]
     Root,
+    /// Nothing of this kind is mounted.
+    #[error("invalid mount config for type {0:?}: mount type unknown")]
+    Kind(String),
     /// Anything wrong with `--mount`.
     #[error("{0}")]
     Field(String),

@@ -16,7 +16,7 @@ pub fn parse_mount<S: AsRef<str>>(fields: &[S]) -> Result<Mount, MountError> {
         let (key, value) = key_and_value(field.as_ref())?;
         let (key, value) = (key.as_str(), value.as_str());
         match key {
-            "type" => mount.kind = kind(value)?,
+            "type" => mount.kind = value.to_lowercase().parse()?,
             "source" | "src" => mount.source = value.to_owned(),
             "target" | "dst" | "destination" => mount.target = value.to_owned(),
             "readonly" | "ro" => mount.read_only = truth(key, value)?,
@@ -166,16 +166,6 @@ fn check_recursion(mount: &Mount) -> Result<(), MountError> {
         ));
     }
     Ok(())
-}
-
-fn kind(value: &str) -> Result<MountKind, MountError> {
-    match value.to_lowercase().as_str() {
-        "bind" => Ok(MountKind::Bind),
-        "volume" => Ok(MountKind::Volume),
-        "tmpfs" => Ok(MountKind::Tmpfs),
-        "image" => Ok(MountKind::Image),
-        other => Err(wrong(format!("mount type unknown: {other:?}"))),
-    }
 }
 
 /// Go's words for yes and no.

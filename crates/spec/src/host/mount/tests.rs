@@ -69,7 +69,7 @@ fn what_is_no_mount_is_refused() {
     check(&["type=bind"], "target is required");
     check(&["type=bind", "dst=/b"], "field Source must not be empty");
     check(&["type=tmpfs", "src=/a", "dst=/b"], "field Source must not be specified");
-    check(&["type=odd", "dst=/b"], "mount type unknown: \"odd\"");
+    check(&["type=odd", "dst=/b"], "invalid mount config for type \"odd\": mount type unknown");
     check(&["dst=/b", "what"], "invalid field 'what' must be a key=value pair");
     check(&["dst=/b", "what=1"], "unexpected key 'what' in 'what=1'");
     check(&["dst=/b", "ro=maybe"], "invalid value for ro: maybe");
