@@ -8,10 +8,12 @@ use engine::Engine;
 use hyper::HeaderMap;
 use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use spec::ContainerId;
 use tokio::sync::mpsc::Receiver;
 
 use crate::app::App;
+use crate::gates;
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::version::Version;
@@ -56,6 +58,12 @@ impl Call {
     /// Whether the client speaks `1.MINOR` or newer.
     pub(crate) fn since(&self, minor: u32) -> bool {
         self.version >= Version::minor(minor)
+    }
+
+    /// A document as the client's version knows it.
+    pub(crate) fn fitted(&self, mut document: Value, fields: &[gates::Field]) -> Value {
+        gates::fit(&mut document, fields, self.version.to_minor());
+        document
     }
 
     /// A header's text; empty if there is none.

@@ -13,8 +13,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const ESCAPED: &[u8] = b"\"<>\\^`{|}";
 /// Of a line so much is looked at: names of headers and paths are shorter.
 const LINE_BYTES: usize = 4096;
-/// Where a connection goes on as something else than HTTP, if the client did not say so in a header.
-const TAKEN_OVER: [&str; 4] = ["/attach", "/start", "/session", "/grpc"];
+/// Where a connection may go on as something else than HTTP. What a client would like elsewhere, as
+/// those that offer HTTP/2 with each first request, comes to nothing.
+fn is_taken_over(path: &str) -> bool {
+    let ends = |end: &str| path.ends_with(end);
+    ["/attach", "/attach/ws", "/session", "/grpc"].into_iter().any(ends)
+        || (ends("/start") && path.contains("/exec/"))
+}
 
 /// A connection whose request lines hyper can read.
 pub(crate) struct Escaping<S> {
@@ -202,7 +207,7 @@ impl Watcher {
             Place::Request => {
                 let path = text.split(['?', ' ']).nth(1).unwrap_or_default();
                 self.length = Length::Bytes(0);
-                self.is_last = TAKEN_OVER.iter().any(|end| path.ends_with(end));
+                self.is_last = is_taken_over(path);
                 Place::Header
             }
             Place::Header if line.is_empty() => match self.length {
@@ -229,7 +234,6 @@ impl Watcher {
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
             "transfer-encoding" => self.length = Length::Parts,
-            "upgrade" => self.is_last = true,
             "content-length" if self.length != Length::Parts => match value.parse() {
                 Ok(count) => self.length = Length::Bytes(count),
                 // Hyper will have none of it.
@@ -288,6 +292,9 @@ mod tests {
         becomes(&format!("{known}{raw}"), &format!("{known}{clean}"));
         let parts = "PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nGET /\r\n1\r\n{\r\n0\r\nT: {\r\n\r\n";
         becomes(&format!("{parts}{raw}"), &format!("{parts}{clean}"));
+        // Nor is a connection taken over because a client would like it, or by a container's start.
+        let wish = "POST /containers/x/start HTTP/1.1\r\nUpgrade: h2c\r\n\r\n";
+        becomes(&format!("{wish}{raw}"), &format!("{wish}{clean}"));
     }
 
     #[test]
@@ -298,7 +305,7 @@ mod tests {
         for head in [
             "POST /v1.41/containers/x/attach?stdin=1 HTTP/1.1\r\n\r\n",
             "POST /exec/x/start HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
-            "GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
+            "GET /containers/x/attach/ws?a=/ HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
         ] {
             let text = format!("{head}GET /\"{{ HTTP/1.1\r\n\r\n");
             becomes(&text, &text);

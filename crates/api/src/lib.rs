@@ -15,6 +15,7 @@ mod error;
 mod escaping;
 mod filters;
 mod gate;
+mod gates;
 mod handlers;
 mod pidfile;
 mod progress;

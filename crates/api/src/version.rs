@@ -20,6 +20,11 @@ impl Version {
         Version { major: 1, minor }
     }
 
+    /// Which of the versions `1.…` it is.
+    pub(crate) fn to_minor(self) -> u32 {
+        if self.major > 1 { u32::MAX } else { self.minor }
+    }
+
     /// Reads `1.43`. What follows a second dot does not count.
     fn parse(text: &str) -> Option<Version> {
         let mut parts = text.split('.');

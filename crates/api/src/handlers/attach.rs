@@ -18,6 +18,7 @@ use super::websocket;
 use crate::app::App;
 use crate::call::Call;
 use crate::gate::{Gate, Ticket};
+use crate::gates::brought;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, Socket};
 
@@ -28,8 +29,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 pub(crate) fn attach(call: Call) -> Result<Reply, Refusal> {
     let query = &call.query;
-    let (attaching, tty) = Attaching::asked(&call)?;
-    let kind = if !tty && call.since(42) { MULTIPLEXED } else { RAW };
+    let (attaching, tty) = Attaching::asked(&call, false)?;
+    let kind = if !tty && call.since(brought::KINDS_OF_STREAMS) { MULTIPLEXED } else { RAW };
     let keys = keys(query.text("detachKeys"))?;
     let keys = if tty { keys } else { DetachKeys::none() };
     Ok(Reply::hijack(call.upgrades(), kind, move |socket: Socket| {
@@ -44,7 +45,8 @@ pub(crate) fn attach_by_messages(call: Call) -> Result<Reply, Refusal> {
     if key.is_empty() || !is_one || call.header("sec-websocket-version") != "13" {
         return Err(Refusal::bad("a web socket of version 13 was not asked for"));
     }
-    let (attaching, tty) = Attaching::asked(&call)?;
+    let all = !call.since(brought::CHOSEN_STREAMS);
+    let (attaching, tty) = Attaching::asked(&call, all)?;
     let keys = keys(call.query.text("detachKeys"))?;
     let keys = if tty { keys } else { DetachKeys::none() };
     let reply = Reply::taken_over(move |socket: Socket| {
@@ -67,11 +69,12 @@ struct Attaching {
 }
 
 impl Attaching {
-    /// What a request asks for, and whether the container has a terminal.
-    fn asked(call: &Call) -> Result<(Attaching, bool), Refusal> {
+    /// What a request asks for, or `all` streams, and whether the container has a terminal.
+    fn asked(call: &Call, all: bool) -> Result<(Attaching, bool), Refusal> {
         let (engine, id) = call.container()?;
         let query = &call.query;
-        let [stdin, stdout, stderr] = ["stdin", "stdout", "stderr"].map(|name| query.flag(name));
+        let [stdin, stdout, stderr] =
+            ["stdin", "stdout", "stderr"].map(|name| all || query.flag(name));
         let record = engine.containers().read(&id)?;
         if engine.container_state(&id)?.status == Status::Paused {
             return Err(Refusal::conflict(format!(

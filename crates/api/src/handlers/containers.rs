@@ -15,6 +15,7 @@ use spec::{
 
 use crate::call::Call;
 use crate::filters::Filters;
+use crate::gates::{self, brought};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -35,13 +36,14 @@ pub(crate) fn list(call: Call) -> Result<Reply, Refusal> {
     };
     let rows = call.engine()?.list_containers(&request)?;
     let now = Timestamp::now();
-    Ok(Reply::json(&rows.iter().map(|row| row.document(now)).collect::<Vec<_>>()))
+    let shown = rows.iter().map(|row| call.fitted(row.document(now), gates::CONTAINER_ROW));
+    Ok(Reply::json(&shown.collect::<Vec<_>>()))
 }
 
 pub(crate) fn inspect(call: Call) -> Result<Reply, Refusal> {
     let engine = call.engine()?;
     let shown = engine.inspect_container(call.parameter("id"), call.query.flag("size"))?;
-    Ok(Reply::json(&shown))
+    Ok(Reply::json(&call.fitted(shown, gates::CONTAINER)))
 }
 
 /// What a client sends to make a container: its configuration, with two more fields.
@@ -50,10 +52,6 @@ struct Wanted {
     host: HostConfig,
     networks: NetworkingConfig,
 }
-
-/// The kinds of mounts that there are.
-const MOUNTS: [MountKind; 4] =
-    [MountKind::Bind, MountKind::Volume, MountKind::Tmpfs, MountKind::Image];
 
 /// Says in docker's words that there is no such policy: whatever reads documents has its own.
 fn check_policy(of: &Value) -> Result<(), Refusal> {
@@ -65,14 +63,10 @@ fn check_policy(of: &Value) -> Result<(), Refusal> {
 /// The same of kinds of mounts.
 fn check_mounts(of: &Value) -> Result<(), Refusal> {
     let kinds = of["Mounts"].as_array().into_iter().flatten();
-    let mut kinds = kinds.filter_map(|mount| mount["Type"].as_str());
-    let unknown = kinds.find(|kind| !MOUNTS.iter().any(|known| known.as_str() == *kind));
-    match unknown {
-        Some(kind) => {
-            Err(Refusal::bad(format!("invalid mount config for type {kind:?}: mount type unknown")))
-        }
-        None => Ok(()),
+    for kind in kinds.filter_map(|mount| mount["Type"].as_str()) {
+        kind.parse::<MountKind>().map_err(|error| Refusal::bad(error.to_string()))?;
     }
+    Ok(())
 }
 
 impl Wanted {
@@ -98,7 +92,8 @@ impl Wanted {
 
 pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
     let empty = || Refusal::bad("config cannot be empty in order to create a container");
-    let wanted = Wanted::read(call.json()?.ok_or_else(empty)?)?;
+    let document = call.json()?.ok_or_else(empty)?;
+    let wanted = Wanted::read(call.fitted(document, gates::NEW_CONTAINER))?;
     let Wanted { mut config, mut host, networks } = wanted;
     // What nobody here knows is not kept: it may be a newer client's, of which nothing would come.
     config.rest.clear();
@@ -122,7 +117,10 @@ pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
         networks.entry(host.network_mode.clone()).or_default().mac_address = address;
     }
     let name = call.query.given("name").map(str::to_owned);
-    let platform = super::images::platform(&call)?;
+    let platform = match call.since(brought::PLATFORM_TO_CREATE) {
+        true => super::images::platform(&call)?,
+        false => None,
+    };
     let request = CreateContainer { name, platform, config, host, networks };
     let created = call.engine()?.create_container(request)?;
     let shown = json!({ "Id": created.id.to_string(), "Warnings": created.warnings });
@@ -169,7 +167,8 @@ pub(crate) fn start(call: Call) -> Result<Reply, Refusal> {
 /// How a container is asked to end.
 fn how(call: &Call) -> Result<StopRequest, Refusal> {
     let timeout = call.query.number::<i64>("t")?;
-    let signal = call.query.given("signal").map(signal).transpose()?;
+    let given = call.query.given("signal").filter(|_| call.since(brought::STOP_SIGNAL));
+    let signal = given.map(signal).transpose()?;
     Ok(StopRequest { signal, timeout })
 }
 

@@ -15,6 +15,7 @@ use sys::terminal::Size;
 use super::attach::size;
 use super::client::{Client, Form, MULTIPLEXED, RAW, Typed, keys};
 use crate::call::Call;
+use crate::gates::brought;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, Socket};
 
@@ -97,7 +98,7 @@ pub(crate) fn start(mut call: Call) -> Result<Reply, Refusal> {
         return Ok(Reply::status(200));
     }
     let multiplexed = !session.process.tty;
-    let kind = if multiplexed && call.since(42) { MULTIPLEXED } else { RAW };
+    let kind = if multiplexed && call.since(brought::KINDS_OF_STREAMS) { MULTIPLEXED } else { RAW };
     let keys = match session.process.tty && tty.unwrap_or(true) {
         true => keys(&session.detach_keys)?,
         false => DetachKeys::none(),

@@ -1,6 +1,6 @@
 //! Images that are here.
 
-use engine::{DiskUsage, ImageFilter, Loaded};
+use engine::{ImageFilter, Loaded};
 use engine::{
     Import, ImportSource, ListImages, Load, LoadSource, PruneImages, RemoveImages, Removed, Save,
     SaveTarget,
@@ -10,6 +10,7 @@ use spec::{ImageId, Platform, Reference, Timestamp};
 
 use crate::call::Call;
 use crate::filters::Filters;
+use crate::gates::brought;
 use crate::progress::JsonProgress;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, piped};
@@ -30,29 +31,37 @@ fn filters(call: &Call, known: &[&str]) -> Result<Vec<ImageFilter>, Refusal> {
     Ok(filters.lines().iter().map(|line| ImageFilter::parse(line)).collect::<Result<_, _>>()?)
 }
 
+/// Whether it is asked what images share.
+fn shares(call: &Call) -> bool {
+    call.since(brought::SHARED_SIZE) && call.query.flag("shared-size")
+}
+
 pub(crate) fn list(call: Call) -> Result<Reply, Refusal> {
     let mut list =
         ListImages { all: call.query.flag("all"), pattern: None, filters: filters(&call, LISTED)? };
-    if !call.since(41) {
+    if !call.since(brought::IMAGE_FILTERS) {
         list.pattern = call.query.given("filter").map(str::to_owned);
     }
     let engine = call.engine()?;
     let mut shown = engine.image_summaries(&list)?;
-    let users = call.since(51).then(|| engine.containers_of_images()).transpose()?;
-    let usage = call.query.flag("shared-size").then(|| engine.disk_usage()).transpose()?;
+    let users = call
+        .since(brought::CONTAINERS_OF_IMAGES)
+        .then(|| engine.containers_of_images())
+        .transpose()?;
+    let usage = shares(&call).then(|| engine.image_usage()).transpose()?;
     for image in &mut shown {
         let id = image["Id"].as_str().and_then(|id| id.parse::<ImageId>().ok());
         if let Some(users) = &users {
             image["Containers"] = json!(id.and_then(|id| users.get(&id)).unwrap_or(&0));
         }
-        if let Some(DiskUsage { usage, .. }) = &usage {
+        if let Some(usage) = &usage {
             let own = id.and_then(|id| usage.images.get(&id)).copied().unwrap_or_default();
             image["SharedSize"] = json!(own.shared);
         }
-        if !call.since(44) {
+        if !call.since(brought::ONE_SIZE) {
             image["VirtualSize"] = image["Size"].clone();
         }
-        if !call.since(43) && image["RepoTags"] == json!([]) {
+        if !call.since(brought::NO_NAMES) && image["RepoTags"] == json!([]) {
             image["RepoTags"] = json!(["<none>:<none>"]);
             image["RepoDigests"] = json!(["<none>@<none>"]);
         }
@@ -82,17 +91,19 @@ fn read_platform(text: &str) -> Result<Platform, Refusal> {
 pub(crate) fn inspect(call: Call) -> Result<Reply, Refusal> {
     let (engine, platform) = (call.engine()?, platform(&call)?);
     let mut document = engine.inspect(call.parameter("name"), platform.as_ref())?;
-    if !call.since(50) {
+    if !call.since(brought::SLIM_IMAGE_CONFIG) {
         EMPTY.iter().for_each(|name| document["Config"][name] = json!(""));
         OFF.iter().for_each(|name| document["Config"][name] = json!(false));
     }
     // docker-compose of old looks for an image's volumes where they stood in its days, whatever
     // version it speaks. Where they stand no longer it fails.
-    if !call.since(45) || call.header("user-agent").starts_with("docker-compose/1.") {
+    if !call.since(brought::NO_CONTAINER_CONFIG)
+        || call.header("user-agent").starts_with("docker-compose/1.")
+    {
         document["Container"] = json!("");
         document["ContainerConfig"] = document["Config"].clone();
     }
-    if !call.since(44) {
+    if !call.since(brought::ONE_SIZE) {
         document["VirtualSize"] = document["Size"].clone();
     }
     Ok(Reply::json(&document))

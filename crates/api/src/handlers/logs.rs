@@ -12,6 +12,7 @@ use spec::{ContainerId, Timestamp};
 use super::client::{Client, MULTIPLEXED, RAW, Wanted, frame};
 use super::containers::time;
 use crate::call::Call;
+use crate::gates::brought;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, Sink};
 
@@ -38,7 +39,7 @@ pub(crate) fn logs(call: Call) -> Result<Reply, Refusal> {
     let tail = query.text("tail").parse::<u64>().ok();
     let selection = Selection { since: moment("since")?, until: moment("until")?, tail };
     let tty = engine.containers().read(&id)?.config.tty;
-    let kind = if !tty && call.since(42) { MULTIPLEXED } else { RAW };
+    let kind = if !tty && call.since(brought::KINDS_OF_STREAMS) { MULTIPLEXED } else { RAW };
     let shown = Shown { timestamps: query.flag("timestamps"), details: query.flag("details") };
     let follows = query.flag("follow");
     let ContainerLog { path, format } = engine.container_log(&id)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::call::Call;
+use crate::gates::brought;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -13,7 +14,7 @@ pub(crate) fn stats(call: Call) -> Result<Reply, Refusal> {
     let (engine, id) = call.container()?;
     let query = &call.query;
     let streams = query.flag_or("stream", true);
-    let once = query.flag("one-shot") && call.since(41);
+    let once = query.flag("one-shot") && call.since(brought::ONE_SHOT);
     if streams && once {
         return Err(Refusal::bad("cannot have stream=true and one-shot=true"));
     }

@@ -1,6 +1,7 @@
 //! The engine about itself.
 
 use crate::call::Call;
+use crate::gates;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -20,5 +21,5 @@ pub(crate) fn version(_: Call) -> Result<Reply, Refusal> {
 
 pub(crate) fn info(call: Call) -> Result<Reply, Refusal> {
     let engine = call.engine()?;
-    Ok(Reply::json(&engine.info()?.document()))
+    Ok(Reply::json(&call.fitted(engine.info()?.document(), gates::INFO)))
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use spec::Timestamp;
 
 use crate::call::Call;
+use crate::gates::brought;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -14,7 +15,8 @@ use crate::reply::Reply;
 const TYPES: [&str; 4] = ["container", "image", "volume", "build-cache"];
 
 pub(crate) fn df(call: Call) -> Result<Reply, Refusal> {
-    let wanted = call.query.list("type");
+    let kinds = call.since(brought::KINDS_OF_USAGE);
+    let wanted = if kinds { call.query.list("type") } else { Vec::new() };
     if let Some(unknown) = wanted.iter().find(|name| !TYPES.contains(&name.as_str())) {
         return Err(Refusal::bad(format!("unknown object type: {unknown}")));
     }
@@ -42,8 +44,11 @@ pub(crate) fn df(call: Call) -> Result<Reply, Refusal> {
         shown.insert("Volumes".to_owned(), volumes.iter().map(volume).collect());
     }
     if is_wanted("build-cache") {
-        shown.insert("BuildCache".to_owned(), build_cache.rows.iter().map(cached).collect());
-        if !call.since(42) {
+        shown.insert(
+            "BuildCache".to_owned(),
+            build_cache.rows.iter().map(|row| cached(row, kinds)).collect(),
+        );
+        if !kinds {
             shown.insert("BuilderSize".to_owned(), json!(build_cache.bytes));
         }
     }
@@ -56,8 +61,8 @@ fn volume(usage: &VolumeUsage) -> Value {
     shown
 }
 
-fn cached(row: &CacheRow) -> Value {
-    json!({
+fn cached(row: &CacheRow, kinds: bool) -> Value {
+    let mut shown = json!({
         "ID": row.id,
         "Parents": null,
         "Type": "regular",
@@ -68,7 +73,11 @@ fn cached(row: &CacheRow) -> Value {
         "CreatedAt": Timestamp::from_unix(row.made, 0).to_string(),
         "LastUsedAt": moment(row.used).to_string(),
         "UsageCount": 1,
-    })
+    });
+    if !kinds {
+        shown["Parent"] = json!("");
+    }
+    shown
 }
 
 fn moment(time: SystemTime) -> Timestamp {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::filters::Filters;
+use crate::gates::brought;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 
@@ -84,7 +85,7 @@ pub(crate) fn prune(call: Call) -> Result<Reply, Refusal> {
     let filters = Filters::of(&call.query)?;
     filters.check(&["all", "label", "label!"])?;
     // Before 1.42 named volumes went too.
-    let all = filters.truth("all")?.unwrap_or(!call.since(42));
+    let all = filters.truth("all")?.unwrap_or(!call.since(brought::ANONYMOUS_PRUNE));
     let (removed, bytes) = call.engine()?.prune_volumes(|volume| {
         let not = filters.values("label!");
         (all || volume.is_anonymous())

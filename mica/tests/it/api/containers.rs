@@ -141,6 +141,15 @@ fn a_commit_may_say_what_its_image_is() {
     assert_eq!(server.send("POST", "/commit?container=one&repo=made&tag=2", "{}").status, 201);
     assert_eq!(root.json("image inspect made:2")[0]["Config"]["Cmd"], json!(["sleep", "600"]));
     assert_eq!(server.send("POST", "/commit?container=one", "{\"Cmd\":7}").status, 400);
+    // Nothing was changed, and there is no layer for that.
+    let layers = "image inspect -f '{{.RootFS.Layers}}'";
+    assert_eq!(root.ok(&format!("{layers} made:1")), root.ok(&format!("{layers} bb")));
+    assert!(root.ok("history --format '{{.Size}}' made:1").starts_with("0B\n"));
+    // A first limit of memory is one of swap too.
+    let update = |document| server.send("POST", "/containers/one/update", document);
+    let refused = update(r#"{"Memory":67108864}"#);
+    assert!(refused.status == 409 && refused.message().contains("update the memoryswap"));
+    assert_eq!(update(r#"{"Memory":67108864,"MemorySwap":67108864}"#).status, 200);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::support::{Server, answered};
 use crate::containers::support::{Root, kill};
 use crate::need_programs;
@@ -65,6 +67,24 @@ fn versions_and_pages_that_are_not_there_are_refused_as_docker_does_it() {
         assert_eq!((missing.status, missing.message().as_str()), (404, "page not found"));
     }
     assert_eq!(server.get("/v1.24/distribution/x/json").status, 404, "it came with 1.30");
+}
+
+#[test]
+fn clients_see_the_fields_of_their_version() {
+    let mica = Mica::new();
+    let server = Server::start(&mica);
+    let info = |version: &str| server.get(&format!("/v{version}/info")).json();
+    assert!(info("1.51")["RuncCommit"].get("Expected").is_none());
+    assert_eq!(info("1.48")["RuncCommit"]["Expected"], "");
+    assert_eq!(info("1.48")["RegistryConfig"]["AllowNondistributableArtifactsCIDRs"], json!([]));
+    assert!(info("1.40").get("CgroupVersion").is_none());
+    let usage = |version: &str| server.get(&format!("/v{version}/system/df?type=volume")).json();
+    assert!(usage("1.42").get("Images").is_none());
+    assert!(usage("1.41").get("Images").is_some() && usage("1.41").get("BuilderSize").is_some());
+    // What is there by nature has been there since the store was made.
+    for network in server.get("/networks").json().as_array().unwrap() {
+        assert!(network["Created"].as_str() > Some("2020"), "{network}");
+    }
 }
 
 #[test]
