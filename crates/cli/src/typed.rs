@@ -4,6 +4,8 @@
 //! Docker carries a template out over its types first, where `{{.HostConfig.CPUShares}}` is a field,
 //! and over the plain document, where it is called `CpuShares`, only if that fails.
 
+mod modes;
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -11,14 +13,29 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::show::{NO_TEMPLATE, templated};
-use crate::template::{self, Functions, MissingKey, Object, Template, Unset};
+use crate::template::{self, Functions, MissingKey, Object, Template, Unset, Word};
+use crate::ui::Ui;
+
+/// Prints a document as the command line asks for it: by a template, or as JSON on one line.
+pub(crate) fn print(ui: &Ui, format: &str, document: &Value) -> Result<(), Failure> {
+    match format {
+        "json" => ui.line(&document.to_string()),
+        format => ui.line(&rendered(format, document)?),
+    }
+    Ok(())
+}
 
 /// A document through a template: with the fields that docker's own types have first, and if that
 /// fails as the plain document, whose complaint is then the one that is shown.
 pub(crate) fn rendered(format: &str, document: &Value) -> Result<String, Failure> {
     let template = Template::parse(format, &Functions::docker())
         .map_err(|error| Failure::from(error).code(NO_TEMPLATE))?;
-    let kind = if document.get("HostConfig").is_some() { CONTAINER } else { "" };
+    let has = |field: &str| document.get(field).is_some();
+    let kind = match () {
+        () if has("HostConfig") => CONTAINER,
+        () if has("RootFS") => IMAGE,
+        () => "",
+    };
     match template.render(&typed(kind, document), MissingKey::NoValue) {
         Ok(text) => Ok(text),
         Err(_) => templated(format, document),
@@ -40,6 +57,8 @@ const GO_NAMES: &[(&str, &str)] = &[
     ("DNS", "Dns"),
     ("DNSOptions", "DnsOptions"),
     ("DNSSearch", "DnsSearch"),
+    ("HTTPProxy", "HttpProxy"),
+    ("HTTPSProxy", "HttpsProxy"),
     ("HostIP", "HostIp"),
     ("ID", "Id"),
     ("NanoCPUs", "NanoCpus"),
@@ -68,8 +87,9 @@ const KEYED: &[&str] = &[
 /// Fields that are sets: maps to nothing.
 const SETS: [&str; 2] = ["ExposedPorts", "Volumes"];
 
-/// What a document of a container is called here, which no field is.
+/// What a document of a container is called here, and one of an image, which no field is.
 const CONTAINER: &str = "a container";
+const IMAGE: &str = "an image";
 
 /// Fields that docker's type of a part has whether or not the document shows them.
 #[derive(Default)]
@@ -118,11 +138,11 @@ const HOST: Shape = Shape {
 };
 
 const CONFIG: Shape = Shape {
-    lists: &["Cmd", "Entrypoint", "Env", "Layers", "OnBuild", "Shell"],
+    lists: &["Cmd", "Entrypoint", "Env", "OnBuild", "Shell"],
     maps: &["ExposedPorts", "Labels", "Volumes"],
-    texts: &["Container", "OsVersion", "StopSignal", "Variant"],
+    texts: &["StopSignal"],
     flags: &["ArgsEscaped"],
-    optional: &["ContainerConfig", "Healthcheck", "StopTimeout"],
+    optional: &["Healthcheck", "StopTimeout"],
     order: &[],
 };
 
@@ -132,7 +152,12 @@ const NONE: Shape =
 /// The shape of a part by the field that holds it.
 fn shape(kind: &str) -> Shape {
     match kind {
-        "" | "Config" | "GraphDriver" | "Healthcheck" | "Metadata" | "RootFS" => CONFIG,
+        "Config" => CONFIG,
+        "RootFS" => Shape { lists: &["Layers"], ..NONE },
+        "Healthcheck" => Shape { lists: &["Test"], ..NONE },
+        "Networks" => {
+            Shape { lists: &["Aliases", "DNSNames", "Links"], maps: &["DriverOpts"], ..NONE }
+        }
         "HostConfig" => HOST,
         "State" => Shape { optional: &["Health"], ..NONE },
         "RestartPolicy" => Shape { order: &["Name", "MaximumRetryCount"], ..NONE },
@@ -141,8 +166,14 @@ fn shape(kind: &str) -> Shape {
             Shape { texts: &["BuildTime", "GitCommit", "GoVersion"], ..NONE }
         }
         CONTAINER => Shape {
-            lists: &["Mounts"],
+            lists: &["ExecIDs", "Mounts"],
             optional: &["ImageManifestDescriptor", "SizeRootFs", "SizeRw"],
+            ..NONE
+        },
+        IMAGE => Shape {
+            lists: &["RepoDigests", "RepoTags"],
+            texts: &["Container", "OsVersion", "Variant"],
+            optional: &["ContainerConfig"],
             ..NONE
         },
         _ => NONE,
@@ -159,6 +190,13 @@ fn typed(kind: &str, value: &Value) -> template::Value {
         Value::Array(items) => V::List(items.iter().map(|item| typed(kind, item)).collect()),
         other => V::from(other.clone()),
     }
+}
+
+/// A text of a type that has methods, found in a field of this name.
+fn mode(field: &str, text: &str) -> template::Value {
+    let field = field.to_owned();
+    let methods = move |text: &str, name: &str| modes::method(&field, text, name);
+    template::Value::Word(Rc::new(Word::new(text, methods)))
 }
 
 /// A part of a document, and which one it is.
@@ -178,6 +216,11 @@ impl Typed {
             "IsUnlessStopped" => policy == "unless-stopped",
             _ => return None,
         }))
+    }
+
+    /// Whether the text of a field is of a type that has methods.
+    fn has_methods(&self, name: &str) -> bool {
+        self.kind == "HostConfig" && modes::FIELDS.contains(&name)
     }
 
     /// Whether users choose the keys of a field, which is then no type of docker's.
@@ -205,7 +248,9 @@ impl Object for Typed {
             }
             None | Some(Value::Null) if has(shape.lists) => Some(V::Unset(Unset::List)),
             None | Some(Value::Null) if has(shape.maps) => Some(V::Unset(Unset::Map)),
+            Some(Value::String(text)) if self.has_methods(name) => Some(mode(name, text)),
             Some(value) => Some(typed(name, value)),
+            None if has(shape.texts) && self.has_methods(name) => Some(mode(name, "")),
             None if has(shape.texts) => Some(V::Str(String::new())),
             None if has(shape.flags) => Some(V::Bool(false)),
             None if has(shape.optional) => Some(V::Nil),
@@ -235,13 +280,14 @@ mod tests {
         json!({
             "Id": "40c1", "State": { "Status": "created" },
             "HostConfig": {
+                "NetworkMode": "container:77", "IpcMode": "private", "UsernsMode": "",
                 "CpuShares": 7, "NanoCpus": 0, "Dns": ["1.1.1.1"],
                 "RestartPolicy": { "MaximumRetryCount": 0, "Name": "always" },
                 "LogConfig": { "Config": { "max-size": "1m" }, "Type": "local" },
                 "PortBindings": { "80/tcp": [{ "HostIp": "", "HostPort": "8080" }] },
             },
             "Config": { "Labels": { "a": "b" } },
-            "NetworkSettings": { "Networks": { "n1": { "NetworkID": "77" } } },
+            "NetworkSettings": { "Networks": { "n1": { "NetworkID": "77", "Aliases": null } } },
         })
     }
 
@@ -264,6 +310,7 @@ mod tests {
 
     #[test]
     fn what_docker_leaves_out_is_there() {
+        check("{{len .ExecIDs}} {{len .NetworkSettings.Networks.n1.Aliases}}", "0 0");
         check("{{.SizeRw}} {{.State.Health}} {{.HostConfig.Init}}", "<nil> <nil> <nil>");
         check("{{if .State.Health}}yes{{else}}no{{end}}", "no");
         check("{{.HostConfig.Binds}}{{.HostConfig.Sysctls}}", "[]map[]");
@@ -275,6 +322,11 @@ mod tests {
         check("{{.HostConfig.RestartPolicy.IsNone}}", "false");
         check("{{.HostConfig.RestartPolicy}}", "{always 0}");
         check("{{.HostConfig.LogConfig}}", "{local map[max-size:1m]}");
+        check("{{.HostConfig.NetworkMode}} {{len .HostConfig.NetworkMode}}", "container:77 12");
+        check("{{.HostConfig.NetworkMode.IsHost}}{{.HostConfig.UsernsMode.IsHost}}", "falsefalse");
+        check("{{with .HostConfig.NetworkMode}}{{.ConnectedContainer}}{{end}}", "77");
+        check("{{.HostConfig.IpcMode.IsPrivate}} {{json .HostConfig.IpcMode}}", "true \"private\"");
+        check("{{if eq .HostConfig.IpcMode \"private\"}}own{{end}}", "own");
     }
 
     #[test]
@@ -291,10 +343,12 @@ mod tests {
             "{{.HostConfig.RestartPolicy.IsNever}}",
             "{{.NetworkSettings.Networks.n1.Nope}}",
             "{{.State.Health.Status}}",
+            "{{.State.Cmd}}",
         ] {
             let failure = rendered(template, &container()).err();
             let line = failure.map(|failure| failure.first_line().to_owned()).unwrap_or_default();
             assert!(line.contains("map has no entry for key"), "{template}: {line}");
         }
+        assert!(rendered("{{.HostConfig.NetworkMode.Nope}}", &container()).is_err());
     }
 }

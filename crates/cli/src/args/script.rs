@@ -12,6 +12,8 @@ pub enum Shell {
     Zsh,
     /// fish.
     Fish,
+    /// PowerShell 5 or newer.
+    PowerShell,
 }
 
 /// The script for `shell`, which calls `program` by this name.
@@ -20,6 +22,7 @@ pub fn completion_script(shell: Shell, program: &str) -> String {
         Shell::Bash => include_str!("script.bash"),
         Shell::Zsh => include_str!("script.zsh"),
         Shell::Fish => include_str!("script.fish"),
+        Shell::PowerShell => include_str!("script.ps1"),
     };
     let is_plain = |letter: char| letter.is_ascii_alphanumeric();
     let function = program.replace(|letter| !is_plain(letter), "_");

@@ -1,6 +1,6 @@
 //! `mica completion`, and what its scripts call back.
 
-use engine::Engine;
+use engine::{Engine, EngineError, ListContainers};
 
 use crate::args::{Complete, Completion, Shell, complete, completion_script};
 use crate::context::Context;
@@ -17,6 +17,10 @@ pub(crate) fn zsh(context: &Context) -> Outcome {
 
 pub(crate) fn fish(context: &Context) -> Outcome {
     print(context, Shell::Fish)
+}
+
+pub(crate) fn powershell(context: &Context) -> Outcome {
+    print(context, Shell::PowerShell)
 }
 
 fn print(context: &Context, shell: Shell) -> Outcome {
@@ -44,18 +48,32 @@ pub(crate) fn terse_callback(context: &Context) -> Outcome {
 
 fn answer(context: &Context) -> Completion {
     let names = |what: Complete| match what {
-        Complete::Images => image_names(context),
-        _ => Vec::new(),
+        Complete::Nothing | Complete::Files | Complete::Folders | Complete::Words(_) => Vec::new(),
+        // Pressing a key makes no store.
+        _ if !context.settings().is_ok_and(|settings| Engine::is_made(&settings)) => Vec::new(),
+        what => context.engine().and_then(|engine| Ok(known(&engine, what)?)).unwrap_or_default(),
     };
     complete(&ROOT, context.names(), &names)
 }
 
-fn image_names(context: &Context) -> Vec<String> {
-    // Pressing a key makes no store.
-    if !context.settings().is_ok_and(|settings| Engine::is_made(&settings)) {
-        return Vec::new();
-    }
-    let list = context.engine().ok().and_then(|engine| engine.list(&Default::default()).ok());
-    let list = list.unwrap_or_default();
-    list.rows().filter_map(|row| row.name.map(|name| name.familiar().to_owned())).collect()
+/// The names of things of a kind.
+fn known(engine: &Engine, what: Complete) -> Result<Vec<String>, EngineError> {
+    let containers = |all: bool| -> Result<Vec<String>, EngineError> {
+        let found = engine.list_containers(&ListContainers { all, ..Default::default() })?;
+        Ok(found.into_iter().map(|row| row.summary.name).collect())
+    };
+    Ok(match what {
+        Complete::Images => {
+            let list = engine.list(&Default::default())?;
+            list.rows().filter_map(|row| row.name.map(|name| name.familiar().to_owned())).collect()
+        }
+        Complete::Containers => containers(true)?,
+        Complete::Running => containers(false)?,
+        Complete::Volumes => engine.volumes()?.into_iter().map(|volume| volume.name).collect(),
+        Complete::Networks => {
+            let found = engine.list_networks(&Default::default())?;
+            found.into_iter().map(|network| network.name).collect()
+        }
+        _ => Vec::new(),
+    })
 }

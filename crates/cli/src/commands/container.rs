@@ -1,7 +1,9 @@
 //! What is done with containers that need not run: `rm`, `rename`, `port`, `container prune`.
 
-use engine::{BundleSource, EngineError, PruneContainers, RemoveContainer, WriteBundle};
-use spec::{Timestamp, human_size};
+use engine::{
+    BundleSource, EngineError, PruneContainers, PublishedPort, RemoveContainer, WriteBundle,
+};
+use spec::{ContainerPort, Timestamp, human_size};
 
 use super::prune::sure;
 use super::{label, ports};
@@ -50,25 +52,35 @@ pub(crate) fn bundle(context: &Context) -> Outcome {
 }
 
 pub(crate) fn rename(context: &Context) -> Outcome {
-    let engine = context.engine()?;
+    rename_with(context, |old, new| {
+        let engine = context.engine()?;
+        let id = engine.containers().find(old)?;
+        Ok(engine.rename_container(&id, new)?)
+    })
+}
+
+/// Has a container renamed, wherever it is, with what docker's client says of it.
+pub(crate) fn rename_with(
+    context: &Context,
+    rename: impl FnOnce(&str, &str) -> Result<(), Failure>,
+) -> Outcome {
     let [old, new] = context.names() else { return Ok(1) };
     let (old, new) = (old.trim(), new.trim());
     if old.is_empty() || new.is_empty() {
         return Err(Failure::new("Error: Neither old nor new names may be empty"));
     }
-    let id = engine.containers().find(old)?;
-    engine.rename_container(&id, new).map_err(|error| {
-        Failure::from(error).then(format!("Error: failed to rename container named {old}"))
+    rename(old, new).map_err(|failure| {
+        failure.then(format!("Error: failed to rename container named {old}"))
     })?;
     Ok(0)
 }
 
-const WARNING: &str =
+pub(crate) const PRUNE_WARNING: &str =
     "WARNING! This will remove all stopped containers.\nAre you sure you want to continue? [y/N] ";
 
 pub(crate) fn prune(context: &Context) -> Outcome {
     let request = prune_request(context.matches().list("filter"))?;
-    if !sure(context, WARNING) {
+    if !sure(context, PRUNE_WARNING) {
         return Ok(0);
     }
     let (removed, bytes) = context.engine()?.prune_containers(&request)?;
@@ -78,7 +90,7 @@ pub(crate) fn prune(context: &Context) -> Outcome {
 }
 
 /// Says which containers went.
-pub(super) fn tell_pruned(context: &Context, removed: &[String]) {
+pub(crate) fn tell_pruned(context: &Context, removed: &[String]) {
     if !removed.is_empty() {
         context.ui.line("Deleted Containers:");
         removed.iter().for_each(|id| context.ui.line(id));
@@ -107,18 +119,19 @@ pub(super) fn prune_request(texts: &[String]) -> Result<PruneContainers, Failure
 
 pub(crate) fn port(context: &Context) -> Outcome {
     let engine = context.engine()?;
-    let name = &context.names()[0];
-    let id = engine.containers().find(name)?;
+    let id = engine.containers().find(&context.names()[0])?;
     let endpoints = engine.endpoints_of(&id)?;
-    let wanted = match context.names().get(1) {
-        None => None,
-        Some(text) => Some(
-            text.parse::<spec::ContainerPort>()
-                .map_err(|_| Failure::new(format!("Error: invalid port '{text}': no such port")))?,
-        ),
-    };
+    show_ports(context, endpoints.into_iter().flat_map(|endpoint| endpoint.ports).collect())
+}
+
+/// Shows where ports of a container are published: all of them, or the one that is named.
+pub(crate) fn show_ports(context: &Context, published: Vec<PublishedPort>) -> Outcome {
+    let (name, text) = (&context.names()[0], context.names().get(1));
+    let wrong = |text| Failure::new(format!("Error: invalid port '{text}': no such port"));
+    let wanted = text.map(|text| text.parse::<ContainerPort>().map_err(|_| wrong(text)));
+    let wanted = wanted.transpose()?;
     let mut lines = Vec::new();
-    for port in endpoints.iter().flat_map(|endpoint| &endpoint.ports) {
+    for port in published {
         let host = ports::joined(port.host_address, &port.host_port.to_string());
         match wanted {
             None => lines.push((port.container, format!("{} -> {host}", port.container))),
@@ -126,7 +139,7 @@ pub(crate) fn port(context: &Context) -> Outcome {
             Some(_) => {}
         }
     }
-    if let (Some(text), true) = (context.names().get(1), lines.is_empty()) {
+    if let (Some(text), true) = (text, lines.is_empty()) {
         return Err(Failure::new(format!("Error: No public port '{text}' published for {name}")));
     }
     lines.sort();

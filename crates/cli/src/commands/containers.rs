@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use engine::{ContainerFilter, ContainerRow, ListContainers, status_words};
-use spec::{Timestamp, human_duration, human_size_3};
+use engine::{ContainerFilter, ContainerRow, ListContainers, PublishedPort, status_words};
+use spec::{ContainerPort, Timestamp, human_duration, human_size_3};
 
 use super::ports;
 use crate::context::Context;
@@ -13,7 +13,7 @@ use crate::template::{Value, quote};
 use crate::ui::Ui;
 use crate::ui::cut;
 
-pub(crate) const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 7] = [
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
     ("Command", "COMMAND"),
@@ -22,7 +22,7 @@ pub(crate) const COLUMNS: [Column; 7] = [
     ("Ports", "PORTS"),
     ("Names", "NAMES"),
 ];
-pub(crate) const HEADERS: &[Column] = &[
+const HEADERS: &[Column] = &[
     ("ID", "CONTAINER ID"),
     ("Names", "NAMES"),
     ("Image", "IMAGE"),
@@ -40,28 +40,11 @@ pub(crate) const HEADERS: &[Column] = &[
     ("Networks", "NETWORKS"),
     ("Platform", "PLATFORM"),
 ];
-/// What a row has in JSON.
-pub(crate) const FIELDS: &[&str] = &[
-    "Command",
-    "CreatedAt",
-    "ID",
-    "Image",
-    "Labels",
-    "LocalVolumes",
-    "Mounts",
-    "Names",
-    "Networks",
-    "Ports",
-    "RunningFor",
-    "Size",
-    "State",
-    "Status",
-];
 /// How many letters of a command are shown, and of a mount.
-pub(crate) const COMMAND_LETTERS: usize = 20;
-pub(crate) const MOUNT_LETTERS: usize = 15;
+const COMMAND_LETTERS: usize = 20;
+const MOUNT_LETTERS: usize = 15;
 
-pub(crate) const WORDS: Words = Words {
+const WORDS: Words = Words {
     id: "ID",
     raw_id: "container_id",
     raw: "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\n\
@@ -79,7 +62,7 @@ pub(crate) const WORDS_WITH_SIZE: Words = Words {
 
 /// What `--format` asks for beside `--quiet`. Docker's client leaves all of it out but `raw`, and
 /// says so.
-pub(crate) fn asked<'a>(ui: &Ui, format: Option<&'a str>, quiet: bool) -> Option<&'a str> {
+fn asked<'a>(ui: &Ui, format: Option<&'a str>, quiet: bool) -> Option<&'a str> {
     let format = format.filter(|text| !text.is_empty());
     if quiet && format.is_some() {
         ui.warn("WARNING: Ignoring custom format, because both --format and --quiet are set.");
@@ -89,71 +72,190 @@ pub(crate) fn asked<'a>(ui: &Ui, format: Option<&'a str>, quiet: bool) -> Option
 
 pub(crate) fn list(context: &Context) -> Outcome {
     let matches = context.matches();
-    let format = asked(&context.ui, matches.string("format"), matches.flag("quiet"));
+    let view = View::of(context);
     let texts = matches.list("filter").iter().filter(|text| !text.is_empty());
     let filters = texts.map(|text| ContainerFilter::parse(text)).collect::<Result<_, _>>()?;
-    let last = match matches.flag("latest") {
-        true => Some(1),
-        false => matches.int("last").and_then(|last| usize::try_from(last).ok()).filter(|n| *n > 0),
-    };
-    let sizes = matches.flag("size") || format.is_some_and(|text| text.contains(".Size"));
-    let quiet = matches.flag("quiet") && format.is_none();
-    let request = ListContainers { all: matches.flag("all"), last, size: sizes && !quiet, filters };
-    let found = context.engine()?.list_containers(&request)?;
-    let (full, now) = (matches.flag("no-trunc"), Timestamp::now());
-    let shown: Vec<_> = found.into_iter().map(|row| Shown { row, full, now }).collect();
-    if quiet {
-        let lines: String = shown.iter().map(|row| format!("{}\n", row.id())).collect();
-        context.ui.print(&lines);
-        return Ok(0);
-    }
-    let mut columns = COLUMNS.to_vec();
-    if matches.flag("size") {
-        columns.push(("Size", "SIZE"));
-    }
-    let words = if matches.flag("size") { WORDS_WITH_SIZE } else { WORDS };
-    let format = words.meant(format, matches.flag("quiet"));
-    rows(&context.ui, format.as_deref(), &columns, HEADERS, shown)?;
-    Ok(0)
+    let last = view.last.and_then(|last| usize::try_from(last).ok());
+    let request =
+        ListContainers { all: matches.flag("all"), last, size: view.wants_sizes(), filters };
+    view.show(context, context.engine()?.list_containers(&request)?)
 }
 
-/// A container as it is shown.
-pub(super) struct Shown {
-    pub(super) row: ContainerRow,
-    pub(super) full: bool,
-    pub(super) now: Timestamp,
+/// How containers are listed.
+pub(crate) struct View<'a> {
+    format: Option<&'a str>,
+    quiet: bool,
+    size: bool,
+    full: bool,
+    /// How many there are at most, the newest first.
+    pub(crate) last: Option<i64>,
 }
 
-impl Shown {
-    fn id(&self) -> String {
-        match self.full {
-            true => self.row.summary.id.to_string(),
-            false => self.row.summary.id.short(),
+impl<'a> View<'a> {
+    /// As the command line says it.
+    pub(crate) fn of(context: &'a Context) -> View<'a> {
+        let matches = context.matches();
+        let (quiet, size) = (matches.flag("quiet"), matches.flag("size"));
+        let format = asked(&context.ui, matches.string("format"), quiet);
+        let last = match matches.flag("latest") {
+            true => Some(1),
+            false => matches.int("last").filter(|last| *last > 0),
+        };
+        View { format, quiet, size, full: matches.flag("no-trunc"), last }
+    }
+
+    /// Whether sizes are shown, which are dear to know.
+    pub(crate) fn wants_sizes(&self) -> bool {
+        match self.format {
+            None => self.size && !self.quiet,
+            Some(format) => self.size || format.contains(".Size"),
         }
     }
 
-    fn image(&self) -> Cow<'_, str> {
-        match self.row.image.strip_prefix("sha256:").filter(|_| !self.full) {
-            Some(hex) => hex[..hex.len().min(12)].into(),
-            None => self.row.image.as_str().into(),
+    /// Shows what was found.
+    pub(crate) fn show<C: Listed + 'static>(&self, context: &Context, found: Vec<C>) -> Outcome {
+        let (full, now) = (self.full, Timestamp::now());
+        let shown: Vec<_> = found.into_iter().map(|row| Shown { row, full, now }).collect();
+        if self.quiet && self.format.is_none() {
+            let lines: String = shown.iter().map(|row| format!("{}\n", row.id())).collect();
+            context.ui.print(&lines);
+            return Ok(0);
+        }
+        let mut columns = COLUMNS.to_vec();
+        if self.size {
+            columns.push(("Size", "SIZE"));
+        }
+        let words = if self.size { WORDS_WITH_SIZE } else { WORDS };
+        let format = words.meant(self.format, self.quiet);
+        rows(&context.ui, format.as_deref(), &columns, HEADERS, shown)?;
+        Ok(0)
+    }
+}
+
+/// A container as lists know it: a record of this machine's, or what an engine elsewhere tells.
+pub(crate) trait Listed {
+    /// Its whole id.
+    fn id(&self) -> Cow<'_, str>;
+    /// Its own name, and with `all` those that others know it by.
+    fn names(&self, all: bool) -> Cow<'_, str>;
+    /// Its image, as people call it, or by its id.
+    fn image(&self) -> &str;
+    /// What is run.
+    fn command(&self) -> Cow<'_, str>;
+    /// When it was made.
+    fn created(&self) -> Timestamp;
+    /// Its ports that are published, and the others.
+    fn ports(&self) -> (Vec<PublishedPort>, Vec<ContainerPort>);
+    /// In which state it is; the same in a sentence; and how healthy it is.
+    fn state(&self, now: Timestamp) -> [Cow<'_, str>; 3];
+    /// Bytes written to it, and bytes of all that it shows.
+    fn size(&self) -> (u64, u64);
+    /// Its labels.
+    fn labels(&self) -> Vec<(&str, &str)>;
+    /// The names of its mounts, and whether each is a volume of the machine's own.
+    fn mounts(&self) -> Vec<(&str, bool)>;
+    /// The names of its networks.
+    fn networks(&self) -> Vec<String>;
+    /// What it runs on.
+    fn platform(&self) -> Cow<'_, str>;
+}
+
+impl Listed for ContainerRow {
+    fn id(&self) -> Cow<'_, str> {
+        self.summary.id.to_string().into()
+    }
+
+    fn names(&self, _all: bool) -> Cow<'_, str> {
+        self.summary.name.as_str().into()
+    }
+
+    fn image(&self) -> &str {
+        &self.image
+    }
+
+    fn command(&self) -> Cow<'_, str> {
+        ContainerRow::command(self).into()
+    }
+
+    fn created(&self) -> Timestamp {
+        self.summary.created
+    }
+
+    fn ports(&self) -> (Vec<PublishedPort>, Vec<ContainerPort>) {
+        ContainerRow::ports(self)
+    }
+
+    fn state(&self, now: Timestamp) -> [Cow<'_, str>; 3] {
+        let health = self.state.health.as_ref().map_or("", |health| health.status.name());
+        [self.state.status.name().into(), status_words(&self.state, now).into(), health.into()]
+    }
+
+    fn size(&self) -> (u64, u64) {
+        self.size.unwrap_or_default()
+    }
+
+    fn labels(&self) -> Vec<(&str, &str)> {
+        let labels = self.summary.config.labels.iter();
+        labels.map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    fn mounts(&self) -> Vec<(&str, bool)> {
+        let mounts = self.summary.mounts.iter().map(|mount| {
+            let name = if mount.name.is_empty() { &mount.source } else { &mount.name };
+            (name.as_str(), mount.driver == "local")
+        });
+        mounts.collect()
+    }
+
+    fn networks(&self) -> Vec<String> {
+        ContainerRow::networks(self)
+    }
+
+    fn platform(&self) -> Cow<'_, str> {
+        self.summary.platform.as_str().into()
+    }
+}
+
+/// A container as it is shown.
+pub(crate) struct Shown<C> {
+    pub(crate) row: C,
+    pub(crate) full: bool,
+    pub(crate) now: Timestamp,
+}
+
+impl<C: Listed> Shown<C> {
+    fn id(&self) -> String {
+        let id = self.row.id();
+        if self.full { &id[..] } else { &id[..id.len().min(12)] }.to_owned()
+    }
+
+    fn image(&self) -> &str {
+        let image = self.row.image();
+        match image.strip_prefix("sha256:").filter(|_| !self.full) {
+            Some(hex) => &hex[..hex.len().min(12)],
+            None if image.is_empty() => "<no image>",
+            None => image,
         }
     }
 
     fn command(&self) -> String {
         let command = self.row.command();
-        quote::quote(&if self.full { command } else { cut(&command, COMMAND_LETTERS) })
+        match self.full {
+            true => quote::quote(&command),
+            false => quote::quote(&cut(&command, COMMAND_LETTERS)),
+        }
     }
 
     fn mounts(&self) -> String {
-        let shown = |mount: &spec::MountPoint| {
-            let name = if mount.name.is_empty() { &mount.source } else { &mount.name };
-            if self.full { name.clone() } else { cut(name, MOUNT_LETTERS) }
+        let shown = |(name, _): (&str, bool)| match self.full {
+            true => name.to_owned(),
+            false => cut(name, MOUNT_LETTERS),
         };
-        self.row.summary.mounts.iter().map(shown).collect::<Vec<_>>().join(",")
+        self.row.mounts().into_iter().map(shown).collect::<Vec<_>>().join(",")
     }
 
     fn size(&self) -> String {
-        let (own, all) = self.row.size.unwrap_or_default();
+        let (own, all) = self.row.size();
         let own = human_size_3(own as f64);
         match all {
             0 => own,
@@ -162,52 +264,67 @@ impl Shown {
     }
 
     fn text(&self, name: &str) -> Option<Cow<'_, str>> {
-        let ContainerRow { summary, state, .. } = &self.row;
+        let row = &self.row;
+        let state = |at: usize| row.state(self.now)[at].clone();
         Some(match name {
             "ID" => self.id().into(),
-            "Names" => summary.name.as_str().into(),
-            "Image" => self.image(),
+            "Names" => row.names(self.full),
+            "Image" => self.image().into(),
             "Command" => self.command().into(),
-            "CreatedAt" => summary.created.docker_local().into(),
+            "CreatedAt" => row.created().docker_local().into(),
             "RunningFor" => {
-                format!("{} ago", human_duration(self.now.seconds_since(summary.created))).into()
+                format!("{} ago", human_duration(self.now.seconds_since(row.created()))).into()
             }
             "Ports" => {
-                let (published, exposed) = self.row.ports();
+                let (published, exposed) = row.ports();
                 ports::column(&published, &exposed).into()
             }
-            "State" => state.status.name().into(),
-            "Status" => status_words(state, self.now).into(),
-            "HealthStatus" => {
-                state.health.as_ref().map_or("", |health| health.status.name()).into()
-            }
+            "State" => state(0),
+            "Status" => state(1),
+            "HealthStatus" => state(2),
             "Size" => self.size().into(),
             "Labels" => {
-                let label = |(name, value): (&String, &String)| format!("{name}={value}");
-                summary.config.labels.iter().map(label).collect::<Vec<_>>().join(",").into()
+                let label = |(name, value)| format!("{name}={value}");
+                row.labels().into_iter().map(label).collect::<Vec<_>>().join(",").into()
             }
             "Mounts" => self.mounts().into(),
             "LocalVolumes" => {
-                let local = summary.mounts.iter().filter(|mount| mount.driver == "local");
-                local.count().to_string().into()
+                row.mounts().iter().filter(|(_, local)| *local).count().to_string().into()
             }
-            "Networks" => self.row.networks().join(",").into(),
-            "Platform" => summary.platform.as_str().into(),
+            "Networks" => row.networks().join(",").into(),
+            "Platform" => row.platform(),
             _ => return None,
         })
     }
 }
 
-impl Row for Shown {
+impl<C: Listed> Row for Shown<C> {
     const KIND: &'static str = "*formatter.ContainerContext";
-    const FIELDS: &'static [&'static str] = FIELDS;
+    const FIELDS: &'static [&'static str] = &[
+        "Command",
+        "CreatedAt",
+        "ID",
+        "Image",
+        "Labels",
+        "LocalVolumes",
+        "Mounts",
+        "Names",
+        "Networks",
+        "Ports",
+        "RunningFor",
+        "Size",
+        "State",
+        "Status",
+    ];
 
     fn field(&self, name: &str) -> Option<Value> {
         self.text(name).map(|text| Value::Str(text.into_owned()))
     }
 
     fn label(&self, key: &str) -> Option<String> {
-        Some(self.row.summary.config.labels.get(key).cloned().unwrap_or_default())
+        let labels = self.row.labels();
+        let value = labels.into_iter().find(|(name, _)| *name == key).map(|(_, value)| value);
+        Some(value.unwrap_or_default().to_owned())
     }
 
     fn write(&self, name: &str, out: &mut String) {

@@ -9,18 +9,41 @@ use super::save::stdout;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
-pub(crate) fn run(context: &Context) -> Outcome {
-    let matches = context.matches();
-    let [from, to] = context.names() else { return Ok(1) };
+/// What is named: a container and a path in it, or else something of this machine.
+pub(crate) struct Ends<'a> {
+    pub(crate) from: Option<(&'a str, &'a str)>,
+    pub(crate) to: Option<(&'a str, &'a str)>,
+}
+
+/// What the two words of the command line name.
+pub(crate) fn ends(context: &Context) -> Result<Ends<'_>, Failure> {
+    let [from, to] = context.names() else {
+        return Err(Failure::new("a source and a destination are needed"));
+    };
     for (what, path) in [("source", from), ("destination", to)] {
         if path.is_empty() {
             return Err(Failure::new(format!("{what} can not be empty")));
         }
     }
-    let (inside, target) = (split(from), split(to));
-    if inside.is_none() && target.is_none() {
+    let ends = Ends { from: split(from), to: split(to) };
+    if ends.from.is_none() && ends.to.is_none() {
         return Err(Failure::new("must specify at least one container source"));
     }
+    Ok(ends)
+}
+
+/// Says that it is done, to whoever looks.
+pub(crate) fn tell(context: &Context, bytes: u64, to: &str) {
+    if context.ui.is_terminal() && !context.matches().flag("quiet") && to != "-" {
+        let bytes = human_size(bytes as f64);
+        context.ui.warn(&format!("Successfully copied {bytes} to {to}"));
+    }
+}
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let Ends { from: inside, to: target } = ends(context)?;
+    let [from, to] = context.names() else { return Ok(1) };
     let engine = context.engine()?;
     let source = match inside {
         Some((container, path)) => end(&engine, container, path)?,
@@ -48,10 +71,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
         EngineError::Input(words) => Failure::new(words),
         other => other.into(),
     })?;
-    if context.ui.is_terminal() && !matches.flag("quiet") && to != "-" {
-        let bytes = human_size(bytes as f64);
-        context.ui.warn(&format!("Successfully copied {bytes} to {to}"));
-    }
+    tell(context, bytes, to);
     Ok(0)
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use engine::{CacheRow, ContainerRow, DiskUsage, ImageUsage, Usage, VolumeUsage};
+use engine::{CacheRow, DiskUsage, Usage, VolumeUsage};
 use serde_json::json;
 use spec::{Timestamp, human_duration, human_size, human_size_3};
 
-use super::containers::Shown as ShownContainer;
-use super::images::ShownImage;
+use super::containers::{self, Shown as ShownContainer};
+use super::images::{self, Measured, Nearby, Shown as ShownImage};
+use super::volume::{self, Shown as ShownVolume};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::show::{self, Column, Row, Words, rows};
@@ -43,21 +44,12 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if matches.flag("verbose") {
         return verbose(context, usage);
     }
-    let format = WORDS.meant(matches.string("format"), false);
-    rows(&context.ui, format.as_deref(), COLUMNS, COLUMNS, lines(&usage))?;
-    Ok(0)
+    show_lines(context, lines(&usage))
 }
 
 /// A line for each kind of thing.
 fn lines(usage: &DiskUsage) -> Vec<Line> {
     let DiskUsage { usage: all, active, containers, volumes, build_cache, .. } = usage;
-    let written = |row: &ContainerRow| row.size.map_or(0, |(own, _)| own);
-    let (runs, rests): (Vec<_>, Vec<_>) =
-        containers.iter().partition(|row| row.state.status.is_alive());
-    let bytes = |rows: &[&ContainerRow]| rows.iter().map(|row| written(row)).sum::<u64>();
-    let (used, idle): (Vec<_>, Vec<_>) = volumes.iter().partition(|volume| volume.links > 0);
-    let volume_bytes =
-        |volumes: &[&VolumeUsage]| volumes.iter().map(|volume| volume.bytes).sum::<u64>();
     vec![
         Line {
             kind: "Images",
@@ -66,20 +58,10 @@ fn lines(usage: &DiskUsage) -> Vec<Line> {
             size: all.layers,
             reclaimable: all.reclaimable,
         },
-        Line {
-            kind: "Containers",
-            total: containers.len(),
-            active: runs.len(),
-            size: bytes(&runs) + bytes(&rests),
-            reclaimable: bytes(&rests),
-        },
-        Line {
-            kind: "Local Volumes",
-            total: volumes.len(),
-            active: used.len(),
-            size: volume_bytes(&used) + volume_bytes(&idle),
-            reclaimable: volume_bytes(&idle),
-        },
+        Line::of("Containers", containers, |row| {
+            (row.size.map_or(0, |(own, _)| own), row.state.status.is_alive())
+        }),
+        Line::of("Local Volumes", volumes, |volume| (volume.bytes, volume.links > 0)),
         Line {
             kind: "Build Cache",
             total: build_cache.rows.len(),
@@ -90,12 +72,33 @@ fn lines(usage: &DiskUsage) -> Vec<Line> {
     ]
 }
 
-struct Line {
-    kind: &'static str,
-    total: usize,
-    active: usize,
-    size: u64,
-    reclaimable: u64,
+/// What all things of a kind take.
+pub(crate) struct Line {
+    pub(crate) kind: &'static str,
+    pub(crate) total: usize,
+    pub(crate) active: usize,
+    pub(crate) size: u64,
+    pub(crate) reclaimable: u64,
+}
+
+impl Line {
+    /// The sum over things, each of which takes so much and is in use or not.
+    pub(crate) fn of<T>(kind: &'static str, things: &[T], of: impl Fn(&T) -> (u64, bool)) -> Line {
+        let mut line = Line { kind, total: things.len(), active: 0, size: 0, reclaimable: 0 };
+        for (bytes, active) in things.iter().map(of) {
+            line.active += usize::from(active);
+            line.size += bytes;
+            line.reclaimable += if active { 0 } else { bytes };
+        }
+        line
+    }
+}
+
+/// Shows a line for each kind of thing.
+pub(crate) fn show_lines(context: &Context, lines: Vec<Line>) -> Outcome {
+    let format = WORDS.meant(context.matches().string("format"), false);
+    rows(&context.ui, format.as_deref(), COLUMNS, COLUMNS, lines)?;
+    Ok(0)
 }
 
 impl Row for Line {
@@ -120,47 +123,56 @@ impl Row for Line {
 }
 
 fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
-    let format = context.matches().string("format").filter(|text| !matches!(*text, "" | "table"));
-    // In a document ids are whole, in a table short.
-    let parts = Parts::of(usage, format.is_some());
-    match format {
-        Some(format) => show::document(&context.ui, Some(format), &parts.document())?,
-        None => parts.show(context)?,
-    }
-    Ok(0)
+    let DiskUsage { usage: on_disk, images, users, containers, volumes, build_cache, .. } = usage;
+    let (full, now) = (in_document(context), Timestamp::now());
+    let image = |image: Nearby| {
+        let id = image.row().id;
+        let usage = on_disk.images.get(&id).copied().unwrap_or_default();
+        let containers = users.get(&id).copied().unwrap_or_default() as u64;
+        let measured = Some(Measured { shared: usage.shared, unique: usage.unique, containers });
+        ShownImage { image, measured, full, now }
+    };
+    let volume = |VolumeUsage { volume, bytes, links }| ShownVolume {
+        volume,
+        measured: Some((bytes, links as u64)),
+    };
+    let parts = Parts {
+        images: Nearby::all(images).map(image).collect(),
+        containers: containers.into_iter().map(|row| ShownContainer { row, full, now }).collect(),
+        volumes: volumes.into_iter().map(volume).collect(),
+        steps: build_cache.rows.into_iter().map(|row| ShownStep { row, full, now }).collect(),
+        cache_bytes: build_cache.bytes,
+        on_disk: Some(on_disk),
+    };
+    parts.show(context)
+}
+
+/// Whether all that takes space is shown in the user's own form: there ids are whole.
+pub(crate) fn in_document(context: &Context) -> bool {
+    let format = context.matches().string("format").unwrap_or_default();
+    !matches!(format, "" | "table")
 }
 
 /// All that takes space, as rows.
-struct Parts {
-    images: Vec<Shown>,
-    containers: Vec<ShownContainer>,
-    volumes: Vec<ShownVolume>,
-    steps: Vec<ShownStep>,
-    cache_bytes: u64,
-    on_disk: Usage,
+pub(crate) struct Parts<I, C> {
+    pub(crate) images: Vec<ShownImage<I>>,
+    pub(crate) containers: Vec<ShownContainer<C>>,
+    pub(crate) volumes: Vec<ShownVolume>,
+    pub(crate) steps: Vec<ShownStep>,
+    pub(crate) cache_bytes: u64,
+    /// What lies on the disk, where that is known.
+    pub(crate) on_disk: Option<Usage>,
 }
 
-impl Parts {
-    fn of(usage: DiskUsage, full: bool) -> Parts {
-        let DiskUsage { usage: on_disk, images, users, containers, volumes, build_cache, .. } =
-            usage;
-        let now = Timestamp::now();
-        let image = |image: ShownImage| {
-            let usage = on_disk.images.get(&image.image().id).copied().unwrap_or_default();
-            let containers = users.get(&image.image().id).copied().unwrap_or_default();
-            Shown { image, usage, containers, full }
-        };
-        let images = ShownImage::all(images, full).map(image).collect();
-        let container = |row| ShownContainer { row, full, now };
-        let step = |row| ShownStep { row, full, now };
-        Parts {
-            images,
-            containers: containers.into_iter().map(container).collect(),
-            volumes: volumes.into_iter().map(ShownVolume).collect(),
-            steps: build_cache.rows.into_iter().map(step).collect(),
-            cache_bytes: build_cache.bytes,
-            on_disk,
+impl<I: images::Listed + 'static, C: containers::Listed + 'static> Parts<I, C> {
+    /// Shows them as the command line asks for it.
+    pub(crate) fn show(self, context: &Context) -> Outcome {
+        match context.matches().string("format").unwrap_or_default() {
+            "" | "table" => self.tables(context)?,
+            "raw" => context.ui.print(&self.raw()?),
+            format => show::document(&context.ui, Some(format), &self.document())?,
         }
+        Ok(0)
     }
 
     fn document(&self) -> serde_json::Value {
@@ -172,7 +184,17 @@ impl Parts {
         })
     }
 
-    fn show(self, context: &Context) -> Result<(), Failure> {
+    fn raw(self) -> Result<String, Failure> {
+        Ok([
+            raw("Image", images::WORDS_WITH_DIGEST.raw, self.images)?,
+            raw("Container", containers::WORDS_WITH_SIZE.raw, self.containers)?,
+            raw("Volume", volume::WORDS.raw, self.volumes)?,
+            raw("Build Cache", STEP_WORDS, self.steps)?,
+        ]
+        .concat())
+    }
+
+    fn tables(self, context: &Context) -> Result<(), Failure> {
         let size = |bytes: u64| human_size(bytes as f64);
         context.ui.print("Images space usage:\n\n");
         rows(&context.ui, None, IMAGES, IMAGES, self.images)?;
@@ -182,16 +204,28 @@ impl Parts {
         rows(&context.ui, None, VOLUMES, VOLUMES, self.volumes)?;
         context.ui.print(&format!("\nBuild cache usage: {}\n\n", size(self.cache_bytes)));
         rows(&context.ui, None, STEPS, STEPS, self.steps)?;
+        let Some(on_disk) = self.on_disk else { return Ok(()) };
         context.ui.print(&format!(
             "\nOn disk:\n\nBlobs: {}\nIndexes: {}\nUnpacked layers: {}\nCompressed layers kept beside their plain form: {}\n",
-            size(self.on_disk.blobs),
-            size(self.on_disk.indexes),
-            size(self.on_disk.folders),
-            size(self.on_disk.evictable),
+            size(on_disk.blobs),
+            size(on_disk.indexes),
+            size(on_disk.folders),
+            size(on_disk.evictable),
         ));
         Ok(())
     }
 }
+
+/// The lines of all things of a kind that `--format raw` shows.
+fn raw<R: Row + 'static>(kind: &str, lines: &str, things: Vec<R>) -> Result<String, Failure> {
+    show::rendered(Some(&format!("type: {kind}\n{lines}")), &[], &[], things)
+}
+
+const STEP_WORDS: &str = "build_cache_id: {{.ID}}\nparent_id: {{.Parent}}\n\
+     build_cache_type: {{.CacheType}}\ndescription: {{.Description}}\n\
+     created_at: {{.CreatedAt}}\ncreated_since: {{.CreatedSince}}\n\
+     last_used_at: {{.LastUsedAt}}\nlast_used_since: {{.LastUsedSince}}\n\
+     usage_count: {{.UsageCount}}\nin_use: {{.InUse}}\nshared: {{.Shared}}\n";
 
 const STEPS: &[Column] = &[
     ("ID", "CACHE ID"),
@@ -204,10 +238,10 @@ const STEPS: &[Column] = &[
 ];
 
 /// A remembered step of a build.
-struct ShownStep {
-    row: CacheRow,
-    full: bool,
-    now: Timestamp,
+pub(crate) struct ShownStep {
+    pub(crate) row: CacheRow,
+    pub(crate) full: bool,
+    pub(crate) now: Timestamp,
 }
 
 impl Row for ShownStep {
@@ -264,14 +298,6 @@ fn document<R: Row>(row: &R) -> serde_json::Value {
     R::FIELDS.iter().map(text).collect::<serde_json::Map<_, _>>().into()
 }
 
-struct Shown {
-    image: ShownImage,
-    usage: ImageUsage,
-    containers: usize,
-    /// Whether it is part of a document, where what is not known is left empty.
-    full: bool,
-}
-
 const CONTAINERS: &[Column] = &[
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
@@ -283,56 +309,3 @@ const CONTAINERS: &[Column] = &[
     ("Names", "NAMES"),
 ];
 const VOLUMES: &[Column] = &[("Name", "VOLUME NAME"), ("Links", "LINKS"), ("Size", "SIZE")];
-
-struct ShownVolume(VolumeUsage);
-
-impl Row for ShownVolume {
-    const KIND: &'static str = "*formatter.volumeContext";
-    const FIELDS: &'static [&'static str] = &[
-        "Availability",
-        "Driver",
-        "Group",
-        "Labels",
-        "Links",
-        "Mountpoint",
-        "Name",
-        "Scope",
-        "Size",
-        "Status",
-    ];
-
-    fn field(&self, name: &str) -> Option<Value> {
-        let VolumeUsage { volume, bytes, links } = &self.0;
-        Some(Value::Str(match name {
-            "Name" => volume.name.clone(),
-            "Links" => links.to_string(),
-            "Size" => human_size(*bytes as f64),
-            "Driver" => volume.driver.clone(),
-            "Scope" => volume.scope.clone(),
-            "Mountpoint" => volume.mountpoint.display().to_string(),
-            "Labels" => {
-                let label = |(name, value): (&String, &String)| format!("{name}={value}");
-                volume.labels.iter().flatten().map(label).collect::<Vec<_>>().join(",")
-            }
-            "Availability" | "Group" | "Status" => "N/A".to_owned(),
-            _ => return None,
-        }))
-    }
-}
-
-impl Row for Shown {
-    const FIELDS: &'static [&'static str] = ShownImage::FIELDS;
-
-    fn field(&self, name: &str) -> Option<Value> {
-        let size = |bytes: u64| Some(Value::Str(human_size(bytes as f64)));
-        match name {
-            "SharedSize" => size(self.usage.shared),
-            "UniqueSize" => size(self.usage.unique),
-            "Containers" => Some(Value::Str(self.containers.to_string())),
-            "Digest" if self.full && self.image.image().digest().is_none() => {
-                Some(Value::Str(String::new()))
-            }
-            name => self.image.field(name),
-        }
-    }
-}

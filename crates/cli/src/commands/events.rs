@@ -16,29 +16,16 @@ use crate::template::{Functions, MissingKey, Object, Template, Value};
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(context: &Context) -> Outcome {
-    let matches = context.matches();
     let now = Timestamp::now();
-    let time = |name: &str| -> Result<Option<Timestamp>, Failure> {
-        let text = matches.string(name).filter(|text| !text.is_empty());
-        let parse = |text| Timestamp::parse_docker(text, now);
-        let failed = |error: spec::TimeError| Failure::new(error.to_string());
-        text.map(parse).transpose().map_err(failed)
-    };
-    let (since, until) = (time("since")?, time("until")?);
-    let texts = matches.list("filter").iter().filter(|text| !text.is_empty());
+    let (since, until) = (time(context, "since", now)?, time(context, "until", now)?);
+    let texts = context.matches().list("filter").iter().filter(|text| !text.is_empty());
     let conditions = EventConditions::parse(texts.map(String::as_str))?;
-    // A template that is none shall not be found out with the first event.
-    let format = matches.string("format").filter(|text| !matches!(*text, "" | "json"));
-    if let Some(Err(error)) = format.map(|text| Template::parse(text, &Functions::docker())) {
-        return Err(Failure::new(format!("Error parsing format: {error}")).code(NO_TEMPLATE));
-    }
+    check_format(context)?;
     // Without --since only what happens from now on is of interest.
     let mut events = context.engine()?.events(since.or(Some(now)), until)?;
     loop {
         match events.next_ready().map_err(engine::EngineError::from)? {
-            Some(event) if conditions.hold(&event) => {
-                show(context, &event)?;
-            }
+            Some(event) if conditions.hold(&event) => show(context, &event)?,
             Some(_) => {}
             None if until.is_some_and(|until| Timestamp::now() > until) => return Ok(0),
             None => sleep(PAUSE),
@@ -46,7 +33,30 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
 }
 
-fn show(context: &Context, event: &Event) -> Result<(), Failure> {
+/// A moment that a flag names, if it does.
+pub(crate) fn time(
+    context: &Context,
+    flag: &str,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Failure> {
+    let text = context.matches().string(flag).filter(|text| !text.is_empty());
+    let time = text.map(|text| Timestamp::parse_docker(text, now)).transpose();
+    time.map_err(|error: spec::TimeError| Failure::new(error.to_string()))
+}
+
+/// A template that is none shall not be found out with the first event.
+pub(crate) fn check_format(context: &Context) -> Result<(), Failure> {
+    let format = context.matches().string("format").filter(|text| !matches!(*text, "" | "json"));
+    match format.map(|text| Template::parse(text, &Functions::docker())) {
+        Some(Err(error)) => {
+            Err(Failure::new(format!("Error parsing format: {error}")).code(NO_TEMPLATE))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Shows an event.
+pub(crate) fn show(context: &Context, event: &Event) -> Result<(), Failure> {
     match context.matches().string("format").filter(|text| !text.is_empty()) {
         Some("json") => context.ui.line(&event_document(event).to_string()),
         Some(format) => {

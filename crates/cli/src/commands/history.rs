@@ -30,8 +30,13 @@ const HEADERS: &[Column] = &[
 const INSTRUCTION_LETTERS: usize = 45;
 
 pub(crate) fn run(context: &Context) -> Outcome {
-    let matches = context.matches();
     let history = context.engine()?.history(&context.names()[0], platform(context)?.as_ref())?;
+    show(context, history)
+}
+
+/// Shows a history as the command line asks for it.
+pub(crate) fn show(context: &Context, history: Vec<HistoryRow>) -> Outcome {
+    let matches = context.matches();
     let (full, human, now) = (matches.flag("no-trunc"), matches.flag("human"), Timestamp::now());
     let shown: Vec<Shown> =
         history.into_iter().map(|row| Shown { row, full, human, now }).collect();

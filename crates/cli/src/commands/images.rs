@@ -12,14 +12,14 @@ use crate::failure::Outcome;
 use crate::show::{Column, Row, Words, rows};
 use crate::template::Value;
 
-pub(crate) const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 5] = [
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
     ("ID", "IMAGE ID"),
     ("CreatedSince", "CREATED"),
     ("Size", "SIZE"),
 ];
-pub(crate) const HEADERS: &[Column] = &[
+const HEADERS: &[Column] = &[
     ("ID", "IMAGE ID"),
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
@@ -33,7 +33,7 @@ pub(crate) const HEADERS: &[Column] = &[
     ("Platform", "PLATFORM"),
 ];
 
-pub(crate) const WORDS: Words = Words {
+const WORDS: Words = Words {
     id: "ID",
     raw_id: "image_id",
     raw: "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\n\
@@ -56,14 +56,25 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if matches.flag("tree") {
         return super::families::tree(context, &list);
     }
-    let images = context.engine()?.list(&list)?;
-    let mut shown = ShownImage::all(images, matches.flag("no-trunc")).peekable();
-    if let Some(row) = shown.peek() {
+    let images = Nearby::all(context.engine()?.list(&list)?);
+    if let Some(image) = images.clone().next() {
         // To give back what many images take, piece by piece, would take longer than to show them:
         // it goes with the process.
-        std::mem::forget(Rc::clone(&row.list));
+        std::mem::forget(Rc::clone(&image.list));
     }
-    let (quiet, digests) = (matches.flag("quiet"), matches.flag("digests"));
+    show(context, images)
+}
+
+/// Shows images as the command line asks for it.
+pub(crate) fn show<I: Listed + 'static>(
+    context: &Context,
+    images: impl Iterator<Item = I>,
+) -> Outcome {
+    let matches = context.matches();
+    let (quiet, digests, full) =
+        (matches.flag("quiet"), matches.flag("digests"), matches.flag("no-trunc"));
+    let now = Timestamp::now();
+    let shown = images.map(|image| Shown { image, measured: None, full, now });
     if quiet && matches.string("format").is_none_or(str::is_empty) {
         let mut ids = String::new();
         shown.for_each(|row| {
@@ -83,7 +94,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
 }
 
 /// The format that is meant with `--quiet` and `--digests`.
-pub(crate) fn meant(format: Option<&str>, quiet: bool, digests: bool) -> Option<Cow<'_, str>> {
+fn meant(format: Option<&str>, quiet: bool, digests: bool) -> Option<Cow<'_, str>> {
     let words = if digests { WORDS_WITH_DIGEST } else { WORDS };
     let format = words.meant(format, quiet)?;
     Some(with_digest(&format, digests).into_owned().into())
@@ -98,49 +109,123 @@ fn with_digest(format: &str, digests: bool) -> Cow<'_, str> {
     }
 }
 
-/// An image as it is shown: a row of a list.
-pub(super) struct ShownImage {
-    list: Rc<ImageList>,
-    at: usize,
-    full: bool,
-    now: Timestamp,
+/// An image as lists know it: one of this machine's, or one that an engine elsewhere tells of.
+pub(crate) trait Listed {
+    /// Its id, whole or as people read it.
+    fn id(&self, full: bool) -> String;
+    /// The name without its tag, if it has one.
+    fn repository(&self) -> Option<&str>;
+    /// The tag, if it has one.
+    fn tag(&self) -> Option<&str>;
+    /// The digest that a registry knows it by under this name.
+    fn digest(&self) -> Option<&str>;
+    /// When it was made.
+    fn created(&self) -> Option<Timestamp>;
+    /// The bytes of its files.
+    fn size(&self) -> u64;
+    /// What it runs on.
+    fn platform(&self) -> String;
 }
 
-impl ShownImage {
-    /// All rows of a list; `full` shows whole ids.
-    pub(super) fn all(list: ImageList, full: bool) -> impl Iterator<Item = ShownImage> {
-        let (list, now) = (Rc::new(list), Timestamp::now());
-        (0..list.len()).map(move |at| ShownImage { list: Rc::clone(&list), at, full, now })
+/// An image of this machine: a row of a list.
+#[derive(Clone)]
+pub(super) struct Nearby {
+    list: Rc<ImageList>,
+    at: usize,
+}
+
+impl Nearby {
+    /// All rows of a list.
+    pub(super) fn all(list: ImageList) -> impl Iterator<Item = Nearby> + Clone {
+        let list = Rc::new(list);
+        (0..list.len()).map(move |at| Nearby { list: Rc::clone(&list), at })
     }
 
     /// The image that is shown.
-    pub(super) fn image(&self) -> ImageRow<'_> {
+    pub(super) fn row(&self) -> ImageRow<'_> {
         self.list.row(self.at)
     }
+}
 
+impl Listed for Nearby {
+    fn id(&self, full: bool) -> String {
+        let id = self.row().id;
+        if full { id.to_string() } else { id.0.short() }
+    }
+
+    fn repository(&self) -> Option<&str> {
+        self.row().name.map(|name| name.familiar_name())
+    }
+
+    fn tag(&self) -> Option<&str> {
+        self.row().name.and_then(|name| name.tag())
+    }
+
+    fn digest(&self) -> Option<&str> {
+        self.row().digest()
+    }
+
+    fn created(&self) -> Option<Timestamp> {
+        self.row().created()
+    }
+
+    fn size(&self) -> u64 {
+        self.row().size()
+    }
+
+    fn platform(&self) -> String {
+        self.row().platform().short()
+    }
+}
+
+/// What an image was found to take.
+pub(crate) struct Measured {
+    /// Bytes that others have too, and those that are its alone.
+    pub(crate) shared: u64,
+    pub(crate) unique: u64,
+    /// Containers that stand on it.
+    pub(crate) containers: u64,
+}
+
+/// An image as it is shown.
+pub(crate) struct Shown<I> {
+    pub(crate) image: I,
+    /// What it takes, where that was found out.
+    pub(crate) measured: Option<Measured>,
+    /// Whether ids are whole.
+    pub(crate) full: bool,
+    pub(crate) now: Timestamp,
+}
+
+impl<I: Listed> Shown<I> {
     fn text(&self, name: &str) -> Option<Cow<'_, str>> {
         const NONE: &str = "<none>";
-        let image = self.image();
-        Some(match name {
-            "ID" if self.full => image.id.to_string().into(),
-            "ID" => image.id.0.short().into(),
-            "Repository" => image.name.map_or(NONE, |name| name.familiar_name()).into(),
-            "Tag" => image.name.and_then(|name| name.tag()).unwrap_or(NONE).into(),
-            "Digest" => image.digest().unwrap_or(NONE).into(),
-            "CreatedSince" => since(image.created(), self.now).into(),
-            "CreatedAt" => {
+        let image = &self.image;
+        let bytes = |bytes: u64| human_size(bytes as f64).into();
+        Some(match (name, &self.measured) {
+            ("ID", _) => image.id(self.full).into(),
+            ("Repository", _) => image.repository().unwrap_or(NONE).into(),
+            ("Tag", _) => image.tag().unwrap_or(NONE).into(),
+            // In a document of all that takes space, what is not known is left empty.
+            ("Digest", Some(_)) if self.full => image.digest().unwrap_or_default().into(),
+            ("Digest", _) => image.digest().unwrap_or(NONE).into(),
+            ("CreatedSince", _) => since(image.created(), self.now).into(),
+            ("CreatedAt", _) => {
                 image.created().map_or_else(|| "N/A".into(), |time| time.docker_local().into())
             }
-            "Size" => human_size_3(image.size() as f64).into(),
-            "VirtualSize" => human_size(image.size() as f64).into(),
-            "Platform" => image.platform().short().into(),
-            "Containers" | "SharedSize" | "UniqueSize" => "N/A".into(),
+            ("Size", _) => human_size_3(image.size() as f64).into(),
+            ("VirtualSize", _) => bytes(image.size()),
+            ("Platform", _) => image.platform().into(),
+            ("SharedSize", Some(measured)) => bytes(measured.shared),
+            ("UniqueSize", Some(measured)) => bytes(measured.unique),
+            ("Containers", Some(measured)) => measured.containers.to_string().into(),
+            ("Containers" | "SharedSize" | "UniqueSize", None) => "N/A".into(),
             _ => return None,
         })
     }
 }
 
-impl Row for ShownImage {
+impl<I: Listed> Row for Shown<I> {
     const KIND: &'static str = "*formatter.imageContext";
     const FIELDS: &'static [&'static str] = &[
         "Containers",

@@ -15,10 +15,7 @@ use crate::progress::Bars;
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
     let source = open(&context.names()[0])?;
-    let name = match context.names().get(1).filter(|text| !text.is_empty()) {
-        Some(text) => Some(parse_name(text)?),
-        None => None,
-    };
+    let name = wanted_name(context)?;
     let import = Import {
         source,
         name: name.clone(),
@@ -47,7 +44,8 @@ fn as_written(context: &Context, platform: Platform) -> Platform {
     }
 }
 
-fn open(text: &str) -> Result<ImportSource, Failure> {
+/// What is read: a file, standard input, or what an address leads to.
+pub(crate) fn open(text: &str) -> Result<ImportSource, Failure> {
     if text == "-" {
         let name = "-".to_owned();
         return Ok(ImportSource { reader: Box::new(io::stdin()), bytes: None, name });
@@ -68,13 +66,17 @@ fn open(text: &str) -> Result<ImportSource, Failure> {
     Ok(ImportSource { reader: Box::new(file), bytes, name: "-".to_owned() })
 }
 
-/// A name for the image. Docker's client refuses what is none, its daemon what has a digest.
-fn parse_name(text: &str) -> Result<Reference, Failure> {
+/// What the image shall be called, if anything. Docker's client refuses what is no name, its daemon
+/// what has a digest.
+pub(crate) fn wanted_name(context: &Context) -> Result<Option<Reference>, Failure> {
+    let Some(text) = context.names().get(1).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
     let name = Reference::parse(text).map_err(|error| Failure::new(error.to_string()))?;
     if name.digest().is_some() {
         return Err(Failure::new("Error response from daemon: cannot import digest reference"));
     }
-    Ok(name.with_default_tag())
+    Ok(Some(name.with_default_tag()))
 }
 
 /// Now, or `SOURCE_DATE_EPOCH`, so that the same import can give the same image.

@@ -4,20 +4,17 @@ use engine::{API_VERSION, VERSION};
 use serde_json::{Value, json};
 use spec::bytes_size;
 
+use super::version;
 use crate::context::Context;
-use crate::failure::Outcome;
-use crate::show;
-use crate::typed::rendered;
+use crate::failure::{Failure, Outcome};
+use crate::typed::print;
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let info = context.engine()?.info()?;
     if let Some(format) = context.matches().string("format").filter(|text| !text.is_empty()) {
         let mut document = info.document();
-        document["ClientInfo"] = client();
-        match format {
-            "json" => show::document(&context.ui, Some(format), &document)?,
-            format => context.ui.line(&rendered(format, &document)?),
-        }
+        document["ClientInfo"] = client(context, API_VERSION)?;
+        print(&context.ui, format, &document)?;
         return Ok(0);
     }
     let memory = bytes_size(info.memory as f64);
@@ -31,12 +28,11 @@ pub(crate) fn run(context: &Context) -> Outcome {
     Ok(0)
 }
 
-/// What docker's client says of itself. Here the client is the engine.
-fn client() -> Value {
-    json!({
-        "Debug": false, "Version": VERSION, "ApiVersion": API_VERSION,
-        "DefaultAPIVersion": API_VERSION, "Os": "linux",
-        "Arch": spec::Platform::host().architecture, "Context": "default", "Plugins": [],
-        "Warnings": null,
-    })
+/// What docker's client says of itself, and of what belongs to it.
+pub(crate) fn client(context: &Context, spoken: &str) -> Result<Value, Failure> {
+    let mut document = version::client(context, spoken)?;
+    document["Debug"] = json!(context.globals().flag("debug"));
+    document["Plugins"] = json!([]);
+    document["Warnings"] = json!(null);
+    Ok(document)
 }

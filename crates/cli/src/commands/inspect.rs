@@ -28,7 +28,7 @@ pub(crate) fn image(context: &Context) -> Outcome {
     let text = context.matches().string("platform").filter(|text| !text.is_empty());
     let platform = text.map(bare_platform).transpose()?;
     let engine = context.engine()?;
-    show(context, &|name| Ok(engine.inspect(name, platform.as_ref())?))
+    show(context, "image", &|name| Ok(engine.inspect(name, platform.as_ref())?))
 }
 
 pub(crate) fn any(context: &Context) -> Outcome {
@@ -40,8 +40,6 @@ pub(crate) fn any(context: &Context) -> Outcome {
     let sizes = context.matches().flag("size");
     let engine: Engine = context.engine()?;
     let inspect = |name: &str| match kind {
-        "" | "container" if name.is_empty() => Err(empty("container")),
-        "network" | "volume" if name.is_empty() => Err(empty(kind)),
         "" => match engine.inspect_container_if_any(name, sizes)? {
             Some(document) => Ok(document),
             None => other(context, &engine, name, sizes),
@@ -52,12 +50,15 @@ pub(crate) fn any(context: &Context) -> Outcome {
         "image" => Ok(engine.inspect(name, None)?),
         kind => Err(Failure::new(format!("Error response from daemon: No such {kind}: {name}"))),
     };
-    show(context, &inspect)
+    show(context, if kind.is_empty() { "container" } else { kind }, &inspect)
 }
 
-/// What docker's client says to a name that is none.
-fn empty(kind: &str) -> Failure {
-    Failure::new(format!("invalid {kind} name or ID: value is empty"))
+/// What docker's client says to a name that is none, before it asks.
+pub(crate) fn check_name(kind: &str, name: &str) -> Result<(), Failure> {
+    match name.is_empty() {
+        true => Err(Failure::new(format!("invalid {kind} name or ID: value is empty"))),
+        false => Ok(()),
+    }
 }
 
 /// What is no container, in docker's order: an image, a network, a volume.
@@ -109,15 +110,17 @@ fn document(volume: &engine::Volume) -> Result<Value, Failure> {
 pub(crate) fn container(context: &Context) -> Outcome {
     let sizes = context.matches().flag("size");
     let engine = context.engine()?;
-    show(context, &|name| match name {
-        "" => Err(empty("container")),
-        name => Ok(engine.inspect_container(name, sizes)?),
-    })
+    show(context, "container", &|name| Ok(engine.inspect_container(name, sizes)?))
 }
 
 /// Shows all that is found of what the command line names, then says what is not.
-pub(crate) fn show(context: &Context, inspect: &dyn Fn(&str) -> Result<Value, Failure>) -> Outcome {
-    show_named(context, context.names(), inspect)
+pub(crate) fn show(
+    context: &Context,
+    kind: &str,
+    inspect: &dyn Fn(&str) -> Result<Value, Failure>,
+) -> Outcome {
+    let inspect = |name: &str| check_name(kind, name).and_then(|()| inspect(name));
+    show_named(context, context.names(), &inspect)
 }
 
 /// The same of these names.

@@ -56,7 +56,7 @@ pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod sync;
 pub(crate) mod tag;
-mod tar_out;
+pub(crate) mod tar_out;
 pub(crate) mod top;
 mod transfer;
 pub(crate) mod update;
@@ -122,11 +122,12 @@ pub(crate) fn pairs(values: &[String]) -> BTreeMap<String, String> {
 /// The labels that a flag of these names gives.
 fn labels(names: &str, values: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     for text in values {
-        let name = text.split('=').next().unwrap_or_default();
+        // What docker's client looks at has lost the blanks before it; what it sends has not.
+        let name = text.split('=').next().unwrap_or_default().trim_start_matches([' ', '\t']);
         if name.trim().is_empty() {
             return Err(wrong_flag(names, text, format!("invalid label '{text}': empty name")));
         }
-        if name.contains(char::is_whitespace) {
+        if name.contains([' ', '\t']) {
             return Err(wrong_flag(names, text, format!("label '{name}' contains whitespaces")));
         }
     }
@@ -145,6 +146,11 @@ fn label(text: &str) -> (String, Option<String>) {
         Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
         None => (text.to_owned(), None),
     }
+}
+
+/// Labels as lists show them.
+pub(crate) fn joined(labels: &BTreeMap<String, String>) -> String {
+    labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
 }
 
 /// Names as people write them.

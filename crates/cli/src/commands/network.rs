@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use engine::{
-    AddressPool, EngineError, Kind, Network, NetworkDriver, NetworkError, NetworkFilter,
-    NetworkRequest, Subnet, network_document,
+    AddressPool, EngineError, Kind, NetworkDriver, NetworkError, NetworkFilter, NetworkRequest,
+    Subnet, network_document,
 };
-use spec::{EndpointSettings, IpamSettings};
+use serde::Deserialize;
+use serde_json::Value as Document;
+use spec::{EndpointSettings, IpamSettings, Timestamp};
 
 use super::inspect::show as show_documents;
-use super::pairs;
 use super::prune::sure;
+use super::{joined, pairs};
 use crate::args::Matches;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -19,6 +21,14 @@ use crate::show::{Column, Row, Words, rows};
 use crate::template::Value;
 
 pub(crate) fn create(context: &Context) -> Outcome {
+    let request = request(context)?;
+    let network = context.engine()?.create_network(request)?;
+    context.ui.line(&network.id);
+    Ok(0)
+}
+
+/// What `create` asks for.
+pub(crate) fn request(context: &Context) -> Result<NetworkRequest, Failure> {
     let matches = context.matches();
     if matches.flag("ingress") {
         return Err(daemon("ingress networks belong to Swarm, which mica does not have"));
@@ -42,7 +52,7 @@ pub(crate) fn create(context: &Context) -> Outcome {
         .unwrap_or("bridge")
         .parse()
         .map_err(EngineError::from)?;
-    let request = NetworkRequest {
+    Ok(NetworkRequest {
         name: context.names()[0].clone(),
         driver,
         pools: pools(matches)?,
@@ -57,17 +67,14 @@ pub(crate) fn create(context: &Context) -> Outcome {
             .map(str::to_owned),
         labels: super::labels("--label", matches.list("label"))?,
         options: pairs(matches.list("opt")),
-    };
-    let network = context.engine()?.create_network(request)?;
-    context.ui.line(&network.id);
-    Ok(0)
+    })
 }
 
 /// The address pools of `--subnet` and the flags that belong to one of the subnets each.
 fn pools(matches: &Matches) -> Result<Vec<AddressPool>, Failure> {
     let mut pools = Vec::new();
     for text in matches.list("subnet") {
-        let subnet: Subnet = text.parse().map_err(|_| no_block("subnet", text))?;
+        let subnet: Subnet = text.parse().map_err(|_| no_block(text))?;
         let overlaps = |pool: &AddressPool| pool.subnet.overlaps(&subnet);
         if pools.iter().any(overlaps) {
             return Err(Failure::new("multiple overlapping subnet configuration is not supported"));
@@ -84,7 +91,8 @@ fn pools(matches: &Matches) -> Result<Vec<AddressPool>, Failure> {
         }
     }
     for text in matches.list("ip-range") {
-        let range: Subnet = text.parse().map_err(|_| no_block("ip-range", text))?;
+        let range: Subnet =
+            text.parse().map_err(|_| Failure::new(format!("invalid CIDR address: {text}")))?;
         let pool = pools.iter_mut().find(|pool| pool.subnet.holds(&range));
         let pool = pool.ok_or_else(|| no_subnet("range", text))?;
         if pool.range.replace(range).is_some() {
@@ -121,8 +129,8 @@ fn no_subnet(what: &str, text: &str) -> Failure {
 }
 
 /// Docker's client leaves this to the engine.
-fn no_block(what: &str, text: &str) -> Failure {
-    daemon(format!("invalid network config:\ninvalid {what} {text}: invalid CIDR block notation"))
+fn no_block(text: &str) -> Failure {
+    daemon(format!("invalid network config:\ninvalid subnet {text}: invalid CIDR block notation"))
 }
 
 fn address(text: &str) -> Result<IpAddr, Failure> {
@@ -134,9 +142,15 @@ fn daemon(words: impl std::fmt::Display) -> Failure {
 }
 
 pub(crate) fn connect(context: &Context) -> Outcome {
-    let matches = context.matches();
     let [network, container] = context.names() else { return Ok(1) };
-    let engine = context.engine()?;
+    let (settings, engine) = (endpoint(context.matches())?, context.engine()?);
+    let id = engine.containers().find(container)?;
+    engine.connect(network, &id, settings, &engine)?;
+    Ok(0)
+}
+
+/// How a container wants to stand in the network that it joins.
+pub(crate) fn endpoint(matches: &Matches) -> Result<EndpointSettings, Failure> {
     let text = |name: &str| matches.string(name).unwrap_or_default().to_owned();
     let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
     for ip in [text("ip"), text("ip6")].iter().filter(|ip| !ip.is_empty()) {
@@ -153,17 +167,14 @@ pub(crate) fn connect(context: &Context) -> Outcome {
             "invalid key/value pair format in driver options: {wrong}"
         )));
     }
-    let settings = EndpointSettings {
+    Ok(EndpointSettings {
         ipam_config: Some(ipam).filter(|ipam| *ipam != IpamSettings::default()),
         links: some(matches.list("link")),
         aliases: some(matches.list("alias")),
         driver_opts: Some(pairs(options)).filter(|options| !options.is_empty()),
         gw_priority: matches.int("gw-priority").unwrap_or_default(),
         ..EndpointSettings::default()
-    };
-    let id = engine.containers().find(container)?;
-    engine.connect(network, &id, settings, &engine)?;
-    Ok(0)
+    })
 }
 
 pub(crate) fn disconnect(context: &Context) -> Outcome {
@@ -176,7 +187,7 @@ pub(crate) fn disconnect(context: &Context) -> Outcome {
 
 pub(crate) fn inspect(context: &Context) -> Outcome {
     let engine = context.engine()?;
-    show_documents(context, &|name| {
+    show_documents(context, "network", &|name| {
         let (network, endpoints) = engine.inspect_network(name)?;
         Ok(network_document(&network, &endpoints))
     })
@@ -197,10 +208,15 @@ const HEADERS: &[Column] = &[
 ];
 
 pub(crate) fn list(context: &Context) -> Outcome {
-    let matches = context.matches();
-    let filter = list_filter(matches.list("filter"))?;
-    let full = matches.flag("no-trunc");
+    let filter = list_filter(context.matches().list("filter"))?;
     let found = context.engine()?.list_networks(&filter)?;
+    show(context, found.iter().map(|network| network_document(network, &[])))
+}
+
+/// Shows networks, of which there are docker's documents, as the command line asks for it.
+pub(crate) fn show(context: &Context, found: impl IntoIterator<Item = Document>) -> Outcome {
+    let matches = context.matches();
+    let full = matches.flag("no-trunc");
     let shown: Vec<Shown> = found.into_iter().map(|network| Shown { network, full }).collect();
     let format = matches.string("format").filter(|text| !text.is_empty());
     if matches.flag("quiet") && format.is_none() {
@@ -219,13 +235,13 @@ const WORDS: Words = Words {
 };
 
 struct Shown {
-    network: Network,
+    network: Document,
     full: bool,
 }
 
 impl Shown {
     fn id(&self) -> &str {
-        let id = &self.network.id;
+        let id = self.network["Id"].as_str().unwrap_or_default();
         if self.full { id } else { &id[..id.len().min(12)] }
     }
 }
@@ -236,22 +252,27 @@ impl Row for Shown {
         &["CreatedAt", "Driver", "ID", "IPv4", "IPv6", "Internal", "Labels", "Name", "Scope"];
 
     fn field(&self, name: &str) -> Option<Value> {
-        let network = &self.network;
+        let text = |name: &str| self.network[name].as_str().unwrap_or_default().to_owned();
+        let truth = |name: &str| (self.network[name] == true).to_string();
         Some(Value::Str(match name {
             "ID" => self.id().to_owned(),
-            "Name" => network.name.clone(),
-            "Driver" => network.driver.as_str().to_owned(),
-            "Scope" => "local".to_owned(),
-            "IPv4" => network.ipv4.to_string(),
-            "IPv6" => network.ipv6.to_string(),
-            "Internal" => network.internal.to_string(),
-            "Labels" => {
-                let label = |(name, value): (&String, &String)| format!("{name}={value}");
-                network.labels.iter().map(label).collect::<Vec<_>>().join(",")
-            }
-            "CreatedAt" => network.created.docker_local(),
+            "Name" | "Driver" | "Scope" => text(name),
+            "IPv4" => truth("EnableIPv4"),
+            "IPv6" => truth("EnableIPv6"),
+            "Internal" => truth("Internal"),
+            "Labels" => BTreeMap::deserialize(&self.network["Labels"])
+                .as_ref()
+                .map(joined)
+                .unwrap_or_default(),
+            "CreatedAt" => text("Created")
+                .parse()
+                .map_or_else(|_| String::new(), |it: Timestamp| it.docker_local()),
             _ => return None,
         }))
+    }
+
+    fn label(&self, key: &str) -> Option<String> {
+        Some(self.network["Labels"][key].as_str().unwrap_or_default().to_owned())
     }
 }
 
@@ -269,11 +290,11 @@ pub(crate) fn remove(context: &Context) -> Outcome {
     if code == 0 { Ok(0) } else { Err(Failure::silent(code)) }
 }
 
-const WARNING: &str = "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ";
+pub(crate) const PRUNE_WARNING: &str = "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] ";
 
 pub(crate) fn prune(context: &Context) -> Outcome {
     let filter = prune_filter(context.matches().list("filter"))?;
-    if !sure(context, WARNING) {
+    if !sure(context, PRUNE_WARNING) {
         return Ok(0);
     }
     let removed = context.engine()?.prune_networks(&filter)?;
@@ -282,7 +303,7 @@ pub(crate) fn prune(context: &Context) -> Outcome {
 }
 
 /// Says which networks went.
-pub(super) fn tell_pruned(context: &Context, removed: &[String]) {
+pub(crate) fn tell_pruned(context: &Context, removed: &[String]) {
     if !removed.is_empty() {
         context.ui.line("Deleted Networks:");
         removed.iter().for_each(|name| context.ui.line(name));

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use engine::{CacheRow, ImageFilter, PruneCache, PruneImages, Pruned, Removed};
+use engine::{ImageFilter, PruneCache, PruneImages, Pruned, Removed};
 use serde_json::{Value, json};
 use spec::{Timestamp, human_size};
 
 use super::container::{prune_request, tell_pruned};
 use super::{filters, formatted, network, volume};
+use crate::args::Matches;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -17,56 +18,54 @@ const ALL: &str =
 const SURE: &str = "Are you sure you want to continue? [y/N] ";
 
 pub(crate) fn images(context: &Context) -> Outcome {
-    let matches = context.matches();
-    let (all, filters) = (matches.flag("all"), filters(context)?);
+    let (all, filters) = (context.matches().flag("all"), filters(context)?);
     let request = PruneImages { all, filters, compressed: false };
-    let warning = if request.all { ALL } else { DANGLING };
-    if !sure(context, &format!("{warning}\n{SURE}")) {
+    if !sure_of_images(context) {
         return Ok(0);
     }
     tell(context, &context.engine()?.prune_images(&request)?)
+}
+
+/// Asks whether images shall go.
+pub(crate) fn sure_of_images(context: &Context) -> bool {
+    let warning = if context.matches().flag("all") { ALL } else { DANGLING };
+    sure(context, &format!("{warning}\n{SURE}"))
 }
 
 pub(crate) fn system(context: &Context) -> Outcome {
     let matches = context.matches();
     let (all, filters) = (matches.flag("all"), filters(context)?);
     let request = PruneImages { all, filters, compressed: matches.flag("compressed") };
-    let until = |filter: &ImageFilter| matches!(filter, ImageFilter::Until(_));
-    let volumes = matches.flag("volumes");
-    if volumes && request.filters.iter().any(until) {
+    if !sure_of_all(context)? {
+        return Ok(0);
+    }
+    Gone::take(context, &request)?.tell(context)
+}
+
+/// Asks whether all that `system prune` removes shall go.
+pub(crate) fn sure_of_all(context: &Context) -> Result<bool, Failure> {
+    let matches = context.matches();
+    let mut names = matches.list("filter").iter().filter_map(|text| text.split_once('='));
+    if matches.flag("volumes") && names.any(|(name, _)| name.trim().eq_ignore_ascii_case("until")) {
         let words = "ERROR: The \"until\" filter is not supported with \"--volumes\"";
         return Err(Failure::new(words));
     }
-    if !sure(context, &warning(&request, volumes)) {
-        return Ok(0);
-    }
-    let gone = Gone::take(context, &request, volumes)?;
-    if formatted(context, [gone.document()])? {
-        return Ok(0);
-    }
-    tell_pruned(context, &gone.containers);
-    network::tell_pruned(context, &gone.networks);
-    volume::tell_pruned(context, &gone.volumes);
-    if !gone.steps.is_empty() {
-        context.ui.line("Deleted build cache objects:");
-        gone.steps.iter().for_each(|step| context.ui.line(&step.id));
-        context.ui.line("");
-    }
-    tell(context, &gone.images)
+    Ok(sure(context, &warning(matches)))
 }
 
 /// What `system prune` is about to do.
-fn warning(request: &PruneImages, volumes: bool) -> String {
-    let volumes = match volumes {
+fn warning(matches: &Matches) -> String {
+    let volumes = match matches.flag("volumes") {
         true => "  - all anonymous volumes not used by at least one container\n",
         false => "",
     };
-    let images = match request.all {
+    let all = matches.flag("all");
+    let images = match all {
         true => "all images without at least one container associated to them",
         false => "all dangling images",
     };
-    let cache = if request.all { "all build cache" } else { "unused build cache" };
-    let compressed = match request.compressed {
+    let cache = if all { "all build cache" } else { "unused build cache" };
+    let compressed = match matches.flag("compressed") {
         true => "  - the compressed form of all layers that are kept plain too\n",
         false => "",
     };
@@ -76,22 +75,23 @@ fn warning(request: &PruneImages, volumes: bool) -> String {
 }
 
 /// What `system prune` removed. The bytes of all of it are counted with the images.
-struct Gone {
-    containers: Vec<String>,
-    networks: Vec<String>,
-    volumes: Vec<String>,
-    steps: Vec<CacheRow>,
-    images: Pruned,
+#[derive(Default)]
+pub(crate) struct Gone {
+    pub(crate) containers: Vec<String>,
+    pub(crate) networks: Vec<String>,
+    pub(crate) volumes: Vec<String>,
+    pub(crate) steps: Vec<String>,
+    pub(crate) images: Pruned,
 }
 
 impl Gone {
-    fn take(context: &Context, request: &PruneImages, volumes: bool) -> Result<Gone, Failure> {
+    fn take(context: &Context, request: &PruneImages) -> Result<Gone, Failure> {
         let engine = context.engine()?;
         let texts = context.matches().list("filter");
         let (containers, mut bytes) = engine.prune_containers(&prune_request(texts)?)?;
         let networks = engine.prune_networks(&network::prune_filter(texts)?)?;
         let mut gone = Vec::new();
-        if volumes {
+        if context.matches().flag("volumes") {
             let (names, freed) = engine.prune_volumes(&volume::prune_condition(texts)?)?;
             gone = names;
             bytes += freed;
@@ -102,6 +102,7 @@ impl Gone {
             None => (Vec::new(), 0),
         };
         images.bytes += bytes + freed;
+        let steps = steps.into_iter().map(|step| step.id).collect();
         Ok(Gone { containers, networks, volumes: gone, steps, images })
     }
 
@@ -111,9 +112,25 @@ impl Gone {
             "NetworksDeleted": self.networks,
             "VolumesDeleted": self.volumes,
             "ImagesDeleted": self.images.removed.iter().map(Removed::document).collect::<Vec<_>>(),
-            "CachesDeleted": self.steps.iter().map(|step| step.id.as_str()).collect::<Vec<_>>(),
+            "CachesDeleted": self.steps,
             "SpaceReclaimed": self.images.bytes,
         })
+    }
+
+    /// Says what went.
+    pub(crate) fn tell(&self, context: &Context) -> Outcome {
+        if formatted(context, [self.document()])? {
+            return Ok(0);
+        }
+        tell_pruned(context, &self.containers);
+        network::tell_pruned(context, &self.networks);
+        volume::tell_pruned(context, &self.volumes);
+        if !self.steps.is_empty() {
+            context.ui.line("Deleted build cache objects:");
+            self.steps.iter().for_each(|id| context.ui.line(id));
+            context.ui.line("");
+        }
+        tell(context, &self.images)
     }
 }
 
@@ -130,13 +147,14 @@ fn build_cache(request: &PruneImages) -> Option<PruneCache> {
 }
 
 /// Asks, unless told not to. Where standard output is for documents, the question stays out of it.
-pub(super) fn sure(context: &Context, question: &str) -> bool {
+pub(crate) fn sure(context: &Context, question: &str) -> bool {
     let matches = context.matches();
     let aside = matches.has("format") && matches.string("format").is_some_and(|t| !t.is_empty());
     matches.flag("force") || context.ui.confirm(question, aside)
 }
 
-fn tell(context: &Context, pruned: &Pruned) -> Outcome {
+/// Says which images went.
+pub(crate) fn tell(context: &Context, pruned: &Pruned) -> Outcome {
     let deleted: Vec<_> = pruned.removed.iter().map(Removed::document).collect();
     if formatted(context, [json!({ "ImagesDeleted": deleted, "SpaceReclaimed": pruned.bytes })])? {
         return Ok(0);

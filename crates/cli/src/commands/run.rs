@@ -12,7 +12,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let Asked { request, detach, wanted, keys } = asked(context)?;
     let removes = request.host.auto_remove;
     let engine = context.engine()?;
-    let fresh = make(context, &engine, request)?;
+    let fresh = make(context, &engine, request).map_err(|failure| failure.code(ENGINE))?;
     let id = fresh.id();
     let outcome = match detach {
         true => engine.start_fresh(fresh).map_err(started).map(|()| {
@@ -46,7 +46,8 @@ pub(crate) struct Asked {
 /// Reads what `run` is asked for.
 pub(crate) fn asked(context: &Context) -> Result<Asked, Failure> {
     let matches = context.matches();
-    let mut request = request(matches, context.environment())?;
+    let request = request(matches, context.environment());
+    let mut request = request.map_err(|failure| failure.code(ENGINE))?;
     let detach = matches.flag("detach");
     if detach {
         if !matches.list("attach").is_empty() {

@@ -31,6 +31,12 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let client = context.settings()?.client()?;
     let mut found = client.search(host, term, limit as usize).map_err(EngineError::from)?;
     found.retain(|row| filter.takes(row));
+    show(context, found)
+}
+
+/// Shows what was found, what is liked most first.
+pub(crate) fn show(context: &Context, mut found: Vec<SearchResult>) -> Outcome {
+    let matches = context.matches();
     found.sort_by_key(|row| std::cmp::Reverse(row.star_count));
     let whole = matches.flag("no-trunc");
     let shown = found.into_iter().map(|row| Shown { row, whole });

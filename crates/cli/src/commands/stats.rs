@@ -40,20 +40,87 @@ const GLANCE: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(context: &Context) -> Outcome {
-    let matches = context.matches();
     let engine = context.engine()?;
     let watched = Watched::of(context, &engine)?;
-    let live = !matches.flag("no-stream");
-    let mut before = watched.samples(&engine)?;
+    watch(context, &Here { engine, watched })
+}
+
+/// Whoever knows what containers use: the engine here, or one elsewhere.
+pub(crate) trait Source {
+    /// What one container has used up to a moment.
+    type Sample;
+
+    /// Samples of all that are watched, with what each is called on the command line.
+    fn samples(&self) -> Result<Vec<(String, Self::Sample)>, Failure>;
+
+    /// What is shown of a sample and of the one before it.
+    fn figures(now: &Self::Sample, before: Option<&Self::Sample>) -> Figures;
+
+    /// The id of a sample's container.
+    fn id(sample: &Self::Sample) -> &str;
+}
+
+/// What is shown of a container.
+pub(crate) struct Figures {
+    /// Its id and its name.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// The share of one processor's time.
+    pub(crate) processors: f64,
+    /// Bytes of memory, and how many it can have.
+    pub(crate) memory: u64,
+    pub(crate) memory_limit: u64,
+    /// Bytes received and sent, and bytes read and written.
+    pub(crate) network: (u64, u64),
+    pub(crate) blocks: (u64, u64),
+    /// Processes.
+    pub(crate) pids: u64,
+}
+
+/// Shows what containers use, once or again and again.
+pub(crate) fn watch<S: Source>(context: &Context, source: &S) -> Outcome {
+    let live = !context.matches().flag("no-stream");
+    let mut before = source.samples()?;
     sleep(GLANCE);
     loop {
-        let now = watched.samples(&engine)?;
-        show(context, &now, &before, live && context.ui.is_terminal())?;
-        if !live || (now.is_empty() && watched.is_named()) {
+        let now = source.samples()?;
+        show::<S>(context, &now, &before, live && context.ui.is_terminal())?;
+        if !live || (now.is_empty() && !context.names().is_empty()) {
             return Ok(0);
         }
         before = now;
         sleep(PAUSE);
+    }
+}
+
+struct Here {
+    engine: Engine,
+    watched: Watched,
+}
+
+impl Source for Here {
+    type Sample = (String, ContainerSample);
+
+    fn samples(&self) -> Result<Vec<(String, Self::Sample)>, Failure> {
+        let samples = self.watched.samples(&self.engine)?.into_iter();
+        Ok(samples.map(|(name, sample)| (name, (sample.id.to_string(), sample))).collect())
+    }
+
+    fn figures((id, now): &Self::Sample, before: Option<&Self::Sample>) -> Figures {
+        Figures {
+            id: id.clone(),
+            name: now.name.clone(),
+            processors: before.map_or(0.0, |(_, before)| now.processors_since(before)),
+            memory: now.memory_bytes(),
+            memory_limit: now.memory_limit_bytes,
+            network: now.network_bytes(),
+            blocks: now.usage.as_ref().map_or((0, 0), |usage| usage.block_bytes),
+            pids: now.usage.as_ref().map_or(0, |usage| usage.pids),
+        }
+    }
+
+    fn id((id, _): &Self::Sample) -> &str {
+        id
     }
 }
 
@@ -78,10 +145,6 @@ impl Watched {
         Ok(Watched::Named(named.collect::<Result<_, EngineError>>()?))
     }
 
-    fn is_named(&self) -> bool {
-        matches!(self, Watched::Named(_))
-    }
-
     fn samples(&self, engine: &Engine) -> Result<Samples, EngineError> {
         let list = match self {
             Watched::Named(list) => list.clone(),
@@ -104,14 +167,17 @@ impl Watched {
     }
 }
 
-fn show(context: &Context, now: &Samples, before: &Samples, over: bool) -> Result<(), Failure> {
+fn show<S: Source>(
+    context: &Context,
+    now: &[(String, S::Sample)],
+    before: &[(String, S::Sample)],
+    over: bool,
+) -> Result<(), Failure> {
     let matches = context.matches();
-    let before: BTreeMap<ContainerId, &ContainerSample> =
-        before.iter().map(|(_, sample)| (sample.id, sample)).collect();
+    let before: BTreeMap<_, _> = before.iter().map(|(_, old)| (S::id(old), old)).collect();
     let shown = now.iter().map(|(name, sample)| Shown {
         name: name.clone(),
-        processors: before.get(&sample.id).map_or(0.0, |old| sample.processors_since(old)),
-        sample: sample.clone(),
+        figures: S::figures(sample, before.get(S::id(sample)).copied()),
         full: matches.flag("no-trunc"),
     });
     let text = rendered(matches.string("format"), COLUMNS, HEADERS, shown)?;
@@ -127,16 +193,15 @@ fn show(context: &Context, now: &Samples, before: &Samples, over: bool) -> Resul
 
 struct Shown {
     name: String,
-    sample: ContainerSample,
-    processors: f64,
+    figures: Figures,
     full: bool,
 }
 
 impl Shown {
     fn memory_share(&self) -> f64 {
-        match self.sample.memory_limit_bytes {
+        match self.figures.memory_limit {
             0 => 0.0,
-            limit => self.sample.memory_bytes() as f64 / limit as f64,
+            limit => self.figures.memory as f64 / limit as f64,
         }
     }
 }
@@ -147,25 +212,25 @@ impl Row for Shown {
         &["BlockIO", "CPUPerc", "Container", "ID", "MemPerc", "MemUsage", "Name", "NetIO", "PIDs"];
 
     fn field(&self, name: &str) -> Option<Value> {
-        let sample = &self.sample;
+        let figures = &self.figures;
         let percent = |share: f64| format!("{:.2}%", share * 100.0);
         let pair = |(one, two): (u64, u64)| {
             format!("{} / {}", human_size_3(one as f64), human_size_3(two as f64))
         };
         Some(Value::Str(match name {
             "Container" => self.name.clone(),
-            "ID" if self.full => sample.id.to_string(),
-            "ID" => sample.id.short(),
-            "Name" => sample.name.clone(),
-            "CPUPerc" => percent(self.processors),
+            "ID" if self.full => figures.id.clone(),
+            "ID" => figures.id.chars().take(12).collect(),
+            "Name" => figures.name.clone(),
+            "CPUPerc" => percent(figures.processors),
             "MemUsage" => {
-                let limit = bytes_size(sample.memory_limit_bytes as f64);
-                format!("{} / {limit}", bytes_size(sample.memory_bytes() as f64))
+                let limit = bytes_size(figures.memory_limit as f64);
+                format!("{} / {limit}", bytes_size(figures.memory as f64))
             }
             "MemPerc" => percent(self.memory_share()),
-            "NetIO" => pair(sample.network_bytes()),
-            "BlockIO" => pair(sample.usage.as_ref().map_or((0, 0), |usage| usage.block_bytes)),
-            "PIDs" => sample.usage.as_ref().map_or(0, |usage| usage.pids).to_string(),
+            "NetIO" => pair(figures.network),
+            "BlockIO" => pair(figures.blocks),
+            "PIDs" => figures.pids.to_string(),
             _ => return None,
         }))
     }

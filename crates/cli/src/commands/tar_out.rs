@@ -20,28 +20,35 @@ pub(super) fn write_tar(
     what: &str,
     write: impl FnOnce(&Engine, &mut dyn Write) -> Result<(), EngineError>,
 ) -> Outcome {
+    write_out(context, &format!("export {what}"), |out| Ok(write(&context.engine()?, out)?))
+}
+
+/// Writes what is wanted `doing` this, as `--output` says.
+pub(crate) fn write_out(
+    context: &Context,
+    doing: &str,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Outcome {
     let output = context.matches().string("output").filter(|path| !path.is_empty());
     if output.is_none() && context.ui.is_terminal() {
         return Err(Failure::new(
             "cowardly refusing to save to a terminal. Use the -o flag or redirect",
         ));
     }
-    let failed = |why: String| Failure::new(format!("failed to export {what}: {why}"));
+    let failed = |why: String| Failure::new(format!("failed to {doing}: {why}"));
     if let Some(path) = output {
         check_output(path).map_err(failed)?;
     }
-    let engine = context.engine()?;
     let Some(path) = output else {
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, stdout()?);
-        write(&engine, &mut out)?;
+        write(&mut out)?;
         out.flush().map_err(EngineError::Write)?;
         return Ok(0);
     };
     let aside = format!("{path}.{}.new", std::process::id());
     let failed = |error| failed(reason(&error));
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, File::create(&aside).map_err(failed)?);
-    let written = write(&engine, &mut out)
-        .map_err(Failure::from)
+    let written = write(&mut out)
         .and_then(|()| out.flush().map_err(failed))
         .and_then(|()| fs::rename(&aside, path).map_err(failed));
     if written.is_err() {

@@ -6,14 +6,22 @@ use engine::{CreateVolume, Engine, Volume};
 use spec::{human_size, matches_name};
 
 use super::inspect::show as show_documents;
-use super::label;
 use super::prune::sure;
+use super::{joined, label};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::show::{Column, Row, Words, rows};
 use crate::template::Value;
 
 pub(crate) fn create(context: &Context) -> Outcome {
+    let request = request(context)?;
+    let volume = context.engine()?.create_volume(request)?;
+    context.ui.line(&volume.name);
+    Ok(0)
+}
+
+/// What `create` asks for.
+pub(crate) fn request(context: &Context) -> Result<CreateVolume, Failure> {
     let matches = context.matches();
     let flag = matches.string("name").filter(|name| !name.is_empty());
     let name = match (context.names().first(), flag) {
@@ -24,20 +32,17 @@ pub(crate) fn create(context: &Context) -> Outcome {
         }
         (name, flag) => name.cloned().or(flag.map(str::to_owned)),
     };
-    let request = CreateVolume {
+    Ok(CreateVolume {
         name,
         driver: matches.string("driver").unwrap_or_default().to_owned(),
         options: super::pairs(matches.list("opt")),
         labels: super::labels("--label", matches.list("label"))?,
-    };
-    let volume = context.engine()?.create_volume(request)?;
-    context.ui.line(&volume.name);
-    Ok(0)
+    })
 }
 
 pub(crate) fn inspect(context: &Context) -> Outcome {
     let engine = context.engine()?;
-    show_documents(context, &|name| {
+    show_documents(context, "volume", &|name| {
         let volume = engine.volume(name)?;
         serde_json::to_value(&volume).map_err(|error| Failure::new(error.to_string()))
     })
@@ -66,21 +71,32 @@ pub(crate) fn list(context: &Context) -> Outcome {
         let dangling = used.as_ref().map(|used| !used.contains(&volume.name));
         filter.takes(volume) && (filter.dangling.is_none() || filter.dangling == dangling)
     };
-    let volumes: Vec<Volume> = engine.volumes()?.into_iter().filter(wanted).collect();
+    let volumes = engine.volumes()?.into_iter().filter(wanted).collect();
+    show(context, volumes)
+}
+
+/// Shows volumes as the command line asks for it.
+pub(crate) fn show(context: &Context, volumes: Vec<Volume>) -> Outcome {
+    let matches = context.matches();
     if matches.flag("quiet") && matches.string("format").is_none_or(str::is_empty) {
         volumes.iter().for_each(|volume| context.ui.line(&volume.name));
         return Ok(0);
     }
-    let shown = volumes.into_iter().map(Shown);
+    let shown = volumes.into_iter().map(|volume| Shown { volume, measured: None });
     let format = WORDS.meant(matches.string("format"), matches.flag("quiet"));
     rows(&context.ui, format.as_deref(), COLUMNS, HEADERS, shown)?;
     Ok(0)
 }
 
-const WORDS: Words =
+pub(super) const WORDS: Words =
     Words { id: "Name", raw_id: "name", raw: "name: {{.Name}}\ndriver: {{.Driver}}\n" };
 
-struct Shown(Volume);
+/// A volume as it is shown.
+pub(crate) struct Shown {
+    pub(crate) volume: Volume,
+    /// Its bytes and how many containers have it, where that was counted.
+    pub(crate) measured: Option<(u64, u64)>,
+}
 
 impl Row for Shown {
     const KIND: &'static str = "*formatter.volumeContext";
@@ -98,20 +114,23 @@ impl Row for Shown {
     ];
 
     fn field(&self, name: &str) -> Option<Value> {
-        let volume = &self.0;
-        Some(Value::Str(match name {
-            "Name" => volume.name.clone(),
-            "Driver" => volume.driver.clone(),
-            "Scope" => volume.scope.clone(),
-            "Mountpoint" => volume.mountpoint.display().to_string(),
-            "Labels" => {
-                let label = |(name, value): (&String, &String)| format!("{name}={value}");
-                let labels: Vec<_> = volume.labels.iter().flatten().map(label).collect();
-                labels.join(",")
-            }
-            "Links" | "Size" | "Group" | "Availability" | "Status" => "N/A".to_owned(),
+        let Shown { volume, measured } = self;
+        Some(Value::Str(match (name, measured) {
+            ("Name", _) => volume.name.clone(),
+            ("Driver", _) => volume.driver.clone(),
+            ("Scope", _) => volume.scope.clone(),
+            ("Mountpoint", _) => volume.mountpoint.display().to_string(),
+            ("Labels", _) => volume.labels.as_ref().map(joined).unwrap_or_default(),
+            ("Links", Some((_, links))) => links.to_string(),
+            ("Size", Some((bytes, _))) => human_size(*bytes as f64),
+            ("Links" | "Size" | "Group" | "Availability" | "Status", _) => "N/A".to_owned(),
             _ => return None,
         }))
+    }
+
+    fn label(&self, key: &str) -> Option<String> {
+        let value = self.volume.labels.as_ref().and_then(|labels| labels.get(key));
+        Some(value.cloned().unwrap_or_default())
     }
 }
 
@@ -134,6 +153,18 @@ const ALL: &str = "WARNING! This will remove all local volumes not used by at le
 const SURE: &str = "Are you sure you want to continue? [y/N] ";
 
 pub(crate) fn prune(context: &Context) -> Outcome {
+    let filter = Filter::parse(context.matches().list("filter"))?;
+    let Some(all) = asked_to_prune(context)? else { return Ok(0) };
+    let engine: Engine = context.engine()?;
+    let wanted = |volume: &Volume| (all || volume.is_anonymous()) && filter.takes(volume);
+    let (removed, bytes) = engine.prune_volumes(wanted)?;
+    tell_pruned(context, &removed);
+    context.ui.line(&format!("Total reclaimed space: {}", human_size(bytes as f64)));
+    Ok(0)
+}
+
+/// Whether named volumes go too; none if nothing shall go at all.
+pub(crate) fn asked_to_prune(context: &Context) -> Result<Option<bool>, Failure> {
     let matches = context.matches();
     let filter = Filter::parse(matches.list("filter"))?;
     if matches.flag("all") && filter.all.is_some() {
@@ -143,19 +174,11 @@ pub(crate) fn prune(context: &Context) -> Outcome {
     }
     let all = matches.flag("all") || filter.all == Some(true);
     let warning = if all { ALL } else { ANONYMOUS };
-    if !sure(context, &format!("{warning}\n{SURE}")) {
-        return Ok(0);
-    }
-    let engine: Engine = context.engine()?;
-    let wanted = |volume: &Volume| (all || volume.is_anonymous()) && filter.takes(volume);
-    let (removed, bytes) = engine.prune_volumes(wanted)?;
-    tell_pruned(context, &removed);
-    context.ui.line(&format!("Total reclaimed space: {}", human_size(bytes as f64)));
-    Ok(0)
+    Ok(sure(context, &format!("{warning}\n{SURE}")).then_some(all))
 }
 
 /// Says which volumes went.
-pub(super) fn tell_pruned(context: &Context, removed: &[String]) {
+pub(crate) fn tell_pruned(context: &Context, removed: &[String]) {
     if !removed.is_empty() {
         context.ui.line("Deleted Volumes:");
         removed.iter().for_each(|name| context.ui.line(name));

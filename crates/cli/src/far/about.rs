@@ -1,13 +1,14 @@
 //! `version` and `info` elsewhere.
 
 use client::Request;
-use engine::{API_VERSION, VERSION};
+use engine::VERSION;
 use serde_json::{Value, json};
 use spec::bytes_size;
 
+use crate::commands::{info, version};
 use crate::context::Context;
 use crate::failure::Outcome;
-use crate::show;
+use crate::typed::print;
 
 pub(super) fn version(context: &Context) -> Outcome {
     let client = context.far()?;
@@ -15,11 +16,8 @@ pub(super) fn version(context: &Context) -> Outcome {
     let own = spec::Platform::host().architecture;
     let spoken = format!("1.{}", client.version()?);
     if let Some(format) = context.matches().string("format").filter(|text| !text.is_empty()) {
-        let side = json!({
-            "Version": VERSION, "ApiVersion": spoken, "DefaultAPIVersion": API_VERSION,
-            "Os": "linux", "Arch": own, "KernelVersion": engine::kernel_release(),
-        });
-        show::document(&context.ui, Some(format), &json!({ "Client": side, "Server": server }))?;
+        let side = version::client(context, &spoken)?;
+        print(&context.ui, format, &json!({ "Client": side, "Server": server }))?;
         return Ok(0);
     }
     let text = |name: &str| server[name].as_str().unwrap_or_default().to_owned();
@@ -58,9 +56,10 @@ const TOLD: [(&str, &str); 15] = [
 
 pub(super) fn info(context: &Context) -> Outcome {
     let client = context.far()?;
-    let info: Value = client.call(Request::get("/info"))?;
+    let mut info: Value = client.call(Request::get("/info"))?;
     if let Some(format) = context.matches().string("format").filter(|text| !text.is_empty()) {
-        show::document(&context.ui, Some(format), &info)?;
+        info["ClientInfo"] = info::client(context, &format!("1.{}", client.version()?))?;
+        print(&context.ui, format, &info)?;
         return Ok(0);
     }
     let mut text =

@@ -1,49 +1,28 @@
-//! `ps` elsewhere: the engine's rows in docker's columns.
+//! `ps`, `port`, `diff`, `commit`, `update` and `top` elsewhere.
+
+use std::borrow::Cow;
 
 use client::Request;
-use engine::PublishedPort;
+use engine::{ProcessTable, PublishedPort};
 use serde_json::{Value, json};
-use spec::{ContainerPort, Timestamp, human_duration, human_size_3};
+use spec::{ContainerPort, Timestamp};
 
-use crate::commands::containers::{
-    COLUMNS, COMMAND_LETTERS, FIELDS, HEADERS, MOUNT_LETTERS, WORDS, WORDS_WITH_SIZE, asked,
-};
-use crate::commands::ports;
+use super::create::look;
+use crate::commands::containers::{Listed, View};
+use crate::commands::{commit, container, top, update};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
-use crate::show::{Row, rows};
-use crate::template::{self, quote};
-use crate::ui::cut;
 
 pub(super) fn list(context: &Context) -> Outcome {
     let matches = context.matches();
-    let format = asked(&context.ui, matches.string("format"), matches.flag("quiet"));
-    let quiet = matches.flag("quiet") && format.is_none();
-    let sizes = matches.flag("size") || format.is_some_and(|text| text.contains(".Size"));
-    let last = match matches.flag("latest") {
-        true => Some(1),
-        false => matches.int("last").filter(|last| *last > 0),
-    };
+    let view = View::of(context);
     let request = Request::get("/containers/json")
-        .flag("all", matches.flag("all") || last.is_some())
-        .given("limit", last.map(|last| last.to_string()).as_deref())
-        .flag("size", sizes && !quiet)
+        .flag("all", matches.flag("all") || view.last.is_some())
+        .given("limit", view.last.map(|last| last.to_string()).as_deref())
+        .flag("size", view.wants_sizes())
         .given("filters", filters(matches.list("filter"))?.as_deref());
     let found: Vec<Value> = context.far()?.call(request)?;
-    let (full, now) = (matches.flag("no-trunc"), Timestamp::now());
-    let shown: Vec<Shown> = found.into_iter().map(|row| Shown { row, full, now }).collect();
-    if quiet {
-        shown.iter().for_each(|row| context.ui.line(&row.id()));
-        return Ok(0);
-    }
-    let mut columns = COLUMNS.to_vec();
-    if matches.flag("size") {
-        columns.push(("Size", "SIZE"));
-    }
-    let words = if matches.flag("size") { WORDS_WITH_SIZE } else { WORDS };
-    let format = words.meant(format, matches.flag("quiet"));
-    rows(&context.ui, format.as_deref(), &columns, HEADERS, shown)?;
-    Ok(0)
+    view.show(context, found.into_iter().map(Told).collect())
 }
 
 /// `--filter`s in the form in which they are sent; none if there are none.
@@ -58,48 +37,44 @@ pub(super) fn filters(list: &[String]) -> Result<Option<String>, Failure> {
     Ok(all.as_object().is_some_and(|all| !all.is_empty()).then(|| all.to_string()))
 }
 
-/// A container as it is shown.
-struct Shown {
-    row: Value,
-    full: bool,
-    now: Timestamp,
-}
+/// A container as the engine tells of it in a list.
+pub(super) struct Told(pub(super) Value);
 
-impl Shown {
-    fn id(&self) -> String {
-        let id = self.row["Id"].as_str().unwrap_or_default();
-        if self.full { id } else { &id[..id.len().min(12)] }.to_owned()
-    }
-
-    fn string(&self, name: &str) -> String {
-        self.row[name].as_str().unwrap_or_default().to_owned()
+impl Told {
+    fn text(&self, name: &str) -> &str {
+        self.0[name].as_str().unwrap_or_default()
     }
 
     fn list(&self, name: &str) -> &[Value] {
-        self.row[name].as_array().map_or(&[], Vec::as_slice)
+        self.0[name].as_array().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Listed for Told {
+    fn id(&self) -> Cow<'_, str> {
+        self.text("Id").into()
+    }
+
+    fn names(&self, all: bool) -> Cow<'_, str> {
+        let names = self.list("Names").iter().filter_map(Value::as_str);
+        let names = names.map(|name| name.trim_start_matches('/'));
+        // Names by which others know it have more than one slash.
+        names.filter(|name| all || !name.contains('/')).collect::<Vec<_>>().join(",").into()
+    }
+
+    fn image(&self) -> &str {
+        self.text("Image")
+    }
+
+    fn command(&self) -> Cow<'_, str> {
+        self.text("Command").into()
     }
 
     fn created(&self) -> Timestamp {
-        Timestamp::from_unix(self.row["Created"].as_i64().unwrap_or_default(), 0)
+        Timestamp::from_unix(self.0["Created"].as_i64().unwrap_or_default(), 0)
     }
 
-    fn image(&self) -> String {
-        let image = self.string("Image");
-        match image.strip_prefix("sha256:").filter(|_| !self.full) {
-            Some(hex) => hex[..hex.len().min(12)].to_owned(),
-            None if image.is_empty() => "<no image>".to_owned(),
-            None => image,
-        }
-    }
-
-    /// Its own name; names by which others know it have more than one slash.
-    fn names(&self) -> String {
-        let names = self.list("Names").iter().filter_map(Value::as_str);
-        let own = names.map(|name| name.trim_start_matches('/'));
-        own.filter(|name| self.full || !name.contains('/')).collect::<Vec<_>>().join(",")
-    }
-
-    fn ports(&self) -> String {
+    fn ports(&self) -> (Vec<PublishedPort>, Vec<ContainerPort>) {
         let (mut published, mut exposed) = (Vec::new(), Vec::new());
         for port in self.list("Ports") {
             let kind = port["Type"].as_str().unwrap_or("tcp");
@@ -116,88 +91,130 @@ impl Shown {
                 _ => exposed.push(container),
             }
         }
-        ports::column(&published, &exposed)
+        (published, exposed)
     }
 
-    fn mounts(&self) -> String {
-        let shown = |mount: &Value| {
-            let named = |name: &str| mount[name].as_str().filter(|text| !text.is_empty());
-            let name = named("Name").or(named("Source")).unwrap_or_default();
-            if self.full { name.to_owned() } else { cut(name, MOUNT_LETTERS) }
-        };
-        self.list("Mounts").iter().map(shown).collect::<Vec<_>>().join(",")
+    fn state(&self, _now: Timestamp) -> [Cow<'_, str>; 3] {
+        let health = self.0["Health"]["Status"].as_str().unwrap_or_default();
+        [self.text("State").into(), self.text("Status").into(), health.into()]
     }
 
-    fn size(&self) -> String {
-        let bytes = |name: &str| self.row[name].as_f64().unwrap_or_default();
-        let own = human_size_3(bytes("SizeRw"));
-        match bytes("SizeRootFs") {
-            0.0 => own,
-            all => format!("{own} (virtual {})", human_size_3(all)),
+    fn size(&self) -> (u64, u64) {
+        let bytes = |name: &str| self.0[name].as_u64().unwrap_or_default();
+        (bytes("SizeRw"), bytes("SizeRootFs"))
+    }
+
+    fn labels(&self) -> Vec<(&str, &str)> {
+        let labels = self.0["Labels"].as_object().into_iter().flatten();
+        labels.map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default())).collect()
+    }
+
+    fn mounts(&self) -> Vec<(&str, bool)> {
+        let mounts = self.list("Mounts").iter().map(|mount| {
+            let part = |name: &str| mount[name].as_str().filter(|text| !text.is_empty());
+            (part("Name").or(part("Source")).unwrap_or_default(), part("Driver") == Some("local"))
+        });
+        mounts.collect()
+    }
+
+    fn networks(&self) -> Vec<String> {
+        let all = self.0["NetworkSettings"]["Networks"].as_object();
+        all.into_iter().flat_map(|networks| networks.keys().cloned()).collect()
+    }
+
+    fn platform(&self) -> Cow<'_, str> {
+        let platform = &self.0["ImageManifestDescriptor"]["platform"];
+        let part = |name: &str| platform[name].as_str().unwrap_or_default();
+        match part("os") {
+            "" => "".into(),
+            os => format!("{os}/{}", part("architecture")).into(),
         }
-    }
-
-    fn labels(&self) -> impl Iterator<Item = (&String, &str)> {
-        let all = self.row["Labels"].as_object().into_iter().flatten();
-        all.map(|(name, value)| (name, value.as_str().unwrap_or_default()))
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        Some(match name {
-            "ID" => self.id(),
-            "Names" => self.names(),
-            "Image" => self.image(),
-            "Command" => {
-                let command = self.string("Command");
-                quote::quote(&if self.full { command } else { cut(&command, COMMAND_LETTERS) })
-            }
-            "CreatedAt" => self.created().docker_local(),
-            "RunningFor" => {
-                format!("{} ago", human_duration(self.now.seconds_since(self.created())))
-            }
-            "Ports" => self.ports(),
-            "State" | "Status" => self.string(name),
-            "HealthStatus" => self.row["Health"]["Status"].as_str().unwrap_or_default().to_owned(),
-            "Size" => self.size(),
-            "Labels" => {
-                let label = |(name, value): (&String, &str)| format!("{name}={value}");
-                self.labels().map(label).collect::<Vec<_>>().join(",")
-            }
-            "Mounts" => self.mounts(),
-            "LocalVolumes" => {
-                let local = |mount: &&Value| mount["Driver"] == "local";
-                self.list("Mounts").iter().filter(local).count().to_string()
-            }
-            "Networks" => {
-                let all = self.row["NetworkSettings"]["Networks"].as_object();
-                let names = all.into_iter().flat_map(|networks| networks.keys().cloned());
-                names.collect::<Vec<_>>().join(",")
-            }
-            "Platform" => {
-                let platform = &self.row["ImageManifestDescriptor"]["platform"];
-                let part = |name: &str| platform[name].as_str().unwrap_or_default();
-                match part("os") {
-                    "" => String::new(),
-                    os => format!("{os}/{}", part("architecture")),
-                }
-            }
-            _ => return None,
-        })
     }
 }
 
-impl Row for Shown {
-    const KIND: &'static str = "*formatter.ContainerContext";
-    const FIELDS: &'static [&'static str] = FIELDS;
-
-    fn field(&self, name: &str) -> Option<template::Value> {
-        self.text(name).map(template::Value::Str)
+pub(super) fn port(context: &Context) -> Outcome {
+    let found = look(context.far()?, &context.names()[0])?;
+    let mut published = Vec::new();
+    for (port, places) in found["NetworkSettings"]["Ports"].as_object().into_iter().flatten() {
+        for place in places.as_array().into_iter().flatten() {
+            let text = |name: &str| place[name].as_str().unwrap_or_default();
+            // What is no port is none of which anything can be said.
+            if let (Ok(container), Ok(host_address), Ok(host_port)) =
+                (port.parse(), text("HostIp").parse(), text("HostPort").parse())
+            {
+                published.push(PublishedPort { container, host_address, host_port });
+            }
+        }
     }
+    container::show_ports(context, published)
+}
 
-    fn label(&self, key: &str) -> Option<String> {
-        let value = self.labels().find(|(name, _)| *name == key).map(|(_, value)| value);
-        Some(value.unwrap_or_default().to_owned())
+pub(super) fn diff(context: &Context) -> Outcome {
+    let request = Request::get(format!("/containers/{}/changes", context.names()[0]));
+    // An engine that sees no change may say nothing at all.
+    let changes: Option<Vec<Value>> = context.far()?.call(request)?;
+    let letter = |change: &Value| match change["Kind"].as_u64() {
+        Some(0) => 'C',
+        Some(1) => 'A',
+        _ => 'D',
+    };
+    let path = |change: &Value| change["Path"].as_str().unwrap_or_default().into();
+    let changes = changes.unwrap_or_default();
+    commit::show_changes(context, changes.iter().map(|change| (letter(change), path(change))))
+}
+
+pub(super) fn commit(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let name = commit::wanted_name(context)?.map(|(_, name)| name.with_default_tag());
+    let text = |name: &str| matches.string(name).filter(|text| !text.is_empty());
+    let mut request = Request::post("/commit")
+        .with("container", &context.names()[0])
+        .given("repo", name.as_ref().map(|name| name.familiar_name()).as_deref())
+        .given("tag", name.as_ref().and_then(|name| name.tag()))
+        .given("comment", text("message"))
+        .given("author", text("author"))
+        .with("pause", if matches.flag("pause") { "1" } else { "0" });
+    for change in matches.list("change") {
+        request = request.with("changes", change);
     }
+    let made: Value = context.far()?.call(request.json(json!({})))?;
+    context.ui.line(made["Id"].as_str().unwrap_or_default());
+    Ok(0)
+}
+
+pub(super) fn update(context: &Context) -> Outcome {
+    let (request, client) = (update::request(context.matches())?, context.far()?);
+    let mut document = serde_json::to_value(&request.resources)
+        .map_err(|error| Failure::new(error.to_string()))?;
+    if let Some(policy) = request.restart {
+        document["RestartPolicy"] = json!(policy);
+    }
+    let mut code = 0;
+    for name in context.names() {
+        let request = Request::post(format!("/containers/{name}/update")).json(document.clone());
+        match client.call::<Value>(request) {
+            Ok(told) => {
+                let warnings = told["Warnings"].as_array().into_iter().flatten();
+                let warnings = warnings.filter_map(Value::as_str).map(str::to_owned);
+                update::tell(context, name, &warnings.collect::<Vec<_>>());
+            }
+            Err(error) => code = Failure::from(error).tell(&context.ui),
+        }
+    }
+    if code == 0 { Ok(0) } else { Err(Failure::silent(code)) }
+}
+
+pub(super) fn top(context: &Context) -> Outcome {
+    let (name, options) = (&context.names()[0], context.names()[1..].join(" "));
+    let request = Request::get(format!("/containers/{name}/top"))
+        .given("ps_args", Some(options.as_str()).filter(|options| !options.is_empty()));
+    let told: Value = context.far()?.call(request)?;
+    let words = |list: &Value| -> Vec<String> {
+        let words = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+        words.map(str::to_owned).collect()
+    };
+    let processes = told["Processes"].as_array().into_iter().flatten().map(words).collect();
+    top::show(context, &ProcessTable { titles: words(&told["Titles"]), processes })
 }
 
 #[cfg(test)]

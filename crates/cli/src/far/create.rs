@@ -7,9 +7,9 @@ use engine::{CreateContainer, Credential};
 use serde_json::{Value, json};
 use spec::Reference;
 
+use super::images::platform_document;
 use super::transfer;
 use crate::commands::create::{IdFile, request};
-use crate::commands::foreground::ENGINE;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -26,7 +26,7 @@ pub(super) fn make(context: &Context, mut request: CreateContainer) -> Result<St
         request.host.console_size = context.ui.window();
     }
     let file = IdFile::of(&request.host)?;
-    let created = create(context, &request).map_err(|failure| failure.code(ENGINE))?;
+    let created = create(context, &request)?;
     for warning in created["Warnings"].as_array().into_iter().flatten() {
         context.ui.warn(&format!("WARNING: {}", warning.as_str().unwrap_or_default()));
     }
@@ -55,7 +55,7 @@ fn create(context: &Context, request: &CreateContainer) -> Result<Value, Failure
         Err(error)
             if error.is_missing()
                 && matches!(when, "missing" | "")
-                && !has_image(client, image)? =>
+                && !has_image(client, image, platform.as_deref())? =>
         {
             if !quiet {
                 let name = Reference::parse(image)
@@ -69,9 +69,11 @@ fn create(context: &Context, request: &CreateContainer) -> Result<Value, Failure
     }
 }
 
-/// Whether the engine has an image of this name.
-fn has_image(client: &Client, image: &str) -> Result<bool, Failure> {
-    match client.call::<Value>(Request::get(format!("/images/{image}/json"))) {
+/// Whether the engine has an image of this name that runs where it shall.
+fn has_image(client: &Client, image: &str, platform: Option<&str>) -> Result<bool, Failure> {
+    let request = Request::get(format!("/images/{image}/json"))
+        .given("platform", platform_document(platform)?.as_deref());
+    match client.call::<Value>(request) {
         Ok(_) => Ok(true),
         Err(error) if error.is_missing() => Ok(false),
         Err(error) => Err(error.into()),

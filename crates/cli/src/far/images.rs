@@ -1,15 +1,18 @@
-//! `images`, `rmi` and `tag` elsewhere.
+//! `images`, `rmi`, `tag`, `history`, `import` and `search` elsewhere.
+
+use std::io::Read;
 
 use client::Request;
+use engine::{HistoryRow, SearchResult};
 use serde_json::Value;
-use spec::{Reference, Timestamp, human_size, human_size_3};
+use spec::{Reference, Timestamp};
 
 use super::containers::filters;
-use crate::commands::images::{COLUMNS, HEADERS, meant, since};
+use super::transfer::Told;
+use crate::commands::images::{Listed, show};
+use crate::commands::{history, import, search};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
-use crate::show::{Column, Row, rows};
-use crate::template;
 
 /// What stands where nothing is.
 const NONE: &str = "<none>";
@@ -20,122 +23,157 @@ pub(super) fn list(context: &Context) -> Outcome {
         return Err(Failure::new("error: --tree is shown of this machine's own images alone"));
     }
     let mut conditions = matches.list("filter").to_vec();
-    conditions.extend(context.names().first().map(|pattern| format!("reference={pattern}")));
+    let pattern = context.names().first().filter(|pattern| !pattern.is_empty());
+    conditions.extend(pattern.map(|pattern| format!("reference={pattern}")));
     let request = Request::get("/images/json")
         .flag("all", matches.flag("all"))
         .given("filters", filters(&conditions)?.as_deref());
     let found: Vec<Value> = context.far()?.call(request)?;
-    let digests = matches.flag("digests");
-    let format = matches.string("format").filter(|text| !text.is_empty());
-    let wants_digest = digests || format.is_some_and(|text| text.contains(".Digest"));
-    let full = matches.flag("no-trunc");
-    let shown: Vec<Shown> =
-        found.iter().flat_map(|image| Shown::all(image, full, wants_digest)).collect();
-    if matches.flag("quiet") && format.is_none() {
-        let mut ids: Vec<String> = shown.iter().filter_map(|row| row.text("ID")).collect();
-        ids.dedup();
-        ids.iter().for_each(|id| context.ui.line(id));
-        return Ok(0);
-    }
-    let mut columns: Vec<Column> = COLUMNS.to_vec();
-    if digests {
-        columns.insert(2, ("Digest", "DIGEST"));
-    }
-    let format = meant(format, matches.flag("quiet"), digests);
-    rows(&context.ui, format.as_deref(), &columns, HEADERS, shown)?;
-    Ok(0)
+    let format = matches.string("format").unwrap_or_default();
+    let digests = matches.flag("digests") || format.contains(".Digest");
+    show(context, found.iter().flat_map(move |image| Named::all(image, digests)))
 }
 
-/// An image under one of its names.
-struct Shown {
+/// An image under one of its names, as the engine tells of it.
+pub(super) struct Named {
     image: Value,
-    repository: String,
-    tag: String,
-    digest: String,
-    full: bool,
-    now: Timestamp,
+    repository: Option<String>,
+    tag: Option<String>,
+    digest: Option<String>,
 }
 
-impl Shown {
-    /// A row for each name; where digests are shown, a tag has that of its repository.
-    fn all(image: &Value, full: bool, digests: bool) -> Vec<Shown> {
+impl Named {
+    /// One for each name; where digests are shown, a tag has that of its repository.
+    pub(super) fn all(image: &Value, digests: bool) -> Vec<Named> {
         let names = |field: &str| {
             let all = image[field].as_array().into_iter().flatten().filter_map(Value::as_str);
             let real = all.filter(|name| !name.starts_with(NONE));
             real.map(str::to_owned).collect::<Vec<_>>()
         };
-        let now = Timestamp::now();
-        let row = |repository: &str, tag: &str, digest: &str| Shown {
+        let named = |repository: Option<&str>, tag: Option<&str>, digest: Option<&str>| Named {
             image: image.clone(),
-            repository: repository.to_owned(),
-            tag: tag.to_owned(),
-            digest: digest.to_owned(),
-            full,
-            now,
+            repository: repository.map(str::to_owned),
+            tag: tag.map(str::to_owned),
+            digest: digest.map(str::to_owned),
         };
-        let known = names("RepoDigests");
+        let (known, tags) = (names("RepoDigests"), names("RepoTags"));
+        let known: Vec<_> = known.iter().filter_map(|name| name.split_once('@')).collect();
         let of = |repository: &str| {
-            let mut all = known.iter().filter_map(|name| name.split_once('@'));
-            all.find(|(own, _)| *own == repository).map_or(NONE, |(_, digest)| digest)
+            let own = known.iter().find(|(own, _)| *own == repository).filter(|_| digests);
+            own.map(|(_, digest)| *digest)
         };
-        let tags = names("RepoTags");
         let tagged = tags.iter().filter_map(|name| name.rsplit_once(':'));
-        let mut all: Vec<Shown> = tagged
-            .map(|(repository, tag)| {
-                row(repository, tag, if digests { of(repository) } else { NONE })
-            })
+        let mut all: Vec<Named> = tagged
+            .map(|(repository, tag)| named(Some(repository), Some(tag), of(repository)))
             .collect();
         if all.is_empty() {
-            let bare = known.iter().filter_map(|name| name.split_once('@'));
-            all.extend(bare.map(|(repository, digest)| row(repository, NONE, digest)));
+            let bare = known.iter();
+            all.extend(
+                bare.map(|(repository, digest)| named(Some(repository), None, Some(digest))),
+            );
         }
         if all.is_empty() {
-            all.push(row(NONE, NONE, NONE));
+            all.push(named(None, None, None));
         }
         all
     }
+}
 
-    fn text(&self, name: &str) -> Option<String> {
-        let created = Timestamp::from_unix(self.image["Created"].as_i64().unwrap_or_default(), 0);
-        Some(match name {
-            "ID" => {
-                let id = self.image["Id"].as_str().unwrap_or_default();
-                let hex = id.split_once(':').map_or(id, |(_, hex)| hex);
-                if self.full { id.to_owned() } else { hex[..hex.len().min(12)].to_owned() }
-            }
-            "Repository" => self.repository.clone(),
-            "Tag" => self.tag.clone(),
-            "Digest" => self.digest.clone(),
-            "CreatedSince" => since(Some(created), self.now),
-            "CreatedAt" => created.docker_local(),
-            "Size" => human_size_3(self.image["Size"].as_f64().unwrap_or_default()),
-            "VirtualSize" => human_size(self.image["Size"].as_f64().unwrap_or_default()),
-            "Containers" | "SharedSize" | "UniqueSize" => "N/A".to_owned(),
-            "Platform" => String::new(),
-            _ => return None,
-        })
+impl Listed for Named {
+    fn id(&self, full: bool) -> String {
+        let id = self.image["Id"].as_str().unwrap_or_default();
+        let hex = id.split_once(':').map_or(id, |(_, hex)| hex);
+        if full { id.to_owned() } else { hex[..hex.len().min(12)].to_owned() }
+    }
+
+    fn repository(&self) -> Option<&str> {
+        self.repository.as_deref()
+    }
+
+    fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
+    }
+
+    fn created(&self) -> Option<Timestamp> {
+        self.image["Created"].as_i64().map(|seconds| Timestamp::from_unix(seconds, 0))
+    }
+
+    fn size(&self) -> u64 {
+        self.image["Size"].as_u64().unwrap_or_default()
+    }
+
+    /// Docker's document has none.
+    fn platform(&self) -> String {
+        String::new()
     }
 }
 
-impl Row for Shown {
-    const KIND: &'static str = "*formatter.imageContext";
-    const FIELDS: &'static [&'static str] = &[
-        "Containers",
-        "CreatedAt",
-        "CreatedSince",
-        "Digest",
-        "ID",
-        "Repository",
-        "SharedSize",
-        "Size",
-        "Tag",
-        "UniqueSize",
-        "VirtualSize",
-    ];
+pub(super) fn history(context: &Context) -> Outcome {
+    let platform = context.matches().string("platform").filter(|text| !text.is_empty());
+    let request = Request::get(format!("/images/{}/history", context.names()[0]))
+        .given("platform", platform_document(platform)?.as_deref());
+    let told: Vec<Value> = context.far()?.call(request)?;
+    let row = |row: &Value| {
+        let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+        HistoryRow {
+            id: text("Id").parse().ok(),
+            tags: Vec::new(),
+            created: row["Created"].as_i64().map(|seconds| Timestamp::from_unix(seconds, 0)),
+            created_by: text("CreatedBy"),
+            comment: text("Comment"),
+            size: row["Size"].as_u64().unwrap_or_default(),
+        }
+    };
+    history::show(context, told.iter().map(row).collect())
+}
 
-    fn field(&self, name: &str) -> Option<template::Value> {
-        self.text(name).map(template::Value::Str)
+/// A platform in the form in which questions about an image carry it.
+pub(super) fn platform_document(text: Option<&str>) -> Result<Option<String>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let wrong = |error: spec::PlatformError| Failure::new(error.to_string());
+    let platform = spec::Platform::parse(text).map_err(wrong)?;
+    Ok(Some(serde_json::json!(platform).to_string()))
+}
+
+pub(super) fn import(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let (source, name) = (&context.names()[0], import::wanted_name(context)?);
+    let given = |name: &str| matches.string(name).filter(|text| !text.is_empty());
+    // What is an address is fetched where the engine is.
+    let fetched = source.starts_with("http://") || source.starts_with("https://");
+    let mut request = Request::post("/images/create")
+        .with("fromSrc", if fetched { source } else { "-" })
+        .given("repo", name.as_ref().map(|name| name.familiar_name()).as_deref())
+        .given("tag", name.as_ref().and_then(|name| name.tag()))
+        .given("message", given("message"))
+        .given("platform", given("platform"));
+    for change in matches.list("change") {
+        request = request.with("changes", change);
     }
+    let client = context.far()?;
+    let body = match fetched {
+        true => client.send(request)?.body,
+        false => {
+            let mut from: Box<dyn Read> = import::open(source)?.reader;
+            client.send(request.stream("application/x-tar", &mut *from))?.body
+        }
+    };
+    Told::new(&context.ui, false, false).show(body)?;
+    Ok(0)
+}
+
+pub(super) fn search(context: &Context) -> Outcome {
+    let matches = context.matches();
+    let limit = matches.int("limit").filter(|limit| *limit != 0).map(|limit| limit.to_string());
+    let request = Request::get("/images/search")
+        .with("term", &context.names()[0])
+        .given("limit", limit.as_deref())
+        .given("filters", filters(matches.list("filter"))?.as_deref());
+    search::show(context, context.far()?.call::<Vec<SearchResult>>(request)?)
 }
 
 pub(super) fn remove(context: &Context) -> Outcome {

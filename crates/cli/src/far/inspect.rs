@@ -3,6 +3,7 @@
 use client::{Client, Request};
 use serde_json::Value;
 
+use super::images::platform_document;
 use crate::commands::inspect::show;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -32,7 +33,7 @@ pub(super) fn any(context: &Context) -> Outcome {
             "unknown type: \"{kind}\": must be one of container, image, network or volume"
         )));
     }
-    show(context, &|name| {
+    show(context, if kind.is_empty() { "container" } else { kind }, &|name| {
         for (own, before, after) in &wanted {
             let sizes = sizes && *own == "container";
             if let Some(found) = ask(client, format!("{before}{name}{after}"), sizes)? {
@@ -46,25 +47,32 @@ pub(super) fn any(context: &Context) -> Outcome {
     })
 }
 
-fn one(context: &Context, (before, after): (&str, &str), sizes: bool) -> Outcome {
-    let client = context.far()?;
-    show(context, &|name| {
-        Ok(client.call(Request::get(format!("{before}{name}{after}")).flag("size", sizes))?)
+/// Those of one kind: where they are, and what else is asked.
+fn one(
+    context: &Context,
+    place: usize,
+    ask: impl Fn(Request<'static>) -> Request<'static>,
+) -> Outcome {
+    let (client, (kind, before, after)) = (context.far()?, KINDS[place]);
+    show(context, kind, &|name| {
+        Ok(client.call(ask(Request::get(format!("{before}{name}{after}"))))?)
     })
 }
 
 pub(super) fn container(context: &Context) -> Outcome {
-    one(context, ("/containers/", "/json"), context.matches().flag("size"))
+    one(context, 0, |request| request.flag("size", context.matches().flag("size")))
 }
 
 pub(super) fn image(context: &Context) -> Outcome {
-    one(context, ("/images/", "/json"), false)
+    let platform = context.matches().string("platform").filter(|text| !text.is_empty());
+    let platform = platform_document(platform)?;
+    one(context, 1, |request| request.given("platform", platform.as_deref()))
 }
 
 pub(super) fn network(context: &Context) -> Outcome {
-    one(context, ("/networks/", ""), false)
+    one(context, 2, |request| request.flag("verbose", context.matches().flag("verbose")))
 }
 
 pub(super) fn volume(context: &Context) -> Outcome {
-    one(context, ("/volumes/", ""), false)
+    one(context, 3, |request| request)
 }

@@ -3,14 +3,20 @@
 use client::{Client, Request};
 use serde_json::Value;
 
+use crate::commands::container;
+use crate::commands::inspect::check_name;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
-/// Does something to each container that is named and prints its name, or what went wrong.
-pub(super) fn each(context: &Context, act: impl Fn(&str) -> Result<(), Failure>) -> Outcome {
+/// Does something to each thing of a kind that is named and prints its name, or what went wrong.
+pub(super) fn each(
+    context: &Context,
+    kind: &str,
+    act: impl Fn(&str) -> Result<(), Failure>,
+) -> Outcome {
     let mut failed = false;
     for name in context.names() {
-        match act(name) {
+        match check_name(kind, name).and_then(|()| act(name)) {
             Ok(()) => context.ui.line(name),
             Err(failure) => {
                 failure.tell(&context.ui);
@@ -27,7 +33,9 @@ fn post(
     ask: impl Fn(Request<'static>) -> Request<'static>,
 ) -> Outcome {
     let client: &Client = context.far()?;
-    each(context, |name| Ok(client.tell(ask(Request::post(format!("/containers/{name}/{what}"))))?))
+    each(context, "container", |name| {
+        Ok(client.tell(ask(Request::post(format!("/containers/{name}/{what}"))))?)
+    })
 }
 
 /// How one is asked to end.
@@ -62,24 +70,31 @@ pub(super) fn unpause(context: &Context) -> Outcome {
 
 pub(super) fn remove(context: &Context) -> Outcome {
     let (matches, client) = (context.matches(), context.far()?);
-    each(context, |name| {
+    let (force, mut code) = (matches.flag("force"), 0);
+    for name in context.names() {
         let request = Request::delete(format!("/containers/{}", name.trim_start_matches('/')))
-            .flag("force", matches.flag("force"))
+            .flag("force", force)
             .flag("v", matches.flag("volumes"))
             .flag("link", matches.flag("link"));
-        match client.tell(request) {
-            // What is not there needs no force.
-            Err(error) if error.is_missing() && matches.flag("force") => Ok(()),
-            removed => Ok(removed?),
+        let removed = check_name("container", name).map(|()| client.tell(request));
+        match removed {
+            Ok(Ok(())) => context.ui.line(name),
+            // What is not there need not be removed, but a name may have been mistyped.
+            Ok(Err(error)) if force && error.is_missing() => {
+                Failure::from(error).tell(&context.ui);
+            }
+            Ok(Err(error)) => code = Failure::from(error).tell(&context.ui),
+            Err(failure) => code = failure.tell(&context.ui),
         }
-    })
+    }
+    if code == 0 { Ok(0) } else { Err(Failure::silent(code)) }
 }
 
 pub(super) fn rename(context: &Context) -> Outcome {
-    let [old, new] = context.names() else { return Err(Failure::new("two names are needed")) };
-    let request = Request::post(format!("/containers/{old}/rename")).with("name", new);
-    context.far()?.tell(request)?;
-    Ok(0)
+    container::rename_with(context, |old, new| {
+        let request = Request::post(format!("/containers/{old}/rename")).with("name", new);
+        Ok(context.far()?.tell(request)?)
+    })
 }
 
 pub(super) fn wait(context: &Context) -> Outcome {

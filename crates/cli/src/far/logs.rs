@@ -17,7 +17,7 @@ pub(super) fn run(context: &Context) -> Outcome {
     let time = |name: &str| match matches.string(name).filter(|text| !text.is_empty()) {
         None => Ok(None),
         Some(text) => Timestamp::parse_docker(text, now)
-            .map(|time| Some(format!("{}.{:09}", time.unix_seconds(), time.nanos())))
+            .map(|time| Some(moment(time)))
             .map_err(|error| Failure::new(format!("invalid value for {name:?}: {error}"))),
     };
     let name = &context.names()[0];
@@ -38,6 +38,11 @@ pub(super) fn run(context: &Context) -> Outcome {
     };
     copied.map_err(|error| Failure::new(format!("error: {error}")))?;
     Ok(0)
+}
+
+/// A moment as questions carry it.
+pub(super) fn moment(time: Timestamp) -> String {
+    format!("{}.{:09}", time.unix_seconds(), time.nanos())
 }
 
 fn copy(from: &mut dyn Read) -> std::io::Result<()> {

@@ -7,34 +7,43 @@ mod about;
 mod build;
 mod containers;
 pub(crate) mod contexts;
+mod cp;
 mod create;
+mod events;
 mod exec;
 mod images;
 mod inspect;
 mod life;
 mod logs;
+mod networks;
 pub(crate) mod place;
+mod prune;
 mod run;
 pub(crate) mod streams;
 mod transfer;
+mod usage;
+mod volumes;
 
 use client::Client;
 
 use crate::context::{Action, Context};
 use crate::failure::{Failure, Outcome};
 
-/// Commands that are the same wherever the engine is: they ask none, or they are one.
+/// Commands that are the same wherever the engine is: they ask none, or registries, or they are one.
 const ANYWHERE: &[&str] = &[
     "__complete",
     "__completeNoDesc",
     "__once",
     "__watch",
+    "buildx imagetools create",
+    "buildx imagetools inspect",
     "buildx inspect",
     "buildx ls",
     "buildx use",
     "buildx version",
     "completion bash",
     "completion fish",
+    "completion powershell",
     "completion zsh",
     "context create",
     "context export",
@@ -46,8 +55,21 @@ const ANYWHERE: &[&str] = &[
     "context update",
     "context use",
     "dockerd",
+    "image sync",
     "login",
     "logout",
+    "manifest annotate",
+    "manifest create",
+    "manifest inspect",
+    "manifest push",
+    "manifest rm",
+    "remote cp",
+    "remote digest",
+    "remote inspect",
+    "remote ls",
+    "remote rm",
+    "remote sign",
+    "remote verify",
     "serve",
     "system dial-stdio",
 ];
@@ -57,24 +79,37 @@ const TABLE: &[(&[&str], Action)] = &[
     (&["attach", "container attach"], run::attach),
     (&["build", "builder build", "buildx build", "image build"], build::run),
     (&["builder prune", "buildx prune"], build::prune),
+    (&["commit", "container commit"], containers::commit),
+    (&["container cp", "cp"], cp::run),
     (&["container create", "create"], create::run),
+    (&["container diff", "diff"], containers::diff),
     (&["container exec", "exec"], exec::run),
+    (&["container export", "export"], transfer::export),
     (&["container inspect"], inspect::container),
     (&["container kill", "kill"], life::kill),
     (&["container logs", "logs"], logs::run),
     (&["container ls", "ps"], containers::list),
     (&["container pause", "pause"], life::pause),
+    (&["container port", "port"], containers::port),
+    (&["container prune"], prune::containers),
     (&["container rename", "rename"], life::rename),
     (&["container restart", "restart"], life::restart),
     (&["container rm", "rm"], life::remove),
     (&["container run", "run"], run::run),
     (&["container start", "start"], run::start),
+    (&["container stats", "stats"], usage::stats),
     (&["container stop", "stop"], life::stop),
+    (&["container top", "top"], containers::top),
     (&["container unpause", "unpause"], life::unpause),
+    (&["container update", "update"], containers::update),
     (&["container wait", "wait"], life::wait),
+    (&["events", "system events"], events::run),
+    (&["history", "image history"], images::history),
+    (&["image import", "import"], images::import),
     (&["image inspect"], inspect::image),
     (&["image load", "load"], transfer::load),
     (&["image ls", "images"], images::list),
+    (&["image prune"], prune::images),
     (&["image pull", "pull"], transfer::pull),
     (&["image push", "push"], transfer::push),
     (&["image rm", "rmi"], images::remove),
@@ -82,9 +117,22 @@ const TABLE: &[(&[&str], Action)] = &[
     (&["image tag", "tag"], images::tag),
     (&["info", "system info"], about::info),
     (&["inspect"], inspect::any),
+    (&["network connect"], networks::connect),
+    (&["network create"], networks::create),
+    (&["network disconnect"], networks::disconnect),
     (&["network inspect"], inspect::network),
+    (&["network ls"], networks::list),
+    (&["network prune"], prune::networks),
+    (&["network rm"], networks::remove),
+    (&["search"], images::search),
+    (&["system df"], usage::df),
+    (&["system prune"], prune::system),
     (&["version"], about::version),
+    (&["volume create"], volumes::create),
     (&["volume inspect"], inspect::volume),
+    (&["volume ls"], volumes::list),
+    (&["volume prune"], prune::volumes),
+    (&["volume rm"], volumes::remove),
 ];
 
 /// Does what the command line says, here or elsewhere.

@@ -17,7 +17,7 @@ use crate::failure::{Failure, Outcome};
 pub(super) fn run(context: &Context) -> Outcome {
     let Asked { request, detach, wanted, keys } = asked(context)?;
     let removes = request.host.auto_remove;
-    let id = make(context, request)?;
+    let id = make(context, request).map_err(|failure| failure.code(ENGINE))?;
     if detach {
         begin(context.far()?, &id)?;
         context.ui.line(&id);
@@ -123,7 +123,7 @@ pub(super) fn start(context: &Context) -> Outcome {
     }
     let client = context.far()?;
     if !matches.flag("attach") && !matches.flag("interactive") {
-        let outcome = super::life::each(context, |name| begin(client, name));
+        let outcome = super::life::each(context, "container", |name| begin(client, name));
         return outcome.inspect_err(|_| {
             let names = context.names().join(", ");
             context.ui.warn(&format!("Error: failed to start containers: {names}"));

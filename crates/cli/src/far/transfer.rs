@@ -2,13 +2,15 @@
 //! are.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 
 use client::{Body, Request};
 use serde_json::Value;
 use spec::Reference;
 
 use super::create::registry_auth;
+use super::images::platform_document;
+use crate::commands::tar_out::write_out;
 use crate::commands::{pull, push, reason};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -165,7 +167,7 @@ pub(super) fn push(context: &Context) -> Outcome {
     let platform = matches.string("platform").filter(|text| !text.is_empty());
     let request = Request::post(format!("/images/{}/push", name.familiar_name()))
         .given("tag", name.tag())
-        .given("platform", platform)
+        .given("platform", platform_document(platform)?.as_deref())
         .header("X-Registry-Auth", registry_auth(context, &name)?);
     let body = context.far()?.send(request)?.body;
     Told::new(ui, quiet, false).show(body)?;
@@ -190,41 +192,34 @@ pub(super) fn load(context: &Context) -> Outcome {
     };
     let request = Request::post("/images/load")
         .with("quiet", if quiet || !context.ui.is_terminal() { "1" } else { "0" })
-        .given("platform", platform)
+        .given("platform", platform_document(platform)?.as_deref())
         .stream("application/x-tar", &mut *from);
     let body = context.far()?.send(request)?.body;
     Told::new(&context.ui, false, false).show(body)?;
     Ok(0)
 }
 
+pub(super) fn export(context: &Context) -> Outcome {
+    let client = context.far()?;
+    write_out(context, "export container", |out| {
+        let request = Request::get(format!("/containers/{}/export", context.names()[0]));
+        let copied = io::copy(&mut client.send(request)?.body, out);
+        copied.map_err(|error| Failure::new(format!("failed to export container: {error}")))?;
+        Ok(())
+    })
+}
+
 pub(super) fn save(context: &Context) -> Outcome {
     let (client, matches) = (context.far()?, context.matches());
-    let output = matches.string("output").filter(|path| !path.is_empty());
-    if output.is_none() && context.ui.is_terminal() {
-        return Err(Failure::new(
-            "cowardly refusing to save to a terminal. Use the -o flag or redirect",
-        ));
-    }
-    let mut request = Request::get("/images/get");
-    for name in context.names() {
-        request = request.with("names", name);
-    }
-    let mut body = client.send(request)?.body;
-    let failed = |error: io::Error| Failure::new(format!("failed to save image: {error}"));
-    let Some(path) = output else {
-        io::copy(&mut body, &mut io::stdout().lock()).map_err(failed)?;
-        return Ok(0);
-    };
-    // Whole or not at all.
-    let aside = format!("{path}.{}.new", std::process::id());
-    let written = File::create(&aside).and_then(|mut file| {
-        io::copy(&mut body, &mut file)?;
-        file.flush()?;
-        std::fs::rename(&aside, path)
-    });
-    if written.is_err() {
-        let _ = std::fs::remove_file(&aside);
-    }
-    written.map_err(failed)?;
-    Ok(0)
+    let platform = matches.string("platform").filter(|text| !text.is_empty());
+    let platform = platform_document(platform)?;
+    write_out(context, "save image", |out| {
+        let mut request = Request::get("/images/get").given("platform", platform.as_deref());
+        for name in context.names() {
+            request = request.with("names", name);
+        }
+        let copied = io::copy(&mut client.send(request)?.body, out);
+        copied.map_err(|error| Failure::new(format!("failed to save image: {error}")))?;
+        Ok(())
+    })
 }

@@ -78,6 +78,7 @@ impl<'a> Datum<'a> {
     pub(super) fn get(&self) -> Option<&Value> {
         match self.raw() {
             Some(Value::Unset(unset)) => Some(unset.empty()),
+            Some(Value::Word(word)) => Some(word.text()),
             other => other,
         }
     }
@@ -121,6 +122,10 @@ impl<'a> Datum<'a> {
 
     /// The field or entry `name`.
     pub(super) fn field(&self, name: &str) -> Field<'a> {
+        if let Some(Value::Word(word)) = self.raw() {
+            let answer = word.method(name).map(Datum::owned);
+            return answer.map_or(Field::Unknown, Field::Found);
+        }
         match self.value() {
             Value::Nil => Field::Nil,
             Value::Map(_) => match self.entry(name) {

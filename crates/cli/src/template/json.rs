@@ -24,6 +24,7 @@ fn push_value(out: &mut String, value: &Value) -> Result<(), String> {
         Value::Int(number) => out.push_str(&number.to_string()),
         Value::Float(number) => push_float(out, *number)?,
         Value::Str(text) => push_text(out, text),
+        Value::Word(word) => push_value(out, word.text())?,
         Value::List(items) => {
             out.push('[');
             for (place, item) in items.iter().enumerate() {

@@ -32,7 +32,7 @@ mod tests;
 
 pub use error::TemplateError;
 pub use functions::{Functions, Param};
-pub use value::{Object, Unset, Value};
+pub use value::{Object, Unset, Value, Word};
 
 /// The most that a template may write, and the longest text it may make on the way.
 const MAX_OUTPUT_BYTES: usize = 64 << 20;

@@ -29,6 +29,36 @@ pub enum Value {
     Object(Rc<dyn Object>),
     /// A list or a map that was never made: empty to look at, `null` as JSON.
     Unset(Unset),
+    /// A text of a type that has methods.
+    Word(Rc<Word>),
+}
+
+/// A text, and the methods that its type has.
+pub struct Word {
+    /// The text, as whoever asks nothing of its type sees it.
+    text: Value,
+    methods: Box<Methods>,
+}
+
+/// What a method of this name says of a text; none if there is no such method.
+type Methods = dyn Fn(&str, &str) -> Option<Value>;
+
+impl Word {
+    /// A text whose type has these methods: they are given the text and their name.
+    pub fn new(text: &str, methods: impl Fn(&str, &str) -> Option<Value> + 'static) -> Word {
+        Word { text: Value::Str(text.to_owned()), methods: Box::new(methods) }
+    }
+
+    /// The text.
+    pub(super) fn text(&self) -> &Value {
+        &self.text
+    }
+
+    /// What the method of this name says.
+    pub(super) fn method(&self, name: &str) -> Option<Value> {
+        let Value::Str(text) = &self.text else { return None };
+        (self.methods)(text, name)
+    }
 }
 
 /// What kind of thing was never made.
@@ -93,6 +123,7 @@ impl Value {
             Value::Map(entries) => !entries.is_empty(),
             Value::Struct(_) | Value::Object(_) => true,
             Value::Unset(_) => false,
+            Value::Word(word) => word.text.truth(),
         }
     }
 
@@ -111,6 +142,7 @@ impl Value {
             Value::Struct(_) => "struct".into(),
             Value::Object(object) => object.type_name().to_owned().into(),
             Value::Unset(unset) => unset.empty().type_name(),
+            Value::Word(word) => word.text.type_name(),
         }
     }
 
@@ -163,6 +195,7 @@ impl PartialEq for Value {
             (Value::Map(a), Value::Map(b)) => a == b,
             (Value::Struct(a), Value::Struct(b)) => a == b,
             (Value::Unset(a), Value::Unset(b)) => a == b,
+            (Value::Word(a), Value::Word(b)) => a.text == b.text,
             _ => false,
         }
     }
@@ -181,6 +214,7 @@ impl fmt::Debug for Value {
             Value::Struct(fields) => fields.fmt(f),
             Value::Object(object) => f.debug_tuple("Object").field(&object.type_name()).finish(),
             Value::Unset(unset) => f.debug_tuple("Unset").field(unset).finish(),
+            Value::Word(word) => word.text.fmt(f),
         }
     }
 }

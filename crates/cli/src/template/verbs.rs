@@ -74,6 +74,7 @@ impl Printer {
             Value::Nil if flags.sharp_v => self.push_str("interface {}(nil)"),
             Value::Nil => self.push_str("<nil>"),
             Value::Unset(unset) => self.any(flags, verb, unset.empty()),
+            Value::Word(word) => self.any(flags, verb, word.text()),
             Value::Bool(value) if matches!(verb, 't' | 'v') => {
                 self.padded(flags, if *value { "true" } else { "false" });
             }

@@ -8,7 +8,7 @@ pub(super) static COMPLETION: Cmd = Command {
     name: "completion",
     usage: "COMMAND",
     about: "Print the script that completes mica's command line in a shell",
-    sub: &[&BASH, &FISH, &ZSH],
+    sub: &[&BASH, &FISH, &POWERSHELL, &ZSH],
     ..Command::BLANK
 };
 const NO_DESCRIPTIONS: Flag = Flag::bool("no-descriptions", "disable completion descriptions");
@@ -32,6 +32,17 @@ static FISH: Cmd = Command {
     args: Arity::None,
     flags: &[&[NO_DESCRIPTIONS]],
     action: Some(run::completion::fish),
+    ..Command::BLANK
+};
+
+static POWERSHELL: Cmd = Command {
+    name: "powershell",
+    usage: "[OPTIONS]",
+    about: "For PowerShell",
+    examples: "  mica completion powershell | Out-String | Invoke-Expression",
+    args: Arity::None,
+    flags: &[&[NO_DESCRIPTIONS]],
+    action: Some(run::completion::powershell),
     ..Command::BLANK
 };
 

@@ -63,6 +63,8 @@ fn what_takes_how_much_space() {
     assert_eq!(one["Volumes"][0]["UsageData"]["RefCount"], json!(1));
     assert_eq!(one.get("Images"), None);
     assert_eq!(server.get("/system/df?type=odd").status, 400);
+    let raw = "system df -v --format raw";
+    assert_eq!(server.ok(raw), root.ok(raw), "in docker's own lines");
     server.ok("system prune -af --volumes");
     assert_eq!(server.ok("ps -aq"), "");
 }

@@ -171,7 +171,7 @@ fn completion_without_descriptions() {
     let mica = Mica::new();
     assert!(mica.ok("__complete image insp").starts_with("inspect\tDisplay"));
     assert!(mica.ok("__completeNoDesc image insp").starts_with("inspect\t\n"));
-    for shell in ["bash", "zsh", "fish"] {
+    for shell in ["bash", "zsh", "fish", "powershell"] {
         let script = mica.ok(&format!("completion {shell} --no-descriptions"));
         assert!(script.contains(" __completeNoDesc ") && !script.contains(" __complete "));
     }
@@ -189,6 +189,12 @@ fn completion() {
     };
     assert_eq!(answers("image insp"), ["inspect"]);
     assert_eq!(answers("image inspect ''"), ["base:latest", "other:1"]);
+    mica.ok("volume create data");
+    mica.ok("create --name box base sh");
+    assert_eq!(answers("volume rm ''"), ["data"]);
+    assert_eq!(answers("rm b"), ["box"]);
+    assert_eq!(answers("stop ''"), [""; 0]);
+    assert!(answers("network inspect b").contains(&"bridge".to_owned()));
     assert!(answers("images --f").contains(&"--format".to_owned()));
     assert!(answers("''").contains(&"images".to_owned()));
     for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "-n")] {

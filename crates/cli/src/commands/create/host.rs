@@ -2,7 +2,7 @@
 
 use spec::{
     CgroupnsMode, DeviceMapping, DeviceRequest, HostConfig, LogConfig, NamespaceMode, Resources,
-    RestartName, RestartPolicy, ThrottleDevice, Ulimit, WeightDevice,
+    RestartError, RestartName, RestartPolicy, ThrottleDevice, Ulimit, WeightDevice,
 };
 
 use super::{Parsed, pairs, some_list, wrong};
@@ -67,12 +67,20 @@ fn modes(matches: &Matches) -> Parsed<()> {
 
 fn restart(matches: &Matches) -> Parsed<RestartPolicy> {
     let said = matches.string("restart").unwrap_or_default();
-    let policy = said.parse::<RestartPolicy>();
+    let policy = restart_policy(said);
     let restarts = policy.as_ref().map_or(true, |policy| policy.name != RestartName::No);
     if restarts && matches.flag("rm") {
         return Err(Failure::new("conflicting options: cannot specify both --restart and --rm"));
     }
-    policy.map_err(|error| Failure::new(error.to_string()))
+    policy
+}
+
+/// A policy by its word. Which there are is left to the engine by docker's client.
+pub(in crate::commands) fn restart_policy(text: &str) -> Parsed<RestartPolicy> {
+    text.parse().map_err(|error| match error {
+        RestartError::Unknown(_) => Failure::new(format!("Error response from daemon: {error}")),
+        error => Failure::new(error.to_string()),
+    })
 }
 
 fn log(matches: &Matches) -> Parsed<LogConfig> {

@@ -19,7 +19,7 @@ use crate::args::Matches;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
-pub(super) use host::limits;
+pub(super) use host::{limits, restart_policy};
 pub(crate) use lines::variables;
 
 /// What a flag makes of its values.
@@ -45,7 +45,7 @@ pub(crate) fn make(
         request.host.console_size = context.ui.window();
     }
     let file = IdFile::of(&request.host)?;
-    let fresh = image::create(context, engine, request).map_err(|failure| failure.code(ENGINE))?;
+    let fresh = image::create(context, engine, request)?;
     if context.matches().size_bytes("kernel-memory").is_some_and(|bytes| bytes != 0) {
         context
             .ui
@@ -74,8 +74,7 @@ impl IdFile {
             Some(file) if Path::new(file).exists() => Err(Failure::new(format!(
                 "container ID file found, make sure the other container isn't running or delete \
                  {file}"
-            ))
-            .code(ENGINE)),
+            ))),
             file => Ok(IdFile(file.map(str::to_owned))),
         }
     }
@@ -86,7 +85,6 @@ impl IdFile {
         std::fs::write(file, id).map_err(|error| {
             let why = reason(&error);
             Failure::new(format!("failed to create the container ID file: open {file}: {why}"))
-                .code(ENGINE)
         })
     }
 }
@@ -96,7 +94,13 @@ pub(crate) fn request(
     matches: &Matches,
     environment: &BTreeMap<String, String>,
 ) -> Parsed<CreateContainer> {
-    read(matches, environment).map_err(|failure| failure.code(ENGINE))
+    let request = read(matches, environment).map_err(|failure| failure.code(ENGINE))?;
+    // Docker's client looks at it with what the engine is asked.
+    let platform =
+        matches.string("platform").map(bare_platform).transpose().map_err(|failure| {
+            Failure::new(format!("error parsing specified platform: {}", failure.first_line()))
+        })?;
+    Ok(CreateContainer { platform, ..request })
 }
 
 fn read(matches: &Matches, environment: &BTreeMap<String, String>) -> Parsed<CreateContainer> {
@@ -104,12 +108,8 @@ fn read(matches: &Matches, environment: &BTreeMap<String, String>) -> Parsed<Cre
     let mut host: HostConfig = host::read(matches)?;
     mounts::read(matches, &mut config, &mut host)?;
     let networks = network::read(matches, &mut config, &mut host)?;
-    let platform =
-        matches.string("platform").map(bare_platform).transpose().map_err(|failure| {
-            Failure::new(format!("error parsing specified platform: {}", failure.first_line()))
-        })?;
     let name = matches.string("name").filter(|name| !name.is_empty()).map(str::to_owned);
-    Ok(CreateContainer { name, platform, config, host, networks })
+    Ok(CreateContainer { name, platform: None, config, host, networks })
 }
 
 /// `--flag` was given, and what was given is wrong.

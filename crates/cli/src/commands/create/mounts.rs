@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use spec::{ContainerConfig, HostConfig, MountKind, parse_bind, parse_mount, parse_tmpfs};
+use spec::{
+    ContainerConfig, HostConfig, MountError, MountKind, parse_bind, parse_mount, parse_tmpfs,
+};
 
 use super::{Parsed, some_list, wrong};
 use crate::args::{Matches, split_values};
@@ -14,8 +16,7 @@ pub(super) fn read(
     host: &mut HostConfig,
 ) -> Parsed<()> {
     // Docker's client leaves these to the engine.
-    let said =
-        |error: spec::MountError| Failure::new(format!("Error response from daemon: {error}"));
+    let said = |error: MountError| Failure::new(format!("Error response from daemon: {error}"));
     let mut binds = Vec::new();
     for text in matches.list("volume") {
         check_parts(text)?;
@@ -31,7 +32,10 @@ pub(super) fn read(
     host.binds = (!binds.is_empty()).then_some(binds);
     for text in matches.list("mount") {
         let fields = split_values(text).map_err(|why| wrong("mount", text, why))?;
-        let mut mount = parse_mount(&fields).map_err(|why| wrong("mount", text, why))?;
+        let mut mount = parse_mount(&fields).map_err(|why| match why {
+            MountError::Kind(_) => said(why),
+            why => wrong("mount", text, why),
+        })?;
         if mount.kind == MountKind::Bind {
             mount.source = absolute_path(&mount.source)?;
         }
@@ -50,9 +54,11 @@ fn check_parts(text: &str) -> Parsed<()> {
     if text.is_empty() {
         return Err(Failure::new("invalid empty volume spec"));
     }
-    match text.split(':').any(str::is_empty) {
-        true => Err(Failure::new(format!("invalid spec: {text}: empty section between colons"))),
-        false => Ok(()),
+    let wrong = |why: &str| Err(Failure::new(format!("invalid spec: {text}: {why}")));
+    match text.split(':').collect::<Vec<_>>() {
+        parts if parts.iter().any(|part| part.is_empty()) => wrong("empty section between colons"),
+        parts if parts.len() > 3 => wrong("too many colons"),
+        _ => Ok(()),
     }
 }
 
