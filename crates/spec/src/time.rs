@@ -85,6 +85,11 @@ impl Timestamp {
         self.0.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string()
     }
 
+    /// The time as Go shows it, to the nanosecond where it has any: `2006-01-02 15:04:05.25 +0000 UTC`.
+    pub fn go_utc(&self) -> String {
+        self.0.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S%.f %z %Z").to_string()
+    }
+
     /// The time in the local zone as docker tells of events: `2006-01-02T15:04:05.000000000-07:00`.
     pub fn event_local(&self) -> String {
         self.event_in(&local_zone())

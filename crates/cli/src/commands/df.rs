@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use engine::{CacheRow, DiskUsage, Usage, VolumeUsage};
+use engine::{CacheRow, ContainerRow, DiskUsage, Usage, VolumeUsage};
 use serde_json::json;
 use spec::{Timestamp, human_duration, human_size, human_size_3};
 
@@ -132,13 +132,18 @@ fn verbose(context: &Context, usage: DiskUsage) -> Outcome {
         let measured = Some(Measured { shared: usage.shared, unique: usage.unique, containers });
         ShownImage { image, measured, full, now }
     };
+    // What it has of its image is counted with the images.
+    let container = |row: ContainerRow| {
+        let size = row.size.map(|(own, _)| (own, 0));
+        ShownContainer { row: ContainerRow { size, ..row }, full, now }
+    };
     let volume = |VolumeUsage { volume, bytes, links }| ShownVolume {
         volume,
         measured: Some((bytes, links as u64)),
     };
     let parts = Parts {
         images: Nearby::all(images).map(image).collect(),
-        containers: containers.into_iter().map(|row| ShownContainer { row, full, now }).collect(),
+        containers: containers.into_iter().map(container).collect(),
         volumes: volumes.into_iter().map(volume).collect(),
         steps: build_cache.rows.into_iter().map(|row| ShownStep { row, full, now }).collect(),
         cache_bytes: build_cache.bytes,

@@ -264,9 +264,9 @@ impl Row for Shown {
                 .as_ref()
                 .map(joined)
                 .unwrap_or_default(),
-            "CreatedAt" => text("Created")
-                .parse()
-                .map_or_else(|_| String::new(), |it: Timestamp| it.docker_local()),
+            "CreatedAt" => {
+                text("Created").parse().map_or_else(|_| String::new(), |it: Timestamp| it.go_utc())
+            }
             _ => return None,
         }))
     }

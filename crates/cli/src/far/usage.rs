@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use client::Request;
 use engine::CacheRow;
-use serde_json::Value;
+use serde_json::{Value, json};
 use spec::Timestamp;
 
 use super::containers::Told;
@@ -140,7 +140,11 @@ pub(super) fn df(context: &Context) -> Outcome {
         let row = |image| ShownImage { image, measured: Some(measured(told)), full, now };
         Named::all(told, true).into_iter().map(row).collect::<Vec<_>>()
     };
-    let container = |row| ShownContainer { row: Told(row), full, now };
+    let container = |mut row: Value| {
+        // What it has of its image is counted with the images.
+        row["SizeRootFs"] = json!(0);
+        ShownContainer { row: Told(row), full, now }
+    };
     let volume = |told: &Value| ShownVolume {
         volume: volumes::volume(told),
         measured: Some((

@@ -139,3 +139,11 @@ proptest! {
         let _ = Timestamp::parse_docker_in(&text, Timestamp::LAST, &new_york());
     }
 }
+
+#[test]
+fn go_shows_no_more_of_a_second_than_there_is() {
+    let shown = |nanos| Timestamp::from_unix(1_700_000_000, nanos).go_utc();
+    assert_eq!(shown(0), "2023-11-14 22:13:20 +0000 UTC");
+    assert_eq!(shown(250_000_000), "2023-11-14 22:13:20.25 +0000 UTC");
+    assert_eq!(shown(7), "2023-11-14 22:13:20.000000007 +0000 UTC");
+}
