@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sys::terminal::Size;
@@ -14,6 +14,16 @@ use crate::containers::support::{Root, eventually, kill};
 use crate::containers::terminal::Terminal;
 use crate::need_programs;
 use crate::support::{Mica, Run, words};
+
+/// A server that ends with the test, however that ends.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        kill(self.0.id(), "TERM");
+        let _ = self.0.wait();
+    }
+}
 
 /// Mica over a store of its own, which asks an engine elsewhere.
 struct Here {
@@ -379,7 +389,7 @@ fn images_elsewhere_come_and_go() {
     far.file("users", entry.unwrap().stdout);
     let address = format!("127.0.0.1:{}", free_port());
     let line = format!("registry serve --listen {address} --root hub --htpasswd users --log none");
-    let mut hub = far.command(&line).stderr(Stdio::null()).spawn().unwrap();
+    let hub = Ended(far.command(&line).stderr(Stdio::null()).spawn().unwrap());
     eventually("the registry answers", || std::net::TcpStream::connect(&address).is_ok());
     let name = format!("{address}/me/tiny:1");
     let id = far.import(&name);
@@ -402,8 +412,7 @@ fn images_elsewhere_come_and_go() {
     assert_eq!(here.ok("load -i kept.tar"), "Loaded image: kept:2");
     here.run(&format!("pull -q {address}/me/none")).complains(1, "not found");
     here.run("create bb --pull sometimes x").complains(1, "");
-    kill(hub.id(), "TERM");
-    hub.wait().unwrap();
+    drop(hub);
 }
 
 #[test]
