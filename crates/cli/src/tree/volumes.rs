@@ -37,6 +37,7 @@ static INSPECT: Cmd = Command {
     about: "Display detailed information on one or more volumes",
     examples: "  mica volume inspect --format '{{.Mountpoint}}' cache",
     args: Arity::AtLeast(1),
+    complete: &[Complete::Volumes],
     flags: &[&[FORMAT_DOCUMENT]],
     action: Some(run::volume::inspect),
     ..Command::BLANK
@@ -81,6 +82,7 @@ static RM: Cmd = Command {
     long: "Remove one or more volumes. You cannot remove a volume that is in use by a container.",
     examples: "  mica volume rm cache",
     args: Arity::AtLeast(1),
+    complete: &[Complete::Volumes],
     flags: &[&[Flag::bool("force", "Force the removal of one or more volumes").short('f')]],
     action: Some(run::volume::remove),
     ..Command::BLANK
@@ -92,6 +94,7 @@ static CLONE: Cmd = Command {
     about: "Create a volume with the files and labels of another one",
     examples: "  mica volume clone data data-before-upgrade",
     args: Arity::Exact(2),
+    complete: &[Complete::Volumes, Complete::Nothing],
     action: Some(run::volume_files::clone),
     ..Command::BLANK
 };
@@ -102,6 +105,7 @@ static EXPORT: Cmd = Command {
     about: "Export a volume's files as a tar archive",
     examples: "  mica volume export -o data.tar data\n  mica volume export data | ssh host mica volume import data -",
     args: Arity::Exact(1),
+    complete: &[Complete::Volumes],
     flags: &[&[Flag::string("output", "Write to a file, instead of STDOUT")
         .short('o')
         .complete(Complete::Files)]],

@@ -5,6 +5,7 @@
 //! as expected, nothing is found, and all of it is to be read: what an excerpt says is what the whole
 //! says.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -42,16 +43,16 @@ impl Images {
 
     /// The document of which this was an excerpt before it was changed, changed like it.
     pub(super) fn changed(&self, before: &Images, document: &[u8]) -> Option<Vec<u8>> {
-        let mut document = document.to_vec();
+        let mut document = Cow::Borrowed(document);
         for (id, record) in changes(&before.images, &self.images) {
             let entry = record.map(|record| record.entry(id));
-            document = parts(&document)?.0.replace(&id.to_string(), entry)?;
+            document = parts(&document)?.0.replace(&id.to_string(), entry)?.into();
         }
         for (name, record) in changes(&before.names, &self.names) {
             let entry = record.map(|record| record.entry(name));
-            document = parts(&document)?.1.replace(name, entry)?;
+            document = parts(&document)?.1.replace(name, entry)?.into();
         }
-        Some(document)
+        Some(document.into_owned())
     }
 
     /// The same where this is the whole of another document.
@@ -178,18 +179,19 @@ impl<'a> Entries<'a> {
 
     /// The entries of names that stand for an image.
     fn standing_for(&self, id: ImageId) -> Option<Vec<(&'a str, NameRecord)>> {
-        let text = str::from_utf8(&self.document[self.at.clone()]).ok()?;
         let mut found = Vec::new();
-        let mut seen = 0;
-        for (hit, _) in text.match_indices(&id.to_string()) {
+        let mut seen = self.at.start;
+        for hit in hits(&self.document[self.at.clone()], id.to_string().as_bytes()) {
+            let hit = self.at.start + hit;
             if hit < seen {
                 continue;
             }
-            let mut seams =
-                text[..hit].rmatch_indices("},\"").map(|(seam, _)| self.at.start + seam + 2);
-            let begin = seams.find(|at| self.key(*at).is_some()).unwrap_or(self.at.start);
+            let begins =
+                |at: &usize| self.document[..at + 1].ends_with(SEAM) && self.key(*at).is_some();
+            let first = (seen == self.at.start).then_some(seen);
+            let begin = (seen..hit).rev().find(begins).or(first)?;
             let place = self.whole(begin);
-            seen = place.end - self.at.start;
+            seen = place.end;
             let (name, record) = self.read_at(place, Rest::name)?;
             if record.images().any(|image| image == id) {
                 found.push((name, record));
@@ -229,6 +231,23 @@ fn is_plain(text: &[u8]) -> bool {
 
 fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
     text.windows(pattern.len()).position(|part| part == pattern)
+}
+
+/// Wherever a long pattern stands. The byte under its end tells how far away it is at the least: of
+/// digests, whose characters are few, ten bytes on average.
+fn hits(text: &[u8], pattern: &[u8]) -> Vec<usize> {
+    let mut steps = [pattern.len(); 256];
+    for (at, byte) in pattern.iter().enumerate().take(pattern.len() - 1) {
+        steps[usize::from(*byte)] = pattern.len() - 1 - at;
+    }
+    let (mut hits, mut at) = (Vec::new(), 0);
+    while let Some(part) = text.get(at..at + pattern.len()) {
+        if part == pattern {
+            hits.push(at);
+        }
+        at += steps[usize::from(part[part.len() - 1])];
+    }
+    hits
 }
 
 #[cfg(test)]
@@ -297,6 +316,13 @@ mod tests {
             let mut whole = before.clone();
             whole.change_like(before, &after);
             prop_assert_eq!(whole, after);
+        }
+
+        #[test]
+        fn hits_are_all_there_are(text in "[a-c]{0,99}", pattern in "[a-c]{1,5}") {
+            let parts = text.as_bytes().windows(pattern.len()).enumerate();
+            let all = parts.filter(|(_, part)| *part == pattern.as_bytes()).map(|(at, _)| at);
+            prop_assert_eq!(hits(text.as_bytes(), pattern.as_bytes()), all.collect::<Vec<_>>());
         }
 
         #[test]

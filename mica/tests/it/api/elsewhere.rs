@@ -243,10 +243,13 @@ fn what_is_made_elsewhere_is_of_there() {
         format!("{net} true m")
     );
     assert!(root.ok("network inspect inner").contains("10.231.7.128/25"));
-    here.ok("network connect --alias other --ip 10.231.7.200 inner one");
+    here.run("network connect inner one").complains(1, "in private (none) mode");
+    here.ok("create --name two bb true");
+    here.ok("network connect --alias other --ip 10.231.7.200 inner two");
     let address = "{{.NetworkSettings.Networks.inner.IPAMConfig.IPv4Address}}";
-    assert_eq!(root.ok(&format!("inspect -f '{address}' one")), "10.231.7.200");
-    here.ok("network disconnect inner one");
+    assert_eq!(root.ok(&format!("inspect -f '{address}' two")), "10.231.7.200");
+    here.ok("network disconnect inner two");
+    here.ok("rm two");
     assert_eq!(here.ok("network rm inner"), "inner");
     here.run("network rm -f inner").prints("");
     assert_eq!(here.ok("volume create -d local --label k=v data"), "data");

@@ -28,7 +28,7 @@ fn labels_and_variables_are_logged_by_name_and_by_expression() {
         ("--log-opt tags=x", "unknown log opt 'tags' for json-file log driver"),
         ("--log-driver syslog --log-opt max-size=1m", "unknown log opt 'max-size' for syslog"),
     ] {
-        root.run(&format!("create {options} bb true")).complains(125, words);
+        root.run(&format!("create {options} bb true")).complains(1, words);
     }
 }
 

@@ -55,14 +55,14 @@ fn an_image_is_pulled_always_or_never() {
 }
 
 #[test]
-fn a_pull_that_fails_ends_with_125() {
+fn a_pull_that_fails_ends_with_dockers_code() {
     need_programs!("docker-registry");
     let Some((root, registry, name)) = with_registry() else { return };
     let missing = registry.name("missing");
     let run = root.run(&format!("run --rm {missing}:1 true"));
     run.complains(125, &format!("Unable to find image '{missing}:1' locally"));
     assert!(run.err.contains("not found"), "{run}");
-    root.run(&format!("create {name}@sha256:{}", "0".repeat(64))).complains(125, "not found");
+    root.run(&format!("create {name}@sha256:{}", "0".repeat(64))).complains(1, "not found");
     // An id is nobody's to ask for.
     let id = "0".repeat(64);
     let run = root.run(&format!("run {id}"));
