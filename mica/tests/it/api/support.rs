@@ -1,6 +1,6 @@
 //! A server of the test's own, docker's client for it, and requests written by hand.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -114,7 +114,11 @@ impl<'a> Server<'a> {
         // One that is refused early may have closed its end.
         let _ = stream.write_all(body);
         let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).unwrap();
+        match stream.read_to_end(&mut bytes) {
+            // Then the kernel says behind the answer that not all was read.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset && !bytes.is_empty() => {}
+            other => drop(other.unwrap()),
+        }
         answered(&bytes)
     }
 
