@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use spec::{ChainId, ImageId};
+use sys::lock::Mode;
 
 use crate::Store;
 use crate::document;
 use crate::driver::Users;
 use crate::error::{Result, StoreError};
-use crate::lease::Lease;
+use crate::lease::{self, Lease};
 use crate::paths::create_private;
 use crate::run::{self, MOUNTING, VIEWING};
 use crate::tables::LayerRecord;
@@ -93,6 +94,8 @@ impl Store {
         users: Option<Users<'_>>,
     ) -> Result<std::os::fd::OwnedFd> {
         if !stack.is_empty() {
+            // A clean-up unmounts layers that nobody seems to use: not while they are put together.
+            let _shared = lease::hold(self.paths(), Mode::Shared)?;
             return self.driver().view(stack, users);
         }
         let empty = self.paths().run().join("empty");
