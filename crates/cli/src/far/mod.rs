@@ -19,6 +19,7 @@ mod networks;
 pub(crate) mod place;
 mod prune;
 mod run;
+mod said;
 pub(crate) mod streams;
 mod transfer;
 mod usage;

@@ -2,7 +2,7 @@
 //! are.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read};
 
 use client::{Body, Request};
 use serde_json::Value;
@@ -10,6 +10,7 @@ use spec::Reference;
 
 use super::create::registry_auth;
 use super::images::platform_document;
+use super::said;
 use crate::commands::tar_out::write_out;
 use crate::commands::{pull, push, reason};
 use crate::context::Context;
@@ -35,23 +36,7 @@ impl<'a> Told<'a> {
 
     /// Shows all of it. An engine that fails on the way says so in its last document.
     pub(super) fn show(&mut self, body: Body) -> Result<(), Failure> {
-        let mut from = BufReader::new(body);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let read = from.read_until(b'\n', &mut line);
-            read.map_err(|error| Failure::new(format!("error: the engine broke off: {error}")))?;
-            if line.is_empty() {
-                return Ok(());
-            }
-            if line.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            let told = serde_json::from_slice(&line).map_err(|error| {
-                Failure::new(format!("error: cannot understand what the engine says: {error}"))
-            })?;
-            self.tell(&told)?;
-        }
+        said::each(body, |told: Value| self.tell(&told))
     }
 
     fn tell(&mut self, told: &Value) -> Result<(), Failure> {
