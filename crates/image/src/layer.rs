@@ -117,7 +117,8 @@ fn take_apart(
             files.put(&tree, placed, &entry, &mut tar.data()).map_err(write_error)?;
         }
     }
-    tar.finish().map_err(tar_error)?;
+    let end = tar.finish().map_err(tar_error)?;
+    tree.end_at(end).map_err(LayerError::Refused)?;
     Ok(tree)
 }
 

@@ -20,7 +20,7 @@ use sys::lock::{Mode, lock, try_lock};
 
 use crate::error::{Result, StoreError};
 use crate::lease::Lease;
-use crate::paths::Paths;
+use crate::paths::{Paths, entries_of};
 
 /// A document (manifest, index, configuration) is read into memory whole; this is as much as we
 /// take.
@@ -376,20 +376,25 @@ impl Read for WhileWanted<'_> {
 /// All blobs that are here, with their sizes, and what lies among them and is none.
 pub(crate) fn list(paths: &Paths) -> Result<(Vec<(Digest, u64)>, Vec<PathBuf>)> {
     let (mut list, mut strangers) = (Vec::new(), Vec::new());
-    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+    let algorithms = [Algorithm::Sha256, Algorithm::Sha512];
+    for algorithm in algorithms {
         let folder = paths.blobs().join(algorithm.as_str());
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            other => other.map_err(StoreError::io("list", &folder))?,
-        };
-        for entry in entries {
+        for entry in entries_of(&folder)? {
             let entry = entry.map_err(StoreError::io("list", &folder))?;
             let name = format!("{}:{}", algorithm.as_str(), entry.file_name().to_string_lossy());
-            let meta = entry.metadata().map_err(StoreError::io("read", entry.path()))?;
+            // Who moved a blob to another disk may have left a link to it, which does as well.
+            let meta = fs::metadata(entry.path()).or_else(|_| entry.metadata());
+            let meta = meta.map_err(StoreError::io("read", entry.path()))?;
             match name.parse() {
                 Ok(digest) if meta.is_file() => list.push((digest, meta.len())),
                 _ => strangers.push(entry.path()),
             }
+        }
+    }
+    for entry in entries_of(&paths.blobs())? {
+        let entry = entry.map_err(StoreError::io("list", paths.blobs()))?;
+        if !algorithms.iter().any(|algorithm| entry.file_name() == algorithm.as_str()) {
+            strangers.push(entry.path());
         }
     }
     list.sort();

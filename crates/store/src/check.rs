@@ -47,6 +47,8 @@ enum Cure {
     ForgetBlob(Digest),
     /// Forget the manifest; the image stays under its id.
     ForgetManifest(ImageId),
+    /// Take from the image's configuration and layers what its record says of them.
+    Recount(ImageId),
     /// Make a document again from what it named.
     Renew,
     /// Forget the index or the manifest that a name came with.
@@ -84,6 +86,7 @@ impl Fault {
             Cure::Rebuild(_) => Some("make it again from the layer's other form".to_owned()),
             Cure::ForgetBlob(_) => Some("forget it; the plain tar is good".to_owned()),
             Cure::ForgetManifest(_) => Some("forget it; the image itself is good".to_owned()),
+            Cure::Recount(_) => Some("take it from there".to_owned()),
             Cure::Renew => Some(
                 "make it again from what it named, and names from the journal of events".to_owned(),
             ),
@@ -131,6 +134,10 @@ impl Store {
             for fault in &mut report.faults {
                 fault.mended = !left.iter().any(|other| other.what == fault.what);
             }
+            // What only shows now is wrong all the same.
+            let known = |fault: &Fault| report.faults.iter().any(|other| other.what == fault.what);
+            let new: Vec<Fault> = left.into_iter().filter(|fault| !known(fault)).collect();
+            report.faults.extend(new);
         }
         report.faults.splice(0..0, renewed);
         Ok(report)

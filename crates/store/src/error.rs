@@ -147,6 +147,11 @@ impl StoreError {
         }
     }
 
+    /// Whether something is not there that should be.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// What the user can do, where we know it.
     pub fn hint(&self) -> Option<String> {
         use StoreError as E;

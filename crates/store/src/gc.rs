@@ -14,6 +14,7 @@ use sys::lock::Mode;
 use crate::document;
 use crate::error::{Result, StoreError};
 use crate::lease::{self, Protected};
+use crate::paths::entries_of;
 use crate::remove::remove_all;
 use crate::reserve;
 use crate::tables::{Layers, Tables};
@@ -140,7 +141,7 @@ impl Store {
     pub fn present(&self) -> Result<Present> {
         let names = |folder: PathBuf| -> Result<Vec<String>> {
             let mut list = Vec::new();
-            for entry in fs::read_dir(&folder).map_err(StoreError::io("list", &folder))? {
+            for entry in entries_of(&folder)? {
                 let entry = entry.map_err(StoreError::io("list", &folder))?;
                 list.push(entry.file_name().to_string_lossy().into_owned());
             }
@@ -162,6 +163,22 @@ impl Store {
             match crate::paths::parse_file_name(&name) {
                 Some(chain) => present.indexes.push(ChainId(chain)),
                 None => present.strangers.push(index.join(name)),
+            }
+        }
+        for kind in DriverKind::ALL {
+            let folder = self.paths.folders(kind.as_str());
+            let odd = entries_of(&folder)?.into_iter().flatten().map(|entry| entry.path());
+            let is_odd = |path: &PathBuf| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                crate::paths::parse_file_name(&name).is_none()
+            };
+            present.strangers.extend(odd.filter(is_odd));
+        }
+        let snapshots = self.paths.snapshots();
+        for entry in entries_of(&snapshots)? {
+            let entry = entry.map_err(StoreError::io("list", &snapshots))?;
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                present.strangers.push(entry.path());
             }
         }
         let documents = [self.paths.images(), self.paths.layers(), self.paths.format()];
@@ -255,9 +272,12 @@ impl Store {
 
     /// Blobs with their sizes.
     fn sized(&self, blobs: impl Iterator<Item = Digest>) -> Vec<(Digest, u64)> {
-        let bytes =
-            |digest: &Digest| fs::metadata(self.paths.blob(digest)).map_or(0, |meta| meta.len());
-        blobs.map(|digest| (digest, bytes(&digest))).collect()
+        blobs.map(|digest| (digest, self.blob_bytes(&digest).unwrap_or(0))).collect()
+    }
+
+    /// How long a blob's file is.
+    pub(crate) fn blob_bytes(&self, digest: &Digest) -> Option<u64> {
+        fs::metadata(self.paths.blob(digest)).map(|meta| meta.len()).ok()
     }
 
     fn collect_from(&self, candidates: Option<Present>) -> Result<Collected> {
@@ -343,7 +363,13 @@ impl Store {
         }
         let name = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
         let bin = self.paths.trash().join(name);
-        let create = || fs::create_dir(&bin).map_err(StoreError::io("create", &bin));
+        let create = || {
+            let created = fs::create_dir(&bin).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => fs::create_dir_all(&bin),
+                _ => Err(error),
+            });
+            created.map_err(StoreError::io("create", &bin))
+        };
         reserve::or_spend(&self.paths, create)?;
         for (number, victim) in victims.iter().enumerate() {
             let place = bin.join(number.to_string());
@@ -366,7 +392,7 @@ impl Store {
     /// Deletes what earlier collectors did not get to.
     fn empty_trash(&self) -> Result<()> {
         let trash = self.paths.trash();
-        for entry in fs::read_dir(&trash).map_err(StoreError::io("list", &trash))? {
+        for entry in entries_of(&trash)? {
             remove_all(&entry.map_err(StoreError::io("list", &trash))?.path())?;
         }
         Ok(())

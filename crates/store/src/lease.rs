@@ -15,7 +15,7 @@ use sys::lock::{Mode, lock, try_lock};
 
 use crate::document::read_limited;
 use crate::error::{Result, StoreError};
-use crate::paths::Paths;
+use crate::paths::{Paths, entries_of};
 use crate::tables::{Layers, Tables};
 
 /// Room for a line about each of half a million layers.
@@ -156,7 +156,7 @@ fn is_refusal(error: &io::Error) -> bool {
 pub(crate) fn protected(paths: &Paths, own: Option<&Lease>) -> Result<Protected> {
     let folder = paths.leases();
     let mut protected = Protected::default();
-    for entry in fs::read_dir(&folder).map_err(StoreError::io("list", &folder))? {
+    for entry in entries_of(&folder)? {
         let entry = entry.map_err(StoreError::io("list", &folder))?;
         let path = entry.path();
         let file = match File::open(&path) {

@@ -173,7 +173,13 @@ impl Store {
 
     /// Begins work that makes something.
     pub fn lease(&self) -> Result<Lease> {
-        let lease = Lease::take(&self.paths)?;
+        let lease = match Lease::take(&self.paths) {
+            Err(error) if error.is_missing() => {
+                self.paths.create_folders()?;
+                Lease::take(&self.paths)?
+            }
+            other => other?,
+        };
         // From now on nobody changes the driver; somebody may have done so before.
         self.must_be_current()?;
         Ok(lease)
@@ -282,17 +288,7 @@ fn parse_format(root: &Path, bytes: &[u8]) -> Result<Format> {
 /// Makes a store's folders and chooses its driver. Two processes that meet here agree.
 fn create(settings: &Settings) -> Result<Format> {
     let paths = Paths::new(settings.root.clone(), settings.run.clone());
-    let folders = [
-        paths.root().to_owned(),
-        paths.blobs().join("sha256"),
-        paths.root().join("index"),
-        paths.ingest(),
-        paths.trash(),
-        paths.leases(),
-    ];
-    for folder in folders {
-        paths::create_private(&folder)?;
-    }
+    paths.create_folders()?;
     let _alone = lease::hold(&paths, Mode::Exclusive)?;
     if let Some(bytes) = document::read_limited(&paths.format(), FORMAT_BYTES)? {
         // Somebody else was quicker; perhaps a newer mica, whose store must not be written over.

@@ -55,7 +55,7 @@ pub enum MigrateStep {
     Done(u64),
 }
 
-/// All layers are made: whoever is at work then has so long to end before it was for nothing.
+/// Whoever is at work has so long to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often is asked.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -101,9 +101,8 @@ impl Store {
     fn clear(&self, target: &Store) -> Result<()> {
         let mut left = Vec::new();
         {
-            let _alone = lease::hold(&self.paths, Mode::Exclusive)?;
+            let _alone = self.hold_idle(None)?;
             self.must_be_current()?;
-            self.must_be_idle(None)?;
             for chain in target.driver.kept()? {
                 left.extend(target.driver.remove(&chain)?);
             }
@@ -137,7 +136,7 @@ impl Store {
             let root = self.paths.root();
             let file = File::open(root).map_err(StoreError::io("open", root))?;
             sys::fs::sync_file_system(&file).map_err(StoreError::io("sync", root))?;
-            let _alone = self.hold_idle(&lease)?;
+            let _alone = self.hold_idle(Some(&lease))?;
             // Others may have brought something in meanwhile.
             if missing(&self.tables()?, &done).is_empty() {
                 document::write(&self.paths.format(), &target.format)?;
@@ -149,14 +148,14 @@ impl Store {
 
     /// Holds the store's lock alone, when nobody else is at work or has something of the driver in
     /// use.
-    fn hold_idle(&self, lease: &Lease) -> Result<File> {
+    fn hold_idle(&self, own: Option<&Lease>) -> Result<File> {
         let since = Instant::now();
         loop {
             // Looked at without the lock first: whoever is at work may need it to come to an end, and
             // would hardly get it from one who takes it again and again.
-            let idle = self.must_be_idle(Some(lease)).and_then(|()| {
+            let idle = self.must_be_idle(own).and_then(|()| {
                 let alone = lease::hold(&self.paths, Mode::Exclusive)?;
-                self.must_be_idle(Some(lease)).map(|()| alone)
+                self.must_be_idle(own).map(|()| alone)
             });
             match idle {
                 Err(StoreError::Busy(Busy::Work)) if since.elapsed() < PATIENCE => {

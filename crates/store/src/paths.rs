@@ -1,5 +1,7 @@
 //! Where things lie below the data root and the run root. `docs/format.md` draws it.
 
+use std::fs::{self, DirEntry};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +28,20 @@ impl Paths {
     /// The run root: what does not outlive a boot.
     pub fn run(&self) -> &Path {
         &self.run
+    }
+
+    /// Makes the folders that there always are, where they are not: a copy of a store may have left out
+    /// what is empty.
+    pub(crate) fn create_folders(&self) -> Result<()> {
+        let folders = [
+            self.root.clone(),
+            self.blobs().join("sha256"),
+            self.root.join("index"),
+            self.ingest(),
+            self.trash(),
+            self.leases(),
+        ];
+        folders.iter().try_for_each(|folder| create_private(folder))
     }
 
     /// A blob's file.
@@ -127,6 +143,14 @@ pub(crate) fn create_private(folder: &Path) -> Result<()> {
         .mode(0o700)
         .create(folder)
         .map_err(StoreError::io("create", folder))
+}
+
+/// What is in a folder; nothing if it is missing.
+pub(crate) fn entries_of(folder: &Path) -> Result<Vec<io::Result<DirEntry>>> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => Ok(other.map_err(StoreError::io("list", folder))?.collect()),
+    }
 }
 
 /// A digest as a file's name.

@@ -16,6 +16,7 @@ pub(crate) fn remove_all(path: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             open_up(path).and_then(|()| fs::remove_dir_all(path))
         }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => fs::remove_file(path),
         other => other,
     };
     match removed {

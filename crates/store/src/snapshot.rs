@@ -22,7 +22,7 @@ use crate::arrive::{Expected, Unpacked};
 use crate::driver::{Lasting, Stacked, Top, Users};
 use crate::error::{Result, StoreError};
 use crate::lease::{Lease, Making};
-use crate::paths::create_private;
+use crate::paths::{create_private, entries_of};
 use crate::remove::remove_all;
 use crate::{Store, document, driver, reserve, tables};
 
@@ -148,14 +148,13 @@ impl Store {
     /// The names of all snapshots.
     pub fn snapshots(&self) -> Result<Vec<String>> {
         let folder = self.paths.snapshots();
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(StoreError::io("list", &folder))?,
-        };
         let mut names = Vec::new();
-        for entry in entries {
+        for entry in entries_of(&folder)? {
             let entry = entry.map_err(StoreError::io("list", &folder))?;
-            names.push(entry.file_name().to_string_lossy().into_owned());
+            // What is no folder is not ours.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
         }
         names.sort();
         Ok(names)

@@ -94,6 +94,30 @@ impl LayerTree {
         Ok(Content::Tar(at))
     }
 
+    /// Takes note of where the tar ends. The kernel reads it in whole blocks: a file that ends in one
+    /// that is cut short is kept in a piece of its own.
+    pub(crate) fn end_at(&mut self, bytes: u64) -> Result<(), TreeError> {
+        let whole = bytes / BLOCK * BLOCK;
+        if whole == bytes {
+            return Ok(());
+        }
+        let is_cut = |inode: &Inode| match inode.content {
+            Content::Tar(at) => at + inode.size > whole,
+            _ => false,
+        };
+        // It is one of the last, but others may have been made for it before.
+        let owner = |id: &u32| self.nodes[*id as usize].linked_to().is_none();
+        let mut files = (0..self.nodes.len() as u32).rev().filter(owner);
+        let Some(id) = files.find(|id| is_cut(&self.inode_at(*id))) else { return Ok(()) };
+        let inode = self.inode_at(id);
+        if let Content::Tar(data_offset) = inode.content {
+            let number = self.sparse.len() as u32;
+            self.sparse.push(SparseFile { data_offset, pieces: vec![(0, inode.size)] });
+            self.put_inode(id, &Inode { content: Content::Sparse(number), ..inode })?;
+        }
+        Ok(())
+    }
+
     fn claim(&mut self, bytes: u64) -> Result<(), TreeError> {
         let limit = self.limits.apparent_bytes;
         let total = self.apparent_bytes.saturating_add(bytes);

@@ -2,6 +2,7 @@
 
 use spec::{ChainId, Digest, Document, ImageConfig, ImageId};
 
+use super::renew::image_record;
 use super::{CheckReport, Cure, Fault, reason};
 use crate::Store;
 use crate::tables::{ImageRecord, Images, Layers, NameRecord, Tables};
@@ -33,7 +34,14 @@ impl Store {
                 let why = "its layers are not those of its configuration";
                 faults.push(Fault::new(what.clone(), why, Cure::None));
             }
-            Ok(_) => {}
+            Ok(config) => {
+                let right = recounted(record, &config, layers);
+                if right.is_some_and(|right| !right.is_written_like(record)) {
+                    let why = "it says something else than its configuration and its layers";
+                    let what = format!("the record of {what}");
+                    faults.push(Fault::new(what, why, Cure::Recount(*id)));
+                }
+            }
         }
         if let Some(top) = record.top.filter(|top| !layers.layers.contains_key(top)) {
             let why = format!("its topmost layer {} is not here", top.0.short());
@@ -70,4 +78,15 @@ impl Store {
             Err(error) => Some(reason(error)),
         }
     }
+}
+
+/// A record with what follows from the configuration and the layers as they have it, if the layers are
+/// here.
+pub(super) fn recounted(
+    record: &ImageRecord,
+    config: &ImageConfig,
+    layers: &Layers,
+) -> Option<ImageRecord> {
+    let ImageRecord { created, layers, platform, .. } = image_record(config, layers)?;
+    Some(ImageRecord { created, layers, platform, ..record.clone() })
 }

@@ -29,8 +29,11 @@ struct Sources {
     tar_here: bool,
     tar_fault: Option<String>,
     blob_fault: Option<String>,
-    /// The layer as one of them has it.
+    /// The layer as one of them has it, and how long its tar is.
     tree: Option<LayerTree>,
+    tar_bytes: u64,
+    /// How long the blob is.
+    blob_bytes: Option<u64>,
 }
 
 impl Sources {
@@ -58,12 +61,18 @@ impl Sources {
         let blob = self.blob_fault.clone();
         let blob =
             blob.map(|why| Fault::new(format!("the compressed blob of {what}"), why, forget));
-        let counted = self.tree.as_ref().map(LayerTree::entries);
-        let record = counted.filter(|count| *count != record.entries).map(|count| {
-            let why = format!("it says that there are {} entries, not {count}", record.entries);
+        let entries = self.tree.as_ref().map(|tree| ("entries", record.entries, tree.entries()));
+        let bytes = self.tree.as_ref().map(|_| ("bytes", record.bytes, self.tar_bytes));
+        // Where its bytes are others, that explains how many they are.
+        let blob_bytes = record.blob.as_ref().filter(|_| self.blob_fault.is_none());
+        let blob_bytes = blob_bytes.zip(self.blob_bytes);
+        let blob_bytes = blob_bytes.map(|(blob, found)| ("compressed bytes", blob.bytes, found));
+        let numbers = entries.into_iter().chain(bytes).chain(blob_bytes);
+        let records = numbers.filter(|(_, said, found)| said != found).map(|(of, said, found)| {
+            let why = format!("it says that there are {said} {of}, not {found}");
             Fault::new(format!("the record of {what}"), why, rebuild.clone())
         });
-        [tar, blob, record].into_iter().flatten().collect()
+        tar.into_iter().chain(blob).chain(records).collect()
     }
 }
 
@@ -118,10 +127,11 @@ impl Store {
         files: Option<&mut dyn FileSink>,
     ) -> Result<Sources> {
         let tar_here = self.has_blob(&record.diff.0);
-        let mut sources = Sources { tar_here, ..Sources::default() };
+        let blob_bytes = record.blob.as_ref().and_then(|blob| self.blob_bytes(&blob.digest));
+        let mut sources = Sources { tar_here, blob_bytes, ..Sources::default() };
         if tar_here {
             match self.read_whole(&record.diff.0, record.diff, files) {
-                Ok(tree) => sources.tree = Some(tree),
+                Ok((tree, bytes)) => (sources.tree, sources.tar_bytes) = (Some(tree), bytes),
                 Err(why) => sources.tar_fault = Some(why),
             }
             if let Some(blob) = &record.blob {
@@ -134,20 +144,23 @@ impl Store {
         }
         if let Some(blob) = &record.blob {
             match self.read_whole(&blob.digest, record.diff, files) {
-                Ok(tree) => sources.tree = Some(tree),
+                Ok((tree, bytes)) => {
+                    (sources.tree, sources.tar_bytes) = (Some(tree), bytes);
+                }
                 Err(why) => sources.blob_fault = Some(why),
             }
         }
         Ok(sources)
     }
 
-    /// Reads a layer out of a blob and checks both of its digests; else says what is wrong.
+    /// Reads a layer out of a blob, with the length of its tar, and checks both of its digests; else
+    /// says what is wrong.
     fn read_whole(
         &self,
         blob: &Digest,
         diff: DiffId,
         files: Option<&mut dyn FileSink>,
-    ) -> Result<LayerTree, String> {
+    ) -> Result<(LayerTree, u64), String> {
         let mut file = self.open_blob(blob).map_err(reason)?;
         let mut head = Vec::new();
         let peeked = (&file).take(16).read_to_end(&mut head).and_then(|_| file.rewind());
@@ -165,7 +178,7 @@ impl Store {
             Ok(_) if plain.arrived().digest != diff.0 => {
                 Err(format!("its plain bytes are {}", plain.arrived().digest))
             }
-            Ok(tree) => Ok(tree),
+            Ok(tree) => Ok((tree, plain.arrived().bytes)),
             // Changed bytes explain the rest, if they are changed.
             Err(error) => match self.blob_fault(blob).map_err(reason)? {
                 Some(why) => Err(why),

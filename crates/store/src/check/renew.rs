@@ -224,7 +224,7 @@ fn replace(path: &Path, document: &[u8]) -> Result<()> {
 }
 
 /// An image as its configuration has it, if all its layers are here.
-fn image_record(config: &ImageConfig, layers: &Layers) -> Option<ImageRecord> {
+pub(super) fn image_record(config: &ImageConfig, layers: &Layers) -> Option<ImageRecord> {
     let top = ChainId::of(&config.rootfs.diff_ids);
     let stack = layers.stack(top).ok()?;
     Some(ImageRecord {

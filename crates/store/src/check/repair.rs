@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 
-use spec::{ChainId, Digest};
+use spec::{ChainId, Digest, ImageConfig, ImageId};
 
+use super::images::recounted;
 use super::layer::causes;
 use super::{CheckReport, Cure, Fault};
 use crate::Store;
@@ -35,13 +36,36 @@ impl Store {
                     }
                     Ok(())
                 })?,
-                Cure::None | Cure::Renew | Cure::Sweep | Cure::ForgetBlob(_) | Cure::Rebuild(_) => {
-                }
+                Cure::None
+                | Cure::Renew
+                | Cure::Recount(_)
+                | Cure::Sweep
+                | Cure::ForgetBlob(_)
+                | Cure::Rebuild(_) => {}
             }
         }
         self.cure_layer(&mut report.faults);
+        // Layers are what their records say by now.
+        for fault in &report.faults {
+            if let Cure::Recount(id) = &fault.cure {
+                self.recount(id)?;
+            }
+        }
         // What was forgotten is needed by nothing either.
         self.collect().map(drop)
+    }
+
+    /// Writes down what an image's configuration and layers say.
+    fn recount(&self, id: &ImageId) -> Result<()> {
+        let Ok(config) = ImageConfig::parse(&self.read_document(&id.0)?) else { return Ok(()) };
+        self.change::<_, StoreError>(|tables| {
+            if let Some(record) = tables.images.images.get_mut(id)
+                && let Some(right) = recounted(record, &config, &tables.layers)
+            {
+                *record = right;
+            }
+            Ok(())
+        })
     }
 
     /// Mends layers, and notes with each fault what stood in the way.
@@ -106,9 +130,12 @@ impl Store {
         let tables = self.tables()?;
         let layers = &tables.layers;
         let record = layers.layers.get(chain).ok_or(StoreError::NoLayer(*chain))?;
-        let record = with_any_blob(record, layers);
-        if let Some(blob) = &record.blob {
+        let mut record = with_any_blob(record, layers);
+        // What is to be mended may be the numbers themselves.
+        record.bytes = self.blob_bytes(&record.diff.0).unwrap_or(record.bytes);
+        if let Some(blob) = &mut record.blob {
             lease.protect_blob(&blob.digest)?;
+            blob.bytes = self.blob_bytes(&blob.digest).unwrap_or(blob.bytes);
         }
         let from_tar = self.has_blob(&record.diff.0) && self.blob_fault(&record.diff.0)?.is_none();
         let (mut file, expected) = match from_tar {

@@ -34,6 +34,12 @@ impl Images {
 }
 
 impl ImageRecord {
+    /// Whether the document says the same of both.
+    pub(crate) fn is_written_like(&self, other: &ImageRecord) -> bool {
+        let none = ImageId(Digest::Sha256([0; 32]));
+        self.entry(&none) == other.entry(&none)
+    }
+
     /// One entry as it is written.
     pub(super) fn entry(&self, id: &ImageId) -> Vec<u8> {
         let mut out = Vec::with_capacity(IMAGE_BYTES);

@@ -398,3 +398,68 @@ fn what_names_something_that_is_not_there_is_found() {
         fs::create_dir(sick.scratch.store.paths().events()).unwrap();
     });
 }
+
+#[test]
+fn numbers_in_records_are_looked_at() {
+    for driver in [DriverKind::Erofs, DriverKind::Overlay] {
+        let layers = |sick: &Sick, change: &dyn Fn(&mut store::LayerRecord)| {
+            let changed = sick.scratch.store.change::<_, StoreError>(|tables| {
+                change(tables.layers.layers.get_mut(&sick.top).unwrap());
+                Ok(())
+            });
+            changed.unwrap();
+        };
+        check(driver, "it says that there are 7 bytes", true, |sick| {
+            layers(sick, &|record| record.bytes = 7);
+        });
+        check(driver, "it says that there are 7 compressed bytes", true, |sick| {
+            layers(sick, &|record| record.blob.as_mut().unwrap().bytes = 7);
+        });
+        check(driver, "the record of image", true, |sick| {
+            let changed = sick.scratch.store.change_images::<_, StoreError>(|images| {
+                images.images.get_mut(&sick.image).unwrap().layers[0] += 1;
+                Ok(())
+            });
+            changed.unwrap();
+        });
+    }
+}
+
+#[test]
+fn folders_that_are_lost_come_back_and_strays_are_named() {
+    let Some(sick) = store(DriverKind::Overlay) else { return };
+    let root = sick.scratch.store.paths().root().to_owned();
+    for folder in ["leases", "ingest", "trash"] {
+        fs::remove_dir_all(root.join(folder)).unwrap();
+    }
+    sick.scratch.must_be_clean();
+    fs::remove_dir_all(root.join("trash")).unwrap();
+    sick.scratch.remove_image(sick.image).unwrap();
+    sick.scratch.must_be_clean();
+    check(DriverKind::Overlay, "stray: nothing needs it", true, |sick| {
+        let root = sick.scratch.store.paths().root();
+        fs::create_dir_all(root.join("snapshots")).unwrap();
+        fs::write(root.join("snapshots/stray"), "x").unwrap();
+        fs::write(root.join("trash/more"), "x").unwrap();
+    });
+    check(DriverKind::Overlay, "blobs/stray: nothing needs it", true, |sick| {
+        fs::write(sick.scratch.store.paths().blobs().join("stray"), "x").unwrap();
+    });
+}
+
+#[test]
+fn a_link_to_a_blob_is_the_blob_while_it_leads_there() {
+    let Some(sick) = store(DriverKind::Erofs) else { return };
+    let record = sick.scratch.record(sick.top);
+    let blob = sick.scratch.blob(&record.blob.unwrap().digest);
+    let moved = sick.scratch.store.paths().root().join("moved");
+    fs::rename(&blob, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &blob).unwrap();
+    sick.scratch.must_be_clean();
+    sick.scratch.store.collect().unwrap();
+    assert!(blob.is_symlink());
+    fs::remove_file(&moved).unwrap();
+    assert!(!sick.scratch.store.check(false).unwrap().is_clean());
+    assert!(sick.scratch.store.check(true).unwrap().is_clean());
+    sick.scratch.must_be_clean();
+}

@@ -108,6 +108,21 @@ pub fn sparse_formats(driver: &str) {
     }
 }
 
+/// Tars that end where the last file's data ends, or anywhere behind it in its block.
+pub fn cut_in_the_padding(driver: &str) {
+    let Some(scratch) = open(driver) else { return };
+    for (size, padding) in [(1, 0), (511, 0), (513, 0), (700, 1), (5_000, 100), (512, 0)] {
+        let text = "P".repeat(size);
+        let layer = Layer::new().file("first", "whole").file("last", text);
+        let mut tar = layer.tar();
+        // A header and a block of data for the first file, and the last one's header.
+        tar.truncate(3 * 512 + size + padding);
+        let top = scratch.add_tars(&[tar]).expect("it is taken");
+        let tree = scratch.tree(top);
+        tree.must_equal(&apply(&[layer]), &format!("{driver} {size}+{padding}"));
+    }
+}
+
 /// What the tar program makes of a folder; nothing where there is none.
 fn pack(folder: &Path, options: &[&str]) -> Option<Vec<u8>> {
     let output =

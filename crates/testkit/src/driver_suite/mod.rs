@@ -12,7 +12,8 @@ mod trees;
 
 pub use evil::{own_hostile_layers, shared_hostile_layers};
 pub use large::{
-    deep_stacks, folder_of_100_000, large_files, sparse_formats, stack_of_130, stack_of_500,
+    cut_in_the_padding, deep_stacks, folder_of_100_000, large_files, sparse_formats, stack_of_130,
+    stack_of_500,
 };
 pub use life::{
     any_unpack_order, many_processes, many_threads, removal_while_mounted, shared_mounts,
@@ -52,7 +53,7 @@ macro_rules! driver_cases {
                 random_stacks same_tree_in_all_drivers compressed_forms
                 kinds_of_entries long_and_odd_names implied_folders opaque_folders
                 whiteouts_of_nothing attributes_that_disagree
-                folder_of_100_000 large_files sparse_formats deep_stacks stack_of_130 stack_of_500
+                folder_of_100_000 large_files sparse_formats cut_in_the_padding deep_stacks stack_of_130 stack_of_500
                 writes_are_refused any_unpack_order many_threads many_processes
                 removal_while_mounted shared_mounts
                 own_hostile_layers shared_hostile_layers);
