@@ -30,6 +30,15 @@ impl Engine {
         failed: impl FnOnce(io::Error) -> EngineError,
     ) -> Result<()> {
         let blob = self.store.open_blob(digest)?;
+        let damaged = |found| {
+            let (what, why) =
+                (format!("blob {digest}"), format!("it has {found} bytes instead of {bytes}"));
+            EngineError::from(StoreError::Damaged { what, why })
+        };
+        let found = blob.metadata().map_err(EngineError::io("read", "a blob"))?.len();
+        if found != bytes {
+            return Err(damaged(found));
+        }
         let is_wanted = AtomicBool::new(true);
         let (copied, verdict) = std::thread::scope(|scope| {
             // Both read what memory then has: the second one takes no time on the disk.
@@ -42,8 +51,7 @@ impl Engine {
         let copied = copied.map_err(failed)?;
         verdict?;
         if copied != bytes {
-            let why = format!("it has {copied} bytes instead of {bytes}");
-            return Err(StoreError::Damaged { what: format!("blob {digest}"), why }.into());
+            return Err(damaged(copied));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use image::chunked::Ending;
-use spec::{Annotations, Descriptor, Hasher};
+use spec::{Annotations, Descriptor, Digest, Hasher};
 
 use crate::progress::Item;
 
@@ -19,7 +19,7 @@ mod plain;
 
 pub use coding::LayerCoding;
 use pieces::{Piece, Pieces};
-pub(crate) use plain::plain;
+pub(crate) use plain::Plain;
 
 /// More threads than this only wait for the network.
 const THREADS: usize = 8;
@@ -37,9 +37,11 @@ impl Squeeze {
     }
 }
 
-/// The compressed stream, which is hashed as it is read.
+/// The compressed stream, which is hashed as it is read, and with it the tar that it is made of.
 pub(crate) struct Packer<'a> {
     squeeze: Squeeze,
+    /// What has been read of the tar, and what all of it has to be.
+    plain: (Hasher, Digest),
     /// A queue for each thread; the pieces come from them in turn.
     queues: Vec<Receiver<io::Result<Piece>>>,
     next: usize,
@@ -59,13 +61,15 @@ struct Awaited {
 }
 
 impl<'a> Packer<'a> {
-    /// Compresses so many bytes of a file for as long as `take` reads.
+    /// Compresses a tar for as long as `take` reads.
     pub(crate) fn run<T>(
-        (file, bytes): (&File, u64),
+        tar: &Plain,
         squeeze: Squeeze,
         item: Box<dyn Item + 'a>,
         take: impl FnOnce(&mut Packer<'a>) -> T,
     ) -> T {
+        let Plain { file, bytes, digest, .. } = tar;
+        let (file, bytes) = (file, *bytes);
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
         let pieces = &Pieces::of((file, bytes), squeeze);
         std::thread::scope(|scope| {
@@ -85,6 +89,7 @@ impl<'a> Packer<'a> {
             });
             let mut packer = Packer {
                 squeeze,
+                plain: (Hasher::new(digest.algorithm()), *digest),
                 queues,
                 next: 0,
                 piece: Vec::new(),
@@ -100,12 +105,16 @@ impl<'a> Packer<'a> {
         })
     }
 
-    /// What came out of it.
-    pub(crate) fn finish(&mut self) -> Descriptor {
+    /// What came out of it; nothing if the tar was not what its name says.
+    pub(crate) fn finish(&mut self) -> Option<Descriptor> {
+        let (plain, expected) = &self.plain;
+        if plain.clone().finish() != *expected {
+            return None;
+        }
         self.item.done();
         let (media_type, digest) = (self.squeeze.coding.media_type(), self.hasher.clone().finish());
         let annotations = std::mem::take(&mut self.annotations);
-        Descriptor { annotations, ..Descriptor::new(media_type, digest, self.bytes) }
+        Some(Descriptor { annotations, ..Descriptor::new(media_type, digest, self.bytes) })
     }
 
     /// Goes on with the next piece; false after the last.
@@ -113,14 +122,15 @@ impl<'a> Packer<'a> {
         self.at = 0;
         // The first thread that has nothing more had the last piece's successor.
         if let Ok(piece) = self.queues[self.next].recv() {
-            let Piece { packed, plain_bytes, parts } = piece?;
+            let Piece { packed, plain, parts } = piece?;
             if let Some(Awaited { lengths, .. }) = &self.ending {
                 // If it is not heard, the ending says why.
                 parts.iter().try_for_each(|length| lengths.send(*length)).ok();
             }
             self.piece = packed;
             self.next = (self.next + 1) % self.queues.len();
-            self.item.advance(plain_bytes);
+            self.plain.0.update(&plain);
+            self.item.advance(plain.len() as u64);
             return Ok(true);
         }
         self.piece.clear();
@@ -168,6 +178,7 @@ impl Read for Packer<'_> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::unix::fs::FileExt;
 
     use image::codec::Codec;
     use spec::Digest;
@@ -177,13 +188,21 @@ mod tests {
 
     const USUAL: Squeeze = Squeeze { coding: LayerCoding::Gzip, level: None };
 
-    fn packed(bytes: &[u8], squeeze: Squeeze) -> Vec<u8> {
+    /// The tar of a layer, but for what was done to it since.
+    fn tar(bytes: &[u8], len: u64) -> Plain {
         let file = tempfile::tempfile().unwrap();
         (&file).write_all(bytes).unwrap();
-        Packer::run((&file, bytes.len() as u64), squeeze, Box::new(Quiet), |packer| {
+        file.set_len(len).unwrap();
+        let mut whole = bytes.to_vec();
+        whole.resize(len as usize, 0);
+        Plain::new(file, len, Digest::of(&whole))
+    }
+
+    fn packed(bytes: &[u8], squeeze: Squeeze) -> Vec<u8> {
+        Packer::run(&tar(bytes, bytes.len() as u64), squeeze, Box::new(Quiet), |packer| {
             let mut all = Vec::new();
             packer.read_to_end(&mut all).unwrap();
-            let told = packer.finish();
+            let told = packer.finish().unwrap();
             assert_eq!((told.digest, told.size), (Digest::of(&all), all.len() as u64));
             assert_eq!(squeeze.coding.is_of(&told), squeeze.coding != LayerCoding::ZstdChunked);
             all
@@ -213,10 +232,8 @@ mod tests {
 
     #[test]
     fn whoever_stops_reading_stops_the_work() {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(64 << 20).unwrap();
         let (squeeze, item) = (USUAL, Box::new(Quiet));
-        let first = Packer::run((&file, 64 << 20), squeeze, item, |packer| {
+        let first = Packer::run(&tar(b"", 64 << 20), squeeze, item, |packer| {
             let mut buffer = [0; 10];
             packer.read_exact(&mut buffer).map(|()| buffer)
         });
@@ -225,9 +242,25 @@ mod tests {
 
     #[test]
     fn a_short_file_is_an_error() {
-        let file = tempfile::tempfile().unwrap();
+        let tar = tar(b"", 10);
+        tar.file.set_len(0).unwrap();
         let (squeeze, item) = (USUAL, Box::new(Quiet));
-        let read = Packer::run((&file, 10), squeeze, item, |packer| packer.read(&mut [0; 10]));
+        let read = Packer::run(&tar, squeeze, item, |packer| packer.read(&mut [0; 10]));
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_tar_that_is_another_comes_to_nothing() {
+        let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n >> 7) as u8).collect();
+        for squeeze in [LayerCoding::Gzip, LayerCoding::Zstd, LayerCoding::ZstdChunked] {
+            let tar = tar(&bytes, bytes.len() as u64);
+            tar.file.write_at(b"!", 2_500_000).unwrap();
+            let (squeeze, item) = (Squeeze { coding: squeeze, level: None }, Box::new(Quiet));
+            let told = Packer::run(&tar, squeeze, item, |packer| {
+                io::copy(packer, &mut io::sink()).unwrap();
+                packer.finish()
+            });
+            assert_eq!(told, None);
+        }
     }
 }

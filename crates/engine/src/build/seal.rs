@@ -16,7 +16,7 @@ use super::attest::{Attestation, Told, attest};
 use super::output::{Annotation, AnnotationPlace, Packing, Types};
 use crate::Engine;
 use crate::error::{EngineError, Result};
-use crate::pack::{LayerCoding, Packer, Squeeze, plain};
+use crate::pack::{LayerCoding, Packer, Plain, Squeeze};
 use crate::progress::Quiet;
 
 /// Images with their documents.
@@ -191,16 +191,19 @@ pub(super) fn pack(
     if may_stay && !packing.force {
         return Ok(kept);
     }
-    let tar = plain(engine, lease, layer)?;
+    let tar = Plain::of(engine, lease, layer)?;
     if wanted == LayerCoding::Plain {
-        if !engine.store().has_blob(&layer.diff.0) {
-            engine.store().put_blob(lease, &layer.diff.0, Some(layer.bytes), &mut &tar)?;
+        match engine.store().has_blob(&layer.diff.0) {
+            true => engine.store().verify_blob(&layer.diff.0)?,
+            false => {
+                engine.store().put_blob(lease, &layer.diff.0, Some(layer.bytes), &mut &tar.file)?;
+            }
         }
         return Ok(Descriptor::new(MediaType::OciLayer, layer.diff.0, layer.bytes));
     }
     let squeeze = Squeeze { coding: wanted, level: packing.level };
-    Packer::run((&tar, layer.bytes), squeeze, Box::new(Quiet), |packer| {
+    Packer::run(&tar, squeeze, Box::new(Quiet), |packer| {
         engine.store().keep_blob(lease, packer)?;
-        Ok(packer.finish())
+        packer.finish().ok_or_else(|| tar.fault(engine))
     })
 }

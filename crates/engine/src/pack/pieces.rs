@@ -16,8 +16,8 @@ const PIECE_BYTES: u64 = 2 << 20;
 /// A compressed piece.
 pub(super) struct Piece {
     pub(super) packed: Vec<u8>,
-    /// How much of the tar is in it.
-    pub(super) plain_bytes: u64,
+    /// What of the tar is in it.
+    pub(super) plain: Vec<u8>,
     /// How long each part of it became, where it has parts.
     pub(super) parts: Vec<u64>,
 }
@@ -68,13 +68,13 @@ impl Pieces {
         match self {
             Pieces::Even { bytes } => {
                 let at = number as u64 * PIECE_BYTES;
-                member(&read(file, at, PIECE_BYTES.min(bytes - at))?, squeeze)
+                member(read(file, at, PIECE_BYTES.min(bytes - at))?, squeeze)
             }
             Pieces::Cut { cuts, runs } => {
                 let run = &runs[number];
                 let lengths = &cuts.parts()[run.first..run.first + run.count];
                 let lengths = lengths.iter().map(|part| part.bytes as usize);
-                frames(&read(file, run.at, run.bytes)?, lengths, squeeze)
+                frames(read(file, run.at, run.bytes)?, lengths, squeeze)
             }
         }
     }
@@ -101,20 +101,20 @@ fn read(file: &File, at: u64, bytes: u64) -> io::Result<Vec<u8>> {
     Ok(plain)
 }
 
-fn member(plain: &[u8], squeeze: Squeeze) -> io::Result<Piece> {
+fn member(plain: Vec<u8>, squeeze: Squeeze) -> io::Result<Piece> {
     let codec = match squeeze.coding.compression() {
         Compression::None => Codec::None,
         Compression::Gzip => Codec::Gzip,
         Compression::Zstd => Codec::Zstd,
     };
     let mut writer = encoder(codec, squeeze.level, Vec::with_capacity(plain.len() / 2))?;
-    writer.write_all(plain)?;
+    writer.write_all(&plain)?;
     let packed = writer.finish()?;
-    Ok(Piece { packed, plain_bytes: plain.len() as u64, parts: Vec::new() })
+    Ok(Piece { packed, plain, parts: Vec::new() })
 }
 
 fn frames(
-    plain: &[u8],
+    plain: Vec<u8>,
     lengths: impl Iterator<Item = usize>,
     squeeze: Squeeze,
 ) -> io::Result<Piece> {
@@ -126,5 +126,5 @@ fn frames(
         packed.extend_from_slice(&frame);
         at += length;
     }
-    Ok(Piece { packed, plain_bytes: plain.len() as u64, parts })
+    Ok(Piece { packed, plain, parts })
 }

@@ -16,7 +16,7 @@ use super::elsewhere::Elsewhere;
 use super::{Labelled, Named, Parcel, Part, Pushed, Repack};
 use crate::Engine;
 use crate::error::{EngineError, Result};
-use crate::pack::{LayerCoding, Packer, Squeeze, plain};
+use crate::pack::{LayerCoding, Packer, Plain, Squeeze};
 use crate::progress::{Progress, Reported};
 
 /// As many layers are sent at once.
@@ -199,8 +199,8 @@ impl Sending<'_> {
 
     /// Whether a table could say what is in a layer. What cannot be read is told by whoever sends it.
     fn can_be_cut(&self, part: &Part) -> bool {
-        let file = plain(self.engine, self.lease, &part.record);
-        file.map_or(true, |file| Cuts::of(&file, part.record.bytes).is_some())
+        let tar = Plain::of(self.engine, self.lease, &part.record);
+        tar.map_or(true, |tar| Cuts::of(&tar.file, tar.bytes).is_some())
     }
 
     /// Sends a blob as it is kept.
@@ -229,15 +229,14 @@ impl Sending<'_> {
             return Err(EngineError::Refused(format!("{word} has no compression level {level}")));
         }
         let squeeze = Squeeze { coding, level };
-        let (file, bytes) = (plain(self.engine, self.lease, &part.record)?, part.record.bytes);
+        let tar = Plain::of(self.engine, self.lease, &part.record)?;
         let mut attempt = 1;
         loop {
-            let item = self.progress.begin(short, "Pushing", Some(bytes));
-            let sent = Packer::run((&file, bytes), squeeze, item, |packer| self.stream(packer));
-            match sent {
+            let item = self.progress.begin(short, "Pushing", Some(tar.bytes));
+            match Packer::run(&tar, squeeze, item, |packer| self.stream(packer)) {
                 Err(RegistryError::Transport { .. }) if attempt < ATTEMPTS => attempt += 1,
                 sent => {
-                    let sent = sent?;
+                    let Some(sent) = sent? else { return Err(tar.fault(self.engine)) };
                     if !coding.is_of(&sent) {
                         let why = "No table can say what is in it, so it went as zstd alone";
                         self.progress.note(&format!("{short}: {why}"));
@@ -248,14 +247,19 @@ impl Sending<'_> {
         }
     }
 
-    fn stream(&self, packer: &mut Packer<'_>) -> Result<Descriptor, RegistryError> {
+    /// Sends what comes out. What was made of something else than the layer gets no name there.
+    fn stream(&self, packer: &mut Packer<'_>) -> Result<Option<Descriptor>, RegistryError> {
         let Begun::Waiting(mut upload) = self.repository.begin_upload(None)? else {
             let why = "a blob is there that nobody has named".to_owned();
             return Err(RegistryError::Malformed { url: "blobs/uploads".to_owned(), why });
         };
         upload.stream(packer)?;
         let packed = packer.finish();
-        upload.finish(&packed.digest)?;
+        match &packed {
+            Some(packed) => upload.finish(&packed.digest)?,
+            // What is not finished, a registry forgets by itself too.
+            None => drop(upload.cancel()),
+        }
         Ok(packed)
     }
 }
