@@ -5,6 +5,9 @@
 mod api;
 mod registry;
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
 static DOORS: cli::Doors = cli::Doors {
     serve_registry: registry::serve,
     collect_registry: registry::collect,
@@ -17,11 +20,17 @@ sys::entry!(begin);
 /// Runs what the command line asks for, and gives the exit code.
 #[cfg_attr(test, allow(dead_code))]
 fn begin() -> u8 {
-    // Names of files are bytes; what is not UTF-8 in an argument would not be found anyway.
-    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    let program = words.next().unwrap_or_default();
-    let arguments: Vec<String> = words.collect();
-    let environment = std::env::vars_os()
-        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    cli::run(&program, &arguments, environment.collect(), &DOORS)
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default().to_string_lossy().into_owned();
+    let text = |word: OsString| word.into_string().map_err(|word| cli::refuse_word(&word));
+    let arguments = words.map(text).collect::<Result<Vec<_>, _>>();
+    let mut environment = BTreeMap::new();
+    for (key, value) in std::env::vars_os() {
+        let (key, value) = (key.to_string_lossy(), value.to_string_lossy());
+        environment.insert(key.into_owned(), value.into_owned());
+    }
+    match arguments {
+        Ok(arguments) => cli::run(&program, &arguments, environment, &DOORS),
+        Err(code) => code,
+    }
 }

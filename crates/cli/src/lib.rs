@@ -33,6 +33,14 @@ use tree::ROOT;
 /// The name that messages show.
 const PROGRAM: &str = "mica";
 
+/// Refuses an argument that is not text: what it means would be another file than the one that is named.
+/// Gives the exit code.
+pub fn refuse_word(word: &std::ffi::OsStr) -> u8 {
+    let environment = BTreeMap::new();
+    let failure = failure::Failure::new(format!("error: an argument is not UTF-8: {word:?}"));
+    failure.hint("give such a file on standard input, or another name").tell(&Ui::new(&environment))
+}
+
 /// Runs the command line `arguments`, which follow the `program`'s own name. What is not done here is
 /// done behind one of the other `doors`.
 pub fn run(

@@ -171,9 +171,9 @@ fn shape(kind: &str) -> Shape {
             ..NONE
         },
         IMAGE => Shape {
-            lists: &["RepoDigests", "RepoTags"],
+            lists: &["Manifests", "RepoDigests", "RepoTags"],
             texts: &["Container", "OsVersion", "Variant"],
-            optional: &["ContainerConfig"],
+            optional: &["ContainerConfig", "Descriptor"],
             ..NONE
         },
         _ => NONE,

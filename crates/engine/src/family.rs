@@ -40,8 +40,9 @@ impl Engine {
     pub fn families(&self, list: &ListImages) -> Result<Vec<Family>> {
         let listed = self.list(list)?;
         let tables = self.store.tables()?;
-        let mounted: BTreeSet<ImageId> =
+        let mut in_use: BTreeSet<ImageId> =
             self.store.views()?.into_iter().map(|view| view.image).collect();
+        in_use.extend(self.containers().list()?.into_iter().map(|container| container.image));
         let mut families: Vec<(Vec<ImageId>, Family)> = Vec::new();
         for (at, row) in listed.rows().enumerate() {
             let ids = members_of(&listed, at);
@@ -54,7 +55,7 @@ impl Engine {
                 None => {
                     let index = listed.name_record(at).and_then(|record| record.index.as_ref());
                     let id = index.map_or(row.id.0, |index| index.digest);
-                    let member = |id: &ImageId| member(&tables, *id, mounted.contains(id));
+                    let member = |id: &ImageId| member(&tables, *id, in_use.contains(id));
                     let members = ids.iter().filter_map(member).collect();
                     let names = name.into_iter().collect();
                     families.push((ids, Family { names, id, members }));

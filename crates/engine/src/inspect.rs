@@ -39,7 +39,8 @@ pub fn inspect_image(engine: &Engine, images: &Images, found: &Found) -> Result<
     if let Some(variant) = &config.variant {
         put("Variant", json!(variant));
     }
-    put("Os", json!(config.os));
+    let os = Some(&config.os).filter(|os| !os.is_empty());
+    put("Os", json!(os.unwrap_or(&Platform::host().os)));
     if let Some(version) = &config.os_version {
         put("OsVersion", json!(version));
     }

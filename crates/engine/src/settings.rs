@@ -227,12 +227,12 @@ impl std::str::FromStr for LogLevel {
     type Err = SettingsError;
 
     fn from_str(text: &str) -> Result<LogLevel, SettingsError> {
-        Ok(match text {
-            "debug" => LogLevel::Debug,
+        Ok(match &*text.to_ascii_lowercase() {
+            "trace" | "debug" => LogLevel::Debug,
             "info" => LogLevel::Info,
             "warn" | "warning" => LogLevel::Warn,
             "error" => LogLevel::Error,
-            "fatal" => LogLevel::Fatal,
+            "fatal" | "panic" => LogLevel::Fatal,
             _ => return Err(SettingsError::Value(format!("invalid logging level: {text}"))),
         })
     }
@@ -256,6 +256,10 @@ fn limits(table: &LimitsTable) -> Result<LayerLimits, SettingsError> {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, SettingsError> {
+    // What was not text has become this; another folder must not be taken for the one that is meant.
+    if path.to_string_lossy().contains(char::REPLACEMENT_CHARACTER) {
+        return Err(SettingsError::Value(format!("the name of {path:?} is not UTF-8")));
+    }
     std::path::absolute(path)
         .map_err(|source| SettingsError::Read { path: path.to_owned(), source })
 }

@@ -39,7 +39,7 @@ fn entry_line(context: &Context, entry: &DiffEntry) -> String {
         "D" => ("D", Colour::Red),
         letter => (letter, Colour::Yellow),
     };
-    let path = String::from_utf8_lossy(&entry.path);
+    let path = shown(&entry.path);
     let size = match (entry.before, entry.after) {
         (Some(before), Some(after)) if before != after => {
             format!(" ({} -> {})", human_size(before as f64), human_size(after as f64))
@@ -51,6 +51,18 @@ fn entry_line(context: &Context, entry: &DiffEntry) -> String {
     };
     let size = context.ui.paint(Colour::Faint, &size);
     format!("{} {path}{size}", context.ui.paint(colour, letter))
+}
+
+/// A file's name on one line, with nothing in it that a terminal would obey.
+fn shown(path: &[u8]) -> String {
+    let mut text = String::new();
+    for letter in String::from_utf8_lossy(path).chars() {
+        match letter.is_control() {
+            true => text.extend(letter.escape_default()),
+            false => text.push(letter),
+        }
+    }
+    text
 }
 
 /// The document on one line, its files as they are found.
@@ -153,7 +165,7 @@ impl Row for FileRow {
         &["Gid", "Layer", "Mode", "Modified", "Owner", "Path", "Size", "Target", "Uid"];
 
     fn field(&self, name: &str) -> Option<Value> {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let text = shown;
         Some(match name {
             "Mode" => Value::Str(mode_text(self.mode)),
             "Owner" => Value::Str(format!("{}:{}", self.uid, self.gid)),

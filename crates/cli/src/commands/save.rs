@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use engine::{Called, EngineError, Save, SaveTarget, Saved};
 use serde_json::{Value, json};
 
+use super::tar_out::check_output;
 use super::{familiar, formatted, place, platform};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -56,10 +57,14 @@ fn open(text: &str) -> Result<(SaveTarget, Option<Called>), Failure> {
     else {
         return Ok((target, called));
     };
-    match path.as_os_str().is_empty() {
-        true => Err(Failure::new(format!("error: {text:?} names no place to save to"))),
-        false => Ok((target, called)),
+    if path.as_os_str().is_empty() {
+        return Err(Failure::new(format!("error: {text:?} names no place to save to")));
     }
+    if let (SaveTarget::File(_), Some(path)) = (&target, path.to_str()) {
+        let failed = |why| Failure::new(format!("failed to save image: {why}"));
+        check_output(path).map_err(failed)?;
+    }
+    Ok((target, called))
 }
 
 fn target(text: &str) -> (SaveTarget, Option<Called>) {

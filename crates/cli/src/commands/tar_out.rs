@@ -58,14 +58,14 @@ pub(crate) fn write_out(
     written.map(|()| 0)
 }
 
-fn check_output(path: &str) -> Result<(), String> {
+pub(super) fn check_output(path: &str) -> Result<(), String> {
     let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.exists()) {
         let folder = folder.display();
-        return Err(format!("invalid output path: directory \"{folder}\" does not exist"));
+        return Err(format!("invalid output path: stat {folder}: no such file or directory"));
     }
     match Path::new(path).is_dir() {
-        true => Err(format!("cannot write to {path}: is a directory")),
+        true => Err("cannot write to a directory".to_owned()),
         false => Ok(()),
     }
 }

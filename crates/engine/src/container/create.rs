@@ -77,6 +77,10 @@ impl Engine {
                     record.top,
                 ))
             })?;
+        if !["", Platform::host().os.as_str()].contains(&platform.os.as_str()) {
+            let words = "operating system is not supported";
+            return Err(EngineError::Refused(words.to_owned()));
+        }
         if request.platform.is_none() && platform.rank(&Platform::host()).is_none() {
             warnings.push(format!(
                 "The requested image's platform ({platform}) does not match the detected host platform ({}) and no specific platform was requested",

@@ -1,6 +1,7 @@
 //! Global flags, the settings file, the environment, and what completes a command line.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use serde_json::json;
 
@@ -75,6 +76,24 @@ fn a_settings_file_with_mistakes_names_them() {
 }
 
 #[test]
+fn what_is_no_text_is_refused() {
+    let mica = Mica::new();
+    let odd = std::ffi::OsStr::from_bytes(b"odd\xff.tar");
+    let said = |command: &mut std::process::Command| {
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, words) = said(mica.command("load -i").arg(odd));
+    assert_eq!(code, Some(1));
+    let wanted = "error: an argument is not UTF-8: \"odd\\xFF.tar\"\nhint: ";
+    assert!(words.starts_with(wanted), "{words}");
+    let (code, words) = said(mica.command("images").env("MICA_ROOT", odd));
+    assert!(code == Some(125) && words.contains("is not UTF-8"), "{code:?} {words}");
+    // Nobody's but a container's.
+    assert_eq!(said(mica.command("images").env("OTHER", odd)).0, Some(0));
+}
+
+#[test]
 fn limits_of_the_settings_hold() {
     let mica = Mica::new();
     mica.file("settings.toml", "[limits]\nlayer-entries = 3\n");
@@ -100,6 +119,10 @@ fn logging() {
     let run = mica.run("--config settings.toml images -q");
     assert!(run.err.contains("debug: run root "), "{run}");
     mica.run("-l warn images -q").prints("");
+    // Docker's words for levels, however they are written.
+    for level in ["trace", "panic", "DEBUG", "Warn"] {
+        assert_eq!(mica.run(&format!("-l {level} images -q")).code, 0, "{level}");
+    }
     // The environment comes before the file, and flags before both.
     let mica = mica.with("MICA_LOG_LEVEL", "warn");
     mica.run("--config settings.toml images -q").prints("");

@@ -278,6 +278,11 @@ fn a_tree_of_platforms() {
     assert_eq!(words(lines[at + 3]), ["└─", &platform, short(base), &size, &size], "{tree}");
     assert!(tree.contains("localhost:5000/x/app:1.0") && tree.contains(short(app)), "{tree}");
     assert!(tree.lines().all(|line| line.chars().count() <= 80), "{tree}");
+    // A container uses what it was made from.
+    mica.ok("create base true");
+    let used = mica.ok("images --tree user/base");
+    assert!(used.lines().any(|line| words(line).last().is_some_and(|it| it == "U")), "{used}");
+    mica.ok("container prune -f");
     // What has no name is shown only on request, and filters hold.
     assert!(!tree.contains(short(bare)), "{tree}");
     let all = mica.ok("images --tree -a");

@@ -239,3 +239,16 @@ fn an_index_that_is_gone_or_damaged_is_named() {
     mica.run("image mount app:1.0").complains(1, "the index of layer sha256:");
     mica.run("image files app:1.0").complains(1, "the index of layer sha256:");
 }
+
+#[test]
+fn names_of_files_forge_no_lines() {
+    let mica = Mica::new();
+    mica.load(&Image::new(&["one:1"]).layer(small(), "base"));
+    let odd = Layer::new().file("new\nline", "x").file("esc\u{1b}[2J", "x");
+    mica.load(&Image::new(&["two:1"]).layer(small(), "base").layer(odd, "odd"));
+    for command in ["image diff one:1 two:1", "image files two:1"] {
+        let shown = mica.ok(command);
+        assert!(shown.contains("new\\nline") && shown.contains("esc\\u{1b}[2J"), "{shown}");
+        assert!(!shown.contains('\u{1b}') && !shown.contains("\nline"), "{shown}");
+    }
+}

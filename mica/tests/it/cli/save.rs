@@ -167,6 +167,11 @@ fn mistakes_are_told_in_dockers_words() {
         1,
         "failed to save image: invalid output path: stat nope: no such file or directory\n",
     );
+    // Where it goes is looked at first.
+    mica.run("save -o nope/x.tar nothere").fails(
+        1,
+        "failed to save image: invalid output path: stat nope: no such file or directory\n",
+    );
     mica.run("save -o . base").fails(1, "failed to save image: cannot write to a directory\n");
     mica.run("save -o small.tar/x base")
         .fails(1, "failed to save image: invalid output path: stat small.tar: not a directory\n");
