@@ -3,12 +3,16 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::shared;
 use crate::error::{Result, RuntimeError};
 
 /// Where trees of groups are mounted.
 const BASE: &str = "/sys/fs/cgroup";
 /// What marks a tree of version 2.
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
+/// The tree in which systemd keeps what it has started.
+const SYSTEMD: &str = "name=systemd";
 
 /// The controllers that limits, figures, pauses and rules of devices need. Where version 1 has all of
 /// them, one of version 2 beside it has nothing to give a container.
@@ -64,7 +68,7 @@ impl Hierarchy {
 impl Layout {
     /// The layout of this host.
     pub fn of_host() -> Result<Layout> {
-        Layout::below(Path::new(BASE), Path::new("/proc/self/cgroup"))
+        Layout::below(Path::new(BASE), Path::new("/proc/self/cgroup"), is_idle)
     }
 
     /// The layout that the kernel's list of groups makes likely; nothing was looked at. Making a
@@ -74,17 +78,22 @@ impl Layout {
         let read = |source| RuntimeError::Read { path: list.into(), source };
         match sys::read::text(list) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Layout::None),
-            text => Ok(Layout::likely(Path::new(BASE), &text.map_err(read)?).mounted()),
+            text => Ok(Layout::likely(Path::new(BASE), &text.map_err(read)?).needed(is_idle)),
         }
     }
 
-    /// The same without a tree of version 2 that nobody needs, or that nobody mounted: its folder may
+    /// The same without systemd's own tree where systemd does not run: it has no controller to give
+    /// a container. And without a tree of version 2 that nobody needs, or that nobody mounted: its folder may
     /// be there, and a folder can be made in it that is no group, into which no process can be born.
-    fn mounted(self) -> Layout {
+    fn needed(self, is_idle: impl FnOnce() -> bool) -> Layout {
         let has_all = ALL.iter().all(|controller| self.version1(controller).is_some());
         match self {
-            Layout::Version1 { hierarchies, unified } => {
-                let unified = unified.filter(|path| !(has_all && is_idle()) && is_version2(path));
+            Layout::Version1 { mut hierarchies, unified } => {
+                let is_systemds =
+                    |tree: &Hierarchy| tree.controllers.iter().any(|name| name == SYSTEMD);
+                let is_idle = (has_all || hierarchies.iter().any(is_systemds)) && is_idle();
+                hierarchies.retain(|tree| !(is_idle && is_systemds(tree)));
+                let unified = unified.filter(|path| !(has_all && is_idle) && is_version2(path));
                 Layout::Version1 { hierarchies, unified }
             }
             other => other,
@@ -109,7 +118,7 @@ impl Layout {
         }
     }
 
-    fn below(base: &Path, list: &Path) -> Result<Layout> {
+    fn below(base: &Path, list: &Path, is_idle: impl FnOnce() -> bool) -> Result<Layout> {
         if is_version2(base) {
             return Ok(Layout::Version2 { root: base.to_owned() });
         }
@@ -121,7 +130,7 @@ impl Layout {
         let hierarchies: Vec<_> =
             parse(&text).filter_map(|controllers| find(base, controllers)).collect();
         let unified = Some(base.join("unified"));
-        match (Layout::Version1 { hierarchies, unified }).mounted() {
+        match (Layout::Version1 { hierarchies, unified }).needed(is_idle) {
             Layout::Version1 { hierarchies, unified: None } if hierarchies.is_empty() => {
                 Ok(Layout::None)
             }
@@ -151,7 +160,11 @@ impl Layout {
     /// Removes the group of ours that has all containers' in it, where it has none. Who is just making
     /// one makes that of ours again.
     pub fn remove_if_empty(&self) {
-        let remove = |root: &Path| std::fs::remove_dir(root.join("mica"));
+        let remove = |root: &Path| {
+            let ours = root.join("mica");
+            shared::remove_empty(self, root, &ours);
+            std::fs::remove_dir(ours)
+        };
         // A container has a group in all trees: who finds one need not look further.
         let is_busy = |error: &io::Error| error.kind() != io::ErrorKind::NotFound;
         let _ = self.roots().find(|root| remove(root).is_err_and(|error| is_busy(&error)));
@@ -170,7 +183,8 @@ impl Layout {
 /// Whether nobody looks after what is in a tree beside those with controllers. Where systemd runs,
 /// it ends all that is in a unit's group with the unit: a container must not stay in such a one.
 fn is_idle() -> bool {
-    !Path::new("/run/systemd/system").exists()
+    // Asked of the kernel once: the standard library asks twice where nothing is.
+    rustix::fs::stat("/run/systemd/system").is_err()
 }
 
 fn is_version2(path: &Path) -> bool {
@@ -223,10 +237,16 @@ mod tests {
         assert_eq!(roots, expected.map(Path::new));
         assert_eq!(Layout::likely(base, "0::/x\n"), Layout::Version2 { root: base.into() });
         assert_eq!(Layout::likely(base, ""), Layout::None);
-        assert_eq!(layout.mounted().unified(), None, "nothing is mounted there");
+        let needed = layout.clone().needed(|| false);
+        assert_eq!(needed.unified(), None, "nothing is mounted there");
+        let roots: Vec<_> = needed.roots().collect();
+        assert_eq!(roots, expected[..2].iter().map(Path::new).collect::<Vec<_>>());
+        let layout = layout.needed(|| true);
+        let roots: Vec<_> = layout.roots().collect();
+        assert_eq!(roots, [Path::new("/base/cpu,cpuacct")], "nobody looks after systemd's");
         let root = Path::new("/sys/fs/cgroup");
         let all: String = ALL.iter().map(|name| format!("1:{name}:/\n")).collect();
-        let layout = Layout::likely(root, &format!("{all}0::/\n")).mounted();
+        let layout = Layout::likely(root, &format!("{all}0::/\n")).needed(|| true);
         assert_eq!((layout.roots().count(), layout.unified()), (ALL.len(), None));
     }
 
@@ -249,6 +269,13 @@ mod tests {
         fs::remove_dir(root("c/mica/container")).unwrap();
         layout.remove_if_empty();
         assert!(!root("c/mica").exists() && root("c").exists());
+        let layout = Layout::Version1 { hierarchies: vec![tree("devices")], unified: None };
+        for folder in ["empty", "half.1", "used/container"] {
+            fs::create_dir_all(root(&format!("devices/mica/devices={folder}"))).unwrap();
+        }
+        layout.remove_if_empty();
+        let left = fs::read_dir(root("devices/mica")).unwrap().map(|one| one.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["devices=used"]);
     }
 
     #[test]
@@ -260,12 +287,12 @@ mod tests {
         }
         let list = place.path().join("list");
         fs::write(&list, "9:name=systemd:/\n3:cpu,cpuacct:/a\n2:memory:/\n0::/\n").unwrap();
-        let layout = Layout::below(place.path(), &list).unwrap();
+        let layout = Layout::below(place.path(), &list, || false).unwrap();
         let tree = layout.version1("cpuacct").unwrap();
         assert_eq!(tree.links(), ["cpu", "cpuacct"]);
         assert_eq!(layout.version1("name=systemd").unwrap().options(), ["none", "name=systemd"]);
         assert_eq!(layout.version1("memory"), None, "it is not mounted");
         fs::write(&list, "").unwrap();
-        assert_eq!(Layout::below(place.path(), &list).unwrap(), Layout::None);
+        assert_eq!(Layout::below(place.path(), &list, || false).unwrap(), Layout::None);
     }
 }

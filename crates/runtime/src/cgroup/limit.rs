@@ -89,7 +89,8 @@ impl Cgroup {
             Layout::Version2 { .. } | Layout::None => version2(resources),
             Layout::Version1 { unified, .. } => {
                 let mut settings = version1(resources)?;
-                if self.layout.version1("devices").is_none() {
+                // A group that is in one with these rules has them.
+                if self.layout.version1("devices").is_none() || self.has_shared_rules() {
                     settings.retain(|setting| setting.controller != "devices");
                 }
                 let mut other =

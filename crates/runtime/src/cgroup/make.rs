@@ -18,7 +18,8 @@ impl Cgroup {
         if self.is_presumed {
             (self.layout, self.is_presumed) = (Layout::of_host()?, false);
         }
-        let is_new = self.create_all()?;
+        let shared = self.create_shared();
+        let is_new = self.create_all()? && shared != Some(false);
         if let Some(cpuset) = self.layout.version1("cpuset") {
             let own = read(&cpuset.root.join(&self.path), "cpuset.cpus").unwrap_or_default();
             if own.trim().is_empty() {
@@ -63,7 +64,10 @@ impl Cgroup {
     /// The same in trees that are known to be there, with those above it.
     fn create_all(&self) -> Result<bool> {
         let mut is_new = true;
-        for root in self.layout.roots().filter(|root| !self.apart.contains_key(*root)) {
+        let is_ours = |root: &&Path| !self.apart.contains_key(*root);
+        // In a group with rules for others it was made before; nobody makes that one without them.
+        let is_left = |root: &&Path| self.shared_in(root).is_none();
+        for root in self.layout.roots().filter(is_ours).filter(is_left) {
             let folder = root.join(&self.path);
             let made = match fs::create_dir(&folder) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -135,7 +139,7 @@ fn is_forbidden(error: &io::Error) -> bool {
 }
 
 /// Makes a folder and those above it, one of which may just have been removed since it was empty.
-fn create_with_parents(folder: &Path) -> io::Result<()> {
+pub(super) fn create_with_parents(folder: &Path) -> io::Result<()> {
     const ATTEMPTS: usize = 10;
     for _ in 1..ATTEMPTS {
         match fs::create_dir_all(folder) {

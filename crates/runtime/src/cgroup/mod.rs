@@ -9,6 +9,7 @@ mod limit;
 mod make;
 mod processes;
 mod settings;
+mod shared;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use stats::Stats;
 pub use values::{quota, shares_of_weight, weight_of_block_io, weight_of_shares};
 
 use crate::error::{Result, RuntimeError};
+use shared::PREFIX;
 
 /// How a new process gets into a group.
 #[derive(Default)]
@@ -72,6 +74,10 @@ pub struct Cgroup {
     path: String,
     /// Trees, by their roots, in which another group is meant, which is not ours to make or remove.
     apart: BTreeMap<PathBuf, String>,
+    /// Where it has its rules of devices from, if it has none of its own.
+    shared: Option<shared::Shared>,
+    /// Folders besides that may be left of it.
+    further: Vec<PathBuf>,
     /// Nobody has looked yet whether the trees are there.
     is_presumed: bool,
 }
@@ -81,11 +87,19 @@ impl Cgroup {
     pub fn at(layout: Layout, path: &str) -> Result<Cgroup> {
         let parts = path.split('/').filter(|part| !part.is_empty());
         let parts: Vec<_> = parts.collect();
-        if parts.is_empty() || parts.iter().any(|part| matches!(*part, "." | "..")) {
+        // What is called as one with rules for others must be one.
+        let is_wrong = |part: &&str| matches!(*part, "." | "..") || part.starts_with(PREFIX);
+        if parts.is_empty() || parts.iter().any(is_wrong) {
             return Err(RuntimeError::invalid(format!("{path} is no path of a cgroup")));
         }
-        let apart = BTreeMap::new();
-        Ok(Cgroup { layout, path: parts.join("/"), apart, is_presumed: false })
+        Ok(Cgroup {
+            layout,
+            path: parts.join("/"),
+            apart: BTreeMap::new(),
+            shared: None,
+            further: Vec::new(),
+            is_presumed: false,
+        })
     }
 
     /// The group at a path below the roots of the trees that this host is likely to have: whether it
@@ -157,7 +171,7 @@ impl Cgroup {
     /// The group's folder in the tree that has a controller.
     fn folder_of(&self, controller: &str) -> Option<PathBuf> {
         if let Some(hierarchy) = self.layout.version1(controller) {
-            return Some(hierarchy.root.join(&self.path));
+            return Some(self.folder_in(&hierarchy.root));
         }
         let folder = self.layout.unified()?.join(&self.path);
         let has = controller == "cgroup"
@@ -174,12 +188,13 @@ impl Cgroup {
     /// The group's folders in all trees in which it is ours.
     fn own_folders(&self) -> impl Iterator<Item = PathBuf> {
         let own = self.layout.roots().filter(|root| !self.apart.contains_key(*root));
-        own.map(|root| root.join(&self.path))
+        own.map(|root| self.folder_in(root)).chain(self.further.iter().cloned())
     }
 
     /// The group's folder in one tree.
     fn folder_in(&self, root: &Path) -> PathBuf {
-        root.join(self.apart.get(root).unwrap_or(&self.path))
+        let path = self.apart.get(root).map(String::as_str).or_else(|| self.shared_in(root));
+        root.join(path.unwrap_or(&self.path))
     }
 
     /// Groups below this one, which must be there: one in all trees, or `CONTROLLER[,…]:PATH` in the

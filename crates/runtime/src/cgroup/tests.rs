@@ -137,3 +137,69 @@ fn a_program_limits_devices_in_version_2() {
     group.remove().unwrap();
     assert_eq!((some.as_str(), other.as_str()), ("null\nfull\n", "null\nzero\nfull\n"));
 }
+
+/// Rules as every container has them, a few.
+const FEW: &str = r#"{"devices": [{"allow": false}, {"allow": true, "type": "c", "access": "m"},
+    {"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"}]}"#;
+
+#[test]
+fn groups_with_the_same_rules_have_them_from_one() {
+    let root = PathBuf::from("/sys/fs/cgroup/devices");
+    if !root.join("devices.allow").exists() {
+        return testkit::skip("needs a tree of version 1 that has devices alone");
+    }
+    if !testkit::is_root() {
+        return testkit::skip("needs root");
+    }
+    let name = "devices".to_owned();
+    let tree = Hierarchy { controllers: vec![name.clone()], name, root: root.clone() };
+    let layout = Layout::Version1 { hierarchies: vec![tree], unified: None };
+    let above = format!("mica-test-shared-{}", std::process::id());
+    let few = resources(FEW);
+    let make = |name: &str, is_shared: bool| {
+        let mut group = Cgroup::at(layout.clone(), &format!("{above}/{name}")).unwrap();
+        if is_shared {
+            group.share_devices(&few.devices).unwrap();
+        }
+        assert!(group.create().unwrap());
+        group.apply(&few, Missing::Fail).unwrap();
+        group
+    };
+    let (one, two, own) = (make("one", true), make("two", true), make("own", false));
+    let list = |group: &Cgroup| read(&group.folder_of("devices").unwrap(), "devices.list").unwrap();
+    let lists = [&one, &two, &own].map(list);
+    let folder = |group: &Cgroup| group.folder_of("devices").unwrap();
+    let (first, second) = (folder(&one), folder(&two));
+    // Nobody adds to them in one of the groups, and what is taken there is taken there alone.
+    let added = write(&first, "devices.allow", "b 8:0 rwm");
+    let taken = write(&first, "devices.deny", "c 1:3 rwm");
+    let then = [&one, &two].map(list);
+    // Who cleans up knows no more than the name.
+    let found = Cgroup::at(layout.clone(), &format!("{above}/one")).unwrap().with_shared();
+    let is_found = found.exists();
+    found.remove().unwrap();
+    let rest = (first.exists(), second.exists());
+    two.remove().unwrap();
+    own.remove().unwrap();
+    shared::remove_empty(&layout, &root, &root.join(&above));
+    let is_empty = fs::remove_dir(root.join(&above)).is_ok();
+    assert_eq!(lists[0], lists[2]);
+    assert_eq!(lists[1], lists[2]);
+    assert_eq!(first.parent(), second.parent());
+    assert!(added.is_err() && taken.is_ok());
+    assert!(then[0] != lists[0] && then[1] == lists[1], "{then:?}");
+    assert!(is_found && rest == (false, true) && is_empty);
+}
+
+#[test]
+fn a_group_is_not_called_like_one_that_has_rules_for_others() {
+    assert!(Cgroup::at(Layout::None, "/mica/devices=0123").is_err());
+    // Where a tree has more than devices, others look for it where the group is elsewhere.
+    let controllers = vec!["devices".to_owned(), "memory".to_owned()];
+    let tree = Hierarchy { controllers, name: "devices,memory".to_owned(), root: "/none".into() };
+    let layout = Layout::Version1 { hierarchies: vec![tree], unified: None };
+    let mut group = Cgroup::at(layout, "/mica/one").unwrap();
+    group.share_devices(&resources(FEW).devices).unwrap();
+    assert!(!group.has_shared_rules());
+    assert_eq!(group.folders(), [PathBuf::from("/none/mica/one")]);
+}

@@ -204,8 +204,16 @@ pub(crate) fn base() -> Option<Layer> {
 pub(crate) fn groups(id: &str) -> Vec<PathBuf> {
     let mut places = vec![PathBuf::from(CGROUPS)];
     places.extend(entries(Path::new(CGROUPS)));
-    let groups = places.into_iter().map(|place| place.join("mica").join(id));
-    groups.filter(|group| group.is_dir()).collect()
+    let ours = places.into_iter().map(|place| place.join("mica"));
+    // One may be in a group that has its rules of devices.
+    let above = ours.flat_map(|ours| {
+        let with_rules = entries(&ours).into_iter();
+        let named = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"devices="))
+        };
+        with_rules.filter(named).chain([ours]).collect::<Vec<_>>()
+    });
+    above.map(|above| above.join(id)).filter(|group| group.is_dir()).collect()
 }
 
 /// What is in a folder; nothing if there is no folder.

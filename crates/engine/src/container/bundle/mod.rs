@@ -26,6 +26,7 @@ use crate::error::{EngineError, Result};
 
 pub(super) use devices::Given;
 pub(super) use labels::Guards;
+pub(super) use resources::has_usual_rules;
 pub(crate) use user::Accounts;
 
 /// What a plan depends on besides the record.

@@ -2,8 +2,8 @@
 
 use spec::HostConfig;
 use spec::bundle::{
-    BlockIoLimits, CpuLimits, DeviceRule, MemoryLimits, PidsLimit, Resources, ThrottleDevice,
-    WeightDevice,
+    BlockIoLimits, CpuLimits, DeviceRule, Hooks, MemoryLimits, PidsLimit, Resources, Spec,
+    ThrottleDevice, WeightDevice,
 };
 
 use super::devices::{self, Found};
@@ -90,10 +90,22 @@ fn disks(host: &HostConfig) -> Result<BlockIoLimits> {
 
 /// What may be done with devices: nothing, but for what every container has and what was added.
 fn rules(host: &HostConfig, found: &[Found]) -> Result<Vec<DeviceRule>> {
-    let all = |allow| DeviceRule { allow, access: "rwm".to_owned(), ..DeviceRule::default() };
     if host.privileged {
         return Ok(vec![all(true)]);
     }
+    let mut rules = usual();
+    rules.extend(found.iter().map(Found::rule));
+    for text in host.resources.device_cgroup_rules.iter().flatten() {
+        rules.push(rule(text)?);
+    }
+    Ok(rules)
+}
+
+fn all(allow: bool) -> DeviceRule {
+    DeviceRule { allow, access: "rwm".to_owned(), ..DeviceRule::default() }
+}
+
+fn usual() -> Vec<DeviceRule> {
     let mut rules = vec![all(false)];
     rules.extend(USUAL.iter().map(|(kind, major, minor, access)| DeviceRule {
         allow: true,
@@ -102,11 +114,16 @@ fn rules(host: &HostConfig, found: &[Found]) -> Result<Vec<DeviceRule>> {
         minor: *minor,
         access: (*access).to_owned(),
     }));
-    rules.extend(found.iter().map(Found::rule));
-    for text in host.resources.device_cgroup_rules.iter().flatten() {
-        rules.push(rule(text)?);
-    }
-    Ok(rules)
+    rules
+}
+
+/// Whether a container may do with devices what every other one may, and nobody will change that:
+/// hooks may be there for just that.
+pub(in crate::container) fn has_usual_rules(host: &HostConfig, spec: &Spec) -> bool {
+    let resources = spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
+    resources.is_some_and(|resources| resources.devices == usual())
+        && spec.hooks == Hooks::default()
+        && host.resources.cgroup_parent.is_empty()
 }
 
 type Usual = (&'static str, Option<i64>, Option<i64>, &'static str);

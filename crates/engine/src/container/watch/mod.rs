@@ -328,7 +328,7 @@ pub(super) fn end_remains(engine: &Engine, record: &ContainerRecord) -> Result<(
     outside::release(record, &engine.container_run_folder(&record.id))?;
     let layout = runtime::cgroup::Layout::of_host()?;
     let path = super::bundle::cgroup_path(record);
-    let cgroup = runtime::cgroup::Cgroup::at(layout, &path)?;
+    let cgroup = runtime::cgroup::Cgroup::at(layout, &path)?.with_shared();
     if cgroup.exists() {
         cgroup.kill_all()?;
         cgroup.remove()?;

@@ -159,6 +159,11 @@ impl OneRun {
             // It makes the group and sets its limits.
             return Ok(run);
         }
+        if !is_of_user && bundle::has_usual_rules(&record.host_config, &run.spec) {
+            let linux = run.spec.linux.as_ref();
+            let resources = linux.and_then(|linux| linux.resources.as_ref());
+            run.cgroup.share_devices(resources.map_or(&[], |resources| &resources.devices))?;
+        }
         let is_new = match is_of_user {
             true => run.cgroup.create_where_allowed()?,
             false => run.cgroup.create()?,
