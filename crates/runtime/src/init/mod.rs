@@ -186,7 +186,7 @@ pub(crate) fn keep_descriptors(preserve: u32) -> Result<()> {
 
 /// What is needed of the host by those who leave it.
 pub(crate) fn host() -> Result<Host> {
-    Host::open(root::open_null()?)
+    Host::open(root::open_null()?, true)
 }
 
 /// Whether the root is built only after others have answered, which they may never do; hooks are such

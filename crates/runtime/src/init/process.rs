@@ -21,6 +21,11 @@ pub(super) fn set_on_host(process: &ProcessPlan, host: &Host) -> Result<()> {
     write_files(process, |path, text| host.write(path, text))
 }
 
+/// Whether anything is written there for it.
+pub(super) fn is_set_on_host(process: &ProcessPlan) -> bool {
+    process.oom_score.is_some() || !process.labels.is_empty()
+}
+
 /// Sets what is written into files about a process.
 pub(crate) fn write_files(
     process: &ProcessPlan,

@@ -23,8 +23,9 @@ const PROC_MAGIC: i64 = 0x9fa0;
 /// Things of the host that are needed while the container's own are not trusted yet.
 pub(crate) struct Host {
     /// The host's `/proc`, which nothing in the container can stand in for. What it shows of this
-    /// process and its namespaces is right wherever it is looked from.
-    pub(super) processes: OwnedFd,
+    /// process and its namespaces is right wherever it is looked from. Open where something is to be
+    /// written there.
+    processes: Option<OwnedFd>,
     /// The null device.
     pub(super) null: OwnedFd,
 }
@@ -43,19 +44,22 @@ pub(super) fn open_null() -> Result<OwnedFd> {
 }
 
 impl Host {
-    pub(super) fn open(null: OwnedFd) -> Result<Host> {
+    pub(super) fn open(null: OwnedFd, is_written: bool) -> Result<Host> {
+        if !is_written {
+            return Ok(Host { processes: None, null });
+        }
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let processes = rustix::fs::open("/proc", flags, Mode::empty()).call("open", "/proc")?;
         #[allow(clippy::unnecessary_cast)] // The type differs between processors.
         let magic = rustix::fs::fstatfs(&processes).call("fstatfs", "/proc")?.f_type as i64;
         match magic == PROC_MAGIC {
-            true => Ok(Host { processes, null }),
+            true => Ok(Host { processes: Some(processes), null }),
             false => Err(refused("check", "/proc is not the kernel's")),
         }
     }
 
     fn leave_open(self) {
-        leave_open(self.processes);
+        self.processes.into_iter().for_each(leave_open);
         leave_open(self.null);
     }
 
@@ -64,9 +68,10 @@ impl Host {
         &self.null
     }
 
-    /// This process's number as the host sees it, for hooks and listeners.
-    fn own_number(&self) -> i32 {
-        let link = rustix::fs::readlinkat(&self.processes, "self", Vec::new());
+    /// This process's number as the host sees it, for hooks and listeners. To be asked before anything
+    /// is mounted; 0 if what is at `/proc` does not show this process.
+    fn own_number() -> i32 {
+        let link = rustix::fs::readlinkat(CWD, "/proc/self", Vec::new());
         link.ok().and_then(|link| link.to_str().ok()?.parse().ok()).unwrap_or(0)
     }
 
@@ -75,7 +80,13 @@ impl Host {
         use rustix::fs::ResolveFlags;
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
-        let opened = rustix::fs::openat2(&self.processes, path, flags, Mode::empty(), resolve);
+        let Some(processes) = &self.processes else {
+            return Err(refused(
+                "openat2",
+                format_args!("/proc/{path}: the host's was not opened"),
+            ));
+        };
+        let opened = rustix::fs::openat2(processes, path, flags, Mode::empty(), resolve);
         let file = opened.call("openat2", format_args!("/proc/{path}"))?;
         let written = rustix::io::write(file, text.as_bytes());
         written.call("write", format_args!("/proc/{path}, {text}"))?;
@@ -85,8 +96,10 @@ impl Host {
 
 /// Builds the tree, enters it, and gives what the process must know of its terminal.
 pub(super) fn build(prepared: &mut Prepared, null: OwnedFd) -> Result<Terminal> {
-    let host = Host::open(null).during("look at the host")?;
-    prepared.state.pid = host.own_number();
+    let plan = &prepared.plan;
+    let is_written = !plan.parameters.is_empty() || process::is_set_on_host(&plan.process);
+    let host = Host::open(null, is_written).during("look at the host")?;
+    prepared.state.pid = Host::own_number();
     if prepared.plan.join.iter().any(|join| join.kind == NamespaceKind::Mount) {
         return join_root(prepared, &host);
     }
@@ -187,17 +200,24 @@ fn enter(root: BorrowedFd<'_>) -> Result<()> {
     // The old root comes to lie on the new one, at the very place where we stand; taking away
     // what lies there leaves the new one.
     rustix::process::pivot_root(".", ".").call("pivot_root", "., .")?;
+    // Where we stand is the root of the new one from the first of these calls on.
     let flags = UnmountFlags::DETACH;
-    rustix::mount::unmount(".", flags).call("umount2", "the old root")?;
-    rustix::process::chdir("/").call("chdir", "/")?;
-    Ok(())
+    rustix::mount::unmount(".", flags).call("umount2", "the old root")
 }
 
 /// Makes the new root the one that is seen; the old one stays below it.
 fn stack(root: BorrowedFd<'_>) -> Result<()> {
     rustix::process::fchdir(root).call("fchdir", "the root")?;
     rustix::process::chroot(".").call("chroot", ".")?;
-    rustix::process::chdir("/").call("chdir", "/")
+    rustix::process::chdir("/").call("chdir", "/")?;
+    // Looked at once more by name: what is at / now is what was mounted.
+    let (above, here) =
+        (rustix::fs::statat(CWD, "/", rustix::fs::AtFlags::empty()), rustix::fs::fstat(root));
+    let (above, here) = (above.call("stat", "/")?, here.call("fstat", "the root")?);
+    match (above.st_dev, above.st_ino) == (here.st_dev, here.st_ino) {
+        true => Ok(()),
+        false => Err(refused("check", "/ is not the container's root")),
+    }
 }
 
 /// What may only be set of the root when everything else is done in it.
@@ -211,12 +231,5 @@ fn settle(plan: &Plan, root: BorrowedFd<'_>) -> Result<()> {
         let change = Change { set: libc::MOUNT_ATTR_RDONLY, ..Change::default() };
         sys::mount::change(root, change, false, None).call("mount_setattr", "read-only")?;
     }
-    // Looked at once more by name: what is at / now is what was mounted.
-    let (above, here) =
-        (rustix::fs::statat(CWD, "/", rustix::fs::AtFlags::empty()), rustix::fs::fstat(root));
-    let (above, here) = (above.call("stat", "/")?, here.call("fstat", "the root")?);
-    match (above.st_dev, above.st_ino) == (here.st_dev, here.st_ino) {
-        true => Ok(()),
-        false => Err(refused("check", "/ is not the container's root")),
-    }
+    Ok(())
 }
