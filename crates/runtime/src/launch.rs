@@ -13,11 +13,11 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use spec::bundle::{Hooks, NamespaceKind, OCI_VERSION, Spec, State, Status};
 use sys::clone::{Birth, Cloned};
 
-use crate::cgroup::{Cgroup, Entry};
+use crate::cgroup::{self, Cgroup, Entry};
 use crate::channel::{Channel, Message};
 use crate::error::{Failure, Result, RuntimeError};
 use crate::init::{self, Prepared};
-use crate::plan::{Facts, IdMap, Plan, Warning, What};
+use crate::plan::{Facts, IdMap, MountPlan, Plan, Warning, What};
 use crate::seccomp::Filter;
 use crate::stdio::Stdio;
 use crate::{hooks, users};
@@ -36,6 +36,8 @@ pub struct Request<'a> {
     pub stdio: Stdio,
     /// The group that it is born into, made already.
     pub cgroup: Option<&'a Cgroup>,
+    /// Where a folder that shows trees of groups may be mounted for all containers.
+    pub places: Option<&'a Path>,
     /// When the program starts.
     pub begin: Begin,
     /// How many descriptors after the third the program inherits.
@@ -122,10 +124,13 @@ pub fn create(request: Request<'_>) -> Result<Created> {
     let users = plan.makes(NamespaceKind::User)
         || plan.join.iter().any(|join| join.kind == NamespaceKind::User);
     let enter = if users { Cgroup::entry } else { Cgroup::entry_by_path };
+    let entry = request.cgroup.map_or_else(|| Ok(Entry::default()), enter)?;
+    let may_share = request.places.filter(|_| !users && shows_groups_alone(&plan));
     let mut prepared = Prepared {
         id: request.id.to_owned(),
         joins: open_namespaces(&plan)?,
-        entry: request.cgroup.map_or_else(|| Ok(Entry::default()), enter)?,
+        places: may_share.and_then(|run| cgroup::places(run, &entry.views)),
+        entry,
         binds: Vec::new(),
         root: request.root,
         channel: theirs,
@@ -244,6 +249,18 @@ fn state(request: &Request<'_>) -> State {
         bundle: request.bundle.display().to_string(),
         annotations: request.spec.annotations.clone(),
     }
+}
+
+/// Whether nobody in the container can write to the folder that shows trees of groups, nor make it
+/// writable.
+fn shows_groups_alone(plan: &Plan) -> bool {
+    let power = crate::capability::bit("SYS_ADMIN").unwrap_or(u64::MAX);
+    let is_shown = |mount: &MountPlan| matches!(mount.what, What::Cgroups);
+    let is_read = |mount: &MountPlan| mount.change.set & libc::MOUNT_ATTR_RDONLY != 0;
+    let sets = plan.process.capabilities.unwrap_or_default();
+    sets.bounding & power == 0
+        && plan.mounts.iter().any(is_shown)
+        && plan.mounts.iter().filter(|mount| is_shown(mount)).all(is_read)
 }
 
 fn open_namespaces(plan: &Plan) -> Result<Vec<(NamespaceKind, OwnedFd)>> {

@@ -187,6 +187,7 @@ fn run_in(
         root,
         stdio,
         cgroup: Some(cgroup),
+        places: None,
         begin: Begin::AtOnce,
         preserve: 0,
         reaper: false,

@@ -133,6 +133,11 @@ impl Paths {
     pub fn views(&self) -> PathBuf {
         self.run.join("views")
     }
+
+    /// Where folders that show trees of control groups are mounted for all containers.
+    pub fn groups(&self) -> PathBuf {
+        self.run.join("groups")
+    }
 }
 
 /// Makes a folder, and those above it that are missing, that only their owner may enter: images

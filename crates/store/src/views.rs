@@ -208,7 +208,7 @@ impl Store {
     pub fn unmount_all(&self) -> Result<()> {
         let _alone = run::hold(self.paths(), VIEWING)?;
         let run = self.paths().run();
-        for folder in [self.paths().views(), run.join("layers")] {
+        for folder in [self.paths().views(), run.join("layers"), self.paths().groups()] {
             entries(&folder)?.iter().try_for_each(|path| take_away(path))?;
         }
         unmount(run)?;

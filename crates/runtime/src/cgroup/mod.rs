@@ -7,6 +7,7 @@ mod devices;
 mod layout;
 mod limit;
 mod make;
+mod places;
 mod processes;
 mod settings;
 mod shared;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 
 pub use layout::{Hierarchy, Layout};
+pub(crate) use places::places;
 pub use settings::{Setting, version1, version2};
 pub use stats::Stats;
 pub use values::{quota, shares_of_weight, weight_of_block_io, weight_of_shares};

@@ -54,7 +54,8 @@ impl Cgroup {
 
     /// The same group with what it may have in others, whoever made it: for those who clean up.
     pub fn with_shared(mut self) -> Cgroup {
-        if let (Some(root), Some((above, name))) = (tree(&self.layout), self.path.rsplit_once('/')) {
+        if let (Some(root), Some((above, name))) = (tree(&self.layout), self.path.rsplit_once('/'))
+        {
             let places = groups(&root.join(above)).map(|group| group.join(name));
             self.further = places.filter(|place| place.exists()).collect();
         }

@@ -17,6 +17,7 @@ mod terminal;
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use spec::bundle::{Hook, NamespaceKind, State, Status};
@@ -51,6 +52,8 @@ pub(crate) struct Prepared {
     pub(crate) binds: Vec<Option<OwnedFd>>,
     pub(crate) joins: Vec<(NamespaceKind, OwnedFd)>,
     pub(crate) entry: Entry,
+    /// Where trees of groups are shown, if that is a folder which others have too.
+    pub(crate) places: Option<PathBuf>,
     pub(crate) filter: Option<Filter>,
     pub(crate) stdio: Stdio,
     /// How many descriptors after the third the program keeps.

@@ -265,11 +265,13 @@ fn groups(
     {
         return put(&group(mount, view, prepared)?, true, &mount.target, root);
     }
-    let base = Base::make(mount, root, fresh)?;
+    let base = Base::make(mount, prepared, root, fresh)?;
     let mode = Mode::from_raw_mode(0o755);
     for view in views {
         let place = base.place(&view.name);
-        rustix::fs::mkdirat(base.folder(), &place, mode).call("mkdirat", &view.name)?;
+        if !base.is_complete() {
+            rustix::fs::mkdirat(base.folder(), &place, mode).call("mkdirat", &view.name)?;
+        }
         match fresh.has_paths && !prepared.plan.makes(spec::bundle::NamespaceKind::Cgroup) {
             true => {
                 let target = sys::classic::path(base.folder()).join(&place);
@@ -281,7 +283,7 @@ fn groups(
                     .call("move_mount", &view.name)?;
             }
         }
-        for link in &view.links {
+        for link in view.links.iter().filter(|_| !base.is_complete()) {
             rustix::fs::symlinkat(&view.name, base.folder(), base.place(link))
                 .call("symlinkat", link)?;
         }
@@ -298,6 +300,8 @@ fn groups(
 enum Base<'a> {
     /// In the `sysfs` made a moment ago, where every name on the way is the kernel's own.
     Below(BorrowedFd<'a>),
+    /// In the same place, with a place for each tree.
+    Complete(BorrowedFd<'a>),
     /// Wherever the image has it.
     Own(OwnedFd),
 }
@@ -306,12 +310,22 @@ impl Base<'_> {
     /// Where `sysfs` has a folder for it.
     const IN_SYSFS: &'static str = "fs/cgroup";
 
-    fn make<'a>(mount: &MountPlan, root: BorrowedFd<'_>, fresh: &'a Fresh) -> Result<Base<'a>> {
+    fn make<'a>(
+        mount: &MountPlan,
+        prepared: &Prepared,
+        root: BorrowedFd<'_>,
+        fresh: &'a Fresh,
+    ) -> Result<Base<'a>> {
         let options = [("mode", Some("755"))];
         if let (Some(sysfs), true) = (fresh.at(Path::new("/sys")), fresh.has_paths)
             && mount.target == Path::new("/sys").join(Base::IN_SYSFS)
         {
             let target = sys::classic::path(sysfs).join(Base::IN_SYSFS);
+            if let Some(places) = &prepared.places
+                && sys::classic::bind(places, &target, false).is_ok()
+            {
+                return Ok(Base::Complete(sysfs));
+            }
             sys::classic::create("tmpfs", "cgroup", &options, 0, &target).call("mount", "tmpfs")?;
             return Ok(Base::Below(sysfs));
         }
@@ -323,7 +337,7 @@ impl Base<'_> {
 
     fn folder(&self) -> BorrowedFd<'_> {
         match self {
-            Base::Below(sysfs) => *sysfs,
+            Base::Below(sysfs) | Base::Complete(sysfs) => *sysfs,
             Base::Own(made) => made.as_fd(),
         }
     }
@@ -331,9 +345,14 @@ impl Base<'_> {
     /// The way from there to a name in it.
     fn place(&self, name: &str) -> String {
         match self {
-            Base::Below(_) => format!("{}/{name}", Base::IN_SYSFS),
+            Base::Below(_) | Base::Complete(_) => format!("{}/{name}", Base::IN_SYSFS),
             Base::Own(_) => name.to_owned(),
         }
+    }
+
+    /// Whether it has a place for each tree.
+    fn is_complete(&self) -> bool {
+        matches!(self, Base::Complete(_))
     }
 
     fn leave_open(self) {

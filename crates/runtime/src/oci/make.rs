@@ -133,6 +133,7 @@ impl Making<'_> {
             root: None,
             stdio: stdio(self.spec, self.options.console_socket.is_some() || !gated)?,
             cgroup,
+            places: None,
             begin: if gated { Begin::Gate(gate::listen(self.folder)?) } else { Begin::Told },
             preserve: self.options.preserve,
             reaper: false,

@@ -58,6 +58,8 @@ pub(super) struct OneRun {
     users: Option<Users>,
     /// Where its shared memory is mounted, if others may have it too.
     memory: Option<Memory>,
+    /// Where folders that show groups are mounted for all containers.
+    places_of_groups: PathBuf,
     first: Option<Rc<OwnedFd>>,
     kills_before: u64,
     opened: Opened,
@@ -139,6 +141,7 @@ impl OneRun {
             has_names: false,
             users,
             memory,
+            places_of_groups: store.paths().groups(),
             first: None,
             kills_before: 0,
             opened,
@@ -289,6 +292,7 @@ impl OneRun {
             root: self.root.take(),
             stdio,
             cgroup: Some(&self.cgroup),
+            places: Some(&self.places_of_groups),
             begin: Begin::AtOnce,
             preserve: 0,
             reaper: self.record.host_config.init == Some(true),
