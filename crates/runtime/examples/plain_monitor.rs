@@ -31,6 +31,7 @@ fn main() {
         run_folder: plan.folder.clone(),
         client: Some(Caller::new(io::stdin().as_fd().try_clone_to_owned().unwrap())),
         made_in: None,
+        hold: None,
         log: plan.log_config(),
         log_facts: LogFacts {
             path: plan.folder.join("log"),

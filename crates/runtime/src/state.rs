@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -190,8 +190,8 @@ impl State {
 #[derive(Debug)]
 pub struct Hold {
     folder: PathBuf,
-    /// Closing it gives the right back.
-    _lock: File,
+    /// Closing it, and what was made of it in other processes, gives the right back.
+    lock: File,
 }
 
 impl Hold {
@@ -203,8 +203,19 @@ impl Hold {
             .truncate(false)
             .mode(0o600)
             .open(folder.join(LOCK_FILE))?;
-        let hold = Hold { folder: folder.to_owned(), _lock: lock };
-        Ok(sys::hold::try_hold(&hold._lock)?.then_some(hold))
+        let hold = Hold { folder: folder.to_owned(), lock };
+        Ok(sys::hold::try_hold(&hold.lock)?.then_some(hold))
+    }
+
+    /// The right to write the state in a folder, out of what [`Hold::hand_over`] has given.
+    pub fn of(folder: &Path, lock: OwnedFd) -> Hold {
+        Hold { folder: folder.to_owned(), lock: lock.into() }
+    }
+
+    /// The right as it can be handed to another process: whoever has this open has it, and nobody
+    /// else can get it in between.
+    pub fn hand_over(self) -> OwnedFd {
+        self.lock.into()
     }
 
     /// Takes the right to start a container. A monitor that is on its way out is waited for; one

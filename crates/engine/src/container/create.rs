@@ -141,7 +141,7 @@ impl Engine {
         if kept.is_err() {
             self.give_back(&volumes, begun);
         }
-        kept.map(|told| Fresh { warnings, told })
+        kept.map(|(told, hold)| Fresh { warnings, told, hold })
     }
 
     /// The program that runs a container, unless mica does.
@@ -174,7 +174,7 @@ impl Engine {
         mut record: ContainerRecord,
         name: Option<String>,
         top: Option<spec::ChainId>,
-    ) -> Result<Told> {
+    ) -> Result<(Told, Option<Hold>)> {
         let lasting = match record.host_config.auto_remove {
             true => Lasting::ThrownAway,
             false => Lasting::Kept,
@@ -202,10 +202,9 @@ impl Engine {
             let _ = self.store.remove_snapshot(&id);
             let _ = fs::remove_dir_all(&folder);
         }
-        drop(hold);
         let made = super::events::event("create", &record, &[]);
         let boot = sys::host::boot_id().map_err(EngineError::io("read", "the boot's id"))?;
-        kept.map(|stack| Told { record, stack, made, boot })
+        kept.map(|stack| (Told { record, stack, made, boot }, hold))
     }
 
     fn name_and_add(

@@ -4,6 +4,7 @@
 use std::io;
 
 use runtime::attach::{AttachRequest, Request};
+use runtime::state::Hold;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use spec::ContainerId;
@@ -11,7 +12,7 @@ use store::{Event, Stacked};
 
 use super::ContainerRecord;
 use super::create::Created;
-use super::start::{Spawned, Starting};
+use super::start::Starting;
 use crate::Engine;
 use crate::error::{EngineError, Result};
 
@@ -22,6 +23,8 @@ pub struct Fresh {
     /// What its user should know.
     pub warnings: Vec<String>,
     pub(super) told: Told,
+    /// The right to write its state: nobody else starts or removes it meanwhile.
+    pub(super) hold: Option<Hold>,
 }
 
 /// What a monitor is told.
@@ -60,7 +63,7 @@ impl Engine {
 
     /// As [`Engine::begin_start`], of a container that was just made. Once there is a monitor, it
     /// writes down that the container was made, whatever it hears of us.
-    pub fn begin_fresh(&self, fresh: Fresh, attach: Option<AttachRequest>) -> Result<Starting> {
+    pub fn begin_fresh(&self, mut fresh: Fresh, attach: Option<AttachRequest>) -> Result<Starting> {
         let id = fresh.id();
         // More than a message takes is read by the monitor from where it lies.
         let words = serde_json::to_value(&fresh.told).map_err(io::Error::from);
@@ -70,12 +73,17 @@ impl Engine {
             self.tell_made(fresh);
             return self.begin_start(&id, attach);
         }
-        match self.spawn_told(&id) {
-            Ok(Spawned { mut connection, .. }) => {
-                let lost = EngineError::io("speak to", "the container's monitor");
-                connection.add(&made).map_err(lost)?;
-                Engine::ask_start(connection, attach)
-            }
+        // Said before there is a monitor, which then need not wait for it.
+        let said = Engine::pair().and_then(|(mut connection, client)| {
+            let lost = EngineError::io("speak to", "the container's monitor");
+            connection.add(&made).map_err(lost)?;
+            fresh.hold.take().into_iter().for_each(|hold| connection.give(hold.hand_over()));
+            Ok((Engine::ask_start(connection, attach)?, client))
+        });
+        let started =
+            said.and_then(|(starting, client)| Ok((self.spawn_told(&id, client)?, starting)));
+        match started {
+            Ok(((), starting)) => Ok(starting),
             Err(error) => {
                 self.tell_made(fresh);
                 Err(error)

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use runtime::attach::{
     Answer, AttachRequest, Connection, Request, SOCKET_FILE, StopRequest, WaitFor,
@@ -168,20 +168,26 @@ impl Engine {
     /// Starts a container's monitor, which outlives us and is told to start the container by
     /// whoever has the connection. Its end of it is its first descriptor after the standard streams.
     pub fn spawn_monitor(&self, id: &ContainerId) -> Result<Spawned> {
-        self.spawn(id, &[])
+        let (connection, client) = Engine::pair()?;
+        let monitor = self.spawn(id, &[], client)?;
+        Ok(Spawned { connection, monitor })
     }
 
-    /// The same for one that is told first what is known of the container.
-    pub(super) fn spawn_told(&self, id: &ContainerId) -> Result<Spawned> {
-        self.spawn(id, &[TOLD.as_bytes()])
+    /// A connection to a monitor that is to be started with its other end.
+    pub(super) fn pair() -> Result<(Connection, OwnedFd)> {
+        let pair = sys::socket::nonblocking_pair().map_err(EngineError::io("make", "a socket"))?;
+        Ok((Connection::over(pair.0), pair.1))
     }
 
-    fn spawn(&self, id: &ContainerId, more: &[&[u8]]) -> Result<Spawned> {
+    /// Starts one that finds on its end of a connection what is known of the container.
+    pub(super) fn spawn_told(&self, id: &ContainerId, client: OwnedFd) -> Result<()> {
+        self.spawn(id, &[TOLD.as_bytes()], client).map(drop)
+    }
+
+    fn spawn(&self, id: &ContainerId, more: &[&[u8]], client: OwnedFd) -> Result<i32> {
         if let Standing::Ordinary = self.settings().standing {
             return Err(EngineError::NoContainers);
         }
-        let (ours, client) =
-            sys::socket::nonblocking_pair().map_err(EngineError::io("make", "a socket"))?;
         let program = runtime::shelter::file()?;
         let settings = self.settings();
         let id = id.to_string();
@@ -205,8 +211,7 @@ impl Engine {
             let null = File::options().read(true).write(true).open("/dev/null")?;
             sys::process::start(program, &words, &environment, null.as_fd(), client.as_fd())
         });
-        let monitor = started.map_err(EngineError::io("start", "the container's monitor"))?;
-        Ok(Spawned { connection: Connection::over(ours), monitor })
+        started.map_err(EngineError::io("start", "the container's monitor"))
     }
 
     /// A connection to the monitor of a container that runs.

@@ -22,6 +22,8 @@ pub struct Connection {
     frames: VecDeque<Frame>,
     fds: Vec<OwnedFd>,
     waiting: Vec<u8>,
+    /// What goes with the next bytes.
+    given: Vec<OwnedFd>,
     last: u16,
     ended: bool,
 }
@@ -42,6 +44,7 @@ impl Connection {
             frames: VecDeque::new(),
             fds: Vec::new(),
             waiting: Vec::new(),
+            given: Vec::new(),
             last: 0,
             ended: false,
         }
@@ -63,6 +66,12 @@ impl Connection {
         self.last = self.last.wrapping_add(1);
         wire::encode(&mut self.waiting, FrameKind::Request, self.last, &body);
         Ok(self.last)
+    }
+
+    /// Gives a descriptor to the other side, with the request that was added before or those that
+    /// follow.
+    pub fn give(&mut self, file: OwnedFd) {
+        self.given.push(file);
     }
 
     /// Asks and waits for the answer. A failure is an answer of its own kind.
@@ -116,12 +125,17 @@ impl Connection {
     /// Sends what there is room for.
     pub fn flush_some(&mut self) -> io::Result<()> {
         while !self.waiting.is_empty() {
-            match sys::socket::send(&self.socket, &self.waiting, &[]) {
-                Ok(Some(sent)) => drop(self.waiting.drain(..sent)),
+            let given: Vec<_> = self.given.iter().map(AsFd::as_fd).collect();
+            match sys::socket::send(&self.socket, &self.waiting, &given) {
+                Ok(Some(sent)) => {
+                    self.waiting.drain(..sent);
+                    self.given.clear();
+                }
                 Ok(None) => return Ok(()),
                 // A monitor that has ended may have left answers, which are read first.
                 Err(_) => {
                     self.waiting.clear();
+                    self.given.clear();
                     return Ok(());
                 }
             }

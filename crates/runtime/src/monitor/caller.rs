@@ -17,12 +17,18 @@ const READ_BYTES: usize = 16 * 1024;
 pub struct Caller {
     pub(super) socket: OwnedFd,
     pub(super) received: Vec<u8>,
+    given: Vec<OwnedFd>,
 }
 
 impl Caller {
     /// Who has the other end of a socket for which nobody waits.
     pub fn new(socket: OwnedFd) -> Caller {
-        Caller { socket, received: Vec::new() }
+        Caller { socket, received: Vec::new(), given: Vec::new() }
+    }
+
+    /// The descriptor that came with what it said.
+    pub fn gives(&mut self) -> Option<OwnedFd> {
+        self.given.pop()
     }
 
     /// What it says first of the container ([`Request::Made`]), for which is waited. Nothing, if it
@@ -38,7 +44,7 @@ impl Caller {
                 return Some(words);
             }
             let mut bytes = [0; READ_BYTES];
-            match sys::socket::receive(&self.socket, &mut bytes, &mut Vec::new()) {
+            match sys::socket::receive(&self.socket, &mut bytes, &mut self.given) {
                 // Mostly it has said all before there was anybody to hear it.
                 Ok(None) => {
                     let patience = end.checked_duration_since(Instant::now())?;

@@ -29,6 +29,7 @@ use crate::attach::{ExecRequest, Exit};
 use crate::failure::Failure;
 use crate::health::{Health, HealthRules};
 use crate::logs::{LogConfig, LogFacts};
+use crate::state::Hold;
 
 pub use caller::Caller;
 pub use watch::{refuse, run};
@@ -44,6 +45,8 @@ pub struct Setup {
     pub client: Option<Caller>,
     /// The boot in which we are, if the container was made a moment ago and has no state yet.
     pub made_in: Option<String>,
+    /// The right to write the container's state, if whoever made the monitor has handed it over.
+    pub hold: Option<Hold>,
     /// How output is logged.
     pub log: LogConfig,
     /// What the log tells of the container.
@@ -88,6 +91,14 @@ pub trait Surroundings {
 
     /// Takes note of what has happened.
     fn happened(&mut self, event: Event<'_>);
+
+    /// When it wants to be called besides.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// That time has come.
+    fn expired(&mut self) {}
 }
 
 /// One run of a container, prepared: from the start of its first process to its end.

@@ -155,7 +155,7 @@ pub fn refuse(client: Caller, failure: Failure) {
 impl<'a> Monitor<'a> {
     /// Takes the client when all else is there: until then there may be no monitor for it.
     fn new(
-        setup: Setup,
+        mut setup: Setup,
         client: &mut Option<Caller>,
         around: &'a mut dyn Surroundings,
     ) -> Result<Monitor<'a>, Failure> {
@@ -166,7 +166,10 @@ impl<'a> Monitor<'a> {
         // name.
         std::env::set_current_dir(&setup.run_folder).map_err(failed)?;
         let signals = Signals::take(&TAKEN_SIGNALS).map_err(failed)?;
-        let hold = Hold::take_to_start(&setup.folder, HOLD_PATIENCE).map_err(failed)?;
+        let hold = match setup.hold.take() {
+            None => Hold::take_to_start(&setup.folder, HOLD_PATIENCE).map_err(failed)?,
+            handed => handed,
+        };
         let hold = hold.ok_or_else(|| {
             Failure::new(FailureKind::Conflict, "the container is running already")
         })?;
@@ -315,6 +318,9 @@ impl<'a> Monitor<'a> {
                 extra.expired();
             }
         }
+        if self.around.deadline().is_some_and(|at| at <= now) {
+            self.around.expired();
+        }
         self.drop_slow(now);
         if self.rest_due.is_some_and(|at| at <= now) {
             self.rest_due = None;
@@ -338,7 +344,8 @@ impl<'a> Monitor<'a> {
         let extras = self.extras.iter().filter_map(|extra| extra.deadline()).min();
         let over = self.over_since.map(|at| at + LAST_WORDS);
         let (stop, check) = (self.stopping.flatten(), self.check_deadline());
-        let due = [phase, stalled, extras, over, stop, check, self.rest_due];
+        let around = self.around.deadline();
+        let due = [phase, stalled, extras, around, over, stop, check, self.rest_due];
         let first = due.into_iter().flatten().min()?;
         Some(first.saturating_duration_since(Instant::now()))
     }

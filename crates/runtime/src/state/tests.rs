@@ -123,3 +123,20 @@ fn a_boot_ends_what_ran() {
     fs::write(folder.path().join(STATE_FILE), "").unwrap();
     assert_eq!(observe(folder.path()).unwrap().keeper, Keeper::Rebooted, "a power cut emptied it");
 }
+
+#[test]
+fn a_right_that_is_handed_over_is_nobody_elses_in_between() {
+    let folder = folder();
+    let take = || Hold::take(folder.path()).unwrap();
+    let lock = take().unwrap().hand_over();
+    // Two processes have it open while it is on its way.
+    let copy = lock.try_clone().unwrap();
+    assert!(take().is_none());
+    let hold = Hold::of(folder.path(), lock);
+    drop(copy);
+    assert!(take().is_none());
+    hold.write(&State { exit_code: 7, ..State::default() }).unwrap();
+    assert_eq!(hold.found().unwrap().state.exit_code, 7);
+    drop(hold);
+    assert!(take().is_some());
+}

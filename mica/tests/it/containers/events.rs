@@ -73,3 +73,17 @@ fn events_have_dockers_older_fields_and_gos_names() {
     assert!(line.starts_with("{\"Type\":\"volume\""), "{line}");
     assert_eq!(root.events("-f type=volume --format '{{.Status}}|{{.TimeNano}}'").len(), 20);
 }
+
+#[test]
+fn the_start_of_one_that_stays_is_told_while_it_runs() {
+    let Some(root) = Root::new() else { return };
+    // That of one that is there for a moment is told with its end.
+    let mut attached = root.command("run --rm --name box --network none bb sleep 600");
+    let mut attached = attached.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let begun = "container create\ncontainer attach\ncontainer start";
+    eventually("its start is told", || actions(&root, "-f container=box") == begun);
+    root.ok("kill box");
+    attached.wait().unwrap();
+    let ended = format!("{begun}\ncontainer kill\ncontainer die\ncontainer destroy");
+    eventually("its end is told", || actions(&root, "-f container=box") == ended);
+}

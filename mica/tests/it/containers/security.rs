@@ -68,7 +68,8 @@ fn rules_of_devices_are_each_containers_own() {
     for (name, flags) in [("one", ""), ("two", ""), ("other", "--device-cgroup-rule 'c 1:1 r'")] {
         root.sleeper(name, flags);
     }
-    let list = |name: &str| root.ok(&format!("exec {name} cat /sys/fs/cgroup/devices/devices.list"));
+    let list =
+        |name: &str| root.ok(&format!("exec {name} cat /sys/fs/cgroup/devices/devices.list"));
     let (usual, wider) = (list("two"), list("other"));
     assert!(usual.contains("c 1:3 rwm") && !usual.contains("a *:*"), "{usual}");
     assert_eq!(list("one"), usual);
@@ -77,7 +78,8 @@ fn rules_of_devices_are_each_containers_own() {
     let groups = "mkdir /tmp/d; mount -t cgroup -o devices devices /tmp/d; \
                   cd /tmp/d$(grep :devices: /proc/self/cgroup | cut -d: -f3)";
     root.ok(&format!("exec --privileged one sh -c '{groups}; echo c 1:3 rwm > devices.deny'"));
-    let more = root.run(&format!("exec --privileged one sh -c '{groups}; echo b *:* r > devices.allow'"));
+    let more =
+        root.run(&format!("exec --privileged one sh -c '{groups}; echo b *:* r > devices.allow'"));
     assert_ne!(more.code, 0, "{more}");
     assert!(!list("one").contains("c 1:3 rwm") && !list("one").contains("b *:* r"));
     assert_eq!((list("two"), list("other")), (usual, wider));

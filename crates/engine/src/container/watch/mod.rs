@@ -21,6 +21,7 @@ use runtime::health::HealthRules;
 use runtime::logs::{LogConfig, LogFacts};
 use runtime::monitor::{Caller, Event, HealthSetup, Run, Setup, Surroundings};
 use runtime::rootless::Stay;
+use runtime::state::Hold;
 use serde_json::{Value, json};
 use spec::{ContainerId, MountKind, NetworkMode, parse_signal};
 use store::Stacked;
@@ -33,6 +34,10 @@ use run::OneRun;
 
 /// How long what containers share is kept for the next one, whose start it makes faster.
 const LINGERS: Duration = Duration::from_secs(2);
+
+/// How long the start of a container that goes with its end waits to be written down together with
+/// that: many a one is there for a moment alone.
+const WAITS: Duration = Duration::from_millis(20);
 
 /// How long a container may take to end when it is asked to, unless told otherwise.
 const STOP_SECONDS: i64 = 10;
@@ -51,6 +56,8 @@ struct Watch<'a> {
     leaves_at_once: bool,
     /// What has happened and is written down together with what follows at once.
     untold: Vec<store::Event>,
+    /// When that is written down though nothing has followed.
+    told_by: Option<Instant>,
 }
 
 impl Engine {
@@ -80,6 +87,9 @@ impl Engine {
                 (record, None, Vec::from_iter(made), None)
             }
         };
+        // Whoever made it a moment ago gives it to us as it is held.
+        let lock = client.as_mut().filter(|_| boot.is_some()).and_then(Caller::gives);
+        let hold = lock.map(|lock| Hold::of(&containers.folder(id), lock));
         let mut watch = Watch {
             engine: self,
             containers,
@@ -88,10 +98,11 @@ impl Engine {
             is_current: true,
             leaves_at_once: false,
             untold,
+            told_by: None,
         };
         let begin = Instant::now();
         let setup = match (setup(self, &watch.containers, &watch.record), client) {
-            (Ok(setup), client) => Setup { client, made_in: boot, ..setup },
+            (Ok(setup), client) => Setup { client, made_in: boot, hold, ..setup },
             (Err(error), None) => return Err(error),
             (Err(error), Some(client)) => {
                 watch.tell_rest();
@@ -127,6 +138,7 @@ fn setup(engine: &Engine, containers: &Containers, record: &ContainerRecord) -> 
         run_folder,
         client: None,
         made_in: None,
+        hold: None,
         log_facts: log.tagged(log_facts(containers, record)).map_err(|e| start(e.to_string()))?,
         log,
         tty: config.tty,
@@ -195,9 +207,15 @@ impl Watch<'_> {
 
     /// Writes down what waited for something that did not follow.
     fn tell_rest(&mut self) {
+        self.told_by = None;
         if !self.untold.is_empty() {
             self.engine.store().record_events(&std::mem::take(&mut self.untold));
         }
+    }
+
+    /// Whether somebody has attached before the start, of which nothing is written down yet.
+    fn is_attached(&self) -> bool {
+        self.untold.iter().any(|event| event.action == "attach")
     }
 
     /// Takes away what networks have on the host that nobody is in any more, and the group of all
@@ -260,11 +278,15 @@ impl Surroundings for Watch<'_> {
     fn happened(&mut self, event: Event<'_>) {
         // Who starts a container in the foreground attaches first: one write for both. So it is for a
         // container that goes as soon as it has ended.
+        let is_brief = self.record.host_config.auto_remove && self.leaves_at_once;
         let waits = match event {
             Event::Attach => self.is_current,
-            Event::OutOfMemory | Event::Die(..) => {
-                self.record.host_config.auto_remove && self.leaves_at_once
+            // Who is attached waits for the end, and so do we for a moment.
+            Event::Start if is_brief && self.is_attached() => {
+                self.told_by = Some(Instant::now() + WAITS);
+                true
             }
+            Event::OutOfMemory | Event::Die(..) => is_brief,
             _ => false,
         };
         let (record, untold) = (&self.record, &mut self.untold);
@@ -299,6 +321,14 @@ impl Surroundings for Watch<'_> {
         if !waits {
             self.tell_rest();
         }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.told_by
+    }
+
+    fn expired(&mut self) {
+        self.tell_rest();
     }
 }
 
