@@ -25,6 +25,7 @@ mod rules;
 mod secret;
 mod tls;
 mod upload;
+mod whole;
 mod workflows;
 
 pub use blob::BlobReader;

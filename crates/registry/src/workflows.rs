@@ -21,6 +21,7 @@ use crate::address::shown;
 use crate::direct::Direct;
 use crate::error::RegistryError;
 use crate::secret::Secret;
+use crate::whole::{at_end, take};
 
 const SERVICE: &str = "twirp/github.actions.results.api.v1.CacheService";
 /// Entries are found under the version they were written with; all who keep build caches there say
@@ -141,19 +142,20 @@ impl WorkflowCache {
     /// Sends bytes to where the service said, in blocks if they are many.
     fn send(&self, url: &str, from: &mut dyn Read, bytes: u64) -> Result<()> {
         if bytes <= BLOCK_BYTES {
-            let all = take(from, bytes)?;
-            return self.put(url, &all);
+            let all = take(from, bytes).and_then(|all| at_end(from).map(|()| all));
+            return self.put(url, &all.map_err(RegistryError::Source)?);
         }
         let (mut left, mut names) = (bytes, Vec::new());
         let more = if url.contains('?') { '&' } else { '?' };
         while left > 0 {
-            let block = take(from, left.min(BLOCK_BYTES))?;
+            let block = take(from, left.min(BLOCK_BYTES)).map_err(RegistryError::Source)?;
             left -= block.len() as u64;
             // Six digits are eight letters without padding, which need not be escaped.
             let name = STANDARD.encode(format!("{:06}", names.len()));
             self.put(&format!("{url}{more}comp=block&blockid={name}"), &block)?;
             names.push(name);
         }
+        at_end(from).map_err(RegistryError::Source)?;
         let list: String = names.iter().map(|name| format!("<Latest>{name}</Latest>")).collect();
         let list =
             format!(r#"<?xml version="1.0" encoding="utf-8"?><BlockList>{list}</BlockList>"#);
@@ -235,13 +237,6 @@ fn transport(method: &'static str, url: &str, source: ureq::Error) -> RegistryEr
 
 fn version() -> String {
     Digest::of(VERSION).hex()
-}
-
-/// So many bytes, in memory.
-fn take(from: &mut dyn Read, bytes: u64) -> Result<Vec<u8>> {
-    let mut block = vec![0; bytes as usize];
-    from.read_exact(&mut block).map_err(RegistryError::Source)?;
-    Ok(block)
 }
 
 /// What a token opens, as it says itself in its middle part.

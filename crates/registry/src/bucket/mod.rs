@@ -26,6 +26,7 @@ use tokio::runtime::{Builder, Runtime};
 use self::http::{Clock, Http};
 use crate::direct::Direct;
 use crate::error::BucketError;
+use crate::whole::{at_end, take};
 
 /// What is larger is sent in parts of this size: no more of it is in memory at once.
 const PART_BYTES: u64 = 16 << 20;
@@ -181,7 +182,8 @@ impl Bucket {
     pub fn put_all(&self, key: &str, from: &mut dyn Read, bytes: u64) -> Result<()> {
         let part_bytes = PART_BYTES.max(bytes.div_ceil(PARTS));
         if bytes <= part_bytes {
-            return self.put(key, take(from, bytes, key)?);
+            let all = take(from, bytes).and_then(|all| at_end(from).map(|()| all));
+            return self.put(key, all.map_err(unread(key))?);
         }
         let begun = self.wait(self.0.store.put_multipart(&self.path(key)?));
         let mut upload = begun.map_err(|source| failed("write", key, source))?;
@@ -203,11 +205,12 @@ impl Bucket {
     ) -> Result<()> {
         let mut left = bytes;
         while left > 0 {
-            let part = take(from, left.min(part_bytes), key)?;
+            let part = take(from, left.min(part_bytes)).map_err(unread(key))?;
             left -= part.len() as u64;
             let sent = self.wait(upload.put_part(part.into()));
             sent.map_err(|source| failed("write", key, source))?;
         }
+        at_end(from).map_err(unread(key))?;
         let whole = self.wait(upload.complete());
         whole.map(|_| ()).map_err(|source| failed("write", key, source))
     }
@@ -317,16 +320,9 @@ fn there<T>(got: object_store::Result<T>, what: &'static str, key: &str) -> Resu
     }
 }
 
-/// So many bytes, in memory.
-fn take(from: &mut dyn Read, bytes: u64, key: &str) -> Result<Bytes> {
-    let mut part = Vec::with_capacity(bytes as usize);
-    let read = from.take(bytes).read_to_end(&mut part);
-    let whole = read.and_then(|count| match count as u64 == bytes {
-        true => Ok(()),
-        false => Err(io::ErrorKind::UnexpectedEof.into()),
-    });
-    whole.map_err(|source| BucketError::Source { key: key.to_owned(), source })?;
-    Ok(part.into())
+fn unread(key: &str) -> impl FnOnce(io::Error) -> BucketError {
+    let key = key.to_owned();
+    move |source| BucketError::Source { key, source }
 }
 
 /// An object's bytes, read while they come.
@@ -367,7 +363,8 @@ mod tests {
     #[test]
     fn what_is_read_whole_has_an_end() {
         let bucket = Bucket::in_memory().unwrap();
-        bucket.put_all("long", &mut io::repeat(7), WHOLE_BYTES + 1).unwrap();
+        let mut long = io::repeat(7).take(WHOLE_BYTES + 1);
+        bucket.put_all("long", &mut long, WHOLE_BYTES + 1).unwrap();
         let told = bucket.get("long").err().unwrap().to_string();
         assert!(told.contains("larger than"), "{told}");
         let mut part = Vec::new();
@@ -384,9 +381,11 @@ mod tests {
             assert_eq!(bucket.head("a/b").unwrap().unwrap().bytes, count as u64);
             assert!(bucket.get("a/b").unwrap().unwrap().bytes == bytes[..count], "{count}");
         }
-        // What ends too early is no object.
-        let long = bytes.len() as u64 + 1;
-        assert!(bucket.put_all("c", &mut &bytes[..], long).is_err());
-        assert!(bucket.head("c").unwrap().is_none());
+        // What ends too early is no object, and neither is what ends too late.
+        let long = bytes.len() as u64;
+        for wrong in [0, 4, long - 1, long + 1] {
+            assert!(bucket.put_all("c", &mut &bytes[..], wrong).is_err(), "{wrong}");
+            assert!(bucket.head("c").unwrap().is_none());
+        }
     }
 }
