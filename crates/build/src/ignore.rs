@@ -4,6 +4,10 @@
 //! Patterns are compiled once. A match follows all possibilities side by side, so its time is in
 //! proportion to pattern times path, whatever the pattern.
 
+mod bits;
+
+use bits::Bits;
+
 use crate::error::BuildError;
 
 /// The names of the files that may say what is ignored, best first.
@@ -45,6 +49,9 @@ struct Pattern {
     /// Takes back what earlier patterns left out.
     keeps: bool,
     tokens: Vec<Token>,
+    /// The letters that it begins with: what begins otherwise need not be followed.
+    start: String,
+    bits: Option<Bits>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +86,11 @@ impl Ignore {
         Ignore::new(&read_patterns(text))
     }
 
+    /// Whether nothing is left out.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
     /// Whether a path of the context, with slashes and without one in front, is left out.
     pub fn excludes(&self, path: &str) -> bool {
         // The last match decides, so the search begins at the end.
@@ -103,11 +115,40 @@ impl Pattern {
         };
         let path = clean(path);
         spec::path_match(&path, ".").map_err(|_| wrong())?;
-        Ok(Pattern { keeps, tokens: compile(&path).ok_or_else(wrong)? })
+        Ok(Pattern::of(keeps, compile(&path).ok_or_else(wrong)?))
+    }
+
+    fn of(keeps: bool, tokens: Vec<Token>) -> Pattern {
+        let letter = |token: &Token| match token {
+            Token::Letter(letter) => Some(*letter),
+            _ => None,
+        };
+        let start = tokens.iter().map_while(letter).collect();
+        let bits = Bits::of(&tokens);
+        Pattern { keeps, tokens, start, bits }
+    }
+
+    fn matches_or_parent(&self, path: &str) -> bool {
+        let Some(rest) = path.strip_prefix(&self.start) else { return false };
+        if self.start.chars().count() == self.tokens.len() {
+            return rest.is_empty() || rest.starts_with('/');
+        }
+        let Some(bits) = &self.bits else { return self.follow(path) };
+        let mut states = bits.start();
+        for letter in path.chars() {
+            if letter == '/' && bits.has_ended(states) {
+                return true;
+            }
+            states = bits.step(&self.tokens, states, letter);
+            if states == 0 {
+                return false;
+            }
+        }
+        bits.has_ended(states)
     }
 
     /// Follows the path letter by letter and looks whenever a folder's name is complete.
-    fn matches_or_parent(&self, path: &str) -> bool {
+    fn follow(&self, path: &str) -> bool {
         let mut states = self.start();
         for letter in path.chars() {
             if letter == '/' && states[self.tokens.len()] {
@@ -154,21 +195,12 @@ impl Pattern {
             if !std::mem::take(&mut states[at]) {
                 continue;
             }
-            match token {
-                Token::Letter(wanted) => states[at + 1] |= *wanted == letter,
-                Token::Class { not, ranges } => {
-                    let inside = ranges.iter().any(|(low, high)| (*low..=*high).contains(&letter));
-                    states[at + 1] |= inside != *not;
-                }
-                Token::One => states[at + 1] |= letter != '/',
-                Token::Many => states[at] |= letter != '/',
-                Token::All => states[at] = true,
-                Token::Folders => {}
-                Token::Inside => {
-                    states[at] = true;
-                    states[at + 1] |= letter == '/';
-                }
-            }
+            states[at + 1] |= token.takes(letter);
+            states[at] |= match token {
+                Token::Many => letter != '/',
+                Token::All | Token::Inside => true,
+                _ => false,
+            };
         }
         self.pass_empty(states);
         states.contains(&true)
@@ -176,6 +208,20 @@ impl Pattern {
 }
 
 impl Token {
+    /// Whether what comes next after this letter is the next token.
+    fn takes(&self, letter: char) -> bool {
+        match self {
+            Token::Letter(wanted) => *wanted == letter,
+            Token::Class { not, ranges } => {
+                let inside = ranges.iter().any(|(low, high)| (*low..=*high).contains(&letter));
+                inside != *not
+            }
+            Token::One => letter != '/',
+            Token::Inside => letter == '/',
+            Token::Many | Token::All | Token::Folders => false,
+        }
+    }
+
     fn may_be_empty(&self) -> bool {
         matches!(self, Token::Many | Token::All | Token::Folders)
     }
@@ -285,6 +331,30 @@ mod tests {
         assert!(!ignore.skips_folder("src"));
         assert!(!ignore.skips_folder("out") && !ignore.skips_folder("out/keep"));
         assert!(ignore.skips_folder("out/else"));
+    }
+
+    #[test]
+    fn bits_say_what_rows_of_flags_say() {
+        let words = ["a", "ab", "*", "**", "?", "[a-b]", "[^a]", "/", "\u{e4}", "a*b"];
+        let paths = ["", "a", "ab", "b", "a/b", "ab/a", "a/b/ab", "\u{e4}", "a\u{e4}/b", "b/a/a/b"];
+        for number in 0..words.len().pow(4) {
+            let picked = (0..4).map(|at| words[number / words.len().pow(at) % words.len()]);
+            let text: String = picked.collect();
+            let Ok(pattern) = Pattern::new(&text) else { continue };
+            assert!(pattern.bits.is_some());
+            for path in paths {
+                assert_eq!(pattern.matches_or_parent(path), pattern.follow(path), "{text} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_may_be_longer_than_a_number_has_bits() {
+        let long = "x".repeat(70);
+        check(&[&format!("{long}*")], &format!("{long}yz/a"), true);
+        check(&[&format!("{long}*")], &format!("{long}/yz"), true);
+        check(&[&format!("**/{long}")], &format!("a/b/{long}"), true);
+        check(&[&format!("**/{long}")], &format!("a/b/{long}y"), false);
     }
 
     #[test]
