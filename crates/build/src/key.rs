@@ -85,6 +85,9 @@ pub fn apart(words: &[impl AsRef<str>]) -> String {
     serde_json::Value::from(words).to_string()
 }
 
+/// The line of a file without its path.
+const FILE_LINE: usize = 2 + 5 + 65 + 1;
+
 /// The files of a context that a step reads, as lines that can be compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
@@ -93,16 +96,37 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// Makes room for so many files, whose paths have so many bytes.
+    pub fn reserve(&mut self, files: usize, path_bytes: usize) {
+        self.lines.reserve(files * FILE_LINE + path_bytes);
+    }
+
     /// Adds a file. Names come in the same order each time.
     pub fn add(&mut self, kind: char, mode: u32, content: &str, path: &str) {
-        use std::fmt::Write;
-        let _ = write!(self.lines, "{kind} {mode:04o} {content} ");
-        // Most names need no escapes, and there may be a hundred thousand.
+        // There may be a hundred thousand: nothing here is put together elsewhere first.
+        let digit = |at: u32| char::from(b'0' + (mode >> (3 * at) & 7) as u8);
+        let start = [kind, ' ', digit(3), digit(2), digit(1), digit(0), ' '];
+        debug_assert!(mode <= 0o7777, "the bits of permissions alone");
+        self.lines.extend(start);
+        self.lines.push_str(content);
+        self.lines.push(' ');
+        // Most names need no escapes.
         match path.bytes().all(|byte| matches!(byte, b' '..=b'~') && !b"\\'\"".contains(&byte)) {
             true => self.lines.push_str(path),
             false => self.lines.extend(path.escape_default()),
         }
         self.lines.push('\n');
+    }
+
+    /// Adds a file with something in it: its hash, if that is known.
+    pub fn add_file(&mut self, mode: u32, hash: Option<&[u8; 32]>, path: &str) {
+        let mut text = [0; 64];
+        let content = hash.map_or(&b""[..], |hash| {
+            spec::write_hex(hash, &mut text);
+            &text
+        });
+        let content = std::str::from_utf8(content).expect("hexadecimal digits are ASCII");
+        self.add('f', mode, content, path);
     }
 
     /// The name of all of it.
@@ -124,5 +148,9 @@ mod tests {
         let shown = listing.lines.lines().map(|line| line.strip_prefix("f 0644 - ").unwrap());
         let wanted = ["a b/c.txt", "it\\'s", "a\\nb", "\\u{e4}", "q\\\"\\\\"];
         assert_eq!(shown.collect::<Vec<_>>(), wanted);
+        let mut listing = Listing::default();
+        listing.add_file(0o4755, Some(&[0xab; 32]), "a");
+        listing.add_file(0o7, None, "b");
+        assert_eq!(listing.lines, format!("f 4755 {} a\nf 0007  b\n", "ab".repeat(32)));
     }
 }

@@ -232,7 +232,7 @@ fn to_hex(bytes: &[u8]) -> String {
 /// Writes two digits for each byte. Lists of images are mostly digests, so this and its opposite are
 /// where reading and writing them spend their time: both are plain sums, which the compiler makes
 /// of many bytes at once.
-fn write_hex(bytes: &[u8], text: &mut [u8]) {
+pub fn write_hex(bytes: &[u8], text: &mut [u8]) {
     let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
     for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
         *pair = [digit(byte >> 4), digit(byte & 15)];

@@ -1,9 +1,10 @@
 //! Files below an open folder, copied, compared and made durable.
 
+mod names;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -11,6 +12,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
+pub use names::{each_name, first_names, names};
 pub use rustix::fs::{FileType, Stat};
 
 /// Opens a folder to work below it.
@@ -191,38 +193,6 @@ pub fn rename(
     new: impl rustix::path::Arg,
 ) -> io::Result<()> {
     Ok(rustix::fs::renameat(from, old, to, new)?)
-}
-
-/// The names in a folder with their kinds, in no order, without the dots.
-pub fn names(folder: impl AsFd) -> io::Result<Vec<(Vec<u8>, FileType)>> {
-    let mut list = Vec::new();
-    for entry in rustix::fs::Dir::read_from(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            list.push((name.to_vec(), entry.file_type()));
-        }
-    }
-    Ok(list)
-}
-
-/// Names in an open folder with their kinds, without the dots: as many as one call gives, in the
-/// kernel's order.
-pub fn first_names(folder: impl AsFd) -> io::Result<Vec<(Vec<u8>, FileType)>> {
-    let mut room = [const { MaybeUninit::uninit() }; 8 << 10];
-    let mut entries = rustix::fs::RawDir::new(folder, &mut room);
-    let mut list = Vec::new();
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            list.push((name.to_vec(), entry.file_type()));
-        }
-        if entries.is_buffer_empty() {
-            break;
-        }
-    }
-    Ok(list)
 }
 
 /// Where a link leads.

@@ -100,7 +100,7 @@ impl Builder<'_> {
                     let unpacked = self.copy_unpacked(gathered.clone(), flags, &target, inputs)?;
                     wanted.written = Some((unpacked, since));
                 }
-                let listing = gathered.list(place)?;
+                let listing = gathered.list()?;
                 wanted.gathered = gathered;
                 if !listing.lines.is_empty() {
                     key = key.with(About::Files, "", listing.digest().to_string());
@@ -159,12 +159,12 @@ impl Builder<'_> {
             };
             for chosen in all {
                 let unpacks = is_add && flags.unpack.unwrap_or(true) && !chosen.is_folder;
-                match chosen.items.values().next() {
-                    Some(only) if unpacks && copy::is_archive(only) => {
+                match unpacks && copy::is_archive(&chosen) {
+                    true => {
                         gathered.listed.push(Listed::Archive(gathered.archives.len()));
-                        gathered.archives.push(only.clone());
+                        gathered.archives.push(chosen);
                     }
-                    _ => {
+                    false => {
                         gathered.listed.push(Listed::Chosen(gathered.chosen.len()));
                         gathered.chosen.push(chosen);
                     }

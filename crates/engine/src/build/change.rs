@@ -55,7 +55,7 @@ impl Builder<'_> {
                     None => {}
                 }
                 let mut chosen = copy::empty_folder();
-                chosen.items.values_mut().for_each(|item| item.stat.mode = mode & 0o7777);
+                chosen.items_mut().iter_mut().for_each(|item| item.stat.mode = mode & 0o7777);
                 (path, owner, created, chosen)
             }
             Change::File { path, mode, data, owner, created } => {
@@ -66,13 +66,11 @@ impl Builder<'_> {
                 let bytes: Arc<[u8]> = data.as_slice().into();
                 let count = bytes.len() as u64;
                 let item = Item::made(ItemSource::Bytes(bytes), mode & 0o7777, count, None);
-                (path, owner, created, one(item))
+                (path, owner, created, Chosen::made(b"", item))
             }
             Change::Link { path, target, owner, created } => {
-                let mut item = Item::made(ItemSource::Bytes(Arc::default()), 0o777, 0, None);
-                item.stat.kind = FileType::Symlink;
-                item.link = target.clone().into_bytes();
-                (path, owner, created, one(item))
+                let target = ItemSource::Link(target.as_bytes().into());
+                (path, owner, created, Chosen::made(b"", Item::made(target, 0o777, 0, None)))
             }
             Change::Remove { path, is_optional, is_pattern } => {
                 return self.remove((path, *is_pattern), *is_optional, below);
@@ -147,12 +145,6 @@ impl Builder<'_> {
 
 fn there_already(path: &str) -> EngineError {
     EngineError::Refused(format!("{path} is there already"))
-}
-
-/// One thing, whatever its name.
-fn one(item: Item) -> Chosen {
-    let items = [(Vec::new(), item)].into();
-    Chosen { items, ..Chosen::default() }
 }
 
 /// What stands for a name that is removed.

@@ -16,7 +16,7 @@ use image::tar::{Entry, EntryKind, Limits, TarReader, TarWriter, Time};
 use sys::fs::FileType;
 
 use super::below::Below;
-use super::place::{Chosen, FOLDER_MODE, Item, ItemSource, Place, join};
+use super::place::{Chosen, FOLDER_MODE, Identity, Item, ItemSource, join};
 use crate::container::Accounts;
 use crate::error::{EngineError, Result};
 
@@ -25,8 +25,8 @@ use crate::error::{EngineError, Result};
 pub(super) struct Gathered {
     /// Files and folders.
     pub(super) chosen: Vec<Chosen>,
-    /// Archives that are unpacked.
-    pub(super) archives: Vec<Item>,
+    /// Archives that are unpacked, each alone.
+    pub(super) archives: Vec<Chosen>,
     /// What a key tells file by file, in the order of the sources.
     pub(super) listed: Vec<Listed>,
 }
@@ -43,14 +43,12 @@ const KEPT_BYTES: u64 = 32 << 20;
 
 impl Gathered {
     /// Tells each file, for a key.
-    pub(super) fn list(&mut self, place: &Place) -> Result<Listing> {
+    pub(super) fn list(&mut self) -> Result<Listing> {
         let (mut listing, mut room) = (Listing::default(), KEPT_BYTES);
         for listed in &self.listed {
             match listed {
-                Listed::Chosen(at) => self.chosen[*at].list(place, &mut listing, &mut room)?,
-                Listed::Archive(at) => {
-                    self.archives[*at].list(place, b"", &mut listing, &mut room)?;
-                }
+                Listed::Chosen(at) => self.chosen[*at].list(&mut listing, &mut room)?,
+                Listed::Archive(at) => self.archives[*at].list_items(&mut listing, &mut room)?,
             }
         }
         Ok(listing)
@@ -75,16 +73,19 @@ pub(super) struct Placing<'a> {
 enum Planned {
     /// A folder that was not there and had to be made.
     Folder((u32, u32)),
-    /// A file, a folder, a link.
-    Item(Box<Item>),
+    /// A file, a folder, a link: this one of what was chosen, and whether nothing was there.
+    Item { chosen: usize, item: usize, is_new: bool },
 }
 
 /// A layer's paths and what stands there.
 pub(super) struct Plan<'a> {
     placing: Placing<'a>,
     below: Below<'a>,
+    chosen: Vec<Chosen>,
     planned: BTreeMap<Vec<u8>, Planned>,
-    archives: Vec<(Vec<u8>, Item)>,
+    archives: Vec<(Vec<u8>, Chosen)>,
+    /// A folder that is known to be there.
+    there: Vec<u8>,
 }
 
 impl<'a> Plan<'a> {
@@ -94,68 +95,87 @@ impl<'a> Plan<'a> {
         placing: Placing<'a>,
         below: Below<'a>,
     ) -> Result<Plan<'a>> {
-        let (planned, archives) = Default::default();
-        let mut plan = Plan { placing, below, planned, archives };
+        let Gathered { chosen, archives: unpacked, .. } = gathered;
+        let (planned, archives, there) = Default::default();
+        let mut plan = Plan { placing, below, chosen, planned, archives, there };
         let target = plan.placing.target.trim_matches('/').as_bytes().to_vec();
         let target = plan.below.resolve(&target)?;
         let is_folder = plan.below.kind(&target)? == Some(FileType::Directory);
         let into = plan.placing.target.ends_with('/') || is_folder || target.is_empty();
-        if gathered.chosen.is_empty() && gathered.archives.is_empty() {
+        if plan.chosen.is_empty() && unpacked.is_empty() {
             // A pattern that matched nothing.
             return Ok(plan);
         }
-        for chosen in gathered.chosen {
-            plan.source(chosen, &target, into)?;
+        let chosen = std::mem::take(&mut plan.chosen);
+        for (number, source) in chosen.iter().enumerate() {
+            plan.source((number, source), &target, into)?;
         }
-        for archive in gathered.archives {
+        plan.chosen = chosen;
+        for archive in unpacked {
             plan.parents(&join(&target, b"x"))?;
             plan.archives.push((target.clone(), archive));
         }
         Ok(plan)
     }
 
-    fn source(&mut self, chosen: Chosen, target: &[u8], into: bool) -> Result<()> {
-        let Chosen { items, is_folder, path } = chosen;
+    fn source(
+        &mut self,
+        (number, chosen): (usize, &Chosen),
+        target: &[u8],
+        into: bool,
+    ) -> Result<()> {
+        let Chosen { is_folder, path, .. } = chosen;
+        let (is_folder, parents) = (*is_folder, self.placing.flags.parents);
         let whole = self.placing.flags.exact.as_ref().is_some_and(|exact| exact.whole_folder);
-        let base = match self.placing.flags.parents {
+        let base = match parents {
             false if is_folder && whole && into => {
                 join_all(target, path.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
             }
             true => {
-                let folder = if is_folder { &path[..] } else { parent(&path) };
+                let folder = if is_folder { &path[..] } else { parent(path) };
                 join_all(target, folder)
             }
             false => target.to_vec(),
         };
-        for (inner, item) in items {
-            let to = match is_folder || into || self.placing.flags.parents {
-                true => join_all(&base, &inner),
+        for (at, item) in chosen.items().iter().enumerate() {
+            let inner = chosen.inner(item);
+            let to = match is_folder || into || parents {
+                true => join_all(&base, inner),
                 false => base.clone(),
             };
-            self.item(to, inner.is_empty(), item)?;
+            let planned = (number, at);
+            self.item(to, inner.is_empty(), item.stat.kind == FileType::Directory, planned)?;
         }
         Ok(())
     }
 
     /// `is_top`: the folder whose contents are copied; one that is there stays as it is.
-    fn item(&mut self, to: Vec<u8>, is_top: bool, item: Item) -> Result<()> {
+    fn item(
+        &mut self,
+        to: Vec<u8>,
+        is_top: bool,
+        is_folder: bool,
+        (chosen, item): (usize, usize),
+    ) -> Result<()> {
         if to.is_empty() {
             return Ok(());
         }
         self.parents(&to)?;
-        let is_folder = item.stat.kind == FileType::Directory;
-        let shown = String::from_utf8_lossy(&to).into_owned();
+        let shown = || String::from_utf8_lossy(&to).into_owned();
         let replaces = self.placing.flags.exact.as_ref().is_some_and(|exact| exact.replaces);
-        match (self.kind_below(&to)?, is_folder) {
+        let there = self.kind_below(&to)?;
+        match (there, is_folder) {
             (Some(FileType::Directory), true) if is_top => return Ok(()),
             (Some(FileType::Directory), false) if !replaces => {
                 return Err(EngineError::Refused(format!(
-                    "cannot replace to directory /{shown} with file"
+                    "cannot replace to directory /{} with file",
+                    shown()
                 )));
             }
             (Some(kind), true) if kind != FileType::Directory && !replaces => {
                 return Err(EngineError::Refused(format!(
-                    "cannot copy to non-directory: /{shown}"
+                    "cannot copy to non-directory: /{}",
+                    shown()
                 )));
             }
             _ => {}
@@ -163,37 +183,32 @@ impl<'a> Plan<'a> {
         if is_top && is_folder && self.planned.contains_key(&to) {
             return Ok(());
         }
-        self.planned.insert(to, Planned::Item(Box::new(item)));
+        let is_new = there.is_none();
+        self.planned.insert(to, Planned::Item { chosen, item, is_new });
         Ok(())
     }
 
     /// What is at a path below; nothing if a folder above it is new.
     fn kind_below(&self, path: &[u8]) -> Result<Option<FileType>> {
-        let above = parent(path);
-        match !above.is_empty() && self.planned.get(above).is_some_and(|it| self.is_new(above, it))
-        {
-            true => Ok(None),
-            false => self.below.kind(path),
-        }
-    }
-
-    fn is_new(&self, path: &[u8], planned: &Planned) -> bool {
-        match planned {
-            Planned::Folder(_) => true,
-            Planned::Item(_) => self.below.kind(path).ok().flatten().is_none(),
+        match self.planned.get(parent(path)) {
+            Some(Planned::Folder(_) | Planned::Item { is_new: true, .. }) => Ok(None),
+            _ => self.below.kind(path),
         }
     }
 
     /// Folders above a path that are not there.
     fn parents(&mut self, path: &[u8]) -> Result<()> {
-        let above = parent(path).to_vec();
-        if above.is_empty() || self.planned.contains_key(&above) {
+        let above = parent(path);
+        if above.is_empty() || above == self.there || self.planned.contains_key(above) {
             return Ok(());
         }
-        if self.below.kind(&above)?.is_none() {
-            self.parents(&above)?;
-            let owner = self.placing.owner.unwrap_or((0, 0));
-            self.planned.insert(above, Planned::Folder(owner));
+        match self.below.kind(above)? {
+            Some(_) => self.there = above.to_vec(),
+            None => {
+                self.parents(above)?;
+                let owner = self.placing.owner.unwrap_or((0, 0));
+                self.planned.insert(above.to_vec(), Planned::Folder(owner));
+            }
         }
         Ok(())
     }
@@ -208,7 +223,11 @@ impl<'a> Plan<'a> {
                     let entry = folder_entry(path, owner, self.time(None));
                     append(&mut tar, &entry, &mut io::empty())?;
                 }
-                Planned::Item(item) => self.write_item(&mut tar, path, &item, &mut shared)?,
+                Planned::Item { chosen, item, .. } => {
+                    let chosen = &self.chosen[chosen];
+                    let item = (chosen, &chosen.items()[item]);
+                    self.write_item(&mut tar, path, item, &mut shared)?;
+                }
             }
         }
         for (target, archive) in std::mem::take(&mut self.archives) {
@@ -221,22 +240,23 @@ impl<'a> Plan<'a> {
         &self,
         tar: &mut TarWriter<impl Write>,
         path: Vec<u8>,
-        item: &Item,
+        (chosen, item): (&Chosen, &Item),
         shared: &mut HashMap<(u64, u64), Vec<u8>>,
     ) -> Result<()> {
         let stat = &item.stat;
         let (major, minor) = (rustix::fs::major(stat.device), rustix::fs::minor(stat.device));
         let kind = match stat.kind {
             FileType::Directory => EntryKind::Directory,
-            FileType::Symlink => EntryKind::Symlink(item.link.clone()),
+            FileType::Symlink => EntryKind::Symlink(item.link().to_vec()),
             FileType::CharacterDevice => EntryKind::Char { major, minor },
             FileType::BlockDevice => EntryKind::Block { major, minor },
             FileType::Fifo => EntryKind::Fifo,
             _ => EntryKind::File,
         };
-        let first = stat.shared.and_then(|key| shared.get(&key).cloned());
-        if let Some(key) = stat.shared.filter(|_| first.is_none()) {
-            shared.insert(key, path.clone());
+        let mut first = None;
+        if let Identity::Shared(system, number) = stat.identity {
+            first = shared.get(&(system, number)).cloned();
+            shared.entry((system, number)).or_insert_with(|| path.clone());
         }
         let (uid, gid) = self.placing.owner.unwrap_or(stat.owner);
         let mode = match (&self.placing.flags.chmod, stat.kind) {
@@ -251,13 +271,13 @@ impl<'a> Plan<'a> {
             mode,
             uid: uid.into(),
             gid: gid.into(),
-            mtime: self.time(stat.time),
+            mtime: self.time(stat.keeps_time.then_some(stat.modified)),
             size: if first.is_some() { 0 } else { stat.bytes },
-            xattrs: if first.is_some() { Vec::new() } else { item.xattrs()? },
+            xattrs: if first.is_some() { Vec::new() } else { chosen.xattrs(item)? },
             ..Entry::default()
         };
         match entry.size > 0 {
-            true => append(tar, &entry, &mut item.open()?),
+            true => append(tar, &entry, &mut chosen.open(item)?),
             false => append(tar, &entry, &mut io::empty()),
         }
     }
@@ -280,11 +300,12 @@ impl<'a> Plan<'a> {
         &mut self,
         tar: &mut TarWriter<impl Write>,
         target: &[u8],
-        archive: &Item,
+        archive: &Chosen,
     ) -> Result<()> {
         let failed = |error: io::Error| EngineError::Read(error);
         let wrong = |error: image::tar::TarError| EngineError::Read(io::Error::other(error));
-        let (_, plain) = expand(archive.open()?).map_err(failed)?;
+        let Some(item) = archive.first() else { return Ok(()) };
+        let (_, plain) = expand(archive.open(item)?).map_err(failed)?;
         let mut reader = TarReader::new(BufReader::new(plain), Limits::default());
         while let Some(read) = reader.next().map_err(wrong)? {
             let mut entry = read.clone();
@@ -341,11 +362,12 @@ fn append(tar: &mut TarWriter<impl Write>, entry: &Entry, data: &mut dyn Read) -
 
 /// Whether a file is an archive: something that opens as a tar with one entry at least, by its
 /// content and whatever its name is.
-pub(super) fn is_archive(item: &Item) -> bool {
+pub(super) fn is_archive(chosen: &Chosen) -> bool {
+    let Some(item) = chosen.first() else { return false };
     if item.stat.kind != FileType::RegularFile || item.stat.bytes == 0 {
         return false;
     }
-    let Ok(reader) = item.open() else { return false };
+    let Ok(reader) = chosen.open(item) else { return false };
     let Ok((_, plain)) = expand(reader) else { return false };
     let mut tar = TarReader::new(BufReader::new(plain), Limits::default());
     matches!(tar.next(), Ok(Some(_)))
@@ -457,16 +479,14 @@ fn clean(path: &[u8]) -> Option<Vec<u8>> {
 pub(super) fn empty_folder() -> Chosen {
     let mut item = Item::made(ItemSource::Bytes(Arc::default()), FOLDER_MODE, 0, None);
     item.stat.kind = FileType::Directory;
-    let items = BTreeMap::from([(Vec::new(), item)]);
-    Chosen { items, is_folder: true, path: Vec::new() }
+    Chosen::made(b"", item)
 }
 
 /// A document of the Dockerfile as a file.
 pub(super) fn inline(name: &str, content: &str) -> Chosen {
     let bytes: Arc<[u8]> = content.as_bytes().into();
     let item = Item::made(ItemSource::Bytes(bytes), 0o644, content.len() as u64, None);
-    let items = BTreeMap::from([(name.as_bytes().to_vec(), item)]);
-    Chosen { items, is_folder: false, path: name.as_bytes().to_vec() }
+    Chosen::made(name.as_bytes(), item)
 }
 
 #[cfg(test)]

@@ -181,8 +181,8 @@ impl Builder<'_> {
 
     /// Fetches what has not changed after all: its step is to be done again.
     pub(super) fn bring_unchanged(&self, gathered: &mut Gathered) -> Result<()> {
-        let chosen = gathered.chosen.iter_mut().flat_map(|chosen| chosen.items.values_mut());
-        for item in chosen.chain(&mut gathered.archives) {
+        let chosen = gathered.chosen.iter_mut().chain(&mut gathered.archives);
+        for item in chosen.flat_map(Chosen::items_mut) {
             let ItemSource::Unchanged(unchanged) = &item.source else { continue };
             let Unchanged { url, known } = &**unchanged;
             let fetched = registry::fetch(url)?;
@@ -207,13 +207,11 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 impl Fetched {
     /// Adds it to what is copied: as a file, or unpacked if that is asked for.
     pub(super) fn put(self, flags: &CopyFlags, gathered: &mut Gathered) {
-        if flags.unpack == Some(true) && is_archive(&self.item) {
-            gathered.archives.push(self.item);
-            return;
+        let chosen = Chosen::made(self.name.as_bytes(), self.item);
+        match flags.unpack == Some(true) && is_archive(&chosen) {
+            true => gathered.archives.push(chosen),
+            false => gathered.chosen.push(chosen),
         }
-        let name = self.name.into_bytes();
-        let items = [(name.clone(), self.item)].into();
-        gathered.chosen.push(Chosen { items, is_folder: false, path: name });
     }
 }
 

@@ -6,6 +6,8 @@
 //! read. The memory is one file for each context folder, replaced whole; losing it costs only the
 //! reading.
 
+mod rows;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
@@ -16,6 +18,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use spec::Digest;
 use sys::fs::Stat;
+
+use rows::Rows;
 
 /// What is in a file.
 pub(super) type Hash = [u8; 32];
@@ -32,10 +36,6 @@ pub(super) struct Seen {
     modified: (i64, u32),
 }
 
-/// The first bytes of a memory; another version is no memory.
-const MAGIC: &[u8; 8] = b"micahsh1";
-/// Paths' bytes aside, what one file takes.
-const ROW: usize = 4 + 8 + 8 + 12 + 12 + 32;
 /// Room for ten million files.
 const MAX_BYTES: u64 = 2 << 30;
 /// How long a file must have been at rest. Clocks of file systems tick every few milliseconds; some
@@ -46,7 +46,7 @@ const REST_SECONDS_NANOS: i128 = 2_000_000_000;
 /// The remembered hashes of one context.
 pub(super) struct Hashes {
     path: PathBuf,
-    known: HashMap<Vec<u8>, (Seen, Hash)>,
+    known: Rows,
     learned: Mutex<HashMap<Vec<u8>, (Seen, Hash)>>,
 }
 
@@ -59,13 +59,13 @@ impl Hashes {
             .ok()
             .filter(|meta| meta.len() < MAX_BYTES)
             .and_then(|_| fs::read(&path).ok());
-        let known = bytes.and_then(|bytes| parse(&bytes)).unwrap_or_default();
+        let known = bytes.and_then(Rows::parse).unwrap_or_default();
         Hashes { path, known, learned: Mutex::default() }
     }
 
     /// A memory that ends with the build.
     pub(super) fn nowhere() -> Hashes {
-        Hashes { path: PathBuf::new(), known: HashMap::new(), learned: Mutex::default() }
+        Hashes { path: PathBuf::new(), known: Rows::default(), learned: Mutex::default() }
     }
 
     /// The hash of a file below an open folder. Reads it only if it is not known; what was read of a
@@ -94,15 +94,16 @@ impl Hashes {
     }
 
     fn find(&self, path: &[u8], seen: &Seen) -> Option<Hash> {
-        let is_it = |(known, hash): &(Seen, Hash)| (known == seen).then_some(*hash);
-        self.known.get(path).and_then(is_it).or_else(|| self.learned().get(path).and_then(is_it))
+        let is_it = |(known, hash): (Seen, Hash)| (known == *seen).then_some(hash);
+        let learned = || self.learned().get(path).copied();
+        self.known.find(path).and_then(is_it).or_else(|| learned().and_then(is_it))
     }
 
     /// Whether a file has to be read, and nothing of the same size was seen in its place, so that it
     /// cannot be what it was.
     pub(super) fn is_new(&self, path: &[u8], seen: Seen) -> bool {
         let has_memory = !self.path.as_os_str().is_empty();
-        let alike = self.known.get(path).is_some_and(|(known, _)| known.bytes == seen.bytes);
+        let alike = self.known.find(path).is_some_and(|(known, _)| known.bytes == seen.bytes);
         has_memory && !alike && self.find(path, &seen).is_none()
     }
 
@@ -124,11 +125,9 @@ impl Hashes {
         if new.is_empty() || self.path.as_os_str().is_empty() {
             return;
         }
-        let mut bytes = MAGIC.to_vec();
-        let old = self.known.iter().filter(|(path, _)| !new.contains_key(*path));
-        for (path, (seen, hash)) in old.chain(&new) {
-            seen.write(path, hash, &mut bytes);
-        }
+        let old = self.known.all().filter(|(path, _)| !new.contains_key(*path));
+        let new = new.iter().map(|(path, row)| (&path[..], *row));
+        let bytes = Rows::write(old.chain(new).collect());
         let Some(folder) = self.path.parent() else { return };
         let random = sys::host::random_id().unwrap_or_default();
         let aside = folder.join(format!("{random}.new"));
@@ -157,37 +156,6 @@ impl Seen {
             time + rest <= now
         })
     }
-
-    fn write(&self, path: &[u8], hash: &Hash, out: &mut Vec<u8>) {
-        out.extend((path.len() as u32).to_le_bytes());
-        out.extend(self.inode.to_le_bytes());
-        out.extend(self.bytes.to_le_bytes());
-        for (seconds, nanos) in [self.changed, self.modified] {
-            out.extend(seconds.to_le_bytes());
-            out.extend(nanos.to_le_bytes());
-        }
-        out.extend(hash);
-        out.extend(path);
-    }
-}
-
-fn parse(bytes: &[u8]) -> Option<HashMap<Vec<u8>, (Seen, Hash)>> {
-    let mut rest = bytes.strip_prefix(MAGIC)?;
-    let mut known = HashMap::with_capacity(rest.len() / (ROW + 24));
-    while !rest.is_empty() {
-        let (row, after) = rest.split_at_checked(ROW)?;
-        let at = |from: usize, to: usize| row.get(from..to);
-        let long = |from| at(from, from + 8)?.try_into().ok().map(u64::from_le_bytes);
-        let short = |from| at(from, from + 4)?.try_into().ok().map(u32::from_le_bytes);
-        let time = |from| Some((long(from)? as i64, short(from + 8)?));
-        let seen =
-            Seen { inode: long(4)?, bytes: long(12)?, changed: time(20)?, modified: time(32)? };
-        let hash: Hash = at(44, ROW)?.try_into().ok()?;
-        let (path, after) = after.split_at_checked(short(0)? as usize)?;
-        known.insert(path.to_vec(), (seen, hash));
-        rest = after;
-    }
-    Some(known)
 }
 
 /// Nanoseconds since 1970.
@@ -295,13 +263,5 @@ mod tests {
         // There is no room for more.
         check(100 << 10, false);
         check(50 << 10, true);
-    }
-
-    #[test]
-    fn a_damaged_memory_is_none() {
-        for bytes in [&b""[..], b"micahsh1x", b"something else"] {
-            assert!(parse(bytes).is_none());
-        }
-        assert!(parse(MAGIC).unwrap().is_empty());
     }
 }

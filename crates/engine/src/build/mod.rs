@@ -389,7 +389,8 @@ impl Building<'_> {
 /// Looks for what is installed in the files of a context.
 fn scan_context(context: &Arc<Place>) -> Result<Contents> {
     let all = context.choose("/", &Ignore::default())?;
-    let files = all.iter().flat_map(|chosen| &chosen.items).filter(|(_, item)| item.stat.bytes > 0);
-    let files = files.map(|(path, item)| ([b"/", &path[..]].concat(), item.stat.mode));
+    let files = all.iter().flat_map(|chosen| chosen.items().iter().map(move |item| (chosen, item)));
+    let files = files.filter(|(_, item)| item.stat.bytes > 0);
+    let files = files.map(|(chosen, item)| ([b"/", chosen.inner(item)].concat(), item.stat.mode));
     Ok(sbom::scan_folder(&context.root, files))
 }

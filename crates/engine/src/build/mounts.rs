@@ -88,7 +88,7 @@ impl Builder<'_> {
                     let source = if source.is_empty() { "." } else { source };
                     for mut chosen in place.choose(source, &Ignore::default())? {
                         // What the command sees is chosen when it runs.
-                        chosen.list(place, &mut listing, &mut 0)?;
+                        chosen.list(&mut listing, &mut 0)?;
                     }
                 }
                 _ => {}
@@ -298,8 +298,8 @@ impl Builder<'_> {
     /// have the times that they have in the context: commands may compare them with what they made
     /// before.
     fn keep_apart(&self, mut gathered: Gathered) -> Result<ChainId> {
-        for item in gathered.chosen.iter_mut().flat_map(|chosen| chosen.items.values_mut()) {
-            item.stat.time = Some(item.stat.modified);
+        for item in gathered.chosen.iter_mut().flat_map(|chosen| chosen.items_mut()) {
+            item.stat.keeps_time = true;
         }
         let flags = CopyFlags::default();
         let single = gathered.chosen.iter().any(|chosen| !chosen.is_folder);

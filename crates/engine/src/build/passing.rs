@@ -8,7 +8,7 @@ use spec::{Algorithm, Hasher};
 
 use super::copy::Gathered;
 use super::hashes::{self, Hash, Seen};
-use super::place::{ItemSource, Place};
+use super::place::{Chosen, Identity, ItemSource, Place};
 use crate::error::Result;
 
 /// Files from this size on are worth it, and so much of them together.
@@ -18,7 +18,7 @@ const WORTH_BYTES: u64 = 4 << 20;
 /// A file whose hash is made while it is written.
 pub(super) struct Passing {
     place: Arc<Place>,
-    pub(super) path: Arc<[u8]>,
+    path: Box<[u8]>,
     seen: Seen,
     hash: OnceLock<Hash>,
 }
@@ -81,15 +81,15 @@ impl Gathered {
     /// What is to be unpacked is not among them.
     pub(super) fn let_pass(&mut self) -> bool {
         let (mut new, mut bytes) = (Vec::new(), 0);
-        for item in self.chosen.iter_mut().flat_map(|chosen| chosen.items.values_mut()) {
-            let ItemSource::Placed(place, path) = &item.source else { continue };
+        for (place, path, item) in self.chosen.iter_mut().flat_map(Chosen::placed_mut) {
             let Some(own) = place.context.as_ref().filter(|_| item.stat.bytes > LARGE_BYTES) else {
                 continue;
             };
-            let Some(seen) = item.stat.seen.filter(|seen| own.hashes.is_new(path, *seen)) else {
+            let Identity::Seen(seen) = item.stat.identity else { continue };
+            if !own.hashes.is_new(path, seen) {
                 continue;
-            };
-            let (place, path, hash) = (place.clone(), path.clone(), OnceLock::new());
+            }
+            let (place, path, hash) = (place.clone(), path.into(), OnceLock::new());
             bytes += seen.bytes;
             new.push((item, Passing { place, path, seen, hash }));
         }

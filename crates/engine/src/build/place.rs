@@ -10,13 +10,12 @@ use std::sync::Arc;
 
 use ::build::change::Exact;
 use ::build::ignore::Ignore;
-use spec::Digest;
 use sys::fs::{FileType, Stat};
 
 use super::hashes::{Hash, Hashes, Seen};
 use crate::error::{EngineError, Result};
 
-pub(super) use item::{Chosen, Item, ItemSource, ItemStat};
+pub(super) use item::{Chosen, Identity, Item, ItemSource, ItemStat};
 use walk::Walk;
 
 /// A tree of files to take from.
@@ -102,9 +101,9 @@ impl Place {
     fn choose_link(self: &Arc<Place>, path: Vec<u8>) -> Result<Chosen> {
         let real = self.real_above(&path)?.unwrap_or_default();
         let stat = sys::fs::stat(&self.root, real.as_slice()).map_err(|_| self.missing(&path))?;
-        let item = self.item(&self.root, &real, &stat, &real)?;
-        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
-        Ok(Chosen { items: [(name, item)].into(), is_folder: false, path })
+        let mut chosen = self.chosen(&real, path);
+        chosen.items.push(self.first_item(&chosen, &stat)?);
+        Ok(chosen)
     }
 
     /// A path with the links above its last name followed; nothing for the top.
@@ -150,27 +149,40 @@ impl Place {
         }
         let at = if real.is_empty() { &b"."[..] } else { &real };
         let stat = sys::fs::stat(&self.root, at).map_err(|_| self.missing(&path))?;
-        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        let mut chosen = Chosen { is_folder, path: path.clone(), ..Chosen::default() };
-        if !is_folder {
-            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-            let told = if kept.is_empty() { name } else { kept };
+        let mut chosen = self.chosen(&real, path);
+        chosen.is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        if !chosen.is_folder {
+            let told = if kept.is_empty() { &chosen.name } else { kept };
             if !exclude.excludes(&String::from_utf8_lossy(told)) {
-                let item = self.item(&self.root, &real, &stat, &real)?;
-                chosen.items.insert(name.to_vec(), item);
+                chosen.items.push(self.first_item(&chosen, &stat)?);
             }
             return Ok(chosen);
         }
-        let mut top = self.item(&self.root, &real, &stat, &real)?;
+        let mut top = self.first_item(&chosen, &stat)?;
         if self.context.is_some() && real.is_empty() {
             top.stat.mode = FOLDER_MODE;
         }
-        chosen.items.insert(Vec::new(), top);
+        chosen.items.push(top);
         let folder = sys::fs::folder_beneath(&self.root, at).map_err(self.failed(&real))?;
         let waiting = Vec::new();
         let mut walk = Walk { place: self, exclude, kept, chosen: &mut chosen, waiting };
-        walk.folder(&folder, &mut real.clone(), &mut Vec::new(), 0)?;
+        walk.folder(&folder, 0..real.len(), 0)?;
+        walk.finish();
         Ok(chosen)
+    }
+
+    /// What a path means that leads to this one, as far as that is known before it is looked at.
+    fn chosen(self: &Arc<Place>, real: &[u8], path: Vec<u8>) -> Chosen {
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
+        let above = real.len() + usize::from(!real.is_empty());
+        let (place, paths) = (Some(self.clone()), real.to_vec());
+        Chosen { place, paths, name, above, path, ..Chosen::default() }
+    }
+
+    /// The file or folder that a path means.
+    fn first_item(&self, chosen: &Chosen, stat: &Stat) -> Result<Item> {
+        let real = chosen.paths.as_slice();
+        self.item(&self.root, real, stat, (real, chosen.last_path(0)?))
     }
 
     /// The path that a path means when links in it are followed within the place.
@@ -283,66 +295,75 @@ impl Place {
     }
 
     fn is_excluded(&self, path: &[u8]) -> bool {
-        let text = String::from_utf8_lossy(path);
-        self.context.as_ref().is_some_and(|own| own.ignore.excludes(&text))
+        let Some(own) = &self.context else { return false };
+        !own.ignore.is_empty() && own.ignore.excludes(&String::from_utf8_lossy(path))
     }
 
+    /// `path`: its own, and where that stands among those of what was chosen.
     fn item(
-        self: &Arc<Place>,
+        &self,
         folder: impl AsFd,
         name: &[u8],
         stat: &Stat,
-        path: &[u8],
+        (path, at): (&[u8], (u32, u32)),
     ) -> Result<Item> {
         let kind = FileType::from_raw_mode(stat.st_mode);
-        let link = match kind {
-            FileType::Symlink => sys::fs::read_link(folder, name).map_err(self.failed(path))?,
-            _ => Vec::new(),
+        let source = match kind {
+            FileType::Symlink => {
+                let target = sys::fs::read_link(folder, name).map_err(self.failed(path))?;
+                ItemSource::Link(target.into())
+            }
+            _ => ItemSource::Placed,
         };
         let foreign = self.context.is_none();
-        let seen = (!foreign && kind == FileType::RegularFile).then(|| Seen::of(stat));
+        let identity = match kind {
+            FileType::RegularFile if !foreign => Identity::Seen(Seen::of(stat)),
+            FileType::Directory => Identity::Any,
+            _ if foreign && stat.st_nlink > 1 => Identity::Shared(stat.st_dev, stat.st_ino),
+            _ => Identity::Any,
+        };
         let stat = ItemStat {
             kind,
+            keeps_time: foreign,
             mode: stat.st_mode & 0o7777,
             owner: if foreign { (stat.st_uid, stat.st_gid) } else { (0, 0) },
             bytes: if kind == FileType::RegularFile { stat.st_size as u64 } else { 0 },
-            time: foreign.then_some((stat.st_mtime, stat.st_mtime_nsec as u32)),
             modified: (stat.st_mtime, stat.st_mtime_nsec as u32),
             device: stat.st_rdev,
-            shared: (foreign && stat.st_nlink > 1 && kind != FileType::Directory)
-                .then_some((stat.st_dev, stat.st_ino)),
-            seen,
+            identity,
         };
-        Ok(Item { source: ItemSource::Placed(self.clone(), path.into()), stat, link })
+        Ok(Item { path: at, source, stat })
     }
 
-    pub(super) fn failed(&self, path: &[u8]) -> impl FnOnce(io::Error) -> EngineError + use<> {
-        let path = format!("{}/{}", self.name, String::from_utf8_lossy(path));
-        EngineError::io("read", path)
+    /// Why something of it cannot be read. Nothing is put together before that is so: there may be a
+    /// hundred thousand files.
+    pub(super) fn failed<'a>(
+        &'a self,
+        path: &'a [u8],
+    ) -> impl FnOnce(io::Error) -> EngineError + 'a {
+        move |error| {
+            let path = format!("{}/{}", self.name, String::from_utf8_lossy(path));
+            EngineError::io("read", path)(error)
+        }
     }
 
     /// What is in a file of a context, as a listing tells it. What was read to know that is kept for
     /// the layer, if there is room.
-    fn content(&self, item: &mut Item, room: &mut u64) -> Result<String> {
-        let shown = |hash: Hash| Digest::Sha256(hash).hex();
-        let path = match &item.source {
-            ItemSource::Placed(_, path) => path.clone(),
-            ItemSource::Passing(passing) => {
-                return Ok(passing.hash().map(shown).unwrap_or_default());
-            }
-            _ => return Ok(String::new()),
+    fn content(&self, item: &mut Item, path: &[u8], room: &mut u64) -> Result<Option<Hash>> {
+        if let ItemSource::Passing(passing) = &item.source {
+            return Ok(passing.hash());
+        }
+        let (Some(own), Identity::Seen(seen)) = (&self.context, item.stat.identity) else {
+            return Ok(None);
         };
-        let (Some(own), Some(seen)) = (&self.context, item.stat.seen) else {
-            return Ok(String::new());
-        };
-        let found = own.hashes.of(&self.root, &path, seen, room).map_err(self.failed(&path))?;
+        let found = own.hashes.of(&self.root, path, seen, room).map_err(self.failed(path))?;
         let (hash, bytes) = found;
         if let Some(bytes) = bytes {
             // What was hashed is what is written, whatever becomes of the file.
             item.stat.bytes = bytes.len() as u64;
-            item.source = ItemSource::Read(path, bytes);
+            item.source = ItemSource::Bytes(bytes);
         }
-        Ok(shown(hash))
+        Ok(Some(hash))
     }
 }
 
