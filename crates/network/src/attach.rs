@@ -11,10 +11,10 @@ use crate::definition::{Driver, Network};
 use crate::documents::Lock;
 use crate::endpoint::{Attached, Endpoint, EndpointRequest, Notice};
 use crate::error::{NetworkError, Result};
-use crate::netlink::{Address, Connection, Link, LinkInfo, LinkKind, Links, Requests, Route};
+use crate::netlink::{Address, Connection, Link, LinkInfo, LinkKind, Links, Requests};
 use crate::netns::NetNs;
 use crate::nft::Rules;
-use crate::{Networks, child, choose, ports};
+use crate::{Networks, child, choose, gateway, ports};
 
 impl Networks {
     /// Puts a container's namespace into a network. All that the network needs on the host is made
@@ -24,7 +24,7 @@ impl Networks {
         let network = self.ready(&lock, &request.network)?;
         network.check_joinable()?;
         let mut notices = Vec::new();
-        let publishing = network.driver == Driver::Bridge && !network.internal;
+        let publishing = network.publishes();
         if !publishing && !request.ports.is_empty() {
             notices.push(Notice::Discarded { network: network.name.clone() });
         }
@@ -47,29 +47,35 @@ impl Networks {
                 ports::publish(&request.ports, &addresses, default, &mut held)?;
         }
         let mut inside = namespace.within(Connection::route)??;
-        endpoint.link = free_name(&mut inside, &endpoint)?;
+        let links: Vec<String> = inside.links()?.into_iter().map(|link| link.name).collect();
+        endpoint.link = free_name(&links, &endpoint);
+        let mut neighbours = self.documents.of_container(&endpoint.container)?;
+        // An earlier run of the container may have left some.
+        neighbours.retain(|it| links.contains(&it.link));
         // The document comes first: what a crash leaves in the kernel can be told from it.
         self.documents.save_endpoint(&endpoint)?;
         let made = self
             .documents
             .lease(&endpoint)
-            .and_then(|()| self.wire(&network, namespace, &endpoint, &mut inside, &mut notices))
+            .and_then(|()| {
+                self.wire(&network, namespace, (&endpoint, &neighbours), &mut inside, &mut notices)
+            })
             .and_then(|()| ports::check_followed(&endpoint.ports));
         if let Err(error) = made {
             // The first error is the one to tell; what is left over goes with `reconcile`.
-            let _ = self.undo(&endpoint, Cable::Remove);
+            let _ = self.undo(&endpoint, Cable::RemoveIn(namespace));
             return Err(error);
         }
         Ok(Attached { endpoint, reserved, notices })
     }
 
     /// Publishes ports at an endpoint that is there already, as those of a network that its container
-    /// has left. Where nothing can be published the notices say so.
+    /// has left or no longer leaves by. Where nothing can be published the notices say so.
     pub fn publish(&self, endpoint: &Endpoint, wanted: &[PortMapping]) -> Result<Attached> {
         let _lock = self.documents.lock()?;
         let network = self.find(&endpoint.network)?;
         let mut endpoint = endpoint.clone();
-        if network.driver != Driver::Bridge || network.internal {
+        if !network.publishes() {
             let notices = vec![Notice::Discarded { network: network.name }];
             return Ok(Attached { endpoint, reserved: Vec::new(), notices });
         }
@@ -93,6 +99,17 @@ impl Networks {
         Ok(Attached { endpoint, reserved, notices: Vec::new() })
     }
 
+    /// Takes the ports away from an endpoint that stays, for another one to have them.
+    pub fn unpublish(&self, endpoint: &Endpoint) -> Result<Attached> {
+        let _lock = self.documents.lock()?;
+        let rules = Rules { switches: Vec::new(), ports: bridge::ports(endpoint) };
+        self.firewall().remove(&rules)?;
+        self.documents.release_ports(endpoint)?;
+        let endpoint = Endpoint { ports: Vec::new(), ..endpoint.clone() };
+        self.documents.save_endpoint(&endpoint)?;
+        Ok(Attached { endpoint, reserved: Vec::new(), notices: Vec::new() })
+    }
+
     /// Takes a container out of a network.
     pub fn detach(&self, endpoint: &Endpoint, cable: Cable<'_>) -> Result<()> {
         let _lock = self.documents.lock()?;
@@ -111,11 +128,15 @@ impl Networks {
         match cable {
             Cable::EndsWithNamespace => {}
             Cable::RemoveIn(namespace) => {
-                remove_link(namespace.within(Connection::route)??, &endpoint.link)?;
+                let mut inside = namespace.within(Connection::route)??;
+                remove_link(&mut inside, &endpoint.link)?;
+                let mut neighbours = self.documents.of_container(&endpoint.container)?;
+                neighbours.retain(|it| it.id != endpoint.id);
+                gateway::depart(endpoint, &neighbours, &mut inside)?;
             }
             Cable::Remove => {
                 if let Some(link) = &endpoint.host_link {
-                    remove_link(Connection::route()?, link)?;
+                    remove_link(&mut Connection::route()?, link)?;
                 }
             }
         }
@@ -138,7 +159,7 @@ impl Networks {
         &self,
         network: &Network,
         namespace: &NetNs,
-        endpoint: &Endpoint,
+        (endpoint, neighbours): (&Endpoint, &[Endpoint]),
         inside: &mut Connection,
         notices: &mut Vec<Notice>,
     ) -> Result<()> {
@@ -157,7 +178,7 @@ impl Networks {
             namespace.within(|| bridge::trust_addresses(&endpoint.link))??;
         }
         namespace.within(|| apply_settings(endpoint))??;
-        configure(network, endpoint, inside)?;
+        configure(network, endpoint, neighbours, inside)?;
         let rules = Rules {
             switches: bridge::switch(network).into_iter().collect(),
             ports: bridge::ports(endpoint),
@@ -181,7 +202,7 @@ pub enum Cable<'a> {
     EndsWithNamespace,
 }
 
-fn remove_link(mut connection: Connection, name: &str) -> Result<()> {
+fn remove_link(connection: &mut Connection, name: &str) -> Result<()> {
     let mut requests = Requests::default();
     requests.delete_link(name);
     match connection.carry_out(requests) {
@@ -191,13 +212,12 @@ fn remove_link(mut connection: Connection, name: &str) -> Result<()> {
 }
 
 /// The first name with a number that no link has: `eth0`.
-fn free_name(inside: &mut Connection, endpoint: &Endpoint) -> Result<String> {
+fn free_name(taken: &[String], endpoint: &Endpoint) -> String {
     if let Some(name) = endpoint.options.get("com.docker.network.endpoint.ifname") {
-        return Ok(name.clone());
+        return name.clone();
     }
-    let taken: Vec<String> = inside.links()?.into_iter().map(|link| link.name).collect();
     let mut names = (0..).map(|number| format!("eth{number}"));
-    Ok(names.find(|name| !taken.contains(name)).expect("numbers do not end"))
+    names.find(|name| !taken.contains(name)).expect("numbers do not end")
 }
 
 /// An endpoint without addresses.
@@ -272,8 +292,13 @@ fn plug_in(
     Ok(outside.carry_out(requests)?)
 }
 
-/// Sets up the container's end.
-fn configure(network: &Network, endpoint: &Endpoint, inside: &mut Connection) -> Result<()> {
+/// Sets up the container's end, which has other endpoints in its `neighbours`' networks.
+fn configure(
+    network: &Network,
+    endpoint: &Endpoint,
+    neighbours: &[Endpoint],
+    inside: &mut Connection,
+) -> Result<()> {
     let gone = || NetworkError::Invalid(format!("the link {} vanished", endpoint.link));
     let link = inside.link(&endpoint.link)?.ok_or_else(gone)?;
     let mut requests = Requests::default();
@@ -292,18 +317,7 @@ fn configure(network: &Network, endpoint: &Endpoint, inside: &mut Connection) ->
         requests.new_address(&Address { link: link.index, address: *address, prefix });
     }
     requests.link_up(&endpoint.link);
-    let first = endpoint.gateway_priority > 0;
-    if let Some(gateway) = endpoint.gateway4 {
-        let gateway = Some(IpAddr::V4(gateway));
-        requests.new_route(&Route { link: link.index, gateway, ipv6: false, metric: 0, first });
-    }
-    if let Some(gateway) = endpoint.gateway6 {
-        // Routes of the same metric would share the traffic, so the earlier link has the lower.
-        let priority = endpoint.gateway_priority.clamp(-500, 500);
-        let metric = 1024u32.saturating_add_signed(-priority * 2) + link.index.min(500);
-        let gateway = Some(IpAddr::V6(gateway));
-        requests.new_route(&Route { link: link.index, gateway, ipv6: true, metric, first });
-    }
+    gateway::arrive(endpoint, link.index, neighbours, &mut requests);
     Ok(inside.carry_out(requests)?)
 }
 

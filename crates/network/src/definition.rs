@@ -142,6 +142,11 @@ impl Network {
         is_predefined(&self.name)
     }
 
+    /// Whether ports of its containers can be published on the host.
+    pub fn publishes(&self) -> bool {
+        self.driver == Driver::Bridge && !self.internal
+    }
+
     /// Whether names of its containers are answered: not in the default network, as with docker.
     pub fn has_names(&self) -> bool {
         !self.is_predefined()

@@ -162,22 +162,36 @@ impl Documents {
         read(self.endpoint_file(network, container))
     }
 
+    /// The endpoints of a container, in no order.
+    pub(crate) fn of_container(&self, container: &str) -> Result<Vec<Endpoint>> {
+        let mut all = Vec::new();
+        for (network, _) in self.endpoint_folders()? {
+            all.extend(self.endpoint(&network, container)?);
+        }
+        Ok(all)
+    }
+
     /// Forgets an endpoint with all its leases; those that somebody else has by now stay.
     pub(crate) fn forget_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
-        for path in self.leases(endpoint) {
-            if fs::read_to_string(&path).is_ok_and(|owner| owner == endpoint.id) {
-                remove(&path)?;
-            }
-        }
+        release(endpoint, self.leases(endpoint))?;
         remove(&self.endpoint_file(&endpoint.network, &endpoint.container))
+    }
+
+    /// Gives up the leases of an endpoint's ports.
+    pub(crate) fn release_ports(&self, endpoint: &Endpoint) -> Result<()> {
+        release(endpoint, self.port_leases(endpoint))
     }
 
     /// The files of what an endpoint has.
     fn leases(&self, endpoint: &Endpoint) -> Vec<PathBuf> {
         let folder = self.address_folder(&endpoint.network);
         let addresses = endpoint.addresses().map(|address| folder.join(address.to_string()));
+        addresses.chain(self.port_leases(endpoint)).collect()
+    }
+
+    fn port_leases(&self, endpoint: &Endpoint) -> Vec<PathBuf> {
         let ports = held(endpoint).into_iter().map(|port| self.run.join("ports").join(port.name()));
-        addresses.chain(ports).collect()
+        ports.collect()
     }
 
     fn address_folder(&self, network: &str) -> PathBuf {
@@ -246,6 +260,12 @@ impl Documents {
         let file = File::options().create(true).append(true).open(&path);
         file.and_then(|mut file| writeln!(file, "{line}")).map_err(NetworkError::io("write", path))
     }
+}
+
+/// Removes those of an endpoint's leases that are still its own.
+fn release(endpoint: &Endpoint, leases: Vec<PathBuf>) -> Result<()> {
+    let is_own = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|owner| owner == endpoint.id);
+    leases.into_iter().filter(is_own).try_for_each(|path| remove(&path))
 }
 
 /// The ports of the host that an endpoint has.

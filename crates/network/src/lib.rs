@@ -16,6 +16,7 @@ mod documents;
 mod endpoint;
 mod error;
 mod firewall;
+mod gateway;
 mod iptables;
 mod netlink;
 mod netns;
@@ -39,6 +40,7 @@ pub use definition::{AddressPool, Driver, Network};
 pub use endpoint::{Attached, Endpoint, EndpointRequest, Notice, PublishedPort, Reserved};
 pub use error::{ErrorKind, NetworkError, Result};
 pub use firewall::FirewallKind;
+pub use gateway::by_precedence;
 pub use netlink::NetlinkError;
 pub use netns::NetNs;
 pub use pools::{SubnetPool, default_pools};
@@ -151,8 +153,7 @@ impl Networks {
 
     /// Every endpoint of a container.
     pub fn of_container(&self, container: &str) -> Result<Vec<Endpoint>> {
-        let mut all = self.documents.all_endpoints()?;
-        all.retain(|endpoint| endpoint.container == container);
+        let mut all = self.documents.of_container(container)?;
         all.sort_by(|a, b| a.network_name.cmp(&b.network_name));
         Ok(all)
     }

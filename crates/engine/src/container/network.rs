@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use network::{Attached, Cable, Endpoint, EndpointRequest, NetNs, Networks, Relay};
+use network::{Attached, Cable, Endpoint, EndpointRequest, NetNs, Networks, Relay, by_precedence};
 use serde::{Deserialize, Serialize};
 use spec::{
     ContainerPort, EndpointSettings, HostConfig, HostPorts, NetworkMode, PortMapping,
@@ -77,7 +77,7 @@ impl Places {
                 let others = record.networks.keys().map(String::as_str);
                 let others = others.filter(|name| *name != first);
                 let names: Vec<&str> = std::iter::once(first.as_str()).chain(others).collect();
-                let taken = names.iter().try_for_each(|name| places.join(networks, record, name));
+                let taken = places.join_all(networks, record, &names);
                 if taken.is_err() {
                     // The first error is the one to tell.
                     let _ = places.leave(networks);
@@ -104,18 +104,72 @@ impl Places {
         Ok(Places { namespace, way_out, ..Places::default() })
     }
 
-    /// Joins one more network. The first that can publish ports publishes all.
+    /// Joins the networks that a container is born into.
+    fn join_all(
+        &mut self,
+        networks: &Networks,
+        record: &ContainerRecord,
+        names: &[&str],
+    ) -> Result<()> {
+        if let [only] = names {
+            return self.enter(networks, record, only, wanted_ports(record)?);
+        }
+        names.iter().try_for_each(|name| self.enter(networks, record, name, Vec::new()))?;
+        self.place_ports(networks, record)
+    }
+
+    /// Joins one more network. Ports are published in the network by which the container leaves from
+    /// now on.
     pub(super) fn join(
         &mut self,
         networks: &Networks,
         record: &ContainerRecord,
         name: &str,
     ) -> Result<()> {
+        self.enter(networks, record, name, Vec::new())?;
+        self.place_ports(networks, record)
+    }
+
+    fn enter(
+        &mut self,
+        networks: &Networks,
+        record: &ContainerRecord,
+        name: &str,
+        ports: Vec<PortMapping>,
+    ) -> Result<()> {
         let Some(namespace) = &self.namespace else { return Ok(()) };
-        let published = self.endpoints().any(|endpoint| !endpoint.ports.is_empty());
-        let ports = if published { Vec::new() } else { wanted_ports(record)? };
         let request = request(record, name, ports)?;
         self.attached.push(networks.attach(namespace, &request)?);
+        Ok(())
+    }
+
+    /// Publishes the ports where they belong: of the networks in which they can be published, in the
+    /// one by which the container would leave first.
+    fn place_ports(&mut self, networks: &Networks, record: &ContainerRecord) -> Result<()> {
+        let ports = wanted_ports(record)?;
+        if ports.is_empty() {
+            return Ok(());
+        }
+        let mut best: Option<usize> = None;
+        for (place, Attached { endpoint, .. }) in self.attached.iter().enumerate() {
+            let precedes =
+                |best: usize| by_precedence(endpoint, &self.attached[best].endpoint).is_lt();
+            if networks.find(&endpoint.network)?.publishes() && best.is_none_or(precedes) {
+                best = Some(place);
+            }
+        }
+        let now = self.attached.iter().position(|one| !one.endpoint.ports.is_empty());
+        if now == best {
+            return Ok(());
+        }
+        if let Some(now) = now {
+            self.attached[now] = networks.unpublish(&self.attached[now].endpoint)?;
+            // Nobody may listen there any more.
+            self.serve_ports()?;
+        }
+        if let Some(best) = best {
+            self.attached[best] = networks.publish(&self.attached[best].endpoint, &ports)?;
+        }
         Ok(())
     }
 
@@ -140,13 +194,7 @@ impl Places {
         if !left.ports.is_empty() {
             // Nobody may listen there any more.
             self.serve_ports()?;
-            let ports = wanted_ports(record)?;
-            for one in &mut self.attached {
-                *one = networks.publish(&one.endpoint, &ports)?;
-                if !one.endpoint.ports.is_empty() {
-                    break;
-                }
-            }
+            self.place_ports(networks, record)?;
         }
         Ok(Some(left))
     }
@@ -230,7 +278,7 @@ fn request(
         link_local: ipam.link_local_ips.iter().filter_map(|text| text.parse().ok()).collect(),
         mac,
         ports,
-        gateway_priority: i32::try_from(settings.gw_priority).unwrap_or_default(),
+        gateway_priority: settings.gw_priority.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
         options: settings.driver_opts.unwrap_or_default(),
     })
 }

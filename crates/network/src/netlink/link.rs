@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::message::{ACK, APPEND, CREATE, DUMP, EXCLUSIVE};
+use super::message::{ACK, CREATE, DUMP, EXCLUSIVE, REPLACE};
 use super::{Attributes, Connection, NetlinkError, Requests, attributes, text};
 use crate::{Mac, Subnet};
 
@@ -107,16 +107,10 @@ pub(crate) struct Address {
     pub(crate) prefix: u8,
 }
 
-/// A way to everywhere.
+/// A way to everywhere: out of which link, and by whom.
 pub(crate) struct Route {
     pub(crate) link: u32,
-    /// By whom; or straight out of the link.
-    pub(crate) gateway: Option<IpAddr>,
-    pub(crate) ipv6: bool,
-    /// Smaller ones are preferred; 0 leaves it to the kernel.
-    pub(crate) metric: u32,
-    /// Whether it comes before others with the same metric.
-    pub(crate) first: bool,
+    pub(crate) gateway: IpAddr,
 }
 
 impl Requests {
@@ -195,27 +189,17 @@ impl Requests {
         });
     }
 
-    /// Adds a default route.
-    pub(crate) fn new_route(&mut self, route: &Route) {
+    /// Makes a route the default one, in the place of the one that is there.
+    pub(crate) fn default_route(&mut self, route: &Route) {
         const LINK: u16 = 4;
         const GATEWAY: u16 = 5;
-        const METRIC: u16 = 6;
         const MAIN: u8 = 254;
         const STATIC: u8 = 3;
         const UNICAST: u8 = 1;
-        const SCOPE_LINK: u8 = 253;
-        let scope = if route.gateway.is_none() && !route.ipv6 { SCOPE_LINK } else { 0 };
-        let family = if route.ipv6 { IPV6 } else { IPV4 };
-        let fixed = [family, 0, 0, 0, MAIN, STATIC, scope, UNICAST, 0, 0, 0, 0];
-        let flags = if route.first { CREATE } else { CREATE | APPEND };
-        self.add("set the default route", NEW_ROUTE, ACK | flags, &fixed, |at| {
+        let fixed = [family(route.gateway), 0, 0, 0, MAIN, STATIC, 0, UNICAST, 0, 0, 0, 0];
+        self.add("set the default route", NEW_ROUTE, ACK | CREATE | REPLACE, &fixed, |at| {
             at.number(LINK, route.link);
-            if let Some(gateway) = route.gateway {
-                at.put(GATEWAY, &octets(gateway));
-            }
-            if route.metric > 0 {
-                at.number(METRIC, route.metric);
-            }
+            at.put(GATEWAY, &octets(route.gateway));
         });
     }
 }

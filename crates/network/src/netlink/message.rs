@@ -14,8 +14,8 @@ pub(super) const DUMP: u16 = 0x300;
 pub(super) const EXCLUSIVE: u16 = 0x200;
 /// Make it if it is not there.
 pub(super) const CREATE: u16 = 0x400;
-/// Put it behind what is there.
-pub(super) const APPEND: u16 = 0x800;
+/// Put it in the place of what is there.
+pub(super) const REPLACE: u16 = 0x100;
 /// An attribute that holds attributes.
 const NESTED: u16 = 1 << 15;
 

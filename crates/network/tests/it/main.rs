@@ -6,6 +6,7 @@
 mod cost;
 mod crowd;
 mod definitions;
+mod gateways;
 mod host;
 mod leftovers;
 mod names;

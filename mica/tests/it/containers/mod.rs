@@ -7,6 +7,7 @@ mod cost;
 mod devices;
 mod events;
 mod faults;
+mod gateways;
 mod life;
 mod links;
 mod logs;
