@@ -6,4 +6,5 @@ mod server;
 mod stream;
 mod wire;
 
+pub use names::Links;
 pub use server::{ADDRESS, Server, ServerSettings, Upstream};

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::wire::{A, AAAA, PTR, Record, reverse};
@@ -23,21 +24,42 @@ pub(super) enum Known {
     Elsewhere,
 }
 
+/// Further names of one container, each with the one that it stands for. They may change while a
+/// server answers for them, and all copies with them.
+#[derive(Clone, Debug, Default)]
+pub struct Links(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Links {
+    /// These are the names from now on.
+    pub fn replace(&self, names: BTreeMap<String, String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    /// What a name stands for, if it is one of these.
+    fn target(&self, name: &str) -> Option<String> {
+        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = names.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
+        found.map(|(_, target)| target.clone())
+    }
+}
+
+impl From<BTreeMap<String, String>> for Links {
+    fn from(names: BTreeMap<String, String>) -> Links {
+        Links(Arc::new(Mutex::new(names)))
+    }
+}
+
 /// The names that one container may ask for.
 pub(super) struct Names {
     documents: Documents,
     container: String,
-    links: BTreeMap<String, String>,
+    links: Links,
     seen: BTreeMap<String, (SystemTime, Vec<Endpoint>)>,
     turn: usize,
 }
 
 impl Names {
-    pub(super) fn new(
-        documents: Documents,
-        container: &str,
-        links: BTreeMap<String, String>,
-    ) -> Names {
+    pub(super) fn new(documents: Documents, container: &str, links: Links) -> Names {
         let container = container.to_owned();
         Names { documents, container, links, seen: BTreeMap::new(), turn: 0 }
     }
@@ -52,8 +74,8 @@ impl Names {
                 reverse(name).map_or(Known::Elsewhere, |address| backwards(&neighbours, address))
             );
         }
-        let linked = self.links.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
-        let name = linked.map_or(name, |(_, target)| target.as_str());
+        let linked = self.links.target(name);
+        let name = linked.as_deref().unwrap_or(name);
         let named: Vec<&Endpoint> =
             neighbours.into_iter().filter(|endpoint| is_called(endpoint, name)).collect();
         if named.is_empty() {

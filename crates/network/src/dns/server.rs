@@ -15,7 +15,7 @@ use rustix::time::{
 };
 use spec::Protocol;
 
-use super::names::{Known, Names};
+use super::names::{Known, Links, Names};
 use super::stream::{MESSAGE_BYTES, Stream, framed};
 use super::wire::{
     self, FAILURE, NO_SUCH_NAME, Question, REFUSED, SUCCESS, answer, answers, refusal,
@@ -76,7 +76,7 @@ pub struct ServerSettings {
     /// of its own.
     pub single_words_stay: bool,
     /// Further names, each with the one that it stands for.
-    pub links: BTreeMap<String, String>,
+    pub links: Links,
 }
 
 /// Who waits for an answer.

@@ -57,6 +57,19 @@ fn a_link_is_a_name_in_a_network_of_the_users() {
 }
 
 #[test]
+fn a_link_to_a_network_that_is_joined_later_is_known_at_once() {
+    let Some(root) = Root::new() else { return };
+    root.ok("network create one");
+    root.ok("network create two");
+    standing(&root, "db", "--network two");
+    standing(&root, "web", "--network one");
+    root.ok("network connect --link db:store two web");
+    root.ok("exec web ping -c1 -W2 store");
+    root.ok("network disconnect two web");
+    root.run("exec web ping -c1 -W1 store").complains(1, "bad address");
+}
+
+#[test]
 fn a_namespace_without_networks_is_shared() {
     let Some(root) = Root::new() else { return };
     root.sleeper("alone", "");

@@ -76,7 +76,8 @@ pub(super) fn write_resolver(
         NetworkMode::Host | NetworkMode::Container(_) => (resolver.for_host(&request), None),
         _ if places.have_names() => {
             let (resolver, server) = resolver.for_user_network(&request, internal);
-            (resolver, Some(dns::ServerSettings { links: link::names(record)?, ..server }))
+            let links = link::names(record)?.into();
+            (resolver, Some(dns::ServerSettings { links, ..server }))
         }
         _ => (resolver.for_default_network(&request, ipv6), None),
     };

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use network::dns::Links;
 use network::{Endpoint, NetworkError, Networks};
 use runtime::RuntimeError;
 use runtime::attach::ExecRequest;
@@ -24,7 +25,7 @@ use store::{Lasting, Stacked};
 
 use super::super::bundle::{self, Accounts, Facts};
 use super::super::exec::ExecProcess;
-use super::super::link::Linked;
+use super::super::link::{self, Linked};
 use super::super::network::{Move, Places};
 use super::super::users::Users;
 use super::super::{ContainerRecord, Containers};
@@ -52,8 +53,8 @@ pub(super) struct OneRun {
     networks: Option<Networks>,
     /// Work beside the run that the monitor has not been handed yet.
     new_extras: Vec<Box<dyn Extra>>,
-    /// Whether names were answered from the start on, or are by now.
-    has_names: bool,
+    /// The further names that are answered, if any are answered here.
+    links: Option<Links>,
     /// Its users, if they are not the host's.
     users: Option<Users>,
     /// Where its shared memory is mounted, if others may have it too.
@@ -138,7 +139,7 @@ impl OneRun {
             places,
             networks,
             new_extras: Vec::new(),
-            has_names: false,
+            links: None,
             users,
             memory,
             places_of_groups: store.paths().groups(),
@@ -203,9 +204,10 @@ impl OneRun {
             (settings, &self.networks, &self.places.namespace)
         {
             let id = self.record.id.to_string();
+            let links = settings.links.clone();
             let server = networks.serve_names(namespace.try_clone()?, &id, settings)?;
             self.new_extras.push(Box::new(NameServer(server)));
-            self.has_names = true;
+            self.links = Some(links);
         }
         Ok(())
     }
@@ -247,7 +249,9 @@ impl OneRun {
             these.iter().filter(|one| !those.contains(one)).copied().collect()
         };
         files::move_hosts(&self.bundle, &self.record, &only(&before, &now), &only(&now, &before))?;
-        if !self.has_names && self.places.have_names() {
+        if let Some(links) = &self.links {
+            links.replace(link::names(&self.record)?);
+        } else if self.places.have_names() {
             let internal = self.places.are_internal(networks)?;
             let (bundle, record) = (&self.bundle, &self.record);
             let settings = files::write_resolver(bundle, record, &self.places, internal)?;
