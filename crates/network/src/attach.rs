@@ -130,9 +130,8 @@ impl Networks {
             Cable::RemoveIn(namespace) => {
                 let mut inside = namespace.within(Connection::route)??;
                 remove_link(&mut inside, &endpoint.link)?;
-                let mut neighbours = self.documents.of_container(&endpoint.container)?;
-                neighbours.retain(|it| it.id != endpoint.id);
-                gateway::depart(endpoint, &neighbours, &mut inside)?;
+                let neighbours = self.documents.of_container(&endpoint.container)?;
+                gateway::depart(endpoint, neighbours, &mut inside)?;
             }
             Cable::Remove => {
                 if let Some(link) = &endpoint.host_link {

@@ -50,17 +50,19 @@ pub(crate) fn arrive(
 /// Gives the default routes of an endpoint that has gone to those of its neighbours who are next.
 pub(crate) fn depart(
     endpoint: &Endpoint,
-    neighbours: &[Endpoint],
+    mut neighbours: Vec<Endpoint>,
     inside: &mut Connection,
 ) -> Result<()> {
+    let links = inside.links()?;
+    let index = |it: &Endpoint| Some(links.iter().find(|link| link.name == it.link)?.index);
+    // Who renamed a link sees to its routes too.
+    neighbours.retain(|it| it.id != endpoint.id && index(it).is_some());
     let mut requests = Requests::default();
     for ipv6 in [false, true] {
-        let Some(next) = leading(neighbours, ipv6) else { continue };
+        let Some(next) = leading(&neighbours, ipv6) else { continue };
         let was_it = way_out(endpoint, ipv6).is_some() && by_precedence(endpoint, next).is_lt();
-        let (true, Some(gateway)) = (was_it, way_out(next, ipv6)) else { continue };
-        // Who renamed the link sees to the routes too.
-        if let Some(link) = inside.link(&next.link)? {
-            requests.default_route(&Route { link: link.index, gateway });
+        if let (true, Some(link), Some(gateway)) = (was_it, index(next), way_out(next, ipv6)) {
+            requests.default_route(&Route { link, gateway });
         }
     }
     Ok(inside.carry_out(requests)?)
