@@ -66,7 +66,8 @@ pub mod steps {
 pub use ::image::upper::Altered;
 pub use ::network::{
     AddressPool, Driver as NetworkDriver, Endpoint, ErrorKind as NetworkErrorKind, Network,
-    NetworkError, NetworkFilter, NetworkRequest, Networks, PublishedPort, Subnet, SubnetPool,
+    NetworkError, NetworkFilter, NetworkRequest, Networks, PublishedPort, Subnet, SubnetError,
+    SubnetPool,
 };
 pub use about::{API_VERSION, MIN_API_VERSION, version_document};
 pub use bake::{bake_files, dot_env};

@@ -36,6 +36,10 @@ pub fn network_document(network: &Network, endpoints: &[Endpoint]) -> Value {
         true => Value::Null,
         false => network.pools.iter().map(pool).collect(),
     };
+    let ipam_options = match network.is_predefined() {
+        true => Value::Null,
+        false => json!(network.ipam_options),
+    };
     json!({
         "Name": network.name,
         "Id": network.id,
@@ -44,7 +48,7 @@ pub fn network_document(network: &Network, endpoints: &[Endpoint]) -> Value {
         "Driver": network.driver.as_str(),
         "EnableIPv4": network.ipv4,
         "EnableIPv6": network.ipv6,
-        "IPAM": { "Driver": "default", "Options": if network.is_predefined() { Value::Null } else { json!({}) }, "Config": ipam },
+        "IPAM": { "Driver": "default", "Options": ipam_options, "Config": ipam },
         "Internal": network.internal,
         "Attachable": network.attachable,
         "Ingress": false,

@@ -171,7 +171,7 @@ impl Networks {
                 let mtu = network.mtu().unwrap_or(switch.mtu);
                 plug_in(namespace, endpoint, &switch, mtu, &mut outside)?;
             }
-            _ => child::make(network, namespace, endpoint, &mut outside)?,
+            _ => child::make(&self.documents, network, namespace, endpoint, &mut outside)?,
         }
         if network.ipv6 {
             namespace.within(|| bridge::trust_addresses(&endpoint.link))??;

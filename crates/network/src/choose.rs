@@ -7,8 +7,8 @@ use crate::definition::{Driver, Network};
 use crate::documents::Documents;
 use crate::endpoint::{Endpoint, EndpointRequest};
 use crate::error::{NetworkError, Result};
-use crate::pools;
 use crate::subnet::Mac;
+use crate::{child, pools};
 
 /// Gives an endpoint its addresses: those asked for, or the lowest that are free.
 pub(crate) fn addresses(
@@ -45,7 +45,8 @@ pub(crate) fn addresses(
 }
 
 fn gateway(network: &Network, ipv6: bool) -> Option<IpAddr> {
-    network.pool(ipv6)?.gateway.filter(|_| !network.internal)
+    let leads_out = !network.internal && !child::is_isolated(network);
+    network.pool(ipv6)?.gateway.filter(|_| leads_out)
 }
 
 fn ipv4_of(address: IpAddr) -> Option<Ipv4Addr> {
@@ -91,6 +92,7 @@ fn choose(
     if let Some(wanted) = wanted {
         let pool = network.pool_of(wanted).ok_or_else(full)?;
         let spoken_for = pool.gateway == Some(wanted)
+            || pool.subnet.is_edge(wanted)
             || taken.contains(&wanted)
             || pool.reserved.values().any(|it| *it == wanted);
         return match spoken_for {

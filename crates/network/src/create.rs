@@ -39,6 +39,8 @@ pub struct NetworkRequest {
     pub labels: BTreeMap<String, String>,
     /// The driver's options.
     pub options: BTreeMap<String, String>,
+    /// Options of the driver for addresses, which are kept for those who look.
+    pub ipam_options: BTreeMap<String, String>,
 }
 
 impl Default for NetworkRequest {
@@ -55,6 +57,7 @@ impl Default for NetworkRequest {
             config_from: None,
             labels: BTreeMap::new(),
             options: BTreeMap::new(),
+            ipam_options: BTreeMap::new(),
         }
     }
 }
@@ -112,6 +115,7 @@ impl Networks {
             config_from: request.config_from,
             labels: request.labels,
             options: request.options,
+            ipam_options: request.ipam_options,
         };
         if !network.ipv4 && !network.ipv6 {
             let why = "IPv4 or IPv6 must be enabled".to_owned();
@@ -124,10 +128,13 @@ impl Networks {
             return Ok(network);
         }
         network.check_options()?;
-        if network.driver != Driver::Bridge {
-            child::kind(&network)?;
-        }
         check_pools(&network)?;
+        if network.driver == Driver::Bridge {
+            check_single(&network)?;
+        } else {
+            child::kind(&network)?;
+            child::check_parent(&network)?;
+        }
         self.check_bridge(&network)?;
         self.complete(&lock, network)
     }
@@ -353,6 +360,17 @@ fn check_name(name: &str) -> Result<()> {
         return Err(NetworkError::Invalid(why));
     }
     Ok(())
+}
+
+/// A bridge has one subnet of a family.
+fn check_single(network: &Network) -> Result<()> {
+    let count = |ipv6| network.pools.iter().filter(|it| it.subnet.is_ipv6() == ipv6).count();
+    match count(false) > 1 || count(true) > 1 {
+        true => Err(NetworkError::Forbidden(
+            "bridge driver doesn't support multiple subnets".to_owned(),
+        )),
+        false => Ok(()),
+    }
 }
 
 fn check_pools(network: &Network) -> Result<()> {

@@ -114,6 +114,9 @@ pub struct Network {
     /// The driver's options (`com.docker.network.bridge.name`, …).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
+    /// Options of the driver for addresses, as they were given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ipam_options: BTreeMap<String, String>,
 }
 
 /// Times as RFC 3339 writes them.
@@ -175,6 +178,7 @@ impl Network {
             config_from: None,
             labels: BTreeMap::new(),
             options,
+            ipam_options: BTreeMap::new(),
         }
     }
 

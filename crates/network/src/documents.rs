@@ -239,10 +239,7 @@ impl Documents {
 
     /// Remembers that a network's bridge was made by us.
     pub(crate) fn made_bridge(&self, network: &str, bridge: &str) -> Result<()> {
-        let folder = self.run.join(network);
-        fs::create_dir_all(&folder).map_err(NetworkError::io("make", &folder))?;
-        let path = folder.join("bridge");
-        fs::write(&path, bridge).map_err(NetworkError::io("write", &path))
+        self.made(network, "bridge", bridge)
     }
 
     /// The bridge that we made for a network, if we did.
@@ -252,6 +249,27 @@ impl Documents {
 
     pub(crate) fn forget_bridge(&self, network: &str) -> Result<()> {
         remove(&self.run.join(network).join("bridge"))
+    }
+
+    /// Remembers that the link on which a network stands was made by us.
+    pub(crate) fn made_parent(&self, network: &str, parent: &str) -> Result<()> {
+        self.made(network, "parent", parent)
+    }
+
+    /// The link on which a network stands, if we made it.
+    pub(crate) fn own_parent(&self, network: &str) -> Option<String> {
+        fs::read_to_string(self.run.join(network).join("parent")).ok()
+    }
+
+    pub(crate) fn forget_parent(&self, network: &str) -> Result<()> {
+        remove(&self.run.join(network).join("parent"))
+    }
+
+    fn made(&self, network: &str, what: &str, link: &str) -> Result<()> {
+        let folder = self.run.join(network);
+        fs::create_dir_all(&folder).map_err(NetworkError::io("make", &folder))?;
+        let path = folder.join(what);
+        fs::write(&path, link).map_err(NetworkError::io("write", &path))
     }
 
     /// Writes down that a setting of the kernel was changed.

@@ -235,7 +235,7 @@ impl Networks {
     fn take_down(&self, network: &Network) -> Result<()> {
         match network.driver {
             Driver::Bridge => bridge::down(&self.documents, network),
-            Driver::Macvlan | Driver::Ipvlan => child::remove_own_parent(network),
+            Driver::Macvlan | Driver::Ipvlan => child::down(&self.documents, network),
             Driver::Host | Driver::None => Ok(()),
         }
     }

@@ -46,6 +46,7 @@ impl Networks {
         request.pools = found.pools;
         (request.ipv4, request.ipv6) = (found.ipv4, found.ipv6);
         (request.labels, request.options) = (found.labels, found.options);
+        request.ipam_options = found.ipam_options;
         Ok(())
     }
 

@@ -66,11 +66,19 @@ impl Subnet {
         }
     }
 
+    /// Whether one of its addresses is no host's: the first, and of IPv4 the last too, unless there
+    /// are but two.
+    pub fn is_edge(&self, address: IpAddr) -> bool {
+        let is_large = number(self.last()) - number(self.first) > 1;
+        let is_last = address.is_ipv4() && address == self.last();
+        is_large && (address == self.first || is_last)
+    }
+
     /// The addresses that hosts may have, in order.
     pub fn hosts(&self) -> impl Iterator<Item = IpAddr> + use<> {
         let (first, last) = (number(self.first), number(self.last()));
         let like = self.first;
-        let edge = u128::from(last - first > 1);
+        let edge = u128::from(self.is_edge(like));
         let ipv4_edge = if like.is_ipv4() { edge } else { 0 };
         (first + edge..=last - ipv4_edge).map(move |number| address_from(like, number))
     }
@@ -117,22 +125,38 @@ impl fmt::Display for Subnet {
 
 /// Why a text is no network, in docker's words.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("invalid CIDR address: {0}")]
-pub struct SubnetError(pub String);
+pub enum SubnetError {
+    /// It is nothing of the kind.
+    #[error("invalid CIDR address: {0}")]
+    NoBlock(String),
+    /// It names an address in the network in the place of the first.
+    #[error("it should be {0}")]
+    NotFirst(Subnet),
+}
+
+impl Subnet {
+    /// The network that a text names by its first address.
+    pub fn by_first(text: &str) -> Result<Subnet, SubnetError> {
+        let (address, prefix) = parts_of(text)?;
+        let subnet = Subnet::of(address, prefix);
+        if subnet.first == address { Ok(subnet) } else { Err(SubnetError::NotFirst(subnet)) }
+    }
+}
 
 impl FromStr for Subnet {
     type Err = SubnetError;
 
     fn from_str(text: &str) -> Result<Subnet, SubnetError> {
-        let wrong = || SubnetError(text.to_owned());
-        let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let prefix: u8 = prefix.parse().map_err(|_| wrong())?;
-        if prefix > bits(address) {
-            return Err(wrong());
-        }
-        Ok(Subnet::of(address, prefix))
+        parts_of(text).map(|(address, prefix)| Subnet::of(address, prefix))
     }
+}
+
+fn parts_of(text: &str) -> Result<(IpAddr, u8), SubnetError> {
+    let wrong = || SubnetError::NoBlock(text.to_owned());
+    let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let prefix: u8 = prefix.parse().map_err(|_| wrong())?;
+    if prefix > bits(address) { Err(wrong()) } else { Ok((address, prefix)) }
 }
 
 impl From<Subnet> for String {
@@ -222,6 +246,11 @@ mod tests {
         for wrong in ["", "172.17.0.0", "172.17.0.0/33", "fd00::/129", "x/8", "1.2.3/8"] {
             assert!(wrong.parse::<Subnet>().is_err(), "{wrong}");
         }
+        let strictly = |text| Subnet::by_first(text).map_err(|error| error.to_string());
+        assert_eq!(strictly("10.95.0.0/24"), Ok(subnet("10.95.0.0/24")));
+        assert_eq!(strictly("10.95.0.7/24"), Err("it should be 10.95.0.0/24".to_owned()));
+        assert_eq!(strictly("fd00::7/64"), Err("it should be fd00::/64".to_owned()));
+        assert_eq!(strictly("x"), Err("invalid CIDR address: x".to_owned()));
         let mac = Mac::from_ipv4(Ipv4Addr::new(172, 17, 0, 2));
         assert_eq!(mac.to_string(), "02:42:ac:11:00:02");
         assert_eq!("02:42:ac:11:00:02".parse(), Ok(mac));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use engine::{
-    AddressPool, NetworkDriver, NetworkRequest, network_document, network_list_filter,
-    network_prune_filter,
+    AddressPool, NetworkDriver, NetworkRequest, Subnet, SubnetError, network_document,
+    network_list_filter, network_prune_filter,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -85,12 +85,16 @@ impl Pool {
         let address = |text: &str| -> Result<IpAddr, Refusal> {
             text.parse().map_err(|_| wrong("address", text, "invalid address"))
         };
-        let subnet = self.subnet.parse().map_err(|_| wrong("subnet", &self.subnet, NO_BLOCK))?;
+        let block = |what: &str, text: &str| {
+            Subnet::by_first(text).map_err(|error| match error {
+                SubnetError::NoBlock(_) => wrong(what, text, NO_BLOCK),
+                not_first @ SubnetError::NotFirst(_) => wrong(what, text, &not_first.to_string()),
+            })
+        };
+        let subnet = block("subnet", &self.subnet)?;
         let range = match self.range.is_empty() {
             true => None,
-            false => {
-                Some(self.range.parse().map_err(|_| wrong("ip-range", &self.range, NO_BLOCK))?)
-            }
+            false => Some(block("ip-range", &self.range)?),
         };
         let gateway = match self.gateway.is_empty() {
             true => None,
@@ -115,9 +119,6 @@ pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
             "could not find plugin {planner} in v1 plugin registry: plugin not found"
         )));
     }
-    if ipam.options.is_some_and(|options| !options.is_empty()) {
-        return Err(Refusal::bad("the default IPAM driver takes no options"));
-    }
     let driver = wanted.driver.filter(|driver| !driver.is_empty());
     let driver: NetworkDriver =
         driver.as_deref().unwrap_or("bridge").parse().map_err(engine::EngineError::from)?;
@@ -134,6 +135,7 @@ pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
         config_from: wanted.config_from.map(|it| it.network).filter(|name| !name.is_empty()),
         labels: wanted.labels.unwrap_or_default(),
         options: wanted.options.unwrap_or_default(),
+        ipam_options: ipam.options.unwrap_or_default(),
     };
     let network = call.engine()?.create_network(request)?;
     Ok(Reply::json(&json!({ "Id": network.id, "Warning": "" })).at_status(201))

@@ -43,9 +43,6 @@ pub(crate) fn request(context: &Context) -> Result<NetworkRequest, Failure> {
             "could not find plugin {ipam} in v1 plugin registry: plugin not found"
         )));
     }
-    if !matches.list("ipam-opt").is_empty() {
-        return Err(daemon("the default IPAM driver takes no options"));
-    }
     let driver: NetworkDriver = matches
         .string("driver")
         .filter(|driver| !driver.is_empty())
@@ -67,6 +64,7 @@ pub(crate) fn request(context: &Context) -> Result<NetworkRequest, Failure> {
             .map(str::to_owned),
         labels: super::labels("--label", matches.list("label"))?,
         options: pairs(matches.list("opt")),
+        ipam_options: pairs(matches.list("ipam-opt")),
     })
 }
 
@@ -116,6 +114,13 @@ fn pools(matches: &Matches) -> Result<Vec<AddressPool>, Failure> {
         let other = address(&text)?;
         let pool = pool_of(&mut pools, other).ok_or_else(|| no_subnet("aux-address", &text))?;
         pool.reserved.insert(name, other);
+    }
+    for what in ["subnet", "ip-range"] {
+        for text in matches.list(what) {
+            let whole =
+                |error| daemon(format!("invalid network config:\ninvalid {what} {text}: {error}"));
+            Subnet::by_first(text).map_err(whole)?;
+        }
     }
     Ok(pools)
 }

@@ -38,6 +38,7 @@ fn document(request: NetworkRequest) -> Value {
         "ConfigFrom": request.config_from.map(|network| json!({ "Network": network })),
         "IPAM": {
             "Driver": "default",
+            "Options": request.ipam_options,
             "Config": request.pools.iter().map(pool).collect::<Vec<_>>(),
         },
         "Options": request.options,

@@ -94,11 +94,47 @@ fn mistakes_are_told() {
     mode.driver = Driver::Macvlan;
     mode.options.insert("macvlan_mode".into(), "odd".into());
     assert_eq!(error(mode), "requested macvlan mode 'odd' is not valid");
+    let mut two = with_subnet("two", "10.3.0.0/24");
+    two.pools.extend(with_subnet("two", "10.4.0.0/24").pools);
+    assert_eq!(error(two.clone()), "bridge driver doesn't support multiple subnets");
+    two.pools[1].subnet = "fd00:1::/64".parse().unwrap();
+    host.networks.create(two).unwrap();
     let mut long = with_subnet("x", "10.1.0.0/24");
     long.options.insert("com.docker.network.bridge.name".into(), "a-name-that-is-too-long".into());
     assert!(error(long).starts_with("invalid name of a link"));
     let unknown = "weave".parse::<Driver>().unwrap_err().to_string();
     assert!(unknown.contains("plugin not found"));
+}
+
+#[test]
+fn a_parent_must_be_there_or_be_one_that_can_be_made() {
+    need_networks!();
+    let host = Host::new();
+    let refused = |driver: Driver, parent: &str, words: &str| {
+        let mut request = with_subnet("x", "10.1.0.0/24");
+        request.driver = driver;
+        request.options.insert("parent".into(), parent.into());
+        assert_eq!(host.networks.create(request).unwrap_err().to_string(), words);
+    };
+    for driver in [Driver::Macvlan, Driver::Ipvlan] {
+        let words = format!("loopback interface is not a valid {driver} parent link");
+        refused(driver, "lo", &words);
+        let words = "invalid subinterface vlan name nope, example formatting is eth0.10";
+        refused(driver, "nope", words);
+        let words = "required interface name format is: name.vlan_id, ex. eth0.10 for vlan 10, \
+                     instead received a.b.1";
+        refused(driver, "a.b.1", words);
+        let words = "unable to parse a valid vlan id from: x (ex. eth0.10 for vlan 10)";
+        refused(driver, "outside.x", words);
+        refused(driver, "outside.5000", "vlan id must be between 1-4094, received: 5000");
+    }
+    let words = "-o parent interface does was not found on the host: nope";
+    refused(Driver::Macvlan, "nope.10", words);
+    refused(Driver::Ipvlan, "nope.10", "-o parent interface was not found on the host: nope");
+    let mut good = with_subnet("x", "10.1.0.0/24");
+    good.driver = Driver::Macvlan;
+    good.options.insert("parent".into(), "outside.10".into());
+    host.networks.create(good).unwrap();
 }
 
 #[test]

@@ -154,6 +154,11 @@ fn fixed_addresses_are_given_once() {
     let namespace = network::NetNs::create().unwrap();
     let error = host.networks.attach(&namespace, &request).unwrap_err();
     assert_eq!(error.to_string(), "Address already in use");
+    for edge in ["10.20.0.0", "10.20.0.255"] {
+        request.ipv4 = Some(edge.parse().unwrap());
+        let error = host.networks.attach(&namespace, &request).unwrap_err();
+        assert_eq!(error.to_string(), "Address already in use", "{edge} is no host's");
+    }
     request.ipv4 = Some("10.21.0.7".parse().unwrap());
     let error = host.networks.attach(&namespace, &request).unwrap_err();
     assert!(error.to_string().starts_with("no configured subnet or ip-range contain the IP"));
@@ -194,6 +199,54 @@ fn macvlan_stands_on_a_link_of_the_host() {
 }
 
 #[test]
+fn a_link_that_was_made_to_stand_on_goes_with_the_last_who_stands_there() {
+    need_networks!();
+    let host = Host::new();
+    let create = |name: &str, parent: Option<&str>| {
+        let options = parent.map(|parent| ("parent".to_owned(), parent.to_owned()));
+        let (driver, options) = (network::Driver::Macvlan, options.into_iter().collect());
+        host.networks.create(NetworkRequest { driver, options, ..named(name) }).unwrap().id
+    };
+    let links = || crate::host::run("ip -o link");
+    let join = |container: &str, network: &str| {
+        let namespace = network::NetNs::create().unwrap();
+        let request = crate::host::request(container, network);
+        host.networks.attach(&namespace, &request).map(|attached| (namespace, attached))
+    };
+    let leave = |(namespace, attached): (network::NetNs, network::Attached)| {
+        let cable = network::Cable::RemoveIn(&namespace);
+        host.networks.detach(&attached.endpoint, cable).unwrap();
+    };
+    let id = create("alone", None);
+    let Ok(one) = join("one", "alone") else {
+        return testkit::skip("this kernel has no links that lead nowhere");
+    };
+    assert!(links().contains(&format!("dm-{}", &id[..12])));
+    leave(one);
+    host.networks.shut_down().unwrap();
+    assert!(!links().contains("dm-"));
+    for name in ["red", "blue"] {
+        create(name, Some("outside.50"));
+    }
+    let Ok(one) = join("one", "red") else {
+        return testkit::skip("this kernel has no links for tagged frames");
+    };
+    let two = join("two", "blue").unwrap();
+    leave(one);
+    host.networks.remove("red").unwrap();
+    assert!(links().contains("outside.50@"), "somebody else stands there");
+    leave(two);
+    host.networks.remove("blue").unwrap();
+    assert!(!links().contains("outside.50@"));
+    // What the user made stays.
+    crate::host::run("ip link add link outside name outside.51 type vlan id 51");
+    create("theirs", Some("outside.51"));
+    leave(join("one", "theirs").unwrap());
+    host.networks.remove("theirs").unwrap();
+    assert!(links().contains("outside.51@"));
+}
+
+#[test]
 fn what_the_kernel_lacks_is_named() {
     need_networks!();
     let host = Host::new();
@@ -208,6 +261,8 @@ fn what_the_kernel_lacks_is_named() {
         match host.networks.attach(&namespace, &crate::host::request("one", name)) {
             Ok(attached) => {
                 assert!(attached.endpoint.ipv4.is_some());
+                let leads_out = attached.endpoint.gateway4.is_some();
+                assert_eq!(leads_out, name == "ip", "a link to nowhere leads nowhere");
                 let cable = network::Cable::RemoveIn(&namespace);
                 host.networks.detach(&attached.endpoint, cable).unwrap();
             }

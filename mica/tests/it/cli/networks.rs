@@ -45,6 +45,23 @@ fn networks_are_defined_shown_and_removed() {
         .fails(1, "every ip-range or gateway must have a corresponding subnet\n");
     mica.run("network create --aux-address a=10.0.0.9 other")
         .fails(1, "no matching subnet for aux-address 10.0.0.9\n");
+    for (flags, wrong) in [
+        ("--subnet 10.95.0.7/24", "subnet 10.95.0.7/24: it should be 10.95.0.0/24"),
+        (
+            "--subnet 10.95.0.0/24 --ip-range 10.95.0.130/25",
+            "ip-range 10.95.0.130/25: it should be 10.95.0.128/25",
+        ),
+    ] {
+        let words =
+            format!("Error response from daemon: invalid network config:\ninvalid {wrong}\n");
+        mica.run(&format!("network create {flags} other")).fails(1, &words);
+    }
+    mica.run("network create --subnet 10.91.0.0/24 --subnet 10.92.0.0/24 other")
+        .fails(1, "Error response from daemon: bridge driver doesn't support multiple subnets\n");
+    mica.ok("network create --ipam-opt a=b --ipam-opt c other");
+    let shown = &mica.json("network inspect other")[0]["IPAM"]["Options"];
+    assert_eq!(shown, &json!({ "a": "b", "c": "" }));
+    mica.ok("network rm other");
     mica.run("network create -d odd other").complains(1, "could not find plugin odd");
     mica.run("network rm bridge").fails(
         1,
