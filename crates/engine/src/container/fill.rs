@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::chown;
 use std::path::Path;
 
-use spec::MountKind;
+use spec::{Mount, MountKind};
 
 use super::ContainerRecord;
 use super::users::Users;
@@ -16,7 +16,8 @@ use crate::error::{EngineError, Result};
 
 impl Engine {
     /// Copies what a container's root has where its volumes will be mounted into those volumes that
-    /// are empty and may be filled, and makes the folders of the host that `-v` names. All of it
+    /// are empty and may be filled, and makes the folders of the host that `-v` names, and those of
+    /// `--mount` that are to be made. All of it
     /// belongs to the container's `users`; `plain` are the volumes that are folders of our own.
     pub(super) fn fill_volumes(
         &self,
@@ -29,7 +30,7 @@ impl Engine {
             let source = Path::new(&point.source);
             let told = record.host_config.mounts.iter().find(|one| one.target == point.destination);
             match point.kind {
-                MountKind::Bind if told.is_none() && !source.exists() => {
+                MountKind::Bind if told.is_none_or(Mount::is_made) && !source.exists() => {
                     let made = make(source, users.map(Users::root));
                     made.map_err(EngineError::io("create", source))?;
                 }

@@ -195,6 +195,13 @@ pub struct MountPoint {
     pub propagation: String,
 }
 
+impl Mount {
+    /// Whether its source is made as a folder if it is not there.
+    pub fn is_made(&self) -> bool {
+        self.bind_options.as_ref().is_some_and(|options| options.create_mountpoint)
+    }
+}
+
 /// Why a text says no mount, in docker's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MountError {

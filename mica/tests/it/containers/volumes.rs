@@ -29,6 +29,19 @@ fn a_tmpfs_volume_lasts_as_long_as_somebody_has_it() {
 }
 
 #[test]
+fn a_source_that_is_missing_is_made_where_that_was_asked_for() {
+    let Some(root) = Root::new() else { return };
+    let place = root.root().with_file_name("made").join("here");
+    let mount = format!("type=bind,src={},dst=/x", place.display());
+    let words = format!("bind source path does not exist: {}", place.display());
+    root.sh(&format!("--mount {mount}"), "true").complains(125, &words);
+    root.sh(&format!("--mount {mount},bind-create-src"), "echo in > /x/file").prints("");
+    assert_eq!(fs::read_to_string(place.join("file")).unwrap(), "in\n");
+    // What is there stays what it is.
+    root.sh(&format!("--mount {mount},bind-create-src=true"), "cat /x/file").prints("in\n");
+}
+
+#[test]
 fn a_binds_users_are_mapped() {
     use std::os::unix::fs::MetadataExt;
     let Some(root) = Root::new() else { return };

@@ -1,6 +1,6 @@
 //! What is mounted into the container.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use spec::{HostConfig, Mount, MountError, MountKind};
 
@@ -23,17 +23,39 @@ fn mount(mount: &Mount) -> Result<()> {
         MountError::Relative(target.clone()).to_string()
     } else if *kind == MountKind::Bind && source.is_empty() {
         "field Source must not be empty".to_owned()
-    } else if *kind == MountKind::Bind && !is_made(mount) && !Path::new(source).exists() {
+    } else if *kind == MountKind::Bind && !mount.is_made() && !Path::new(source).exists() {
         format!("bind source path does not exist: {source}")
+    } else if *kind == MountKind::Volume && source.is_empty() && !part(mount).is_empty() {
+        "must not set Subpath when using anonymous volumes".to_owned()
+    } else if leads_out(part(mount)) {
+        "subpath must be a relative path within the volume".to_owned()
     } else {
         return Ok(());
     };
     refuse(format!("invalid mount config for type \"{}\": {words}", kind.as_str()))
 }
 
-/// Whether a source that is not there is made as a folder.
-fn is_made(mount: &Mount) -> bool {
-    mount.bind_options.as_ref().is_some_and(|options| options.create_mountpoint)
+/// The place in a volume or an image that is mounted in the place of the whole.
+fn part(mount: &Mount) -> &str {
+    match mount.kind {
+        MountKind::Volume => mount.volume_options.as_ref().map_or("", |it| it.subpath.as_str()),
+        MountKind::Image => mount.image_options.as_ref().map_or("", |it| it.subpath.as_str()),
+        MountKind::Bind | MountKind::Tmpfs => "",
+    }
+}
+
+/// Whether a path leads out of the folder that it begins in, by its words alone.
+fn leads_out(path: &str) -> bool {
+    let mut depth = 0_i64;
+    Path::new(path).components().any(|step| {
+        match step {
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir => depth -= 1,
+            Component::CurDir => {}
+            Component::RootDir | Component::Prefix(_) => return true,
+        }
+        depth < 0
+    })
 }
 
 /// Options of a folder in memory: those of any mount, and those that have a value.
@@ -57,7 +79,7 @@ fn tmpfs(options: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use spec::BindOptions;
+    use spec::{BindOptions, VolumeOptions};
 
     use super::super::tests::refused;
     use super::*;
@@ -75,6 +97,17 @@ mod tests {
         mounted(MountKind::Bind, "", "/t", "type \"bind\": field Source must not be empty");
         mounted(MountKind::Bind, "/", "/t", "");
         mounted(MountKind::Bind, "/no/such", "/t", "source path does not exist: /no/such");
+        let inside = |path: &str, source: &str, words| {
+            let options = VolumeOptions { subpath: path.to_owned(), ..VolumeOptions::default() };
+            let (source, target) = (source.to_owned(), "/t".to_owned());
+            let volume_options = Some(options);
+            let mount = Mount { source, target, volume_options, ..Mount::default() };
+            refused(|_, host| host.mounts = vec![mount], words);
+        };
+        inside("a/../b", "v", "");
+        let outside = "type \"volume\": subpath must be a relative path within the volume";
+        ["../a", "a/../../b", "/a"].into_iter().for_each(|path| inside(path, "v", outside));
+        inside("a", "", "must not set Subpath when using anonymous volumes");
         let bind_options = Some(BindOptions { create_mountpoint: true, ..BindOptions::default() });
         let (source, target) = ("/no/such".to_owned(), "/t".to_owned());
         let made =
