@@ -116,7 +116,7 @@ pub(crate) static ROUTES: &[Route] = &[
     get("/containers/{id}/attach/ws", attach::attach_by_messages),
     post("/containers/{id}/wait", wait::wait),
     post("/containers/{id}/exec", exec::create),
-    delete("/containers/{id}", containers::remove),
+    delete("/containers/{id..}", containers::remove),
     head("/containers/{id}/archive", files::stat),
     get("/containers/{id}/archive", files::take_out),
     put("/containers/{id}/archive", files::put_in),

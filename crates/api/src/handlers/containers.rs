@@ -244,9 +244,8 @@ pub(crate) fn rename(call: Call) -> Result<Reply, Refusal> {
 
 pub(crate) fn remove(call: Call) -> Result<Reply, Refusal> {
     if call.query.flag("link") {
-        return Err(Refusal::bad(
-            "links between containers are names in a network: disconnect the container instead",
-        ));
+        call.engine()?.unlink(call.parameter("id"))?;
+        return Ok(Reply::done());
     }
     let (engine, id) = call.container()?;
     let request =

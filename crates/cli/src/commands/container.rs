@@ -15,16 +15,15 @@ pub(crate) fn remove(context: &Context) -> Outcome {
     let engine = context.engine()?;
     let containers = engine.containers();
     let (force, volumes) = (matches.flag("force"), matches.flag("volumes"));
-    if matches.flag("link") {
-        return Err(Failure::new(
-            "Error response from daemon: links between containers are names in a network; `mica network disconnect` takes a container out of one",
-        ));
-    }
+    let link = matches.flag("link");
     let mut code = 0;
     for name in context.names() {
-        let removed = containers.find(name).and_then(|id| {
-            engine.remove_container(&id, RemoveContainer { force, volumes }, &engine)
-        });
+        let removed = match link {
+            true => engine.unlink(name),
+            false => containers.find(name).and_then(|id| {
+                engine.remove_container(&id, RemoveContainer { force, volumes }, &engine)
+            }),
+        };
         match removed {
             Ok(()) => context.ui.line(name),
             // What is not there need not be removed, but a name may have been mistyped.

@@ -11,6 +11,7 @@ use network::{ExtraHost, Networks};
 use spec::{ContainerPort, NetworkMode, exposed_ports};
 
 use super::ContainerRecord;
+use super::watch::files;
 use crate::Engine;
 use crate::error::{EngineError, Result};
 
@@ -72,6 +73,31 @@ pub(super) fn names(record: &ContainerRecord) -> Result<BTreeMap<String, String>
 }
 
 impl Engine {
+    /// Takes back the link `PARENT/ALIAS`: a container's line about another one is gone at once, its
+    /// variables when it starts again.
+    pub fn unlink(&self, name: &str) -> Result<()> {
+        let name = name.trim_matches('/');
+        let containers = self.containers();
+        let Some((parent, alias)) = name.rsplit_once('/') else {
+            containers.find(name)?;
+            let words = "Conflict, cannot remove the default link name of the container";
+            return Err(EngineError::Start(words.to_owned()));
+        };
+        let missing = || EngineError::NoSuchContainer(name.to_owned());
+        let id = containers.find(parent).map_err(|_| missing())?;
+        let is_meant = |text: &String| Link::parse(text).is_ok_and(|link| link.alias == alias);
+        containers.change(&id, |record| {
+            let links = record.host_config.links.as_mut().filter(|it| it.iter().any(is_meant));
+            links.ok_or_else(missing)?.retain(|text| !is_meant(text));
+            record.host_config.links.take_if(|links| links.is_empty());
+            Ok(())
+        })?;
+        match self.container_state(&id)?.status.is_alive() {
+            true => files::forget_host(&containers.folder(&id), alias),
+            false => Ok(()),
+        }
+    }
+
     /// Fails if a link leads to no container, or to one that is in no network of its own.
     pub(super) fn check_links(&self, record: &ContainerRecord) -> Result<()> {
         if let NetworkMode::Container(_) = NetworkMode::parse(&record.host_config.network_mode)

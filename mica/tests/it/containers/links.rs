@@ -37,6 +37,27 @@ fn a_link_is_a_line_and_variables_in_the_default_network() {
     root.ok("create --name late --link my-db:db bb true");
     let shown = root.ok("inspect -f '{{json .HostConfig.Links}}' late");
     assert_eq!(shown, r#"["/my-db:/late/db"]"#);
+    standing(&root, "near", "--link my-db:one --link my-db:two");
+    root.run("rm --link near").fails(
+        1,
+        "Error response from daemon: Conflict, cannot remove the default link name of the container\n",
+    );
+    for missing in ["/near/three", "nobody/one"] {
+        let words = format!("No such container: {}\n", missing.trim_start_matches('/'));
+        root.run(&format!("rm --link {missing}"))
+            .fails(1, &format!("Error response from daemon: {words}"));
+    }
+    assert_eq!(root.ok("rm -l /near/one"), "/near/one");
+    let hosts = root.ok("exec near cat /etc/hosts");
+    assert!(
+        !hosts.contains("\tone ") && hosts.contains(&format!("{at}\ttwo box my-db")),
+        "{hosts}"
+    );
+    let shown = || root.ok("inspect -f '{{json .HostConfig.Links}}' near");
+    assert_eq!(shown(), r#"["/my-db:/near/two"]"#);
+    root.ok("rm --link near/two");
+    assert_eq!(shown(), "null");
+    root.ok("rm -f near");
     root.ok("stop -t 0 my-db");
     root.run("start late")
         .complains(1, "Cannot link to a non running container: /my-db AS /late/db");

@@ -94,14 +94,25 @@ pub(super) fn move_hosts(
     left: &[IpAddr],
     got: &[IpAddr],
 ) -> Result<()> {
+    let config = &record.config;
+    change_hosts(folder, |text| {
+        network::moved_hosts(text, left, got, &config.hostname, &config.domainname)
+    })
+}
+
+/// Takes the line of a link away from `hosts`.
+pub(in crate::container) fn forget_host(folder: &Path, alias: &str) -> Result<()> {
+    let stays = |line: &&str| line.split_whitespace().nth(1) != Some(alias);
+    change_hosts(folder, |text| text.split_inclusive('\n').filter(stays).collect())
+}
+
+fn change_hosts(folder: &Path, change: impl FnOnce(&str) -> String) -> Result<()> {
     let path = folder.join("hosts");
     let mut text = String::new();
     // The container's own may write there what they like, and so much of it.
     let file = fs::File::open(&path).map_err(EngineError::io("read", &path))?;
     file.take(ACCOUNT_BYTES).read_to_string(&mut text).map_err(EngineError::io("read", &path))?;
-    let config = &record.config;
-    let text = network::moved_hosts(&text, left, got, &config.hostname, &config.domainname);
-    fs::write(&path, text).map_err(EngineError::io("write", &path))
+    fs::write(&path, change(&text)).map_err(EngineError::io("write", &path))
 }
 
 fn resolver_request(record: &ContainerRecord) -> Result<ResolverRequest> {
