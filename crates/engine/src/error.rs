@@ -82,10 +82,10 @@ pub enum EngineError {
     NoContainers,
     #[error(transparent)]
     Network(#[from] network::NetworkError),
-    #[error(
-        "cannot remove container \"/{name}\": container is {state}: stop the container before removing or force remove"
-    )]
-    Running { name: String, state: &'static str },
+    #[error("cannot join {what} of a non running container: {id}")]
+    CannotJoin { what: &'static str, id: String },
+    #[error("cannot remove container \"/{name}\": container is {why}")]
+    Running { name: String, why: &'static str },
     #[error("Cannot update container {id}: {why}")]
     Update { id: ContainerId, kind: Kind, why: String },
     #[error("removal of container {0} is already in progress")]
@@ -227,7 +227,8 @@ impl EngineError {
                 ::build::error::ErrorKind::NotFound => Kind::NotFound,
             },
             E::Monitor { .. } | E::Runtime(_) => Kind::Other,
-            E::NotRunning(_) | E::Running { .. } | E::BeingRemoved(_) => Kind::Conflict,
+            E::NotRunning(_) | E::CannotJoin { .. } => Kind::Conflict,
+            E::Running { .. } | E::BeingRemoved(_) => Kind::Conflict,
             E::Busy(_) | E::ExecStarted(_) => Kind::Conflict,
             E::NoSuchExec(_) => Kind::NotFound,
             E::UsedByStopped { .. } | E::UsedByRunning { .. } | E::NameUsed { .. } => {
@@ -310,6 +311,7 @@ impl EngineError {
                 | E::NoSuchVolume(_)
                 | E::Start(_)
                 | E::NotRunning(_)
+                | E::CannotJoin { .. }
                 | E::Busy(_)
                 | E::NoSuchExec(_)
                 | E::ExecStarted(_)

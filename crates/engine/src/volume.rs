@@ -13,7 +13,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use spec::{MountError, Timestamp, is_volume_name};
+use spec::{MountError, Timestamp, check_volume_name, is_volume_name};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -91,8 +91,11 @@ impl Engine {
         check_options(&request.options)?;
         let mut labels = request.labels;
         let name = match request.name.filter(|name| !name.is_empty()) {
-            Some(name) if is_volume_name(&name) => name,
-            Some(name) => return Err(EngineError::Refused(MountError::Name(name).to_string())),
+            Some(name) => {
+                let wrong = |error: MountError| EngineError::Refused(error.to_string());
+                check_volume_name(&name).map_err(wrong)?;
+                name
+            }
             None => {
                 labels.insert(ANONYMOUS_LABEL.to_owned(), String::new());
                 self.invent_volume_name()?

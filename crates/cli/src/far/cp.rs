@@ -145,7 +145,9 @@ fn into(
         Some(_) if is_folder && what.is_folder && what.contents_only => (path, String::new()),
         Some(_) if is_folder => (path, if what.name == "." { String::new() } else { what.name }),
         Some(_) if what.is_folder => return Err(Failure::new("cannot copy directory")),
-        _ if given.ends_with('/') && !what.is_folder => return Err(no_folder()),
+        _ if given.ends_with('/') && !what.is_folder => {
+            return Err(Failure::new("no such directory"));
+        }
         _ => split(&path),
     };
     let (mut reader, writer) = io::pipe().map_err(|error| Failure::new(error.to_string()))?;

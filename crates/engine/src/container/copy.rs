@@ -308,21 +308,36 @@ impl Place {
             Ok(None) if is_folder => {
                 return Err(EngineError::Input("cannot copy directory".to_owned()));
             }
-            Ok(None) if self.path.ends_with('/') => return Err(self.no_folder()),
+            Ok(None) if self.path.ends_with('/') => return Err(no_such_directory()),
             Ok(None) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.path.ends_with('/') && !is_folder {
-                    return Err(self.no_folder());
+                if self.path.ends_with('/') && !is_folder && self.has_parent() {
+                    return Err(no_such_directory());
                 }
             }
             Err(error) => return Err(self.missing(error)),
         }
         let path = self.path.trim_end_matches("/.").trim_end_matches('/');
-        let path = self.followed(path).map_err(|error| self.missing(error))?;
+        let path = self.followed(path).map_err(|error| self.no_parent(error))?;
         let (parent, name) = Place::split(&path);
         let folder = sys::fs::folder_in_root(&self.root.folder, parent.as_str());
-        let folder = folder.map_err(|error| self.missing(error))?;
+        let folder = folder.map_err(|error| self.no_parent(error))?;
         Ok((folder, name))
+    }
+
+    /// Whether the folder is there in which the path's last name is, or is to be.
+    fn has_parent(&self) -> bool {
+        let (parent, _) = Place::split(self.path.trim_end_matches("/.").trim_end_matches('/'));
+        sys::fs::folder_in_root(&self.root.folder, parent.as_str()).is_ok()
+    }
+
+    fn no_parent(&self, error: io::Error) -> EngineError {
+        if self.is_inside() || error.kind() != io::ErrorKind::NotFound {
+            return self.missing(error);
+        }
+        let (parent, _) = Place::split(self.path.trim_end_matches("/.").trim_end_matches('/'));
+        let words = format!("invalid output path: directory {parent:?} does not exist");
+        EngineError::Input(words)
     }
 
     fn missing(&self, error: io::Error) -> EngineError {
@@ -351,6 +366,10 @@ impl Place {
             }
         }
     }
+}
+
+fn no_such_directory() -> EngineError {
+    EngineError::Input("no such directory".to_owned())
 }
 
 /// Carries a source to its new place through a pipe.

@@ -138,6 +138,10 @@ impl Engine {
 
     /// The volumes and binds of another container, `CONTAINER[:ro|rw]`.
     fn points_of(&self, text: &str) -> Result<Vec<MountPoint>> {
+        if text.is_empty() {
+            let words = "volumes-from specification cannot be an empty string";
+            return Err(EngineError::Refused(words.to_owned()));
+        }
         let (name, mode) = text.split_once(':').unwrap_or((text, "rw"));
         let words: Vec<&str> = mode.split(',').collect();
         let is_known = |word: &&str| ["ro", "rw", "z", "Z", "nocopy"].contains(word);

@@ -64,12 +64,14 @@ impl Engine {
             let status = self.container_state(id)?.status;
             if status.is_alive() {
                 if !request.force {
-                    let state = match status {
-                        Status::Paused => "paused",
-                        Status::Restarting => "restarting",
-                        _ => "running",
+                    let why = match status {
+                        Status::Paused => "paused and must be unpaused first",
+                        Status::Restarting => {
+                            "restarting: stop the container before removing or force remove"
+                        }
+                        _ => "running: stop the container before removing or force remove",
                     };
-                    return Err(EngineError::Running { name: record.name, state });
+                    return Err(EngineError::Running { name: record.name, why });
                 }
                 alive.end(id)?;
             }

@@ -216,6 +216,21 @@ pub enum MountError {
         "create {0}: {0:?} includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
     )]
     Name(String),
+    /// A volume's name is but one letter.
+    #[error(
+        "create {0}: volume name is too short, names should be at least two alphanumeric characters"
+    )]
+    ShortName(String),
+    /// `-v` names a place that there cannot be.
+    #[error("invalid volume specification: '{text}': invalid mount config for type {:?}: {why}", kind.as_str())]
+    Place {
+        /// What was given.
+        text: String,
+        /// What would be mounted.
+        kind: MountKind,
+        /// What is wrong with the place.
+        why: Box<MountError>,
+    },
     /// The place inside is no full path.
     #[error("invalid mount path: '{0}' mount path must be absolute")]
     Relative(String),
@@ -253,6 +268,15 @@ fn clean_target(path: &str) -> Result<String, MountError> {
 
 /// The ways in which mounts reach the other side.
 const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
+
+/// Fails if a text is no name that a volume may have.
+pub fn check_volume_name(name: &str) -> Result<(), MountError> {
+    match is_volume_name(name) {
+        true => Ok(()),
+        false if name.len() == 1 => Err(MountError::ShortName(name.to_owned())),
+        false => Err(MountError::Name(name.to_owned())),
+    }
+}
 
 /// Whether a text is a name that a volume may have.
 pub fn is_volume_name(name: &str) -> bool {

@@ -212,7 +212,7 @@ fn files_go_to_containers_elsewhere_and_come_back() {
     holds("/tmp/from/sub/word", "said");
     here.run("cp one:/none x").complains(1, "Could not find the file /none in container one");
     here.run("cp from one:/tmp/word").complains(1, "cannot copy directory");
-    here.run("cp word one:/none/").complains(1, "must be a directory");
+    here.run("cp word one:/none/").complains(1, "no such directory");
     here.run("cp one:/tmp/from word").complains(1, "cannot copy directory");
     here.run("cp one:/a one:/b").complains(1, "copying between containers is not supported");
     let changed = here.ok("diff one");

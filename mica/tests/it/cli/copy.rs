@@ -32,7 +32,11 @@ fn out_of_a_container() {
     assert_eq!(read(&mica, "motd"), "hello\n");
     mica.ok("cp web:etc/motd other");
     assert_eq!(read(&mica, "other"), "hello\n");
-    mica.run("cp web:/etc/motd gone/").complains(1, "destination directory \"gone/\" must exist");
+    mica.run("cp web:/etc/motd gone/").fails(1, "no such directory\n");
+    let gone = mica.path("gone");
+    let words = format!("invalid output path: directory {gone:?} does not exist\n");
+    mica.run("cp web:/etc/motd gone/x").fails(1, &words);
+    mica.run("cp web:/etc/motd gone/x/").fails(1, &words);
     mica.ok("cp web:/dir new");
     assert_eq!(read(&mica, "new/one"), "1");
     mica.ok("cp web:/dir new");

@@ -63,6 +63,10 @@ fn pause_holds_every_process() {
     root.run("pause held").prints("held\n");
     assert_eq!(root.state(&id)["status"], "paused");
     root.run("exec held true").complains(1, "is paused, unpause the container before exec");
+    root.run("rm held").fails(
+        1,
+        "Error response from daemon: cannot remove container \"/held\": container is paused and must be unpaused first\n",
+    );
     root.run("unpause held").prints("held\n");
     root.run("exec held true").prints("");
 }

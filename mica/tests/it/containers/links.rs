@@ -99,5 +99,6 @@ fn a_namespace_without_networks_is_shared() {
     let own = root.ok("exec alone readlink /proc/self/ns/net");
     assert_eq!(said, format!("lo\n{own}"));
     root.ok("stop -t 0 alone");
-    root.run("run --rm --network container:alone bb true").complains(125, "is not running");
+    root.run("run --rm --network container:alone bb true")
+        .complains(125, "cannot join network of a non running container: ");
 }

@@ -19,6 +19,18 @@ fn what_makes_no_sense_is_refused_before_anything_is_made() {
     refused("--uts host -h box", "conflicting options: hostname and the UTS mode");
     refused("--userns private", "--userns: invalid USER mode");
     refused("-v x/y:/z", "create x/y: \"x/y\" includes invalid characters for a local volume name");
+    refused("-v a:/z", "create a: volume name is too short, names should be at least two");
+    refused("-v a:/z:zz", "invalid mode: zz");
+    refused(
+        "-v vol:y",
+        "invalid volume specification: 'vol:y': invalid mount config for type \"volume\": invalid \
+         mount path: 'y' mount path must be absolute",
+    );
+    refused("--volumes-from ''", "volumes-from specification cannot be an empty string");
+    refused(
+        "--mount type=volume,src=vol,dst=/x,volume-subpath=../../other/_data",
+        "invalid mount config for type \"volume\": subpath must be a relative path within the volume",
+    );
     refused("-v :/z", "invalid spec: :/z: empty section between colons");
     refused("--device here", "here is not an absolute path");
     let wrong = |flag: &str, value: &str, names: &str, why: &str| {

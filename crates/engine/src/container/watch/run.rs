@@ -499,21 +499,25 @@ impl Engine {
     ) -> Result<BTreeMap<String, i32>> {
         let host = &record.host_config;
         let mut names = Vec::new();
+        if let NetworkMode::Container(name) = NetworkMode::parse(&host.network_mode) {
+            names.push((Some("network"), name));
+        }
         if let Some(NamespaceMode::Container(name)) = NamespaceMode::parse(&host.pid_mode) {
-            names.push(name);
+            names.push((Some("PID"), name));
         }
         if let Some(IpcMode::Container(name)) = IpcMode::parse(&host.ipc_mode) {
-            names.push(name);
-        }
-        if let NetworkMode::Container(name) = NetworkMode::parse(&host.network_mode) {
-            names.push(name);
+            names.push((None, name));
         }
         let mut others = BTreeMap::new();
-        for name in names {
+        for (what, name) in names {
             let id = self.containers().find(&name)?;
             let state = self.container_state(&id)?;
             if !state.status.is_alive() || state.process.pid == 0 {
-                return Err(EngineError::NotRunning(id.to_string()));
+                let id = id.to_string();
+                return Err(match what {
+                    Some(what) => EngineError::CannotJoin { what, id },
+                    None => EngineError::NotRunning(id),
+                });
             }
             others.insert(name, state.process.pid);
         }

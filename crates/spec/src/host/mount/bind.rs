@@ -1,8 +1,8 @@
 //! `-v`: `[source:]target[:mode,…]`.
 
 use super::{
-    BindOptions, Mount, MountError, MountKind, PROPAGATIONS, VolumeOptions, clean_target, idmap,
-    is_volume_name,
+    BindOptions, Mount, MountError, MountKind, PROPAGATIONS, VolumeOptions, check_volume_name,
+    clean_target, idmap,
 };
 
 /// What a `-v` says.
@@ -28,14 +28,18 @@ pub fn parse_bind(text: &str) -> Result<Bind, MountError> {
         [source, target, mode] if !mode.is_empty() => (source, target, mode),
         _ => return Err(wrong()),
     };
-    let target = clean_target(target)?;
     let is_path = source.starts_with('/');
-    if !is_path && !source.is_empty() && !is_volume_name(source) {
-        return Err(MountError::Name(source.to_owned()));
-    }
-    let mut mount = Mount { source: source.to_owned(), target, ..Mount::default() };
+    let mut mount = Mount { source: source.to_owned(), ..Mount::default() };
     mount.kind = if is_path { MountKind::Bind } else { MountKind::Volume };
     let relabel = read_mode(&mut mount, mode)?;
+    mount.target = clean_target(target).map_err(|why| MountError::Place {
+        text: text.to_owned(),
+        kind: mount.kind,
+        why: Box::new(why),
+    })?;
+    if !is_path && !source.is_empty() {
+        check_volume_name(source)?;
+    }
     if is_path {
         // As docker: what `-v` names and is not there becomes a folder.
         mount.bind_options.get_or_insert_default().create_mountpoint = true;

@@ -40,7 +40,10 @@ fn what_is_no_bind_is_refused() {
     check("/a:/", "destination can't be '/'");
     check("/a:/..", "destination can't be '/'");
     check("-x:/b", "includes invalid characters for a local volume name");
-    check("x:/b", "includes invalid characters");
+    check("x:/b", "create x: volume name is too short, names should be at least two alphanumeric");
+    check("x:/b:zz", "invalid mode: zz");
+    let wrapped = "invalid volume specification: 'x:y': invalid mount config for type \"volume\": ";
+    check("x:y", &format!("{wrapped}invalid mount path: 'y' mount path must be absolute"));
 }
 
 #[test]
