@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::digest::Digest;
 use crate::ids::{DiffId, ImageId};
-use crate::json::{is_default, null_is_default};
+use crate::json::{is_default, null_is_default, with_members_of};
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
@@ -23,6 +23,7 @@ pub const MAX_CONFIG_BYTES: usize = 8 << 20;
 ///
 /// Fields are written in alphabetical order, as BuildKit does.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ImageConfig {
     /// The processor in Go's words.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -71,9 +72,11 @@ pub struct ImageConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// Fields we do not know, kept as they are.
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub rest: Map<String, Value>,
 }
+
+with_members_of!(ImageConfig, rest);
 
 /// The layers of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

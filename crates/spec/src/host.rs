@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::json::{is_default, null_is_default};
+use crate::json::{is_default, null_is_default, one_or_many, with_members_of};
 
 mod device;
 mod mode;
@@ -43,7 +43,7 @@ pub struct LogConfig {
 ///
 /// A list that was never given is `None`, which docker shows as `null`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename_all = "PascalCase", default, remote = "Self")]
 pub struct HostConfig {
     /// What `-v` gave.
     pub binds: Option<Vec<String>>,
@@ -77,8 +77,10 @@ pub struct HostConfig {
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub annotations: BTreeMap<String, String>,
     /// Capabilities beyond docker's default.
+    #[serde(deserialize_with = "one_or_many")]
     pub cap_add: Option<Vec<String>>,
     /// Capabilities of docker's default that it must not have.
+    #[serde(deserialize_with = "one_or_many")]
     pub cap_drop: Option<Vec<String>>,
     /// Whose view of control groups it has: `private`, `host` or empty.
     #[serde(deserialize_with = "null_is_default")]
@@ -143,7 +145,7 @@ pub struct HostConfig {
     #[serde(deserialize_with = "null_is_default")]
     pub isolation: String,
     /// How much of the host it may use.
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub resources: Resources,
     /// What `--mount` gave.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
@@ -156,3 +158,5 @@ pub struct HostConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<bool>,
 }
+
+with_members_of!(HostConfig, resources);

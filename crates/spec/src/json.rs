@@ -1,6 +1,14 @@
 //! How values become JSON: types that are strings on the wire, and Go's habits with empty values.
 
+use std::fmt;
+
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+
+mod apart;
+
+pub(crate) use apart::{Apart, Others, with_members_of};
 
 /// Writes a type as the string its `Display` shows and reads it with its `FromStr`.
 macro_rules! string_on_the_wire {
@@ -54,21 +62,33 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Reads one string as a list of one: old images carry `"Cmd": "sh"`.
+/// Reads one string as a list of one, as docker does where a command, or a list of capabilities, is
+/// asked for; old images carry `"Cmd": "sh"`.
 pub(crate) fn one_or_many<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
+    struct OneOrMany;
+    impl<'de> Visitor<'de> for OneOrMany {
+        type Value = Option<Vec<String>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string or a list of strings")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(Some(vec![text.to_owned()]))
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(list)).map(Some)
+        }
     }
-    Ok(Option::<OneOrMany>::deserialize(deserializer)?.map(|value| match value {
-        OneOrMany::One(text) => vec![text],
-        OneOrMany::Many(list) => list,
-    }))
+    deserializer.deserialize_any(OneOrMany)
 }
 
 /// A set that JSON knows as an object whose values are all `{}`, as docker writes ports and volumes.

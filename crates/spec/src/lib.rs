@@ -10,6 +10,7 @@ mod container_id;
 mod digest;
 mod duration;
 mod expression;
+pub mod go_json;
 mod host;
 mod ids;
 mod json;

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::json::{is_default, null_is_default, one_or_many, set_as_object};
+use crate::json::{is_default, null_is_default, one_or_many, set_as_object, with_members_of};
 
 /// How a container runs, in docker's words. Empty fields are not written.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", remote = "Self")]
 pub struct ContainerConfig {
     /// The host name inside.
     #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
@@ -87,9 +87,11 @@ pub struct ContainerConfig {
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Option::is_none")]
     pub shell: Option<Vec<String>>,
     /// Fields we do not know, kept as they are.
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub rest: Map<String, Value>,
 }
+
+with_members_of!(ContainerConfig, rest);
 
 /// How to find out whether a container is well. Times are nanoseconds; 0 means the default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
