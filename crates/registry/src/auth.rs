@@ -16,7 +16,8 @@ use ureq::http::{HeaderValue, Method};
 use crate::address::{origin, shown};
 use crate::call::{Answer, Call, Payload, title};
 use crate::challenge::{Challenge, parse};
-use crate::error::RegistryError;
+use crate::error::{CredentialError, RegistryError, RegistryErrorKind};
+use crate::form::Form;
 use crate::http::{Http, lock};
 use crate::rules::{Place, Rules, Security};
 use crate::secret::{Credential, Credentials, GivenToken, Secret, WantedToken};
@@ -34,9 +35,27 @@ const MARGIN: Duration = Duration::from_secs(10);
 pub(crate) struct Auth {
     credentials: Arc<dyn Credentials>,
     /// What was found for servers: a helper is a process, and is started once.
-    found: Mutex<BTreeMap<String, Option<Credential>>>,
+    found: Mutex<BTreeMap<String, Found>>,
     ways: Mutex<BTreeMap<String, Challenge>>,
     tokens: Mutex<BTreeMap<(String, String), Token>>,
+}
+
+/// What was found for a server.
+#[derive(Clone)]
+enum Found {
+    Credential(Credential),
+    Nobody,
+    /// Whoever might know did not say: as with docker, the server is then asked as nobody.
+    Silence(String),
+}
+
+impl Found {
+    fn credential(self) -> Option<Credential> {
+        match self {
+            Found::Credential(credential) => Some(credential),
+            Found::Nobody | Found::Silence(_) => None,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -50,7 +69,7 @@ struct Token {
 struct TokenAnswer {
     token: Option<String>,
     access_token: Option<String>,
-    expires_in: Option<u64>,
+    expires_in: Option<i64>,
     refresh_token: Option<String>,
 }
 
@@ -62,6 +81,26 @@ impl Auth {
 
     /// Makes a request as whoever it takes. `scopes` is what a token must allow.
     pub(crate) fn send(
+        &self,
+        (http, rules): (&Http, &Rules),
+        place: &Place,
+        scopes: &[String],
+        call: Call<'_>,
+    ) -> Result<Answer, RegistryError> {
+        let answer = self.ask((http, rules), place, scopes, call);
+        let is_denied = match &answer {
+            Ok(answer) => matches!(answer.status().as_u16(), 401 | 403),
+            Err(error) => error.kind() == RegistryErrorKind::Denied,
+        };
+        if let Some(Found::Silence(why)) = lock(&self.found).get(&place.server())
+            && is_denied
+        {
+            http.warn(why);
+        }
+        answer
+    }
+
+    fn ask(
         &self,
         (http, rules): (&Http, &Rules),
         place: &Place,
@@ -102,11 +141,16 @@ impl Auth {
         let server = place.server();
         let mut found = lock(&self.found);
         if let Some(known) = found.get(&server) {
-            return Ok(known.clone());
+            return Ok(known.clone().credential());
         }
-        let credential = self.credentials.find(&server)?;
-        found.insert(server, credential.clone());
-        Ok(credential)
+        let known = match self.credentials.find(&server) {
+            Ok(Some(credential)) => Found::Credential(credential),
+            Ok(None) => Found::Nobody,
+            Err(error @ CredentialError::Helper { .. }) => Found::Silence(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        found.insert(server, known.clone());
+        Ok(known.credential())
     }
 
     /// What goes into `Authorization`.
@@ -144,7 +188,7 @@ impl Auth {
                 }
                 let server = TokenServer { http, rules, place, realm, service };
                 let answer = server.ask(credential.as_ref(), &scopes, false)?;
-                (answer.text(realm)?, answer.expires_in.map(Duration::from_secs))
+                (answer.text(realm)?, answer.holds())
             }
         };
         let holds = holds.unwrap_or(HOLDS);
@@ -222,10 +266,17 @@ fn sensitive(text: &Secret) -> Option<HeaderValue> {
 
 impl TokenAnswer {
     fn text(&self, realm: &str) -> Result<Secret, RegistryError> {
-        let text = self.token.as_ref().or(self.access_token.as_ref());
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let text = given(&self.token).or_else(|| given(&self.access_token));
         let why = || "authorization server did not include a token in the response".to_owned();
         let malformed = || RegistryError::Malformed { url: realm.to_owned(), why: why() };
-        text.filter(|text| !text.is_empty()).map(Secret::new).ok_or_else(malformed)
+        text.map(Secret::new).ok_or_else(malformed)
+    }
+
+    /// How long it holds, if that is said: a time that is over already says nothing.
+    fn holds(&self) -> Option<Duration> {
+        let seconds = u64::try_from(self.expires_in?).ok().filter(|seconds| *seconds > 0)?;
+        Some(Duration::from_secs(seconds))
     }
 }
 
@@ -257,7 +308,7 @@ impl TokenServer<'_> {
                 form.add("refresh_token", token.expose());
                 let call = Call::new(Method::POST, self.realm)
                     .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                    .payload(Payload::Bytes(form.0.expose().as_bytes()));
+                    .payload(Payload::Bytes(form.text().as_bytes()));
                 self.http.send(&place, call, None)?
             }
             other => {
@@ -270,7 +321,7 @@ impl TokenServer<'_> {
                     form.add("client_id", CLIENT);
                 }
                 let joint = if self.realm.contains('?') { '&' } else { '?' };
-                let url = format!("{}{joint}{}", self.realm, form.0.expose());
+                let url = format!("{}{joint}{}", self.realm, form.text());
                 let header = other.and_then(basic);
                 self.http.send(&place, Call::new(Method::GET, url), header.as_ref())?
             }
@@ -306,55 +357,9 @@ impl TokenServer<'_> {
     }
 }
 
-/// Names and values as forms and queries have them.
-struct Form(Secret);
-
-impl Default for Form {
-    fn default() -> Form {
-        Form(Secret::new(""))
-    }
-}
-
-impl Form {
-    fn add(&mut self, name: &str, value: &str) {
-        if value.is_empty() {
-            return;
-        }
-        let joint = if self.0.expose().is_empty() { "" } else { "&" };
-        self.0 = Secret::new(format!("{}{joint}{name}={}", self.0.expose(), encode(value)));
-    }
-}
-
-/// A value in a query: letters, digits and a few signs stay, the rest is `%XX`.
-pub(crate) fn encode(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            byte => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn queries_are_encoded() {
-        assert_eq!(
-            encode("repository:a/b:pull,push é"),
-            "repository%3Aa%2Fb%3Apull%2Cpush%20%C3%A9"
-        );
-        let mut form = Form::default();
-        form.add("a", "1");
-        form.add("b", "");
-        form.add("c", "x y");
-        assert_eq!(form.0.expose(), "a=1&c=x%20y");
-    }
 
     #[test]
     fn headers_hide_themselves() {

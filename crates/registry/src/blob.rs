@@ -138,7 +138,9 @@ impl<'a> Repository<'a> {
 pub(crate) fn unwrapped(error: io::Error, url: String) -> RegistryError {
     match error.downcast::<RegistryError>() {
         Ok(error) => error,
-        Err(source) => RegistryError::Transport { method: "Get", url, source: source.into() },
+        Err(source) => {
+            RegistryError::Transport { method: "Get", url, proxy: None, source: source.into() }
+        }
     }
 }
 

@@ -81,6 +81,7 @@ impl Answer {
         let failed = |url, error: io::Error| RegistryError::Transport {
             method: "Get",
             url,
+            proxy: None,
             source: error.into(),
         };
         let (mut bytes, mut piece) = (Vec::new(), vec![0; 64 << 10]);
@@ -118,6 +119,10 @@ impl Answer {
             (true, 401) => unspoken("UNAUTHORIZED", "authentication required"),
             (true, 403) if is_head => {
                 unspoken("DENIED", "requested access to the resource is denied")
+            }
+            (true, 400..=499) if !is_head && !bytes.is_empty() && !matches!(status, 408 | 429) => {
+                let body = printable(&String::from_utf8_lossy(&bytes), 1024);
+                RegistryError::Body { status, body }
             }
             (true, _) => RegistryError::Status { method, url, status },
         }

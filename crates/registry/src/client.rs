@@ -9,6 +9,7 @@ use spec::{Digest, Reference};
 use crate::auth::Auth;
 use crate::call::{Answer, Call};
 use crate::error::RegistryError;
+use crate::form::encode;
 use crate::http::Http;
 use crate::proxy::Proxies;
 use crate::rules::{Place, Rules};
@@ -157,7 +158,14 @@ impl Client {
 
     /// An address below a host's root.
     pub(crate) fn url(&self, place: &Place, path: &str) -> Result<String, RegistryError> {
-        Ok(format!("{}://{}{}/{path}", self.http.scheme(place)?, place.host, place.root))
+        let url = format!("{}://{}{}/{path}", self.http.scheme(place)?, place.host, place.root);
+        Ok(match &place.namespace {
+            Some(registry) => {
+                let joint = if path.contains('?') { '&' } else { '?' };
+                format!("{url}{joint}ns={}", encode(registry))
+            }
+            None => url,
+        })
     }
 }
 

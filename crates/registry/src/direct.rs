@@ -10,7 +10,7 @@ use ureq::http::Uri;
 use crate::client::Limits;
 use crate::error::RegistryError;
 use crate::http::{agent, lock};
-use crate::proxy::Proxies;
+use crate::proxy::{Proxies, Proxy};
 use crate::tls;
 
 /// So many connections to one host are kept: a store of objects is asked for many at once.
@@ -23,7 +23,7 @@ pub struct Direct {
     /// The authorities to trust instead of the system's.
     authorities: Option<PathBuf>,
     user_agent: String,
-    agents: Mutex<BTreeMap<(bool, Option<String>), Agent>>,
+    agents: Mutex<BTreeMap<(bool, Option<Proxy>), Agent>>,
 }
 
 impl Direct {
@@ -38,16 +38,18 @@ impl Direct {
     pub fn agent(&self, uri: &Uri) -> Result<Agent, RegistryError> {
         let encrypted = uri.scheme_str() == Some("https");
         let host = uri.authority().map_or("", |authority| authority.as_str());
-        let proxy = self.proxies.of_host(encrypted, host).map(str::to_owned);
+        let proxy = self.proxies.of_host(encrypted, host)?;
         let key = (encrypted, proxy);
         if let Some(agent) = lock(&self.agents).get(&key) {
             return Ok(agent.clone());
         }
-        let tls = match encrypted {
+        let proxy = key.1.as_ref();
+        let tls = match encrypted || proxy.is_some_and(Proxy::is_encrypted) {
             true => Some(tls::of_system(self.authorities.as_deref())?),
             false => None,
         };
-        let agent = agent(&self.limits, &self.user_agent, key.1.as_deref(), IDLE, tls)?;
+        let proxy = proxy.map(|proxy| (proxy, encrypted));
+        let agent = agent(&self.limits, &self.user_agent, proxy, IDLE, tls);
         lock(&self.agents).insert(key, agent.clone());
         Ok(agent)
     }

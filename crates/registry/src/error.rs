@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use spec::Digest;
 
+use crate::words;
+
 /// An error of the distribution protocol.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -13,12 +15,16 @@ pub enum RegistryError {
     /// It said nothing but a status.
     #[error("received unexpected HTTP status: {status} {}", reason(*status))]
     Status { method: &'static str, url: String, status: u16 },
+    /// It said something that no registry says.
+    #[error("error parsing HTTP {status} response body: {}: {body:?}", unparsed(body))]
+    Body { status: u16, body: String },
     #[error("{method} {url:?}: no basic auth credentials")]
     NoCredentials { method: &'static str, url: String },
     #[error("login attempt to {url} failed with status: {status} {}", reason(*status))]
     LoginFailed { url: String, status: u16 },
-    #[error("{method} {url:?}: {}", cause(url, source))]
-    Transport { method: &'static str, url: String, source: ureq::Error },
+    /// The network failed, or the proxy that stands for it.
+    #[error("{method} {url:?}: {}", words::of_network(url, proxy.as_deref(), source))]
+    Transport { method: &'static str, url: String, proxy: Option<String>, source: ureq::Error },
     #[error("{method} {url:?}: http: server gave HTTP response to HTTPS client")]
     PlainServer { method: &'static str, url: String },
     #[error("{method} {url:?}: stopped after 10 redirects")]
@@ -37,10 +43,12 @@ pub enum RegistryError {
     Blocked { prefix: String, file: String },
     #[error("{host} asks for credentials at {realm}, which is not encrypted")]
     PlainRealm { host: String, realm: String },
-    #[error("cannot read the certificates in {folder}: {why}")]
-    Certificates { folder: String, why: String },
+    #[error("cannot use {path} for TLS: {why}")]
+    Certificates { path: String, why: String },
     #[error("{0} is no address of a registry")]
     Address(String),
+    #[error("{0} is no address of a proxy: http, https, socks5 and socks5h are known")]
+    Proxy(String),
     #[error("cannot read what is to be sent")]
     Source(#[source] std::io::Error),
     #[error(transparent)]
@@ -55,8 +63,12 @@ pub enum CredentialError {
     Io { doing: &'static str, path: String, source: std::io::Error },
     #[error("{path} is malformed: {why}")]
     Malformed { path: String, why: String },
-    #[error("error getting credentials - err: {why}, out: `{out}`")]
-    Helper { why: String, out: String },
+    /// A program that keeps credentials is not there, or failed.
+    #[error("error {doing} credentials - err: {why}, out: `{out}`")]
+    Helper { doing: &'static str, why: String, out: String },
+    /// Somebody elsewhere who was asked for them failed.
+    #[error("error getting credentials - err: {why}")]
+    Elsewhere { why: String },
     #[error("{path} cannot be opened with the key in {key}")]
     WrongKey { path: String, key: String },
     #[error("{path} can be read by others")]
@@ -137,10 +149,11 @@ impl RegistryError {
             E::Refused { status: 401 | 403, .. } | E::NoCredentials { .. } => K::Denied,
             E::Refused { status: 429 | 500.., .. } => K::Unavailable,
             E::Refused { .. } => K::Invalid,
-            E::Status { status: 404, .. } => K::NotFound,
+            E::Status { status: 404, .. } | E::Body { status: 404, .. } => K::NotFound,
             E::Status { status: 401 | 403, .. } | E::LoginFailed { .. } => K::Denied,
+            E::Body { status: 403, .. } => K::Denied,
             E::WrongDigest { .. } | E::WrongLength { .. } | E::Malformed { .. } => K::Corrupt,
-            E::Blocked { .. } | E::Address(_) | E::TooLarge { .. } => K::Invalid,
+            E::Blocked { .. } | E::Address(_) | E::Proxy(_) | E::TooLarge { .. } => K::Invalid,
             E::PlainRealm { .. } | E::Credential(_) => K::Denied,
             _ => K::Unavailable,
         }
@@ -162,8 +175,9 @@ impl RegistryError {
 
     /// Whether the thing is not there, in whatever words.
     pub fn is_missing(&self) -> bool {
+        use RegistryError as E;
         match self {
-            RegistryError::Refused { status, .. } | RegistryError::Status { status, .. } => {
+            E::Refused { status, .. } | E::Status { status, .. } | E::Body { status, .. } => {
                 *status == 404
             }
             _ => false,
@@ -175,7 +189,7 @@ impl RegistryError {
         use RegistryError as E;
         match self {
             E::PlainServer { .. } => Some(
-                "name the host in `insecure-registries` of the settings to allow plain HTTP"
+                "name the host in `insecure` of the settings' `[registries]` to allow plain HTTP"
                     .to_owned(),
             ),
             E::NoCredentials { .. } => Some("`mica login` first".to_owned()),
@@ -210,15 +224,14 @@ impl std::fmt::Display for ApiError {
     }
 }
 
-/// Go's words for what the network did, where users know them.
-fn cause(url: &str, error: &ureq::Error) -> String {
-    let host = crate::address::origin(url).map(|(_, host)| host).unwrap_or_default();
-    match error {
-        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            format!("dial tcp {host}: connect: connection refused")
+/// Go's words for what is no JSON with errors in it.
+fn unparsed(body: &str) -> String {
+    match body.trim_start().chars().next() {
+        None => "unexpected end of JSON input".to_owned(),
+        Some('{' | '[') => "no error details found in HTTP response body".to_owned(),
+        Some(letter) => {
+            format!("invalid character '{letter}' looking for beginning of value")
         }
-        ureq::Error::HostNotFound => format!("dial tcp: lookup {host}: no such host"),
-        other => other.to_string(),
     }
 }
 
@@ -242,5 +255,10 @@ mod tests {
         assert!(error.is_missing() && error.has_code("MANIFEST_UNKNOWN"));
         let error = RegistryError::Status { method: "Get", url: String::new(), status: 503 };
         assert_eq!(error.to_string(), "received unexpected HTTP status: 503 Service Unavailable");
+        let error = RegistryError::Body { status: 404, body: "<p>no".to_owned() };
+        let expected = "error parsing HTTP 404 response body: \
+            invalid character '<' looking for beginning of value: \"<p>no\"";
+        assert_eq!(error.to_string(), expected);
+        assert!(error.is_missing() && error.kind() == RegistryErrorKind::NotFound);
     }
 }

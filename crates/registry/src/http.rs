@@ -16,7 +16,8 @@ use crate::address::{origin, resolve, shown};
 use crate::call::{Answer, Call, Payload, printable, title};
 use crate::client::Limits;
 use crate::error::RegistryError;
-use crate::proxy::Proxies;
+use crate::forward;
+use crate::proxy::{Proxies, Proxy};
 use crate::rules::{Place, Security};
 use crate::tls;
 
@@ -38,8 +39,9 @@ pub(crate) struct Http {
     warnings: Mutex<Vec<String>>,
 }
 
-/// What an agent depends on: the host for its certificates, how sure we must be, the proxy.
-type AgentKey = (String, Security, Option<String>);
+/// What an agent depends on: the host for its certificates, how sure we must be, the proxy, how long
+/// a connection may take.
+type AgentKey = (String, Security, Option<Proxy>, Duration);
 
 impl Http {
     pub(crate) fn new(
@@ -173,8 +175,8 @@ impl Http {
             (true, Security::Loose) => Security::Loose,
             (true, _) => Security::Checked,
         };
-        let (headers, authorities, client) = (Vec::new(), Vec::new(), None);
-        Ok(Place { host, security, headers, authorities, client, ..from.clone() })
+        let (headers, authorities, client, namespace) = Default::default();
+        Ok(Place { host, security, headers, authorities, client, namespace, ..from.clone() })
     }
 
     /// Makes one request.
@@ -186,7 +188,7 @@ impl Http {
     ) -> Result<Response<Body>, RegistryError> {
         let Call { method, url, headers, payload } = call;
         let (verb, is_plain) = (title(&method), url.starts_with("http:"));
-        let agent = self.agent(place, !is_plain)?;
+        let (agent, proxy) = self.agent(place, !is_plain)?;
         let uri: Uri = url.parse().map_err(|_| RegistryError::Address(shown(&url)))?;
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in &headers {
@@ -211,7 +213,10 @@ impl Http {
         };
         let response = result.map_err(|source| match speaks_plainly(&source) {
             true => RegistryError::PlainServer { method: verb, url: shown(&url) },
-            false => RegistryError::Transport { method: verb, url: shown(&url), source },
+            false => {
+                let proxy = proxy.map(|proxy| proxy.host());
+                RegistryError::Transport { method: verb, url: shown(&url), proxy, source }
+            }
         })?;
         self.listen(response.headers());
         Ok(response)
@@ -225,47 +230,72 @@ impl Http {
             else {
                 continue;
             };
-            let text = printable(text, 512);
-            let mut warnings = lock(&self.warnings);
-            if warnings.len() < WARNINGS && !warnings.contains(&text) {
-                warnings.push(text);
-            }
+            self.warn(text);
         }
     }
 
-    fn agent(&self, place: &Place, encrypted: bool) -> Result<Agent, RegistryError> {
-        let proxy = self.proxies.of_host(encrypted, &place.host).map(str::to_owned);
-        let security = if encrypted { place.security } else { Security::Plain };
-        let key = (if encrypted { place.host.clone() } else { String::new() }, security, proxy);
-        if let Some(agent) = lock(&self.agents).get(&key) {
-            return Ok(agent.clone());
+    /// Remembers what somebody should hear, once.
+    pub(crate) fn warn(&self, text: &str) {
+        let text = printable(text, 512);
+        let mut warnings = lock(&self.warnings);
+        if warnings.len() < WARNINGS && !warnings.contains(&text) {
+            warnings.push(text);
         }
-        let tls = match encrypted {
-            true => Some(tls::config(place, &self.certificates, self.bundle.as_deref())?),
-            false => None,
+    }
+
+    /// Whoever asks a place, and the proxy that it is asked through.
+    fn agent(
+        &self,
+        place: &Place,
+        encrypted: bool,
+    ) -> Result<(Agent, Option<Proxy>), RegistryError> {
+        let proxy = match &place.proxy {
+            Some(address) => Some(Proxy::parse(address)?),
+            None => self.proxies.of_host(encrypted, &place.host)?,
         };
-        let agent = agent(&self.limits, &self.user_agent, key.2.as_deref(), IDLE, tls)?;
-        lock(&self.agents).insert(key, agent.clone());
-        Ok(agent)
+        let connect = place.connect.unwrap_or(self.limits.connect);
+        let (host, security) = match encrypted {
+            true => (place.host.clone(), place.security),
+            false => (String::new(), Security::Plain),
+        };
+        let key = (host, security, proxy, connect);
+        if let Some(agent) = lock(&self.agents).get(&key) {
+            return Ok((agent.clone(), key.2));
+        }
+        let tls = match (encrypted, &key.2) {
+            (true, _) => Some(tls::config(place, &self.certificates, self.bundle.as_deref())?),
+            (false, Some(proxy)) if proxy.is_encrypted() => {
+                Some(tls::of_system(self.bundle.as_deref())?)
+            }
+            (false, _) => None,
+        };
+        let limits = Limits { connect, ..self.limits.clone() };
+        let proxy = key.2.as_ref().map(|proxy| (proxy, encrypted));
+        let agent = agent(&limits, &self.user_agent, proxy, IDLE, tls);
+        lock(&self.agents).insert(key.clone(), agent.clone());
+        Ok((agent, key.2))
     }
 }
 
 /// So many connections to one registry are kept for the next request.
 const IDLE: usize = 8;
 
-/// Whoever carries requests out, by a proxy or not, over TLS or not. Redirects and statuses are the
-/// caller's.
+/// Whoever carries requests out, over TLS or not, by a proxy and to hosts that want TLS or not.
+/// Redirects and statuses are the caller's.
 pub(crate) fn agent(
     limits: &Limits,
     user_agent: &str,
-    proxy: Option<&str>,
+    proxy: Option<(&Proxy, bool)>,
     idle: usize,
     tls: Option<TlsConfig>,
-) -> Result<Agent, RegistryError> {
-    let proxy = proxy.map(ureq::Proxy::new).transpose();
-    let proxy = proxy.map_err(|_| RegistryError::Address("the proxy".to_owned()))?;
+) -> Agent {
+    // What is not encrypted is the proxy's to read: it is asked for it, and makes no tunnel.
+    let (forward, tunnel) = match proxy {
+        Some((proxy, false)) if !proxy.is_socks() => (Some(proxy), None),
+        other => (None, other.map(|(proxy, _)| proxy.tunnel())),
+    };
     let mut config = Agent::config_builder()
-        .proxy(proxy)
+        .proxy(tunnel)
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -282,7 +312,10 @@ pub(crate) fn agent(
     if let Some(tls) = tls {
         config = config.tls_config(tls);
     }
-    Ok(Agent::new_with_config(config.build()))
+    match forward {
+        Some(proxy) => forward::agent(config.build(), proxy),
+        None => Agent::new_with_config(config.build()),
+    }
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -17,6 +17,8 @@ mod direct;
 mod document;
 mod error;
 mod fetch;
+mod form;
+mod forward;
 mod http;
 mod list;
 mod parts;
@@ -26,6 +28,7 @@ mod secret;
 mod tls;
 mod upload;
 mod whole;
+mod words;
 mod workflows;
 
 pub use blob::BlobReader;

@@ -7,10 +7,10 @@ use ureq::http::Method;
 use ureq::http::header::{ACCEPT, LINK};
 
 use crate::address::resolve;
-use crate::auth::encode;
 use crate::call::{Answer, Call};
 use crate::client::{Client, Repository, Target};
 use crate::error::RegistryError;
+use crate::form::encode;
 use crate::rules::Place;
 
 /// A page of a list is at most this long.

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use ureq::ProxyProtocol;
+
+use crate::address::without_user;
+use crate::error::RegistryError;
 use crate::rules::{is_within, split_port};
 
 /// The proxies that the environment names. An address may hold a password, so they are not shown.
@@ -37,10 +41,16 @@ impl Proxies {
     }
 
     /// The proxy for a host, if it is not reached directly. This machine always is.
-    pub(crate) fn of_host(&self, encrypted: bool, host: &str) -> Option<&str> {
+    pub(crate) fn of_host(
+        &self,
+        encrypted: bool,
+        host: &str,
+    ) -> Result<Option<Proxy>, RegistryError> {
         let proxy = if encrypted { &self.https } else { &self.http };
-        let proxy = proxy.as_deref()?;
-        (!self.is_direct(host)).then_some(proxy)
+        match proxy {
+            Some(address) if !self.is_direct(host) => Proxy::parse(address).map(Some),
+            _ => Ok(None),
+        }
     }
 
     fn is_direct(&self, host: &str) -> bool {
@@ -65,9 +75,73 @@ impl Proxies {
     }
 }
 
+/// A proxy. Its address may hold a password, so no more than its host is shown.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Proxy {
+    address: String,
+}
+
+impl Proxy {
+    /// Reads an address, which is one of HTTP if it does not say so.
+    pub(crate) fn parse(address: &str) -> Result<Proxy, RegistryError> {
+        use ProxyProtocol::{Http, Https, Socks5h};
+        // As in Go, a name is the proxy's to look up, whatever the address says.
+        let address = match address.strip_prefix("socks5://") {
+            Some(rest) => format!("socks5h://{rest}"),
+            None => address.to_owned(),
+        };
+        match ureq::Proxy::new(&address) {
+            Ok(proxy) if matches!(proxy.protocol(), Http | Https | Socks5h) => {
+                Ok(Proxy { address })
+            }
+            _ => Err(RegistryError::Proxy(without_user(&address))),
+        }
+    }
+
+    /// What asks it for a connection to a host.
+    pub(crate) fn tunnel(&self) -> ureq::Proxy {
+        ureq::Proxy::new(&self.address).expect("its address was read before")
+    }
+
+    /// Its name and port, for messages.
+    pub(crate) fn host(&self) -> String {
+        let proxy = self.tunnel();
+        format!("{}:{}", proxy.host(), proxy.port())
+    }
+
+    /// Whether it is asked over TLS.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.tunnel().protocol() == ProxyProtocol::Https
+    }
+
+    /// Whether it carries connections, whatever they are for.
+    pub(crate) fn is_socks(&self) -> bool {
+        self.tunnel().protocol() == ProxyProtocol::Socks5h
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_those_of_go() {
+        let check = |address: &str, host: &str, is_socks: bool| {
+            let proxy = Proxy::parse(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+            assert_eq!((proxy.host().as_str(), proxy.is_socks()), (host, is_socks), "{address}");
+        };
+        check("proxy.org:3128", "proxy.org:3128", false);
+        check("http://me:secret@proxy.org", "proxy.org:80", false);
+        check("https://proxy.org", "proxy.org:443", false);
+        check("socks5://[::1]", "[::1]:1080", true);
+        check("socks5h://me:secret@proxy.org:1", "proxy.org:1", true);
+        assert!(!Proxy::parse("socks5://proxy.org").unwrap().tunnel().resolve_target());
+        for address in ["socks4://proxy.org", "ftp://proxy.org", "http://", "http://a b"] {
+            assert!(Proxy::parse(address).is_err(), "{address}");
+        }
+        let error = Proxy::parse("socks4://me:secret@proxy.org").err().unwrap().to_string();
+        assert!(error.contains("socks4://***@proxy.org") && !error.contains("secret"), "{error}");
+    }
 
     #[test]
     fn decides_as_go_does() {
@@ -78,8 +152,10 @@ mod tests {
         ];
         let environment = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let proxies = Proxies::of(&environment.into());
-        assert_eq!(proxies.of_host(true, "quay.io"), Some("http://p:1"));
-        assert_eq!(proxies.of_host(false, "quay.io"), Some("http://q:2"));
+        let proxy =
+            |encrypted, host: &str| proxies.of_host(encrypted, host).unwrap().map(|p| p.host());
+        assert_eq!(proxy(true, "quay.io").as_deref(), Some("p:1"));
+        assert_eq!(proxy(false, "quay.io").as_deref(), Some("q:2"));
         let direct = [
             "localhost:5000",
             "127.0.0.1",
@@ -91,11 +167,11 @@ mod tests {
             "x.org:5000",
         ];
         for host in direct {
-            assert_eq!(proxies.of_host(true, host), None, "{host}");
+            assert_eq!(proxy(true, host), None, "{host}");
         }
         for host in ["inner.org", "notexample.com", "11.0.0.1", "x.org:5001"] {
-            assert!(proxies.of_host(true, host).is_some(), "{host}");
+            assert!(proxy(true, host).is_some(), "{host}");
         }
-        assert_eq!(Proxies::default().of_host(true, "quay.io"), None);
+        assert!(Proxies::default().of_host(true, "quay.io").unwrap().is_none());
     }
 }

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use spec::Reference;
@@ -102,6 +103,12 @@ pub(crate) struct Place {
     /// Certificates that a file gives for the host.
     pub(crate) authorities: Vec<PathBuf>,
     pub(crate) client: Option<(PathBuf, PathBuf)>,
+    /// The proxy that a file gives for the host, in place of the environment's.
+    pub(crate) proxy: Option<String>,
+    /// How long a file lets a connection take.
+    pub(crate) connect: Option<Duration>,
+    /// What a mirror is told of whose images it is asked for.
+    pub(crate) namespace: Option<String>,
     /// Whether it is read from at all.
     pub(crate) reads: bool,
     /// Whether it is pushed to.
@@ -126,6 +133,9 @@ impl Place {
             headers: Vec::new(),
             authorities: Vec::new(),
             client: None,
+            proxy: None,
+            connect: None,
+            namespace: None,
             reads: true,
             pushes: true,
         }

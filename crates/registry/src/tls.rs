@@ -5,7 +5,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustls::crypto::{CryptoProvider, KeyProvider, ring};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ParsedCertificate;
+use rustls::sign::{Signer, SigningKey};
+use rustls::{Error, SignatureAlgorithm, SignatureScheme};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 use crate::error::RegistryError;
@@ -29,7 +35,12 @@ pub(crate) fn config(
     }
     // A folder for a host says who it must be, even if it is on this machine.
     let loose = place.security == Security::Loose && found.authorities.is_empty();
-    let builder = TlsConfig::builder().disable_verification(loose).client_cert(found.client);
+    let mut builder = TlsConfig::builder().disable_verification(loose);
+    if found.client.is_some() {
+        builder = builder
+            .client_cert(found.client)
+            .unversioned_rustls_crypto_provider(Arc::new(provider()));
+    }
     if loose {
         return Ok(builder.build());
     }
@@ -96,7 +107,7 @@ fn has_extension(path: &Path, wanted: &str) -> bool {
 }
 
 fn failed(path: &Path, why: impl ToString) -> RegistryError {
-    RegistryError::Certificates { folder: path.display().to_string(), why: why.to_string() }
+    RegistryError::Certificates { path: path.display().to_string(), why: why.to_string() }
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, RegistryError> {
@@ -109,15 +120,133 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, RegistryError>
     Ok(items.collect())
 }
 
+/// A client's certificate and key, tried here: what `rustls` refuses would be no error later, but
+/// the end of the process.
 fn client(certificate: &Path, key: &Path) -> Result<ClientCert, RegistryError> {
     let chain = certificates(certificate)?;
+    let own = chain.first().ok_or_else(|| failed(certificate, "there is no certificate in it"))?;
     let bytes = fs::read(key).map_err(|error| failed(key, error))?;
-    let key = PrivateKey::from_pem(&bytes).map_err(|error| failed(key, error))?;
-    Ok(ClientCert::new_with_certs(&chain, key))
+    let pem = PrivateKey::from_pem(&bytes)
+        .map_err(|_| failed(key, "there is no private key in it, or one behind a password"))?;
+    let known = PrivateKeyDer::try_from(pem.der().to_vec()).ok();
+    let known =
+        known.and_then(|der| ring::default_provider().key_provider.load_private_key(der).ok());
+    let signing = known.ok_or_else(|| {
+        failed(key, "its key is none of RSA with 2048 to 8192 bits, P-256, P-384 and Ed25519")
+    })?;
+    let own = CertificateDer::from(own.der());
+    let named = ParsedCertificate::try_from(&own).ok();
+    let belongs = named.zip(signing.public_key());
+    let belongs = belongs.is_none_or(|(named, key)| named.subject_public_key_info() == key);
+    match belongs {
+        true => Ok(ClientCert::new_with_certs(&chain, pem)),
+        false => {
+            let why =
+                format!("the key belongs to another certificate than {}", certificate.display());
+            Err(failed(key, why))
+        }
+    }
+}
+
+/// What `rustls` is made of, but that it does not look into our own certificate: it reads those of
+/// X.509's third version alone, and the registry is who must read this one.
+fn provider() -> CryptoProvider {
+    CryptoProvider { key_provider: &OwnKeys, ..ring::default_provider() }
+}
+
+#[derive(Debug)]
+struct OwnKeys;
+
+impl KeyProvider for OwnKeys {
+    fn load_private_key(&self, key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
+        let key = ring::default_provider().key_provider.load_private_key(key)?;
+        Ok(Arc::new(OwnKey(key)))
+    }
+}
+
+/// A key that does not say which certificates it fits.
+#[derive(Debug)]
+struct OwnKey(Arc<dyn SigningKey>);
+
+impl SigningKey for OwnKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        self.0.choose_scheme(offered)
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.0.algorithm()
+    }
 }
 
 /// The system's authorities.
 fn system(bundle: Option<&Path>) -> Result<Vec<Certificate<'static>>, RegistryError> {
     let bundle = bundle.map(Path::to_owned).or_else(sys::host::authorities);
     bundle.map_or_else(|| Ok(Vec::new()), |bundle| certificates(&bundle))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::process::{Command, Stdio};
+
+    use ureq::Agent;
+
+    use super::*;
+    use crate::rules::Rules;
+
+    /// Keys and certificates of all kinds, made by another program.
+    const MAKE: &str = "set -e
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=a -keyout good.key -out good.cert
+        openssl req -new -key good.key -subj /CN=a -out a.csr
+        openssl x509 -req -in a.csr -signkey good.key -out old.cert && cp good.key old.key
+        openssl x509 -in old.cert -noout -text | grep -q 'Version: 1 '
+        cp good.cert other.cert && openssl ecparam -name prime256v1 -genkey -noout -out other.key
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-521 -nodes -subj /CN=a -keyout large.key -out large.cert
+        openssl req -x509 -newkey rsa:1024 -nodes -subj /CN=a -keyout small.key -out small.cert
+        : > none.cert && cp good.key none.key
+        cp good.cert locked.cert && openssl ec -in good.key -aes128 -passout pass:x -out locked.key
+        cp good.cert empty.cert && : > empty.key";
+
+    #[test]
+    fn a_clients_certificate_is_tried_before_it_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut make = Command::new("sh");
+        make.args(["-c", MAKE]).current_dir(folder.path());
+        if !make.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success() {
+            return testkit::skip("needs openssl");
+        }
+        // Somebody who listens and hangs up: it must not come to more than an error.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || listener.incoming().for_each(drop));
+        let try_it = |name: &str| {
+            let file = |kind: &str| folder.path().join(format!("{name}.{kind}"));
+            let client = Some((file("cert"), file("key")));
+            let place = Place { client, ..Rules::default().place_of_host(&host) };
+            let tls = config(&place, &[], None).map_err(|error| error.to_string())?;
+            let agent = Agent::new_with_config(Agent::config_builder().tls_config(tls).build());
+            assert!(agent.get(format!("https://{host}/")).call().is_err());
+            Ok::<_, String>(())
+        };
+        assert_eq!(try_it("good"), Ok(()));
+        // X.509's first version, which openssl makes if it is not told otherwise.
+        assert_eq!(try_it("old"), Ok(()));
+        let check = |name: &str, file: &str, why: &str| {
+            let path = folder.path().join(file);
+            let expected = format!("cannot use {} for TLS: {why}", path.display());
+            assert_eq!(try_it(name), Err(expected));
+        };
+        let other = format!(
+            "the key belongs to another certificate than {}",
+            folder.path().join("other.cert").display()
+        );
+        check("other", "other.key", &other);
+        let known = "its key is none of RSA with 2048 to 8192 bits, P-256, P-384 and Ed25519";
+        check("large", "large.key", known);
+        check("small", "small.key", known);
+        check("none", "none.cert", "there is no certificate in it");
+        let locked = "there is no private key in it, or one behind a password";
+        check("locked", "locked.key", locked);
+        check("empty", "empty.key", locked);
+    }
 }

@@ -8,10 +8,10 @@ use ureq::http::Method;
 use ureq::http::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE};
 
 use crate::address::resolve;
-use crate::auth::encode;
 use crate::call::{Answer, Call, Payload};
 use crate::client::Repository;
 use crate::error::RegistryError;
+use crate::form::encode;
 
 const BYTES: &str = "application/octet-stream";
 

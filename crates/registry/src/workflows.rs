@@ -232,7 +232,7 @@ impl WorkflowCache {
 }
 
 fn transport(method: &'static str, url: &str, source: ureq::Error) -> RegistryError {
-    RegistryError::Transport { method, url: shown(url), source }
+    RegistryError::Transport { method, url: shown(url), proxy: None, source }
 }
 
 fn version() -> String {

@@ -198,7 +198,7 @@ impl Credentials for Lent {
             Ok(answer) => answer,
             Err(status) if status.code == Code::Unimplemented => CredentialsResponse::default(),
             Err(status) => {
-                return Err(CredentialError::Helper { why: status.message, out: String::new() });
+                return Err(CredentialError::Elsewhere { why: status.message });
             }
         };
         let secret = Secret::new(secret);
@@ -231,7 +231,7 @@ impl Credentials for Lent {
                 Ok(Some(GivenToken { token: Secret::new(token), holds }))
             }
             Err(status) if status.code == Code::Unimplemented => Ok(None),
-            Err(status) => Err(CredentialError::Helper { why: status.message, out: String::new() }),
+            Err(status) => Err(CredentialError::Elsewhere { why: status.message }),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A program that keeps credentials: `docker-credential-NAME`, told what to do by one word.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use serde_json::{Value, json};
 
@@ -27,12 +27,12 @@ impl Helper {
     }
 
     pub(super) fn get(&self, server: &str) -> Result<Option<Credential>, CredentialError> {
-        let out = match self.run("get", server) {
+        let out = match self.run("get", "getting", server) {
             Err(CredentialError::Helper { out, .. }) if out.contains(UNKNOWN) => return Ok(None),
             other => other?,
         };
         let document: Value = serde_json::from_str(out.expose())
-            .map_err(|_| self.strange("its answer is no JSON"))?;
+            .map_err(|_| self.strange("getting", "its answer is no JSON"))?;
         let text = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
         let (user, secret) = (text("Username"), Secret::new(text("Secret")));
         Ok(match (user.as_str(), secret.expose().is_empty()) {
@@ -55,28 +55,29 @@ impl Helper {
         };
         let document = json!({ "ServerURL": server, "Username": user, "Secret": secret.expose() });
         let document = Secret::new(document.to_string());
-        self.run("store", document.expose()).map(|_| ())
+        self.run("store", "storing", document.expose()).map(|_| ())
     }
 
     pub(super) fn erase(&self, server: &str) -> Result<(), CredentialError> {
-        match self.run("erase", server) {
+        match self.run("erase", "erasing", server) {
             Err(CredentialError::Helper { out, .. }) if out.contains(UNKNOWN) => Ok(()),
             other => other.map(|_| ()),
         }
     }
 
     pub(super) fn list(&self) -> Result<Vec<(String, String)>, CredentialError> {
-        let out = self.run("list", "")?;
-        let document: serde_json::Map<String, Value> =
-            serde_json::from_str(out.expose()).map_err(|_| self.strange("its list is no JSON"))?;
+        let out = self.run("list", "listing", "")?;
+        let document: serde_json::Map<String, Value> = serde_json::from_str(out.expose())
+            .map_err(|_| self.strange("listing", "its list is no JSON"))?;
         let rows = document.into_iter();
         Ok(rows
             .map(|(server, user)| (server, user.as_str().unwrap_or_default().to_owned()))
             .collect())
     }
 
-    fn strange(&self, why: &str) -> CredentialError {
-        CredentialError::Malformed { path: self.program(), why: why.to_owned() }
+    fn strange(&self, doing: &'static str, why: &str) -> CredentialError {
+        let why = format!("{}: {why}", self.program());
+        CredentialError::Helper { doing, why, out: String::new() }
     }
 
     fn program(&self) -> String {
@@ -84,13 +85,13 @@ impl Helper {
     }
 
     /// Runs it with a text on its standard input.
-    fn run(&self, verb: &str, input: &str) -> Result<Secret, CredentialError> {
+    fn run(&self, verb: &str, doing: &'static str, input: &str) -> Result<Secret, CredentialError> {
         // A name with a slash would be a path, and no program of the system.
         if self.name.contains('/') {
-            return Err(self.strange("it is no name of a helper"));
+            return Err(self.strange(doing, "it is no name of a helper"));
         }
         let program = self.program();
-        let failed = |why: String| CredentialError::Helper { why, out: String::new() };
+        let failed = |why: String| CredentialError::Helper { doing, why, out: String::new() };
         let mut command = Command::new(&program);
         command.envs(self.path.iter().map(|path| ("PATH", path)));
         command.arg(verb).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
@@ -109,8 +110,16 @@ impl Helper {
             true => Ok(Secret::new(out)),
             false => {
                 let out = printable(out.trim(), 1024);
-                Err(CredentialError::Helper { why: output.status.to_string(), out })
+                Err(CredentialError::Helper { doing, why: ended(output.status), out })
             }
         }
+    }
+}
+
+/// Go's words for how a process ended.
+fn ended(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code) => format!("exit status {code}"),
+        None => status.to_string(),
     }
 }

@@ -77,22 +77,23 @@ impl CredentialStore {
         Ok(Kept::Encrypted(self.settings.vault.clone()))
     }
 
-    /// Forgets a server everywhere. Says whether it was known.
+    /// Forgets a server everywhere. Says whether it was known. A helper that fails is an error, but
+    /// all else is forgotten by then.
     pub fn erase(&self, server: &str) -> Result<bool, CredentialError> {
         let docker = self.docker()?;
-        let mut known = false;
-        if let Some(helper) = self.helper(&docker, server) {
-            known |= helper.get(server)?.is_some();
-            helper.erase(server)?;
-        }
+        let erased = self.helper(&docker, server).map(|helper| {
+            let known = helper.get(server).is_ok_and(|found| found.is_some());
+            helper.erase(server).map(|()| known)
+        });
         let vault = self.vault();
-        match vault.remove(server) {
-            Ok(removed) => known |= removed,
+        let mut known = match vault.remove(server) {
+            Ok(removed) => removed,
             // What cannot be read is of no use to anybody: whoever logs out wants it gone.
-            Err(CredentialError::WrongKey { .. }) => known |= vault.destroy()?,
+            Err(CredentialError::WrongKey { .. }) => vault.destroy()?,
             Err(error) => return Err(error),
-        }
+        };
         known |= docker.change(|config| config.remove(server))?;
+        known |= erased.transpose()?.unwrap_or_default();
         Ok(known)
     }
 
@@ -136,14 +137,17 @@ impl Credentials for CredentialStore {
             }
         }
         let docker = self.docker()?;
-        if let Some(helper) = self.helper(&docker, server)
-            && let Some(found) = helper.get(server)?
-        {
+        let helped = self.helper(&docker, server).map_or(Ok(None), |helper| helper.get(server));
+        if let Ok(Some(found)) = helped {
             return Ok(Some(found));
         }
-        match self.vault().read()?.remove(server) {
+        if let Some(found) = self.vault().read()?.remove(server) {
+            return Ok(Some(found));
+        }
+        match docker.find(server)? {
             Some(found) => Ok(Some(found)),
-            None => docker.find(server),
+            // Nobody else knows either: then it is of interest that the helper failed.
+            None => helped,
         }
     }
 }

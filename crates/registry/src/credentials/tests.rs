@@ -152,6 +152,50 @@ fn helpers_are_asked() {
 }
 
 #[test]
+fn a_helper_that_fails_hides_nobody_else() {
+    let place = Place::new();
+    let script = place.folder.path().join("docker-credential-broken");
+    fs::write(&script, "#!/bin/sh\necho oh; exit 3\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let store = place.store();
+    store.store("a.org", &password("me", "secret")).unwrap();
+    place.docker(r#"{"credsStore":"broken","auths":{"b.org":{"auth":"bWU6cGE6c3M="}}}"#);
+    assert_eq!(store.find("a.org").unwrap(), Some(password("me", "secret")));
+    assert_eq!(store.find("b.org").unwrap(), Some(password("me", "pa:ss")));
+    let error = store.find("c.org").unwrap_err().to_string();
+    assert_eq!(error, "error getting credentials - err: exit status 3, out: `oh`");
+    let error = store.store("c.org", &password("me", "secret")).unwrap_err().to_string();
+    assert_eq!(error, "error storing credentials - err: exit status 3, out: `oh`");
+    // All that can be forgotten is.
+    for server in ["a.org", "b.org"] {
+        let error = store.erase(server).unwrap_err().to_string();
+        assert_eq!(error, "error erasing credentials - err: exit status 3, out: `oh`");
+        assert!(store.find(server).is_err(), "{server}");
+    }
+}
+
+#[test]
+fn a_damaged_key_does_not_stay_for_ever() {
+    let place = Place::new();
+    let (store, settings) = (place.store(), place.settings());
+    for broken in [&b"short"[..], &[7; 33], b""] {
+        store.store("a.org", &password("me", "secret")).unwrap();
+        fs::write(&settings.key, broken).unwrap();
+        let error = store.find("a.org").unwrap_err();
+        assert!(matches!(error, CredentialError::WrongKey { .. }), "{error}");
+        assert!(store.store("b.org", &password("me", "secret")).is_err());
+        assert!(store.erase("a.org").unwrap());
+        assert_eq!(store.find("a.org").unwrap(), None);
+    }
+    // What was sealed with it is gone already.
+    store.store("a.org", &password("me", "secret")).unwrap();
+    fs::remove_file(&settings.vault).unwrap();
+    fs::write(&settings.key, "short").unwrap();
+    store.store("b.org", &password("me", "secret")).unwrap();
+    assert_eq!(store.find("b.org").unwrap(), Some(password("me", "secret")));
+}
+
+#[test]
 fn errors_do_not_quote_secrets() {
     let place = Place::new();
     place.docker(r#"{"auths":{"a.org":{"auth":"hunter2"#);

@@ -72,6 +72,10 @@ impl Vault {
         &self,
         change: impl FnOnce(&mut All) -> bool,
     ) -> Result<bool, CredentialError> {
+        if !self.file.exists() {
+            // A key that is none has sealed nothing.
+            self.drop_broken_key()?;
+        }
         let key = match self.open_key()? {
             Some(key) => key,
             None if self.file.exists() => return Err(self.wrong_key()),
@@ -94,11 +98,22 @@ impl Vault {
         }
     }
 
-    /// Takes it away with all that is in it.
+    /// Takes it away with all that is in it, and a key that is none with it: the next login makes
+    /// another.
     pub(super) fn destroy(&self) -> Result<bool, CredentialError> {
+        self.drop_broken_key()?;
         match fs::remove_file(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             other => other.map(|()| true).map_err(super::io("remove", &self.file)),
+        }
+    }
+
+    fn drop_broken_key(&self) -> Result<(), CredentialError> {
+        match self.open_key() {
+            Err(CredentialError::WrongKey { .. }) => {
+                fs::remove_file(&self.key).map_err(super::io("remove", &self.key))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -158,8 +173,15 @@ impl Vault {
             return Err(CredentialError::OpenKey { path: self.key.display().to_string() });
         }
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        file.read_exact(&mut *bytes).map_err(super::io("read", &self.key))?;
-        Ok(Some(Key { file, bytes }))
+        match file.read_exact(&mut *bytes) {
+            // A key of another length opens nothing: it is as good as another key.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.wrong_key()),
+            Ok(()) if meta.len() != KEY_BYTES as u64 => Err(self.wrong_key()),
+            read => {
+                read.map_err(super::io("read", &self.key))?;
+                Ok(Some(Key { file, bytes }))
+            }
+        }
     }
 
     /// Makes a key. The name appears with the bytes in it or not at all, and whoever loses the race

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use spec::Reference;
 
-use super::{Place, Rules, Security, Serves};
+use super::{HUB, HUB_HOST, Place, Rules, Security, Serves, split_port};
 use crate::error::RegistryError;
 
 #[derive(Default, Deserialize)]
@@ -27,6 +28,8 @@ struct HostTable {
     skip_verify: bool,
     override_path: bool,
     header: toml::Table,
+    proxy: Option<String>,
+    dial_timeout: Option<String>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -46,12 +49,19 @@ pub(super) struct Hosts {
 /// The file for a host, or the one for all that have none.
 pub(super) fn read(folders: &[PathBuf], host: &str) -> Result<Option<Hosts>, RegistryError> {
     let below = |name: &str| folders.iter().map(|folder| folder.join(name)).collect::<Vec<_>>();
-    for folder in below(host).into_iter().chain(below("_default")) {
+    let names = [with_port(host), Some(host.to_owned()), Some("_default".to_owned())];
+    for folder in names.iter().flatten().flat_map(|name| below(name)) {
         if let Some(hosts) = read_folder(&folder)? {
             return Ok(Some(hosts));
         }
     }
     Ok(None)
+}
+
+/// The name of a folder that says the port without a colon: `host_5000_`.
+fn with_port(host: &str) -> Option<String> {
+    let (bare, port) = split_port(host);
+    port.map(|port| format!("{bare}_{port}_"))
 }
 
 fn read_folder(folder: &Path) -> Result<Option<Hosts>, RegistryError> {
@@ -70,7 +80,10 @@ fn read_folder(folder: &Path) -> Result<Option<Hosts>, RegistryError> {
         hosts.push((at, host.clone(), HostTable::deserialize(table.clone()).map_err(wrong)?));
     }
     hosts.sort_by_key(|(at, ..)| *at);
-    let hosts = hosts.into_iter().map(|(_, host, table)| (host, table)).collect();
+    let hosts: Vec<_> = hosts.into_iter().map(|(_, host, table)| (host, table)).collect();
+    for table in hosts.iter().map(|(_, table)| table).chain([&file.own]) {
+        table.connect().map_err(|text| malformed(format!("{text:?} is no dial_timeout")))?;
+    }
     Ok(Some(Hosts { folder: folder.to_owned(), file, hosts }))
 }
 
@@ -112,30 +125,57 @@ impl Hosts {
             Some(values) => values.iter().filter_map(|v| Some((name.clone(), text(v)?))).collect(),
             None => text(value).map(|value| (name.clone(), value)).into_iter().collect::<Vec<_>>(),
         });
+        let place = Place::at(&format!("{host}/{}", name.path()), security);
+        let (resolves, pulls) = (table.can("resolve", true), table.can("pull", true));
+        let serves = match (resolves, pulls) {
+            (true, true) => Serves::All,
+            (true, false) => Serves::Tags,
+            (false, _) => Serves::Digests,
+        };
         Place {
             root,
             security,
             headers: headers.collect(),
             authorities: ca,
             client: self.client(table),
-            serves: if table.can("resolve", true) { Serves::All } else { Serves::Digests },
-            ..Place::at(&format!("{host}/{}", name.path()), security)
+            proxy: table.proxy.clone().filter(|proxy| !proxy.is_empty()),
+            connect: table.connect().unwrap_or_default(),
+            namespace: namespace(&place.host, name.domain()),
+            serves,
+            reads: resolves || pulls,
+            ..place
         }
     }
 
-    /// `client = "both.pem"`, `["cert", "key"]` or a list of such pairs, of which the first counts.
+    /// `client = "both.pem"`, or a list of such files and of pairs `["cert", "key"]`, of which the
+    /// first counts. A pair without a key has it in the first file too.
     fn client(&self, table: &HostTable) -> Option<(PathBuf, PathBuf)> {
-        let path = |value: &toml::Value| Some(self.folder.join(value.as_str()?));
         let value = table.client.as_ref()?;
-        let Some(list) = value.as_array() else { return Some((path(value)?, path(value)?)) };
-        match list.first()? {
-            toml::Value::Array(pair) => Some((path(pair.first()?)?, path(pair.last()?)?)),
-            first => Some((path(first)?, path(list.last()?)?)),
-        }
+        let first = value.as_array().map_or(Some(value), |list| list.first())?;
+        let pair = first.as_array().map_or(std::slice::from_ref(first), Vec::as_slice);
+        let certificate = pair.first()?.as_str()?;
+        let key = pair.get(1).and_then(toml::Value::as_str).filter(|path| !path.is_empty());
+        Some((self.folder.join(certificate), self.folder.join(key.unwrap_or(certificate))))
     }
 }
 
+/// What a host that is not the registry itself is told: whose images are meant.
+fn namespace(host: &str, registry: &str) -> Option<String> {
+    let is_itself = host == registry || (registry == HUB && host == HUB_HOST);
+    (!is_itself).then(|| registry.to_owned())
+}
+
 impl HostTable {
+    /// How long a connection may take, or the text that says no time.
+    fn connect(&self) -> Result<Option<Duration>, &str> {
+        let Some(text) = self.dial_timeout.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let nanos = spec::parse_go_duration(text).map_err(|_| text)?;
+        let time = Duration::from_nanos(u64::try_from(nanos).map_err(|_| text)?);
+        Ok(Some(time).filter(|time| !time.is_zero()))
+    }
+
     fn can(&self, what: &str, otherwise: bool) -> bool {
         self.capabilities.as_ref().map_or(otherwise, |list| list.iter().any(|word| word == what))
     }

@@ -106,6 +106,71 @@ fn hosts_toml_is_read() {
     assert_eq!(places(&rules, "other.io/a"), ["other.io/a"]);
 }
 
+/// The places that a file for a host gives.
+fn with_hosts_toml(folder: &str, text: &str, name: &str) -> Vec<Place> {
+    let folders = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folders.path().join(folder)).unwrap();
+    std::fs::write(folders.path().join(folder).join("hosts.toml"), text).unwrap();
+    let rules = Rules { host_folders: vec![folders.path().to_owned()], ..Rules::default() };
+    rules.places(&Reference::parse(name).unwrap()).unwrap()
+}
+
+#[test]
+fn a_hosts_folder_may_say_the_port_without_a_colon() {
+    let text = "[host.\"http://m.org\"]\n";
+    for (folder, name) in
+        [("r.org_5000_", "r.org:5000/a"), ("r.org:5000", "r.org:5000/a"), ("_default", "r.org/a")]
+    {
+        assert_eq!(with_hosts_toml(folder, text, name)[0].host, "m.org", "{folder}");
+    }
+    assert_eq!(with_hosts_toml("r.org_5000_", text, "r.org/a").len(), 1);
+}
+
+#[test]
+fn mirrors_hear_whose_images_are_meant() {
+    let text = "server = \"https://registry-1.docker.io\"\n[host.\"http://m.org\"]\n";
+    let said: Vec<_> = with_hosts_toml("docker.io", text, "docker.io/library/a")
+        .into_iter()
+        .map(|place| (place.host, place.namespace))
+        .collect();
+    let expected =
+        [("m.org".to_owned(), Some("docker.io".to_owned())), (HUB_HOST.to_owned(), None)];
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn hosts_say_what_they_can_and_how_they_are_reached() {
+    let text = "[host.\"http://push.org\"]\ncapabilities = [\"push\"]\n\
+        [host.\"http://tags.org\"]\ncapabilities = [\"resolve\"]\n\
+        [host.\"http://far.org\"]\nproxy = \"http://p.org:1\"\ndial_timeout = \"1m30s\"\n";
+    let found = with_hosts_toml("r.org", text, "r.org/a");
+    let asked: Vec<_> = found.iter().map(|p| (p.serves(false), p.serves(true))).collect();
+    assert_eq!(asked, [(false, false), (true, false), (true, true), (true, true)]);
+    assert!(found[0].pushes && !found[1].pushes);
+    assert_eq!(found[2].proxy.as_deref(), Some("http://p.org:1"));
+    assert_eq!(found[2].connect, Some(Duration::from_secs(90)));
+    let folders = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folders.path().join("r.org")).unwrap();
+    std::fs::write(folders.path().join("r.org/hosts.toml"), "dial_timeout = \"soon\"").unwrap();
+    let rules = Rules { host_folders: vec![folders.path().to_owned()], ..Rules::default() };
+    let error = rules.places(&Reference::parse("r.org/a").unwrap()).unwrap_err().to_string();
+    assert!(error.ends_with("\"soon\" is no dial_timeout"), "{error}");
+}
+
+#[test]
+fn a_clients_certificate_has_several_forms() {
+    let check = |client: &str, certificate: &str, key: &str| {
+        let text = format!("client = {client}\n");
+        let place = with_hosts_toml("r.org", &text, "r.org/a").remove(0);
+        let (got, its_key) = place.client.unwrap();
+        assert!(got.ends_with(certificate) && its_key.ends_with(key), "{got:?} {its_key:?}");
+    };
+    check("\"both.pem\"", "r.org/both.pem", "r.org/both.pem");
+    check("[\"a.pem\", \"b.pem\"]", "r.org/a.pem", "r.org/a.pem");
+    check("[[\"a.cert\", \"a.key\"], [\"b.pem\", \"\"]]", "r.org/a.cert", "r.org/a.key");
+    check("[[\"both.pem\", \"\"]]", "r.org/both.pem", "r.org/both.pem");
+}
+
 #[test]
 fn registries_conf_is_read() {
     let folder = tempfile::tempdir().unwrap();

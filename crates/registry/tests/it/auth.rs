@@ -102,6 +102,50 @@ fn a_token_is_asked_for_once() {
     assert_eq!(tokens[0].header("authorization"), Some(BASIC));
 }
 
+#[test]
+fn a_token_answer_may_be_careless() {
+    for text in [
+        "{\"token\":\"\",\"access_token\":\"good\"}",
+        "{\"token\":\"good\",\"expires_in\":-1}",
+        "{\"token\":\"good\",\"access_token\":null,\"expires_in\":0,\"refresh_token\":null}",
+    ] {
+        let server = token_server(text);
+        let client = known(password());
+        fetch(&client, &server).unwrap();
+        fetch(&client, &server).unwrap();
+        let tokens = server.asked().iter().filter(|asked| asked.path.starts_with("/token")).count();
+        assert_eq!(tokens, 1, "{text}");
+    }
+    let error = fetch(&known(password()), &token_server("{\"token\":\"\"}")).unwrap_err();
+    assert!(error.to_string().ends_with("did not include a token in the response"), "{error}");
+}
+
+/// A program that keeps credentials and does not work.
+struct Broken;
+
+impl Credentials for Broken {
+    fn find(&self, _: &str) -> Result<Option<Credential>, CredentialError> {
+        let (why, out) = ("exit status 3".to_owned(), String::new());
+        Err(CredentialError::Helper { doing: "getting", why, out })
+    }
+}
+
+#[test]
+fn who_cannot_say_who_they_are_is_nobody() {
+    let broken = || Client::new(ClientSettings { credentials: Arc::new(Broken), ..settings() });
+    let (open, client) = (token_server("{\"token\":\"good\"}"), broken());
+    assert_eq!(fetch(&client, &open).unwrap(), MANIFEST.as_bytes());
+    let tokens = open.asked();
+    let token = tokens.iter().find(|asked| asked.path.starts_with("/token")).unwrap();
+    assert_eq!(token.header("authorization"), None);
+    assert!(client.take_warnings().is_empty());
+    // Where somebody had to be known, the reason that nobody was is told.
+    let (closed, client) = (Server::new(|_, _| challenge("Basic realm=\"r\"")), broken());
+    assert!(matches!(fetch(&client, &closed), Err(RegistryError::NoCredentials { .. })));
+    let warning = "error getting credentials - err: exit status 3, out: ``";
+    assert_eq!(client.take_warnings(), [warning]);
+}
+
 /// Somebody who keeps the password, and gets tokens with it.
 struct Keeper;
 

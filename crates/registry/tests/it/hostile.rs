@@ -145,7 +145,9 @@ fn errors_are_told_in_the_registrys_words() {
     assert!(error.has_code("NAME_UNKNOWN") && error.is_missing());
     let server = Server::new(|_, _| answer(400, "<html>"));
     let text = document(&server).unwrap_err().to_string();
-    assert_eq!(text, "received unexpected HTTP status: 400 Bad Request");
+    let expected = "error parsing HTTP 400 response body: \
+        invalid character '<' looking for beginning of value: \"<html>\"";
+    assert_eq!(text, expected);
 }
 
 #[test]

@@ -6,5 +6,6 @@
 mod auth;
 mod hostile;
 mod parts;
+mod proxies;
 mod real;
 mod server;
