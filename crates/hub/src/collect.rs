@@ -191,9 +191,10 @@ impl Hub {
     }
 }
 
-/// Collects in a place that a server may have open at the same time.
+/// Collects in a place that a server may have open at the same time. What is no registry is not made
+/// one for that.
 pub fn collect(place: impl Into<Place>, garbage: &Garbage) -> Result<Collected> {
-    let storage = place.into().open()?;
+    let storage = place.into().open_there()?;
     let access = crate::access::Access::default();
     let hub = Hub::new(storage, access, crate::hub::Mode::Writable, None, Default::default());
     hub.collect(garbage)

@@ -21,6 +21,12 @@ pub enum HubError {
         /// Why.
         source: io::Error,
     },
+    /// There is no registry where one should be.
+    #[error("there is no registry in {path}")]
+    Nothing {
+        /// Where.
+        path: PathBuf,
+    },
     /// Something in the folder cannot be read.
     #[error("cannot read {path}")]
     Read {
@@ -106,7 +112,9 @@ impl HubError {
     pub fn kind(&self) -> HubErrorKind {
         match self {
             HubError::Damaged { .. } => HubErrorKind::Corrupt,
-            HubError::Newer { .. } | HubError::Address { .. } => HubErrorKind::InvalidInput,
+            HubError::Newer { .. } | HubError::Address { .. } | HubError::Nothing { .. } => {
+                HubErrorKind::InvalidInput
+            }
             _ => HubErrorKind::Other,
         }
     }
@@ -123,6 +131,9 @@ impl HubError {
             ),
             HubError::Collecting => {
                 Some("if it was killed, its turn ends within ten minutes".to_owned())
+            }
+            HubError::Nothing { .. } => {
+                Some("`--root` names the folder that `mica registry serve` was given".to_owned())
             }
             HubError::Newer { .. } => Some("serve this folder with the newer mica".to_owned()),
             _ => None,

@@ -68,7 +68,7 @@ pub(crate) fn admit<'r, 'n>(
     access: &Access,
     head: &Head,
     route: &'r Result<Route<'n>, NoRoute>,
-    allows: &dyn Fn(&Route<'n>) -> bool,
+    refuses: &dyn Fn(&Route<'n>) -> Option<Problem>,
 ) -> Result<(&'r Route<'n>, Option<String>), Problem> {
     let route = match route {
         Ok(route) => route,
@@ -76,11 +76,15 @@ pub(crate) fn admit<'r, 'n>(
         Err(NoRoute::Unknown) => return Err(Problem::from(Code::Unsupported).status(404)),
     };
     let user = access.check(head, &need(head, route))?;
-    if !allows(route) {
-        let why = "the registry is read-only";
-        return Err(Code::Unsupported.because(why).header("Allow", "GET, HEAD"));
+    match refuses(route) {
+        Some(problem) => Err(problem),
+        None => Ok((route, user)),
     }
-    Ok((route, user))
+}
+
+/// What whoever wants to change a registry is told that lets nobody.
+pub(crate) fn read_only() -> Problem {
+    Code::Unsupported.because("the registry is read-only").header("Allow", "GET, HEAD")
 }
 
 impl Answers for Hub {
@@ -89,8 +93,8 @@ impl Answers for Hub {
         request: &mut Request<'_>,
         route: &Result<Route<'_>, NoRoute>,
     ) -> Result<Response, Problem> {
-        let allows = |route: &Route<'_>| self.allows(request.head.method, route);
-        let (route, user) = admit(&self.access, request.head, route, &allows)?;
+        let refuses = |route: &Route<'_>| self.refuses(request.head.method, route);
+        let (route, user) = admit(&self.access, request.head, route, &refuses)?;
         let mut response = self.handle(request, route)?;
         response.user = user;
         Ok(response)
@@ -144,13 +148,17 @@ impl Hub {
         }
     }
 
-    /// Whether the registry does such things at all.
-    fn allows(&self, method: Method, route: &Route<'_>) -> bool {
+    /// Why the registry does not do such things at all.
+    fn refuses(&self, method: Method, route: &Route<'_>) -> Option<Problem> {
         match self.mode {
-            Mode::Writable => true,
+            Mode::ReadOnly if !method.reads() => Some(read_only()),
             // An upload that is given up was nobody's yet.
-            Mode::NoDelete => method != Method::Delete || matches!(route, Route::Upload(..)),
-            Mode::ReadOnly => method.reads(),
+            Mode::NoDelete if method == Method::Delete && !matches!(route, Route::Upload(..)) => {
+                let others = allowed(route).replace(", DELETE", "");
+                let why = "the registry lets nobody delete";
+                Some(Code::Unsupported.because(why).header("Allow", others))
+            }
+            _ => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Lists: tags, repositories, and the manifests about one.
 
 use serde_json::json;
-use spec::{Digest, Index};
+use spec::{Descriptor, Digest, Index};
 
 use crate::error::HubError;
 use crate::http::{Head, Payload, Response};
@@ -29,7 +29,8 @@ impl Hub {
             Some(None) | None => self.storage.list(&paths::tags(name))?,
         };
         tags.retain(|tag| Tag::parse(tag).is_some());
-        if tags.is_empty() && !self.has_manifests(name)? {
+        // One that has lost its last manifest is known for as long as its blobs are there.
+        if tags.is_empty() && !self.has_manifests(name)? && !self.has_blobs(name)? {
             return Err(Code::NameUnknown.with(json!({ "name": name.as_str() })));
         }
         let page = page(head, tags)?;
@@ -53,6 +54,10 @@ impl Hub {
 
     fn has_manifests(&self, name: &RepositoryName) -> Result<bool, Problem> {
         Ok(!self.storage.list(&paths::manifests(name))?.is_empty())
+    }
+
+    fn has_blobs(&self, name: &RepositoryName) -> Result<bool, Problem> {
+        Ok(!self.storage.list(&paths::blob_links(name))?.is_empty())
     }
 
     /// All repositories, sorted by name.
@@ -86,9 +91,7 @@ impl Hub {
         if let Some(upstream) = &self.upstream
             && let Some(found) = upstream.referrers(name, &subject, wanted)
         {
-            return Ok(Response::new(200)
-                .header("Content-Type", INDEX.as_str())
-                .payload(Payload::Bytes(Index::new(found).to_bytes())));
+            return Ok(index_of(found, wanted));
         }
         let mut found = Vec::new();
         let mut next = None;
@@ -102,18 +105,23 @@ impl Hub {
                 continue;
             }
             if found.len() == REFERRERS {
-                next = found.last().map(|last: &spec::Descriptor| last.digest.to_string());
+                next = found.last().map(|last: &Descriptor| last.digest.to_string());
                 break;
             }
             found.push(referrer);
         }
-        let mut response = Response::new(200)
-            .header("Content-Type", INDEX.as_str())
-            .payload(Payload::Bytes(Index::new(found).to_bytes()));
-        if wanted.is_some() {
-            response = response.header("OCI-Filters-Applied", "artifactType");
-        }
-        Ok(linked(response, head, next.as_deref()))
+        Ok(linked(index_of(found, wanted), head, next.as_deref()))
+    }
+}
+
+/// A list of referrers, of one kind if that was asked for.
+fn index_of(found: Vec<Descriptor>, wanted: Option<&str>) -> Response {
+    let response = Response::new(200)
+        .header("Content-Type", INDEX.as_str())
+        .payload(Payload::Bytes(Index::new(found).to_bytes()));
+    match wanted {
+        Some(_) => response.header("OCI-Filters-Applied", "artifactType"),
+        None => response,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::error::{HubError, Result};
 use crate::http::{Certificate, Exchange, Limits, Request, Response, Server, Service};
 use crate::hub::{Answers, Hub, Mode};
 use crate::metrics::{Label, Metrics};
-use crate::problem::in_one_line;
+use crate::problem::{Code, in_one_line};
 use crate::route::Route;
 use crate::shelf::{Shelf, Window};
 use crate::storage::Place;
@@ -150,6 +150,9 @@ impl Door {
     }
 }
 
+/// The header by which docker's clients know a registry.
+const API_VERSION: &str = "Docker-Distribution-Api-Version";
+
 /// An error inside, for the log alone.
 #[derive(Serialize)]
 struct Trouble<'a> {
@@ -171,10 +174,17 @@ impl Service for Door {
             problem.response()
         });
         match head.path.starts_with("/v2") {
-            true => response.header("Docker-Distribution-Api-Version", "registry/2.0"),
+            true => response.header(API_VERSION, "registry/2.0"),
             false => response,
         }
         .header("X-Content-Type-Options", "nosniff")
+    }
+
+    /// Nobody knows whether it was about the API: it is told what clients of the API read.
+    fn unreadable(&self, status: u16) -> Response {
+        let problem = Code::Unsupported.because("the request cannot be understood");
+        let response = problem.status(status).response();
+        response.header(API_VERSION, "registry/2.0").header("X-Content-Type-Options", "nosniff")
     }
 
     fn over(&self, exchange: &Exchange<'_>) {

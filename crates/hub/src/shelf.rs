@@ -11,7 +11,7 @@ use crate::access::Access;
 use crate::blobs::send;
 use crate::error::HubError;
 use crate::http::{Head, Method, Payload, Request, Response};
-use crate::hub::{Answers, admit, digest, is_known};
+use crate::hub::{Answers, admit, digest, is_known, read_only};
 use crate::lists::{linked, list, page};
 use crate::manifests::{INDEX, unknown};
 use crate::metrics::Metrics;
@@ -62,7 +62,8 @@ impl Answers for Window {
         route: &Result<Route<'_>, NoRoute>,
     ) -> Result<Response, Problem> {
         let head = request.head;
-        let (route, user) = admit(&self.access, head, route, &|_| head.method.reads())?;
+        let (route, user) =
+            admit(&self.access, head, route, &|_| (!head.method.reads()).then(read_only))?;
         let mut response = self.show(head, route)?;
         response.user = user;
         Ok(response)

@@ -70,13 +70,14 @@ struct Header {
 struct Claims {
     iss: String,
     #[serde(default)]
-    sub: String,
+    sub: Option<String>,
     aud: Audience,
     exp: i64,
     #[serde(default)]
     nbf: Option<i64>,
+    /// Go's servers write `null` where there is none.
     #[serde(default)]
-    access: Vec<Grant>,
+    access: Option<Vec<Grant>>,
 }
 
 #[derive(Deserialize)]
@@ -91,12 +92,13 @@ struct Grant {
     #[serde(rename = "type")]
     kind: String,
     name: String,
-    actions: Vec<String>,
+    #[serde(default)]
+    actions: Option<Vec<String>>,
 }
 
 /// What a token that counts says.
 pub(crate) struct Bearer {
-    user: String,
+    user: Option<String>,
     access: Vec<Grant>,
 }
 
@@ -114,7 +116,7 @@ impl Tokens {
         let is_time = claims.exp.saturating_add(LEEWAY_SECONDS) > now
             && claims.nbf.is_none_or(|from| from.saturating_sub(LEEWAY_SECONDS) <= now);
         let counts = is_ours && is_time && claims.iss == self.issuer;
-        counts.then_some(Bearer { user: claims.sub, access: claims.access })
+        counts.then(|| Bearer { user: claims.sub, access: claims.access.unwrap_or_default() })
     }
 
     /// The header that sends a client to get a token.
@@ -150,7 +152,7 @@ fn scope(need: &Need) -> Option<String> {
 impl Bearer {
     /// Who it is for, where it says.
     pub(crate) fn user(&self) -> Option<&str> {
-        Some(self.user.as_str()).filter(|user| !user.is_empty())
+        self.user.as_deref().filter(|user| !user.is_empty())
     }
 
     /// Whether it allows what is needed.
@@ -158,7 +160,8 @@ impl Bearer {
         let granted = |kind: &str, name: &str, action: &str| {
             self.access.iter().any(|grant| {
                 let has = |known: &String| known == action || known == "*";
-                grant.kind == kind && grant.name == name && grant.actions.iter().any(has)
+                let mut actions = grant.actions.iter().flatten();
+                grant.kind == kind && grant.name == name && actions.any(has)
             })
         };
         match need {

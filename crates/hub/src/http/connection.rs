@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::body::Body;
 use super::date::Clock;
 use super::head::{Bad, Head, Method};
-use super::response::{Payload, Response};
+use super::response::Payload;
 use super::server::Guest;
 use super::stream::{MAX_HEAD_BYTES, Stream, Wire};
 use super::{Exchange, Request, Service};
@@ -19,7 +19,7 @@ const PASS_OVER_BYTES: u64 = 256 << 10;
 pub(super) fn serve(stream: Stream, peer: SocketAddr, guest: &Guest, service: &dyn Service) {
     let mut wire = Wire::new(stream);
     let mut clock = Clock::default();
-    while let Some(head) = next_head(&mut wire, guest, &mut clock) {
+    while let Some(head) = next_head(&mut wire, guest, service, &mut clock) {
         guest.begin();
         if !exchange(&mut wire, &head, peer, guest, service, &mut clock) {
             break;
@@ -31,7 +31,12 @@ pub(super) fn serve(stream: Stream, peer: SocketAddr, guest: &Guest, service: &d
 }
 
 /// The head of the next request. One that cannot be understood is answered here.
-fn next_head(wire: &mut Wire, guest: &Guest, clock: &mut Clock) -> Option<Head> {
+fn next_head(
+    wire: &mut Wire,
+    guest: &Guest,
+    service: &dyn Service,
+    clock: &mut Clock,
+) -> Option<Head> {
     let mut began: Option<Instant> = None;
     loop {
         let parsed = match wire.ready() {
@@ -57,7 +62,7 @@ fn next_head(wire: &mut Wire, guest: &Guest, clock: &mut Clock) -> Option<Head> 
             }
             Err(bad) => bad,
         };
-        let _ = Response::new(bad.0).send(wire, clock.now(), true);
+        let _ = service.unreadable(bad.0).send(wire, clock.now(), true);
         linger(wire, guest);
         return None;
     }

@@ -53,6 +53,9 @@ pub(crate) trait Service: Send + Sync {
     /// Answers a request.
     fn answer(&self, request: &mut Request<'_>) -> Response;
 
+    /// The answer to a head that cannot be read.
+    fn unreadable(&self, status: u16) -> Response;
+
     /// Hears of each request when it is over.
     fn over(&self, exchange: &Exchange<'_>);
 

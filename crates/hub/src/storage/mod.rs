@@ -82,6 +82,16 @@ impl Place {
             Place::Bucket(bucket) => Arc::new(Objects::open(bucket)?),
         })
     }
+
+    /// Opens what must be a registry's already.
+    pub(crate) fn open_there(self) -> Result<Arc<dyn Storage>> {
+        match &self {
+            Place::Folder(path) if !path.join(paths::FORMAT).exists() => {
+                Err(HubError::Nothing { path: path.clone() })
+            }
+            _ => self.open(),
+        }
+    }
 }
 
 /// What the collector may take.

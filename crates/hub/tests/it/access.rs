@@ -150,6 +150,16 @@ fn tokens_say_who_may_do_what() {
         assert_eq!(status("/v2/other/tags/list", right), 401);
         assert_eq!(status("/v2/_catalog", right), 401);
     }
+    // Go's token servers write `null` for what there is none of: it allows nothing more.
+    for claim in ["access", "sub"] {
+        let none = token("EdDSA", &claims(|claims| claims[claim] = Value::Null), &by_edwards);
+        assert_eq!(status("/v2/", &none), 200, "{claim}");
+        let app = if claim == "access" { 401 } else { 404 };
+        assert_eq!(status("/v2/app/tags/list", &none), app, "{claim}");
+    }
+    let idle = claims(|claims| claims["access"][0]["actions"] = Value::Null);
+    let idle = token("EdDSA", &idle, &by_edwards);
+    assert_eq!((status("/v2/", &idle), status("/v2/app/tags/list", &idle)), (200, 401));
     let delete =
         registry.ask("DELETE", "/v2/app/manifests/1").header("Authorization", &good).send();
     assert!(

@@ -60,9 +60,21 @@ fn everything_is_there_after_a_restart() {
 fn what_may_not_be_deleted_stays() {
     let registry = Registry::ours_with(|settings| settings.mode = Mode::NoDelete);
     registry.push_image("app", "1", "layer");
-    registry.delete("/v2/app/manifests/1").is(405).says("UNSUPPORTED");
+    let refused = registry.delete("/v2/app/manifests/1").is(405).says("UNSUPPORTED");
+    assert_eq!(refused.must("allow"), "GET, HEAD, PUT");
+    assert_eq!(refused.json()["errors"][0]["detail"], json!("the registry lets nobody delete"));
     let location = registry.begin("app");
     registry.delete(location).is(204);
+}
+
+#[test]
+fn what_cannot_be_understood_is_said_in_the_apis_words() {
+    let registry = Registry::ours();
+    for path in ["/v2/?x=%zz", "/v2/%zz"] {
+        let answer = registry.get(path).is(400).says("UNSUPPORTED");
+        assert_eq!(answer.must("docker-distribution-api-version"), "registry/2.0");
+        assert!(answer.must("content-type").starts_with("application/json"));
+    }
 }
 
 #[test]

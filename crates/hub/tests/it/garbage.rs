@@ -40,6 +40,15 @@ fn two_servers() -> [Registry; 2] {
     [Registry::objects_in(&bucket), Registry::objects_in(&bucket)]
 }
 
+#[test]
+fn what_is_no_registry_is_not_made_one() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("typo");
+    let error = collect(path.clone(), &NOW).unwrap_err();
+    assert_eq!(error.to_string(), format!("there is no registry in {}", path.display()));
+    assert!(!path.exists() && error.hint().is_some());
+}
+
 fn takes_what_nobody_needs(registries: &[Registry]) {
     let registry = &registries[0];
     let kept = registry.push_image("app", "1", "kept");

@@ -230,6 +230,13 @@ fn a_registry_keeps_what_another_one_has() {
         .run(&format!("remote digest {}", near.name("me/rich:2")))
         .complains(1, "no such manifest");
     cache.run(&format!("push {there}")).complains(1, "unsupported");
+    // A list of referrers of one kind says that it is that.
+    let mut stream = std::net::TcpStream::connect(&near.host).unwrap();
+    let path = format!("/v2/me/rich/referrers/{digest}?artifactType=application/x");
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let answer = std::io::read_to_string(stream).unwrap();
+    assert!(answer.contains("OCI-Filters-Applied: artifactType\r\n"), "{answer}");
     // What was here stays when the other one is gone; what was not is an error that says so.
     let by_digest = near.name(&format!("me/rich@{digest}"));
     cache.ok(&format!("remote cp -q {by_digest} oci:before"));

@@ -212,6 +212,10 @@ fn deletes_manifests(registry: &Registry) {
     // Its blobs stay.
     registry.get(format!("/v2/gone/blobs/{}", Digest::of(b"one"))).is(200);
     registry.get(format!("/v2/gone/manifests/{}", digest_of(&two))).is(200);
+    // One that has lost them all is still known.
+    registry.delete(format!("/v2/gone/manifests/{}", digest_of(&two))).is(202);
+    let tags = registry.get("/v2/gone/tags/list").is(200).json();
+    assert!(tags["tags"].as_array().is_none_or(Vec::is_empty), "{tags}");
 }
 
 fn gives_several_tags_at_once(registry: &Registry) {
