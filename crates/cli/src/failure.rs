@@ -16,17 +16,25 @@ pub(crate) struct Failure {
     lines: Vec<String>,
     hint: Option<String>,
     code: u8,
+    /// Whether docker's client leaves it to the engine to find this out.
+    of_engine: bool,
 }
 
 impl Failure {
     /// A failure in these words.
     pub(crate) fn new(text: impl Into<String>) -> Failure {
-        Failure { lines: vec![text.into()], hint: None, code: 1 }
+        Failure { lines: vec![text.into()], hint: None, code: 1, of_engine: false }
+    }
+
+    /// What docker's client would hear from the engine, in its words.
+    pub(crate) fn of_engine(words: impl fmt::Display) -> Failure {
+        let text = format!("Error response from daemon: {words}");
+        Failure { of_engine: true, ..Failure::new(text) }
     }
 
     /// A failure that says nothing: all has been said.
     pub(crate) fn silent(code: u8) -> Failure {
-        Failure { lines: Vec::new(), hint: None, code }
+        Failure { lines: Vec::new(), hint: None, code, of_engine: false }
     }
 
     /// With advice.
@@ -45,6 +53,11 @@ impl Failure {
     pub(crate) fn code(mut self, code: u8) -> Failure {
         self.code = code;
         self
+    }
+
+    /// With another exit code, unless it is one that the engine would find out.
+    pub(crate) fn code_of_words(self, code: u8) -> Failure {
+        if self.of_engine { self } else { self.code(code) }
     }
 
     /// Its first line.
@@ -77,7 +90,8 @@ impl From<EngineError> for Failure {
         } else {
             chain(&error)
         };
-        Failure { lines, hint: error.hint(), code: exit_code(error.kind()) }
+        let (hint, code) = (error.hint(), exit_code(error.kind()));
+        Failure { lines, hint, code, of_engine: true }
     }
 }
 
@@ -105,19 +119,19 @@ impl From<ClientError> for Failure {
             }
             _ => chain(&error),
         };
-        Failure { lines, hint: error.hint(), code: 1 }
+        Failure { lines, hint: error.hint(), code: 1, of_engine: true }
     }
 }
 
 impl From<DoorError> for Failure {
     fn from(error: DoorError) -> Failure {
-        Failure { lines: chain(&*error.error), hint: error.hint, code: 1 }
+        Failure { lines: chain(&*error.error), hint: error.hint, code: 1, of_engine: false }
     }
 }
 
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Failure {
-        Failure { lines: chain(&error), hint: None, code: 125 }
+        Failure { lines: chain(&error), hint: None, code: 125, of_engine: false }
     }
 }
 

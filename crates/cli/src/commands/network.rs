@@ -143,7 +143,7 @@ fn address(text: &str) -> Result<IpAddr, Failure> {
 }
 
 fn daemon(words: impl std::fmt::Display) -> Failure {
-    Failure::new(format!("Error response from daemon: {words}"))
+    Failure::of_engine(words)
 }
 
 pub(crate) fn connect(context: &Context) -> Outcome {

@@ -66,6 +66,17 @@ fn what_cannot_be_done_is_told_as_docker_tells_it() {
         assert!(run.err.starts_with(line), "{words}: {}", run.err);
         assert_eq!((run.code, run.out.as_str()), (code, ""), "{words}");
     }
+    for flags in ["--restart foo", "--mount type=foo,dst=/x"] {
+        let run = root.run(&format!("create {flags} bb true"));
+        assert!(run.err.starts_with("Error response from daemon: invalid "), "{}", run.err);
+        assert_eq!(run.code, 1, "what the engine would find out, {flags}");
+        assert_eq!(root.run(&format!("run {flags} bb true")).code, 125, "{flags}");
+    }
+    assert_eq!(
+        root.run("create --restart on-failure:x bb true").code,
+        125,
+        "docker's client knows"
+    );
     for (words, last) in [
         ("rename box box", "Error: failed to rename container named box"),
         ("start nosuch", "Error: failed to start containers: nosuch"),

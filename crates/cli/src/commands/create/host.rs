@@ -78,7 +78,7 @@ fn restart(matches: &Matches) -> Parsed<RestartPolicy> {
 /// A policy by its word. Which there are is left to the engine by docker's client.
 pub(in crate::commands) fn restart_policy(text: &str) -> Parsed<RestartPolicy> {
     text.parse().map_err(|error| match error {
-        RestartError::Unknown(_) => Failure::new(format!("Error response from daemon: {error}")),
+        RestartError::Unknown(_) => Failure::of_engine(error),
         error => Failure::new(error.to_string()),
     })
 }

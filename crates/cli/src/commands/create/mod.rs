@@ -94,7 +94,8 @@ pub(crate) fn request(
     matches: &Matches,
     environment: &BTreeMap<String, String>,
 ) -> Parsed<CreateContainer> {
-    let request = read(matches, environment).map_err(|failure| failure.code(ENGINE))?;
+    let read = read(matches, environment);
+    let request = read.map_err(|failure| failure.code_of_words(ENGINE))?;
     // Docker's client looks at it with what the engine is asked.
     let platform =
         matches.string("platform").map(bare_platform).transpose().map_err(|failure| {

@@ -16,7 +16,7 @@ pub(super) fn read(
     host: &mut HostConfig,
 ) -> Parsed<()> {
     // Docker's client leaves these to the engine.
-    let said = |error: MountError| Failure::new(format!("Error response from daemon: {error}"));
+    let said = |error: MountError| Failure::of_engine(error);
     let mut binds = Vec::new();
     for text in matches.list("volume") {
         check_parts(text)?;
