@@ -127,7 +127,12 @@ impl Places {
         name: &str,
     ) -> Result<()> {
         self.enter(networks, record, name, Vec::new())?;
-        self.place_ports(networks, record)
+        let placed = self.place_ports(networks, record);
+        if placed.is_err() {
+            // The first error is the one to tell.
+            let _ = self.leave_one(networks, record, name);
+        }
+        placed
     }
 
     fn enter(
@@ -194,8 +199,8 @@ impl Places {
         if !left.ports.is_empty() {
             // Nobody may listen there any more.
             self.serve_ports()?;
-            self.place_ports(networks, record)?;
         }
+        self.place_ports(networks, record)?;
         Ok(Some(left))
     }
 
