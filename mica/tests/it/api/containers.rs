@@ -153,6 +153,23 @@ fn a_commit_may_say_what_its_image_is() {
 }
 
 #[test]
+fn a_link_is_taken_back() {
+    need_programs!("docker");
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    server.ok("create --name db bb true");
+    server.ok("create --name web --link db:one --link db:two bb true");
+    assert_eq!(server.ok("rm --link /web/one"), "/web/one");
+    let links = || server.ok("inspect -f '{{json .HostConfig.Links}}' web");
+    assert_eq!(links(), r#"["/db:/web/two"]"#);
+    server.docker("rm --link web/one").complains(1, "No such container: web/one");
+    server.docker("rm --link web").complains(1, "cannot remove the default link name");
+    assert_eq!(server.send("DELETE", "/containers/web/two?link=1", "").status, 204);
+    assert_eq!(links(), "null");
+    assert_eq!(server.ok("ps -aq").lines().count(), 2, "only links went");
+}
+
+#[test]
 fn what_no_container_can_be_is_refused_by_this_door_too() {
     let mica = Mica::new();
     let server = Server::start(&mica);

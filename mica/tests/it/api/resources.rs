@@ -27,6 +27,22 @@ fn volumes_are_made_listed_and_removed() {
 }
 
 #[test]
+fn a_folder_is_made_where_a_client_asks_for_it() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let folder = root.root().with_file_name("made").join("here");
+    let options = json!({ "CreateMountpoint": true });
+    let mount = json!({ "Type": "bind", "Source": folder, "Target": "/x", "BindOptions": options });
+    let host = json!({ "NetworkMode": "none", "Mounts": [mount] });
+    let asked = json!({ "Image": "bb", "Cmd": ["touch", "/x/file"], "HostConfig": host });
+    let made = server.send("POST", "/containers/create?name=one", &asked.to_string());
+    assert_eq!(made.status, 201);
+    assert_eq!(server.send("POST", "/containers/one/start", "").status, 204);
+    assert_eq!(server.send("POST", "/containers/one/wait", "").status, 200);
+    assert!(folder.join("file").exists());
+}
+
+#[test]
 fn networks_are_made_joined_and_removed() {
     need_programs!("docker");
     let Some(root) = Root::new() else { return };
@@ -43,6 +59,15 @@ fn networks_are_made_joined_and_removed() {
     server.ok("network disconnect own two");
     server.docker("network inspect none2").complains(1, "network none2 not found");
     server.docker("network create own").complains(1, "already exists");
+    let refused = |flags: &str, words: &str| {
+        server.docker(&format!("network create {flags} x")).complains(1, words);
+    };
+    refused("--subnet 10.95.0.7/24", "invalid subnet 10.95.0.7/24: it should be 10.95.0.0/24");
+    let two = "--subnet 10.91.0.0/24 --subnet 10.92.0.0/24";
+    refused(two, "bridge driver doesn't support multiple subnets");
+    refused("-d macvlan -o parent=lo", "loopback interface is not a valid macvlan parent link");
+    server.ok("network create --ipam-opt a=b --ipam-driver default kept");
+    assert_eq!(server.ok("network inspect -f '{{json .IPAM.Options}}' kept"), r#"{"a":"b"}"#);
     server.docker("network rm bridge").complains(1, "pre-defined network and cannot be removed");
     server.ok("network rm own");
     server.ok("rm one two");
