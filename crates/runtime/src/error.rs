@@ -48,6 +48,9 @@ pub enum RuntimeError {
     /// It ended without a word: somebody killed it.
     #[error("the container's first process ended while it was being made")]
     InitGone,
+    /// The kernel ended the container's first process before it was ready.
+    #[error("container init was OOM-killed (memory limit too low?)")]
+    OutOfMemory,
     /// A hook failed.
     #[error("hook {path} failed: {why}")]
     Hook {
@@ -229,6 +232,7 @@ fn kind_of_words(why: &str) -> Kind {
 fn refusal(action: &str, id: &str, status: Status) -> String {
     match (action, status) {
         ("start", Status::Stopped) => "cannot start a container that has stopped".to_owned(),
+        ("start", Status::Paused) => "cannot start a container in the paused state".to_owned(),
         ("start", _) => "cannot start an already running container".to_owned(),
         ("delete", _) => format!("cannot delete container {id} that is not stopped: {status}"),
         ("resume", Status::Stopped) | ("pause", _) => "container not running".to_owned(),

@@ -30,6 +30,8 @@ pub struct Target<'a> {
     pub namespaces: &'a [NamespaceKind],
     /// Its group.
     pub cgroup: Option<&'a Cgroup>,
+    /// The execution domain of its processes, if it is not the host's.
+    pub personality: Option<u64>,
 }
 
 /// A process that was started in a container. It is a child of the calling process.
@@ -57,6 +59,7 @@ struct Joining {
     stdio: Stdio,
     channel: Channel,
     preserve: u32,
+    personality: Option<u64>,
 }
 
 /// Starts a process in a container and comes back when its program runs. The calling process must
@@ -82,6 +85,7 @@ pub fn exec(
         stdio,
         channel: theirs,
         preserve,
+        personality: target.personality,
     };
     let birth = Birth { namespaces: UnshareFlags::empty(), sibling: false, cgroup: None };
     let (pid, pidfd) = match sys::clone::clone(birth).map_err(step())? {
@@ -199,7 +203,7 @@ fn become_program(joining: &Joining, host: init::Host) -> std::result::Result<In
         _ => return Err(refused("await", "a start").with_step("wait for the start")),
     }
     init::keep_descriptors(joining.preserve)?;
-    process::lock_down(&joining.plan, joining.filter.as_ref(), None, None)?;
+    process::lock_down(&joining.plan, joining.filter.as_ref(), joining.personality, None)?;
     process::execute(&joining.plan, &program)
 }
 

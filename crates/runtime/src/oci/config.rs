@@ -43,7 +43,7 @@ pub fn read_spec(bundle: &Path) -> Result<Spec> {
 
 fn check_document(document: &Value) -> Result<()> {
     let version = document.get("ociVersion").and_then(Value::as_str).unwrap_or_default();
-    if version.split('.').next() != Some("1") {
+    if version.split('.').next() != Some("1") || !is_semantic(version) {
         let what = format!("ociVersion {version:?} is not a version 1 of the specification");
         return Err(RuntimeError::invalid(what));
     }
@@ -61,6 +61,25 @@ fn check_document(document: &Value) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// Whether a text is a version as SemVer 2.0.0 writes them: three numbers, and perhaps more words
+/// behind `-` and `+`.
+fn is_semantic(version: &str) -> bool {
+    let (version, build) = version.split_once('+').unwrap_or((version, "none"));
+    let (core, early) = version.split_once('-').unwrap_or((version, "none"));
+    let is_number = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
+    };
+    let is_word = |text: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !text.is_empty() && text.bytes().all(fits)
+    };
+    let numbers: Vec<&str> = core.split('.').collect();
+    numbers.len() == 3
+        && numbers.iter().all(|text| is_word(text) && is_number(text))
+        && early.split('.').all(is_word)
+        && build.split('.').all(is_word)
 }
 
 fn check_hooks(hooks: &Hooks) -> Result<()> {
@@ -105,6 +124,11 @@ mod tests {
     fn versions_of_another_kind_are_refused() {
         check(r#"{"ociVersion": "1.3.0"}"#, "");
         check(r#"{"ociVersion": "1.0.2-dev"}"#, "");
+        check(r#"{"ociVersion": "1.0.0-rc.5+build.7"}"#, "");
+        for odd in ["1.x", "1", "1.0", "1.0.0.0", "1.01.0", "1.0.0-", "1.0.0-a..b", "1.0.0+"] {
+            let words = format!("ociVersion {odd:?} is not a version 1 of the specification");
+            check(&format!(r#"{{"ociVersion": {odd:?}}}"#), &words);
+        }
         let none = "ociVersion \"\" is not a version 1 of the specification";
         check("{}", none);
         check(r#"{"ociVersion": "2.0.0"}"#, &none.replace("\"\"", "\"2.0.0\""));

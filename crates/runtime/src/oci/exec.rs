@@ -57,7 +57,10 @@ impl Containers {
             below => Some(record.cgroup()?.existing_below(below)?),
         };
         let kinds = record.namespaces();
-        let target = Target { id, pidfd, namespaces: &kinds, cgroup: cgroup.as_ref() };
+        let linux = record.spec.linux.as_ref();
+        let personality = linux.map(crate::plan::personality).transpose()?.flatten();
+        let cgroup = cgroup.as_ref();
+        let target = Target { id, pidfd, namespaces: &kinds, cgroup, personality };
         let stdio = match process.terminal {
             true => Stdio::Terminal(process.console_size.or_else(foreground::size)),
             false => Stdio::Inherit,

@@ -110,7 +110,16 @@ impl Making<'_> {
     fn make(&self, gated: bool) -> Result<Made> {
         let cgroup = self.cgroup()?;
         let made = self.make_in(cgroup.as_ref(), gated);
-        made.inspect_err(|_| drop(cgroup.map(|cgroup| cgroup.remove())))
+        made.map_err(|error| {
+            let kills = cgroup.as_ref().and_then(Cgroup::out_of_memory_kills);
+            drop(cgroup.map(|cgroup| cgroup.remove()));
+            match error {
+                RuntimeError::InitGone if kills.is_some_and(|kills| kills > 0) => {
+                    RuntimeError::OutOfMemory
+                }
+                error => error,
+            }
+        })
     }
 
     /// Its group, made; nothing where there may be none.

@@ -102,13 +102,14 @@ impl Record {
 
     /// How it is, asked of the kernel.
     pub(super) fn status(&self) -> Status {
-        match (self.pidfd(), self.waits) {
-            (None, _) => Status::Stopped,
-            (Some(_), true) => Status::Created,
-            (Some(_), false) => match self.own_cgroup() {
-                Ok(Some(cgroup)) if cgroup.is_frozen() => Status::Paused,
-                _ => Status::Running,
-            },
+        if self.pidfd().is_none() {
+            return Status::Stopped;
+        }
+        // One that waits to be started can stand still too.
+        match self.own_cgroup() {
+            Ok(Some(cgroup)) if cgroup.is_frozen() => Status::Paused,
+            _ if self.waits => Status::Created,
+            _ => Status::Running,
         }
     }
 

@@ -247,6 +247,12 @@ impl Plan {
         if !self.uids.is_empty() && !self.new.contains(&NamespaceKind::User) {
             return Err(RuntimeError::invalid("mapped users need a user namespace"));
         }
+        for (kind, maps) in [("uid", &self.uids), ("gid", &self.gids)] {
+            if self.makes(NamespaceKind::User) && maps.is_empty() {
+                let what = format!("User namespaces enabled, but no {kind} mappings found.");
+                return Err(RuntimeError::invalid(what));
+            }
+        }
         Ok(())
     }
 
@@ -383,7 +389,8 @@ fn parameters(
     Ok(list)
 }
 
-fn personality(linux: &Linux) -> Result<Option<u64>> {
+/// The number of an execution domain.
+pub(crate) fn personality(linux: &Linux) -> Result<Option<u64>> {
     let Some(wanted) = &linux.personality else { return Ok(None) };
     if let Some(flag) = wanted.flags.first() {
         return Err(RuntimeError::invalid(format!("unknown flag {flag} of the execution domain")));

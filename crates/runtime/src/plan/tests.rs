@@ -51,6 +51,10 @@ fn what_would_change_the_host_is_refused() {
     check(&sysctl("net.ipv4.ip_forward"), "sysctl net.ipv4.ip_forward needs a net namespace");
     let maps = r#"{"linux": {"uidMappings": [{"containerID": 0, "hostID": 1, "size": 1}]}}"#;
     check(maps, "mapped users need a user namespace");
+    let users = r#"{"linux": {"namespaces": [{"type": "mount"}, {"type": "user"}]"#;
+    check(&format!("{users}}}}}"), "User namespaces enabled, but no uid mappings found.");
+    let maps = r#""uidMappings": [{"containerID": 0, "hostID": 1, "size": 1}]"#;
+    check(&format!("{users}, {maps}}}}}"), "User namespaces enabled, but no gid mappings found.");
 }
 
 #[test]
@@ -88,7 +92,10 @@ fn what_the_host_forbids_is_less_and_said() {
 fn clocks_and_groups_are_entered_later() {
     let kinds = ["mount", "pid", "cgroup", "time", "uts", "user"];
     let list: Vec<_> = kinds.iter().map(|kind| format!(r#"{{"type": "{kind}"}}"#)).collect();
-    let spec = spec(&format!(r#"{{"linux": {{"namespaces": [{}]}}}}"#, list.join(",")));
+    let map = r#"[{"containerID": 0, "hostID": 1, "size": 1}]"#;
+    let maps = format!(r#""uidMappings": {map}, "gidMappings": {map}"#);
+    let list = list.join(",");
+    let spec = spec(&format!(r#"{{"linux": {{"namespaces": [{list}], {maps}}}}}"#));
     let plan = Plan::new(&spec, &facts()).unwrap();
     let born =
         UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWUTS | UnshareFlags::NEWUSER;

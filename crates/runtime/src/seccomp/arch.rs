@@ -29,6 +29,14 @@ impl Arch {
         }
     }
 
+    /// Whether the specification knows a name of a processor; whether we do is another question.
+    pub(super) fn is_known(name: &str) -> bool {
+        const OTHERS: &str = "MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE \
+            S390 S390X PARISC PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB";
+        let is_other = |name: &str| OTHERS.split_whitespace().any(|other| other == name);
+        Arch::parse(name).is_some() || name.strip_prefix("SCMP_ARCH_").is_some_and(is_other)
+    }
+
     /// The one that a profile names.
     pub(super) fn parse(name: &str) -> Option<Arch> {
         Arch::ALL.into_iter().find(|arch| arch.name() == name)

@@ -80,10 +80,15 @@ pub(super) fn compile(seccomp: &Seccomp) -> Result<Vec<Instruction>> {
     }
 }
 
-/// Those that are named, and the host's own in any case. Unknown ones have no numbers here.
+/// Those that are named, and the host's own in any case. What no program here could be made for has no
+/// numbers.
 fn architectures(seccomp: &Seccomp) -> Result<Vec<Arch>> {
     let host = Arch::host()
         .ok_or_else(|| RuntimeError::invalid("seccomp filters are not known for this processor"))?;
+    if let Some(name) = seccomp.architectures.iter().find(|name| !Arch::is_known(name)) {
+        let what = format!("string {name} is not a valid arch for seccomp");
+        return Err(RuntimeError::invalid(what));
+    }
     let named = seccomp.architectures.iter().filter_map(|name| Arch::parse(name));
     Ok(std::iter::once(host).chain(named).collect())
 }

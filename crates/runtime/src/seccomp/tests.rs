@@ -231,6 +231,16 @@ fn other_processors_are_shut_out() {
 }
 
 #[test]
+fn processors_that_nobody_knows_are_refused() {
+    let mut profile = default(0);
+    profile.architectures.extend(["SCMP_ARCH_S390X", "SCMP_ARCH_RISCV64"].map(str::to_owned));
+    compile(&profile).unwrap();
+    profile.architectures.push("SCMP_ARCH_FOO".to_owned());
+    let words = "string SCMP_ARCH_FOO is not a valid arch for seccomp";
+    assert!(compile(&profile).unwrap_err().to_string().contains(words));
+}
+
+#[test]
 fn profiles_are_read_as_docker_writes_them() {
     let text = br#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": null,
         "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": null}],

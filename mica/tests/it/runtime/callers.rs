@@ -97,6 +97,11 @@ fn each_state_refuses_what_does_not_fit_it() {
     refused(&bundle, "create ID", 1, "container with given ID already exists");
     refused(&bundle, "resume ID", 1, "container not paused");
     assert_eq!(bundle.runtime("exec ID true").code, 0, "a created container takes processes");
+    assert_eq!(bundle.runtime("pause ID").code, 0);
+    assert_eq!(bundle.status(), "paused");
+    refused(&bundle, "start ID", 1, "cannot start a container in the paused state");
+    assert_eq!(bundle.runtime("resume ID").code, 0);
+    assert_eq!(bundle.status(), "created");
     assert_eq!(bundle.runtime("delete ID").code, 0, "what was never started can be given up");
     bundle.sleeper();
     refused(&bundle, "start ID", 1, "cannot start an already running container");
@@ -157,6 +162,7 @@ fn a_container_is_shown_with_all_that_others_show() {
     assert_eq!(state["annotations"], json!({"a.b": "c"}));
     assert_eq!((&state["owner"], &state["status"]), (&json!("root"), &json!("running")));
     assert!(state["created"].as_str().unwrap().ends_with('Z'));
+    refused(&bundle, "list -f bogus", 1, "invalid format option");
     let list: Value = serde_json::from_str(&bundle.runtime("list -f json").out).unwrap();
     assert_eq!(list, json!([state]));
     let table = bundle.runtime("list").out;
@@ -221,6 +227,16 @@ fn what_is_not_done_is_refused_and_not_forgotten() {
     check("/linux/netDevices", json!({"eth0": {}}), "linux.netDevices");
     check("/linux/personality", json!({"domain": "LINUX", "flags": ["x"]}), "unknown flag x");
     check("/linux/resources/unified", json!({"moon.max": "1"}), "no moon controller");
+    check(
+        "/linux/seccomp",
+        json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_FOO"]}),
+        "string SCMP_ARCH_FOO is not a valid arch for seccomp",
+    );
+    check(
+        "/linux/namespaces",
+        json!([{"type": "mount"}, {"type": "uts"}, {"type": "user"}]),
+        "User namespaces enabled, but no uid mappings found.",
+    );
     if !std::path::Path::new("/sys/fs/selinux/enforce").exists() {
         check("/linux/mountLabel", json!("a:b:c"), "the kernel has no SELinux");
         check("/process/selinuxLabel", json!("a:b:c"), "the kernel has no SELinux");
@@ -234,6 +250,27 @@ fn what_is_not_done_is_refused_and_not_forgotten() {
         json!([{"type": "RLIMIT_MOON", "soft": 1, "hard": 1}]),
         "RLIMIT_MOON",
     );
+}
+
+#[test]
+fn a_limit_of_memory_in_which_nothing_can_begin_is_named() {
+    let mut bundle = bundle!();
+    bundle.config["linux"]["resources"]["memory"] = json!({"limit": 1024});
+    let run = bundle.script("true");
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("container init was OOM-killed (memory limit too low?)"), "{run}");
+}
+
+#[test]
+fn every_process_has_the_execution_domain_of_its_container() {
+    let mut bundle = bundle!();
+    bundle.config["linux"]["personality"] = json!({"domain": "LINUX32"});
+    let usual = bundle.script("uname -m").out;
+    bundle.sleeper();
+    assert_eq!(bundle.runtime("exec ID busybox uname -m").out, usual);
+    if std::env::consts::ARCH == "x86_64" {
+        assert_eq!(usual, "i686\n");
+    }
 }
 
 #[test]

@@ -67,13 +67,17 @@ pub(super) fn ps(context: &Context) -> Outcome {
 }
 
 pub(super) fn list(context: &Context) -> Outcome {
-    let list = told(context, containers(context)?.list())?;
     let matches = context.matches();
+    let format = matches.string("format").unwrap_or("table");
+    if !matches!(format, "" | "table" | "json") {
+        return Err(refuse(context, "invalid format option"));
+    }
+    let list = told(context, containers(context)?.list())?;
     if matches.flag("quiet") {
         list.iter().for_each(|one| context.ui.line(&one.state.id));
         return Ok(0);
     }
-    if matches.string("format") == Some("json") {
+    if format == "json" {
         let text = serde_json::to_string(&list).expect("it has only string keys");
         context.ui.line(&text);
         return Ok(0);

@@ -318,7 +318,8 @@ impl OneRun {
         let pidfd = self.first.as_ref().and_then(|fd| fd.try_clone().ok()).ok_or_else(gone)?;
         let id = self.record.id.to_string();
         let namespaces = self.namespaces();
-        let target = Target { id: &id, pidfd, namespaces: &namespaces, cgroup: Some(&self.cgroup) };
+        let (namespaces, cgroup) = (namespaces.as_slice(), Some(&self.cgroup));
+        let target = Target { id: &id, pidfd, namespaces, cgroup, personality: None };
         let filter = match privileged {
             true => None,
             false => runtime::seccomp::Filter::of_spec(&self.spec)?,
