@@ -13,7 +13,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use spec::bundle::{Hooks, NamespaceKind, OCI_VERSION, Spec, State, Status};
 use sys::clone::{Birth, Cloned};
 
-use crate::cgroup::{self, Cgroup, Entry};
+use crate::cgroup::{self, Cgroup, Entry, SharedPlaces};
 use crate::channel::{Channel, Message};
 use crate::error::{Failure, Result, RuntimeError};
 use crate::init::{self, Prepared};
@@ -36,8 +36,8 @@ pub struct Request<'a> {
     pub stdio: Stdio,
     /// The group that it is born into, made already.
     pub cgroup: Option<&'a Cgroup>,
-    /// Where a folder that shows trees of groups may be mounted for all containers.
-    pub places: Option<&'a Path>,
+    /// Where a folder that shows trees of groups may be kept for all containers.
+    pub places: Option<SharedPlaces<'a>>,
     /// When the program starts.
     pub begin: Begin,
     /// How many descriptors after the third the program inherits.
@@ -129,7 +129,7 @@ pub fn create(request: Request<'_>) -> Result<Created> {
     let mut prepared = Prepared {
         id: request.id.to_owned(),
         joins: open_namespaces(&plan)?,
-        places: may_share.and_then(|run| cgroup::places(run, &entry.views)),
+        places: may_share.and_then(|kept| cgroup::places(kept, &entry.views)),
         entry,
         binds: Vec::new(),
         root: request.root,

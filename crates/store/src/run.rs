@@ -46,6 +46,13 @@ pub(crate) fn check_owner(run: &Path) -> Result<()> {
     }
 }
 
+impl Paths {
+    /// Makes the run root ready for a mount below it, which no other namespace is to get.
+    pub fn seclude(&self) -> Result<()> {
+        seclude(self)
+    }
+}
+
 /// Keeps what is mounted below the run root from reaching other namespaces, where copies of it
 /// would stay when it goes and hold on to its files.
 ///

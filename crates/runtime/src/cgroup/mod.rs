@@ -27,6 +27,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 
 pub use layout::{Hierarchy, Layout};
+pub use places::SharedPlaces;
 pub(crate) use places::places;
 pub use settings::{Setting, version1, version2};
 pub use stats::Stats;

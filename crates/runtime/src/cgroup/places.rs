@@ -10,17 +10,27 @@ use spec::Digest;
 
 use super::View;
 
-/// The folder with places for these trees, a file system in memory that is mounted below `run` now if
-/// it is not; nothing where there are no such trees, or it cannot be made.
-pub(crate) fn places(run: &Path, views: &[View]) -> Option<PathBuf> {
+/// Where such folders are kept.
+#[derive(Clone, Copy)]
+pub struct SharedPlaces<'a> {
+    /// The folder in which they are mounted.
+    pub folder: &'a Path,
+    /// Called before something is mounted there.
+    pub prepare: &'a dyn Fn() -> io::Result<()>,
+}
+
+/// The folder with places for these trees, a file system in memory that is mounted now if it is not;
+/// nothing where there are no such trees, or it cannot be made.
+pub(crate) fn places(kept: SharedPlaces<'_>, views: &[View]) -> Option<PathBuf> {
     let last = views.last().filter(|_| views.iter().all(|view| !view.name.is_empty()))?;
     let line = |view: &View| format!("{} {}\n", view.name, view.links.join(" "));
     let text: String = views.iter().map(line).collect();
-    let folder = run.join(Digest::of(text.as_bytes()).short());
+    let folder = kept.folder.join(Digest::of(text.as_bytes()).short());
     // It is mounted when everything is in it.
     let last = folder.join(&last.name);
     let is_there = || rustix::fs::accessat(CWD, &last, Access::EXISTS, AtFlags::empty()).is_ok();
-    (is_there() || make(&folder, views, is_there).is_ok()).then_some(folder)
+    let make = || (kept.prepare)().and_then(|()| make(&folder, views, is_there));
+    (is_there() || make().is_ok()).then_some(folder)
 }
 
 fn make(folder: &Path, views: &[View], is_there: impl Fn() -> bool) -> io::Result<()> {
@@ -46,6 +56,8 @@ fn make(folder: &Path, views: &[View], is_there: impl Fn() -> bool) -> io::Resul
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn view(name: &str, links: &[&str]) -> View {
@@ -62,22 +74,31 @@ mod tests {
         testkit::need_root!();
         let run = tempfile::tempdir().unwrap();
         let views = [view("pids", &[]), view("cpu,cpuacct", &["cpu", "cpuacct"])];
-        let folder = places(run.path(), &views).unwrap();
-        let again = places(run.path(), &views);
+        let prepared = Cell::new(0);
+        let prepare = || {
+            prepared.set(prepared.get() + 1);
+            Ok(())
+        };
+        let kept = SharedPlaces { folder: run.path(), prepare: &prepare };
+        let folder = places(kept, &views).unwrap();
+        let again = places(kept, &views);
         let has_place = folder.join("pids").is_dir();
         let link = fs::read_link(folder.join("cpu"));
         let written = fs::create_dir(folder.join("other"));
         sys::mount::detach(&folder).unwrap();
         assert!(!folder.join("pids").exists(), "it was mounted more than once");
-        assert_eq!(again, Some(folder));
+        assert_eq!((again, prepared.get()), (Some(folder), 1));
         assert!(has_place && link.unwrap() == Path::new("cpu,cpuacct"));
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::ReadOnlyFilesystem);
     }
 
     #[test]
     fn what_is_shown_itself_needs_no_place() {
-        let run = Path::new("/nowhere");
-        assert_eq!(places(run, &[view("", &[])]), None, "a tree of version 2 alone");
-        assert_eq!(places(run, &[]), None);
+        let kept = SharedPlaces { folder: Path::new("/nowhere"), prepare: &|| Ok(()) };
+        assert_eq!(places(kept, &[view("", &[])]), None, "a tree of version 2 alone");
+        assert_eq!(places(kept, &[]), None);
+        let refuses = || Err(io::ErrorKind::PermissionDenied.into());
+        let kept = SharedPlaces { prepare: &refuses, ..kept };
+        assert_eq!(places(kept, &[view("pids", &[])]), None, "nothing may be mounted there");
     }
 }

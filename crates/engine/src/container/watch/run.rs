@@ -11,7 +11,7 @@ use network::dns::Links;
 use network::{Endpoint, NetworkError, Networks};
 use runtime::RuntimeError;
 use runtime::attach::ExecRequest;
-use runtime::cgroup::{Cgroup, Layout, Missing};
+use runtime::cgroup::{Cgroup, Layout, Missing, SharedPlaces};
 use runtime::exec::{self, Target};
 use runtime::external::{Begun, External};
 use runtime::failure::{Failure, FailureKind};
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use spec::bundle::{NamespaceKind, Process, Spec};
 use spec::{IpcMode, NamespaceMode, NetworkMode};
-use store::{Lasting, Stacked};
+use store::{Lasting, Paths, Stacked};
 
 use super::super::bundle::{self, Accounts, Facts};
 use super::super::exec::ExecProcess;
@@ -59,8 +59,7 @@ pub(super) struct OneRun {
     users: Option<Users>,
     /// Where its shared memory is mounted, if others may have it too.
     memory: Option<Memory>,
-    /// Where folders that show groups are mounted for all containers.
-    places_of_groups: PathBuf,
+    paths: Paths,
     first: Option<Rc<OwnedFd>>,
     kills_before: u64,
     opened: Opened,
@@ -142,7 +141,7 @@ impl OneRun {
             links: None,
             users,
             memory,
-            places_of_groups: store.paths().groups(),
+            paths: store.paths().clone(),
             first: None,
             kills_before: 0,
             opened,
@@ -289,6 +288,8 @@ impl OneRun {
     /// Starts the first process by ourselves.
     fn launch(&mut self, stdio: runtime::Stdio) -> runtime::Result<Begun> {
         let id = self.record.id.to_string();
+        let prepare = || self.paths.seclude().map_err(io::Error::other);
+        let places = SharedPlaces { folder: &self.paths.groups(), prepare: &prepare };
         let request = Request {
             id: &id,
             spec: &self.spec,
@@ -296,7 +297,7 @@ impl OneRun {
             root: self.root.take(),
             stdio,
             cgroup: Some(&self.cgroup),
-            places: Some(&self.places_of_groups),
+            places: Some(places),
             begin: Begin::AtOnce,
             preserve: 0,
             reaper: self.record.host_config.init == Some(true),
