@@ -1,9 +1,9 @@
-//! What happened, one line an event with empty ones between, appended as it happens and kept until it is too much.
+//! What happened, one line an event, appended as it happens and kept until it is too much.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -97,26 +97,28 @@ impl Store {
     }
 
     fn append(&self, events: &[Event]) -> io::Result<()> {
-        // A power cut may have taken the end of the line before, and must not take these with it.
         let mut lines = vec![b'\n'];
         for event in events {
             serde_json::to_writer(&mut lines, event)?;
             lines.push(b'\n');
         }
-        self.journal()?.write_all(&lines)
+        let (mut journal, length) = self.journal()?;
+        // A power cut may have taken the end of the line before, and must not take these with it.
+        let begun = usize::from(!is_torn(&journal, length)?);
+        journal.write_all(&lines[begun..])
     }
 
-    /// The journal, locked. The one who finds it full puts it aside. Those who waited for the lock
+    /// The journal, locked, and its length. The one who finds it full puts it aside. Those who waited for the lock
     /// meanwhile hold what is no longer the journal, and open it again.
-    fn journal(&self) -> io::Result<File> {
+    fn journal(&self) -> io::Result<(File, u64)> {
         let path = self.paths().events();
         loop {
-            let file = File::options().append(true).create(true).open(&path)?;
+            let file = File::options().read(true).append(true).create(true).open(&path)?;
             sys::lock::lock(&file, Mode::Exclusive)?;
             let here = file.metadata()?;
             // What was put aside is full.
             if here.len() <= JOURNAL_BYTES {
-                return Ok(file);
+                return Ok((file, here.len()));
             }
             let name = |meta: &fs::Metadata| (meta.dev(), meta.ino());
             if fs::metadata(&path).is_ok_and(|there| name(&there) == name(&here)) {
@@ -161,7 +163,7 @@ impl Events {
     pub fn next_ready(&mut self) -> Result<Option<Event>> {
         loop {
             let Some(line) = self.line()? else { return Ok(None) };
-            // An empty line is none, nor is one that a crash cut off.
+            // A line that a crash cut off is no event.
             let Ok(event) = serde_json::from_slice::<Event>(&line) else { continue };
             if self.filter.wants(&event) {
                 return Ok(Some(event));
@@ -200,6 +202,14 @@ impl Events {
         new.seek(SeekFrom::Start(self.at)).map_err(StoreError::io("read", &self.path))?;
         Ok(None)
     }
+}
+
+/// Whether the last line of a journal has no end.
+fn is_torn(journal: &File, length: u64) -> io::Result<bool> {
+    let Some(last) = length.checked_sub(1) else { return Ok(false) };
+    let mut byte = [b'\n'];
+    journal.read_at(&mut byte, last)?;
+    Ok(byte != [b'\n'])
 }
 
 /// Reads a line, and says whether it was whole. One too long to be an event counts as one, which
