@@ -80,8 +80,20 @@ pub(crate) fn aside(path: &Path) -> PathBuf {
     path.with_extension("json.new")
 }
 
+/// As `write`, but a power cut may bring back the document that was there before: the folder is synced
+/// with what is written next.
+pub(crate) fn write_soon<T: Serialize>(path: &Path, document: &T) -> Result<()> {
+    replace(path, &to_bytes(document))
+}
+
 /// As `write`, for a document that has been made into bytes.
 pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes)?;
+    let folder = path.parent().expect("a document lies in a folder");
+    sys::fs::sync_folder(folder).map_err(StoreError::io("sync", folder))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let aside = aside(path);
     let write = || -> io::Result<()> {
         let mut file = File::create(&aside)?;
@@ -94,6 +106,5 @@ pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&aside);
         return Err(StoreError::io("write", path)(error));
     }
-    let folder = path.parent().expect("a document lies in a folder");
-    sys::fs::sync_folder(folder).map_err(StoreError::io("sync", folder))
+    Ok(())
 }

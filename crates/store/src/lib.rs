@@ -24,6 +24,7 @@ mod platform;
 mod remove;
 mod reserve;
 mod run;
+mod seen;
 mod snapshot;
 mod sorted;
 mod steps;
@@ -104,6 +105,7 @@ pub struct Store {
     driver: Box<dyn Driver>,
     owners: Ownership,
     limits: LayerLimits,
+    seen: seen::SeenLayers,
 }
 
 /// The file that makes a folder a store.
@@ -138,7 +140,7 @@ impl Store {
         let paths = Paths::new(settings.root, settings.run.join(named));
         let driver = driver::open(format.driver, &paths, &settings.owners);
         let Settings { owners, limits, .. } = settings;
-        Ok(Store { paths, format, driver, owners, limits })
+        Ok(Store { paths, format, driver, owners, limits, seen: Default::default() })
     }
 
     /// Where things lie.

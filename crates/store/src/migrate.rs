@@ -94,6 +94,7 @@ impl Store {
             driver: driver::open(kind, &self.paths, &self.owners),
             owners: self.owners.clone(),
             limits: self.limits,
+            seen: Default::default(),
         }
     }
 

@@ -337,7 +337,12 @@ impl Tables {
             for (chain, record) in old {
                 both.layers.insert_new(*chain, || record.clone());
             }
-            document::write(&paths.layers(), &both)?;
+            let is_more = old.iter().all(|(chain, record)| new.get(chain) == Some(record));
+            match is_more && self.images == before.images {
+                // New layers that no image has yet: a power cut may take them.
+                true => document::write_soon(&paths.layers(), &both)?,
+                false => document::write(&paths.layers(), &both)?,
+            }
         }
         if self.images != before.images {
             document::write_bytes(&paths.images(), &self.images.to_bytes())?;

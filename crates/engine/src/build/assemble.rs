@@ -124,7 +124,7 @@ pub(super) fn assemble(
     config.docker_version.clear();
     // Of the base's steps, not of this image's.
     config.rest.remove(INLINE);
-    let layers = engine.store().tables()?.layers;
+    let layers = engine.store().layers()?;
     let stack = layers.stack(target.top)?;
     debug_assert!(stack.len() >= base_layers);
     let sizes = stack.iter().map(|(_, layer)| layer.bytes).collect();
@@ -142,7 +142,7 @@ fn assemble_free(
     target: &Made,
     (request, platform): (&BuildRequest, &Platform),
 ) -> Result<Image> {
-    let layers = engine.store().tables()?.layers;
+    let layers = engine.store().layers()?;
     let stack = layers.stack(target.top)?;
     let mut config = match &request.config {
         Some(config) => (**config).clone(),

@@ -65,7 +65,7 @@ pub(super) fn move_to(
 ) -> Result<Option<ChainId>> {
     let chain = ChainId::extend(parent, layer.diff);
     lease.protect_chain(&chain)?;
-    let layers = store.tables()?.layers;
+    let layers = store.layers()?;
     if layers.layers.contains_key(&chain) {
         return Ok(Some(chain));
     }
@@ -82,5 +82,5 @@ pub(super) fn move_to(
 
 /// A read-only mount of a stack.
 pub(super) fn view(store: &Store, top: Option<ChainId>) -> Result<OwnedFd> {
-    Ok(store.view(&store.stacked(top, &store.tables()?.layers)?)?)
+    Ok(store.view(&store.stacked(top, &*store.layers()?)?)?)
 }

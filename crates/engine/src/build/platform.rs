@@ -1,6 +1,6 @@
 //! A build for one platform: planned, solved, and put together.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use ::build::graph::{Graph, Op, Step, StepId, plan};
@@ -167,11 +167,17 @@ impl ForPlatform<'_> {
         replaced: &[usize],
     ) -> Result<Vec<PlannedLine>> {
         let (mut lines, mut stage, mut is_needed) = (Vec::new(), None, true);
+        // The first step of each line, and the stages that have any: there may be thousands.
+        let (mut steps, mut stages) = (HashMap::new(), HashSet::new());
+        for step in graph.steps.iter().filter(|step| step.stage.is_some()) {
+            steps.entry(step.span.first).or_insert(step);
+            stages.insert(step.stage);
+        }
         for instruction in ::build::instruction::read(document)? {
             let is_first = matches!(instruction.kind, Kind::From { .. });
             if is_first {
                 stage = Some(stage.map_or(0, |before| before + 1));
-                is_needed = graph.steps.iter().any(|step| step.stage == stage);
+                is_needed = stages.contains(&stage);
             }
             // Arguments above the first stage are of none.
             let is_replaced = stage.is_some_and(|stage| replaced.contains(&stage));
@@ -179,8 +185,7 @@ impl ForPlatform<'_> {
                 continue;
             }
             let line = instruction.span.first;
-            let is_it = |step: &&Step| step.stage.is_some() && step.span.first == line;
-            let step = graph.steps.iter().find(is_it).filter(|step| step.is_work());
+            let step = steps.get(&line).filter(|step| step.is_work());
             let title = step.map(|step| self.teller.entitled(&step.title));
             lines.push(PlannedLine { text: instruction.text, title });
         }

@@ -53,10 +53,10 @@ impl Builder<'_> {
     pub(super) fn merge(&self, at: StepId, inputs: &Inputs<Made>) -> Result<Made> {
         let telling = self.begin(at);
         let below = parent(inputs);
-        let mut depth = self.store().tables()?.layers.stack(below.top)?.len();
+        let mut depth = self.store().layers()?.stack(below.top)?.len();
         let merged = inputs.sources.iter().try_fold(below.top, |top, source| {
-            let tables = self.store().tables()?;
-            let stack = tables.layers.stack(source.top)?;
+            let layers = self.store().layers()?;
+            let stack = layers.stack(source.top)?;
             // Merges of merges grow by powers.
             depth += stack.len();
             if depth > MAX_LAYERS {
@@ -132,7 +132,7 @@ impl Builder<'_> {
             };
             if let Some(top) = &record.top {
                 self.lease.protect_chain(top)?;
-                if !self.store().tables()?.layers.layers.contains_key(top) {
+                if !self.store().layers()?.layers.contains_key(top) {
                     return Ok(None);
                 }
             }

@@ -62,9 +62,9 @@ impl Tracks {
         let state = |step: &Step, track: &Track| {
             let (top, own) = track.state.as_ref()?;
             let before = step.parent.and_then(|parent| list[parent].state.as_ref());
-            let own = config(&own.config);
-            let is_as_before = before.is_some_and(|(_, before)| config(&before.config) == own);
-            Some(StepState { top: *top, config: (!is_as_before).then_some(own) })
+            let is_as_before =
+                before.is_some_and(|(_, before)| is_alike(&before.config, &own.config));
+            Some(StepState { top: *top, config: (!is_as_before).then(|| config(&own.config)) })
         };
         let step = |(step, track): (&Step, &Track)| BuildStep {
             platform: platform.to_string(),
@@ -84,6 +84,14 @@ impl Tracks {
         };
         graph.steps.iter().zip(&*list).map(step).collect()
     }
+}
+
+/// Whether programs run alike.
+fn is_alike(one: &ContainerConfig, other: &ContainerConfig) -> bool {
+    one.env == other.env
+        && one.user == other.user
+        && one.working_dir == other.working_dir
+        && one.shell == other.shell
 }
 
 fn config(config: &ContainerConfig) -> StepConfig {
