@@ -62,6 +62,11 @@ pub fn replaced(path: &Path, limit: u64) -> io::Result<Bytes> {
     with_rest(first, file, limit).map(Bytes::Read)
 }
 
+// SAFETY: nobody writes to what was mapped, whichever thread reads it, and it goes with its owner.
+unsafe impl Send for Mapped {}
+// SAFETY: as above.
+unsafe impl Sync for Mapped {}
+
 impl Mapped {
     fn new(file: &File, length: usize) -> io::Result<Mapped> {
         let (nowhere, private) = (std::ptr::null_mut(), libc::MAP_PRIVATE);

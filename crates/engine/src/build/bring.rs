@@ -15,6 +15,7 @@ use store::Unpacked;
 
 use super::below::Below;
 use super::copy::{self, Gathered, Listed, Placing};
+use super::older::Older;
 use super::place::Place;
 use super::work::{Builder, Layered, Made, Wanted, parent, shown};
 use super::{fetch, layers};
@@ -59,7 +60,7 @@ impl Builder<'_> {
         let flags = CopyFlags::default();
         let (owner, created) = (Some(owner), None);
         let placing = Placing { target: &path, owner, flags: &flags, epoch: below.epoch, created };
-        self.adopt(self.unpacked(gathered, placing, &view)?, below.top)
+        self.adopt(self.unpacked((gathered, None), placing, &view)?, below.top)
     }
 
     pub(super) fn copy_key(
@@ -97,7 +98,8 @@ impl Builder<'_> {
                 if gathered.archives.is_empty() && gathered.let_pass() {
                     let since = Instant::now();
                     let target = target_of(&below.configured.config.working_dir, target);
-                    let unpacked = self.copy_unpacked(gathered.clone(), flags, &target, inputs)?;
+                    let all = (gathered.clone(), None);
+                    let unpacked = self.copy_unpacked(all, flags, &target, inputs)?;
                     wanted.written = Some((unpacked, since));
                 }
                 let listing = gathered.list()?;
@@ -176,7 +178,7 @@ impl Builder<'_> {
 
     pub(super) fn copy_layer(
         &self,
-        gathered: Gathered,
+        gathered: (Gathered, Option<Older>),
         flags: &CopyFlags,
         target: &str,
         inputs: &Inputs<Made>,
@@ -188,7 +190,7 @@ impl Builder<'_> {
     /// The layer, before it is on its stack. Owners are looked up in the second source, if there is one.
     fn copy_unpacked(
         &self,
-        gathered: Gathered,
+        (gathered, older): (Gathered, Option<Older>),
         flags: &CopyFlags,
         target: &str,
         inputs: &Inputs<Made>,
@@ -202,16 +204,16 @@ impl Builder<'_> {
         };
         let created = self.created(flags.exact.as_ref().and_then(|exact| exact.created));
         let placing = Placing { target, owner, flags, epoch: below.epoch, created };
-        self.unpacked(gathered, placing, &view)
+        self.unpacked((gathered, older), placing, &view)
     }
 
     fn unpacked(
         &self,
-        gathered: Gathered,
+        (gathered, older): (Gathered, Option<Older>),
         placing: Placing<'_>,
         view: &OwnedFd,
     ) -> Result<Unpacked> {
-        let plan = copy::Plan::new(gathered, placing, Below::new(view))?;
+        let plan = copy::Plan::new(gathered, placing, Below::new(view))?.reusing(older);
         layers::written(self.store(), self.lease, |out| plan.write(out))
     }
 

@@ -16,6 +16,7 @@ use image::tar::{Entry, EntryKind, Limits, TarReader, TarWriter, Time};
 use sys::fs::FileType;
 
 use super::below::Below;
+use super::older::Older;
 use super::place::{Chosen, FOLDER_MODE, Identity, Item, ItemSource, join};
 use crate::container::Accounts;
 use crate::error::{EngineError, Result};
@@ -86,6 +87,8 @@ pub(super) struct Plan<'a> {
     archives: Vec<(Vec<u8>, Chosen)>,
     /// A folder that is known to be there.
     there: Vec<u8>,
+    /// Where files may be that have not changed.
+    older: Option<Older>,
 }
 
 impl<'a> Plan<'a> {
@@ -96,8 +99,8 @@ impl<'a> Plan<'a> {
         below: Below<'a>,
     ) -> Result<Plan<'a>> {
         let Gathered { chosen, archives: unpacked, .. } = gathered;
-        let (planned, archives, there) = Default::default();
-        let mut plan = Plan { placing, below, chosen, planned, archives, there };
+        let (planned, archives, there, older) = Default::default();
+        let mut plan = Plan { placing, below, chosen, planned, archives, there, older };
         let target = plan.placing.target.trim_matches('/').as_bytes().to_vec();
         let target = plan.below.resolve(&target)?;
         let is_folder = plan.below.kind(&target)? == Some(FileType::Directory);
@@ -213,8 +216,14 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// The same, with files from where they are as well.
+    pub(super) fn reusing(self, older: Option<Older>) -> Plan<'a> {
+        Plan { older, ..self }
+    }
+
     /// Writes the layer.
     pub(super) fn write(mut self, out: impl Write) -> Result<()> {
+        let mut older = self.older.take();
         let mut tar = TarWriter::new(out);
         let mut shared: HashMap<(u64, u64), Vec<u8>> = HashMap::new();
         for (path, planned) in std::mem::take(&mut self.planned) {
@@ -226,7 +235,7 @@ impl<'a> Plan<'a> {
                 Planned::Item { chosen, item, .. } => {
                     let chosen = &self.chosen[chosen];
                     let item = (chosen, &chosen.items()[item]);
-                    self.write_item(&mut tar, path, item, &mut shared)?;
+                    self.write_item(&mut tar, path, item, (&mut shared, &mut older))?;
                 }
             }
         }
@@ -241,7 +250,7 @@ impl<'a> Plan<'a> {
         tar: &mut TarWriter<impl Write>,
         path: Vec<u8>,
         (chosen, item): (&Chosen, &Item),
-        shared: &mut HashMap<(u64, u64), Vec<u8>>,
+        (shared, older): (&mut HashMap<(u64, u64), Vec<u8>>, &mut Option<Older>),
     ) -> Result<()> {
         let stat = &item.stat;
         let (major, minor) = (rustix::fs::major(stat.device), rustix::fs::minor(stat.device));
@@ -276,9 +285,13 @@ impl<'a> Plan<'a> {
             xattrs: if first.is_some() { Vec::new() } else { chosen.xattrs(item)? },
             ..Entry::default()
         };
-        match entry.size > 0 {
-            true => append(tar, &entry, &mut chosen.open(item)?),
-            false => append(tar, &entry, &mut io::empty()),
+        if entry.size == 0 {
+            return append(tar, &entry, &mut io::empty());
+        }
+        let known = older.as_mut().zip(chosen.known(item));
+        match known.and_then(|(older, hash)| older.take(&entry.path, entry.size, &hash)) {
+            Some(content) => append(tar, &entry, &mut content.as_slice()),
+            None => append(tar, &entry, &mut chosen.open(item)?),
         }
     }
 

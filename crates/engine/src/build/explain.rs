@@ -37,6 +37,11 @@ impl Earlier {
         Earlier { now, platform: platform.clone(), found: OnceLock::new() }
     }
 
+    /// The build that is under way, and its platform.
+    pub(super) fn now(&self) -> (&BuildRecord, &Platform) {
+        (&self.now, &self.platform)
+    }
+
     fn look(&self, builder: &Builder<'_>) -> &[Paired] {
         self.found.get_or_init(|| {
             let steps = &builder.graph.steps;
@@ -52,7 +57,7 @@ impl Earlier {
                 Paired { record, pairs }
             };
             let before = history::before(builder.store(), &self.now, &self.platform);
-            before.into_iter().map(pair).collect()
+            before.map(pair).collect()
         })
     }
 }

@@ -55,10 +55,8 @@ impl Hashes {
     pub(super) fn read(folder: &Path, context: &Path) -> Hashes {
         let name = Digest::of(context.as_os_str().as_encoded_bytes());
         let path = folder.join(name.hex());
-        let bytes = fs::metadata(&path)
-            .ok()
-            .filter(|meta| meta.len() < MAX_BYTES)
-            .and_then(|_| fs::read(&path).ok());
+        let bytes = sys::read::replaced(&path, MAX_BYTES).ok();
+        let bytes = bytes.filter(|bytes| bytes.len() as u64 <= MAX_BYTES);
         let known = bytes.and_then(Rows::parse).unwrap_or_default();
         Hashes { path, known, learned: Mutex::default() }
     }
@@ -93,7 +91,8 @@ impl Hashes {
         Ok((hash, bytes))
     }
 
-    fn find(&self, path: &[u8], seen: &Seen) -> Option<Hash> {
+    /// The hash of a file, if it is known.
+    pub(super) fn find(&self, path: &[u8], seen: &Seen) -> Option<Hash> {
         let is_it = |(known, hash): (Seen, Hash)| (known == *seen).then_some(hash);
         let learned = || self.learned().get(path).copied();
         self.known.find(path).and_then(is_it).or_else(|| learned().and_then(is_it))

@@ -282,14 +282,17 @@ fn read(store: &Store, id: &str) -> Option<BuildRecord> {
 
 /// Earlier builds of the same Dockerfile and context that came as far as to have steps, the newest
 /// first.
-pub(super) fn before(store: &Store, now: &BuildRecord, platform: &Platform) -> Vec<BuildRecord> {
+pub(super) fn before(
+    store: &Store,
+    now: &BuildRecord,
+    platform: &Platform,
+) -> impl Iterator<Item = BuildRecord> {
     let earlier = names(store).into_iter().filter(|id| *id < now.id);
     earlier
         .filter_map(|id| read(store, &id))
         .filter(|record| record.is_of_the_same(now))
         .map(|record| record.of(platform))
         .filter(|record| !record.steps.is_empty())
-        .collect()
 }
 
 /// Lets go of builds beyond the number that is kept, but of none at work.

@@ -33,6 +33,7 @@ mod layout;
 mod moment;
 mod mounts;
 mod needed;
+mod older;
 mod output;
 mod passing;
 mod place;

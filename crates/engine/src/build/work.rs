@@ -472,7 +472,8 @@ impl Builder<'_> {
                 };
                 self.bring_unchanged(&mut gathered)?;
                 let target = target_of(&below.configured.config.working_dir, target);
-                self.copy_layer(gathered, flags, &target, inputs)
+                let older = self.older(at, &gathered);
+                self.copy_layer((gathered, older), flags, &target, inputs)
             }
             Op::Change(change) => self.change(change, inputs),
             Op::Diff => self.diff(inputs),

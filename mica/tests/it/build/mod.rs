@@ -5,6 +5,7 @@ mod cache;
 mod caches;
 mod contexts;
 mod copy;
+mod cost;
 mod depots;
 mod edits;
 mod explain;

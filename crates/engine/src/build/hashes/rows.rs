@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use sys::read::Bytes;
+
 use super::{Hash, Seen};
 
 /// The first bytes of a memory; another version is no memory.
@@ -13,7 +15,7 @@ const ROW: usize = 4 + 8 + 8 + 12 + 12 + 32;
 /// What is remembered, file by file.
 #[derive(Default)]
 pub(super) struct Rows {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     /// Where each row begins, in the order of the paths.
     starts: Vec<u32>,
     /// The row after the one that was asked for last: who walks through a folder asks in order.
@@ -22,7 +24,7 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Takes what a file holds; nothing if that is no memory.
-    pub(super) fn parse(bytes: Vec<u8>) -> Option<Rows> {
+    pub(super) fn parse(bytes: Bytes) -> Option<Rows> {
         let (mut at, mut is_sorted) = (MAGIC.len(), bytes.starts_with(MAGIC));
         if !is_sorted {
             return None;
@@ -124,6 +126,10 @@ impl Rows {
 mod tests {
     use super::*;
 
+    fn read(bytes: Vec<u8>) -> Option<Rows> {
+        Rows::parse(Bytes::Read(bytes))
+    }
+
     fn seen(number: u64) -> Seen {
         Seen { inode: number, bytes: 7 * number, changed: (-1, 5), modified: (number as i64, 999) }
     }
@@ -134,7 +140,7 @@ mod tests {
         let row = |n: usize| (seen(n as u64), [n as u8; 32]);
         let told = paths.iter().enumerate().map(|(n, path)| (&path[..], row(n)));
         let written = Rows::write(told.clone().collect());
-        let rows = Rows::parse(written).unwrap();
+        let rows = read(written).unwrap();
         for (path, row) in told.clone().chain(told.rev()) {
             assert_eq!(rows.find(path), Some(row));
             assert_eq!(rows.find(b"5/none"), None);
@@ -149,7 +155,7 @@ mod tests {
         let mut bytes = one("b", 1);
         bytes.extend(&one("a/x", 2)[MAGIC.len()..]);
         bytes.extend(&one("a", 3)[MAGIC.len()..]);
-        let rows = Rows::parse(bytes).unwrap();
+        let rows = read(bytes).unwrap();
         assert!(rows.all().map(|(path, _)| path).eq([&b"a"[..], b"a/x", b"b"]));
         assert_eq!(rows.find(b"a/x"), Some((seen(2), [1; 32])));
     }
@@ -159,12 +165,12 @@ mod tests {
         let whole = Rows::write(vec![(b"a", (seen(1), [1; 32])), (b"b", (seen(2), [2; 32]))]);
         let ends = [8, 8 + ROW + 1, 8 + 2 * (ROW + 1)];
         for end in 0..=whole.len() {
-            let rows = Rows::parse(whole[..end].to_vec());
+            let rows = read(whole[..end].to_vec());
             assert_eq!(rows.is_some(), ends.contains(&end), "{end}");
         }
-        assert!(Rows::parse(b"something else".to_vec()).is_none());
+        assert!(read(b"something else".to_vec()).is_none());
         let mut endless = whole;
         endless[8..12].fill(0xff);
-        assert!(Rows::parse(endless).is_none());
+        assert!(read(endless).is_none());
     }
 }

@@ -10,7 +10,7 @@ use sys::fs::FileType;
 
 use super::Place;
 use crate::build::fetch::Unchanged;
-use crate::build::hashes::Seen;
+use crate::build::hashes::{Hash, Seen};
 use crate::build::passing::Passing;
 use crate::error::{EngineError, Result};
 
@@ -170,6 +170,15 @@ impl Chosen {
         if let Some(real) = first.filter(|real| *real != self.path) {
             listing.add('l', 0o777, &escaped(real), &String::from_utf8_lossy(&self.path));
         }
+    }
+
+    /// What is in one of these that is a file of a context, if it need not be read to know it.
+    pub(in crate::build) fn known(&self, item: &Item) -> Option<Hash> {
+        let (ItemSource::Placed, Identity::Seen(seen)) = (&item.source, item.stat.identity) else {
+            return None;
+        };
+        let own = self.place.as_ref()?.context.as_ref()?;
+        own.hashes.find(item.path_in(&self.paths), &seen)
     }
 
     /// Opens the bytes of one of these.
