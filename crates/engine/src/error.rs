@@ -152,6 +152,8 @@ pub enum EngineError {
     Registry(#[from] RegistryError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
+    #[error("no credentials were given for bucket {bucket}, and this machine has none of its own")]
+    NoBucketKeys { bucket: String, source: BucketError },
     #[error(transparent)]
     Dockerfile(#[from] ::build::BuildError),
     #[error("{name}: failed to resolve source metadata for {full}: {source}")]
@@ -269,6 +271,7 @@ impl EngineError {
             E::NoImage { .. } => Kind::Corrupt,
             E::PullDenied { source, .. } | E::Registry(source) => registry_kind(source.kind()),
             E::Bucket(error) => registry_kind(error.kind()),
+            E::NoBucketKeys { .. } => Kind::InvalidInput,
             E::Reference { .. } | E::Ambiguous { .. } | E::TagWithDigest | E::Change(_) => {
                 Kind::InvalidInput
             }
@@ -360,7 +363,7 @@ impl EngineError {
             E::Base { source, .. } => source.hint(),
             E::Registry(error) => error.hint(),
             E::Bucket(error) if error.kind() == RegistryErrorKind::Denied => Some("the keys are wrong, or may not do this: docs/build.md says where they are read".to_owned()),
-            E::Bucket(_) => Some("docs/build.md says which attributes and variables there are".to_owned()),
+            E::Bucket(_) | E::NoBucketKeys { .. } => Some("docs/build.md says which attributes and variables there are".to_owned()),
             E::PullDenied { .. } => Some("`mica login` first, or look at the name".to_owned()),
             E::Network(error) => error.hint(),
             E::NoSuchImage(_) | E::NoReference(_) => Some(

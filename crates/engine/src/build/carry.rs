@@ -22,6 +22,37 @@ use super::tell::Teller;
 use super::work::Remembered;
 use crate::error::{EngineError, Result};
 
+/// Asks for what a build would only find at its end: whether a bucket or GitHub's cache takes something.
+pub(super) fn reach(
+    session: &BuildSession<'_>,
+    targets: &[CacheTarget],
+    teller: &Teller<'_>,
+) -> Result<()> {
+    for target in targets {
+        let CacheTarget::Place { place, ignore_error: false, .. } = target else { continue };
+        let settings = session.engine.settings();
+        let opened = match place {
+            CachePlace::Folder { .. } | CachePlace::Registry(_) => continue,
+            CachePlace::Bucket(bucket) => bucket.open(settings),
+            CachePlace::Github(github) => github.open(settings),
+        };
+        if let Err(error) = opened.and_then(|depot| depot.reach()) {
+            return teller.begin(&format!("reaching cache in {}", kind(place))).end(Err(error));
+        }
+    }
+    Ok(())
+}
+
+/// What sort of place it is, in BuildKit's words.
+fn kind(place: &CachePlace) -> &'static str {
+    match place {
+        CachePlace::Folder { .. } => "client directory",
+        CachePlace::Registry(_) => "registry",
+        CachePlace::Bucket(bucket) => store_name(bucket.kind),
+        CachePlace::Github(_) => "GitHub Actions Cache",
+    }
+}
+
 /// Takes what the steps gave to all places that were named.
 pub(super) fn carry(
     session: &BuildSession<'_>,
@@ -31,13 +62,7 @@ pub(super) fn carry(
 ) -> Result<()> {
     for target in targets {
         let CacheTarget::Place { place, all, packing, ignore_error } = target else { continue };
-        let kind = match place {
-            CachePlace::Folder { .. } => "client directory",
-            CachePlace::Registry(_) => "registry",
-            CachePlace::Bucket(bucket) => store_name(bucket.kind),
-            CachePlace::Github(_) => "GitHub Actions Cache",
-        };
-        let telling = teller.begin(&format!("exporting cache to {kind}"));
+        let telling = teller.begin(&format!("exporting cache to {}", kind(place)));
         let carried = bundle(session, images, *all, packing).and_then(|cache| {
             telling.note("preparing build cache for export done");
             match place {

@@ -16,8 +16,24 @@ use crate::settings::Settings;
 /// Somebody else is at a number so often only where something is wrong.
 const ATTEMPTS: usize = 64;
 
+/// Options, and variables in capitals, that say who asks.
+const CREDENTIALS: [&str; 10] = [
+    "aws_access_key_id",
+    "aws_web_identity_token_file",
+    "aws_container_credentials_relative_uri",
+    "aws_container_credentials_full_uri",
+    "azure_storage_account_key",
+    "azure_storage_sas_token",
+    "azure_client_id",
+    "azure_federated_token_file",
+    "google_service_account",
+    "google_application_credentials",
+];
+
 /// What keeps layers by their digests, and the document of a cache.
 pub(super) trait Depot: Send + Sync {
+    /// Fails where nothing could be put, as far as that shows before anything is.
+    fn reach(&self) -> Result<()>;
     /// The documents that there are, the nearest first.
     fn documents(&self) -> Result<Vec<Vec<u8>>>;
     /// Puts the document in the place of an older one.
@@ -74,6 +90,13 @@ pub struct GithubCache {
 }
 
 impl BucketCache {
+    /// Whether anybody said who asks.
+    fn has_credentials(&self) -> bool {
+        let options = self.options.iter().map(|(name, _)| name);
+        let said = |name: &&String| CREDENTIALS.contains(&name.to_ascii_lowercase().as_str());
+        options.chain(self.environment.keys()).any(|name| said(&name))
+    }
+
     pub(super) fn open(&self, settings: &Settings) -> Result<Box<dyn Depot>> {
         let of = BucketSettings {
             kind: self.kind,
@@ -102,15 +125,32 @@ struct InBucket {
 }
 
 impl InBucket {
+    fn document(&self, name: &str) -> String {
+        format!("{}{name}", self.cache.manifests)
+    }
+
     fn layer(&self, layer: &Descriptor) -> String {
         format!("{}{}", self.cache.blobs, layer.digest)
     }
 }
 
 impl Depot for InBucket {
+    fn reach(&self) -> Result<()> {
+        let Some(name) = self.cache.names.first() else { return Ok(()) };
+        match self.bucket.head(&self.document(name)) {
+            Ok(_) => Ok(()),
+            Err(error) if self.cache.has_credentials() => Err(error.into()),
+            // What is asked then is a service that machines have which are rented.
+            Err(source) => {
+                let bucket = self.cache.bucket.clone();
+                Err(EngineError::NoBucketKeys { bucket, source })
+            }
+        }
+    }
+
     fn documents(&self) -> Result<Vec<Vec<u8>>> {
         let Some(name) = self.cache.names.first() else { return Ok(Vec::new()) };
-        let key = format!("{}{name}", self.cache.manifests);
+        let key = self.document(name);
         let Some(there) = self.bucket.head(&key)? else { return Ok(Vec::new()) };
         check_size(&key, there.bytes)?;
         Ok(self.bucket.get(&key)?.map(|object| object.bytes.into()).into_iter().collect())
@@ -118,7 +158,7 @@ impl Depot for InBucket {
 
     fn put_document(&self, bytes: &[u8]) -> Result<()> {
         for name in &self.cache.names {
-            self.bucket.put(&format!("{}{name}", self.cache.manifests), bytes.to_vec())?;
+            self.bucket.put(&self.document(name), bytes.to_vec())?;
         }
         Ok(())
     }
@@ -158,6 +198,12 @@ impl AtGithub {
         format!("index-{}-1-{}#", self.name, &scope[..8])
     }
 
+    /// The scope that may be written to.
+    fn own_scope(&self) -> Option<&str> {
+        let scope = self.service.scopes().iter().rfind(|scope| scope.is_writable);
+        scope.map(|scope| scope.name.as_str())
+    }
+
     fn entry(&self, layer: &Descriptor) -> Result<Option<WorkflowEntry>> {
         Ok(self.service.find(&blob_key(layer))?)
     }
@@ -168,6 +214,14 @@ fn blob_key(layer: &Descriptor) -> String {
 }
 
 impl Depot for AtGithub {
+    fn reach(&self) -> Result<()> {
+        let Some(scope) = self.own_scope() else {
+            let words = "the workflow's token lets nobody write to its cache";
+            return Err(EngineError::Refused(words.to_owned()));
+        };
+        Ok(self.service.find(&self.index(scope)).map(drop)?)
+    }
+
     /// A branch has its own, and sees that of the branch it began at.
     fn documents(&self) -> Result<Vec<Vec<u8>>> {
         let mut documents = Vec::new();
@@ -183,8 +237,7 @@ impl Depot for AtGithub {
     }
 
     fn put_document(&self, bytes: &[u8]) -> Result<()> {
-        let scope = self.service.scopes().iter().rfind(|scope| scope.is_writable);
-        let index = self.index(scope.map_or("", |scope| &scope.name));
+        let index = self.index(self.own_scope().unwrap_or_default());
         let newest = self.service.find(&index)?;
         let newest = newest.and_then(|entry| entry.key.strip_prefix(&index)?.parse().ok());
         let next = newest.unwrap_or(0_u64).saturating_add(1);

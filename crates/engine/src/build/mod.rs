@@ -253,6 +253,7 @@ impl Building<'_> {
     /// Builds for all platforms at once, and lets out what came of it.
     fn all(&self, opened: &Opened) -> Result<(Built, Vec<Image>), Failed> {
         let Building { session, request, teller, recorder } = *self;
+        carry::reach(session, &request.cache_to, teller)?;
         let parsed = || ::build::syntax::parse(&opened.text).map_err(EngineError::from);
         let document = opened.graph.is_none().then(parsed).transpose()?;
         let folders = self.folders()?;

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{Builds, done};
+use crate::support::Run;
 
 /// The second layer is longer than what is sent at once.
 const FILE: &str = "FROM bb AS tool\nRUN head -c 99 /dev/urandom > /tool\nFROM bb\nCOPY f /f\n\
@@ -257,6 +258,27 @@ fn buckets_of_amazon() {
     let Some(it) = Builds::new() else { return };
     let run = it.build("FROM bb\n", "--cache-to type=s3,bucket=b");
     run.complains(1, "region ($AWS_REGION) is required");
+}
+
+#[test]
+fn a_cache_that_takes_nothing_is_told_before_anything_is_built() {
+    let (depot, Some(it)) = (Depot::new(), Builds::new()) else { return };
+    let file = "FROM bb\nRUN echo built\n";
+    let scopes = r#"{"ac":"[{\"Scope\":\"refs/heads/main\",\"Permission\":1}]"}"#;
+    let token = format!("head.{}.mark", URL_SAFE_NO_PAD.encode(scopes));
+    let place = format!("--cache-to type=gha,url_v2=http://{}/,token={token}", depot.address);
+    let run = it.build(file, &place);
+    assert!(run.code == 1 && run.err.contains("lets nobody write to its cache"), "{run}");
+    assert!(!run.err.contains("RUN echo built"), "{run}");
+    it.build(file, &format!("{place},ignore-error=true")).works();
+    // What a rented machine would have of its own is asked for, and is not there.
+    let url = format!("http://{}", depot.address);
+    let place = format!("type=s3,bucket=b,region=r,endpoint_url={url}");
+    let line = format!("build --no-cache --network none --cache-to {place} ctx");
+    let run = it.command(&line).env("AWS_METADATA_ENDPOINT", &url).output().unwrap();
+    let run = Run::of(&line, run);
+    assert!(run.code == 1 && run.err.contains("no credentials were given for bucket b"), "{run}");
+    assert!(!run.err.contains("RUN echo built"), "{run}");
 }
 
 #[test]
