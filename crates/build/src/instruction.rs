@@ -7,11 +7,13 @@ use crate::error::{BuildError, Span};
 use crate::syntax::{Document, Heredoc};
 
 mod copy;
+mod device;
 mod flags;
 mod mount;
 mod read;
 
 pub use copy::CopyFlags;
+pub use device::Device;
 pub use mount::{Mount, MountKind, Sharing};
 pub use read::read_node;
 
@@ -87,8 +89,8 @@ pub struct Run {
     pub network: Option<String>,
     /// Whether it may do all that the machine's root may.
     pub insecure: bool,
-    /// Devices by their names, each perhaps with `,required`.
-    pub devices: Vec<String>,
+    /// Devices of the host that it may use.
+    pub devices: Vec<Device>,
     /// What no flag can say.
     pub circumstances: Option<Box<Circumstances>>,
 }

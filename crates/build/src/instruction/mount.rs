@@ -212,7 +212,7 @@ fn unknown(what: &str, word: &str, known: &[&str]) -> String {
     format!("{what} '{word}'{meant}")
 }
 
-fn flag(name: &str, value: Option<&str>) -> Result<bool, String> {
+pub(super) fn flag(name: &str, value: Option<&str>) -> Result<bool, String> {
     match value.map(str::to_ascii_lowercase).as_deref() {
         // A variable is known only later, and then checked.
         Some(value) if value.contains('$') => Ok(false),
@@ -238,7 +238,7 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 /// Fields between commas; one in double quotes may hold commas.
-fn csv(text: &str) -> Result<Vec<String>, String> {
+pub(super) fn csv(text: &str) -> Result<Vec<String>, String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
     let mut letters = text.chars().peekable();

@@ -3,7 +3,7 @@
 use spec::{Healthcheck, parse_go_duration, quoted_words};
 
 use super::flags::{Flags, Form};
-use super::{Command, Instruction, KEYWORDS, Kind, Mount, Pairs, Run, copy};
+use super::{Command, Device, Instruction, KEYWORDS, Kind, Mount, Pairs, Run, copy};
 use crate::error::{BuildError, nearest};
 use crate::syntax::{Node, first_word, json_list, parse_trigger};
 
@@ -120,6 +120,8 @@ fn run(node: &Node) -> Result<Run, String> {
     };
     let mounts = flags.list("mount");
     let mounts = mounts.iter().map(|text| Mount::parse(text)).collect::<Result<_, _>>()?;
+    let devices = flags.list("device");
+    let devices = devices.iter().map(|text| Device::parse(text)).collect::<Result<_, _>>()?;
     let heredocs = node.heredocs.clone();
     Ok(Run {
         command: command(&node.rest)?,
@@ -127,7 +129,7 @@ fn run(node: &Node) -> Result<Run, String> {
         mounts,
         network,
         insecure,
-        devices: flags.list("device"),
+        devices,
         circumstances: None,
     })
 }

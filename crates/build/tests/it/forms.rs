@@ -42,7 +42,8 @@ fn shown(kind: &Kind) -> String {
             let mounts: String = run.mounts.iter().map(mounted).collect();
             let network = run.network.as_ref().map(|n| format!("net={n} ")).unwrap_or_default();
             let insecure = if run.insecure { "insecure " } else { "" };
-            let devices = run.devices.iter().map(|d| format!("dev={d} ")).collect::<String>();
+            let devices =
+                run.devices.iter().map(|d| format!("dev={} ", d.name)).collect::<String>();
             let here: String =
                 run.heredocs.iter().map(|h| format!(" <<{}={:?}", h.name, h.content)).collect();
             format!("run {mounts}{network}{insecure}{devices}{}{here}", ran(&run.command))

@@ -21,7 +21,7 @@ use super::mounts::Mounts;
 use super::tell::Telling;
 use super::tracks::Left;
 use super::work::{Builder, Layered, Made, Wanted, parent, shown};
-use crate::container::{StepCommand, StepNetwork};
+use crate::container::{Registered, StepCommand, StepNetwork};
 use crate::error::{EngineError, Result};
 
 /// What is kept of a step's output to be shown again if it fails.
@@ -69,6 +69,12 @@ impl Builder<'_> {
             .with(About::Setting, "folder", &config.working_dir)
             .with(About::Setting, "network", run.network.as_deref().unwrap_or(NETWORK))
             .with(About::Setting, "security", if run.insecure { "insecure" } else { "sandbox" });
+        if !run.devices.is_empty() {
+            let names =
+                run.devices.iter().map(|own| scope.expand(&own.name, step.span, self.escape));
+            let names = names.collect::<std::result::Result<Vec<_>, _>>()?;
+            key = key.with(About::Setting, "devices", apart(&names));
+        }
         if let Some(circumstances) = &run.circumstances {
             let told = Circumstances { proxies: Vec::new(), ..(**circumstances).clone() };
             key = key.with(About::Setting, "circumstances", format!("{told:?}"));
@@ -92,13 +98,14 @@ impl Builder<'_> {
             return Err(EngineError::Refused("process argument list is empty".to_owned()));
         }
         self.allow(run)?;
+        let step = &self.graph.steps[at];
+        let devices = self.devices(run, step, scope, telling)?;
         super::foreign::check(&below.platform)?;
         let circumstances = run.circumstances.as_deref();
         let hosts = circumstances.map_or(&[][..], |own| &own.hosts);
         let network = self.network(run.network.as_deref().unwrap_or(NETWORK), hosts)?;
         let scratch = Scratch::new(self.store(), self.lease, below.top)?;
         let root = self.store().mount_snapshot(&scratch.snapshot, Lasting::ThrownAway)?;
-        let step = &self.graph.steps[at];
         let mut mounts = Mounts::prepare(self, step, run, scope, script, inputs)?;
         let command = StepCommand {
             words: words.clone(),
@@ -106,6 +113,7 @@ impl Builder<'_> {
             env: self.variables(scope, circumstances, &mounts),
             mounts: std::mem::take(&mut mounts.list),
             insecure: run.insecure,
+            devices,
             circumstances,
         };
         let mut kept = Tail::default();
@@ -181,22 +189,44 @@ impl Builder<'_> {
     /// Refuses what a build must be allowed expressly.
     fn allow(&self, run: &Run) -> Result<()> {
         let allowed = |name: &str| self.request.allowed.iter().any(|allowed| allowed == name);
-        let refused = |name: &str| {
-            Err(EngineError::Refused(format!(
-                "granting entitlement {name} is not allowed by build daemon configuration: use --allow {name}"
-            )))
-        };
         if run.insecure && !allowed("security.insecure") {
             return refused("security.insecure");
         }
         if run.network.as_deref() == Some("host") && !allowed("network.host") {
             return refused("network.host");
         }
-        if !run.devices.is_empty() {
-            let words = "this version of mica cannot build with RUN --device";
-            return Err(EngineError::Refused(words.to_owned()));
-        }
         Ok(())
+    }
+
+    /// The devices that a command is to have, by their full names. One that is not there and need not
+    /// be is told and left out.
+    fn devices(
+        &self,
+        run: &Run,
+        step: &Step,
+        scope: &Scope,
+        telling: &Telling<'_>,
+    ) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for device in &run.devices {
+            let asked = scope.expand(&device.name, step.span, self.escape)?;
+            let found = Registered::called(&asked);
+            if found.is_empty() {
+                let words = format!("device {asked} is not registered");
+                if device.required {
+                    return Err(EngineError::Refused(format!("required {words}")));
+                }
+                telling.note(&words);
+            }
+            for Registered { name, is_free } in found {
+                let is_it = |own: &String| own == "device" || *own == format!("device={name}");
+                if !is_free && !self.request.allowed.iter().any(is_it) {
+                    return refused("device");
+                }
+                names.push(name);
+            }
+        }
+        Ok(names)
     }
 
     /// The network that a step asks for, with hosts of its own; steps that ask for the same share it.
@@ -217,6 +247,12 @@ impl Builder<'_> {
         networks.insert(asked, joined.clone());
         Ok(joined)
     }
+}
+
+fn refused<T>(name: &str) -> Result<T> {
+    Err(EngineError::Refused(format!(
+        "granting entitlement {name} is not allowed by build daemon configuration: use --allow {name}"
+    )))
 }
 
 /// Whether a command ended well.

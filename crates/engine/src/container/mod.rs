@@ -41,6 +41,7 @@ mod write_bundle;
 pub use alive::Alive;
 pub use boot::Booted;
 pub(crate) use bundle::Accounts;
+pub(crate) use bundle::Registered;
 pub use carry::{Arriving, Leaving, unpack_copy};
 pub use commit::CommitContainer;
 pub use copy::{CopyEnd, CopyFiles, PathStat};

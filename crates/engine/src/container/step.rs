@@ -55,6 +55,8 @@ pub(crate) struct StepCommand<'a> {
     pub(crate) mounts: Vec<StepMount>,
     /// Whether it may do all that the machine's root may.
     pub(crate) insecure: bool,
+    /// Devices by the names that vendors give them.
+    pub(crate) devices: Vec<String>,
     /// What it finds otherwise than other commands of its build.
     pub(crate) circumstances: Option<&'a Circumstances>,
 }
@@ -182,7 +184,7 @@ impl Engine {
             }),
             others: BTreeMap::new(),
             folder: folder.0.clone(),
-            devices: bundle::Given::default(),
+            devices: bundle::Registered::given(&command.devices)?,
             guards: bundle::Guards::of_host(&record.host_config),
             memory: None,
             opened: BTreeMap::new(),

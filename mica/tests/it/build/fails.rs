@@ -23,8 +23,8 @@ fn what_cannot_be_done_is_refused() {
         let run = it.build(file, flags);
         assert!(run.code == 1 && run.err.contains(words), "{run}");
     };
-    let device = "FROM bb\nRUN --device=vendor.com/class=one true\n";
-    check(device, "--allow device", "cannot build with RUN --device");
+    let device = "FROM bb\nRUN --device=nobody.example/class=one,required true\n";
+    check(device, "--allow device", "required device nobody.example/class=one is not registered");
     let agent = std::os::unix::net::UnixListener::bind(it.path("agent")).unwrap();
     let ssh = "FROM bb\nRUN --mount=type=ssh,uid=7 true\n";
     check(ssh, "--ssh default=agent", "leave uid, gid and mode out");

@@ -7,6 +7,7 @@ mod contexts;
 mod copy;
 mod cost;
 mod depots;
+mod devices;
 mod edits;
 mod explain;
 mod fails;

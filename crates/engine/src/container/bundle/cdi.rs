@@ -1,6 +1,7 @@
 //! Devices by name, in the manner of the container device interface: what a vendor describes in a
 //! file on the host, and what of it a container gets.
 
+mod build;
 mod description;
 
 use std::fs;
@@ -12,6 +13,7 @@ use spec::bundle::{Hook, Mount};
 use self::description::{Bound, Called, Described, Description, Edits, Node};
 use super::devices::{Found, Given};
 use crate::error::{EngineError, Result};
+pub(crate) use build::Registered;
 
 /// Where descriptions lie; those of a later folder count before those of an earlier one.
 const FOLDERS: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];

@@ -24,7 +24,7 @@ use super::exec::ExecProcess;
 use crate::Standing;
 use crate::error::{EngineError, Result};
 
-pub(super) use devices::Given;
+pub(crate) use cdi::Registered;
 pub(super) use labels::Guards;
 pub(super) use resources::has_usual_rules;
 pub(crate) use user::Accounts;

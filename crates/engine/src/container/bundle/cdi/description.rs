@@ -1,5 +1,7 @@
 //! What a vendor writes of its devices, in JSON or in YAML.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -8,6 +10,7 @@ use serde_json::Value;
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Description {
     pub(super) kind: String,
+    pub(super) annotations: BTreeMap<String, String>,
     pub(super) devices: Vec<Described>,
     pub(super) container_edits: Edits,
 }
@@ -17,6 +20,7 @@ pub(super) struct Description {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Described {
     pub(super) name: String,
+    pub(super) annotations: BTreeMap<String, String>,
     pub(super) container_edits: Edits,
 }
 
