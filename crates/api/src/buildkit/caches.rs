@@ -102,6 +102,14 @@ impl LocalCache {
     fn read(entry: &CacheEntry) -> Result<LocalCache, Status> {
         let text = |name: &str| entry.attributes.get(name).cloned().unwrap_or_default();
         let folder = ["src", "dest"].map(text).into_iter().find(|text| !text.is_empty());
+        // A cache is always an image's manifest in OCI's words.
+        for key in ["image-manifest", "oci-mediatypes"] {
+            if matches!(text(key).to_ascii_lowercase().as_str(), "false" | "f" | "0") {
+                return Err(Status::unsupported(format!(
+                    "a cache with {key}=false is not written"
+                )));
+            }
+        }
         let mut packing = Packing::default();
         compress(&entry.attributes, &mut packing)?;
         Ok(LocalCache {
@@ -146,4 +154,21 @@ fn cache_place(entry: &CacheEntry, doing: &str) -> Result<CachePlace, Status> {
         Status::unsupported(words)
     })?;
     place.map_err(|why| Status::invalid(format!("{}: {why}", entry.kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_of_a_cache_that_are_not_written_are_refused() {
+        let read = |key: &str, value: &str| {
+            let attributes = [(key.to_owned(), value.to_owned())].into();
+            LocalCache::read(&CacheEntry { kind: "registry".to_owned(), attributes })
+        };
+        for key in ["image-manifest", "oci-mediatypes"] {
+            assert!(read(key, "true").is_ok() && read(key, "").is_ok());
+            assert!(read(key, "false").is_err() && read(key, "0").is_err());
+        }
+    }
 }
