@@ -37,6 +37,18 @@ impl Failure {
         Failure { lines: Vec::new(), hint: None, code, of_engine: false }
     }
 
+    /// A failure in the words that docker's daemon sends while it works: its client tells them as they
+    /// come, without saying whose they are.
+    pub(crate) fn streamed(error: EngineError) -> Failure {
+        let is_dockers = error.is_dockers();
+        let words = error.to_string();
+        let failure = Failure::from(error);
+        match is_dockers {
+            true => Failure { lines: vec![words], ..failure },
+            false => failure,
+        }
+    }
+
     /// With advice.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());

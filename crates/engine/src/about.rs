@@ -1,10 +1,10 @@
 //! What the engine says of itself in docker's documents: `version` and `info`.
 
 use runtime::cgroup::Layout;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use spec::{Platform, Timestamp};
 
-use crate::system::{Info, VERSION, kernel_release};
+use crate::system::{Info, RegistryView, VERSION, kernel_release};
 
 /// The newest version of docker's API whose behaviour is followed.
 pub const API_VERSION: &str = "1.51";
@@ -73,6 +73,7 @@ impl Info {
             "RunRoot": self.run,
             "Runtimes": self.runtimes.document(),
             "DefaultRuntime": self.runtimes.default,
+            "RegistryConfig": registry_part(&self.registries),
             "Labels": self.labels,
             "SecurityOptions": self.security_options(),
             "Plugins": {
@@ -133,19 +134,27 @@ fn abilities(is_of_user: bool) -> Value {
     })
 }
 
+/// Whom images come from, as docker shows it.
+fn registry_part(registries: &RegistryView) -> Value {
+    let RegistryView { mirrors, insecure } = registries;
+    let (networks, hosts): (Vec<_>, Vec<_>) = insecure.iter().partition(|one| one.contains('/'));
+    let index = |name: &str, mirrors: &[String], official: bool| json!({ "Mirrors": mirrors, "Name": name, "Official": official, "Secure": official });
+    let mut configs = Map::from_iter([("docker.io".to_owned(), index("docker.io", mirrors, true))]);
+    configs.extend(hosts.iter().map(|host| ((*host).clone(), index(host, &[], false))));
+    let usual = ["::1/128", "127.0.0.0/8"];
+    let networks: Vec<&str> =
+        usual.into_iter().chain(networks.iter().map(|network| network.as_str())).collect();
+    json!({
+        "IndexConfigs": configs,
+        "InsecureRegistryCIDRs": networks,
+        "Mirrors": (!mirrors.is_empty()).then_some(mirrors),
+    })
+}
+
 /// What never changes.
 fn fixed_part() -> Value {
     json!({
         "IndexServerAddress": "https://index.docker.io/v1/",
-        "RegistryConfig": {
-            "IndexConfigs": {
-                "docker.io": {
-                    "Mirrors": [], "Name": "docker.io", "Official": true, "Secure": true,
-                },
-            },
-            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
-            "Mirrors": null,
-        },
         "HttpProxy": "",
         "HttpsProxy": "",
         "NoProxy": "",
@@ -167,4 +176,28 @@ fn fixed_part() -> Value {
         "InitCommit": { "ID": "" },
         "Warnings": [],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registries_are_shown_as_docker_shows_them() {
+        let none = registry_part(&RegistryView::default());
+        assert_eq!(none["Mirrors"], Value::Null);
+        let registries = RegistryView {
+            mirrors: vec!["http://m.org:5000/".to_owned()],
+            insecure: vec!["lab.org:5000".to_owned(), "10.0.0.0/8".to_owned()],
+        };
+        let shown = registry_part(&registries);
+        assert_eq!(shown["Mirrors"], json!(["http://m.org:5000/"]));
+        assert_eq!(shown["IndexConfigs"]["docker.io"]["Mirrors"], shown["Mirrors"]);
+        let lab = json!({
+            "Mirrors": [], "Name": "lab.org:5000", "Official": false, "Secure": false,
+        });
+        assert_eq!(shown["IndexConfigs"]["lab.org:5000"], lab);
+        let networks = json!(["::1/128", "127.0.0.0/8", "10.0.0.0/8"]);
+        assert_eq!(shown["InsecureRegistryCIDRs"], networks);
+    }
 }

@@ -49,10 +49,6 @@ pub enum EngineError {
     #[error("running containers stand on what is mounted: {containers}")]
     AtWork { containers: usize },
     #[error(
-        "image {name} was found but does not match the specified platform: wanted {wanted}, actual: {actual}"
-    )]
-    OtherPlatform { name: String, wanted: String, actual: String },
-    #[error(
         "image with reference {name} was found but does not provide the specified platform ({wanted})"
     )]
     NoPlatform { name: String, wanted: String },
@@ -150,6 +146,9 @@ pub enum EngineError {
     NothingToPush(String),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// A registry that is pushed to wants to know who does it, and nobody is known there.
+    #[error("no basic auth credentials")]
+    NoLogin(#[source] RegistryError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error("no credentials were given for bucket {bucket}, and this machine has none of its own")]
@@ -253,9 +252,7 @@ impl EngineError {
                 Kind::InvalidInput
             }
             E::DamagedContainer { .. } | E::DamagedVolume { .. } => Kind::Corrupt,
-            E::OtherPlatform { .. } | E::NoPlatform { .. } | E::NotInArchive { .. } => {
-                Kind::NotFound
-            }
+            E::NoPlatform { .. } | E::NotInArchive { .. } => Kind::NotFound,
             E::ManyNames { .. } | E::Mounted { .. } | E::HasChildren { .. } => Kind::Conflict,
             E::AtWork { .. } | E::Conflicting(_) => Kind::Conflict,
             E::NotMounted(_) => Kind::Conflict,
@@ -269,7 +266,9 @@ impl EngineError {
             E::IsList(_) | E::OtherSystem(_) | E::KeepsNames { .. } => Kind::InvalidInput,
             E::SomeFailed { .. } => Kind::Other,
             E::NoImage { .. } => Kind::Corrupt,
-            E::PullDenied { source, .. } | E::Registry(source) => registry_kind(source.kind()),
+            E::PullDenied { source, .. } | E::NoLogin(source) | E::Registry(source) => {
+                registry_kind(source.kind())
+            }
             E::Bucket(error) => registry_kind(error.kind()),
             E::NoBucketKeys { .. } => Kind::InvalidInput,
             E::Reference { .. } | E::Ambiguous { .. } | E::TagWithDigest | E::Change(_) => {
@@ -302,6 +301,17 @@ impl EngineError {
                 | E::IsList(_)
                 | E::OtherSystem(_)
         )
+    }
+
+    /// Whether a registry wants to know who asks, or somebody else.
+    pub fn is_denied(&self) -> bool {
+        use EngineError as E;
+        match self {
+            E::PullDenied { source, .. } | E::NoLogin(source) | E::Registry(source) => {
+                source.kind() == RegistryErrorKind::Denied
+            }
+            _ => false,
+        }
     }
 
     /// Whether its words are docker's daemon's, so that its first line is what docker prints.
@@ -342,6 +352,7 @@ impl EngineError {
                 | E::Refused(_)
                 | E::Stopped
                 | E::PullDenied { .. }
+                | E::NoLogin(_)
                 | E::NoManifest { .. }
                 | E::NoRepository { .. }
                 | E::NoMatchingManifest { .. }
@@ -349,7 +360,6 @@ impl EngineError {
                 | E::NoTag(_)
                 | E::NothingToPush(_)
                 | E::Registry(_)
-                | E::OtherPlatform { .. }
                 | E::NoPlatform { .. }
         ) || matches!(self, E::Network(error) if is_dockers(error))
     }
@@ -361,7 +371,7 @@ impl EngineError {
             E::Store(error) => error.hint(),
             E::Dockerfile(error) => error.hint(),
             E::Base { source, .. } => source.hint(),
-            E::Registry(error) => error.hint(),
+            E::Registry(error) | E::NoLogin(error) => error.hint(),
             E::Bucket(error) if error.kind() == RegistryErrorKind::Denied => Some("the keys are wrong, or may not do this: docs/build.md says where they are read".to_owned()),
             E::Bucket(_) | E::NoBucketKeys { .. } => Some("docs/build.md says which attributes and variables there are".to_owned()),
             E::PullDenied { .. } => Some("`mica login` first, or look at the name".to_owned()),

@@ -110,7 +110,7 @@ pub use pull::{PullImage, Pulled};
 pub use push::{PushImage, Pushed, Repack};
 pub use registry::{
     Anonymous, Client, Credential, CredentialError, Credentials, Direct, GivenToken, Kept,
-    SearchResult, Secret, WantedToken,
+    RegistryError, SearchResult, Secret, WantedToken,
 };
 pub use remote::{
     Combination, CombineImages, Copied, CopyImage, ListEntry, ManifestList, ManifestLists, Note,
@@ -132,7 +132,8 @@ pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Migrated, Usage, View,
 };
 pub use system::{
-    Counts, DiskUsage, Info, VERSION, VolumeUsage, event_document, fetch, kernel_release,
+    Counts, DiskUsage, Info, RegistryView, VERSION, VolumeUsage, event_document, fetch,
+    kernel_release,
 };
 pub use volume::{ANONYMOUS_LABEL, CreateVolume, Volume};
 

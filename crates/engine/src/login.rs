@@ -115,9 +115,12 @@ impl RegistrySettings {
         CredentialStore::new(self.credentials.clone())
     }
 
-    /// What is known of a server already.
+    /// What is known of a server already. A helper that fails knows nobody.
     pub fn known(&self, server: Option<&str>) -> Result<Option<Credential>> {
-        Ok(self.store().find(server_key(host(server))).map_err(RegistryError::from)?)
+        match self.store().find(server_key(host(server))) {
+            Err(CredentialError::Helper { .. }) => Ok(None),
+            found => Ok(found.map_err(RegistryError::from)?),
+        }
     }
 
     /// Tries a name and a password at a registry, and keeps them if they are right.

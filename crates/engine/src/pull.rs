@@ -15,8 +15,10 @@ use spec::{
 use store::{Expected, Lease, LeftOver, Store, Unpacked};
 
 mod assemble;
+mod words;
 
 use self::assemble::Assembled;
+use self::words::{is_aside, is_fetched, pull_error};
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::load::{LayerSource, is_usable};
@@ -47,6 +49,8 @@ pub struct Pulled {
     pub newer: bool,
 }
 
+/// The name of nothing, which images begin from.
+const SCRATCH: &str = "scratch";
 /// As many layers come at once; as many as docker lets.
 const WORKERS: usize = 3;
 /// Indexes in indexes are followed so deep.
@@ -61,6 +65,9 @@ impl Engine {
         progress: &dyn Progress,
         told: &mut dyn FnMut(&Pulled),
     ) -> Result<()> {
+        if pull.name.familiar_name() == SCRATCH {
+            return Err(EngineError::Refused(format!("'{SCRATCH}' is a reserved name")));
+        }
         let denied = |error| pull_error(&pull.name, error);
         let repository = client.repository(&pull.name, Access::Pull).map_err(denied)?;
         let names = match pull.all_tags {
@@ -72,7 +79,7 @@ impl Engine {
                     let failed = |source| EngineError::Reference { text: tag.clone(), source };
                     name.with_tag(tag).map_err(failed)
                 };
-                tags.iter().map(named).collect::<Result<_>>()?
+                tags.iter().filter(|tag| !is_aside(tag)).map(named).collect::<Result<_>>()?
             }
         };
         for name in names {
@@ -95,7 +102,9 @@ impl Engine {
     ) -> Result<Pulled> {
         let name = &pull.name;
         let target = target(name);
-        let said = name.digest().map_or_else(|| target.to_string(), |_| name.to_string());
+        // What a digest says, no tag says better: docker leaves it out.
+        let shown = if name.digest().is_some() { name.without_tag() } else { name.clone() };
+        let said = name.digest().map_or_else(|| target.to_string(), |_| shown.to_string());
         let lease = self.store.lease()?;
         let failed = |error| pull_error(name, error);
         let document = repository.document(&target).map_err(failed)?;
@@ -124,7 +133,7 @@ impl Engine {
         let attributes = [("image", id.to_string()), ("name", name.familiar_name())];
         let attributes = attributes.each_ref().map(|(key, value)| (*key, value.as_str()));
         self.store.record_event("image", "pull", &familiar, &attributes);
-        Ok(Pulled { name: name.clone(), id, digest, newer })
+        Ok(Pulled { name: shown, id, digest, newer })
     }
 
     /// Refuses what the policy does not let in. What the name stands for may be signed, or the image
@@ -183,6 +192,10 @@ impl Engine {
             let kind = &manifest.config.media_type;
             return Err(refused(name, &format!("it is no image but {kind}")));
         }
+        if let Some(layer) = manifest.layers.iter().find(|layer| !is_fetched(&layer.media_type)) {
+            let kind = &layer.media_type;
+            return Err(EngineError::Refused(format!("unsupported media type {kind}")));
+        }
         let config_bytes = self.configuration(repository, lease, &manifest, name)?;
         let config = ImageConfig::parse(&config_bytes).map_err(EngineError::Config)?;
         if config.rootfs.diff_ids.len() != manifest.layers.len() {
@@ -190,11 +203,8 @@ impl Engine {
             let why = format!("its manifest has {layers} layers, its configuration {diffs}");
             return Err(refused(name, &why));
         }
-        let actual = config.platform();
-        if let Some(wanted) = pull.platform.as_ref().filter(|wanted| !actual.matches(wanted)) {
-            let (wanted, actual) = (wanted.to_string(), actual.to_string());
-            return Err(EngineError::OtherPlatform { name: name.familiar(), wanted, actual });
-        }
+        // An image that is alone comes whatever it is for, as docker pulls it; who makes a container of
+        // it hears that it is for another platform.
         let layers = manifest.layers.iter().zip(&config.rootfs.diff_ids);
         let layers = layers.map(|(layer, diff)| layer_of(layer, *diff)).collect();
         let names = if name.digest().is_some() { Vec::new() } else { vec![name.clone()] };
@@ -442,19 +452,4 @@ fn short(layer: &BundledLayer) -> String {
 
 fn refused(name: &Reference, why: &str) -> EngineError {
     EngineError::NoImage { name: name.familiar(), why: why.to_owned() }
-}
-
-/// A registry's error in the words that docker finds for it.
-fn pull_error(name: &Reference, error: RegistryError) -> EngineError {
-    let (full, repository) = (name.familiar(), name.familiar_name());
-    if error.has_code("DENIED") {
-        return EngineError::PullDenied { name: repository, source: error };
-    }
-    if error.has_code("MANIFEST_UNKNOWN") {
-        return EngineError::NoManifest { name: full, source: error };
-    }
-    if error.has_code("NAME_UNKNOWN") {
-        return EngineError::NoRepository { name: repository, source: error };
-    }
-    error.into()
 }

@@ -1,7 +1,7 @@
 //! Images to a registry. What came from a registry goes back as it came; what is new is compressed
 //! while it is sent, and what is there already is not sent at all.
 
-use registry::{Access, Client};
+use registry::{Access, Client, RegistryError};
 use spec::{
     Descriptor, DiffId, Digest, Document, ImageId, Manifest, MediaType, Platform, Reference,
 };
@@ -106,6 +106,23 @@ struct Labelled {
 impl Engine {
     /// Pushes an image, or all tags of a repository. `told` hears of each when it is there.
     pub fn push(
+        &self,
+        client: &Client,
+        push: &PushImage,
+        progress: &dyn Progress,
+        told: &mut dyn FnMut(&Pushed),
+    ) -> Result<()> {
+        let pushed = self.push_names(client, push, progress, told);
+        pushed.map_err(|error| match error {
+            // Docker says no more of a push, neither the address nor how it was asked.
+            EngineError::Registry(error @ RegistryError::NoCredentials { .. }) => {
+                EngineError::NoLogin(error)
+            }
+            error => error,
+        })
+    }
+
+    fn push_names(
         &self,
         client: &Client,
         push: &PushImage,

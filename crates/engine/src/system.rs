@@ -63,6 +63,8 @@ pub struct Info {
     pub memory: u64,
     /// What runs containers.
     pub runtimes: RuntimeSettings,
+    /// Whom images come from.
+    pub registries: RegistryView,
     /// What is said of the machine.
     pub labels: Vec<String>,
     /// The host's name.
@@ -71,6 +73,15 @@ pub struct Info {
     pub operating_system: String,
     /// The operating system's version.
     pub os_version: String,
+}
+
+/// What there is to see of the settings for registries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistryView {
+    /// The Hub's mirrors, as addresses.
+    pub mirrors: Vec<String>,
+    /// Hosts and networks that need not prove who they are.
+    pub insecure: Vec<String>,
 }
 
 /// How many containers there are.
@@ -143,6 +154,7 @@ impl Engine {
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             memory: sys::host::memory_bytes(),
             runtimes: self.settings.runtimes.clone(),
+            registries: self.settings.registry.view(),
             labels: self.settings.labels.clone(),
             hostname: sys::host::hostname(),
             operating_system: os_release("PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),

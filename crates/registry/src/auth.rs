@@ -226,7 +226,14 @@ impl Auth {
             Some(Challenge::Basic) => (basic(credential), None),
             Some(Challenge::Bearer { realm, service, .. }) => {
                 let server = TokenServer { http, rules, place, realm: &realm, service: &service };
-                let answer = server.ask(Some(credential), &[], true)?;
+                let answer = server.ask(Some(credential), &[], true);
+                let answer = answer.map_err(|error| match error {
+                    RegistryError::Refused { .. } => {
+                        let url = shown(&url);
+                        RegistryError::LoginRefused { url, source: Box::new(error) }
+                    }
+                    error => error,
+                })?;
                 (bearer(&answer.text(&realm)?), answer.refresh_token.map(Secret::new))
             }
         };

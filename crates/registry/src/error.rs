@@ -22,6 +22,9 @@ pub enum RegistryError {
     NoCredentials { method: &'static str, url: String },
     #[error("login attempt to {url} failed with status: {status} {}", reason(*status))]
     LoginFailed { url: String, status: u16 },
+    /// Whoever gives tokens for a registry said why there is none.
+    #[error("Get {url:?}: {source}")]
+    LoginRefused { url: String, source: Box<RegistryError> },
     /// The network failed, or the proxy that stands for it.
     #[error("{method} {url:?}: {}", words::of_network(url, proxy.as_deref(), source))]
     Transport { method: &'static str, url: String, proxy: Option<String>, source: ureq::Error },
@@ -153,6 +156,7 @@ impl RegistryError {
             E::Status { status: 401 | 403, .. } | E::LoginFailed { .. } => K::Denied,
             E::Body { status: 403, .. } => K::Denied,
             E::WrongDigest { .. } | E::WrongLength { .. } | E::Malformed { .. } => K::Corrupt,
+            E::LoginRefused { source, .. } => source.kind(),
             E::Blocked { .. } | E::Address(_) | E::Proxy(_) | E::TooLarge { .. } => K::Invalid,
             E::PlainRealm { .. } | E::Credential(_) => K::Denied,
             _ => K::Unavailable,

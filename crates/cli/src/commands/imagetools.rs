@@ -1,17 +1,21 @@
 //! `mica buildx imagetools`.
 
+mod inspect;
+mod named;
+
 use std::fs;
 
-use engine::{Client, CombineImages, Note, RemoteImage};
-use serde_json::{Map, Value, json};
-use spec::{Descriptor, Digest, Document, Reference};
+use engine::{CombineImages, Note};
+use serde_json::{Value, json};
+use spec::{Descriptor, Digest, Reference};
 
 use super::remote::tagged;
 use super::transfer::Transfer;
 use super::{parse_platform, reason};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
-use crate::show;
+
+pub(crate) use inspect::inspect;
 
 pub(crate) fn create(context: &Context) -> Outcome {
     let (matches, ui) = (context.matches(), &context.ui);
@@ -28,14 +32,14 @@ pub(crate) fn create(context: &Context) -> Outcome {
         names,
         ..CombineImages::default()
     };
-    for text in context.names() {
-        source(&mut combine, text)?;
-    }
+    let mut texts: Vec<String> = context.names().to_vec();
     for path in given("file") {
         let text = fs::read_to_string(path)
             .map_err(|error| Failure::new(format!("open {path}: {}", reason(&error))))?;
-        source(&mut combine, text.trim())?;
+        texts.push(text.trim().to_owned());
     }
+    let home = home(&combine.names, &texts);
+    texts.iter().try_for_each(|text| source(&mut combine, home.as_ref(), text))?;
     let is_dry = matches.flag("dry-run");
     if combine.names.is_empty() && !is_dry {
         return Err(Failure::new(
@@ -74,8 +78,28 @@ pub(crate) fn create(context: &Context) -> Outcome {
     Ok(0)
 }
 
-/// A name, a digest in the repository of the first `--tag`, or a descriptor in JSON.
-fn source(combine: &mut CombineImages, text: &str) -> Result<(), Failure> {
+/// Where bare digests are: in the repository of the first `--tag`, or in the only one that is named.
+fn home(tags: &[Reference], sources: &[String]) -> Option<Reference> {
+    let is_bare = |text: &str| text.starts_with('{') || text.parse::<Digest>().is_ok();
+    let named = sources.iter().filter(|text| !is_bare(text)).filter_map(|text| tagged(text).ok());
+    let named = named.map(|name| name.without_digest().without_tag());
+    let home = tags.first().map(Reference::without_tag);
+    home.or_else(|| {
+        let mut all: Vec<Reference> = named.collect();
+        all.dedup();
+        match <[Reference; 1]>::try_from(all) {
+            Ok([only]) => Some(only),
+            Err(_) => None,
+        }
+    })
+}
+
+/// A name, a digest in a repository that goes without saying, or a descriptor in JSON.
+fn source(
+    combine: &mut CombineImages,
+    home: Option<&Reference>,
+    text: &str,
+) -> Result<(), Failure> {
     if text.starts_with('{') {
         let entry: Descriptor = serde_json::from_str(text)
             .map_err(|error| Failure::new(format!("invalid descriptor {text}: {error}")))?;
@@ -83,7 +107,6 @@ fn source(combine: &mut CombineImages, text: &str) -> Result<(), Failure> {
         return Ok(());
     }
     if let Ok(digest) = text.parse::<Digest>() {
-        let home = combine.names.first().map(Reference::without_tag);
         let home = home.ok_or_else(|| Failure::new(format!("{text} needs a repository: --tag")))?;
         combine.sources.push(home.with_digest(digest));
         return Ok(());
@@ -114,101 +137,24 @@ fn note(text: &str) -> Result<Note, Failure> {
     Ok(Note { entry, text: (key.to_owned(), value.to_owned()) })
 }
 
-pub(crate) fn inspect(context: &Context) -> Outcome {
-    let (matches, ui) = (context.matches(), &context.ui);
-    let name = tagged(&context.names()[0])?;
-    let client: Client = context.settings()?.client()?;
-    let image = RemoteImage::open(&client, &name)?;
-    if matches.flag("raw") {
-        ui.bytes(&image.document.bytes);
-        return Ok(0);
-    }
-    match matches.string("format").filter(|text| !text.is_empty()) {
-        None => ui.print(&page(&image)),
-        Some(format) => show::document(ui, Some(format), &document(&image, format)?)?,
-    }
-    Ok(0)
-}
-
-/// What a person sees.
-fn page(image: &RemoteImage<'_>) -> String {
-    let (name, document) = (&image.name, &image.document);
-    let kind = document.media_type.as_str();
-    let mut page =
-        format!("Name:      {name}\nMediaType: {kind}\nDigest:    {}\n", document.digest);
-    let Document::Index(index) = &image.parsed else { return page };
-    page.push_str("\nManifests:\n");
-    let entries = index.manifests.iter().map(|entry| {
-        let mut text = format!(
-            "  Name:      {name}@{}\n  MediaType: {}\n",
-            entry.digest,
-            entry.media_type.as_str()
-        );
-        if let Some(platform) = &entry.platform {
-            text.push_str(&format!("  Platform:  {platform}\n"));
-        }
-        if !entry.annotations.is_empty() {
-            text.push_str("  Annotations:\n");
-            for (key, value) in &entry.annotations {
-                text.push_str(&format!("    {key}: {value}\n"));
-            }
-        }
-        text
-    });
-    page.push_str(&entries.collect::<Vec<_>>().join("\n"));
-    page
-}
-
-/// What a template sees. What it does not ask for is not fetched.
-fn document(image: &RemoteImage<'_>, format: &str) -> Result<Value, Failure> {
-    let bytes = &image.document.bytes;
-    let mut manifest: Map<String, Value> = serde_json::from_slice(bytes)
-        .map_err(|error| Failure::new(format!("error: the manifest is not JSON: {error}")))?;
-    manifest.insert("mediaType".to_owned(), json!(image.document.media_type.as_str()));
-    manifest.insert("digest".to_owned(), json!(image.document.digest));
-    manifest.insert("size".to_owned(), json!(bytes.len()));
-    let mut whole = json!({ "Name": image.name, "Manifest": manifest });
-    if format.contains("Image") || format == "json" {
-        whole["Image"] = by_platform(image, &|_, config| {
-            serde_json::from_slice(config)
-                .map_err(|error| Failure::new(format!("error: malformed configuration: {error}")))
-        })?;
-    }
-    for (field, kind, marks) in
-        [("Provenance", "SLSA", "slsa.dev/provenance"), ("SBOM", "SPDX", "spdx.dev")]
-    {
-        if format.contains(field) || format == "json" {
-            whole[field] = by_platform(image, &|digest, _| {
-                let found = image.attestations(digest)?;
-                let statement = found.into_iter().find(|(about, _)| about.contains(marks));
-                Ok(statement.map_or_else(|| json!({}), |(_, said)| json!({ kind: said })))
-            })?;
-        }
-    }
-    Ok(whole)
-}
-
-/// One value where there is one image, else one for each platform.
-fn by_platform(
-    image: &RemoteImage<'_>,
-    value: &dyn Fn(&Digest, &[u8]) -> Result<Value, Failure>,
-) -> Result<Value, Failure> {
-    let images = image.images()?;
-    if let [only] = images.as_slice() {
-        return value(&only.manifest.digest, &only.config);
-    }
-    let mut all = Map::new();
-    for entry in &images {
-        let platform = entry.descriptor.platform.as_ref();
-        let platform = platform.map_or_else(|| "unknown".to_owned(), ToString::to_string);
-        all.insert(platform, value(&entry.manifest.digest, &entry.config)?);
-    }
-    Ok(Value::Object(all))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bare_digests_are_where_all_else_is() {
+        let digest = Digest::of(b"").to_string();
+        let home = |tags: &[&str], sources: &[&str]| {
+            let tags: Vec<_> = tags.iter().map(|text| tagged(text).unwrap()).collect();
+            let sources: Vec<_> = sources.iter().map(|text| (*text).to_owned()).collect();
+            super::home(&tags, &sources).map(|home| home.familiar())
+        };
+        let named = format!("r.org/a@{digest}");
+        assert_eq!(home(&[], &[&named, &digest, "r.org/a:1"]).as_deref(), Some("r.org/a"));
+        assert_eq!(home(&["b:2"], &[&named, &digest]).as_deref(), Some("b"));
+        assert_eq!(home(&[], &[&named, "r.org/b:1", &digest]), None);
+        assert_eq!(home(&[], &[&digest]), None);
+    }
 
     #[test]
     fn annotations_say_what_they_are_about() {

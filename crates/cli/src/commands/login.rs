@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Read};
 
-use engine::{Credential, EngineError, Kept, Login, Secret};
+use engine::{Credential, CredentialError, EngineError, Kept, Login, RegistryError, Secret};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use crate::context::Context;
@@ -20,40 +20,52 @@ pub(crate) fn login(context: &Context) -> Outcome {
     let server = context.names().first().map(String::as_str);
     let mut password = given("password").map(Secret::new);
     if matches.flag("password-stdin") {
-        if password.is_some() {
+        if matches.given("password") {
             return Err(Failure::new(
                 "conflicting options: cannot specify both --password and --password-stdin",
             ));
         }
-        if given("username").is_none() {
+        if !matches.given("username") {
             let text = "the --password-stdin option requires --username to be set";
             return Err(Failure::new(text));
         }
+    }
+    for name in ["username", "password"] {
+        if matches.given(name) && given(name).is_none() {
+            return Err(Failure::new(format!("{name} is empty")));
+        }
+    }
+    if matches.flag("password-stdin") {
         password = Some(from_stdin()?).filter(|password| !password.expose().is_empty());
     } else if password.is_some() {
         ui.warn(INSECURE);
     }
     let settings = context.settings()?.registry;
-    let known = match given("username") {
-        Some(_) => None,
-        None => settings.known(server)?,
-    };
-    // Who is known already need not say it again.
-    let known = match (&password, known) {
-        (None, Some(Credential::Password { user, password })) => Some((user, password)),
+    let known = match (given("username"), &password) {
+        (None, None) => settings.known(server)?,
         _ => None,
     };
-    let known_again = known.is_some();
-    if known_again {
+    let mut usual = None;
+    // Who is known already need not say it again, while it is right.
+    if let Some(Credential::Password { user, password }) = known {
         ui.line("Authenticating with existing credentials...");
+        let server = server.map(str::to_owned);
+        match settings.login(&Login { server, user: user.clone(), password }) {
+            Ok(_) => {
+                ui.line("Login Succeeded");
+                return Ok(0);
+            }
+            Err(error) if error.is_denied() => {
+                ui.warn("Stored credentials invalid or expired");
+            }
+            Err(error) => ui.warn(&format!("Login did not succeed, error: {error}")),
+        }
+        usual = Some(user);
     }
-    let (user, password) = match known {
-        Some(known) => known,
-        None => ask(ui, given("username"), password)?,
-    };
+    let (user, password) = ask(ui, given("username"), password, usual)?;
     let login = Login { server: server.map(str::to_owned), user, password };
-    let kept = settings.login(&login)?.kept;
-    if let (Kept::Plain(path), false) = (&kept, known_again) {
+    let kept = settings.login(&login).map_err(not_kept)?.kept;
+    if let Kept::Plain(path) = &kept {
         ui.warn(&format!(
             "\nWARNING! Your credentials are stored unencrypted in '{}'.\nConfigure a credential helper to remove this warning. See\nhttps://docs.docker.com/go/credential-store/\n",
             path.display()
@@ -63,14 +75,31 @@ pub(crate) fn login(context: &Context) -> Outcome {
     Ok(0)
 }
 
+/// What could not be written down is docker's client's own trouble, not the registry's.
+fn not_kept(error: EngineError) -> Failure {
+    match &error {
+        EngineError::Registry(RegistryError::Credential(why)) => {
+            let failure = Failure::new(format!("Error saving credentials: {why}"));
+            error.hint().into_iter().fold(failure, Failure::hint)
+        }
+        _ => error.into(),
+    }
+}
+
 pub(crate) fn logout(context: &Context) -> Outcome {
     let server = context.names().first().map(String::as_str);
     let shown = server.unwrap_or("https://index.docker.io/v1/");
     context.ui.line(&format!("Removing login credentials for {shown}"));
     let settings = context.settings()?.registry;
-    let forgotten = settings.logout(server);
-    forgotten.map_err(|error| Failure::from(EngineError::Registry(error.into())))?;
-    Ok(0)
+    match settings.logout(server) {
+        Ok(_) => Ok(0),
+        // All that is ours is forgotten; the helper's is not ours.
+        Err(error @ CredentialError::Helper { .. }) => {
+            context.ui.warn(&format!("WARNING: could not erase credentials:\n{shown}: {error}"));
+            Ok(0)
+        }
+        Err(error) => Err(EngineError::Registry(error.into()).into()),
+    }
 }
 
 /// A password from a pipe, less the line's end.
@@ -82,8 +111,13 @@ fn from_stdin() -> Result<Secret, Failure> {
     Ok(Secret::new(text.expose().trim_end_matches(['\n', '\r'])))
 }
 
-/// Asks a person for what is missing.
-fn ask(ui: &Ui, user: Option<&str>, password: Option<Secret>) -> Result<(String, Secret), Failure> {
+/// Asks a person for what is missing. Who says nothing is who they were the last time.
+fn ask(
+    ui: &Ui,
+    user: Option<&str>,
+    password: Option<Secret>,
+    usual: Option<String>,
+) -> Result<(String, Secret), Failure> {
     let is_complete = user.is_some() && password.is_some();
     if !is_complete && !io::stdin().is_terminal() {
         return Err(Failure::new(NO_TERMINAL));
@@ -91,9 +125,13 @@ fn ask(ui: &Ui, user: Option<&str>, password: Option<Secret>) -> Result<(String,
     let user = match user {
         Some(user) => user.to_owned(),
         None => {
-            ui.print("Username: ");
+            match &usual {
+                Some(usual) => ui.print(&format!("Username ({usual}): ")),
+                None => ui.print("Username: "),
+            }
             flush();
-            line()?.expose().trim().to_owned()
+            let typed = line()?.expose().trim().to_owned();
+            if typed.is_empty() { usual.unwrap_or_default() } else { typed }
         }
     };
     if user.is_empty() {

@@ -30,7 +30,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
             ui.line(&format!("{tag}: digest: {digest} size: {bytes}"));
         }
     };
-    engine.push(&client, &push, &Transfer::new(ui, quiet), &mut tell)?;
+    let pushed = engine.push(&client, &push, &Transfer::new(ui, quiet), &mut tell);
+    pushed.map_err(Failure::streamed)?;
     if let Some(key) = &key {
         for tag in &tags {
             let named = name.with_tag(tag).map_err(|error| Failure::new(error.to_string()))?;

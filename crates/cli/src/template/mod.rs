@@ -34,6 +34,11 @@ pub use error::TemplateError;
 pub use functions::{Functions, Param};
 pub use value::{Object, Unset, Value, Word};
 
+/// A value as one line of JSON.
+pub(crate) fn as_json(value: &Value) -> Result<String, String> {
+    json::encode(value)
+}
+
 /// The most that a template may write, and the longest text it may make on the way.
 const MAX_OUTPUT_BYTES: usize = 64 << 20;
 

@@ -10,6 +10,7 @@ use registry::{Credentials, Mirror, Proxies, Rule, Secret, Serves, StoreSettings
 
 use crate::error::Result;
 use crate::sign::Policy;
+use crate::system::RegistryView;
 
 use super::file::{CredentialsKept, RegistriesTable};
 use super::{Standing, folder_of};
@@ -107,6 +108,17 @@ impl RegistrySettings {
         let mirrors = mirrors.iter().map(mirror).collect();
         let rule = Rule { prefix: "docker.io".to_owned(), mirrors, ..Rule::default() };
         self.rules.insert(0, rule);
+    }
+
+    /// What there is to see of them.
+    pub(crate) fn view(&self) -> RegistryView {
+        let hub = self.rules.iter().find(|rule| rule.prefix == "docker.io");
+        let address = |mirror: &Mirror| {
+            let scheme = if mirror.insecure { "http" } else { "https" };
+            format!("{scheme}://{}/", mirror.location)
+        };
+        let mirrors = hub.map(|rule| rule.mirrors.iter().map(address).collect());
+        RegistryView { mirrors: mirrors.unwrap_or_default(), insecure: self.insecure.clone() }
     }
 
     /// Goes through these proxies, named as the environment names them, and no others.

@@ -9,6 +9,7 @@ mod docker;
 mod doors;
 mod hub;
 mod large;
+mod logins;
 mod objects;
 pub(crate) mod peers;
 mod podman;

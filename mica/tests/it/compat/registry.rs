@@ -110,6 +110,10 @@ fn what_is_pushed_comes_back() {
     assert_eq!(mica.ok(&format!("pull -q {name}")), name);
     let by_digest = registry.name(&format!("me/rich@{digest}"));
     assert!(mica.ok(&format!("pull {by_digest}")).ends_with(&by_digest));
+    // Beside a digest a tag says nothing, and is not said.
+    let both = mica.ok(&format!("pull {name}@{digest}"));
+    assert!(both.starts_with(&format!("{by_digest}: Pulling from me/rich\n")), "{both}");
+    assert!(both.contains(&format!(" up to date for {by_digest}\n")), "{both}");
     let shown = &mica.json(&format!("inspect {by_digest}"))[0];
     assert_eq!((&shown["Id"], &shown["RepoDigests"]), (&json!(id), &json!([by_digest])));
     // What came from a registry goes back bit for bit.
@@ -150,8 +154,9 @@ fn mistakes_are_told_in_dockers_words() {
     );
     mica.run("push nobody").complains(1, "An image does not exist locally with the tag: nobody\n");
     let untagged = registry.name("app:2");
-    mica.run(&format!("push {untagged}"))
-        .complains(1, &format!("Error response from daemon: tag does not exist: {untagged}\n"));
+    // Docker's client tells what comes of a push without saying that the daemon said it.
+    let run = mica.run(&format!("push {untagged}"));
+    assert!(run.err.starts_with(&format!("tag does not exist: {untagged}\n")), "{run}");
     mica.run("pull -a app:1").fails(1, "tag can't be used with --all-tags/-a\n");
     mica.run("push -a app:1").fails(1, "tag can't be used with --all-tags/-a\n");
     mica.run("pull App")
@@ -160,6 +165,8 @@ fn mistakes_are_told_in_dockers_words() {
         .fails(1, "the --password-stdin option requires --username to be set\n");
     mica.run("login -u me x")
         .fails(1, "Error: Cannot perform an interactive login from a non TTY device\n");
+    mica.run("pull scratch")
+        .complains(1, "Error response from daemon: 'scratch' is a reserved name\n");
     mica.run("pull 127.0.0.1:1/x")
         .complains(1, "dial tcp 127.0.0.1:1: connect: connection refused");
 }

@@ -87,6 +87,10 @@ fn images_are_combined_under_a_name() {
     let mica = Mica::new();
     let hub = Hub::start(&mica, &[]);
     let [amd, arm] = two_platforms(&mica, &hub);
+    // An image that is alone comes, whatever it is for.
+    mica.ok(&format!("rmi -f {amd}"));
+    mica.ok(&format!("pull -q --platform linux/arm64 {amd}"));
+    assert_eq!(mica.ok(&format!("inspect --format {{{{.Architecture}}}} {amd}")), "amd64");
     let all = hub.name("you/all:1");
     let dry = mica.json(&format!("buildx imagetools create --dry-run -t {all} {amd} {arm}"));
     assert_eq!(dry["manifests"][1]["platform"]["architecture"], json!("arm64"));
@@ -109,7 +113,17 @@ fn images_are_combined_under_a_name() {
         "Name:      {all}\nMediaType: application/vnd.oci.image.index.v1+json\nDigest:    {digest}\n\nManifests:\n  Name:      {all}@sha256:"
     );
     assert!(page.starts_with(&top) && page.contains("\n  Platform:  linux/arm64"), "{page}");
+    assert_eq!(inspect("--format {{.Manifest}}"), page);
     assert_eq!(inspect("--format {{.Manifest.digest}}"), digest);
+    assert_eq!(inspect("--format {{.Manifest.Digest}}"), digest);
+    let listed = "{{range .Manifest.Manifests}}{{.Platform.Architecture}} {{end}}";
+    assert_eq!(inspect(&format!("--format '{listed}'")), "amd64 arm64 ");
+    let arm64 = "{{(index .Image \"linux/arm64\").Architecture}}";
+    assert_eq!(inspect(&format!("--format '{arm64}'")), "arm64");
+    let whole: Value = serde_json::from_str(&inspect("--format '{{json .}}'")).unwrap();
+    let keys: Vec<_> = whole.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["name", "manifest", "image"]);
+    assert_eq!(whole["manifest"]["digest"], json!(digest));
     let images: Value = serde_json::from_str(&inspect("--format '{{json .Image}}'")).unwrap();
     assert_eq!(images["linux/arm64"]["architecture"], json!("arm64"));
     // One source is copied as it is, under as many names as there are.
@@ -127,6 +141,12 @@ fn images_are_combined_under_a_name() {
     assert_eq!(mica.run(&run).code, 0);
     let shown = mica.json(&format!("remote inspect {bare}"));
     assert_eq!((&shown["Architecture"], &shown["Manifests"][1]), (&json!("arm64"), &Value::Null));
+    // The repository that is named goes without saying for digests alone.
+    let parts = entries(&dry);
+    let [one, two] = [&parts[0], &parts[1]].map(|digest| digest.as_str().unwrap());
+    let both = format!("{}@{one} {two}", hub.name("you/all"));
+    let again = mica.json(&format!("buildx imagetools create --dry-run {both}"));
+    assert_eq!(entries(&again), entries(&dry));
     mica.run("buildx imagetools create app").complains(1, "no tags specified");
     mica.run(&format!("buildx imagetools create -t {all}")).complains(1, "no sources specified");
 }

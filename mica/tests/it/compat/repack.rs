@@ -230,6 +230,8 @@ fn signatures_go_through_other_hands() {
     }
     mica.import(&name);
     mica.ok(&format!("push -q --sign-key key.pem {name}"));
+    // What is said about an image is no image, and is not pulled as one.
+    mica.ok(&format!("pull -q -a {}", name.rsplit_once(':').unwrap().0));
     fs::create_dir_all(mica.path("registries.d")).unwrap();
     let attached = format!("docker:\n  {}:\n    use-sigstore-attachments: true\n", hub.host);
     mica.file("registries.d/hub.yaml", attached);
@@ -243,6 +245,8 @@ fn signatures_go_through_other_hands() {
     // Gone here, it comes back from there.
     let digest = mica.ok(&format!("remote digest {name}"));
     let signature = hub.name(&format!("me/app:{}.sig", digest.replace(':', "-")));
+    mica.run(&format!("pull {signature}"))
+        .complains(1, "unsupported media type application/vnd.dev.cosign.simplesigning.v1+json\n");
     mica.ok(&format!("remote rm {signature}"));
     let verify = || mica.run(&format!("remote verify --key key.pub {name}"));
     verify().complains(1, "it has no signature");

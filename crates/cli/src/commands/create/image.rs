@@ -75,7 +75,7 @@ fn is_missing(error: &EngineError, name: &Reference) -> bool {
         EngineError::NoSuchImage(missing) => {
             Reference::parse(missing).is_ok_and(|missing| missing.with_default_tag() == *name)
         }
-        EngineError::OtherPlatform { .. } | EngineError::NoPlatform { .. } => true,
+        EngineError::NoPlatform { .. } => true,
         _ => false,
     }
 }

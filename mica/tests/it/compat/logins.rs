@@ -1,0 +1,65 @@
+//! Logins that are no longer right, and helpers that do not work.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::hub::Hub;
+use super::registry::HTPASSWD;
+use crate::support::Mica;
+
+/// A registry that wants to know who asks.
+fn closed(mica: &Mica) -> Hub {
+    mica.file("htpasswd", HTPASSWD);
+    Hub::start(mica, &["--htpasswd", "htpasswd"])
+}
+
+#[test]
+fn a_login_that_is_no_longer_right_is_asked_for_again() {
+    let mica = Mica::new();
+    let hub = closed(&mica);
+    let host = &hub.host;
+    let login = format!("login -u me --password-stdin {host}");
+    mica.run_with(&login, b"swordfish").prints("Login Succeeded\n");
+    let known = "Authenticating with existing credentials...\n";
+    mica.run(&format!("login {host}")).prints(&format!("{known}Login Succeeded\n"));
+    // Nobody is called `me` there any more.
+    mica.file("htpasswd", format!("not-{HTPASSWD}"));
+    let run = mica.run(&format!("login {host}"));
+    assert_eq!((run.code, run.out.as_str()), (1, known), "{run}");
+    let err = "Stored credentials invalid or expired\n\
+        Error: Cannot perform an interactive login from a non TTY device\n";
+    assert_eq!(run.err, err);
+}
+
+#[test]
+fn a_helper_that_is_missing_is_told_and_no_more() {
+    let mica = Mica::new();
+    let hub = closed(&mica);
+    let docker = mica.work().parent().unwrap().join("home/.docker");
+    fs::create_dir_all(&docker).unwrap();
+    fs::write(docker.join("config.json"), json!({ "credsStore": "nosuch" }).to_string()).unwrap();
+    let why = "exec: \"docker-credential-nosuch\": executable file not found in $PATH, out: ``";
+    let login = format!("login -u me --password-stdin {}", hub.host);
+    let not_kept = format!("Error saving credentials: error storing credentials - err: {why}\n");
+    mica.run_with(&login, b"swordfish").fails(1, &not_kept);
+    let run = mica.run(&format!("logout {}", hub.host));
+    assert_eq!(run.code, 0, "{run}");
+    assert_eq!(run.out, format!("Removing login credentials for {}\n", hub.host));
+    let warning = format!(
+        "WARNING: could not erase credentials:\n{}: error erasing credentials - err: {why}\n",
+        hub.host
+    );
+    assert_eq!(run.err, warning);
+    // Where somebody must be known, it is told why nobody is.
+    let pulled = mica.run(&format!("pull {}", hub.name("app:1")));
+    pulled.complains(1, "no basic auth credentials\n");
+    pulled.complains(1, &format!("Warning: error getting credentials - err: {why}\n"));
+}
+
+#[test]
+fn what_is_given_must_not_be_empty() {
+    let mica = Mica::new();
+    mica.run("login --username= -p x localhost:1").fails(1, "username is empty\n");
+    mica.run("login -u me --password= localhost:1").fails(1, "password is empty\n");
+}
