@@ -146,7 +146,8 @@ impl Engine {
         image: &Bundled,
     ) -> Result<()> {
         let Some(policy) = self.settings.registry.policy()? else { return Ok(()) };
-        let why = match policy.verdict(name)? {
+        let (verdict, file) = policy.verdict(name)?;
+        let why = match verdict {
             Verdict::Accept => return Ok(()),
             Verdict::Reject => Some("the policy rejects it".to_owned()),
             Verdict::Signed { keys, identity } => {
@@ -156,7 +157,7 @@ impl Engine {
                 crate::sign::refusal(repository, name, &digests, &keys, identity)?
             }
         };
-        let file = policy.file().to_owned();
+        let file = file.to_owned();
         why.map_or(Ok(()), |why| Err(EngineError::Unsigned { name: name.familiar(), why, file }))
     }
 

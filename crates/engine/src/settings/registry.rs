@@ -37,6 +37,9 @@ pub struct RegistrySettings {
     pub proxies: Proxies,
     /// The file that says what may be pulled, if one was named; and where one may be.
     pub policy: (Option<PathBuf>, Vec<PathBuf>),
+    /// Where containers' file may be that says what may be pulled, if ours does not: the first that is
+    /// there counts.
+    pub containers_policy: Vec<PathBuf>,
     /// Where lists of manifests are that were made here.
     pub manifest_lists: PathBuf,
 }
@@ -86,6 +89,9 @@ impl RegistrySettings {
             lender: None,
             proxies: Proxies::of(environment),
             policy: (table.policy, policies(&config, environment)),
+            containers_policy: [&config, Path::new("/etc")]
+                .map(|folder| folder.join("containers/policy.json"))
+                .to_vec(),
             manifest_lists: config.join("mica/manifests"),
         }
     }
@@ -130,7 +136,8 @@ impl RegistrySettings {
     pub(crate) fn policy(&self) -> Result<Option<Policy>> {
         let (named, usual) = &self.policy;
         let file = named.as_ref().or_else(|| usual.iter().find(|file| file.exists()));
-        file.map(|file| Policy::open(file)).transpose()
+        let containers = self.containers_policy.iter().find(|file| file.exists());
+        Policy::open(file.map(PathBuf::as_path), containers.map(PathBuf::as_path))
     }
 }
 

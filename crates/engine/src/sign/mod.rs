@@ -12,6 +12,7 @@ use spec::{Descriptor, Digest, Document, Manifest, MediaType, Reference};
 
 use crate::error::{EngineError, Result};
 
+mod containers;
 mod key;
 mod policy;
 mod sealed;

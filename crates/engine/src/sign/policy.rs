@@ -1,10 +1,12 @@
-//! Which images may be pulled: all, none, or those that somebody signed, by prefixes of names.
+//! Which images may be pulled: all, none, or those that somebody signed, by prefixes of names. Mica's
+//! own file goes first; where it says nothing, containers' does.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use spec::Reference;
 
+use super::containers::Containers;
 use super::key::VerifyingKey;
 use crate::error::{EngineError, Result};
 
@@ -13,19 +15,19 @@ use crate::error::{EngineError, Result};
 pub struct Policy {
     file: PathBuf,
     table: Table,
+    containers: Option<Containers>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Table {
-    default: Plain,
+    default: Option<Plain>,
     rule: Vec<Rule>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Plain {
-    #[default]
     Accept,
     Reject,
 }
@@ -69,10 +71,19 @@ pub enum Verdict {
 }
 
 impl Policy {
-    /// Reads a policy. One that cannot be read lets nothing pass: it is an error.
-    pub fn open(file: &Path) -> Result<Policy> {
-        let text = std::fs::read_to_string(file).map_err(EngineError::io("read", file))?;
-        Policy::parse(file, &text)
+    /// Reads mica's own policy and containers', as far as there are any. One that cannot be read lets
+    /// nothing pass: it is an error.
+    pub fn open(own: Option<&Path>, containers: Option<&Path>) -> Result<Option<Policy>> {
+        let read = |file: &Path| {
+            let text = std::fs::read_to_string(file).map_err(EngineError::io("read", file))?;
+            Policy::parse(file, &text)
+        };
+        let own = own.map(read).transpose()?;
+        let containers = containers.map(Containers::open).transpose()?;
+        if own.is_none() && containers.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Policy { containers, ..own.unwrap_or_default() }))
     }
 
     fn parse(file: &Path, text: &str) -> Result<Policy> {
@@ -84,27 +95,33 @@ impl Policy {
                 return Err(bad(format!("{prefix}: one of `policy` and `signed-by` is wanted")));
             }
         }
-        Ok(Policy { file: file.to_owned(), table })
+        Ok(Policy { file: file.to_owned(), table, containers: None })
     }
 
-    /// Where it stands.
-    pub fn file(&self) -> &Path {
-        &self.file
+    /// What holds for a name, and the file that says so.
+    pub fn verdict(&self, name: &Reference) -> Result<(Verdict, &Path)> {
+        if let Some(verdict) = self.own(name)? {
+            return Ok((verdict, &self.file));
+        }
+        match &self.containers {
+            Some(containers) => Ok((containers.verdict(name)?, containers.file())),
+            None => Ok((Verdict::Accept, &self.file)),
+        }
     }
 
-    /// What holds for a name: what the rule with the longest prefix says.
-    pub fn verdict(&self, name: &Reference) -> Result<Verdict> {
+    /// What mica's own file says: the rule with the longest prefix, or what holds without one.
+    fn own(&self, name: &Reference) -> Result<Option<Verdict>> {
         let full = name.name();
         let fits = |rule: &&Rule| is_prefix(&rule.prefix, &full);
         let rule = self.table.rule.iter().filter(fits).max_by_key(|rule| rule.prefix.len());
-        let Some(rule) = rule else { return Ok(plain(self.table.default)) };
+        let Some(rule) = rule else { return Ok(self.table.default.map(plain)) };
         if let Some(policy) = rule.policy {
-            return Ok(plain(policy));
+            return Ok(Some(plain(policy)));
         }
         let folder = self.file.parent().unwrap_or(Path::new("."));
         let open = |path: &PathBuf| VerifyingKey::open(&folder.join(path));
         let keys = rule.signed_by.iter().map(open).collect::<Result<_>>()?;
-        Ok(Verdict::Signed { keys, identity: rule.identity })
+        Ok(Some(Verdict::Signed { keys, identity: rule.identity }))
     }
 }
 
@@ -132,7 +149,9 @@ mod tests {
                     [[rule]]\nprefix = 'h.org/secret'\npolicy = 'reject'\n\
                     [[rule]]\nprefix = 'h.org/signed'\nsigned-by = ['missing.pub']\n";
         let policy = Policy::parse(Path::new("/p/policy.toml"), text).unwrap();
-        let of = |name: &str| policy.verdict(&Reference::parse(name).unwrap());
+        let of = |name: &str| {
+            policy.verdict(&Reference::parse(name).unwrap()).map(|(verdict, _)| verdict)
+        };
         assert_eq!(of("h.org/app").unwrap(), Verdict::Accept);
         assert_eq!(of("h.org/secret/app:1").unwrap(), Verdict::Reject);
         assert_eq!(of("h.org/secretly").unwrap(), Verdict::Accept);
@@ -141,5 +160,27 @@ mod tests {
         let bad = |text: &str| Policy::parse(Path::new("p"), text).is_err();
         assert!(bad("[[rule]]\nprefix = 'a'\n") && bad("default = 'maybe'") && bad("rules = []"));
         assert!(bad("[[rule]]\nprefix='a'\npolicy='accept'\nsigned-by=['x']\n"));
+    }
+
+    #[test]
+    fn containers_policy_fills_what_ours_leaves_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let [own, others] = ["policy.toml", "policy.json"].map(|name| folder.path().join(name));
+        std::fs::write(&others, "{\"default\": [{\"type\": \"reject\"}]}").unwrap();
+        let check = |text: &str, name: &str, expected: Verdict, by: &Path| {
+            std::fs::write(&own, text).unwrap();
+            let policy = Policy::open(Some(&own), Some(&others)).unwrap().unwrap();
+            let verdict = policy.verdict(&Reference::parse(name).unwrap()).unwrap();
+            assert_eq!(verdict, (expected, by), "{text} {name}");
+        };
+        let rule = "[[rule]]\nprefix = 'h.org'\npolicy = 'accept'\n";
+        check(rule, "h.org/a", Verdict::Accept, &own);
+        check(rule, "a", Verdict::Reject, &others);
+        check("default = 'accept'", "a", Verdict::Accept, &own);
+        check("default = 'reject'", "a", Verdict::Reject, &own);
+        let alone = Policy::open(None, Some(&others)).unwrap().unwrap();
+        let name = Reference::parse("a").unwrap();
+        assert_eq!(alone.verdict(&name).unwrap(), (Verdict::Reject, others.as_path()));
+        assert!(Policy::open(None, None).unwrap().is_none());
     }
 }

@@ -300,3 +300,44 @@ fn a_policy_lets_in_what_is_signed() {
     mica.run(&format!("remote sign --key {public} {name}"))
         .complains(1, "is no key that can be used");
 }
+
+#[test]
+fn containers_policy_counts_where_ours_says_nothing() {
+    need_programs!("openssl");
+    let mica = Mica::new();
+    let hub = Hub::start(&mica, &[]);
+    let (key, public) = key_pair(&mica, "me", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    let name = hub.name("me/app:1");
+    mica.import(&name);
+    mica.ok(&format!("push -q {name}"));
+    let folder = mica.work().parent().unwrap().join("home/.config/containers");
+    fs::create_dir_all(&folder).unwrap();
+    let says = |requirement: Value| {
+        let scopes = json!({ format!("{}/me", hub.host): [requirement] });
+        let policy = json!({
+            "default": [{ "type": "reject" }],
+            "transports": { "docker": scopes },
+        });
+        fs::write(folder.join("policy.json"), policy.to_string()).unwrap();
+    };
+    let pull = |name: &str| mica.run(&format!("pull -q {name}"));
+    let key_path = mica.path(&public).display().to_string();
+    let identity = json!({ "type": "matchRepository" });
+    let signed =
+        json!({ "type": "sigstoreSigned", "keyPath": key_path, "signedIdentity": identity });
+    says(signed);
+    pull(&name).complains(1, "it has no signature\n");
+    mica.ok(&format!("remote sign --key {key} {name}"));
+    assert_eq!(pull(&name).code, 0);
+    mica.ok(&format!("remote cp -q {name} {}", hub.name("you/app:1")));
+    pull(&hub.name("you/app:1")).complains(1, "the policy rejects it");
+    says(json!({ "type": "reject" }));
+    pull(&name).complains(1, &format!("{name} may not be pulled: the policy rejects it\n"));
+    says(json!({ "type": "signedBy", "keyType": "GPGKeys", "keyPath": "/key" }));
+    pull(&name).complains(1, "`signedBy` asks for signatures of GPG, which are not checked");
+    // Ours goes before it.
+    mica.file("policy.toml", format!("[[rule]]\nprefix = \"{}\"\npolicy = \"accept\"\n", hub.host));
+    let policy = mica.path("policy.toml").display().to_string();
+    let config = mica.file("mica.toml", format!("[registries]\npolicy = \"{policy}\"\n"));
+    assert_eq!(mica.run(&format!("--config {} pull -q {name}", config.display())).code, 0);
+}
