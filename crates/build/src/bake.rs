@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::config::absolute;
 use crate::error::{BuildError, Span, excerpt, nearest};
 
 mod compose;
@@ -321,6 +322,14 @@ impl Plan {
         Json::Object(document)
     }
 
+    /// Says where folders are that files name which are kept in a repository: in it, but for those
+    /// that begin with `cwd://`.
+    pub fn kept_at(&mut self, address: &str) {
+        for target in self.targets.values_mut() {
+            target.change_contexts(|path| kept_at(address, path));
+        }
+    }
+
     /// Whether a target was asked for; the others are there only because contexts need them.
     pub fn is_asked(&self, target: &str) -> bool {
         let mut seen: BTreeSet<&str> = BTreeSet::new();
@@ -358,6 +367,28 @@ impl Plan {
             }
         }
         order
+    }
+}
+
+/// Here.
+const HERE: &str = "cwd://";
+
+/// Where a context is that a file of a repository names.
+fn kept_at(address: &str, path: &str) -> String {
+    if let Some(path) = path.strip_prefix(HERE) {
+        return if path.is_empty() { ".".to_owned() } else { path.to_owned() };
+    }
+    // Addresses of their own, and other targets.
+    if path.contains(':') || path.starts_with("github.com/") {
+        return path.to_owned();
+    }
+    let (remote, fragment) = address.split_once('#').unwrap_or((address, ""));
+    let (reference, folder) = fragment.split_once(':').unwrap_or((fragment, ""));
+    let inner = absolute(&format!("/{folder}"), path.trim_start_matches('/'));
+    match inner.trim_start_matches('/') {
+        "" if reference.is_empty() => remote.to_owned(),
+        "" => format!("{remote}#{reference}"),
+        inner => format!("{remote}#{reference}:{inner}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What instructions make of an image's configuration, and how its history tells them.
 
-use spec::{ContainerConfig, exposed_ports, parse_signal};
+use spec::{ContainerConfig, exposed_ports, parse_signal, port_mappings};
 
 use crate::error::{BuildError, Span};
 use crate::instruction::{Command, Kind, Pairs, Run};
@@ -224,11 +224,11 @@ pub fn visible_arguments(scope: &Scope) -> Vec<(String, String)> {
     seen.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// How the history tells of a `RUN`.
-pub fn run_history(words: &[String], arguments: &[(String, String)]) -> String {
-    let told: Vec<String> = arguments
-        .iter()
-        .filter(|(name, _)| !PROXY_ARGUMENTS.contains(&name.as_str()))
+/// How the history tells of a `RUN`, with the arguments that were declared before it.
+pub fn run_history(words: &[String], scope: &Scope) -> String {
+    let told: Vec<String> = scope
+        .declared()
+        .filter(|(name, _)| !PROXY_ARGUMENTS.contains(name))
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     let count = (!told.is_empty()).then(|| format!("|{}", told.len()));
@@ -252,7 +252,13 @@ fn expose(
     let mut ports = Vec::new();
     for word in list {
         for text in around.scope.expand_all(word, around.at, around.escape)? {
-            let known = exposed_ports(&text);
+            // What stands before the container's ports says where to publish them, which no image
+            // can: BuildKit passes over it, and a check warns.
+            let known = match text.contains(':') {
+                true => port_mappings(&text)
+                    .map(|list| list.into_iter().map(|own| own.container).collect()),
+                false => exposed_ports(&text),
+            };
             let known = known.map_err(|error| BuildError::parse(around.at, error.to_string()))?;
             ports.extend(known.iter().map(ToString::to_string));
         }
@@ -298,10 +304,26 @@ mod tests {
         assert_eq!(told("CMD echo hi"), r#"CMD ["/bin/sh" "-c" "echo hi"]"#);
         assert_eq!(told("SHELL [\"/bin/ash\",\"-e\"]\nCMD x"), r#"CMD ["/bin/ash" "-e" "x"]"#);
         assert_eq!(told("EXPOSE 80 443/udp 80"), "EXPOSE map[443/udp:{} 80/tcp:{}]");
+        assert_eq!(
+            told("EXPOSE 80:81 127.0.0.1:1:82/udp 7-8:90-91"),
+            "EXPOSE map[81/tcp:{} 82/udp:{} 90/tcp:{} 91/tcp:{}]"
+        );
         assert_eq!(told("VOLUME /a /b"), "VOLUME [/a /b]");
-        let arguments = [("A".to_owned(), "1".to_owned()), ("http_proxy".into(), "x".into())];
+        let platform = spec::Platform::host();
+        let inputs = crate::scope::Inputs {
+            arguments: [("A".to_owned(), "1".to_owned())].into(),
+            target_platform: platform.clone(),
+            build_platform: platform,
+            target: None,
+        };
+        let mut scope = Scope::default();
+        for name in ["Z", "http_proxy", "A", "B", "Z"] {
+            let argument = (name.to_owned(), (name == "B").then(|| "2".to_owned()));
+            scope.declare(&argument, (&inputs, None), (Span::new(1, 1), '\\')).unwrap();
+        }
+        scope.set_env("B", "3");
         let words = ["sh".to_owned(), "-c".into(), "y".into()];
-        assert_eq!(run_history(&words, &arguments), "RUN |1 A=1 sh -c y # buildkit");
+        assert_eq!(run_history(&words, &scope), "RUN |3 Z= A=1 B=3 sh -c y # buildkit");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::instruction::{Command, CopyFlags, Instruction, Kind, Run, Source, rea
 use crate::scan::is_switch;
 use crate::scope::{Inputs, Scope};
 use crate::stage::{Base, Stages};
-use crate::syntax::{Heredoc, parse_trigger};
+use crate::syntax::{Heredoc, read_trigger};
 
 /// What is known of the images that stages begin from.
 pub trait Bases {
@@ -178,7 +178,7 @@ fn triggers(
         }
         Base::Image(image) => {
             let config = bases.config(image, own.platform.as_deref()).unwrap_or_default();
-            let read = |text: &String| read_node(&parse_trigger(text, '\\', own.span), '\\');
+            let read = |text: &String| read_node(&read_trigger(text, '\\', own.span)?, '\\');
             config.on_build.iter().map(read).collect()
         }
     }

@@ -39,6 +39,8 @@ pub const PROXY_ARGUMENTS: &[&str] = &[
 pub struct Scope {
     env: Arc<BTreeMap<Arc<str>, Arc<str>>>,
     arguments: Arc<BTreeMap<Arc<str>, Arc<str>>>,
+    /// The names of arguments in the order in which they were declared, with a value or without.
+    declared: Arc<Vec<Arc<str>>>,
 }
 
 impl Scope {
@@ -74,6 +76,12 @@ impl Scope {
         self.env.iter().map(|(name, value)| (&**name, &**value))
     }
 
+    /// The arguments that were declared, in that order, as a command sees them: the environment hides
+    /// them, and those without a value are empty.
+    pub fn declared(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.declared.iter().map(|name| (&**name, self.get(name).unwrap_or_default()))
+    }
+
     /// The arguments alone.
     pub fn arguments(&self) -> impl Iterator<Item = (&str, &str)> {
         self.arguments.iter().map(|(name, value)| (&**name, &**value))
@@ -101,6 +109,9 @@ impl Scope {
         let value = inputs.arguments.get(name).cloned().or(default).or_else(of_file);
         if let Some(value) = &value {
             self.set_argument(name, value);
+        }
+        if !self.declared.iter().any(|known| **known == **name) {
+            Arc::make_mut(&mut self.declared).push(name.as_str().into());
         }
         Ok(value)
     }

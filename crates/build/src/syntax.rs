@@ -83,11 +83,23 @@ pub fn parse(text: &str) -> Result<Document, BuildError> {
     if nodes.is_empty() { Err(BuildError::Empty) } else { Ok(Document { directives, nodes }) }
 }
 
-/// Reads what follows `ONBUILD`, or a trigger out of a configuration: one instruction.
+/// Reads what follows `ONBUILD`: one instruction, whose documents stand elsewhere.
 pub fn parse_trigger(text: &str, escape: char, span: Span) -> Node {
     let (keyword, flags, rest) = words::split_instruction(text, escape);
     let (heredocs, comments, empty_lines) = Default::default();
     Node { keyword, flags, rest, heredocs, comments, span, empty_lines }
+}
+
+/// Reads a trigger out of a configuration: one instruction, and the documents in the lines below it.
+pub fn read_trigger(text: &str, escape: char, span: Span) -> Result<Node, BuildError> {
+    let mut reader = Lines { lines: text.split_inclusive('\n'), at: 0, escape };
+    let first = trim_end(reader.next().unwrap_or_default()).trim_start();
+    let node = reader.node(first, Vec::new()).map_err(|error| match error {
+        // Its own lines are nobody's; the `FROM` that has it is to blame.
+        BuildError::Parse { message, .. } => BuildError::Parse { at: span, message },
+        other => other,
+    })?;
+    Ok(node.map_or_else(|| parse_trigger(text, escape, span), |node| Node { span, ..node }))
 }
 
 struct Lines<'a> {

@@ -3,19 +3,52 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use ::build::bake::{FILE_NAMES, File, MAX_BYTES};
 
+use crate::Engine;
+use crate::build::with_repository;
 use crate::error::{EngineError, Result};
 
 /// Reads the files that are named, or those that lie in a folder under the usual names; `-` is the
 /// stream.
 pub fn bake_files(names: &[String], folder: &Path, stream: &mut dyn Read) -> Result<Vec<File>> {
+    files(names, &mut |name| match name {
+        "-" if !names.is_empty() => limited(stream),
+        path => text_of(&folder.join(path)),
+    })
+}
+
+impl Engine {
+    /// The same of files that are kept elsewhere: in a repository, which a token may open, or one
+    /// file of the web. Names in a repository lead to nothing outside of it.
+    pub fn remote_bake_files(
+        &self,
+        address: &str,
+        names: &[String],
+        token: Option<&str>,
+    ) -> Result<Vec<File>> {
+        let read = |root: &OwnedFd| {
+            files(names, &mut |name| limited(&mut sys::fs::file_in_root(root, name)?))
+        };
+        if let Some(files) = with_repository(self, address, token, read)? {
+            return Ok(files);
+        }
+        let mut fetched = registry::fetch(address)?;
+        let text = limited(&mut fetched.reader).map_err(EngineError::io("read", address))?;
+        let path = address.split(['?', '#']).next().unwrap_or_default();
+        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+        Ok(vec![File { name, text }])
+    }
+}
+
+fn files(names: &[String], read: &mut dyn FnMut(&str) -> io::Result<String>) -> Result<Vec<File>> {
     let mut files = Vec::new();
     if names.is_empty() {
         for name in FILE_NAMES {
-            match text_of(&folder.join(name)) {
+            match read(name) {
                 Ok(text) => files.push(File { name: (*name).to_owned(), text }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(EngineError::io("read", *name)(error)),
@@ -26,11 +59,7 @@ pub fn bake_files(names: &[String], folder: &Path, stream: &mut dyn Read) -> Res
         }
     }
     for name in names {
-        let text = match name.as_str() {
-            "-" => limited(stream),
-            path => text_of(&folder.join(path)),
-        };
-        let text = text.map_err(EngineError::io("read", name))?;
+        let text = read(name).map_err(EngineError::io("read", name))?;
         files.push(File { name: name.clone(), text });
     }
     Ok(files)

@@ -190,6 +190,8 @@ pub enum EngineError {
     /// What is asked for stands against what is. The words are docker's.
     #[error("{0}")]
     Conflicting(String),
+    #[error("cannot keep /{0}: in a layer, a name that begins with .wh. says that a file is gone")]
+    UnkeepableName(String),
     #[error("{0}")]
     Input(String),
     #[error("context canceled")]
@@ -277,6 +279,7 @@ impl EngineError {
             E::TagName { .. }
             | E::Output(_)
             | E::Refused(_)
+            | E::UnkeepableName(_)
             | E::NoRuntime(_)
             | E::NothingLent { .. } => Kind::InvalidInput,
             E::Filter(_) | E::Input(_) | E::Archive(_) => Kind::InvalidInput,
@@ -379,6 +382,9 @@ impl EngineError {
             E::NoSuchImage(_) | E::NoReference(_) => Some(
                 "`mica images` lists what is here; `mica pull`, `mica load` and `mica import` bring more"
                     .to_owned(),
+            ),
+            E::UnkeepableName(_) => Some(
+                "leave it out with .dockerignore or --exclude, or give it another name".to_owned(),
             ),
             E::NoGit(_) => Some("install git, or fetch the files before and build from the folder".to_owned()),
             E::Foreign { .. } => Some(

@@ -76,8 +76,9 @@ pub use build::{
     BuildInput, BuildMoment, BuildOutcome, BuildRecord, BuildRequest, BuildSession, BuildStep,
     BuildWatch, Built, BuiltImage, CacheAttributes, CacheMount, CachePlace, CacheRow, CacheTarget,
     CacheUse, ContextSource, Divergence, DockerfileSource, FilesTarget, GithubCache, KeepCache,
-    Keyring, News, Output, Packing, PlannedLine, Provenance, PruneCache, Push, SentFolder,
-    StepConfig, StepOutcome, StepState, Types, Verified, is_remote_context, is_repository,
+    KeyAgents, Keyring, News, Output, Packing, PlannedLine, Provenance, ProvenanceMode,
+    ProvenanceVersion, PruneCache, Push, SentFolder, SshKey, StepConfig, StepOutcome, StepState,
+    Types, Verified, is_remote_context, is_repository,
 };
 pub use build_call::{Answer, Definition};
 pub use container::{

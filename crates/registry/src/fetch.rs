@@ -52,16 +52,29 @@ pub struct Before {
 
 /// Asks for a URL.
 pub fn fetch(url: &str) -> Result<Fetched, FetchError> {
-    let fetched = ask(url, &Before::default())?;
+    fetch_allowed(url, None)
+}
+
+/// The same, saying who asks. Nobody else is told that, wherever the server sends us.
+pub fn fetch_allowed(url: &str, authorization: Option<&str>) -> Result<Fetched, FetchError> {
+    let fetched = ask(url, &Before::default(), authorization)?;
     fetched.ok_or_else(|| FetchError::Status { url: without_user(url), status: NOT_MODIFIED })
 }
 
 /// Asks for a URL, unless it is as it was before: then nothing comes.
-pub fn fetch_changed(url: &str, before: &Before) -> Result<Option<Fetched>, FetchError> {
-    ask(url, before)
+pub fn fetch_changed(
+    url: &str,
+    before: &Before,
+    authorization: Option<&str>,
+) -> Result<Option<Fetched>, FetchError> {
+    ask(url, before, authorization)
 }
 
-fn ask(url: &str, before: &Before) -> Result<Option<Fetched>, FetchError> {
+fn ask(
+    url: &str,
+    before: &Before,
+    authorization: Option<&str>,
+) -> Result<Option<Fetched>, FetchError> {
     let failed =
         |error: ureq::Error| FetchError::Failed { url: without_user(url), why: error.to_string() };
     let config = Agent::config_builder()
@@ -74,6 +87,9 @@ fn ask(url: &str, before: &Before) -> Result<Option<Fetched>, FetchError> {
         request = request.header("If-None-Match", etag);
     } else if let Some(time) = &before.last_modified {
         request = request.header("If-Modified-Since", time);
+    }
+    if let Some(authorization) = authorization {
+        request = request.header("Authorization", authorization);
     }
     let response = request.call().map_err(failed)?;
     let status = response.status();
@@ -126,9 +142,9 @@ mod tests {
     fn what_has_not_changed_does_not_come() {
         let before = Before { etag: Some("\"1\"".to_owned()), last_modified: None };
         let url = serve("HTTP/1.1 304 Not Modified\r\n\r\n");
-        assert!(fetch_changed(&url, &before).unwrap().is_none());
+        assert!(fetch_changed(&url, &before, None).unwrap().is_none());
         let url = serve("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: \"2\"\r\n\r\nhi");
-        let fetched = fetch_changed(&url, &before).unwrap().unwrap();
+        let fetched = fetch_changed(&url, &before, None).unwrap().unwrap();
         assert_eq!(fetched.etag.as_deref(), Some("\"2\""));
         // Who was not asked for it may not say so.
         let url = serve("HTTP/1.1 304 Not Modified\r\n\r\n");

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use engine::{
-    Annotation, AnnotationPlace, BuildRequest, CacheUse, LayerCoding, Packing, Provenance, Push,
-    Types,
+    Annotation, AnnotationPlace, BuildRequest, CacheUse, LayerCoding, Packing, Provenance,
+    ProvenanceMode, ProvenanceVersion, Push, Types,
 };
 use spec::{HostConfig, ImageConfig, Platform, Reference, Ulimit};
 
@@ -89,8 +89,8 @@ impl Asked {
     pub(super) fn request(&self) -> Result<BuildRequest, Status> {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let arguments: BTreeMap<String, String> = self.family("build-arg:").map(owned).collect();
-        let epoch = arguments.get("SOURCE_DATE_EPOCH").map(|text| text.parse());
-        let epoch = epoch.transpose();
+        // Words for times are for who knows the context.
+        let epoch = arguments.get("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok());
         let cache = match self.attributes.get("no-cache").map(String::as_str) {
             None => CacheUse::All,
             Some("") => CacheUse::None,
@@ -107,7 +107,7 @@ impl Asked {
             provenance: self.provenance()?,
             sbom: self.sbom()?,
             pull: self.text("image-resolve-mode") == Some("pull"),
-            epoch: epoch.map_err(|_| Status::invalid("SOURCE_DATE_EPOCH is no number"))?,
+            epoch,
             host: self.host()?,
             allowed: self.entitlements.clone(),
             config: self.config()?,
@@ -178,11 +178,18 @@ impl Asked {
         if on("disabled") || on("inline-only") {
             return Ok(None);
         }
-        match fields.get("mode").map(String::as_str) {
-            None | Some("" | "min") => Ok(Some(Provenance::Min)),
-            Some("max") => Ok(Some(Provenance::Max)),
-            Some(other) => Err(Status::invalid(format!("provenance of mode {other:?}"))),
-        }
+        let mode = match fields.get("mode").map(String::as_str) {
+            None | Some("" | "min") => ProvenanceMode::Min,
+            Some("max") => ProvenanceMode::Max,
+            Some(other) => return Err(Status::invalid(format!("provenance of mode {other:?}"))),
+        };
+        let version = match fields.get("version").map(String::as_str) {
+            None | Some("" | "v1") => ProvenanceVersion::V1,
+            Some("v0.2") => ProvenanceVersion::V02,
+            Some(other) => return Err(Status::invalid(format!("provenance of version {other:?}"))),
+        };
+        let builder = fields.get("builder-id").cloned().unwrap_or_default();
+        Ok(Some(Provenance { mode, version, builder, reproducible: on("reproducible") }))
     }
 }
 
@@ -325,7 +332,7 @@ mod tests {
         assert_eq!((request.cache, request.pull), (CacheUse::None, true));
         assert_eq!(request.host.network_mode, "none");
         assert_eq!(request.host.extra_hosts.unwrap(), ["one:10.0.0.1", "two:::1"]);
-        assert_eq!(request.provenance, Some(Provenance::Max));
+        assert_eq!(request.provenance.unwrap().mode, ProvenanceMode::Max);
     }
 
     #[test]

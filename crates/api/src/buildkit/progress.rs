@@ -137,6 +137,14 @@ impl<'a> Watch<'a> {
                 vertex: self.vertex(told.keys().next_back().copied().unwrap_or_default()),
                 level: 1,
                 short: text.as_bytes().to_vec(),
+                ..VertexWarning::default()
+            }),
+            News::Finding { text, more } => response.warnings.push(VertexWarning {
+                // The client shows what belongs to a step that it knows.
+                vertex: self.vertex(told.keys().next_back().copied().unwrap_or_default()),
+                level: 1,
+                short: text.as_bytes().to_vec(),
+                detail: more.lines().map(|line| line.as_bytes().to_vec()).collect(),
             }),
             News::Why { .. } => return None,
         }

@@ -289,6 +289,7 @@ impl BuildWatch for Steps<'_> {
             News::Note { .. }
             | News::Cached { .. }
             | News::Why { .. }
+            | News::Finding { .. }
             | News::Done { .. }
             | News::Failed { .. } => {}
         }

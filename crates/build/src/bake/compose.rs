@@ -14,17 +14,140 @@ type Services = (Vec<(String, Target)>, Vec<String>);
 /// Reads a file: targets in its order, and the names of the group of all.
 pub(super) fn read(text: &str, environment: &BTreeMap<String, String>) -> Result<Services, String> {
     let document = interpolated(yaml::read(text)?, environment)?;
+    if document.get("include").is_some_and(|list| !list.is_null()) {
+        return Err("include is not there: name all files with --file".to_owned());
+    }
+    let file = File { document: &document, environment };
     let services = document.get("services").and_then(Json::as_object);
     let mut targets = Vec::new();
     for (name, service) in services.into_iter().flatten() {
+        let failed = |error: String| format!("service {name}: {error}");
+        let service = file.extended(service, 0).map_err(failed)?;
         let Some(build) = service.get("build").filter(|build| !build.is_null()) else { continue };
-        let read = target(service, build);
-        // Compose allows dots, and targets do not.
-        let name = name.replace('.', "_");
-        targets.push((name.clone(), read.map_err(|error| format!("service {name}: {error}"))?));
+        let read = file.target(&service, build).map_err(failed)?;
+        targets.push((target_name(name), read));
     }
-    let names = targets.iter().map(|(name, _)| name.clone()).collect();
+    let mut names: Vec<String> = targets.iter().map(|(name, _)| name.clone()).collect();
+    names.sort();
     Ok((targets, names))
+}
+
+/// A service's name as a target's: Compose allows dots, and targets do not.
+fn target_name(service: &str) -> String {
+    service.replace('.', "_")
+}
+
+/// No service goes on another, and that on another, further than this.
+const MAX_EXTENDED: usize = 32;
+
+/// A file, and what is known around it.
+struct File<'a> {
+    document: &'a Json,
+    environment: &'a BTreeMap<String, String>,
+}
+
+impl File<'_> {
+    /// A service with what it has from the one that it extends.
+    fn extended(&self, service: &Json, depth: usize) -> Result<Json, String> {
+        let service = with_maps(service.clone());
+        let Some(extends) = service.get("extends").filter(|from| !from.is_null()) else {
+            return Ok(service);
+        };
+        if extends.get("file").is_some() {
+            return Err("extends of another file is not there: name it with --file".to_owned());
+        }
+        let name =
+            extends.as_str().or_else(|| extends.get("service")?.as_str()).unwrap_or_default();
+        let from = self.document["services"].get(name);
+        let from = from.ok_or_else(|| format!("it extends {name:?}, which is no service"))?;
+        if depth > MAX_EXTENDED {
+            return Err(format!("it extends {name:?}, which extends it"));
+        }
+        Ok(joined(self.extended(from, depth + 1)?, service))
+    }
+
+    /// What a secret of the file is, as a row of a target.
+    fn secret(&self, asked: &Json) -> Result<Json, String> {
+        let name = asked.as_str().or_else(|| asked.get("source")?.as_str()).unwrap_or_default();
+        let from = self.document["secrets"].get(name);
+        let from = from.ok_or_else(|| format!("secret {name:?} is not defined"))?;
+        if from.get("external").is_some_and(|own| *own != Json::Bool(false) && own != "false") {
+            return Err(format!("unsupported external secret {name}"));
+        }
+        let mut row = Map::from_iter([("id".to_owned(), Json::String(name.to_owned()))]);
+        for (theirs, ours) in [("file", "src"), ("environment", "env")] {
+            row.extend(from.get(theirs).map(|value| (ours.to_owned(), value.clone())));
+        }
+        Ok(Json::Object(row))
+    }
+
+    /// An argument without a value has that of the environment; without one there, it is not given.
+    fn arguments(&self, map: &Map<String, Json>) -> Json {
+        let known = |(name, value): (&String, &Json)| {
+            let value = match value {
+                Json::Null => Json::String(self.environment.get(name)?.clone()),
+                value => value.clone(),
+            };
+            Some((name.clone(), value))
+        };
+        Json::Object(map.iter().filter_map(known).collect())
+    }
+}
+
+/// A service whose build says all that has names by maps, so that it can be joined with another.
+fn with_maps(mut service: Json) -> Json {
+    let Some(build) = service.get_mut("build") else { return service };
+    if build.is_string() {
+        *build = serde_json::json!({ "context": build });
+    }
+    for key in ["args", "labels", "additional_contexts", "extra_hosts"] {
+        if let Some(Json::Array(list)) = build.get(key) {
+            build[key] = pairs(list);
+        }
+    }
+    service
+}
+
+/// What the second says over the first: maps are joined, lists follow each other.
+fn joined(from: Json, own: Json) -> Json {
+    match (from, own) {
+        (Json::Object(mut from), Json::Object(own)) => {
+            for (key, value) in own {
+                let value = match from.remove(&key) {
+                    Some(before) => joined(before, value),
+                    None => value,
+                };
+                from.insert(key, value);
+            }
+            Json::Object(from)
+        }
+        (Json::Array(from), Json::Array(own)) => Json::Array([from, own].concat()),
+        (_, own) => own,
+    }
+}
+
+/// The context that a service is called by: the target of its name.
+fn linked(map: &Map<String, Json>) -> Json {
+    let link = |(name, value): (&String, &Json)| {
+        let service = value.as_str().and_then(|text| text.strip_prefix("service:"));
+        let value = service.map(|service| Json::String(format!("target:{}", target_name(service))));
+        (name.clone(), value.unwrap_or_else(|| map[name].clone()))
+    };
+    Json::Object(map.iter().map(link).collect())
+}
+
+/// `nofile=1024:2048`, of a number or of both of them.
+fn limits(map: &Map<String, Json>) -> Json {
+    let limit = |(name, value): (&String, &Json)| {
+        let of = |key: &str| match value.get(key).unwrap_or(value) {
+            Json::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Json::String(format!("{name}={}:{}", of("soft"), of("hard")))
+    };
+    let mut list: Vec<Json> = map.iter().map(limit).collect();
+    list.sort_by_key(Json::to_string);
+    Json::Array(list)
 }
 
 /// Keys of `build` by the names that targets have for them.
@@ -47,42 +170,58 @@ const KEYS: &[(&str, &str)] = &[
     ("additional_contexts", "contexts"),
     ("extra_hosts", "extra-hosts"),
     ("entitlements", "entitlements"),
+    ("secrets", "secret"),
+    ("ulimits", "ulimits"),
 ];
 
-fn target(service: &Json, build: &Json) -> Result<Target, String> {
-    let short = serde_json::json!({ "context": build });
-    let build = if build.is_string() { &short } else { build };
-    let mut target = Target::default();
-    for (theirs, ours) in KEYS {
-        let Some(value) = build.get(theirs) else { continue };
-        let key = find_key(ours).ok_or("a key is missing")?;
-        let value = match (key.is_map(), value) {
-            (true, Json::Array(list)) => pairs(list),
-            (false, Json::Object(map)) => listed(map),
-            _ => value.clone(),
-        };
-        target.say(key, &Value::of_json(&value)).map_err(|error| format!("{theirs}: {error}"))?;
-    }
-    if target.list("tags").is_empty()
-        && let (Some(image), Some(key)) = (service.get("image"), find_key("tags"))
-    {
-        target.say(key, &Value::List(vec![Value::of_json(image)]))?;
-    }
-    if let Some(Json::Object(extra)) = build.get("x-bake") {
-        for (name, value) in extra {
-            let name = if name == "secret" { "secret" } else { name };
-            let key = find_key(name).ok_or_else(|| format!("x-bake: unknown key {name}"))?;
-            // What may be a list may be a text too.
-            let value = match (value, target_is_list(name)) {
-                (Json::String(_), true) => Json::Array(vec![value.clone()]),
+impl File<'_> {
+    fn target(&self, service: &Json, build: &Json) -> Result<Target, String> {
+        let short = serde_json::json!({ "context": build });
+        let build = if build.is_string() { &short } else { build };
+        let mut target = Target::default();
+        for (theirs, ours) in KEYS {
+            let Some(value) = build.get(theirs) else { continue };
+            let key = find_key(ours).ok_or("a key is missing")?;
+            let value = match (key.is_map(), value) {
+                (true, Json::Array(list)) => pairs(list),
+                (false, Json::Object(map)) if *theirs == "ulimits" => limits(map),
+                (false, Json::Object(map)) => listed(map),
+                (false, Json::Array(list)) if *theirs == "secrets" => {
+                    Json::Array(list.iter().map(|one| self.secret(one)).collect::<Result<_, _>>()?)
+                }
                 _ => value.clone(),
             };
-            let mut more = Target::default();
-            more.say(key, &Value::of_json(&value)).map_err(|error| format!("x-bake: {error}"))?;
-            target.join(&more);
+            let value = match (*theirs, &value) {
+                ("args", Json::Object(map)) => self.arguments(map),
+                ("additional_contexts", Json::Object(map)) => linked(map),
+                _ => value,
+            };
+            target
+                .say(key, &Value::of_json(&value))
+                .map_err(|error| format!("{theirs}: {error}"))?;
         }
+        if target.list("tags").is_empty()
+            && let (Some(image), Some(key)) = (service.get("image"), find_key("tags"))
+        {
+            target.say(key, &Value::List(vec![Value::of_json(image)]))?;
+        }
+        if let Some(Json::Object(extra)) = build.get("x-bake") {
+            for (name, value) in extra {
+                let name = if name == "secret" { "secret" } else { name };
+                let key = find_key(name).ok_or_else(|| format!("x-bake: unknown key {name}"))?;
+                // What may be a list may be a text too.
+                let value = match (value, target_is_list(name)) {
+                    (Json::String(_), true) => Json::Array(vec![value.clone()]),
+                    _ => value.clone(),
+                };
+                let mut more = Target::default();
+                more.say(key, &Value::of_json(&value))
+                    .map_err(|error| format!("x-bake: {error}"))?;
+                target.join(&more);
+            }
+        }
+        Ok(target)
     }
-    Ok(target)
 }
 
 fn target_is_list(name: &str) -> bool {

@@ -29,6 +29,8 @@ pub struct World {
     pub now: i64,
     /// What makes identifiers different from run to run.
     pub seed: u64,
+    /// The user's own folder.
+    pub home: String,
 }
 
 /// A function of the file.

@@ -120,6 +120,16 @@ impl Target {
         self.fields.get(name)
     }
 
+    /// Changes where contexts are.
+    pub(super) fn change_contexts(&mut self, change: impl Fn(&str) -> String) {
+        if let Some(Field::Text(path)) = self.fields.get_mut("context") {
+            *path = change(path);
+        }
+        if let Some(Field::Map(paths)) = self.fields.get_mut("contexts") {
+            paths.values_mut().for_each(|path| *path = change(path));
+        }
+    }
+
     /// A key's text.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.get(name) {

@@ -16,7 +16,7 @@ fn given(wanted: &[&str], overrides: &[&str], variables: &[(&str, &str)]) -> Giv
         wanted: own(wanted),
         context: "cwd://".to_owned(),
         platform: "linux/amd64".to_owned(),
-        world: World { now: 1_700_000_000, seed: 1 },
+        world: World { now: 1_700_000_000, seed: 1, home: "/home/me".to_owned() },
     }
 }
 

@@ -27,7 +27,11 @@ pub(super) fn type_of(expr: &Expr) -> Result<Type, Wrong> {
             ("list", [inner]) => Type::List(Box::new(type_of(inner)?)),
             ("set", [inner]) => Type::Set(Box::new(type_of(inner)?)),
             ("map", [inner]) => Type::Map(Box::new(type_of(inner)?)),
-            ("optional", [inner, ..]) => type_of(inner)?,
+            ("optional", [inner]) => Type::Optional(Box::new(type_of(inner)?), Value::Null),
+            ("optional", [inner, default]) => match &default.kind {
+                Kind::Literal(value) => Type::Optional(Box::new(type_of(inner)?), value.clone()),
+                _ => return unknown(),
+            },
             ("tuple", [Expr { kind: Kind::Tuple(list), .. }]) => {
                 Type::Tuple(list.iter().map(type_of).collect::<Result<_, _>>()?)
             }

@@ -31,6 +31,8 @@ pub(super) enum Type {
     Map(Box<Type>),
     Tuple(Vec<Type>),
     Object(BTreeMap<String, Type>),
+    /// What an object need not have, and what it is then.
+    Optional(Box<Type>, Value),
 }
 
 impl Value {
@@ -153,11 +155,15 @@ impl Value {
                     pairs.map(|(value, wanted)| value.convert(wanted)).collect::<Result<_, _>>()?,
                 )
             }
+            Type::Optional(inner, _) => self.convert(inner)?,
             Type::Object(types) => {
                 let map = self.to_map()?;
                 let pair = |(key, wanted): (&String, &Type)| {
-                    let value =
-                        map.get(key).ok_or_else(|| format!("attribute {key:?} is required"))?;
+                    let value = match (map.get(key), wanted) {
+                        (None | Some(Value::Null), Type::Optional(_, default)) => default,
+                        (Some(value), _) => value,
+                        (None, _) => return Err(format!("attribute {key:?} is required")),
+                    };
                     Ok((key.clone(), value.clone().convert(wanted)?))
                 };
                 Value::Map(types.iter().map(pair).collect::<Result<_, String>>()?)

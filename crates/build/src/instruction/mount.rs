@@ -146,6 +146,13 @@ impl Mount {
         if has("sharing") && self.kind != MountKind::Cache {
             return Err(format!("invalid cache sharing set for {kind} mount"));
         }
+        for name in ["mode", "uid", "gid"] {
+            if has(name)
+                && !matches!(self.kind, MountKind::Cache | MountKind::Secret | MountKind::Ssh)
+            {
+                return Err(format!("{name} not allowed for {kind:?} type mounts"));
+            }
+        }
         only("size", &[MountKind::Tmpfs])?;
         only("env", &[MountKind::Secret])?;
         only("required", &[MountKind::Secret, MountKind::Ssh])?;

@@ -5,7 +5,7 @@ use spec::{Healthcheck, parse_go_duration, quoted_words};
 use super::flags::{Flags, Form};
 use super::{Command, Device, Instruction, KEYWORDS, Kind, Mount, Pairs, Run, copy};
 use crate::error::{BuildError, nearest};
-use crate::syntax::{Node, first_word, json_list, parse_trigger};
+use crate::syntax::{Heredoc, Node, first_word, json_list, parse_trigger};
 
 /// Reads one instruction.
 pub fn read_node(node: &Node, escape: char) -> Result<Instruction, BuildError> {
@@ -187,7 +187,10 @@ fn on_build(node: &Node, escape: char) -> Result<Kind, String> {
     let kind = kind(&trigger, escape)?;
     let (keyword, text, span) = (trigger.keyword.clone(), trigger.text(), trigger.span);
     let trigger = Instruction { kind, keyword, text, comments: vec![], span, empty_lines: vec![] };
-    Ok(Kind::OnBuild { text: node.rest.clone(), trigger: Box::new(trigger) })
+    // With its documents, so that whoever reads the configuration finds them below it.
+    let whole = |text: String, own: &Heredoc| format!("{text}\n{}{}", own.content, own.name);
+    let text = node.heredocs.iter().fold(node.rest.clone(), whole);
+    Ok(Kind::OnBuild { text, trigger: Box::new(trigger) })
 }
 
 fn healthcheck(node: &Node) -> Result<Healthcheck, String> {

@@ -15,6 +15,7 @@ use engine::{
 use serde_json::{Value, json};
 use spec::Platform;
 
+use super::build::flags;
 use super::build_call;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -23,15 +24,29 @@ use crate::table::Table;
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
     let folder = Path::new(".");
-    let files = bake_files(matches.list("file"), folder, &mut io::stdin().lock())?;
-    let given = given(context, &files, folder)?;
+    flags::known_builder(matches.string("builder"))?;
+    let asked = Asked::of(context);
+    let files = match &asked.remote {
+        Some(address) => {
+            let token = context.variable("BUILDX_BAKE_GIT_AUTH_TOKEN");
+            context.engine()?.remote_bake_files(address, &file_names(context), token)?
+        }
+        None => bake_files(&file_names(context), folder, &mut io::stdin().lock())?,
+    };
+    let given = given(context, &files, (folder, &asked))?;
     if let Some(what) = matches.string("list").filter(|what| !what.is_empty()) {
         return list(context, what, &files, &given);
     }
-    let plan = plan_bake(&files, &given).map_err(failure)?;
+    let mut plan = plan_bake(&files, &given).map_err(failure)?;
     if matches.flag("print") {
         context.ui.line(&format!("{:#}", plan.document()));
         return Ok(0);
+    }
+    if let Some(address) = &asked.remote {
+        privileges::refuse_what_is_taken(context, &plan)?;
+        if engine::is_repository(address) {
+            plan.kept_at(address);
+        }
     }
     match build_call::asked(context)? {
         Some(call) => ask(context, call, &plan),
@@ -39,8 +54,46 @@ pub(crate) fn run(context: &Context) -> Outcome {
     }
 }
 
+/// What the words of the command line ask for.
+struct Asked {
+    /// Where the files are, if that is elsewhere.
+    remote: Option<String>,
+    /// The context that they are used with.
+    context: String,
+    /// Targets and groups.
+    wanted: Vec<String>,
+}
+
+impl Asked {
+    fn of(context: &Context) -> Asked {
+        let mut names = context.names().iter().peekable();
+        let remote = names.next_if(|name| engine::is_remote_context(name)).cloned();
+        let own =
+            names.next_if(|name| remote.is_some() && engine::is_remote_context(name)).cloned();
+        let context = own.unwrap_or_else(|| "cwd://".to_owned());
+        Asked { remote, context, wanted: names.cloned().collect() }
+    }
+}
+
+/// Between names of files in the environment, unless another variable says otherwise.
+const SEPARATOR: &str = ":";
+
+/// `--file`, or else what the environment names.
+fn file_names(context: &Context) -> Vec<String> {
+    let given = context.matches().list("file");
+    let named = context.variable("BUILDX_BAKE_FILE").filter(|_| given.is_empty());
+    let between = context.variable("BUILDX_BAKE_FILE_SEPARATOR").filter(|text| !text.is_empty());
+    let names = named.unwrap_or_default().split(between.unwrap_or(SEPARATOR));
+    let named = names.filter(|name| !name.is_empty()).map(str::to_owned);
+    given.iter().cloned().chain(named).collect()
+}
+
 /// What the flags, the environment and the time give.
-fn given(context: &Context, files: &[BakeFile], folder: &Path) -> Result<BakeGiven, Failure> {
+fn given(
+    context: &Context,
+    files: &[BakeFile],
+    (folder, asked): (&Path, &Asked),
+) -> Result<BakeGiven, Failure> {
     let matches = context.matches();
     let is_compose = |file: &BakeFile| file.name.ends_with(".yml") || file.name.ends_with(".yaml");
     let mut variables = match files.iter().any(is_compose) {
@@ -73,12 +126,13 @@ fn given(context: &Context, files: &[BakeFile], folder: &Path) -> Result<BakeGiv
     let world = BakeWorld {
         now: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
         seed: u64::from(now.subsec_nanos()) << 32 | u64::from(std::process::id()),
+        home: context.variable("HOME").unwrap_or_default().to_owned(),
     };
     Ok(BakeGiven {
         variables,
         overrides,
-        wanted: context.names().to_vec(),
-        context: "cwd://".to_owned(),
+        wanted: asked.wanted.clone(),
+        context: asked.context.clone(),
         platform: Platform::host().to_string(),
         world,
     })

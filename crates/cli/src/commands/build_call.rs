@@ -6,6 +6,7 @@ use std::io;
 use engine::{BuildInputs, Call, Definition, Engine, Format};
 use spec::Platform;
 
+use super::build::surroundings;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -50,7 +51,8 @@ pub(super) fn run(context: &Context, call: (Call, Format)) -> Outcome {
 fn inputs(context: &Context) -> Result<BuildInputs, Failure> {
     let matches = context.matches();
     let host = Platform::host();
-    let platform = matches.list("platform").first().and_then(|list| list.split(',').next());
+    let platforms = surroundings::platforms(context);
+    let platform = platforms.first().and_then(|list| list.split(',').next());
     let target_platform = match platform.filter(|text| !text.is_empty() && *text != "local") {
         Some(text) => Platform::parse(text).map_err(|error| Failure::new(error.to_string()))?,
         None => host.clone(),

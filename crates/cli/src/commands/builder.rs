@@ -52,7 +52,7 @@ fn table(ui: &Ui, rows: &[CacheRow]) {
         return;
     }
     ui.line(&format!(
-        "{:<26}{:<12}{:<12}{:<20}{}",
+        "{:<26}{:<12}{:<12}{:<24}{}",
         "ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED", "STEP"
     ));
     for row in rows {
@@ -60,7 +60,7 @@ fn table(ui: &Ui, rows: &[CacheRow]) {
         let ago = format!("{} ago", human_duration(i64::try_from(idle.as_secs()).unwrap_or(0)));
         let (id, size) = (&row.id[..25], human_size(row.bytes as f64));
         let step: String = row.text.chars().take(60).collect();
-        ui.line(&format!("{id:<26}{:<12}{size:<12}{ago:<20}{step}", !row.shared));
+        ui.line(&format!("{id:<26}{:<12}{size:<12}{ago:<24}{step}", !row.shared));
     }
 }
 

@@ -3,8 +3,9 @@
 use engine::VERSION;
 use spec::Platform;
 
+use super::build::flags::known_builder;
 use crate::context::Context;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::show::{Column, Row, rows};
 use crate::template::Value;
 
@@ -52,7 +53,7 @@ impl Row for Builder {
 }
 
 pub(crate) fn inspect(context: &Context) -> Outcome {
-    known(context.names().first())?;
+    known_builder(context.names().first().map(String::as_str))?;
     context.ui.print(&format!(
         "Name:          {BUILDER}\nDriver:        mica\n\nNodes:\nName:             {BUILDER}\nEndpoint:         {BUILDER}\nStatus:           running\nBuildKit version: v{VERSION}\nPlatforms:        {}\n",
         Platform::host(),
@@ -61,14 +62,6 @@ pub(crate) fn inspect(context: &Context) -> Outcome {
 }
 
 pub(crate) fn choose(context: &Context) -> Outcome {
-    known(context.names().first())?;
+    known_builder(context.names().first().map(String::as_str))?;
     Ok(0)
-}
-
-fn known(name: Option<&String>) -> Result<(), Failure> {
-    match name.map_or(BUILDER, String::as_str) {
-        "" | BUILDER => Ok(()),
-        other => Err(Failure::new(format!("ERROR: no builder {other:?} found"))
-            .hint("there is one, `default`: mica itself")),
-    }
 }

@@ -192,7 +192,8 @@ impl Contexts {
         self.folder.join("config.json")
     }
 
-    fn config(&self) -> Result<Value, Failure> {
+    /// What docker's own file says.
+    pub(crate) fn config(&self) -> Result<Value, Failure> {
         let path = self.config_file();
         match fs::read(&path) {
             Ok(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => Ok(json!({})),

@@ -38,6 +38,7 @@ const BUILD_FLAGS: &[Flag] = &[
     Flag::int("cpu-shares", "CPU shares (relative weight)").short('c'),
     Flag::string("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
     Flag::string("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
+    DEBUG,
     Flag::bool("disable-content-trust", "Skip image verification").default_value("true"),
     Flag::bool("explain", "Say of each step that is done why it was not cached"),
     Flag::string("fail-on-miss", "Fail if a step is not cached: any, or one of this stage")
@@ -102,6 +103,7 @@ const CALL: Flag =
     Flag::string("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")")
         .default_value("build")
         .complete(Complete::Words(&["build", "check", "outline", "targets"]));
+const DEBUG: Flag = Flag::bool("debug", "Enable debug logging").short('D');
 const CHECK: Flag = Flag::bool("check", "Shorthand for \"--call=check\"");
 
 const PROGRESS: Flag = Flag::string(
@@ -214,15 +216,16 @@ static BUILDX_VERSION: Cmd = Command {
 static BAKE: Cmd = Command {
     name: "bake",
     aliases: &["f"],
-    usage: "[OPTIONS] [TARGET...]",
+    usage: "[OPTIONS] [URL] [TARGET...]",
     about: "Build from a file",
-    examples: "  mica buildx bake\n  mica buildx bake --push app\n  mica buildx bake --print\n  mica buildx bake -f docker-bake.hcl --set '*.platform=linux/arm64' --print app\n  mica buildx bake --list=variables",
+    examples: "  mica buildx bake\n  mica buildx bake https://github.com/user/app.git#v1.0 app\n  mica buildx bake --push app\n  mica buildx bake --print\n  mica buildx bake -f docker-bake.hcl --set '*.platform=linux/arm64' --print app\n  mica buildx bake --list=variables",
     args: Arity::Any,
     flags: &[&[
         Flag::list("allow", "Allow build to access specified resources"),
         Flag::string("builder", "Override the configured builder instance"),
         CALL,
         CHECK,
+        DEBUG,
         Flag::list("file", "Build definition file").short('f').complete(Complete::Files),
         Flag::string("list", "List targets or variables")
             .complete(Complete::Words(&["targets", "variables"])),

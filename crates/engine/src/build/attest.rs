@@ -16,13 +16,37 @@ use crate::Engine;
 use crate::error::Result;
 use crate::sbom;
 
+/// How it is told how images were built.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// How much of it.
+    pub mode: ProvenanceMode,
+    /// In which version of SLSA's words.
+    pub version: ProvenanceVersion,
+    /// Who built them, as whoever asked calls that.
+    pub builder: String,
+    /// Whether whoever asked says that the same build gives the same image.
+    pub reproducible: bool,
+}
+
 /// What is to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provenance {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProvenanceMode {
     /// What was built from what.
+    #[default]
     Min,
     /// The arguments and the Dockerfile too.
     Max,
+}
+
+/// A version of SLSA's provenance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProvenanceVersion {
+    /// 0.2.
+    V02,
+    /// 1.
+    #[default]
+    V1,
 }
 
 /// What a build was asked for and what it used, the same for all platforms.
@@ -34,18 +58,20 @@ pub(super) struct Told {
     pub(super) source: Value,
     /// What is in it, where that is told.
     pub(super) metadata: Value,
+    /// How it is told.
+    pub(super) how: Provenance,
 }
 
 impl Told {
     /// Tells of a build.
-    pub(super) fn of(opened: &Opened, request: &BuildRequest, mode: Provenance) -> Told {
+    pub(super) fn of(opened: &Opened, request: &BuildRequest, how: &Provenance) -> Told {
         let mut args = Map::new();
         if let Some(target) = &request.target {
             args.insert("target".to_owned(), json!(target));
         }
         let mut metadata = json!({});
         let mut asked = json!({ "frontend": "dockerfile.v0" });
-        if mode == Provenance::Max {
+        if how.mode == ProvenanceMode::Max {
             let given =
                 request.arguments.iter().map(|(name, value)| (format!("build-arg:{name}"), value));
             let labels =
@@ -58,7 +84,8 @@ impl Told {
             metadata = json!({ "source": { "infos": [info] } });
         }
         asked["args"] = Value::Object(args);
-        Told { request: asked, source: json!({ "path": opened.name }), metadata }
+        let (source, how) = (json!({ "path": opened.name }), how.clone());
+        Told { request: asked, source, metadata, how }
     }
 }
 
@@ -88,7 +115,11 @@ pub(super) struct Attestation {
 }
 
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+/// The same where provenance of 0.2 is told.
+const STATEMENT_V02: &str = "https://in-toto.io/Statement/v0.1";
 const PREDICATE: &str = "https://slsa.dev/provenance/v1";
+const PREDICATE_V02: &str = "https://slsa.dev/provenance/v0.2";
+const BUILD_TYPE_V02: &str = "https://mobyproject.org/buildkit@v1";
 const BUILD_TYPE: &str =
     "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md";
 const IN_TOTO: &str = "application/vnd.in-toto+json";
@@ -109,8 +140,9 @@ pub(super) fn attest(
         subjects.push(json!({ "name": "_", "digest": digest }));
     }
     let statement = |kind: &str, predicate: Value| {
+        let of = if kind == PREDICATE_V02 { STATEMENT_V02 } else { STATEMENT };
         let statement = json!({
-            "_type": STATEMENT,
+            "_type": of,
             "predicateType": kind,
             "subject": subjects,
             "predicate": predicate,
@@ -123,31 +155,68 @@ pub(super) fn attest(
         let about = sbom::About { name: &name, part: part.as_deref(), manifest, created };
         statement(sbom::PREDICATE, sbom::document(&about, contents))
     });
-    let provenance = told.map(|told| statement(PREDICATE, provenance(image, told)));
+    let provenance = told.map(|told| {
+        let kind = match told.how.version {
+            ProvenanceVersion::V1 => PREDICATE,
+            ProvenanceVersion::V02 => PREDICATE_V02,
+        };
+        statement(kind, predicate(image, told))
+    });
     let statements: Vec<_> = contents.chain(provenance).collect();
     (!statements.is_empty()).then(|| bundle(manifest, statements))
 }
 
+/// How an image was built, in the words that were asked for.
+pub(super) fn predicate(image: &Image, told: &Told) -> Value {
+    match told.how.version {
+        ProvenanceVersion::V1 => provenance(image, told),
+        ProvenanceVersion::V02 => provenance_v02(image, told),
+    }
+}
+
 /// How an image was built.
 fn provenance(image: &Image, told: &Told) -> Value {
-    let used = image.used.iter().map(|Used { uri, algorithm, hash }| {
-        json!({ "uri": uri, "digest": { algorithm.as_str(): hash } })
+    let mut metadata = json!({
+        "buildkit_completeness": { "request": true, "resolvedDependencies": false },
+        "buildkit_metadata": told.metadata,
     });
+    if told.how.reproducible {
+        metadata["buildkit_reproducible"] = json!(true);
+    }
     json!({
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": { "configSource": told.source, "request": told.request },
             "internalParameters": { "builderPlatform": Platform::host().to_string() },
-            "resolvedDependencies": used.collect::<Vec<_>>(),
+            "resolvedDependencies": used(image),
         },
-        "runDetails": {
-            "builder": { "id": "" },
-            "metadata": {
-                "buildkit_completeness": { "request": true, "resolvedDependencies": false },
-                "buildkit_metadata": told.metadata,
-            },
+        "runDetails": { "builder": { "id": told.how.builder }, "metadata": metadata },
+    })
+}
+
+/// The same in the words of version 0.2.
+fn provenance_v02(image: &Image, told: &Told) -> Value {
+    json!({
+        "builder": { "id": told.how.builder },
+        "buildType": BUILD_TYPE_V02,
+        "materials": used(image),
+        "invocation": {
+            "configSource": { "entryPoint": told.source["path"] },
+            "parameters": told.request,
+            "environment": { "platform": Platform::host().to_string() },
+        },
+        "metadata": {
+            "completeness": { "parameters": true, "environment": true, "materials": false },
+            "reproducible": told.how.reproducible,
+            "https://mobyproject.org/buildkit@v1#metadata": told.metadata,
         },
     })
+}
+
+/// What a build used.
+fn used(image: &Image) -> Vec<Value> {
+    let one = |Used { uri, algorithm, hash }: &Used| json!({ "uri": uri, "digest": { algorithm.as_str(): hash } });
+    image.used.iter().map(one).collect()
 }
 
 /// A manifest of statements about another manifest.

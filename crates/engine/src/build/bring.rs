@@ -18,7 +18,7 @@ use super::copy::{self, Gathered, Listed, Placing};
 use super::older::Older;
 use super::place::Place;
 use super::work::{Builder, Layered, Made, Wanted, parent, shown};
-use super::{fetch, layers};
+use super::{fetch, layers, twice};
 use crate::container::accounts;
 use crate::error::Result;
 
@@ -102,6 +102,9 @@ impl Builder<'_> {
                     let unpacked = self.copy_unpacked(all, flags, &target, inputs)?;
                     wanted.written = Some((unpacked, since));
                 }
+                if let Some(time) = gathered.time {
+                    key = key.with(About::Setting, "time", time.to_string());
+                }
                 let listing = gathered.list()?;
                 wanted.gathered = gathered;
                 if !listing.lines.is_empty() {
@@ -141,6 +144,7 @@ impl Builder<'_> {
                     if let Some(key) = &mut told {
                         **key = std::mem::take(*key).with(About::Fetched, url, commit);
                     }
+                    gathered.time = gathered.time.max(place.time());
                     gathered.chosen.extend(place.choose(".", &exclude)?);
                     continue;
                 }
@@ -154,6 +158,7 @@ impl Builder<'_> {
                 }
                 Source::Path(path) => path,
             };
+            gathered.time = gathered.time.max(place.time());
             let all = match (flags.parents, &flags.exact) {
                 (true, _) => place.choose_with_parents(path, &exclude)?,
                 (false, None) => place.choose(path, &exclude)?,
@@ -203,7 +208,10 @@ impl Builder<'_> {
             None => None,
         };
         let created = self.created(flags.exact.as_ref().and_then(|exact| exact.created));
-        let placing = Placing { target, owner, flags, epoch: below.epoch, created };
+        // Who asked for times of files gets them, unless the build says that none is so late.
+        let latest = gathered.time.filter(|_| self.epoch.is_none());
+        let epoch = latest.map_or(below.epoch, |time| time.max(below.epoch));
+        let placing = Placing { target, owner, flags, epoch, created };
         self.unpacked((gathered, older), placing, &view)
     }
 
@@ -213,8 +221,18 @@ impl Builder<'_> {
         placing: Placing<'_>,
         view: &OwnedFd,
     ) -> Result<Unpacked> {
+        let again = (!gathered.archives.is_empty()).then(|| gathered.clone());
         let plan = copy::Plan::new(gathered, placing, Below::new(view))?.reusing(older);
-        layers::written(self.store(), self.lease, |out| plan.write(out))
+        let written = layers::written(self.store(), self.lease, |out| plan.write(out));
+        let (Err(error), Some(gathered)) = (&written, again) else { return written };
+        if !twice::is_why(error) {
+            return written;
+        }
+        // Archives may name a path twice, in one or in several, and layers may not.
+        let plan = copy::Plan::new(gathered, placing, Below::new(view))?;
+        let mut all = self.store().scratch(self.lease)?;
+        plan.write(&mut all)?;
+        layers::written(self.store(), self.lease, |out| twice::settle(&mut all, out))
     }
 
     /// Puts a layer on its stack.

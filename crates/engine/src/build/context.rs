@@ -19,6 +19,7 @@ use super::place::{ContextFacts, Place};
 use super::request::{BuildInput, BuildRequest, ContextSource, DockerfileSource};
 use super::session::BuildSession;
 use super::tell::Teller;
+use super::watch::{BuildWatch, News};
 use crate::Engine;
 use crate::error::{EngineError, Result};
 
@@ -31,6 +32,8 @@ pub(super) struct Opened {
     pub(super) text: String,
     /// The steps, where no Dockerfile says them.
     pub(super) graph: Option<Graph>,
+    /// When the files are of, in seconds since 1970, if a repository or the web says so.
+    pub(super) time: Option<i64>,
 }
 
 /// What a Dockerfile is called.
@@ -43,6 +46,14 @@ const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
 const TEXT_BYTES: u64 = 16 << 20;
 /// Where a tar's header says what it is.
 const TAR_MAGIC: std::ops::Range<usize> = 257..262;
+
+/// The same in small letters, where only that is there.
+const SMALL: &str = "dockerfile";
+
+/// What the Dockerfile of a context is called.
+fn usual(is_there: impl Fn(&str) -> bool) -> &'static str {
+    if !is_there(USUAL) && is_there(SMALL) { SMALL } else { USUAL }
+}
 
 /// Opens the context of a build.
 pub(super) fn open(
@@ -57,7 +68,7 @@ pub(super) fn open(
         DockerfileSource::Graph(graph) => {
             let place = of_stack(engine, None, Ignore::default())?;
             let (name, text) = Default::default();
-            return Ok(Opened { place, name, text, graph: Some(*graph) });
+            return Ok(Opened { place, name, text, graph: Some(*graph), time: None });
         }
         other => other,
     };
@@ -72,8 +83,11 @@ pub(super) fn open(
             if let Some(url) = GitUrl::parse(&url)? {
                 return of_repository(session, request, &url, dockerfile, teller);
             }
-            let (reader, _) = crate::fetch(&url)?;
-            of_reader(engine, lease, reader, dockerfile, teller)
+            let fetched = registry::fetch(&url)?;
+            let time = fetched.last_modified.as_deref().and_then(registry::http_date);
+            let time = time.and_then(|seconds| i64::try_from(seconds).ok());
+            let opened = of_reader(engine, lease, fetched.reader, dockerfile, teller)?;
+            Ok(Opened { time, ..opened })
         }
     }
 }
@@ -92,7 +106,7 @@ fn of_folder(
     let step = teller.begin("[internal] load build definition from Dockerfile");
     let path = match &dockerfile {
         DockerfileSource::Path(path) => path.clone(),
-        _ => folder.join(USUAL),
+        _ => folder.join(usual(|name| folder.join(name).exists())),
     };
     let text = match dockerfile {
         DockerfileSource::Reader(reader) => text_of(reader),
@@ -102,10 +116,10 @@ fn of_folder(
     let ignore = ignore_beside(&path, &folder)?;
     let root = sys::fs::open_folder(&folder).map_err(EngineError::io("open", &folder))?;
     let hashes = Hashes::read(&engine.store().build_folder().join("contexts"), &folder);
-    let context = Some(ContextFacts { ignore, hashes });
+    let context = Some(ContextFacts { ignore, hashes, time: None });
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let place = Arc::new(Place { root, name: "context".to_owned(), context });
-    Ok(Opened { place, name, text, graph: None })
+    Ok(Opened { place, name, text, graph: None, time: None })
 }
 
 /// A folder from a stranger: its own links lead nowhere else.
@@ -118,9 +132,9 @@ fn of_sent(
     let root = sys::fs::open_folder(folder).map_err(EngineError::io("open", folder))?;
     let Definition { name, text, .. } = definition(&root, dockerfile)?;
     let hashes = Hashes::read(&engine.store().build_folder().join("contexts"), folder);
-    let context = Some(ContextFacts { ignore: Ignore::parse(ignored)?, hashes });
+    let context = Some(ContextFacts { ignore: Ignore::parse(ignored)?, hashes, time: None });
     let place = Arc::new(Place { root, name: "context".to_owned(), context });
-    Ok(Opened { place, name, text, graph: None })
+    Ok(Opened { place, name, text, graph: None, time: None })
 }
 
 /// What is left out of a folder: what a file beside the Dockerfile says, or else one in the folder.
@@ -155,7 +169,7 @@ fn of_reader<'a>(
         let text = text_of(&mut peeked).map_err(|error| unreadable(Path::new(USUAL), &error));
         let text = step.end(text)?;
         let place = of_stack(engine, None, Ignore::default())?;
-        return Ok(Opened { place, name: USUAL.to_owned(), text, graph: None });
+        return Ok(Opened { place, name: USUAL.to_owned(), text, graph: None, time: None });
     }
     let step = teller.begin("[internal] load remote build context");
     let top = step.end(keep(engine, lease, &mut peeked))?;
@@ -165,7 +179,7 @@ fn of_reader<'a>(
         Some(said) => of_stack(engine, Some(top), Ignore::parse(&said)?)?,
         None => files,
     };
-    Ok(Opened { place, name, text, graph: None })
+    Ok(Opened { place, name, text, graph: None, time: None })
 }
 
 /// A Dockerfile, and what it or its folder says is left out.
@@ -179,7 +193,7 @@ struct Definition {
 fn definition(root: &OwnedFd, dockerfile: DockerfileSource<'_>) -> Result<Definition> {
     let path = match &dockerfile {
         DockerfileSource::Path(path) => path.clone(),
-        _ => PathBuf::from(USUAL),
+        _ => PathBuf::from(usual(|name| sys::fs::file_in_root(root, name).is_ok())),
     };
     let read = |path: &Path| sys::fs::file_in_root(root, path).and_then(text_of);
     let text = match dockerfile {
@@ -212,7 +226,7 @@ fn of_repository(
     let all = checkout.place(url, keep, "")?;
     let Definition { name, text, ignored } = definition(&all.root, dockerfile)?;
     let place = checkout.place(url, keep, &ignored.unwrap_or_default())?;
-    Ok(Opened { place, name, text, graph: None })
+    Ok(Opened { place, name, text, graph: None, time: Some(checkout.time) })
 }
 
 /// The files of a named context that is an address: of a repository, or of a tar on the web.
@@ -228,6 +242,29 @@ pub(super) fn remote(
     let (mut reader, _) = crate::fetch(address)?;
     let top = keep(session.engine, &session.lease, &mut reader)?;
     of_stack(session.engine, Some(top), Ignore::default())
+}
+
+/// Nobody watches.
+struct Nobody;
+
+impl BuildWatch for Nobody {
+    fn tell(&self, _: News<'_>) {}
+}
+
+/// Looks into the files of a repository; nothing if an address is none.
+pub(crate) fn with_repository<T>(
+    engine: &Engine,
+    address: &str,
+    token: Option<&str>,
+    look: impl FnOnce(&OwnedFd) -> Result<T>,
+) -> Result<Option<T>> {
+    let Some(url) = GitUrl::parse(address)? else { return Ok(None) };
+    let secret = |token: &str| ("GIT_AUTH_TOKEN".to_owned(), token.as_bytes().to_vec());
+    let secrets = token.map(secret).into_iter().collect();
+    let session = engine.build_session(&Nobody)?;
+    let request = BuildRequest { secrets, ..BuildRequest::default() };
+    let place = session.checkout(&url, &request)?.place(&url, false, "")?;
+    look(&place.root).map(Some)
 }
 
 /// Whether a context is an address, not a path of this machine.
@@ -251,7 +288,7 @@ fn keep(engine: &Engine, lease: &Lease, reader: &mut (dyn Read + Send)) -> Resul
 
 fn of_stack(engine: &Engine, top: Option<ChainId>, ignore: Ignore) -> Result<Arc<Place>> {
     let root = super::layers::view(engine.store(), top)?;
-    let context = Some(ContextFacts { ignore, hashes: Hashes::nowhere() });
+    let context = Some(ContextFacts { ignore, hashes: Hashes::nowhere(), time: None });
     Ok(Arc::new(Place { root, name: "context".to_owned(), context }))
 }
 

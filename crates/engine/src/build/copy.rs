@@ -30,6 +30,8 @@ pub(super) struct Gathered {
     pub(super) archives: Vec<Chosen>,
     /// What a key tells file by file, in the order of the sources.
     pub(super) listed: Vec<Listed>,
+    /// The latest time that files of repositories were asked to have.
+    pub(super) time: Option<i64>,
 }
 
 /// Something gathered, by its place among its like.
@@ -57,6 +59,7 @@ impl Gathered {
 }
 
 /// Where and how.
+#[derive(Clone, Copy)]
 pub(super) struct Placing<'a> {
     /// The absolute path; one that ends in a slash is a folder.
     pub(super) target: &'a str,
@@ -103,11 +106,15 @@ impl<'a> Plan<'a> {
         let mut plan = Plan { placing, below, chosen, planned, archives, there, older };
         let target = plan.placing.target.trim_matches('/').as_bytes().to_vec();
         let target = plan.below.resolve(&target)?;
-        let is_folder = plan.below.kind(&target)? == Some(FileType::Directory);
+        let there = plan.below.kind(&target)?;
+        let is_folder = there == Some(FileType::Directory);
         let into = plan.placing.target.ends_with('/') || is_folder || target.is_empty();
         if plan.chosen.is_empty() && unpacked.is_empty() {
             // A pattern that matched nothing.
             return Ok(plan);
+        }
+        if into && there.is_some_and(|_| !is_folder) && !plan.replaces() {
+            return Err(no_folder(&target));
         }
         let chosen = std::mem::take(&mut plan.chosen);
         for (number, source) in chosen.iter().enumerate() {
@@ -165,7 +172,7 @@ impl<'a> Plan<'a> {
         }
         self.parents(&to)?;
         let shown = || String::from_utf8_lossy(&to).into_owned();
-        let replaces = self.placing.flags.exact.as_ref().is_some_and(|exact| exact.replaces);
+        let replaces = self.replaces();
         let there = self.kind_below(&to)?;
         match (there, is_folder) {
             (Some(FileType::Directory), true) if is_top => return Ok(()),
@@ -199,6 +206,11 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Whether what is in the way goes, whatever it is.
+    fn replaces(&self) -> bool {
+        self.placing.flags.exact.as_ref().is_some_and(|exact| exact.replaces)
+    }
+
     /// Folders above a path that are not there.
     fn parents(&mut self, path: &[u8]) -> Result<()> {
         let above = parent(path);
@@ -206,11 +218,17 @@ impl<'a> Plan<'a> {
             return Ok(());
         }
         match self.below.kind(above)? {
-            Some(_) => self.there = above.to_vec(),
             None => {
                 self.parents(above)?;
                 let owner = self.placing.owner.unwrap_or((0, 0));
                 self.planned.insert(above.to_vec(), Planned::Folder(owner));
+            }
+            Some(kind) => {
+                let is_way = matches!(kind, FileType::Directory | FileType::Symlink);
+                if !is_way && !self.replaces() {
+                    return Err(no_folder(above));
+                }
+                self.there = above.to_vec();
             }
         }
         Ok(())
@@ -280,7 +298,7 @@ impl<'a> Plan<'a> {
             mode,
             uid: uid.into(),
             gid: gid.into(),
-            mtime: self.time(stat.keeps_time.then_some(stat.modified)),
+            mtime: self.time(chosen.time().or(stat.keeps_time.then_some(stat.modified))),
             size: if first.is_some() { 0 } else { stat.bytes },
             xattrs: if first.is_some() { Vec::new() } else { chosen.xattrs(item)? },
             ..Entry::default()
@@ -356,6 +374,16 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// What a layer says of a file that is gone begins with this.
+const HIDES: &[u8] = b".wh.";
+
+/// What is wrong where a folder is wanted and something else is there.
+fn no_folder(path: &[u8]) -> EngineError {
+    let shown = String::from_utf8_lossy(path);
+    let words = format!("cannot copy into /{shown}: it already exists but is not a directory");
+    EngineError::Refused(words)
+}
+
 /// One folder as a layer's entry.
 fn folder_entry(path: Vec<u8>, (uid, gid): (u32, u32), mtime: Time) -> Entry {
     Entry {
@@ -370,6 +398,10 @@ fn folder_entry(path: Vec<u8>, (uid, gid): (u32, u32), mtime: Time) -> Entry {
 }
 
 fn append(tar: &mut TarWriter<impl Write>, entry: &Entry, data: &mut dyn Read) -> Result<()> {
+    let path = entry.path.strip_suffix(b"/").unwrap_or(&entry.path);
+    if path.rsplit(|byte| *byte == b'/').next().is_some_and(|name| name.starts_with(HIDES)) {
+        return Err(EngineError::UnkeepableName(String::from_utf8_lossy(path).into_owned()));
+    }
     tar.append(entry, data).map_err(EngineError::Write)
 }
 

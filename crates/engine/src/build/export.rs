@@ -41,7 +41,8 @@ impl Export<'_> {
         let images = self.images.iter().map(image).collect();
         let (names, document, is_image) = Default::default();
         let reference = self.reference.clone();
-        let mut built = Built { reference, images, names, document, is_image };
+        let provenance = Vec::new();
+        let mut built = Built { reference, images, names, document, is_image, provenance };
         for output in outputs {
             self.one(output, &mut built)?;
         }

@@ -49,6 +49,8 @@ pub(super) struct Unchanged {
 
 /// No such memory is longer.
 const MEMORY_BYTES: u64 = 64 << 10;
+/// Repositories that are written without a scheme begin with it, and so can paths.
+const FOLDER_LIKE: &str = "github.com/";
 /// Where that is.
 pub(super) const URLS: &str = "urls";
 /// What a file from the web may be used by, unless asked otherwise.
@@ -60,9 +62,9 @@ pub(super) fn is_remote(source: &str) -> bool {
 }
 
 impl Builder<'_> {
-    /// Whether a source of `ADD` is a repository.
+    /// Whether a source of `ADD` is a repository. What could be a folder of the context too is one.
     pub(super) fn is_repository(&self, source: &str) -> Result<bool> {
-        Ok(GitUrl::parse(source)?.is_some())
+        Ok(!source.starts_with(FOLDER_LIKE) && GitUrl::parse(source)?.is_some())
     }
 
     /// Fetches a repository, and says which commit that is.
@@ -74,7 +76,8 @@ impl Builder<'_> {
         let place = checkout.place(&url, keep, "")?;
         let (uri, algorithm, hash) = (url.shown(), "sha1".to_owned(), checkout.commit.clone());
         self.note_use(Used { uri, algorithm, hash });
-        Ok((place, format!("{} {keep}", checkout.commit)))
+        let time = place.time().map(|time| format!(" {time}")).unwrap_or_default();
+        Ok((place, format!("{} {keep}{time}", checkout.commit)))
     }
 
     /// Fetches a file.
@@ -125,13 +128,31 @@ impl Builder<'_> {
             }
             let before =
                 Before { etag: known.etag.clone(), last_modified: known.last_modified.clone() };
-            return match registry::fetch_changed(url, &before)? {
+            return match registry::fetch_changed(url, &before, self.authorization(url)?.as_deref())?
+            {
                 None => Ok((known.clone(), None)),
                 Some(fetched) => self.take_in(url, fetched, Algorithm::Sha256),
             };
         }
         let algorithm = checksum.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        self.take_in(url, registry::fetch(url)?, algorithm)
+        let fetched = registry::fetch_allowed(url, self.authorization(url)?.as_deref())?;
+        self.take_in(url, fetched, algorithm)
+    }
+
+    /// What a secret says to the host of an address about who asks: `HTTP_AUTH_HEADER_HOST` as it
+    /// is, or else `HTTP_AUTH_TOKEN_HOST`.
+    fn authorization(&self, url: &str) -> Result<Option<String>> {
+        let host = host_of(url);
+        let secret = |kind: &str| {
+            let bytes = self.request.secret(&format!("HTTP_AUTH_{kind}_{host}"))?;
+            Ok::<_, EngineError>(
+                bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()),
+            )
+        };
+        Ok(match secret("HEADER")? {
+            Some(header) => Some(header),
+            None => secret("TOKEN")?.map(|token| format!("Bearer {token}")),
+        })
     }
 
     fn take_in(
@@ -185,7 +206,7 @@ impl Builder<'_> {
         for item in chosen.flat_map(Chosen::items_mut) {
             let ItemSource::Unchanged(unchanged) = &item.source else { continue };
             let Unchanged { url, known } = &**unchanged;
-            let fetched = registry::fetch(url)?;
+            let fetched = registry::fetch_allowed(url, self.authorization(url)?.as_deref())?;
             let (now, file) = self.take_in(url, fetched, Algorithm::Sha256)?;
             let Some(file) = file.filter(|_| now.digest == known.digest) else {
                 let words = format!("{url} changed while it was fetched: build again");
@@ -229,6 +250,13 @@ fn keep(mut reader: impl Read, file: &mut File, algorithm: Algorithm) -> io::Res
         all += count as u64;
     }
     Ok((hasher.finish(), all))
+}
+
+/// The host of an address, with its port if it says one.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    host.rsplit_once('@').map_or(host, |(_, host)| host)
 }
 
 /// The last part of an address's path.

@@ -32,6 +32,10 @@ pub(super) struct GitUrl {
     pub(super) keep_git_dir: Option<bool>,
     /// Whether the repositories in it come too.
     submodules: Option<bool>,
+    /// Whether the commit is asked for by its name, whatever branch or tag it is on.
+    by_commit: bool,
+    /// Whether its files have the commit's time.
+    has_time: bool,
 }
 
 /// Files that were fetched.
@@ -41,6 +45,8 @@ pub(super) struct Checkout {
     pub(super) folder: PathBuf,
     /// The commit.
     pub(super) commit: String,
+    /// When that was made, in seconds since 1970.
+    pub(super) time: i64,
 }
 
 impl Checkout {
@@ -59,7 +65,8 @@ impl Checkout {
             root.map_err(|_| refused(&url.shown(), &format!("{subdir} is no folder in it")))?;
         let own = if keep_git_dir { "" } else { "**/.git\n" };
         let ignore = Ignore::parse(&format!("{own}{ignored}"))?;
-        let context = Some(ContextFacts { ignore, hashes: Hashes::nowhere() });
+        let time = url.has_time.then_some(self.time);
+        let context = Some(ContextFacts { ignore, hashes: Hashes::nowhere(), time });
         Ok(Arc::new(Place { root, name: url.shown(), context }))
     }
 }
@@ -119,6 +126,14 @@ impl GitUrl {
             "checksum" | "commit" => self.checksum = Some(value.to_owned()),
             "keep-git-dir" => self.keep_git_dir = truth()?,
             "submodules" => self.submodules = truth()?,
+            "fetch-by-commit" => self.by_commit = truth()? == Some(true),
+            "mtime" => {
+                self.has_time = match value {
+                    "commit" => true,
+                    "checkout" => false,
+                    _ => return Err(format!("mtime={value} is neither checkout nor commit")),
+                };
+            }
             key => return Err(format!("{key} is not known")),
         }
         Ok(())
@@ -134,7 +149,14 @@ impl GitUrl {
     pub(super) fn fetch(&self, folder: PathBuf, request: &BuildRequest) -> Result<Checkout> {
         let git = Git { url: self, folder: &folder, request, path: PATH };
         git.run(&["init", "-q", "--template="])?;
-        let wanted = self.reference.as_deref().unwrap_or("HEAD");
+        let wanted = match (&self.checksum, &self.reference) {
+            (Some(commit), _) if self.by_commit && is_commit(commit) => commit,
+            (None, _) if self.by_commit => {
+                let words = "fetch-by-commit needs commit or checksum";
+                return Err(refused(&self.shown(), words));
+            }
+            (_, reference) => reference.as_deref().unwrap_or("HEAD"),
+        };
         let fetch = ["fetch", "-q", "--no-tags", "--no-recurse-submodules"];
         let shallow = [&fetch[..], &["--depth=1", "origin", wanted]].concat();
         let commit = match git.run(&shallow) {
@@ -156,7 +178,10 @@ impl GitUrl {
         if self.submodules.unwrap_or(true) && folder.join(".gitmodules").exists() {
             git.run(&["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"])?;
         }
-        Ok(Checkout { folder, commit })
+        let time = git.run(&["log", "-1", "--format=%ct", &commit])?;
+        let time =
+            time.trim().parse().map_err(|_| refused(&self.shown(), "a commit has no time"))?;
+        Ok(Checkout { folder, commit, time })
     }
 
     /// The address without a name and a password that may stand in it.
@@ -296,11 +321,18 @@ mod tests {
         let url = parse("ssh://git@host/app?tag=1&checksum=abc1234&keep-git-dir&submodules=0");
         assert_eq!((url.reference, url.checksum), (own("refs/tags/1"), own("abc1234")));
         assert_eq!((url.keep_git_dir, url.submodules), (Some(true), Some(false)));
+        let url = parse("git://host/app?fetch-by-commit=true&commit=abc1234&mtime=commit");
+        assert_eq!((url.by_commit, url.has_time), (true, true));
+        assert!(!parse("git://host/app?mtime=checkout").has_time);
         for text in ["https://host/app.tar", "http://host/x.git/info", "app.git", "./a@b:c", "a:b"]
         {
             assert_eq!(GitUrl::parse(text).unwrap(), None, "{text}");
         }
-        for text in ["git://host/app?colour=red", "git://host/app#--upload-pack=x"] {
+        for text in [
+            "git://host/app?colour=red",
+            "git://host/app#--upload-pack=x",
+            "git://host/app?mtime=now",
+        ] {
             assert!(GitUrl::parse(text).is_err(), "{text}");
         }
     }

@@ -4,6 +4,7 @@
 //! in place, a `COPY` becomes a layer in one pass, a `RUN` runs in a tree whose top is thrown away,
 //! and what a step gave is remembered under the name of all that it depended on.
 
+mod agent;
 mod assemble;
 mod attest;
 mod attributes;
@@ -47,9 +48,13 @@ mod seal;
 mod sent;
 mod session;
 mod squash;
+mod ssh_agent;
+mod ssh_key;
+mod ssh_wire;
 mod stacks;
 mod tell;
 mod tracks;
+mod twice;
 mod verify;
 mod watch;
 mod work;
@@ -63,10 +68,11 @@ use ::build::error::excerpt;
 use ::build::ignore::Ignore;
 use spec::{Digest, ImageConfig, Platform};
 
-pub use attest::Provenance;
+pub use attest::{Provenance, ProvenanceMode, ProvenanceVersion};
 pub use attributes::CacheAttributes;
 pub use caches::CacheMount;
 pub use carried::{CachePlace, CacheTarget};
+pub(crate) use context::with_repository;
 pub use context::{is_remote_context, is_repository};
 pub use depot::{BucketCache, GithubCache};
 pub use history::{BuildOutcome, BuildRecord, BuildStep, StepConfig, StepOutcome, StepState};
@@ -82,6 +88,8 @@ pub use request::{
 };
 pub use sent::SentFolder;
 pub use session::BuildSession;
+pub use ssh_agent::KeyAgents;
+pub use ssh_key::SshKey;
 pub use verify::{Divergence, Verified};
 pub use watch::{BuildWatch, News, PlannedLine};
 
@@ -297,7 +305,7 @@ impl Building<'_> {
             if request.squash {
                 squash::squash(session, image)?;
             }
-            if request.cache_to.contains(&CacheTarget::Inline) {
+            if request.writes_inline() {
                 carry::write_inline(session, image)?;
             }
             if request.sbom {
@@ -309,10 +317,13 @@ impl Building<'_> {
         }
         let (engine, lease) = (session.engine, &session.lease);
         let reference = recorder.record().id;
-        let told = request.provenance.map(|mode| Told::of(opened, request, mode));
+        let told = request.provenance.as_ref().map(|how| Told::of(opened, request, how));
         let told = told.as_ref();
         let export = Export { engine, lease, images: &images, told, teller, reference };
-        let built = export.all(&request.outputs)?;
+        let mut built = export.all(&request.outputs)?;
+        let told =
+            told.iter().flat_map(|told| images.iter().map(|own| attest::predicate(own, told)));
+        built.provenance = told.collect();
         carry::carry(session, &images, &request.cache_to, teller)?;
         Ok((built, images))
     }
@@ -383,7 +394,7 @@ impl Building<'_> {
         let root = sys::fs::open_folder(path).map_err(EngineError::io("open", path))?;
         let kept = self.session.engine.store().build_folder().join("contexts");
         let (ignore, hashes) = (ignore(&root)?, Hashes::read(&kept, path));
-        let context = Some(ContextFacts { ignore, hashes });
+        let context = Some(ContextFacts { ignore, hashes, time: None });
         Ok(Arc::new(Place { root, name: name.to_owned(), context }))
     }
 }

@@ -20,6 +20,7 @@ use spec::{ChainId, Digest, Timestamp};
 use store::{Lasting, StepRecord};
 use sys::lock::{Mode, lock, try_lock};
 
+use super::agent::{Access, Listening};
 use super::below::Below;
 use super::copy::{self, Gathered, Placing};
 use super::fresh::UsedCache;
@@ -42,9 +43,13 @@ pub(super) struct Mounts<'a> {
     results: Vec<(usize, Option<ChainId>)>,
     /// Caches that nobody else may use now.
     _locks: Vec<File>,
+    /// Sockets that stand for those of agents.
+    listening: Vec<Listening>,
     own_folder: Option<TempFolder>,
 }
 
+/// What an agent's socket may be used by, where it is not the agent's own.
+const AGENT_MODE: u32 = 0o600;
 /// Where secrets are seen unless told otherwise.
 const SECRETS: &str = "/run/secrets";
 /// Where an agent's socket is seen unless told otherwise.
@@ -118,8 +123,10 @@ impl<'a> Mounts<'a> {
         script: Option<(String, String)>,
         inputs: &Inputs<Made>,
     ) -> Result<Mounts<'a>> {
-        let (list, env, caches, scratches, results, _locks, own_folder) = Default::default();
-        let mut mounts = Mounts { list, env, caches, scratches, results, _locks, own_folder };
+        let (list, env, caches, scratches, results, _locks) = Default::default();
+        let (listening, own_folder) = Default::default();
+        let mut mounts =
+            Mounts { list, env, caches, scratches, results, _locks, listening, own_folder };
         if let Some((name, content)) = script {
             let folder = mounts.folder(builder)?.join("scripts");
             make_private(&folder)?;
@@ -271,11 +278,18 @@ impl<'a> Mounts<'a> {
                 false => Ok(()),
             };
         };
-        if mount.uid.is_some() || mount.gid.is_some() || mount.mode.is_some() {
-            // The socket is the user's own; what it is like is not for a build to change.
-            let words = "an ssh mount has the owner and mode of the agent's socket: leave uid, gid and mode out";
-            return Err(EngineError::Refused(words.to_owned()));
-        }
+        let socket = match (mount.uid, mount.gid, mount.mode) {
+            (None, None, None) => socket,
+            // The agent's socket is the user's own and stays as it is: the command gets another.
+            (uid, gid, mode) => {
+                let folder = self.folder(builder)?;
+                let name = format!("agent-{}", self.list.len());
+                let owner = (uid.unwrap_or(0), gid.unwrap_or(0));
+                let access = Access { owner, mode: mode.unwrap_or(AGENT_MODE) };
+                self.listening.push(Listening::forward(&folder, &name, access, socket)?);
+                folder.join(name)
+            }
+        };
         self.list.push(bind(target, path_text(&socket), false));
         self.env.push(format!("SSH_AUTH_SOCK={target}"));
         Ok(())
@@ -381,8 +395,17 @@ fn fill(builder: &Builder<'_>, files: &Path, mount: &Mount, from: Option<&Made>)
     let _ = fs::remove_dir_all(&aside);
     make_private(&aside)?;
     if let Some(made) = from {
-        let view = builder.view(made.top)?;
         let source = absolute("/", mount.source.as_deref().unwrap_or("/"));
+        let (top, source) = match &made.folder {
+            // Of a context what is ignored is not seen, so that a layer is made of it first.
+            Some(place) => {
+                let chosen = place.choose(&source, &Ignore::default())?;
+                let gathered = Gathered { chosen, ..Gathered::default() };
+                (Some(builder.keep_apart(gathered)?), "/files".to_owned())
+            }
+            None => (made.top, source),
+        };
+        let view = builder.view(top)?;
         let folder = sys::fs::folder_in_root(&*view, source.as_str());
         let folder = folder.map_err(EngineError::io("open", &source))?;
         let target = sys::fs::open_folder(&aside).map_err(EngineError::io("open", &aside))?;

@@ -33,6 +33,8 @@ pub(super) struct Place {
 pub(super) struct ContextFacts {
     pub(super) ignore: Ignore,
     pub(super) hashes: Hashes,
+    /// The time that its files are to have, if they are to have one of their own.
+    pub(super) time: Option<i64>,
 }
 
 /// Folders in folders are followed so deep.
@@ -368,6 +370,11 @@ impl Place {
 }
 
 impl Place {
+    /// The time that its files are to have, if they are to have one of their own.
+    pub(super) fn time(&self) -> Option<i64> {
+        self.context.as_ref().and_then(|own| own.time)
+    }
+
     /// Whether it has a file, chosen or not.
     pub(super) fn has(&self, path: &str) -> bool {
         sys::fs::stat(&self.root, path).is_ok()

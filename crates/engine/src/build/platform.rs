@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
+use ::build::error::excerpt;
 use ::build::graph::{Graph, Op, Step, StepId, plan};
 use ::build::instruction::Kind;
-use ::build::lint::{ARGUMENT, Surroundings, check};
+use ::build::lint::{Finding, Surroundings, check};
 use ::build::scan::Scanned;
 use ::build::scope::{Inputs, PROXY_ARGUMENTS};
 use ::build::solver::solve;
@@ -35,8 +36,10 @@ use crate::error::{EngineError, Result};
 /// else than a processor.
 const LEAST_THREADS: usize = 4;
 
+/// The argument that says the latest time.
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// Arguments that need not be declared.
-const KNOWN_ARGUMENTS: [&str; 2] = ["BUILDKIT_", "SOURCE_DATE_EPOCH"];
+const KNOWN_ARGUMENTS: [&str; 2] = ["BUILDKIT_", EPOCH];
 
 /// A build for one platform.
 #[derive(Clone, Copy)]
@@ -64,13 +67,15 @@ struct Plan {
     escape: char,
     /// What the stages want looked through.
     scanned: Vec<Scanned>,
+    /// No time in the image is later.
+    epoch: Option<i64>,
 }
 
 impl Plan {
     /// Steps that no Dockerfile says.
-    fn given(graph: Option<Graph>) -> Plan {
+    fn given(graph: Option<Graph>, epoch: Option<i64>) -> Plan {
         let graph = graph.expect("what is opened has a Dockerfile or a graph");
-        Plan { graph, names: Vec::new(), escape: '\\', scanned: Vec::new() }
+        Plan { graph, names: Vec::new(), escape: '\\', scanned: Vec::new(), epoch }
     }
 }
 
@@ -82,9 +87,9 @@ impl ForPlatform<'_> {
         let platform = self.platform.unwrap_or(&host);
         let known = Mutex::default();
         let bases = Bases { session, request, teller, platform: self.platform, known };
-        let Plan { graph, names, escape, scanned } = match (self.document, &opened.graph) {
+        let Plan { graph, names, escape, scanned, epoch } = match (self.document, &opened.graph) {
             (Some(document), _) => self.plan(document, &bases, platform)?,
-            (None, graph) => Plan::given(graph.clone()),
+            (None, graph) => Plan::given(graph.clone(), request.epoch),
         };
         let (views, network, failed, keys, used, written) = Default::default();
         let builder = Builder {
@@ -92,6 +97,7 @@ impl ForPlatform<'_> {
             engine: session.engine,
             lease: &session.lease,
             request,
+            epoch,
             graph: &graph,
             bases: &bases,
             context: self.opened.place.clone(),
@@ -143,20 +149,47 @@ impl ForPlatform<'_> {
         };
         let mut stages = Stages::read(document, &inputs).map_err(failed)?;
         // Said once for all platforms.
-        if self.platform.is_none_or(|own| request.platforms.first() == Some(own)) {
-            self.warn_of_arguments(&stages);
-            self.check(document, &inputs)?;
+        let is_first = self.platform.is_none_or(|own| request.platforms.first() == Some(own));
+        let unused = self.undeclared(&stages);
+        if is_first {
+            self.check(&inputs)?;
         }
         let replaced = stages.replace(|name| request.context(name).is_some());
         let names = stages.stages.iter().map(|stage| stage.name.clone()).collect();
         let (escape, scanned) = (stages.escape, stages.scanned(&inputs));
+        let epoch = self.epoch(&stages)?;
         let planned = Planned { bases, failed: None.into(), folders };
         let graph = plan(stages, &inputs, &planned).map_err(failed)?;
         if let Some(error) = planned.failed.into_inner() {
             return Err(blame_base(&graph, error));
         }
+        if is_first {
+            self.warn_of_arguments(unused, &graph);
+        }
         teller.planned(&self.lines(document, &graph, &replaced)?);
-        Ok(Plan { graph, names, escape, scanned })
+        Ok(Plan { graph, names, escape, scanned, epoch })
+    }
+
+    /// The latest time in the image: what the request says, or else an argument that is given or
+    /// stands in the file's head; `context` is when the context's files are of.
+    fn epoch(&self, stages: &Stages) -> Result<Option<i64>> {
+        let given = self.request.arguments.get(EPOCH).map(String::as_str);
+        let said = given.or_else(|| stages.global.get(EPOCH)).filter(|text| !text.is_empty());
+        let wrong = |why: &str| {
+            EngineError::Input(format!(
+                "invalid SOURCE_DATE_EPOCH: {}{why}",
+                said.unwrap_or_default()
+            ))
+        };
+        match (self.request.epoch, said) {
+            (Some(epoch), _) => Ok(Some(epoch)),
+            (None, None) => Ok(None),
+            (None, Some("context")) => {
+                let why = ": only repositories and what the web says the time of have one";
+                self.opened.time.map(Some).ok_or_else(|| wrong(why))
+            }
+            (None, Some(text)) => text.parse().map(Some).map_err(|_| wrong("")),
+        }
     }
 
     /// The instructions of the stages that are needed, each with the step that carries it out.
@@ -192,53 +225,54 @@ impl ForPlatform<'_> {
         Ok(lines)
     }
 
-    /// Refuses a file in which the checks find something, if it or the user wants that.
-    fn check(&self, document: &Document, inputs: &Inputs) -> Result<()> {
-        let directive = document.directives.check.as_deref().unwrap_or_default();
-        let options = inputs.arguments.get(ARGUMENT).map_or(directive, String::as_str);
-        if !options.contains("error") {
-            return Ok(());
-        }
+    /// Tells what the checks find, and refuses the file if it or the user wants that.
+    fn check(&self, inputs: &Inputs) -> Result<()> {
         let text = &self.opened.text;
         let context = self.opened.place.context.as_ref();
         let bases = known_bases(text, inputs, Some(self.session.engine))?;
         let ignore = context.map(|context| &context.ignore);
         let around = Surroundings { inputs, ignore, has_context: context.is_some(), bases: &bases };
         let report = check(text, &around)?;
-        for finding in report.warnings().filter(|_| report.stops_build) {
-            let (name, line) = (&self.opened.name, finding.span.first);
-            let text = format!("{}: {} ({name}:{line})", finding.rule.name, finding.message);
-            self.teller.warn(&text);
+        for Finding { rule, message, span, .. } in report.warnings() {
+            let short = format!("{}: {message} (line {})", rule.name, span.first);
+            let lines = excerpt(&self.opened.name, text, *span);
+            self.teller.finding(&short, &format!("{}\n{}\n{lines}", rule.about, rule.why));
         }
         report.error().map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Tells of arguments that nothing declares.
-    fn warn_of_arguments(&self, stages: &Stages) {
+    /// Arguments that nothing in the file declares.
+    fn undeclared(&self, stages: &Stages) -> Vec<&str> {
         let declared = |name: &str| {
-            let list = |kind: &Kind| matches!(kind, Kind::Arg(list) if list.iter().any(|(own, _)| own == name));
+            let instructions = || stages.stages.iter().flat_map(|stage| &stage.instructions);
             stages.global.get(name).is_some()
-                || stages
-                    .stages
-                    .iter()
-                    .flat_map(|stage| &stage.instructions)
-                    .any(|own| list(&own.kind))
+                || instructions().any(|own| declares(&own.kind, name))
                 || PROXY_ARGUMENTS.contains(&name)
                 || KNOWN_ARGUMENTS.iter().any(|known| name.starts_with(known))
         };
-        let unused: Vec<&str> = self
-            .request
-            .arguments
-            .keys()
-            .map(String::as_str)
-            .filter(|name| !declared(name))
-            .collect();
+        let given = self.request.arguments.keys().map(String::as_str);
+        given.filter(|name| !declared(name)).collect()
+    }
+
+    /// Tells of those that no trigger of a base declares either.
+    fn warn_of_arguments(&self, mut unused: Vec<&str>, graph: &Graph) {
+        let declared = |name: &str| {
+            let is_it =
+                |step: &Step| matches!(&step.op, Op::Config { kind, .. } if declares(kind, name));
+            graph.steps.iter().any(is_it)
+        };
+        unused.retain(|name| !declared(name));
         if !unused.is_empty() {
             let list = unused.join(" ");
             let words = format!("[Warning] One or more build-args [{list}] were not consumed");
             self.teller.warn(&words);
         }
     }
+}
+
+/// Whether an instruction declares an argument.
+fn declares(kind: &Kind, name: &str) -> bool {
+    matches!(kind, Kind::Arg(list) if list.iter().any(|(own, _)| own == name))
 }
 
 /// What is looked through besides the image: what those stages want that were built.

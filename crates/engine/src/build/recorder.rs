@@ -164,6 +164,10 @@ enum Line<'a> {
         number: usize,
         why: Cow<'a, str>,
     },
+    Finding {
+        text: Cow<'a, str>,
+        more: Cow<'a, str>,
+    },
     Warning {
         text: Cow<'a, str>,
     },
@@ -187,6 +191,7 @@ impl<'a> From<News<'a>> for Line<'a> {
             News::Why { number, reasons } => Line::Why { number, reasons: reasons.to_vec() },
             News::Done { number, took } => Line::Done { number, took: history::nanos(took) },
             News::Failed { number, why } => Line::Failed { number, why: why.into() },
+            News::Finding { text, more } => Line::Finding { text: text.into(), more: more.into() },
             News::Warning { text } => Line::Warning { text: text.into() },
         }
     }
@@ -214,6 +219,7 @@ impl Line<'_> {
                 watch.tell(News::Done { number: *number, took: Duration::from_nanos(*took) });
             }
             Line::Failed { number, why } => watch.tell(News::Failed { number: *number, why }),
+            Line::Finding { text, more } => watch.tell(News::Finding { text, more }),
             Line::Warning { text } => watch.tell(News::Warning { text }),
         }
     }

@@ -76,7 +76,16 @@ pub struct BuildRequest {
     pub output_on_failure: Option<PathBuf>,
 }
 
+/// The argument that asks for a cache in the image itself.
+const INLINE_CACHE: &str = "BUILDKIT_INLINE_CACHE";
+
 impl BuildRequest {
+    /// Whether the image carries its steps for others.
+    pub(super) fn writes_inline(&self) -> bool {
+        let asked = self.arguments.get(INLINE_CACHE).map(String::as_str);
+        self.cache_to.contains(&CacheTarget::Inline) || matches!(asked, Some("1" | "true"))
+    }
+
     /// The address of a further context, however its name is written.
     pub(super) fn context(&self, name: &str) -> Option<&str> {
         let wanted = context_name(name);
@@ -177,6 +186,8 @@ pub struct Built {
     pub document: Option<Descriptor>,
     /// Whether they went anywhere as images.
     pub is_image: bool,
+    /// How each was built, where that was asked for.
+    pub provenance: Vec<serde_json::Value>,
 }
 
 /// An image that was built.

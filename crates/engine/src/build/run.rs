@@ -26,6 +26,8 @@ use crate::error::{EngineError, Result};
 
 /// What is kept of a step's output to be shown again if it fails.
 const KEPT_BYTES: usize = 64 << 10;
+/// The argument that says what the host is called in a build.
+const HOSTNAME: &str = "BUILDKIT_SANDBOX_HOSTNAME";
 /// The network of steps that ask for none in particular.
 const NETWORK: &str = "default";
 
@@ -114,6 +116,7 @@ impl Builder<'_> {
             mounts: std::mem::take(&mut mounts.list),
             insecure: run.insecure,
             devices,
+            hostname: self.request.arguments.get(HOSTNAME).map(String::as_str),
             circumstances,
         };
         let mut kept = Tail::default();

@@ -65,6 +65,13 @@ impl<'a> Teller<'a> {
     }
 }
 
+impl Teller<'_> {
+    /// What a check found.
+    pub(super) fn finding(&self, text: &str, more: &str) {
+        self.watch.tell(News::Finding { text, more });
+    }
+}
+
 impl Telling<'_> {
     /// A part of it is done.
     pub(super) fn note(&self, text: &str) {

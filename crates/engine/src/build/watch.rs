@@ -79,6 +79,13 @@ pub enum News<'a> {
         /// Why.
         why: &'a str,
     },
+    /// A check of the Dockerfile found something, which stops no build.
+    Finding {
+        /// In one line: the check, what it found, and where.
+        text: &'a str,
+        /// What the check is for, and the lines that are meant.
+        more: &'a str,
+    },
     /// Something that the user should know.
     Warning {
         /// In words.

@@ -83,6 +83,8 @@ pub(super) struct Builder<'a> {
     pub(super) engine: &'a Engine,
     pub(super) lease: &'a Lease,
     pub(super) request: &'a BuildRequest,
+    /// No time in the image is later, if somebody said so.
+    pub(super) epoch: Option<i64>,
     pub(super) graph: &'a Graph,
     pub(super) bases: &'a Bases<'a>,
     pub(super) context: Arc<Place>,
@@ -288,7 +290,13 @@ impl Builder<'_> {
                     return Ok(None);
                 };
                 let adopted = layers::adopt(self.store(), self.lease, unpacked, below.top);
-                let (top, layer) = self.end(at, telling, adopted)?;
+                let (top, layer) = match adopted {
+                    Ok(adopted) => {
+                        telling.cached();
+                        adopted
+                    }
+                    failed => self.end(at, telling, failed)?,
+                };
                 self.tracks.change(at, |track| track.outcome = StepOutcome::Cached);
                 self.after(&self.graph.steps[at], below, Some(top), Some(layer))?
             }
@@ -306,7 +314,7 @@ impl Builder<'_> {
 
     fn scratch(&self) -> Made {
         let platform = Arc::new(self.platform.clone());
-        let epoch = self.request.epoch.unwrap_or_default();
+        let epoch = self.epoch.unwrap_or_default();
         let (top, layer, row, base, folder, written) = Default::default();
         let configured = Arc::new(Configured::scratch());
         Made { top, configured, layer, row, base, folder, written, epoch, platform }
@@ -332,7 +340,7 @@ impl Builder<'_> {
             configured: Arc::new(Configured::from_image(config)),
             base: Some(Arc::new(found.config.clone())),
             platform: Arc::new(found.config.platform()),
-            epoch: self.request.epoch.unwrap_or(created),
+            epoch: self.epoch.unwrap_or(created),
             ..self.scratch()
         })
     }
@@ -391,7 +399,7 @@ impl Builder<'_> {
             }
             Op::Run { run, scope } => {
                 let started = config::started(&below.configured.config, run);
-                config::run_history(&started.words, &config::visible_arguments(scope))
+                config::run_history(&started.words, scope)
             }
             Op::Copy { flags, sources, target, is_add } => {
                 copy_history(flags, sources, target, *is_add)

@@ -31,7 +31,7 @@ use crate::error::{EngineError, Result};
 /// The command that runs one container once; nobody types it.
 pub const ONCE_COMMAND: &str = "__once";
 
-/// What the host is called in a build, everywhere and always.
+/// What the host is called in a build, everywhere, unless the build is told otherwise.
 const HOSTNAME: &str = "buildkitsandbox";
 
 /// A network that the steps of one build share.
@@ -57,6 +57,8 @@ pub(crate) struct StepCommand<'a> {
     pub(crate) insecure: bool,
     /// Devices by the names that vendors give them.
     pub(crate) devices: Vec<String>,
+    /// What the host is called for all commands of its build.
+    pub(crate) hostname: Option<&'a str>,
     /// What it finds otherwise than other commands of its build.
     pub(crate) circumstances: Option<&'a Circumstances>,
 }
@@ -148,7 +150,8 @@ impl Engine {
         let mut record = network.record.clone();
         record.id = id;
         let own = command.circumstances.cloned().unwrap_or_default();
-        let hostname = own.hostname.unwrap_or_else(|| HOSTNAME.to_owned());
+        let usual = command.hostname.filter(|name| !name.is_empty()).unwrap_or(HOSTNAME);
+        let hostname = own.hostname.unwrap_or_else(|| usual.to_owned());
         hostname.clone_into(&mut record.config.hostname);
         network.files(&folder.0, &record)?;
         let host = &mut record.host_config;

@@ -40,6 +40,7 @@ fn a_folder_carries_steps_to_another_machine() {
     let progress = builds(&other, &from("all"));
     // Its layers come by themselves, and each step is told once.
     assert!(progress.contains("importing cache manifest from"), "{progress}");
+    assert_eq!(done(&progress), [""; 0], "what comes from there is cached: {progress}");
     assert_eq!(one.id(), other.id(), "random bytes cannot be made twice");
     assert_eq!(other.shows("wc -c < /tool"), "99");
     assert_eq!(done(&builds(&other, "")), [""; 0], "it is remembered here now");

@@ -97,6 +97,28 @@ fn links_in_the_target_are_followed_and_those_in_sources_kept() {
 }
 
 #[test]
+fn a_file_is_no_folder_to_copy_into() {
+    let Some(it) = Builds::new() else { return };
+    it.put("f", "f");
+    it.file("ctx/a.tar", Layer::new().file("x", "x").tar());
+    for copy in [
+        "COPY f /file/",
+        "COPY f /link/",
+        "COPY f /file/sub",
+        "COPY f /link/sub",
+        "COPY f /file/deep/sub/",
+        "ADD a.tar /file",
+        "ADD a.tar /link/",
+    ] {
+        let run = it.build(&format!("FROM bb\nRUN echo > /file; ln -s file /link\n{copy}\n"), "");
+        run.complains(1, "cannot copy into /file: it already exists but is not a directory");
+    }
+    // What leads nowhere yet is made.
+    it.builds("FROM bb\nRUN ln -s /new /link\nCOPY f /link/\n", "");
+    assert_eq!(it.shows("cat /new/f"), "f");
+}
+
+#[test]
 fn documents_parents_and_exclusions() {
     let Some(it) = Builds::new() else { return };
     for name in ["a/b/c.txt", "a/b/d.log", "top"] {
@@ -189,7 +211,7 @@ fn a_file_is_fetched_with_its_time() {
 }
 
 /// A server of one file that says 304 to who knows it, and what it was asked: each request's line,
-/// `If-None-Match` and the status of the answer.
+/// `If-None-Match`, the status of the answer, and who asks.
 struct Web {
     address: std::net::SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -217,7 +239,12 @@ impl Web {
                 let etag = format!("\"{content}\"");
                 let is_known = known.as_ref() == Some(&etag);
                 let status = if is_known { "304 Not Modified" } else { "200 OK" };
-                asked.lock().unwrap().push(format!("{} {status}", known.unwrap_or_default()));
+                let who = head.iter().find_map(|line| {
+                    let (name, value) = line.split_once(": ")?;
+                    name.eq_ignore_ascii_case("authorization").then(|| format!(" {value}"))
+                });
+                let (known, who) = (known.unwrap_or_default(), who.unwrap_or_default());
+                asked.lock().unwrap().push(format!("{known} {status}{who}"));
                 let body = if is_known { "" } else { content };
                 let length = body.len();
                 let head = format!("HTTP/1.1 {status}\r\nETag: {etag}\r\nConnection: close\r\n");
@@ -257,4 +284,27 @@ fn a_url_that_has_not_changed_does_not_come_again() {
     assert_eq!(web.asked(), [" 200 OK"], "the step is new, so its file comes");
     it.builds(&file.replace("ADD", &format!("ADD --checksum={digest}")), "");
     assert!(web.asked().is_empty());
+}
+
+#[test]
+fn secrets_open_what_a_host_keeps() {
+    let Some(it) = Builds::new() else { return };
+    let web = Web::new();
+    let file = format!("FROM bb\nADD http://{}/f /f\n", web.address);
+    it.file("word", "t0ken\n");
+    it.builds(&file, &format!("--secret id=HTTP_AUTH_TOKEN_{},src=word", web.address));
+    assert_eq!(web.asked(), [" 200 OK Bearer t0ken"]);
+    it.file("word", "Basic abc");
+    it.builds(&file, &format!("--no-cache --secret id=HTTP_AUTH_HEADER_{},src=word", web.address));
+    assert_eq!(web.asked(), [" 200 OK Basic abc"]);
+    it.builds(&file, "--no-cache --secret id=HTTP_AUTH_TOKEN_elsewhere,src=word");
+    assert_eq!(web.asked(), [" 200 OK"]);
+}
+
+#[test]
+fn what_could_be_a_folder_is_one() {
+    let Some(it) = Builds::new() else { return };
+    it.put("github.com/a/b/f", "of the context");
+    it.builds("FROM bb\nADD github.com/a/b /x\n", "");
+    assert_eq!(it.shows("cat /x/f"), "of the context");
 }

@@ -25,13 +25,18 @@ fn what_cannot_be_done_is_refused() {
     };
     let device = "FROM bb\nRUN --device=nobody.example/class=one,required true\n";
     check(device, "--allow device", "required device nobody.example/class=one is not registered");
-    let agent = std::os::unix::net::UnixListener::bind(it.path("agent")).unwrap();
-    let ssh = "FROM bb\nRUN --mount=type=ssh,uid=7 true\n";
-    check(ssh, "--ssh default=agent", "leave uid, gid and mode out");
-    drop(agent);
     check("FROM bb\n", "--isolation hyperv", "cannot build with --isolation");
-    check("FROM bb\n", "--builder farm", "cannot build with --builder");
+    check("FROM bb\n", "--policy filename=x", "cannot build with --policy");
+    check("FROM bb\n", "--builder farm", "no builder \"farm\" found");
+    check("FROM bb\n", "--allow everything", "unknown entitlement everything");
+    check("FROM bb\n", "--add-host name", "invalid host name");
+    check("FROM bb\n", "--resource colour=red", "there is no resource \"colour\"");
     assert_eq!(it.build("FROM bb\n", "--isolation default --builder default").code, 0);
+    let flags =
+        "-D --builder mica --resource memory=64m,cpu-shares=512 --security-opt seccomp=unconfined";
+    let run = it.build("FROM bb\nRUN grep Seccomp: /proc/self/status > /s\n", flags);
+    run.works();
+    assert_eq!(it.shows("cat /s"), "Seccomp:\t0");
 }
 
 #[test]

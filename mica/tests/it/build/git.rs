@@ -117,3 +117,64 @@ fn repositories_are_added_and_named() {
     let run = it.run("build --network none ssh://nobody@127.0.0.1:1/x");
     run.complains(1, "failed to fetch remote");
 }
+
+#[test]
+fn times_are_those_of_commits_where_that_is_asked_for() {
+    need_programs!("git");
+    let Some((it, daemon)) = served() else { return };
+    let url = &daemon.url;
+    let build = |options: &str| it.run(&format!("build --network none -t t {options}"));
+    let time = |path: &str| it.shows(&format!("stat -c %Y {path}"));
+    build(url).works();
+    assert_ne!(time("/c/sub/one"), "1600000000");
+    let commit = git(&it, &["rev-parse", "HEAD"]);
+    build(&format!("{url}?mtime=commit&commit={commit}&fetch-by-commit=true")).works();
+    assert_eq!(time("/c/sub/one /c/sub"), "1600000000\n1600000000");
+    build(&format!("{url}?fetch-by-commit=true")).complains(1, "needs commit or checksum");
+    it.builds(&format!("FROM bb\nADD {url}?mtime=commit /x\nADD {url}?mtime=checkout /y\n"), "");
+    assert_eq!(time("/x/sub/one"), "1600000000");
+    assert_ne!(time("/y/sub/one"), "1600000000");
+    let made = "inspect -f '{{.Created}}' t";
+    build(&format!("--build-arg SOURCE_DATE_EPOCH=context {url}")).works();
+    assert_eq!(it.ok(made), "2020-09-13T12:26:40Z");
+    assert_eq!(time("/c/sub/one"), "1600000000");
+    let run = it.build("FROM bb\nCOPY . /\n", "--build-arg SOURCE_DATE_EPOCH=context");
+    run.complains(1, "invalid SOURCE_DATE_EPOCH: context: only repositories");
+    it.build("FROM bb\n", "--build-arg SOURCE_DATE_EPOCH=noon").complains(1, "EPOCH: noon");
+    let build = |options: &str| {
+        it.put("Dockerfile", "ARG SOURCE_DATE_EPOCH=1500000000\nFROM bb\nCOPY Dockerfile /d\n");
+        let mut command = it.command(&format!("build --network none -t t {options} ctx"));
+        // The environment would say more than the file.
+        let output = command.env("SOURCE_DATE_EPOCH", "").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    build("");
+    assert_eq!(time("/d"), "1500000000");
+    assert_eq!(it.ok(made), "2017-07-14T02:40:00Z");
+    build("--build-arg SOURCE_DATE_EPOCH=1400000000");
+    assert_eq!(time("/d"), "1400000000");
+}
+
+#[test]
+fn a_bake_is_read_from_a_repository() {
+    need_programs!("git");
+    let Some((it, daemon)) = served() else { return };
+    let hcl = "target default { tags = [\"t\"] context = \"sub\" }\n\
+               target here { tags = [\"t\"] context = BAKE_CMD_CONTEXT }\n\
+               target keys { inherits = [\"default\"] secret = [\"id=x,src=/etc/passwd\"] }\n";
+    it.file("repos/app/docker-bake.hcl", hcl);
+    git(&it, &["add", "."]);
+    git(&it, &["commit", "-q", "-m", "bake"]);
+    it.file("Dockerfile", "FROM bb\nLABEL of=here\n");
+    let url = &daemon.url;
+    it.run(&format!("buildx bake {url}")).works();
+    assert_eq!(it.shows("cat /s/one /s/two"), "12");
+    it.run(&format!("buildx bake {url}#main here")).works();
+    assert_eq!(it.ok("inspect -f '{{.Config.Labels.of}}' t"), "here");
+    let shown = it.ok(&format!("buildx bake --print {url} default"));
+    assert!(shown.contains("\"context\": \"sub\""), "{shown}");
+    let run = it.run(&format!("buildx bake {url} keys"));
+    run.complains(1, "target keys of a remote definition asks for secrets");
+    it.run(&format!("buildx bake {url} --allow fs.read keys")).works();
+    it.run(&format!("buildx bake {url}#v1")).complains(1, "couldn't find a bake definition");
+}

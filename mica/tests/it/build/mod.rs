@@ -1,5 +1,7 @@
 //! Images built by the real binary, checked by what is in them.
 
+mod agents;
+mod archives;
 mod bake;
 mod cache;
 mod caches;
@@ -21,6 +23,8 @@ mod programs;
 mod provenance;
 mod run;
 mod squash;
+mod surroundings;
+mod warnings;
 
 use std::ops::Deref;
 

@@ -174,3 +174,20 @@ fn what_is_installed_goes_with_the_image() {
     let run = it.run("build --attest type=sbom,generator=docker.io/some/scanner ctx");
     run.complains(1, "looks itself and runs no generator");
 }
+
+#[test]
+fn provenance_in_older_words() {
+    let Some(it) = Builds::new() else { return };
+    it.put("Dockerfile", "FROM bb\nRUN echo 1 > /x\n");
+    let how = "version=v0.2,builder-id=https://me/1,reproducible=true";
+    it.run(&format!("build --network none -o type=oci,tar=false,dest=old --provenance={how} ctx"))
+        .works();
+    let [told] = &all_statements(&it, "old")[..] else { panic!("one statement is asked for") };
+    assert_eq!(told["_type"], "https://in-toto.io/Statement/v0.1");
+    assert_eq!(told["predicateType"], "https://slsa.dev/provenance/v0.2");
+    let own = &told["predicate"];
+    assert_eq!(own["builder"]["id"], "https://me/1");
+    assert_eq!(own["metadata"]["reproducible"], true);
+    assert_eq!(own["invocation"]["configSource"]["entryPoint"], "Dockerfile");
+    assert!(own["materials"][0]["uri"].as_str().unwrap().starts_with("pkg:docker/bb@latest"));
+}

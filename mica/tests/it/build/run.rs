@@ -116,6 +116,53 @@ fn an_image_can_leave_instructions_for_those_built_on_it() {
 }
 
 #[test]
+fn what_an_image_leaves_keeps_its_documents() {
+    let Some(it) = Builds::new() else { return };
+    let file = "FROM bb\nONBUILD RUN <<EOT\necho ran > /ran\nEOT\nONBUILD COPY <<-A <<\"B\" /docs/\n\
+                \tone $V\n\tA\n$V\nB\nONBUILD ENV X=1\n";
+    it.builds(file, "-t parent");
+    let kept = it.ok("inspect -f '{{json .Config.OnBuild}}' t");
+    let wanted = r#"["RUN <<EOT\necho ran > /ran\nEOT","COPY <<-A <<\"B\" /docs/\none $V\nA\n$V\nB","ENV X=1"]"#;
+    assert_eq!(
+        serde_json::from_str::<Vec<String>>(&kept).unwrap(),
+        serde_json::from_str::<Vec<String>>(wanted).unwrap()
+    );
+    it.builds("FROM parent\nRUN cat /ran > /seen\n", "");
+    assert_eq!(it.shows("cat /seen /docs/A /docs/B; echo $X"), "ran\none \n$V\n1");
+}
+
+#[test]
+fn arguments_of_triggers_are_consumed() {
+    let Some(it) = Builds::new() else { return };
+    it.builds("FROM bb\nONBUILD ARG F\nONBUILD RUN echo $F > /f\n", "-t parent");
+    let told = it.builds("FROM parent\nRUN true\n", "--build-arg F=x --build-arg G=y");
+    assert!(told.contains("build-args [G] were not consumed"), "{told}");
+    assert_eq!(it.shows("cat /f"), "x");
+}
+
+#[test]
+fn the_host_is_called_what_an_argument_says() {
+    let Some(it) = Builds::new() else { return };
+    it.builds("FROM bb\nRUN hostname > /n\n", "--build-arg BUILDKIT_SANDBOX_HOSTNAME=here.local");
+    assert_eq!(it.shows("cat /n"), "here.local");
+    it.builds("FROM bb\nRUN hostname > /m\n", "");
+    assert_eq!(it.shows("cat /m"), "buildkitsandbox");
+}
+
+#[test]
+fn a_cache_begins_with_files_of_a_context() {
+    let Some(it) = Builds::new() else { return };
+    it.file("more/in/seed", "of the context");
+    it.file("more/in/not", "");
+    it.file("more/.dockerignore", "in/not\n");
+    it.builds(
+        "FROM bb\nRUN --mount=type=cache,target=/c,from=more,source=in cat /c/seed > /a; ls /c >> /a\n",
+        "--build-context more=more",
+    );
+    assert_eq!(it.shows("cat /a"), "of the contextseed");
+}
+
+#[test]
 fn metadata_and_history_are_dockers() {
     let Some(it) = Builds::new() else { return };
     it.builds(

@@ -206,6 +206,8 @@ pub(crate) struct VertexWarning {
     pub(crate) level: i64,
     #[prost(bytes = "vec", tag = "3")]
     pub(crate) short: Vec<u8>,
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    pub(crate) detail: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -22,6 +22,7 @@ pub(super) const ROWS: &[Row] = &[
             (_, base) => base,
         })
     }),
+    ("homedir", 0..=0, |of| Ok(Value::text(of.world.home.as_str()))),
     ("dirname", 1..=1, |of| {
         let path = of.text(0)?;
         text(match path.rsplit_once('/') {

@@ -92,6 +92,7 @@ fn functions_of_the_library() {
         ("add(123, 1)", json!(124)),
         ("base64decode(base64encode(\"aé\"))", json!("aé")),
         ("basename(\"/a/b.txt\")", json!("b.txt")),
+        ("homedir()", json!("/home/me")),
         ("basename(\"/\")", json!("/")),
         ("byteslen(\"é\")", json!(2)),
         ("bytesslice(\"hello\", 1, 3)", json!("ell")),

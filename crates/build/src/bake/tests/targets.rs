@@ -309,7 +309,7 @@ services:
 ";
     let document =
         plan(&[file("compose.yml", text)], &given(&[], &[], &[("TAG", "1")])).unwrap().document();
-    assert_eq!(document["group"], json!({ "default": { "targets": ["web_app", "db"] } }));
+    assert_eq!(document["group"], json!({ "default": { "targets": ["db", "web_app"] } }));
     let wanted = json!({
         "context": "./web",
         "contexts": { "a": "./a" },
@@ -342,6 +342,91 @@ services:
             .to_string()
             .contains("too large")
     );
+}
+
+#[test]
+fn folders_of_files_that_are_kept_elsewhere() {
+    let text = "
+target \"default\" {
+  context = \"sub\"
+  contexts = { a = \"../a\", b = \"cwd://\", c = \"target:x\", d = \"/\", e = \"cwd://e\", f = \"https://h/f.git\" }
+}
+target \"x\" {}
+";
+    let mut plan = plan(&[file("docker-bake.hcl", text)], &given(&[], &[], &[])).unwrap();
+    plan.kept_at("https://h/r.git#v1:in");
+    let target = &plan.document()["target"]["default"];
+    assert_eq!(target["context"], "https://h/r.git#v1:in/sub");
+    let wanted = json!({
+        "a": "https://h/r.git#v1:a",
+        "b": ".",
+        "c": "target:x",
+        "d": "https://h/r.git#v1:in",
+        "e": "e",
+        "f": "https://h/f.git",
+    });
+    assert_eq!(target["contexts"], wanted);
+    assert_eq!(kept_at("git://h/r", "."), "git://h/r");
+    assert_eq!(kept_at("git://h/r", "sub"), "git://h/r#:sub");
+}
+
+#[test]
+fn objects_need_not_have_what_is_optional() {
+    let text = "
+variable \"o\" {
+  type = object({ n = optional(number), m = optional(string, \"x\"), k = string })
+  default = { k = 1 }
+}
+target \"default\" { args = { k = o.k, m = o.m, n = o.n == null ? \"none\" : o.n } }
+";
+    let document = hcl(text, &given(&[], &[], &[])).unwrap();
+    assert_eq!(document["target"]["default"]["args"], json!({ "k": "1", "m": "x", "n": "none" }));
+    let error = hcl(&text.replace("{ k = 1 }", "{ n = 1 }"), &given(&[], &[], &[])).unwrap_err();
+    assert!(error.contains("attribute \"k\" is required"), "{error}");
+}
+
+#[test]
+fn compose_files_say_more() {
+    let text = "
+services:
+  app:
+    extends: base
+    build:
+      additional_contexts: { db: \"service:my.db\", src: ./src }
+      args: { GIVEN: , ABSENT: , SAID: x }
+      secrets: [token, { source: of_env, target: /t }]
+      ulimits: { nproc: 65535, nofile: { soft: 1, hard: 2 } }
+  my.db:
+    build: ./db
+  base:
+    build: { context: ./base, args: [BASE=1] }
+secrets:
+  token: { file: ./token.txt }
+  of_env: { environment: TOKEN }
+";
+    let given = given(&["app"], &[], &[("GIVEN", "g")]);
+    let document = plan(&[file("compose.yml", text)], &given).unwrap().document();
+    let wanted = json!({
+        "context": "./base",
+        "contexts": { "db": "target:my_db", "src": "./src" },
+        "dockerfile": "Dockerfile",
+        "args": { "BASE": "1", "GIVEN": "g", "SAID": "x" },
+        "secret": [{ "id": "token", "src": "./token.txt" }, { "id": "of_env", "env": "TOKEN" }],
+        "ulimits": ["nofile=1:2", "nproc=65535:65535"],
+    });
+    assert_eq!(document["target"]["app"], wanted);
+    assert_eq!(document["target"]["my_db"]["context"], "./db");
+    let wrong = |text: &str| {
+        let error = plan(&[file("compose.yml", text)], &given).unwrap_err();
+        error.to_string()
+    };
+    let service = |build: &str| format!("services:\n  app:\n    build: {build}\n");
+    assert!(
+        wrong(&service("{ context: ., secrets: [x] }")).contains("secret \"x\" is not defined")
+    );
+    assert!(wrong("include: [other.yml]\n").contains("include is not there"));
+    let ring = "services:\n  app: { extends: app }\n";
+    assert!(wrong(ring).contains("it extends \"app\", which extends it"));
 }
 
 #[test]

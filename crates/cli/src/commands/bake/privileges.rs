@@ -57,6 +57,37 @@ pub(super) fn granted(context: &Context, plan: &BakePlan) -> Result<Vec<String>,
     Ok(granted)
 }
 
+/// Refuses what a file of somebody else's takes from this machine, or writes to it, that is not
+/// granted: secrets, agents, folders outside of this one, results as files.
+pub(super) fn refuse_what_is_taken(context: &Context, plan: &BakePlan) -> Result<(), Failure> {
+    let granted: Vec<&str> =
+        context.matches().list("allow").iter().filter_map(|one| one.split('=').next()).collect();
+    let is_outside = |path: &str| match path.strip_prefix("cwd://") {
+        Some(path) => path.starts_with('/') || path.split('/').any(|part| part == ".."),
+        None => false,
+    };
+    for (name, target) in &plan.targets {
+        let contexts = target.text("context").into_iter();
+        let mut contexts = contexts.chain(target.map("contexts").map(|(_, path)| path));
+        let writes = |row: &String| row.contains("dest=") && !row.contains("dest=-");
+        let rows = [target.rows("output"), target.rows("cache-to")].concat();
+        let taken = [
+            ("secrets", "fs.read", !target.rows("secret").is_empty()),
+            ("folders outside of this one", "fs.read", contexts.any(is_outside)),
+            ("agents", "ssh", target.get("ssh").is_some()),
+            ("files to be written", "fs.write", rows.iter().any(writes)),
+        ];
+        for (what, grant, _) in taken.iter().filter(|(_, _, is_asked)| *is_asked) {
+            let whole = grant.split('.').next().unwrap_or_default();
+            if !granted.iter().any(|one| one == grant || *one == whole) {
+                let words = format!("ERROR: target {name} of a remote definition asks for {what}");
+                return Err(Failure::new(words).hint(format!("--allow {grant} grants that")));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether a target asks for a privilege; the host's network for all of it is one.
 pub(super) fn asks(target: &BakeTarget, privilege: &str) -> bool {
     let is_host = privilege == "network.host" && target.text("network") == Some("host");

@@ -12,7 +12,7 @@ use spec::HostConfig;
 
 use super::privileges::{asks, granted};
 use crate::commands::build::show::{Style, told};
-use crate::commands::build::{self, caches, flags, metadata, outputs};
+use crate::commands::build::{self, attests, caches, flags, metadata, outputs, surroundings};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -41,7 +41,9 @@ pub(super) fn build(context: &Context, plan: &BakePlan) -> Outcome {
         })
     })?;
     if let Some(file) = context.matches().string("metadata-file").filter(|file| !file.is_empty()) {
-        let own = |(name, built): (&str, Built)| (name.to_owned(), metadata::document(&built));
+        let much = metadata::Provenance::of(context);
+        let own =
+            |(name, built): (&str, Built)| (name.to_owned(), metadata::document(&built, much));
         metadata::write(file, &Value::Object(all.into_iter().map(own).collect::<Map<_, _>>()))?;
     }
     Ok(0)
@@ -104,9 +106,7 @@ fn request(
     refuse_what_is_not_there(name, target)?;
     let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     let mut arguments: BTreeMap<String, String> = target.map("args").map(own).collect();
-    if let Some(epoch) = context.variable("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) {
-        arguments.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert_with(|| epoch.to_owned());
-    }
+    surroundings::add_arguments(context, &mut arguments);
     let outputs = match plan.is_asked(name) {
         true => outputs::Asked {
             outputs: &target.rows("output"),
@@ -119,10 +119,11 @@ fn request(
         // Others begin with it; that is all that it is for.
         false => vec![Output::Nothing],
     };
-    let flags::Attests { provenance, sbom } = flags::attests((None, None), &target.rows("attest"))?;
+    let agents = build::agents::agents(context, &agents(target))?;
+    let attests::Attests { provenance, sbom } =
+        attests::attests((None, None), &target.rows("attest"))?;
     Ok(BuildRequest {
         contexts: target.map("contexts").map(own).collect(),
-        epoch: build::epoch(&arguments)?,
         arguments,
         target: target.text("target").map(str::to_owned),
         called: Some(name.to_owned()),
@@ -143,7 +144,8 @@ fn request(
         pull: target.is_set("pull"),
         host: host(target)?,
         secrets: flags::secrets(context, &target.rows("secret"))?,
-        agents: flags::agents(context, &agents(target))?,
+        agents: agents.sockets,
+        keyring: agents.keyring,
         ..BuildRequest::default()
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use engine::{CacheAttributes, CachePlace, CacheTarget, LayerCoding, Packing};
 
-use super::flags::{fields, tag, wrong};
+use super::flags::{fields, tag, truth, wrong};
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -154,12 +154,9 @@ impl<'a> Attributes<'a> {
     }
 
     fn switch(&mut self, key: &str) -> Result<Option<bool>, Failure> {
-        match self.take(key).as_deref() {
-            None => Ok(None),
-            Some("true" | "1") => Ok(Some(true)),
-            Some("false" | "0") => Ok(Some(false)),
-            Some(_) => Err(wrong(&self.shown(), &format!("{key} is neither true nor false"))),
-        }
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let wrong = || wrong(&self.shown(), &format!("{key} is neither true nor false"));
+        truth(&value).map(Some).ok_or_else(wrong)
     }
 
     /// Whether all steps go, or only those of the image.

@@ -1,21 +1,29 @@
 //! The flags of `build`, read.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use engine::{EngineError, Provenance};
-use spec::{HostConfig, Platform, Reference, Ulimit};
+use engine::EngineError;
+use spec::{HostConfig, Platform, Reference, Resources, Ulimit};
 
 use crate::args::{Matches, split_values};
 use crate::context::Context;
 use crate::failure::Failure;
 
 /// Flags of docker's that ask for what is not there: to take them and do nothing would be a lie.
-const NOT_THERE: &[&str] = &["builder", "isolation", "policy", "resource", "security-opt"];
+const NOT_THERE: &[&str] = &["isolation", "policy"];
+/// What a build may be allowed.
+const ENTITLEMENTS: &[&str] = &["device", "network.host", "security.insecure"];
 
-/// Refuses what cannot be done yet.
+/// Refuses what cannot be done yet, and what does not exist.
 pub(super) fn refuse_what_is_not_there(context: &Context) -> Result<(), Failure> {
     let matches = context.matches();
+    known_builder(matches.string("builder"))?;
+    let kind = |one: &str| one.split('=').next().unwrap_or_default().to_owned();
+    let is_unknown = |one: &&String| !one.is_empty() && !ENTITLEMENTS.contains(&&*kind(one));
+    if let Some(unknown) = matches.list("allow").iter().find(is_unknown) {
+        return Err(Failure::new(format!("ERROR: unknown entitlement {unknown}"))
+            .hint(format!("there are {}", ENTITLEMENTS.join(", "))));
+    }
     match NOT_THERE.iter().find(|name| matches.given(name) && !is_off(matches, name)) {
         None => Ok(()),
         Some(name) => {
@@ -27,8 +35,29 @@ pub(super) fn refuse_what_is_not_there(context: &Context) -> Result<(), Failure>
 /// Whether a flag is given only to say no, or to ask for what is so anyway.
 fn is_off(matches: &Matches, name: &str) -> bool {
     match name {
-        "builder" | "isolation" => matches!(matches.string(name), Some("" | "default")),
+        "isolation" => matches!(matches.string(name), Some("" | "default")),
         _ => false,
+    }
+}
+
+/// Names of the one builder that there is.
+const BUILDERS: &[&str] = &["", "default", "mica"];
+
+/// Refuses the name of a builder that does not exist.
+pub(crate) fn known_builder(name: Option<&str>) -> Result<(), Failure> {
+    match name.filter(|name| !BUILDERS.contains(name)) {
+        None => Ok(()),
+        Some(other) => Err(Failure::new(format!("ERROR: no builder {other:?} found"))
+            .hint("there is one, `default`: mica itself")),
+    }
+}
+
+/// Yes or no, in all the words that docker has for them.
+pub(crate) fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 
@@ -72,73 +101,6 @@ pub(crate) fn platforms(list: &[String]) -> Result<Vec<Platform>, Failure> {
     Ok(platforms)
 }
 
-/// What is told beside images.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Attests {
-    /// How they were built, and how much of it.
-    pub(crate) provenance: Option<Provenance>,
-    /// What is installed in them.
-    pub(crate) sbom: bool,
-}
-
-/// `--attest`, and what is shorter for it: `--provenance` and `--sbom`, which count more.
-pub(crate) fn attests(
-    (provenance, sbom): (Option<&str>, Option<&str>),
-    list: &[String],
-) -> Result<Attests, Failure> {
-    let short = |kind: &str, text: Option<&str>| {
-        let text = text.filter(|text| !text.is_empty())?;
-        Some(match text {
-            "true" | "1" => format!("type={kind}"),
-            "false" | "0" => format!("type={kind},disabled=true"),
-            text => format!("type={kind},{text}"),
-        })
-    };
-    let short = [short("provenance", provenance), short("sbom", sbom)];
-    let mut attests = Attests::default();
-    for text in list.iter().chain(short.iter().flatten()) {
-        let mut fields = fields(text)?;
-        let kind = fields.remove("type").unwrap_or_default();
-        let is_on = fields.remove("disabled").is_none_or(|value| value == "false");
-        match kind.as_str() {
-            "provenance" => {
-                let mode = provenance_mode(text, &mut fields)?;
-                attests.provenance = is_on.then_some(mode);
-            }
-            "sbom" => {
-                if fields.remove("generator").is_some_and(|image| !image.is_empty()) {
-                    let words = "this version of mica looks itself and runs no generator";
-                    return Err(wrong(text, words).hint("leave generator out"));
-                }
-                attests.sbom = is_on;
-            }
-            _ => {
-                let words = format!("this version of mica has no attestation of type {kind:?}");
-                return Err(wrong(text, &words).hint("types are provenance and sbom"));
-            }
-        }
-        if let Some(key) = fields.keys().next() {
-            return Err(wrong(text, &format!("{kind} has no {key}")));
-        }
-    }
-    Ok(attests)
-}
-
-fn provenance_mode(
-    text: &str,
-    fields: &mut BTreeMap<String, String>,
-) -> Result<Provenance, Failure> {
-    if let Some(version) = fields.remove("version").filter(|version| version != "v1") {
-        return Err(wrong(text, &format!("provenance of version {version:?} is not there"))
-            .hint("version=v1 is"));
-    }
-    match fields.remove("mode").as_deref() {
-        None | Some("min") => Ok(Provenance::Min),
-        Some("max") => Ok(Provenance::Max),
-        Some(other) => Err(wrong(text, &format!("mode {other:?} is not known"))),
-    }
-}
-
 /// `--build-context NAME=VALUE`.
 pub(super) fn named_contexts(matches: &Matches) -> Result<BTreeMap<String, String>, Failure> {
     let pair = |text: &String| match text.split_once('=') {
@@ -153,8 +115,10 @@ pub(crate) fn host(matches: &Matches) -> Result<HostConfig, Failure> {
     let mut host = HostConfig::default();
     matches.string("network").unwrap_or("default").clone_into(&mut host.network_mode);
     let hosts = matches.list("add-host");
-    host.extra_hosts =
-        (!hosts.is_empty()).then(|| hosts.iter().map(|text| add_host(text)).collect());
+    let hosts = hosts.iter().map(|text| add_host(text)).collect::<Result<Vec<_>, _>>()?;
+    host.extra_hosts = (!hosts.is_empty()).then_some(hosts);
+    let options = matches.list("security-opt");
+    host.security_opt = (!options.is_empty()).then(|| options.to_vec());
     let number = |name: &str| matches.int(name).unwrap_or_default();
     let size = |name: &str| matches.size_bytes(name).unwrap_or_default();
     host.shm_size = size("shm-size");
@@ -169,7 +133,29 @@ pub(crate) fn host(matches: &Matches) -> Result<HostConfig, Failure> {
     resources.cpuset_mems = text("cpuset-mems");
     resources.cgroup_parent = text("cgroup-parent");
     resources.ulimits = ulimits(matches.list("ulimit"))?;
+    for text in matches.list("resource") {
+        for (key, value) in fields(text)? {
+            limit(resources, &key, &value).map_err(|why| wrong(text, &why))?;
+        }
+    }
     Ok(host)
+}
+
+/// One of `--resource`, which says the same as the flag of its name.
+fn limit(resources: &mut Resources, key: &str, value: &str) -> Result<(), String> {
+    let size = || spec::parse_binary_size(value).map_err(|error| error.to_string());
+    let number = || value.parse().map_err(|_| format!("{key}={value} is no number"));
+    match key {
+        "memory" => resources.memory = size()?,
+        "memory-swap" => resources.memory_swap = if value == "-1" { -1 } else { size()? },
+        "cpu-shares" => resources.cpu_shares = number()?,
+        "cpu-period" => resources.cpu_period = number()?,
+        "cpu-quota" => resources.cpu_quota = number()?,
+        "cpuset-cpus" => value.clone_into(&mut resources.cpuset_cpus),
+        "cpuset-mems" => value.clone_into(&mut resources.cpuset_mems),
+        _ => return Err(format!("there is no resource {key:?}")),
+    }
+    Ok(())
 }
 
 /// `--ulimit`.
@@ -183,10 +169,12 @@ pub(crate) fn ulimits(list: &[String]) -> Result<Option<Vec<Ulimit>>, Failure> {
 }
 
 /// `name:address`, or the newer `name=address`.
-fn add_host(text: &str) -> String {
-    match text.split_once('=') {
-        Some((name, address)) if !name.contains(':') => format!("{name}:{address}"),
-        _ => text.to_owned(),
+fn add_host(text: &str) -> Result<String, Failure> {
+    match (text.split_once('='), text.split_once(':')) {
+        (Some((name, address)), _) if !name.contains(':') => Ok(format!("{name}:{address}")),
+        (_, Some(_)) => Ok(text.to_owned()),
+        (_, None) => Err(Failure::new(format!("ERROR: failed to build: invalid host {text}"))
+            .hint("--add-host name:address")),
     }
 }
 
@@ -223,31 +211,6 @@ pub(crate) fn secrets(
         secrets.insert(id.clone(), secret);
     }
     Ok(secrets)
-}
-
-/// `--ssh default|ID[=SOCKET]`.
-pub(crate) fn agents(
-    context: &Context,
-    list: &[String],
-) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    let mut agents = BTreeMap::new();
-    for text in list {
-        let (id, path) = match text.split_once('=') {
-            Some((id, path)) => (id, Some(path)),
-            None => (text.as_str(), None),
-        };
-        let path = path.or_else(|| context.variable("SSH_AUTH_SOCK")).ok_or_else(|| {
-            Failure::new("ERROR: invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set")
-        })?;
-        let is_socket = std::fs::metadata(path)
-            .is_ok_and(|meta| std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()));
-        if !is_socket {
-            return Err(Failure::new(format!("ERROR: {path} is no socket of an agent"))
-                .hint("start ssh-agent, add the keys, and give its socket"));
-        }
-        agents.insert(id.to_owned(), PathBuf::from(path));
-    }
-    Ok(agents)
 }
 
 /// `name=value` between commas.

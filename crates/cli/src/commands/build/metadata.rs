@@ -6,10 +6,36 @@ use engine::{Built, EngineError};
 use serde_json::{Map, Value, json};
 use spec::Digest;
 
+use crate::context::Context;
 use crate::failure::Failure;
 
+/// How much the environment wants told of how images were built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Provenance {
+    Nothing,
+    Min,
+    Max,
+}
+
+impl Provenance {
+    /// What the environment says.
+    pub(crate) fn of(context: &Context) -> Provenance {
+        match context.variable("BUILDX_METADATA_PROVENANCE") {
+            Some("max") => Provenance::Max,
+            Some("disabled" | "false" | "0") => Provenance::Nothing,
+            _ => Provenance::Min,
+        }
+    }
+}
+
+/// Where in provenance the Dockerfile stands, in the words of both of its versions.
+const LARGE: [&str; 2] = [
+    "/runDetails/metadata/buildkit_metadata",
+    "/metadata/https:~1~1mobyproject.org~1buildkit@v1#metadata",
+];
+
 /// What is told about a build.
-pub(crate) fn document(built: &Built) -> Value {
+pub(crate) fn document(built: &Built, much: Provenance) -> Value {
     let mut all = Map::new();
     let reference = format!("default/default/{}", built.reference);
     all.insert("buildx.build.ref".to_owned(), json!(reference));
@@ -26,6 +52,22 @@ pub(crate) fn document(built: &Built) -> Value {
         let names: Vec<String> = built.names.iter().map(ToString::to_string).collect();
         if !names.is_empty() {
             all.insert("image.name".to_owned(), json!(names.join(",")));
+        }
+    }
+    if much != Provenance::Nothing {
+        for (image, told) in built.images.iter().zip(&built.provenance) {
+            let mut told = told.clone();
+            let large = LARGE.iter().filter(|_| much == Provenance::Min);
+            for path in large {
+                if let Some(place) = told.pointer_mut(path) {
+                    *place = json!({});
+                }
+            }
+            let key = match built.images.len() {
+                1 => "buildx.build.provenance".to_owned(),
+                _ => format!("buildx.build.provenance/{}", image.platform),
+            };
+            all.insert(key, told);
         }
     }
     Value::Object(all)

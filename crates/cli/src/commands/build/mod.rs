@@ -1,6 +1,9 @@
 //! `mica build`.
 
+pub(super) mod agents;
+pub(super) mod attests;
 pub(super) mod caches;
+mod findings;
 pub(crate) mod flags;
 pub(super) mod metadata;
 pub(super) mod outputs;
@@ -8,6 +11,7 @@ mod plain;
 mod raw;
 mod shell;
 pub(super) mod show;
+pub(crate) mod surroundings;
 mod tty;
 
 use std::collections::BTreeMap;
@@ -63,12 +67,13 @@ pub(crate) fn run(context: &Context) -> Outcome {
 fn request(context: &Context) -> Result<BuildRequest, Failure> {
     let matches = context.matches();
     let short = (matches.string("provenance"), matches.string("sbom"));
-    let flags::Attests { provenance, sbom } = flags::attests(short, matches.list("attest"))?;
+    let agents = agents::agents(context, matches.list("ssh"))?;
+    let attests::Attests { provenance, sbom } = attests::attests(short, matches.list("attest"))?;
     Ok(BuildRequest {
         contexts: flags::named_contexts(matches)?,
         arguments: arguments(context)?,
         target: matches.string("target").filter(|name| !name.is_empty()).map(str::to_owned),
-        platforms: flags::platforms(matches.list("platform"))?,
+        platforms: flags::platforms(&surroundings::platforms(context))?,
         outputs: outputs::Asked {
             outputs: matches.list("output"),
             push: matches.flag("push"),
@@ -91,10 +96,10 @@ fn request(context: &Context) -> Result<BuildRequest, Failure> {
         sbom,
         squash: matches.flag("squash"),
         pull: matches.flag("pull"),
-        epoch: epoch(&arguments(context)?)?,
         host: flags::host(matches)?,
         secrets: flags::secrets(context, matches.list("secret"))?,
-        agents: flags::agents(context, matches.list("ssh"))?,
+        agents: agents.sockets,
+        keyring: agents.keyring,
         allowed: matches.list("allow").to_vec(),
         explain: matches.flag("explain"),
         fail_on_miss: matches.string("fail-on-miss").map(|stage| match stage {
@@ -113,7 +118,8 @@ fn request(context: &Context) -> Result<BuildRequest, Failure> {
 fn tell(context: &Context, built: &Built, shows_id: bool) -> Result<(), Failure> {
     let matches = context.matches();
     if let Some(file) = matches.string("metadata-file").filter(|file| !file.is_empty()) {
-        metadata::write(file, &metadata::document(built))?;
+        let told = metadata::document(built, metadata::Provenance::of(context));
+        metadata::write(file, &told)?;
     }
     if let Some(id) = metadata::shown(built) {
         if let Some(file) = matches.string("iidfile").filter(|file| !file.is_empty()) {
@@ -168,20 +174,8 @@ pub(super) fn input(place: &str, file: Option<&str>) -> Result<BuildInput<'stati
 /// `--build-arg`, and what the environment says about time.
 fn arguments(context: &Context) -> Result<BTreeMap<String, String>, Failure> {
     let mut list = build_call::build_arguments(context, context.matches().list("build-arg"));
-    if let Some(epoch) = context.variable("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) {
-        list.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert_with(|| epoch.to_owned());
-    }
+    surroundings::add_arguments(context, &mut list);
     Ok(list)
-}
-
-/// The latest time in the image: an argument's, or the environment's.
-pub(super) fn epoch(arguments: &BTreeMap<String, String>) -> Result<Option<i64>, Failure> {
-    let given = arguments.get("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty());
-    let number = |text: &String| {
-        let wrong = || Failure::new(format!("ERROR: invalid SOURCE_DATE_EPOCH: {text}"));
-        text.parse::<i64>().map_err(|_| wrong())
-    };
-    given.map(number).transpose()
 }
 
 /// What may be remembered: all, nothing, or all but these stages.

@@ -11,7 +11,7 @@ use engine::{
 };
 use spec::{Platform, Reference};
 
-use super::flags::wrong;
+use super::flags::{truth, wrong};
 use crate::args::split_values;
 use crate::failure::Failure;
 
@@ -113,11 +113,8 @@ impl Attributes<'_> {
 
     fn switch(&mut self, key: &str) -> Result<Option<bool>, Failure> {
         let Some(value) = self.take(key) else { return Ok(None) };
-        match value.as_str() {
-            "true" | "1" => Ok(Some(true)),
-            "false" | "0" => Ok(Some(false)),
-            _ => Err(wrong(self.text, &format!("{key}={value} is neither true nor false"))),
-        }
+        let wrong = || wrong(self.text, &format!("{key}={value} is neither true nor false"));
+        truth(&value).map(Some).ok_or_else(wrong)
     }
 
     fn output(&mut self, kind: &str) -> Result<Output, Failure> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use engine::{BuildWatch, News};
 
+use super::findings::Findings;
 use super::show::Shown;
 use crate::ui::Ui;
 
@@ -20,6 +21,7 @@ struct State {
     /// The step that the last line was about.
     last: usize,
     steps: Vec<Step>,
+    findings: Findings,
 }
 
 #[derive(Default, Clone)]
@@ -30,8 +32,9 @@ struct Step {
 }
 
 impl Lines {
-    pub(super) fn new(ui: &Ui) -> Lines {
-        Lines { ui: ui.clone(), state: Mutex::default() }
+    pub(super) fn new(ui: &Ui, findings: Findings) -> Lines {
+        let state = State { findings, ..State::default() };
+        Lines { ui: ui.clone(), state: Mutex::new(state) }
     }
 }
 
@@ -45,7 +48,10 @@ impl BuildWatch for Lines {
 }
 
 impl Shown for Lines {
-    fn over(&self) {}
+    fn over(&self) {
+        let state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.ui.print_error(&state.findings.text());
+    }
 }
 
 impl State {
@@ -75,6 +81,7 @@ impl State {
                 self.rest(number, Duration::ZERO, &mut text);
                 self.line(number, &format!("ERROR: {why}"), &mut text);
             }
+            News::Finding { text, more } => self.findings.add(text, more),
             News::Warning { text: warning } => {
                 let _ = writeln!(text, "\n{warning}");
                 self.last = 0;

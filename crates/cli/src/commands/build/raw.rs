@@ -78,6 +78,12 @@ impl BuildWatch for Statuses {
             News::Failed { number, why } => {
                 self.vertex(number, &[("completed", json!(now)), ("error", json!(why))])
             }
+            News::Finding { text, more } => {
+                let detail: Vec<_> =
+                    more.lines().map(|line| BASE64_STANDARD.encode(line)).collect();
+                let short = BASE64_STANDARD.encode(text);
+                json!({"warnings": [{"level": 1, "short": short, "detail": detail}]})
+            }
             News::Warning { text } => {
                 json!({"warnings": [{"level": 1, "short": BASE64_STANDARD.encode(text)}]})
             }

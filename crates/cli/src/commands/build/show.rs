@@ -2,6 +2,7 @@
 
 use engine::{BuildFailure, BuildWatch, EngineError, News};
 
+use super::findings::Findings;
 use super::{plain, raw, tty};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -58,8 +59,8 @@ impl Style {
 
     pub(crate) fn watch(self, context: &Context) -> Box<dyn Shown> {
         match self {
-            Style::Plain => Box::new(plain::Lines::new(&context.ui)),
-            Style::Terminal => Box::new(tty::Tree::new(&context.ui)),
+            Style::Plain => Box::new(plain::Lines::new(&context.ui, Findings::of(context))),
+            Style::Terminal => Box::new(tty::Tree::new(&context.ui, Findings::of(context))),
             Style::Raw => Box::new(raw::Statuses::new(&context.ui)),
             Style::Quiet => Box::new(Nobody),
         }
@@ -73,7 +74,8 @@ pub(crate) fn told(context: &Context, style: Style, failure: BuildFailure) -> Fa
     let quiet = style == Style::Quiet;
     if let Some((title, printed)) = step.filter(|(title, _)| !title.is_empty()) {
         ui.warn(&format!("------\n > {title}:"));
-        ui.print_error(&printed);
+        let printed = last_lines(&printed);
+        ui.print_error(printed);
         if !printed.is_empty() && !printed.ends_with('\n') {
             ui.print_error("\n");
         }
@@ -94,6 +96,16 @@ pub(crate) fn told(context: &Context, style: Style, failure: BuildFailure) -> Fa
     }
 }
 
+/// So many lines of a failed step are shown again, as BuildKit shows them.
+const SHOWN_LINES: usize = 10;
+
+/// The last lines that were printed.
+fn last_lines(printed: &str) -> &str {
+    let body = printed.strip_suffix('\n').unwrap_or(printed);
+    let start = body.rmatch_indices('\n').nth(SHOWN_LINES - 1).map_or(0, |(at, _)| at + 1);
+    &printed[start..]
+}
+
 /// An error with its causes in one line, each once.
 fn causes(error: &EngineError) -> String {
     let mut text = error.to_string();
@@ -106,4 +118,24 @@ fn causes(error: &EngineError) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_shown() {
+        let lines = |range: std::ops::RangeInclusive<u32>| -> String {
+            range.map(|line| format!("{line}\n")).collect()
+        };
+        assert_eq!(last_lines(""), "");
+        assert_eq!(last_lines("a\nb"), "a\nb");
+        assert_eq!(last_lines(&lines(1..=10)), lines(1..=10));
+        assert_eq!(last_lines(&lines(1..=300)), lines(291..=300));
+        assert_eq!(
+            last_lines(&format!("{}end", lines(1..=300))),
+            format!("{}end", lines(292..=300))
+        );
+    }
 }

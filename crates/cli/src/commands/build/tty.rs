@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use engine::{BuildWatch, News};
 
+use super::findings::Findings;
 use super::show::Shown;
 use crate::ui::{Colour, Ui, cut};
 
@@ -35,6 +36,7 @@ struct Picture {
     steps: Vec<Step>,
     drawn: usize,
     over: bool,
+    findings: Findings,
 }
 
 struct Step {
@@ -54,9 +56,9 @@ enum State {
 }
 
 impl Tree {
-    pub(super) fn new(ui: &Ui) -> Tree {
+    pub(super) fn new(ui: &Ui, findings: Findings) -> Tree {
         let (steps, since) = (Vec::new(), Instant::now());
-        let picture = Picture { ui: ui.clone(), since, steps, drawn: 0, over: false };
+        let picture = Picture { ui: ui.clone(), since, steps, drawn: 0, over: false, findings };
         let shared = Arc::new(Shared { picture: Mutex::new(picture), changed: Condvar::new() });
         let own = shared.clone();
         let ticker = std::thread::spawn(move || own.tick());
@@ -95,6 +97,8 @@ impl Shown for Tree {
             // It draws the last picture.
             let _ = ticker.join();
         }
+        let picture = self.shared.picture();
+        picture.ui.print_error(&picture.findings.text());
     }
 }
 
@@ -124,6 +128,7 @@ impl Picture {
                 let step = &mut self.steps[number - 1];
                 step.state = State::Failed(step.since.elapsed());
             }
+            News::Finding { text, more } => self.findings.add(text, more),
             News::Warning { text } => {
                 self.clear();
                 self.ui.warn(text);

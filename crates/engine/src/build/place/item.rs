@@ -119,6 +119,11 @@ impl Chosen {
         })
     }
 
+    /// The time that all of these are to have, if they are to have one of their own.
+    pub(in crate::build) fn time(&self) -> Option<(i64, u32)> {
+        self.place.as_ref().and_then(|place| place.time()).map(|seconds| (seconds, 0))
+    }
+
     /// The path of one of these from the source; a single file has its name.
     pub(in crate::build) fn inner(&self, item: &Item) -> &[u8] {
         match self.is_folder {

@@ -1,0 +1,118 @@
+//! `--attest`, `--provenance` and `--sbom`, read.
+
+use std::collections::BTreeMap;
+
+use engine::{Provenance, ProvenanceMode, ProvenanceVersion};
+
+use super::flags::{fields, truth, wrong};
+use crate::failure::Failure;
+
+/// What is told beside images.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attests {
+    /// How they were built, and how much of it.
+    pub(crate) provenance: Option<Provenance>,
+    /// What is installed in them.
+    pub(crate) sbom: bool,
+}
+
+/// `--attest`, and what is shorter for it: `--provenance` and `--sbom`, which count more.
+pub(crate) fn attests(
+    (provenance, sbom): (Option<&str>, Option<&str>),
+    list: &[String],
+) -> Result<Attests, Failure> {
+    let short = |kind: &str, text: Option<&str>| {
+        let text = text.filter(|text| !text.is_empty())?;
+        Some(match truth(text) {
+            Some(true) => format!("type={kind}"),
+            Some(false) => format!("type={kind},disabled=true"),
+            None => format!("type={kind},{text}"),
+        })
+    };
+    let short = [short("provenance", provenance), short("sbom", sbom)];
+    let mut attests = Attests::default();
+    for text in list.iter().chain(short.iter().flatten()) {
+        let mut fields = fields(text)?;
+        let kind = fields.remove("type").unwrap_or_default();
+        let is_on = fields.remove("disabled").is_none_or(|value| truth(&value) == Some(false));
+        match kind.as_str() {
+            "provenance" => {
+                let how = provenance_of(text, &mut fields)?;
+                attests.provenance = is_on.then_some(how);
+            }
+            "sbom" => {
+                if fields.remove("generator").is_some_and(|image| !image.is_empty()) {
+                    let words = "this version of mica looks itself and runs no generator";
+                    return Err(wrong(text, words).hint("leave generator out"));
+                }
+                attests.sbom = is_on;
+            }
+            _ => {
+                let words = format!("this version of mica has no attestation of type {kind:?}");
+                return Err(wrong(text, &words).hint("types are provenance and sbom"));
+            }
+        }
+        if let Some(key) = fields.keys().next() {
+            return Err(wrong(text, &format!("{kind} has no {key}")));
+        }
+    }
+    Ok(attests)
+}
+
+fn provenance_of(text: &str, fields: &mut BTreeMap<String, String>) -> Result<Provenance, Failure> {
+    let version = match fields.remove("version").as_deref() {
+        None | Some("" | "v1") => ProvenanceVersion::V1,
+        Some("v0.2") => ProvenanceVersion::V02,
+        Some(other) => {
+            let words = format!("provenance of version {other:?} is not there");
+            return Err(wrong(text, &words).hint("version=v1 and version=v0.2 are"));
+        }
+    };
+    let mode = match fields.remove("mode").as_deref() {
+        None | Some("" | "min") => ProvenanceMode::Min,
+        Some("max") => ProvenanceMode::Max,
+        Some(other) => return Err(wrong(text, &format!("mode {other:?} is not known"))),
+    };
+    let mut switch = |key: &str| match fields.remove(key).filter(|value| !value.is_empty()) {
+        None => Ok(false),
+        Some(value) => truth(&value)
+            .ok_or_else(|| wrong(text, &format!("{key}={value} is neither true nor false"))),
+    };
+    let reproducible = switch("reproducible")?;
+    // It stands beside images and nowhere else, as whoever says so wants it.
+    switch("inline-only")?;
+    let builder = fields.remove("builder-id").unwrap_or_default();
+    Ok(Provenance { mode, version, builder, reproducible })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<Provenance>, String> {
+        let attests = attests((Some(text), None), &[]);
+        attests.map(|own| own.provenance).map_err(|failure| failure.first_line().to_owned())
+    }
+
+    #[test]
+    fn provenance_as_actions_ask_for_it() {
+        let default = Some(Provenance::default());
+        for text in ["true", "1", "t", "True", "mode=min", "version=v1", "inline-only=true"] {
+            assert_eq!(read(text).unwrap(), default, "{text}");
+        }
+        for text in ["false", "0", "f", "FALSE", "mode=max,disabled=T"] {
+            assert_eq!(read(text).unwrap(), None, "{text}");
+        }
+        let asked = "mode=max,builder-id=https://host/run/1,reproducible=true,version=v0.2";
+        let wanted = Provenance {
+            mode: ProvenanceMode::Max,
+            version: ProvenanceVersion::V02,
+            builder: "https://host/run/1".to_owned(),
+            reproducible: true,
+        };
+        assert_eq!(read(asked).unwrap(), Some(wanted));
+        assert!(read("version=v2").unwrap_err().contains("version \"v2\" is not there"));
+        assert!(read("reproducible=maybe").unwrap_err().contains("neither true nor false"));
+        assert!(read("colour=red").unwrap_err().contains("provenance has no colour"));
+    }
+}
