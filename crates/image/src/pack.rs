@@ -5,7 +5,7 @@
 //! left out, as everybody does: they mean nothing without the process that made them.
 
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use spec::IdMaps;
@@ -24,10 +24,21 @@ pub struct LayerWriter<W: Write> {
     /// The first name of each file that has several.
     names: HashMap<(u64, u64), Vec<u8>>,
     entries: u64,
-    /// Whether what is mounted somewhere in the folder is left out.
-    one_mount: bool,
+    mounts: Mounts,
+    /// Whether somebody may be taking files away meanwhile.
+    lives: bool,
     /// Who the files' owners are in the layer, if not whom the folder shows.
     users: Option<IdMaps>,
+}
+
+/// What becomes of what is mounted somewhere in the folder.
+enum Mounts {
+    /// It is part of the folder.
+    Followed,
+    /// It is left out.
+    LeftOut,
+    /// Folders are left out, but for these mounts and those in them: in so many of them are we now.
+    Only { numbers: Vec<u64>, within: usize },
 }
 
 /// What a name in a folder is to a layer.
@@ -46,13 +57,21 @@ impl<W: Write> LayerWriter<W> {
     /// Starts a layer. No time in it will be later than `clamp` seconds.
     pub fn new(out: W, marks: Marks, clamp: Option<i64>) -> LayerWriter<W> {
         let (tar, names) = (TarWriter::new(out), HashMap::new());
-        LayerWriter { tar, marks, clamp, names, entries: 0, one_mount: false, users: None }
+        let mounts = Mounts::Followed;
+        LayerWriter { tar, marks, clamp, names, entries: 0, mounts, lives: false, users: None }
     }
 
     /// The same without what is mounted somewhere in the folder: a mount is an empty folder or an
     /// empty file.
     pub fn one_mount(mut self) -> LayerWriter<W> {
-        self.one_mount = true;
+        self.mounts = Mounts::LeftOut;
+        self
+    }
+
+    /// The same of a root that a container lives in: of the folders that are mounted there only those
+    /// that are these mounts are gone into, and what has gone when its turn comes is no error.
+    pub fn of_a_living_root(mut self, numbers: Vec<u64>) -> LayerWriter<W> {
+        (self.mounts, self.lives) = (Mounts::Only { numbers, within: 0 }, true);
         self
     }
 
@@ -76,7 +95,13 @@ impl<W: Write> LayerWriter<W> {
 
     /// Adds one name of a folder, with all below it, under another path.
     pub fn add_tree(&mut self, folder: impl AsFd, name: &[u8], path: &[u8]) -> io::Result<()> {
-        self.add(folder, name, &mut path.to_vec(), 0)
+        // Whoever names a mount means what is in it.
+        let folder = folder.as_fd();
+        let is_meant = self.is_mount(folder, name)?;
+        self.enter(is_meant, 1);
+        let added = self.add(folder, name, &mut path.to_vec(), 0);
+        self.enter(is_meant, -1);
+        added
     }
 
     /// Adds what was changed in a whole tree: whatever is named, alone, and marks for what is gone.
@@ -129,12 +154,55 @@ impl<W: Write> LayerWriter<W> {
         depth: usize,
     ) -> io::Result<()> {
         let folder = folder.as_fd();
-        if !self.add_one(folder, name, path)? {
+        let added = self.add_one(folder, name, path);
+        if self.lives && added.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Ok(());
+        }
+        if !added? {
             return Ok(());
         }
         path.push(b'/');
-        let inner = sys::fs::folder_beneath(folder, name)?;
-        self.add_children(&inner, path, depth + 1)
+        let inner = match sys::fs::folder_beneath(folder, name) {
+            Err(error) if self.lives && error.kind() == ErrorKind::NotFound => return Ok(()),
+            inner => inner?,
+        };
+        let enters = self.is_mount(folder, name)?;
+        self.enter(enters, 1);
+        let added = self.add_children(&inner, path, depth + 1);
+        self.enter(enters, -1);
+        added
+    }
+
+    /// Whether a name is a mount, where that makes a difference.
+    fn is_mount(&self, folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
+        let asked = matches!(self.mounts, Mounts::Only { .. }) && name != b".";
+        Ok(asked && sys::fs::is_mount_root(folder, name)?)
+    }
+
+    /// Counts mounts that we are in.
+    fn enter(&mut self, enters: bool, by: isize) {
+        if let Mounts::Only { within, .. } = &mut self.mounts
+            && enters
+        {
+            *within = within.saturating_add_signed(by);
+        }
+    }
+
+    /// Whether a name is left out because something is mounted there.
+    fn is_covered(&self, folder: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> io::Result<bool> {
+        match &self.mounts {
+            Mounts::Followed => Ok(false),
+            Mounts::LeftOut => sys::fs::is_mount_root(folder, name),
+            Mounts::Only { within: 1.., .. } => Ok(false),
+            Mounts::Only { numbers, .. } => {
+                let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+                if !is_folder || !self.is_mount(folder, name)? {
+                    return Ok(false);
+                }
+                let number = sys::fs::mount_number(sys::fs::open_path(folder, name)?)?;
+                Ok(!numbers.contains(&number))
+            }
+        }
     }
 
     /// Adds one name without what is below it, and says whether it is a folder to go into.
@@ -147,7 +215,7 @@ impl<W: Write> LayerWriter<W> {
             Found::Whiteout => return self.hide(path, name.len()).map(|()| false),
             Found::Nothing => return Ok(false),
         };
-        let covered = self.one_mount && sys::fs::is_mount_root(folder, name)?;
+        let covered = self.is_covered(folder, name, &stat)?;
         if kind == EntryKind::Directory {
             let path = [path, b"/"].concat();
             self.append(&self.entry(path.clone(), kind, &stat, xattrs), &mut io::empty())?;

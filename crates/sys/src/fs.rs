@@ -315,6 +315,13 @@ pub fn is_mount_root(folder: impl AsFd, name: impl rustix::path::Arg) -> io::Res
     Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
+/// Which mount an open file stands in; its number is another's as soon as it is gone.
+pub fn mount_number(file: impl AsFd) -> io::Result<u64> {
+    use rustix::fs::StatxFlags;
+    let stat = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+    Ok(stat.stx_mnt_id)
+}
+
 /// All extended attributes of a file below a folder; a link's own, through its path in `/proc`.
 pub fn xattrs(file: impl AsFd) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     use std::os::fd::AsRawFd;

@@ -70,7 +70,14 @@ pub(crate) fn take_out(call: Call) -> Result<Reply, Refusal> {
             let writer = std::io::BufWriter::with_capacity(256 << 10, file);
             let from = CopyEnd::Container(id, path);
             let to = CopyEnd::Writer(Box::new(writer));
-            engine.copy_files(CopyFiles { from, to, archive: true, follow: false })?;
+            engine.copy_files(CopyFiles {
+                from,
+                to,
+                archive: true,
+                follow: false,
+                as_user: false,
+                replaces: false,
+            })?;
             Ok(())
         })
     });
@@ -85,7 +92,10 @@ pub(crate) fn put_in(mut call: Call) -> Result<Reply, Refusal> {
     let (engine, id) = call.container()?;
     let from = CopyEnd::Reader(Box::new(call.body.take_all()));
     let to = CopyEnd::Container(id, path);
-    match engine.copy_files(CopyFiles { from, to, archive: true, follow: true }) {
+    let as_user = call.query.flag("copyUIDGID");
+    let replaces = !call.query.flag("noOverwriteDirNonDir");
+    let request = CopyFiles { from, to, archive: true, follow: true, as_user, replaces };
+    match engine.copy_files(request) {
         // What is no archive is the client's fault.
         Err(error @ EngineError::Read(_)) => Err(Refusal::bad(chain(&error))),
         copied => Ok(copied.map(|_| Reply::status(200))?),

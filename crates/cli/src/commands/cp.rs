@@ -60,10 +60,15 @@ pub(crate) fn run(context: &Context) -> Outcome {
         None if to == "-" => CopyEnd::Writer(Box::new(stdout()?)),
         None => CopyEnd::Host(to.into()),
     };
+    let archive = matches.flag("archive");
     let request = CopyFiles {
+        // As docker has it: a file that comes from the host is the container's own then. A tar says
+        // itself whose its files are.
+        as_user: archive && inside.is_none() && from != "-",
+        replaces: false,
         from: source,
         to: place,
-        archive: matches.flag("archive"),
+        archive,
         follow: matches.flag("follow-link"),
     };
     let bytes = engine.copy_files(request).map_err(|error| match error {

@@ -18,9 +18,13 @@ pub(super) fn run(context: &Context) -> Outcome {
     let (client, matches) = (context.far()?, context.matches());
     let bytes = match ends(context)? {
         Ends { from: Some((name, path)), to: None } => out_of(context, client, name, path)?,
-        Ends { from: None, to: Some((name, path)) } => {
-            into(client, &context.names()[0], name, path, matches.flag("follow-link"))?
-        }
+        Ends { from: None, to: Some((name, path)) } => into(
+            client,
+            &context.names()[0],
+            name,
+            path,
+            (matches.flag("follow-link"), matches.flag("archive")),
+        )?,
         // One of the two is of a container.
         _ => return Err(Failure::new("copying between containers is not supported")),
     };
@@ -127,7 +131,7 @@ fn into(
     from: &str,
     container: &str,
     given: &str,
-    follow: bool,
+    (follow, as_user): (bool, bool),
 ) -> Result<u64, Failure> {
     let (path, found) = followed(client, container, &absolute(given))?;
     let is_folder = found.as_ref().is_some_and(|stat| stat.is_folder);
@@ -135,7 +139,7 @@ fn into(
         || Failure::new(format!("destination \"{container}:{given}\" must be a directory"));
     if from == "-" {
         return match is_folder {
-            true => put(client, container, &path, &mut io::stdin()),
+            true => put(client, container, &path, false, &mut io::stdin()),
             false => Err(no_folder()),
         };
     }
@@ -153,7 +157,7 @@ fn into(
     let (mut reader, writer) = io::pipe().map_err(|error| Failure::new(error.to_string()))?;
     std::thread::scope(|scope| {
         let packer = scope.spawn(|| leaving.pack(&name, writer));
-        let sent = put(client, container, &folder, &mut reader);
+        let sent = put(client, container, &folder, as_user, &mut reader);
         // The packer must not wait for a reader that gave up.
         drop(reader);
         let packed = packer.join().expect("the packer does not panic");
@@ -163,12 +167,19 @@ fn into(
     })
 }
 
-/// Has a tar unpacked in a folder of a container.
-fn put(client: &Client, container: &str, folder: &str, tar: &mut dyn Read) -> Result<u64, Failure> {
+/// Has a tar unpacked in a folder of a container, perhaps as files of the container's user.
+fn put(
+    client: &Client,
+    container: &str,
+    folder: &str,
+    as_user: bool,
+    tar: &mut dyn Read,
+) -> Result<u64, Failure> {
     let mut counted = Counted { tar, bytes: 0 };
     let request = Request::new("PUT", format!("/containers/{container}/archive"))
         .with("path", folder)
-        .with("noOverwriteDirNonDir", "true");
+        .with("noOverwriteDirNonDir", "true")
+        .flag("copyUIDGID", as_user);
     client.tell(request.stream("application/x-tar", &mut counted))?;
     Ok(counted.bytes)
 }

@@ -7,13 +7,16 @@ use std::io::{self, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use image::codec::expand;
 use image::folder::Marks;
 use image::pack::LayerWriter;
-use spec::{ContainerId, IdMaps, Timestamp};
+use spec::{ContainerId, IdMaps, MountKind, MountPoint, Timestamp};
 use sys::fs::FileType;
 
 use super::export::Root;
-use super::extract::extract_for;
+use super::extract::{How, Owner, extract_for};
+use super::record::ContainerRecord;
+use super::watch::files::accounts;
 use crate::Engine;
 use crate::error::{EngineError, Result};
 
@@ -41,6 +44,10 @@ pub struct CopyFiles {
     pub archive: bool,
     /// A link that is named is followed.
     pub follow: bool,
+    /// Files become those of the user as whom the container runs.
+    pub as_user: bool,
+    /// A file takes the place of a folder of its name, and a folder that of a file.
+    pub replaces: bool,
 }
 
 /// What is known of a path in a container.
@@ -65,6 +72,21 @@ pub(super) struct Place {
     /// The path as it was given, and in which container it is, for messages.
     given: String,
     container: Option<String>,
+    /// The mounts of a container that runs which are part of its files, if that is to be known.
+    mounts: Option<Vec<u64>>,
+    /// As whom the container runs, if that is to be known.
+    user: Option<(u32, u32)>,
+}
+
+/// What a place in a container is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    Look,
+    Read,
+    /// Files are written there, perhaps as the container's user.
+    Write {
+        as_user: bool,
+    },
 }
 
 /// A link to a link is followed so often.
@@ -73,20 +95,22 @@ const MAX_LINKS: usize = 40;
 impl Engine {
     /// Copies, and says how many bytes of files that were.
     pub fn copy_files(&self, request: CopyFiles) -> Result<u64> {
-        let CopyFiles { from, to, archive, follow } = request;
+        let CopyFiles { from, to, archive, follow, as_user, replaces } = request;
+        let writing = Aim::Write { as_user };
         match (from, to) {
             (CopyEnd::Reader(reader), to) => {
-                let to = self.place(to, true)?;
+                let to = self.place(to, writing)?;
                 let folder = to.folder().map_err(|error| to.missing(error))?;
                 let folder = folder.ok_or_else(|| to.no_folder())?;
+                let (_, reader) = expand(reader).map_err(EngineError::Read)?;
                 let reader = BufReader::with_capacity(256 << 10, reader);
-                extract_for(reader, folder, archive || to.is_inside(), to.users())
+                let owner = to.owner(archive || to.is_inside());
+                extract_for(reader, folder, How { owner, users: to.users(), replaces })
             }
             (from, CopyEnd::Writer(writer)) => {
-                let from = self.place(from, false)?;
+                let from = self.place(from, Aim::Read)?;
                 let source = from.source(follow)?;
-                let writer = LayerWriter::new(writer, Marks::Trusted, None);
-                let mut writer = writer.inside(from.users().cloned());
+                let mut writer = from.packer(writer);
                 let Source { folder, name, .. } = &source;
                 let packed = match source.contents_only && source.is_folder {
                     // Docker's client gives what is in `.` another name by that.
@@ -98,21 +122,22 @@ impl Engine {
                 Ok(0)
             }
             (from, to) => {
-                let from = self.place(from, false)?;
+                let from = self.place(from, Aim::Read)?;
                 let source = from.source(follow)?;
-                let to = self.place(to, true)?;
+                let to = self.place(to, writing)?;
                 let (folder, name) =
                     to.target(&source.name, source.is_folder, source.contents_only)?;
                 // Whose a file is means the same in two containers, and another thing on the host.
-                let owners = archive || (from.is_inside() && to.is_inside());
-                pass_on((&source, from.users()), (&folder, to.users()), &name, owners)
+                let owner = to.owner(archive || (from.is_inside() && to.is_inside()));
+                let how = How { owner, users: to.users(), replaces };
+                pass_on((&source, &from), (&folder, how), &name)
             }
         }
     }
 
     /// What is at a path in a container. A link at its end is not followed.
     pub fn stat_path(&self, id: &ContainerId, path: &str) -> Result<PathStat> {
-        let place = self.place_in_container(id, path.to_owned(), false)?;
+        let place = self.place_in_container(id, path.to_owned(), Aim::Look)?;
         let Source { folder, name, .. } = place.source(false)?;
         let stat = sys::fs::stat(&folder, name.as_slice()).map_err(|e| place.missing(e))?;
         let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
@@ -130,10 +155,10 @@ impl Engine {
         })
     }
 
-    fn place(&self, end: CopyEnd, written: bool) -> Result<Place> {
+    fn place(&self, end: CopyEnd, aim: Aim) -> Result<Place> {
         match end {
-            CopyEnd::Container(id, path) => self.place_in_container(&id, path, written),
-            CopyEnd::Image(..) if written => Err(EngineError::Input(
+            CopyEnd::Container(id, path) => self.place_in_container(&id, path, aim),
+            CopyEnd::Image(..) if aim.is_writing() => Err(EngineError::Input(
                 "an image cannot be changed: copy into a container of it".to_owned(),
             )),
             CopyEnd::Image(name, path) => {
@@ -142,7 +167,7 @@ impl Engine {
                 let layers = self.store.tables()?.layers;
                 let stack = self.store.stacked(images.images[&found.id].top, &layers)?;
                 let root = Root::of_mount(self.store.view(&stack)?)?;
-                Ok(Place { root, given: path.clone(), path, container: Some(name) })
+                Ok(Place { container: Some(name), ..Place::new(root, path.clone(), path) })
             }
             CopyEnd::Host(path) => Place::of_host(&path),
             CopyEnd::Reader(_) | CopyEnd::Writer(_) => {
@@ -153,11 +178,24 @@ impl Engine {
 
     /// A container that runs has its mounts; of one that does not, a path below a mount is looked
     /// up where the mount comes from.
-    fn place_in_container(&self, id: &ContainerId, given: String, written: bool) -> Result<Place> {
+    fn place_in_container(&self, id: &ContainerId, given: String, aim: Aim) -> Result<Place> {
         let record = self.containers().read(id)?;
-        let action = if written { "extract-to-dir" } else { "archive-path" };
-        self.container_event(action, &record, &[("path", &given)]);
+        let written = aim.is_writing();
+        match aim {
+            Aim::Look => {}
+            Aim::Read => self.container_event("archive-path", &record, &[("path", &given)]),
+            Aim::Write { .. } => {
+                self.container_event("extract-to-dir", &record, &[("path", &given)]);
+            }
+        }
         let root = self.container_root(id)?;
+        let user = match aim {
+            Aim::Write { as_user: true } => {
+                Some(accounts(&root.folder)?.numbers(&record.config.user)?)
+            }
+            _ => None,
+        };
+        let mounts = (root.runs && aim == Aim::Read).then(|| own_mounts(&root, &record));
         let path = format!("/{}", given.trim_start_matches('/'));
         let below = |destination: &str| {
             let rest = path.strip_prefix(destination.trim_end_matches('/'))?;
@@ -168,7 +206,12 @@ impl Engine {
             .iter()
             .filter(|mount| below(&mount.destination).is_some())
             .max_by_key(|mount| mount.destination.len());
-        let container = Some(record.name.clone());
+        let place = |root: Root, path: String| Place {
+            container: Some(record.name.clone()),
+            mounts,
+            user,
+            ..Place::new(root, path, given)
+        };
         match mount {
             Some(mount) if written && !mount.writable => {
                 Err(EngineError::Refused("mounted volume is marked read-only".to_owned()))
@@ -176,13 +219,30 @@ impl Engine {
             Some(mount) if !root.runs && Path::new(&mount.source).is_dir() => {
                 let rest = below(&mount.destination).filter(|rest| !rest.is_empty());
                 let root = Root::of_host(Path::new(&mount.source))?;
-                Ok(Place { root, path: rest.unwrap_or_else(|| "/".to_owned()), given, container })
+                Ok(place(root, rest.unwrap_or_else(|| "/".to_owned())))
             }
             None if written && record.host_config.readonly_rootfs => {
                 Err(EngineError::Refused("container rootfs is marked read-only".to_owned()))
             }
-            _ => Ok(Place { root, path, given, container }),
+            _ => Ok(place(root, path)),
         }
+    }
+}
+
+/// The mounts in the root of a container that runs which are part of its files: its volumes and
+/// binds, and not what the kernel tells in `/proc`, `/sys` and `/dev`.
+fn own_mounts(root: &Root, record: &ContainerRecord) -> Vec<u64> {
+    let is_own = |point: &&MountPoint| matches!(point.kind, MountKind::Bind | MountKind::Volume);
+    let number = |point: &MountPoint| {
+        let folder = sys::fs::folder_in_root(&root.folder, point.destination.as_str());
+        folder.and_then(sys::fs::mount_number).ok()
+    };
+    record.mounts.iter().filter(is_own).filter_map(number).collect()
+}
+
+impl Aim {
+    fn is_writing(self) -> bool {
+        matches!(self, Aim::Write { .. })
     }
 }
 
@@ -224,7 +284,30 @@ impl Place {
         } else if given.ends_with('/') && !text.ends_with('/') {
             text.push('/');
         }
-        Ok(Place { root: Root::of_host(Path::new("/"))?, path: text, given, container: None })
+        Ok(Place::new(Root::of_host(Path::new("/"))?, text, given))
+    }
+
+    fn new(root: Root, path: String, given: String) -> Place {
+        Place { root, path, given, container: None, mounts: None, user: None }
+    }
+
+    /// Whose files become that come here; their own, if they are kept.
+    fn owner(&self, are_kept: bool) -> Owner {
+        match (self.user, are_kept) {
+            (Some((user, group)), _) => Owner::Always(user, group),
+            (None, true) => Owner::Own,
+            (None, false) => Owner::Maker,
+        }
+    }
+
+    /// A tar of what is here.
+    fn packer<W: Write>(&self, writer: W) -> LayerWriter<W> {
+        let writer = LayerWriter::new(writer, Marks::Trusted, None);
+        let writer = writer.inside(self.users().cloned());
+        match &self.mounts {
+            Some(numbers) => writer.of_a_living_root(numbers.clone()),
+            None => writer,
+        }
     }
 
     fn is_inside(&self) -> bool {
@@ -374,22 +457,20 @@ fn no_such_directory() -> EngineError {
 
 /// Carries a source to its new place through a pipe.
 fn pass_on(
-    (source, users): (&Source, Option<&IdMaps>),
-    (folder, owners): (&OwnedFd, Option<&IdMaps>),
+    (source, from): (&Source, &Place),
+    (folder, how): (&OwnedFd, How<'_>),
     name: &[u8],
-    archive: bool,
 ) -> Result<u64> {
     let (reader, writer) = io::pipe().map_err(EngineError::Write)?;
     std::thread::scope(|scope| {
         let packer = scope.spawn(move || -> io::Result<()> {
             let writer = io::BufWriter::with_capacity(256 << 10, writer);
-            let writer = LayerWriter::new(writer, Marks::Trusted, None);
-            let mut writer = writer.inside(users.cloned());
+            let mut writer = from.packer(writer);
             source.pack(&mut writer, name)?;
             writer.finish()?.0.flush()
         });
         let mut reader = BufReader::with_capacity(256 << 10, reader);
-        let bytes = extract_for(&mut reader, folder, archive, owners);
+        let bytes = extract_for(&mut reader, folder, how);
         // The packer must not wait for a reader that gave up.
         drop(reader);
         let packed = packer.join().expect("the packer does not panic");

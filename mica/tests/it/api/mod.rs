@@ -7,6 +7,7 @@ mod clients;
 mod containers;
 mod dockerd;
 mod elsewhere;
+mod files;
 mod fuzz;
 mod images;
 mod llb;

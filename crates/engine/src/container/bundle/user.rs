@@ -58,6 +58,11 @@ impl Accounts {
         }
     }
 
+    /// The numbers of whom `--user` means.
+    pub(in crate::container) fn numbers(&self, text: &str) -> Result<(u32, u32)> {
+        self.find(text).map(|account| (account.user.uid, account.user.gid))
+    }
+
     /// The user that `--user` means: `name|uid[:group|gid]`, or nothing for the first of all.
     pub(super) fn find(&self, text: &str) -> Result<Account> {
         let (name, group) = match text.split_once(':') {
