@@ -10,6 +10,7 @@ use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use spec::ContainerId;
+use spec::go_json::{self, Behind};
 use tokio::sync::mpsc::Receiver;
 
 use crate::app::App;
@@ -60,6 +61,12 @@ impl Call {
         self.version >= Version::minor(minor)
     }
 
+    /// What a client says, as far as its version has it.
+    pub(crate) fn heard(&self, mut document: Value, fields: &[gates::Field]) -> Value {
+        gates::hear(&mut document, fields, self.version.to_minor());
+        document
+    }
+
     /// A document as the client's version knows it.
     pub(crate) fn fitted(&self, mut document: Value, fields: &[gates::Field]) -> Value {
         gates::fit(&mut document, fields, self.version.to_minor());
@@ -90,17 +97,10 @@ impl Call {
         if bytes.is_empty() {
             return Ok(None);
         }
-        let kind = self.header("content-type");
-        let bare = kind.split(';').next().unwrap_or_default().trim();
-        if bare != "application/json" {
-            return Err(Refusal::bad(format!(
-                "unsupported Content-Type header ({kind}): must be 'application/json'"
-            )));
-        }
+        check_kind(self.header("content-type"))?;
         // Go's reader takes `null` for a document in which nothing is said.
-        let read: Option<T> = serde_json::from_slice(&bytes)
-            .map_err(|error| Refusal::bad(format!("invalid JSON: {error}")))?;
-        Ok(read)
+        go_json::from_slice(&bytes, Behind::Refused)
+            .map_err(|error| Refusal::bad(format!("invalid JSON: {error}")))
     }
 
     /// The document that it must carry.
@@ -109,6 +109,34 @@ impl Call {
         self.json()?.ok_or_else(missing)
     }
 }
+
+/// Whether what is sent is said to be JSON.
+fn check_kind(kind: &str) -> Result<(), Refusal> {
+    let (bare, parameters) = kind.split_once(';').unwrap_or((kind, ""));
+    if !bare.trim().eq_ignore_ascii_case("application/json") {
+        return Err(Refusal::bad(format!(
+            "unsupported Content-Type header ({kind}): must be 'application/json'"
+        )));
+    }
+    let parameters = parameters.trim();
+    // One may stand behind the last, and none alone.
+    let last = parameters.strip_suffix(';').filter(|before| !before.is_empty());
+    let parameters = last.unwrap_or(parameters);
+    let is_pair = |text: &str| {
+        text.trim()
+            .split_once('=')
+            .is_some_and(|(name, value)| !name.is_empty() && !value.is_empty())
+    };
+    match parameters.is_empty() || parameters.split(';').all(is_pair) {
+        true => Ok(()),
+        false => Err(Refusal::bad(format!(
+            "malformed Content-Type header ({kind}): mime: invalid media parameter"
+        ))),
+    }
+}
+
+/// No form that is sent is longer.
+const MAX_FORM_BYTES: u64 = 10 << 20;
 
 /// What a request carries, as it arrives. Whoever sends it waits while nobody reads.
 pub(crate) struct BodyReader {
@@ -127,6 +155,18 @@ impl BodyReader {
     /// has this, whoever reads.
     pub(crate) fn broken(&self) -> Arc<AtomicBool> {
         self.broken.clone()
+    }
+
+    /// The parameters that it carries, if it is a form. Whoever reads it afterwards finds it whole.
+    pub(crate) fn form(&mut self) -> io::Result<Option<String>> {
+        let mut bytes = Vec::new();
+        let read = self.by_ref().take(MAX_FORM_BYTES + 1).read_to_end(&mut bytes);
+        let whole = [bytes.as_slice(), &self.part].concat();
+        self.part = Bytes::from(whole);
+        read?;
+        let is_form =
+            bytes.len() as u64 <= MAX_FORM_BYTES && bytes.iter().all(u8::is_ascii_graphic);
+        Ok(String::from_utf8(bytes).ok().filter(|_| is_form))
     }
 
     /// The whole of it, for somebody else to read.
@@ -151,5 +191,46 @@ impl Read for BodyReader {
         let count = self.part.len().min(buffer.len());
         buffer[..count].copy_from_slice(&self.part.split_to(count));
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_called_so() {
+        for kind in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;",
+            "application/json ; a=b; c=d;",
+        ] {
+            assert_eq!(check_kind(kind), Ok(()), "{kind}");
+        }
+        let words = |kind| check_kind(kind).unwrap_err().message;
+        assert!(words("text/plain").starts_with("unsupported Content-Type header (text/plain)"));
+        assert!(words("").starts_with("unsupported Content-Type header ()"));
+        for kind in ["application/json;;", "application/json; x", "application/json; =x"] {
+            assert!(words(kind).starts_with("malformed Content-Type"), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_form_is_read_and_is_still_there() {
+        let carried = |text: &'static [u8]| {
+            let (sender, parts) = tokio::sync::mpsc::channel(2);
+            sender.try_send(Ok(Bytes::from_static(text))).unwrap();
+            drop(sender);
+            let mut body = BodyReader::new(Some(parts));
+            let form = body.form().unwrap();
+            let mut left = Vec::new();
+            body.read_to_end(&mut left).unwrap();
+            assert_eq!(left, text);
+            form
+        };
+        assert_eq!(carried(b"signal=USR1").as_deref(), Some("signal=USR1"));
+        assert_eq!(carried(b"a\0b"), None, "an archive is no form");
     }
 }

@@ -1,6 +1,9 @@
 //! Request lines as people write them by hand. `curl -g …/containers/json?filters={"status":["running"]}`
 //! sends quotes as they are, which no address may have and docker's engine takes all the same. Here
 //! they become escapes before hyper reads them: in request lines and nowhere else.
+//!
+//! Nor does hyper take an address of more than 64 KiB, and builds have their arguments in the address:
+//! what is too long of a query goes on in a header.
 
 use std::io::{self, IoSlice};
 use std::mem::take;
@@ -13,6 +16,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const ESCAPED: &[u8] = b"\"<>\\^`{|}";
 /// Of a line so much is looked at: names of headers and paths are shorter.
 const LINE_BYTES: usize = 4096;
+/// The header in which a long query goes on.
+pub(crate) const REST_OF_QUERY: &str = "mica-rest-of-query";
+/// A query goes on there after so much of its line.
+const LONG: usize = 32 << 10;
+
 /// Where a connection may go on as something else than HTTP. What a client would like elsewhere, as
 /// those that offer HTTP/2 with each first request, comes to nothing.
 fn is_taken_over(path: &str) -> bool {
@@ -50,10 +58,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Escaping<S> {
         if own.waiting.is_empty() {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut own.stream).poll_read(context, buffer))?;
-            let Some(at) = own.watcher.first(&buffer.filled()[before..]) else {
+            let Some((at, instead)) = own.watcher.first(&buffer.filled()[before..]) else {
                 return Poll::Ready(Ok(()));
             };
-            own.waiting = own.watcher.escape(&buffer.filled()[before + at..]);
+            let rest = &buffer.filled()[before + at + 1..];
+            own.waiting = own.watcher.rewritten(instead, rest);
             buffer.set_filled(before + at);
         }
         let count = own.waiting.len().min(buffer.remaining());
@@ -119,12 +128,28 @@ enum Length {
     Parts,
 }
 
+/// Where a long request line is cut in two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Long {
+    /// Not yet.
+    No,
+    /// In the query, which goes on in a header.
+    Query,
+    /// In the version behind it, which was told before.
+    Version,
+    /// Never: the address is over.
+    Over,
+}
+
 /// Follows a connection from line to line.
 #[derive(Debug)]
 struct Watcher {
     place: Place,
-    /// The line so far.
+    /// The line so far, and how long it is.
     line: Vec<u8>,
+    count: usize,
+    /// How far the request line is, if it is a long one.
+    long: Long,
     length: Length,
     /// Whether somebody may take the connection over when the request has ended.
     is_last: bool,
@@ -135,6 +160,8 @@ impl Default for Watcher {
         Watcher {
             place: Place::Request,
             line: Vec::new(),
+            count: 0,
+            long: Long::No,
             length: Length::Bytes(0),
             is_last: false,
         }
@@ -142,8 +169,9 @@ impl Default for Watcher {
 }
 
 impl Watcher {
-    /// The first of these bytes that must be escaped; what follows it has not been looked at.
-    fn first(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// The first of these bytes that cannot stay as it is, and what stands there instead; what follows
+    /// it has not been looked at.
+    fn first(&mut self, bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             match self.place {
@@ -153,26 +181,26 @@ impl Watcher {
                     self.pass(count);
                     at += count as usize;
                 }
-                _ => match self.takes(*byte) {
-                    true => at += 1,
-                    false => return Some(at),
+                _ => match self.take(*byte) {
+                    None => at += 1,
+                    Some(instead) => return Some((at, instead)),
                 },
             }
         }
         None
     }
 
-    /// These bytes, of which the first must be escaped, with escapes.
-    fn escape(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut escaped = Vec::with_capacity(bytes.len() * 2);
+    /// What stands for a byte, and then the bytes behind it as hyper reads them.
+    fn rewritten(&mut self, instead: Vec<u8>, bytes: &[u8]) -> Vec<u8> {
+        let mut written = instead;
         let mut rest = bytes;
-        while let Some((byte, others)) = rest.split_first() {
-            escaped.extend_from_slice(format!("%{byte:02X}").as_bytes());
-            let plain = self.first(others).unwrap_or(others.len());
-            escaped.extend_from_slice(&others[..plain]);
-            rest = &others[plain..];
+        while let Some((plain, instead)) = self.first(rest) {
+            written.extend_from_slice(&rest[..plain]);
+            written.extend(instead);
+            rest = &rest[plain + 1..];
         }
-        escaped
+        written.extend_from_slice(rest);
+        written
     }
 
     /// Takes in so many bytes of a body; never more than are left of it.
@@ -185,17 +213,41 @@ impl Watcher {
         };
     }
 
-    /// Takes in a byte of a line; says whether it may stay as it is.
-    fn takes(&mut self, byte: u8) -> bool {
+    /// Takes in a byte of a line; says what stands instead if it may not stay as it is.
+    fn take(&mut self, byte: u8) -> Option<Vec<u8>> {
         if byte == b'\n' {
             let line = take(&mut self.line);
+            (self.count, self.long) = (0, Long::No);
             self.place = self.next(line.strip_suffix(b"\r").unwrap_or(&line));
-            return true;
+            return None;
         }
+        self.count += 1;
         if self.line.len() < LINE_BYTES {
             self.line.push(byte);
         }
-        !(self.place == Place::Request && ESCAPED.contains(&byte) && is_request(&self.line))
+        if self.place != Place::Request {
+            return None;
+        }
+        match self.long {
+            Long::Version => return (byte != b'\r').then(Vec::new),
+            Long::No if byte == b' ' && self.line.contains(&b'?') => self.long = Long::Over,
+            Long::Query if byte == b' ' => {
+                self.long = Long::Version;
+                return Some(Vec::new());
+            }
+            _ => {}
+        }
+        let must = ESCAPED.contains(&byte) && is_request(&self.line);
+        let escaped = must.then(|| format!("%{byte:02X}").into_bytes());
+        let begins = self.long == Long::No && self.count > LONG;
+        match begins && self.line.contains(&b'?') && is_request(&self.line) {
+            true => {
+                self.long = Long::Query;
+                let begin = format!(" HTTP/1.1\r\n{REST_OF_QUERY}: ").into_bytes();
+                Some([begin, escaped.unwrap_or_else(|| vec![byte])].concat())
+            }
+            false => escaped,
+        }
     }
 
     /// Where the line after this one stands.
@@ -266,9 +318,9 @@ mod tests {
         for part in bytes.chunks(step) {
             match watcher.first(part) {
                 None => out.extend_from_slice(part),
-                Some(at) => {
+                Some((at, instead)) => {
                     out.extend_from_slice(&part[..at]);
-                    out.extend(watcher.escape(&part[at..]));
+                    out.extend(watcher.rewritten(instead, &part[at + 1..]));
                 }
             }
         }
@@ -298,6 +350,21 @@ mod tests {
     }
 
     #[test]
+    fn a_long_query_goes_on_in_a_header() {
+        let begin = "POST /build?a=";
+        let short = "x".repeat(LONG - begin.len());
+        let head = format!("{begin}{short} HTTP/1.1\r\nHost: x\r\n\r\n");
+        becomes(&head, &head);
+        let long = format!("{begin}{short}&b={{y}} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let cut = "HTTP/1.1\r\nmica-rest-of-query: &b=%7By%7D\r\nHost: x\r\n\r\n";
+        let both = format!("{long}{head}");
+        becomes(&both, &format!("{begin}{short} {cut}{head}"));
+        // One that does not say the version is none, and stays none.
+        let odd = format!("{begin}{short}yz\nA: b\n\n");
+        becomes(&odd, &format!("{begin}{short} HTTP/1.1\r\nmica-rest-of-query: yz\nA: b\n\n"));
+    }
+
+    #[test]
     fn what_is_no_request_stays_as_it_is() {
         becomes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{\"", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{\"");
         becomes("{\"a\":1}\nx{", "{\"a\":1}\nx{");
@@ -310,6 +377,8 @@ mod tests {
             let text = format!("{head}GET /\"{{ HTTP/1.1\r\n\r\n");
             becomes(&text, &text);
         }
+        let path = format!("GET /{} HTTP/1.1\r\n\r\n", "p".repeat(LONG));
+        becomes(&path, &path);
         let wrong = "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\nGET /{";
         becomes(wrong, wrong);
     }

@@ -26,6 +26,21 @@ pub(crate) mod brought {
     pub(crate) const SHARED_SIZE: u32 = 42;
     /// An image without names has none, where it was called `<none>`.
     pub(crate) const NO_NAMES: u32 = 43;
+    /// A container is made in several networks.
+    pub(crate) const SEVERAL_NETWORKS: u32 = 44;
+    /// Options of mounts fit the mount's kind, and are refused where they do not.
+    pub(crate) const FITTING_OPTIONS: u32 = 42;
+    /// Who says nothing shares its memory with others that ask for it, as all did before.
+    pub(crate) const PRIVATE_IPC: u32 = 40;
+    /// A read-only mount can be asked to be so all the way down.
+    pub(crate) const FORCED_READ_ONLY: u32 = 44;
+    /// A part of a volume is mounted.
+    pub(crate) const SUBPATH_OF_VOLUMES: u32 = 45;
+    /// An image is mounted, and the history of one platform is asked for.
+    pub(crate) const IMAGES_AS_MOUNTS: u32 = 48;
+    pub(crate) const PLATFORM_OF_HISTORY: u32 = 48;
+    /// One platform of an image is looked at.
+    pub(crate) const PLATFORM_OF_INSPECT: u32 = 49;
     /// An image has one size.
     pub(crate) const ONE_SIZE: u32 = 44;
     /// An image does not tell of the container that it came from.
@@ -59,6 +74,8 @@ pub(crate) const NEW_CONTAINER: &[Field] = &[
 pub(crate) const INFO: &[Field] = &[
     (&["CgroupVersion"], When::Since(41)),
     (&["ContainerdCommit", "Expected"], When::Until(49, nothing)),
+    (&["BridgeNfIptables"], When::Until(50, on)),
+    (&["BridgeNfIp6tables"], When::Until(50, on)),
     (&["RuncCommit", "Expected"], When::Until(49, nothing)),
     (&["InitCommit", "Expected"], When::Until(49, nothing)),
     (&["RegistryConfig", "AllowNondistributableArtifactsCIDRs"], When::Until(49, none)),
@@ -74,12 +91,37 @@ pub(crate) const CONTAINER_ROW: &[Field] = &[
 /// Fields of a container.
 pub(crate) const CONTAINER: &[Field] = &[(&["ImageManifestDescriptor"], When::Since(48))];
 
+fn on() -> Value {
+    json!(true)
+}
+
 fn nothing() -> Value {
     json!("")
 }
 
 fn none() -> Value {
     json!([])
+}
+
+/// Takes out of a document what clients of this version do not say, however they spell it.
+pub(crate) fn hear(document: &mut Value, fields: &[Field], minor: u32) {
+    for (path, when) in fields {
+        if matches!(when, When::Since(first) if minor < *first) {
+            forget(document, path);
+        }
+    }
+}
+
+fn forget(document: &mut Value, path: &[&str]) {
+    let (Some((name, below)), Some(members)) = (path.split_first(), document.as_object_mut())
+    else {
+        return;
+    };
+    if below.is_empty() {
+        members.retain(|own, _| !own.eq_ignore_ascii_case(name));
+    }
+    let meant = members.iter_mut().filter(|(own, _)| own.eq_ignore_ascii_case(name));
+    meant.for_each(|(_, part)| forget(part, below));
 }
 
 /// Makes of a document what clients of this version know.
@@ -114,6 +156,16 @@ mod tests {
         let mut document = json!({ "New": 1, "Part": { "New": 2 }, "Own": 3 });
         fit(&mut document, FIELDS, minor);
         assert_eq!(document, expected);
+    }
+
+    #[test]
+    fn clients_say_what_their_version_has() {
+        let mut document =
+            json!({ "new": 1, "Part": { "NEW": 2, "Old": 4 }, "part": { "New": 3 } });
+        hear(&mut document, FIELDS, 45);
+        assert_eq!(document, json!({ "new": 1, "Part": { "Old": 4 }, "part": {} }));
+        hear(&mut document, FIELDS, 44);
+        assert_eq!(document, json!({ "Part": { "Old": 4 }, "part": {} }));
     }
 
     #[test]

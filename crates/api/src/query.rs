@@ -8,13 +8,23 @@ pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Reads what follows the question mark.
-    pub(crate) fn parse(text: &str) -> Query {
+    pub(crate) fn parse(text: &str) -> Result<Query, Refusal> {
         let parts = text.split('&').filter(|part| !part.is_empty());
         let pair = |part: &str| {
+            if part.contains(';') {
+                return Err(Refusal::bad("invalid semicolon separator in query"));
+            }
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            (decode(name, true), decode(value, true))
+            let read = |text: &str| decode(text, true).map_err(Refusal::bad);
+            Ok((read(name)?, read(value)?))
         };
-        Query(parts.map(pair).collect())
+        Ok(Query(parts.map(pair).collect::<Result<_, _>>()?))
+    }
+
+    /// With further parameters, which come after these.
+    pub(crate) fn and(mut self, others: Query) -> Query {
+        self.0.extend(others.0);
+        self
     }
 
     /// The first value of a name; empty if there is none.
@@ -57,24 +67,29 @@ impl Query {
     }
 }
 
-/// Resolves `%41`, and in a query `+`. What is no such escape stays as it is.
-pub(crate) fn decode(text: &str, plus: bool) -> String {
+/// Resolves `%41`, and in a query `+`; says in Go's words what is no such escape.
+pub(crate) fn decode(text: &str, plus: bool) -> Result<String, String> {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        let escaped = text.get(at + 1..at + 3).filter(|_| *byte == b'%');
-        match (escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()), byte) {
-            (Some(escaped), _) => {
-                decoded.push(escaped);
+        match byte {
+            b'%' => {
+                let digit = |at: usize| (*bytes.get(at)? as char).to_digit(16);
+                let Some((high, low)) = digit(at + 1).zip(digit(at + 2)) else {
+                    let wrong = &bytes[at..bytes.len().min(at + 3)];
+                    let wrong = String::from_utf8_lossy(wrong);
+                    return Err(format!("invalid URL escape {wrong:?}"));
+                };
+                decoded.push((high * 16 + low) as u8);
                 at += 2;
             }
-            (None, b'+') if plus => decoded.push(b' '),
-            (None, byte) => decoded.push(*byte),
+            b'+' if plus => decoded.push(b' '),
+            byte => decoded.push(*byte),
         }
         at += 1;
     }
-    String::from_utf8_lossy(&decoded).into_owned()
+    Ok(String::from_utf8_lossy(&decoded).into_owned())
 }
 
 #[cfg(test)]
@@ -82,14 +97,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_are_resolved_and_others_stay() {
-        let query = Query::parse("a=1&b=x%2Fy+z&c&a=2&=&d=%zz%4");
+    fn escapes_are_resolved_and_others_refused() {
+        let query = Query::parse("a=1&b=x%2Fy+z&c&a=2&=").unwrap();
         assert_eq!(query.text("a"), "1");
         assert_eq!(query.list("a"), ["1", "2"]);
         assert_eq!(query.text("b"), "x/y z");
         assert!(query.has("c") && query.given("c").is_none());
-        assert_eq!(query.text("d"), "%zz%4");
-        assert_eq!(decode("a+b%20c%C3%A9", false), "a+b c\u{e9}");
+        assert_eq!(decode("a+b%20c%C3%A9", false).unwrap(), "a+b c\u{e9}");
+        let refused = |text| Query::parse(text).unwrap_err();
+        assert_eq!(refused("d=%zz"), Refusal::bad("invalid URL escape \"%zz\""));
+        assert_eq!(refused("%4=d"), Refusal::bad("invalid URL escape \"%4\""));
+        assert_eq!(refused("d=%+1"), Refusal::bad("invalid URL escape \"%+1\""));
+        assert_eq!(refused("a=1;b=2"), Refusal::bad("invalid semicolon separator in query"));
+        assert!(decode("%\u{e9}", false).is_err());
+        let both = Query::parse("a=form").unwrap().and(query);
+        assert_eq!(both.list("a"), ["form", "1", "2"]);
     }
 
     #[test]
@@ -98,9 +120,10 @@ mod tests {
             let query = Query(vec![("x".to_owned(), no.to_owned())]);
             assert!(!query.flag("x"), "{no:?}");
         }
-        assert!(Query::parse("x=1").flag("x") && Query::parse("x=what").flag("x"));
-        assert!(Query::default().flag_or("x", true) && !Query::parse("x=0").flag_or("x", true));
-        assert_eq!(Query::parse("n=7").number("n"), Ok(Some(7_i64)));
-        assert!(Query::parse("n=7a").number::<i64>("n").is_err());
+        let query = |text| Query::parse(text).unwrap();
+        assert!(query("x=1").flag("x") && query("x=what").flag("x"));
+        assert!(Query::default().flag_or("x", true) && !query("x=0").flag_or("x", true));
+        assert_eq!(query("n=7").number("n"), Ok(Some(7_i64)));
+        assert!(query("n=7a").number::<i64>("n").is_err());
     }
 }

@@ -7,6 +7,7 @@ use hyper::Method;
 
 use crate::app::App;
 use crate::call::{BodyReader, Call};
+use crate::escaping::REST_OF_QUERY;
 use crate::handlers::{
     attach, build, buildkit, containers, events, exec, files, images, logs, networks, stats, swarm,
     system, transfer, usage, volumes, wait,
@@ -130,6 +131,7 @@ pub(crate) static ROUTES: &[Route] = &[
     put("/volumes/{name}", swarm::managed).since(42),
     delete("/volumes/{name}", volumes::remove),
     get("/networks", networks::list),
+    get("/networks/", networks::list),
     post("/networks/create", networks::create),
     post("/networks/prune", networks::prune).since(25),
     get("/networks/{id}", networks::inspect),
@@ -189,7 +191,7 @@ pub(crate) struct Asked {
 /// Finds whom a request is for. A path with the wrong method is no page either, as docker has it.
 pub(crate) fn find(method: &Method, path: &str) -> Result<Asked, Refusal> {
     let (path, version) = version::negotiate(path).map_err(Refusal::bad)?;
-    let path = decode(path, false);
+    let path = decode(path, false).map_err(Refusal::bad)?;
     let fits = |route: &'static Route| {
         let fits = *method == route.method && route.has(version);
         let parameters = fits.then(|| parameters(route.path, &path)).flatten()?;
@@ -230,17 +232,40 @@ impl Asked {
         self,
         app: Arc<App>,
         head: hyper::http::request::Parts,
-        body: BodyReader,
+        mut body: BodyReader,
     ) -> Result<Reply, Refusal> {
+        if head.version == hyper::Version::HTTP_11 && !head.headers.contains_key("host") {
+            return Err(Refusal::bad("missing required Host header"));
+        }
+        let rest = head.headers.get(REST_OF_QUERY).map(|rest| rest.as_bytes()).unwrap_or_default();
+        let text = [head.uri.query().unwrap_or_default(), &String::from_utf8_lossy(rest)].concat();
+        let query = form(&head, &mut body)?.and(Query::parse(&text)?);
         let call = Call {
             app,
             version: self.version,
-            query: Query::parse(head.uri.query().unwrap_or_default()),
+            query,
             headers: head.headers,
             parameters: self.parameters,
             body,
         };
         (self.route.handler)(call)
+    }
+}
+
+/// What a body says if it is a form, as that of `curl -d t=30` is. It counts more than the address.
+fn form(head: &hyper::http::request::Parts, body: &mut BodyReader) -> Result<Query, Refusal> {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let kind = head.headers.get("content-type").and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    let carries = [Method::POST, Method::PUT].contains(&head.method);
+    if !carries || !kind.eq_ignore_ascii_case(FORM) {
+        return Ok(Query::default());
+    }
+    let text = body.form().map_err(|e| Refusal::bad(format!("cannot read the request: {e}")))?;
+    match text {
+        // A document that nobody calls one, as that of `curl -d '{"Image": …}'`, has no parameters.
+        Some(text) if !text.starts_with(['{', '[']) => Query::parse(&text),
+        _ => Ok(Query::default()),
     }
 }
 
@@ -276,6 +301,8 @@ mod tests {
     #[test]
     fn a_wrong_method_is_no_page() {
         assert!(find(&Method::GET, "/v1.30/_ping").is_ok());
+        let refused = find(&Method::GET, "/containers/%zz/json").err();
+        assert_eq!(refused, Some(Refusal::bad("invalid URL escape \"%zz\"")));
         let missing = Some(Refusal::missing("page not found"));
         assert_eq!(find(&Method::DELETE, "/_ping").err(), missing);
         assert_eq!(find(&Method::GET, "/v1.30/nothing").err(), missing);

@@ -47,8 +47,10 @@ const MAX_THREADS: usize = MAX_CONNECTIONS + 16;
 const HEAD_PATIENCE: Duration = Duration::from_secs(300);
 /// How long somebody who takes a connection over waits for the client to have read the head.
 const READING: Duration = Duration::from_millis(100);
-/// No head is longer.
-const MAX_HEAD_BYTES: usize = 64 << 10;
+/// No head is longer, as with Go's servers: builds have their arguments in the address.
+const MAX_HEAD_BYTES: usize = 1 << 20;
+/// Nor has it more lines. Room for all of them is taken for each head.
+const MAX_HEADERS: usize = 1024;
 /// How often the ends of monitors are taken.
 const REAPING: Duration = Duration::from_secs(1);
 /// After an error of accepting, as when there are no descriptors left.
@@ -191,7 +193,8 @@ async fn converse<S: Stream>(app: Arc<App>, stream: S, mut end: watch::Receiver<
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
-        .max_header_size(MAX_HEAD_BYTES)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(Escaping::new(stream)), service);
     let mut ending = false;
     let takeover: Takeover = loop {

@@ -70,6 +70,10 @@ pub enum EngineError {
     Runtime(#[from] runtime::RuntimeError),
     #[error("networks on bridges, and links between containers, need root")]
     NoBridges,
+    #[error(
+        "create {volume}: error looking up volume plugin {driver}: plugin {driver:?} not found"
+    )]
+    NoVolumeDriver { volume: String, driver: String },
     #[error("{0} takes control groups, which an ordinary user has none of")]
     NoGroups(&'static str),
     #[error("an image that an ordinary user mounts is seen by nobody else")]
@@ -248,6 +252,7 @@ impl EngineError {
                 network::ErrorKind::Other => Kind::Other,
             },
             E::NoSuchContainer(_) | E::NoSuchVolume(_) | E::NoSuchBuild(_) => Kind::NotFound,
+            E::NoVolumeDriver { .. } => Kind::NotFound,
             E::NoCacheMount(_) => Kind::NotFound,
             E::NameTaken { .. } | E::VolumeInUse { .. } => Kind::Conflict,
             E::AmbiguousContainer(_) | E::AmbiguousBuild(_) | E::ContainerName(_) | E::SameName => {
@@ -325,6 +330,7 @@ impl EngineError {
             E::NoSuchImage(_)
                 | E::NoSuchContainer(_)
                 | E::NoSuchVolume(_)
+                | E::NoVolumeDriver { .. }
                 | E::Start(_)
                 | E::NotRunning(_)
                 | E::CannotJoin { .. }

@@ -73,6 +73,9 @@ struct Document {
     options: Option<BTreeMap<String, String>>,
 }
 
+/// No name is longer: while a volume is made, its folder is called by a longer one.
+const MAX_NAME_BYTES: usize = 240;
+
 const DOCUMENT: &str = "volume.json";
 const FILES: &str = "_data";
 /// What a local volume's mount may be told.
@@ -83,17 +86,32 @@ impl Engine {
     pub fn create_volume(&self, request: CreateVolume) -> Result<Volume> {
         if !matches!(request.driver.as_str(), "" | "local") {
             let driver = request.driver;
-            return Err(EngineError::Refused(format!(
-                "create {}: error looking up volume plugin {driver}: plugin {driver:?} not found",
-                request.name.unwrap_or_default()
-            )));
+            return Err(EngineError::NoVolumeDriver {
+                volume: request.name.unwrap_or_default(),
+                driver,
+            });
         }
-        check_options(&request.options)?;
+        check_options(&request.options).map_err(|error| match (error, &request.name) {
+            (EngineError::Refused(words), Some(name)) if !name.is_empty() => {
+                EngineError::Refused(format!("create {name}: {words}"))
+            }
+            (error, _) => error,
+        })?;
         let mut labels = request.labels;
         let name = match request.name.filter(|name| !name.is_empty()) {
+            Some(name) if name.len() > MAX_NAME_BYTES => {
+                return Err(EngineError::Refused(format!(
+                    "volume name of {} bytes is longer than {MAX_NAME_BYTES}",
+                    name.len()
+                )));
+            }
             Some(name) => {
-                let wrong = |error: MountError| EngineError::Refused(error.to_string());
-                check_volume_name(&name).map_err(wrong)?;
+                let wrong = |error: MountError| match error {
+                    MountError::ShortName(_) => format!("create {name}: {error}"),
+                    error => error.to_string(),
+                };
+                let checked = check_volume_name(&name);
+                checked.map_err(|error| EngineError::Refused(wrong(error)))?;
                 name
             }
             None => {
@@ -153,7 +171,7 @@ impl Engine {
     /// The volume of this name.
     pub fn volume(&self, name: &str) -> Result<Volume> {
         let missing = || EngineError::NoSuchVolume(name.to_owned());
-        if !is_volume_name(name) {
+        if !is_volume_name(name) || name.len() > MAX_NAME_BYTES {
             return Err(missing());
         }
         let folder = self.volume_folder(name);

@@ -20,8 +20,8 @@ pub use device::{DeviceMapping, DeviceRequest, ThrottleDevice, Ulimit, WeightDev
 pub use mode::{CgroupnsMode, IpcMode, NamespaceMode, NetworkMode};
 pub use mount::{
     Bind, BindOptions, IdMaps, ImageOptions, Mount, MountError, MountKind, MountPoint,
-    TmpfsOptions, VolumeDriver, VolumeOptions, check_volume_name, is_volume_name, parse_bind,
-    parse_mount, parse_tmpfs,
+    PROPAGATIONS, TmpfsOptions, VolumeDriver, VolumeOptions, check_volume_name, is_volume_name,
+    mount_target, parse_bind, parse_mount, parse_tmpfs,
 };
 pub use network::{EndpointSettings, IpamSettings, NetworkingConfig, PortBinding};
 pub use resources::Resources;

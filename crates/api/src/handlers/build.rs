@@ -14,6 +14,7 @@ use engine::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use spec::go_json::{self, Behind};
 use spec::{HostConfig, ImageId, Reference, Ulimit};
 
 use super::images::platform;
@@ -26,8 +27,14 @@ use crate::refusal::{Refusal, chain};
 use crate::reply::Reply;
 
 pub(crate) fn build(mut call: Call) -> Result<Reply, Refusal> {
-    if call.query.text("version") == "2" {
-        return super::buildkit::build(call);
+    match call.query.text("version") {
+        "2" => return super::buildkit::build(call),
+        "" | "1" => {}
+        other => return Err(Refusal::bad(format!("invalid version: {other}"))),
+    }
+    let isolation = call.query.text("isolation");
+    if !(isolation.is_empty() || isolation.eq_ignore_ascii_case("default")) {
+        return Err(Refusal::bad(format!("unsupported isolation: {isolation:?}")));
     }
     let request = request(&call)?;
     let query = &call.query;
@@ -71,10 +78,12 @@ pub(crate) fn build(mut call: Call) -> Result<Reply, Refusal> {
             Ok(built) => {
                 let line = |text: String| progress.tell(&json!({ "stream": text }));
                 if let Some(image) = built.images.first() {
-                    progress.tell(&json!({ "aux": { "ID": image.id.to_string() } }));
                     match quiet {
                         true => line(format!("{}\n", image.id)),
-                        false => line(format!("Successfully built {}\n", image.id.0.short())),
+                        false => {
+                            progress.tell(&json!({ "aux": { "ID": image.id.to_string() } }));
+                            line(format!("Successfully built {}\n", image.id.0.short()));
+                        }
                     }
                 }
                 let tagged = names.iter().filter(|_| !quiet);
@@ -102,7 +111,8 @@ fn engine_for(call: &Call) -> Result<Engine, Refusal> {
     let mut settings = (*call.app.settings()).clone();
     let text = call.header("x-registry-config");
     let bytes = URL_SAFE.decode(text).or_else(|_| STANDARD.decode(text)).unwrap_or_default();
-    let known: BTreeMap<String, AuthConfig> = serde_json::from_slice(&bytes).unwrap_or_default();
+    let known: BTreeMap<String, AuthConfig> =
+        go_json::from_slice(&bytes, Behind::Ignored).unwrap_or_default();
     let auths: BTreeMap<String, Value> =
         known.into_iter().filter_map(|(host, config)| Some((host, config.written()?))).collect();
     let kept = &mut settings.registry.credentials;
@@ -169,7 +179,7 @@ pub(super) fn document<T: DeserializeOwned + Default>(
     name: &str,
 ) -> Result<T, Refusal> {
     let Some(text) = query.given(name) else { return Ok(T::default()) };
-    let read: Result<Option<T>, _> = serde_json::from_str(text);
+    let read: Result<Option<T>, _> = go_json::from_slice(text.as_bytes(), Behind::Refused);
     let wrong = |error| Refusal::bad(format!("error reading {name}: {error}"));
     Ok(read.map_err(wrong)?.unwrap_or_default())
 }

@@ -7,10 +7,11 @@ use engine::{
 use runtime::attach::{Request, StopRequest};
 use runtime::state::Status;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use spec::{
-    ContainerConfig, ContainerId, HostConfig, MountKind, NetworkingConfig, Resources,
-    RestartPolicy, Timestamp, parse_signal,
+    ContainerConfig, ContainerId, HostConfig, Mount, MountKind, NetworkingConfig, Resources,
+    RestartPolicy, Timestamp, go_json, parse_signal,
 };
 
 use crate::call::Call;
@@ -53,50 +54,133 @@ struct Wanted {
     networks: NetworkingConfig,
 }
 
-/// Says in docker's words that there is no such policy: whatever reads documents has its own.
-fn check_policy(of: &Value) -> Result<(), Refusal> {
-    let name = of["RestartPolicy"]["Name"].as_str().unwrap_or_default();
-    let policy: Result<RestartPolicy, _> = name.parse();
-    policy.map(drop).map_err(|error| Refusal::bad(error.to_string()))
+/// What stands in one object with the configuration.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Beside {
+    host_config: HostConfig,
+    networking_config: NetworkingConfig,
 }
 
-/// The same of kinds of mounts.
-fn check_mounts(of: &Value) -> Result<(), Refusal> {
-    let kinds = of["Mounts"].as_array().into_iter().flatten();
-    for kind in kinds.filter_map(|mount| mount["Type"].as_str()) {
-        kind.parse::<MountKind>().map_err(|error| Refusal::bad(error.to_string()))?;
+/// Names that docker has words of its own for: whatever reads documents has others.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Named {
+    restart_policy: Value,
+    mounts: Vec<Value>,
+    host_config: Option<Box<Named>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct PolicyName {
+    name: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct MountType {
+    #[serde(rename = "Type")]
+    kind: Option<Value>,
+}
+
+impl Named {
+    /// Whether there are such policies and kinds of mounts. What has another form is found by those
+    /// who read it.
+    fn check(document: &Value) -> Result<(), Refusal> {
+        let bad = |error: &dyn ToString| Refusal::bad(error.to_string());
+        let Ok(mut named) = go_json::from_value::<Named>(document.clone()) else { return Ok(()) };
+        if let Some(host) = named.host_config.take() {
+            named = *host;
+        }
+        let Named { restart_policy, mounts, .. } = named;
+        let policy: PolicyName = go_json::from_value(restart_policy).unwrap_or_default();
+        if let Some(name) = policy.name.as_ref().and_then(Value::as_str) {
+            name.parse::<RestartPolicy>().map_err(|error| bad(&error))?;
+        }
+        for mount in mounts {
+            let mount: MountType = go_json::from_value(mount).unwrap_or_default();
+            if let Some(kind) = mount.kind.as_ref().and_then(Value::as_str) {
+                kind.parse::<MountKind>().map_err(|error| bad(&error))?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Makes a part of a document what it is to be.
+fn read<T: DeserializeOwned>(document: Value) -> Result<T, Refusal> {
+    let wrong = |error: serde_json::Error| Refusal::bad(format!("invalid JSON: {error}"));
+    go_json::from_value(document).map_err(wrong)
 }
 
 impl Wanted {
     fn read(document: Value) -> Result<Wanted, Refusal> {
-        let wrong = |error: serde_json::Error| Refusal::bad(format!("invalid JSON: {error}"));
-        let Value::Object(mut fields) = document else {
-            return Err(Refusal::bad("config cannot be empty in order to create a container"));
-        };
-        let mut take = |name: &str| {
-            let value = fields.remove(name).unwrap_or(Value::Null);
-            if value.is_null() { json!({}) } else { value }
-        };
-        let (host, networks) = (take("HostConfig"), take("NetworkingConfig"));
-        check_policy(&host)?;
-        check_mounts(&host)?;
-        Ok(Wanted {
-            config: serde_json::from_value(Value::Object(fields)).map_err(wrong)?,
-            host: serde_json::from_value(host).map_err(wrong)?,
-            networks: serde_json::from_value(networks).map_err(wrong)?,
-        })
+        Named::check(&document)?;
+        let Beside { host_config: host, networking_config: networks } = read(document.clone())?;
+        let mut config: ContainerConfig = read(document)?;
+        // What nobody here knows is not kept: it may be a newer client's, of which nothing would
+        // come.
+        config.rest.clear();
+        match config == ContainerConfig::default() {
+            true => Err(empty()),
+            false => Ok(Wanted { config, host, networks }),
+        }
+    }
+
+    /// Makes of it what a client of this version means.
+    fn fit(&mut self, call: &Call) -> Result<(), Refusal> {
+        let Wanted { host, networks, .. } = self;
+        if !call.since(brought::PRIVATE_IPC) && host.ipc_mode.is_empty() {
+            "shareable".clone_into(&mut host.ipc_mode);
+        }
+        let several = networks.endpoints_config.len() > 1;
+        if several && !call.since(brought::SEVERAL_NETWORKS) {
+            let names: Vec<&str> = networks.endpoints_config.keys().map(String::as_str).collect();
+            return Err(Refusal::bad(format!(
+                "Container cannot be created with multiple network endpoints: {}",
+                names.join(", ")
+            )));
+        }
+        host.mounts.iter_mut().try_for_each(|mount| fit_mount(call, mount))
     }
 }
 
+fn fit_mount(call: &Call, mount: &mut Mount) -> Result<(), Refusal> {
+    if !call.since(brought::FITTING_OPTIONS) {
+        // They were not looked at.
+        mount.volume_options.take_if(|_| mount.kind != MountKind::Volume);
+        mount.tmpfs_options.take_if(|_| mount.kind != MountKind::Tmpfs);
+        if let Some(options) = &mut mount.bind_options {
+            options.create_mountpoint = false;
+        }
+    }
+    let forced = mount.bind_options.as_ref().is_some_and(|it| it.read_only_force_recursive);
+    let part = mount.volume_options.as_ref().is_some_and(|it| !it.subpath.is_empty());
+    let needed = [
+        (forced, "BindOptions.ReadOnlyForceRecursive needs API v1.44", brought::FORCED_READ_ONLY),
+        (part, "VolumeOptions.Subpath needs API v1.45", brought::SUBPATH_OF_VOLUMES),
+        (
+            mount.kind == MountKind::Image,
+            "Mount type \"Image\" needs API v1.48",
+            brought::IMAGES_AS_MOUNTS,
+        ),
+    ];
+    match needed.iter().find(|(asked, _, since)| *asked && !call.since(*since)) {
+        Some((_, words, _)) => Err(Refusal::bad(format!("{words} or newer"))),
+        None => Ok(()),
+    }
+}
+
+fn empty() -> Refusal {
+    Refusal::bad("config cannot be empty in order to create a container")
+}
+
 pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
-    let empty = || Refusal::bad("config cannot be empty in order to create a container");
-    let document = call.json()?.ok_or_else(empty)?;
-    let wanted = Wanted::read(call.fitted(document, gates::NEW_CONTAINER))?;
+    let document: Value = call.json()?.ok_or_else(empty)?;
+    let mut wanted = Wanted::read(call.heard(document, gates::NEW_CONTAINER))?;
+    wanted.fit(&call)?;
     let Wanted { mut config, mut host, networks } = wanted;
-    // What nobody here knows is not kept: it may be a newer client's, of which nothing would come.
-    config.rest.clear();
     let mut networks = networks.endpoints_config;
     if matches!(host.network_mode.as_str(), "" | "default") {
         let usual = call.app.settings().containers.network_mode.clone();
@@ -112,7 +196,9 @@ pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
         // Whoever has no network is in that one, and in no other beside it.
         networks.entry("none".to_owned()).or_default();
     }
-    let address = std::mem::take(&mut config.mac_address);
+    // Who has another's network has no address of his own, and is told so by the engine.
+    let joins = host.network_mode.starts_with("container:");
+    let address = if joins { String::new() } else { std::mem::take(&mut config.mac_address) };
     if !address.is_empty() {
         networks.entry(host.network_mode.clone()).or_default().mac_address = address;
     }
@@ -147,6 +233,13 @@ fn start_at_rest(call: &Call, engine: &Engine, id: &ContainerId) -> Result<(), R
 }
 
 pub(crate) fn start(call: Call) -> Result<Reply, Refusal> {
+    // Once it told how the container is to run. Less is no document.
+    let length = call.header("content-length").parse::<u64>().unwrap_or(0);
+    if length > 7 || call.headers.contains_key("transfer-encoding") {
+        return Err(Refusal::bad(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
+        ));
+    }
     let (engine, id) = call.container()?;
     match engine.container_state(&id)?.status {
         Status::Paused => {
@@ -200,7 +293,14 @@ pub(crate) fn restart(call: Call) -> Result<Reply, Refusal> {
 }
 
 pub(crate) fn kill(call: Call) -> Result<Reply, Refusal> {
-    let (engine, id) = call.container()?;
+    let (engine, id) = call.container().map_err(|Refusal { status, message }| {
+        let name = call.parameter("id");
+        let message = match status {
+            404 => format!("cannot kill container: {name}: {message}"),
+            _ => message,
+        };
+        Refusal { status, message }
+    })?;
     let signal = signal(call.query.given("signal").unwrap_or("KILL"))?;
     if !engine.container_state(&id)?.status.is_alive() {
         let name = call.parameter("id");
@@ -257,16 +357,14 @@ pub(crate) fn remove(call: Call) -> Result<Reply, Refusal> {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Update {
-    #[serde(flatten)]
-    resources: Resources,
     restart_policy: Option<RestartPolicy>,
 }
 
 pub(crate) fn update(mut call: Call) -> Result<Reply, Refusal> {
     let document: Value = call.json()?.unwrap_or_else(|| json!({}));
-    check_policy(&document)?;
-    let wrong = |error: serde_json::Error| Refusal::bad(format!("invalid JSON: {error}"));
-    let Update { resources, restart_policy } = serde_json::from_value(document).map_err(wrong)?;
+    Named::check(&document)?;
+    let Update { restart_policy } = read(document.clone())?;
+    let resources: Resources = read(document)?;
     let (engine, id) = call.container()?;
     // A policy without a name is none.
     let restart = restart_policy.filter(|policy| *policy != RestartPolicy::default());

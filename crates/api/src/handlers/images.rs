@@ -81,15 +81,23 @@ fn read_platform(text: &str) -> Result<Platform, Refusal> {
     let wrong = |why: String| Refusal::bad(format!("failed to parse platform: {why}"));
     match text.starts_with('{') {
         true => {
-            let read: Platform = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
+            let read: Platform =
+                spec::go_json::from_slice(text.as_bytes(), spec::go_json::Behind::Refused)
+                    .map_err(|e| wrong(e.to_string()))?;
             Ok(read.normalized())
         }
         false => Platform::parse(text).map_err(|error| wrong(error.to_string())),
     }
 }
 
+/// The same, where clients of older versions have no say in it.
+fn platform_since(call: &Call, minor: u32) -> Result<Option<Platform>, Refusal> {
+    if call.since(minor) { platform(call) } else { Ok(None) }
+}
+
 pub(crate) fn inspect(call: Call) -> Result<Reply, Refusal> {
-    let (engine, platform) = (call.engine()?, platform(&call)?);
+    let platform = platform_since(&call, brought::PLATFORM_OF_INSPECT)?;
+    let engine = call.engine()?;
     let mut document = engine.inspect(call.parameter("name"), platform.as_ref())?;
     if !call.since(brought::SLIM_IMAGE_CONFIG) {
         EMPTY.iter().for_each(|name| document["Config"][name] = json!(""));
@@ -110,7 +118,8 @@ pub(crate) fn inspect(call: Call) -> Result<Reply, Refusal> {
 }
 
 pub(crate) fn history(call: Call) -> Result<Reply, Refusal> {
-    let (engine, platform) = (call.engine()?, platform(&call)?);
+    let platform = platform_since(&call, brought::PLATFORM_OF_HISTORY)?;
+    let engine = call.engine()?;
     let rows = engine.history(call.parameter("name"), platform.as_ref())?;
     let document = |row: &engine::HistoryRow| {
         json!({
@@ -127,7 +136,14 @@ pub(crate) fn history(call: Call) -> Result<Reply, Refusal> {
 
 pub(crate) fn tag(call: Call) -> Result<Reply, Refusal> {
     let (repository, tag) = (call.query.text("repo"), call.query.text("tag"));
-    let name = if tag.is_empty() { repository.to_owned() } else { format!("{repository}:{tag}") };
+    let name = match Reference::parse(repository) {
+        _ if tag.is_empty() => repository.to_owned(),
+        // Its own tag gives way.
+        Ok(name) if name.tag().is_some() && name.digest().is_none() => {
+            format!("{}:{tag}", name.familiar_name())
+        }
+        _ => format!("{repository}:{tag}"),
+    };
     call.engine()?.tag(call.parameter("name"), &name)?;
     Ok(Reply::status(201))
 }
@@ -214,6 +230,9 @@ pub(crate) fn import(mut call: Call) -> Result<Reply, Refusal> {
         false => Some(import_name(repository, tag)?),
     };
     let from = query.text("fromSrc").to_owned();
+    if from.is_empty() {
+        return Err(Refusal::bad("fromImage or fromSrc says what an image is to be made of"));
+    }
     let (changes, platform) = (query.list("changes"), platform(&call)?);
     let message = query.given("message").map(str::to_owned);
     let engine = call.engine()?;

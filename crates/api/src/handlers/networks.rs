@@ -24,6 +24,14 @@ pub(crate) fn list(call: Call) -> Result<Reply, Refusal> {
 }
 
 pub(crate) fn inspect(call: Call) -> Result<Reply, Refusal> {
+    let verbose = call.query.text("verbose");
+    let truths =
+        ["", "0", "1", "f", "t", "F", "T", "false", "true", "False", "True", "FALSE", "TRUE"];
+    if !truths.contains(&verbose) {
+        return Err(Refusal::bad(format!(
+            "invalid value for verbose: {verbose}: strconv.ParseBool: parsing {verbose:?}: invalid syntax"
+        )));
+    }
     if !matches!(call.query.text("scope"), "" | "local") {
         return Err(Refusal::missing(format!("network {} not found", call.parameter("id"))));
     }
@@ -77,6 +85,12 @@ struct Pool {
 }
 
 impl Pool {
+    fn is_empty(&self) -> bool {
+        let reserved = self.auxiliary_addresses.as_ref();
+        [&self.subnet, &self.range, &self.gateway].iter().all(|text| text.is_empty())
+            && reserved.is_none_or(BTreeMap::is_empty)
+    }
+
     fn read(self) -> Result<AddressPool, Refusal> {
         const NO_BLOCK: &str = "invalid CIDR block notation";
         let wrong = |what: &str, text: &str, why: &str| {
@@ -122,7 +136,7 @@ pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
     let driver = wanted.driver.filter(|driver| !driver.is_empty());
     let driver: NetworkDriver =
         driver.as_deref().unwrap_or("bridge").parse().map_err(engine::EngineError::from)?;
-    let pools = ipam.config.unwrap_or_default().into_iter().filter(|pool| !pool.subnet.is_empty());
+    let pools = ipam.config.unwrap_or_default().into_iter().filter(|pool| !pool.is_empty());
     let request = NetworkRequest {
         name: wanted.name,
         driver,

@@ -6,6 +6,7 @@ use engine::{Client, Credential, Engine, EngineError, Kind, PullImage, Pulled, P
 use serde::Deserialize;
 use serde_json::{Value, json};
 use spec::Reference;
+use spec::go_json::{self, Behind};
 
 use super::images::{import, platform};
 use crate::call::Call;
@@ -74,7 +75,7 @@ fn credential(call: &Call) -> Option<Credential> {
     let alphabet = base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let standard = base64::engine::general_purpose::STANDARD_NO_PAD;
     let bytes = alphabet.decode(text).or_else(|_| standard.decode(text)).ok()?;
-    serde_json::from_slice::<AuthConfig>(&bytes).ok()?.credential()
+    go_json::from_slice::<AuthConfig>(&bytes, Behind::Ignored).ok()?.credential()
 }
 
 fn client(call: &Call, engine: &Engine, name: &Reference) -> Result<Client, Refusal> {
@@ -164,6 +165,9 @@ pub(crate) fn auth(mut call: Call) -> Result<Reply, Refusal> {
 }
 
 pub(crate) fn distribution(call: Call) -> Result<Reply, Refusal> {
+    if call.parameter("name").parse::<spec::Digest>().is_ok() {
+        return Err(Refusal::bad("no manifest found for full image ID"));
+    }
     let name = reference(call.parameter("name"))?;
     let name = if name.digest().is_some() { name } else { name.with_default_tag() };
     let engine = call.engine()?;
@@ -178,10 +182,11 @@ const LIMIT: usize = 25;
 
 pub(crate) fn search(call: Call) -> Result<Reply, Refusal> {
     let term = call.query.text("term");
-    let limit = call.query.number::<usize>("limit")?.filter(|limit| *limit > 0).unwrap_or(LIMIT);
-    if limit > MOST {
-        return Err(Refusal::bad(format!("limit {limit} is outside the range of [1, {MOST}]")));
-    }
+    let limit = call.query.number::<i64>("limit")?.filter(|limit| *limit != 0);
+    let limit = limit.map_or(Ok(LIMIT), |limit| {
+        let outside = || Refusal::bad(format!("limit {limit} is outside the range of [1, {MOST}]"));
+        usize::try_from(limit).ok().filter(|limit| *limit <= MOST).ok_or_else(outside)
+    })?;
     let filters = Filters::of(&call.query)?;
     filters.check(&["is-automated", "is-official", "stars"])?;
     let official = filters.truth("is-official")?;

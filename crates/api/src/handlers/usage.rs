@@ -30,6 +30,9 @@ pub(crate) fn df(call: Call) -> Result<Reply, Refusal> {
             let id = image["Id"].as_str().and_then(|id| id.parse().ok());
             let of = id.and_then(|id| usage.images.get(&id)).copied().unwrap_or_default();
             image["SharedSize"] = json!(of.shared);
+            if !call.since(brought::ONE_SIZE) {
+                image["VirtualSize"] = image["Size"].clone();
+            }
             image["Containers"] = json!(id.and_then(|id| users.get(&id)).copied().unwrap_or(0));
         }
         shown.insert("LayersSize".to_owned(), json!(usage.layers));

@@ -92,6 +92,5 @@ pub(crate) fn prune(call: Call) -> Result<Reply, Refusal> {
             && has_labels(volume, filters.values("label"))
             && (not.is_empty() || !has_labels(volume, not))
     })?;
-    let removed = if removed.is_empty() { Value::Null } else { json!(removed) };
     Ok(Reply::json(&json!({ "VolumesDeleted": removed, "SpaceReclaimed": bytes })))
 }

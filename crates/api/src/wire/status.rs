@@ -206,7 +206,7 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 fn unescape(text: &str) -> String {
-    crate::query::decode(text, false)
+    crate::query::decode(text, false).unwrap_or_else(|_| text.to_owned())
 }
 
 #[cfg(test)]

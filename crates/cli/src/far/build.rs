@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE;
 use client::Request;
 use engine::SendContext;
 use serde_json::{Map, Value, json};
+use spec::Digest;
 
 use super::contexts::Contexts;
 use super::create::auth_document;
@@ -65,7 +66,9 @@ pub(super) fn run(context: &Context) -> Outcome {
     let mut told = Told::new(&context.ui, quiet, false);
     told.show(body)?;
     let mut ids = told.aside_documents.iter().filter_map(|aside| aside["ID"].as_str());
-    let Some(id) = ids.next_back() else { return Ok(0) };
+    // Docker's engine, asked to be quiet, says it in the only line that it has.
+    let line = Some(told.unheard.trim()).filter(|line| line.parse::<Digest>().is_ok());
+    let Some(id) = ids.next_back().or(line) else { return Ok(0) };
     if let Some(file) = matches.string("iidfile").filter(|file| !file.is_empty()) {
         std::fs::write(file, id)
             .map_err(|error| Failure::new(format!("cannot write {file}: {error}")))?;

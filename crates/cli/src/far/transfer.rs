@@ -27,11 +27,21 @@ pub(super) struct Told<'a> {
     lines: Vec<String>,
     /// What an engine says beside: ids of images.
     pub(super) aside_documents: Vec<Value>,
+    /// What was said last to somebody who wants to hear nothing: an engine that is asked to be quiet
+    /// says an id so.
+    pub(super) unheard: String,
 }
 
 impl<'a> Told<'a> {
     pub(super) fn new(ui: &'a Ui, quiet: bool, aside: bool) -> Told<'a> {
-        Told { ui, quiet, aside, lines: Vec::new(), aside_documents: Vec::new() }
+        Told {
+            ui,
+            quiet,
+            aside,
+            lines: Vec::new(),
+            aside_documents: Vec::new(),
+            unheard: String::new(),
+        }
     }
 
     /// Shows all of it. An engine that fails on the way says so in its last document.
@@ -51,6 +61,9 @@ impl<'a> Told<'a> {
             return Ok(());
         }
         if self.quiet {
+            if let Some(said) = told["stream"].as_str() {
+                said.clone_into(&mut self.unheard);
+            }
             return Ok(());
         }
         if told["stream"].is_string() {

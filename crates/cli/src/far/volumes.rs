@@ -27,7 +27,11 @@ pub(super) fn list(context: &Context) -> Outcome {
     let request = Request::get("/volumes")
         .given("filters", filters(context.matches().list("filter"))?.as_deref());
     let told: Value = context.far()?.call(request)?;
-    show(context, told["Volumes"].as_array().into_iter().flatten().map(volume).collect())
+    let told = told["Volumes"].as_array().into_iter().flatten();
+    let mut volumes: Vec<Volume> = told.map(volume).collect();
+    // Docker's engine has them in no order, and its client sorts them.
+    volumes.sort_by(|one, two| one.name.cmp(&two.name));
+    show(context, volumes)
 }
 
 /// A volume as the engine tells of it.

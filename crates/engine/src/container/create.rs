@@ -61,6 +61,12 @@ impl Engine {
     /// [`Engine::begin_fresh`] or to [`Engine::tell_made`].
     pub fn make_container(&self, mut request: CreateContainer) -> Result<Fresh> {
         let mut warnings = check::check(&request.config, &request.host)?;
+        check::endpoints(&request.networks)?;
+        for mode in [&request.host.pid_mode, &request.host.ipc_mode] {
+            if let Some(other) = mode.strip_prefix("container:") {
+                self.containers().find(other)?;
+            }
+        }
         self.settings().containers.complete(&mut request.host);
         if let Some(name) = &request.name {
             name::check(name)?;

@@ -2,6 +2,9 @@
 
 use crate::error::{EngineError, Result};
 
+/// A name is a file's.
+const MAX_BYTES: usize = 255;
+
 /// Whether a container may have this name, in docker's words where it may not.
 pub(super) fn check(name: &str) -> Result<()> {
     let bare = name.strip_prefix('/').unwrap_or(name);
@@ -9,6 +12,10 @@ pub(super) fn check(name: &str) -> Result<()> {
     let further = |byte: u8| first(byte) || b"_.-".contains(&byte);
     let mut bytes = bare.bytes();
     match bytes.next().is_some_and(first) && bare.len() > 1 && bytes.all(further) {
+        true if bare.len() > MAX_BYTES => Err(EngineError::Refused(format!(
+            "container name of {} bytes is longer than {MAX_BYTES}",
+            bare.len()
+        ))),
         true => Ok(()),
         false => Err(EngineError::ContainerName(name.to_owned())),
     }

@@ -268,7 +268,7 @@ fn request(
 ) -> Result<EndpointRequest> {
     let settings = record.networks.get(name).cloned().unwrap_or_default();
     let ipam = settings.ipam_config.unwrap_or_default();
-    let wrong = |text: &str| EngineError::Start(format!("invalid address: {text}"));
+    let wrong = |text: &str| EngineError::Refused(format!("invalid address: {text}"));
     let mac = Some(settings.mac_address).filter(|mac| !mac.is_empty());
     let mac = mac.map(|mac| mac.parse().map_err(|_| wrong(&mac))).transpose()?;
     let ipv4 = Some(ipam.ipv4_address).filter(|address| !address.is_empty());

@@ -245,8 +245,8 @@ pub enum MountError {
     Field(String),
 }
 
-/// A path without `.`, `..`, doubled and trailing slashes, which must be absolute.
-fn clean_target(path: &str) -> Result<String, MountError> {
+/// A path without `.`, `..`, doubled and trailing slashes, which must be absolute and not the root.
+pub fn mount_target(path: &str) -> Result<String, MountError> {
     if !path.starts_with('/') {
         return Err(MountError::Relative(path.to_owned()));
     }
@@ -267,7 +267,7 @@ fn clean_target(path: &str) -> Result<String, MountError> {
 }
 
 /// The ways in which mounts reach the other side.
-const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
+pub const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
 /// Fails if a text is no name that a volume may have.
 pub fn check_volume_name(name: &str) -> Result<(), MountError> {

@@ -13,6 +13,7 @@ mod images;
 mod llb;
 mod load;
 mod plugin;
+mod requests;
 mod resources;
 mod streams;
 mod support;

@@ -23,7 +23,7 @@ fn volumes_are_made_listed_and_removed() {
     assert_eq!(server.ok("volume ls -q"), "data");
     server.docker("volume rm none").complains(1, "get none: no such volume");
     assert!(server.ok("volume prune -af").starts_with("Deleted Volumes:\ndata\n"));
-    assert_eq!(server.send("POST", "/volumes/create", r#"{"Driver":"odd"}"#).status, 400);
+    assert_eq!(server.send("POST", "/volumes/create", r#"{"Driver":"odd"}"#).status, 404);
 }
 
 #[test]

@@ -86,7 +86,8 @@ pub(super) fn names(host: &HostConfig) -> Result<Vec<String>> {
     if host.privileged {
         return Ok(ALL.map(str::to_owned).to_vec());
     }
-    let (add, drop) = (normal(host.cap_add.as_deref())?, normal(host.cap_drop.as_deref())?);
+    let (add, drop) =
+        (normal(host.cap_add.as_deref(), "CapAdd")?, normal(host.cap_drop.as_deref(), "CapDrop")?);
     let has = |list: &[String], name: &str| list.iter().any(|one| one == name);
     let wanted = |name: &&str| match (has(&add, "ALL"), has(&drop, "ALL")) {
         (true, _) => !has(&drop, name),
@@ -100,7 +101,7 @@ pub(super) fn names(host: &HostConfig) -> Result<Vec<String>> {
 }
 
 /// Names as the kernel has them: `net_admin` is `CAP_NET_ADMIN`.
-fn normal(list: Option<&[String]>) -> Result<Vec<String>> {
+fn normal(list: Option<&[String]>, field: &str) -> Result<Vec<String>> {
     let one = |text: &String| {
         let upper = text.to_uppercase();
         let name = match upper.as_str() {
@@ -110,7 +111,9 @@ fn normal(list: Option<&[String]>) -> Result<Vec<String>> {
         };
         match ALL.contains(&name.as_str()) {
             true => Ok(name),
-            false => Err(EngineError::Refused(format!("invalid capability: {text:?}"))),
+            false => {
+                Err(EngineError::Refused(format!("invalid {field}: unknown capability: {name:?}")))
+            }
         }
     };
     list.unwrap_or_default().iter().map(one).collect()
@@ -135,7 +138,7 @@ mod tests {
         assert_eq!(names(&host(&["KILL"], &["ALL"])).unwrap(), ["CAP_KILL"]);
         assert_eq!(count(&[], &["ALL"]), 0);
         let error = names(&host(&["what"], &[])).unwrap_err().to_string();
-        assert!(error.contains("invalid capability: \"what\""), "{error}");
+        assert!(error.contains("invalid CapAdd: unknown capability: \"CAP_WHAT\""), "{error}");
     }
 
     #[test]

@@ -109,7 +109,13 @@ pub(super) fn exec_process(
     let accounts = accounts.clone();
     let facts = Facts { accounts, standing, guards, ..Facts::default() };
     let mut process = process(&record, &facts)?;
-    process.env.extend(asked.env.iter().cloned());
+    for variable in &asked.env {
+        match variable.contains('=') {
+            true => process.env.push(variable.clone()),
+            // One that whoever asks does not have: then the process has none either.
+            false => process.env.retain(|own| own.split('=').next() != Some(variable)),
+        }
+    }
     Ok(process)
 }
 

@@ -25,6 +25,9 @@ pub(in super::super) fn limits(asked: &Resources) -> Result<()> {
 pub(in super::super) fn update(asked: &Resources) -> Result<()> {
     memory(asked)?;
     processors(asked)?;
+    if let Some(share) = asked.memory_swappiness.filter(|share| !(-1..=100).contains(share)) {
+        return refuse(format!("Invalid value: {share}, valid memory swappiness range is 0-100"));
+    }
     match asked.blkio_weight != 0 && !(10..=1000).contains(&asked.blkio_weight) {
         true => refuse("Range of blkio weight is from 10 to 1000"),
         false => Ok(()),

@@ -2,14 +2,14 @@
 
 use std::path::{Component, Path};
 
-use spec::{HostConfig, Mount, MountError, MountKind};
+use spec::{HostConfig, Mount, MountError, MountKind, PROPAGATIONS, mount_target};
 
 use super::refuse;
 use crate::error::Result;
 
 pub(super) fn check(host: &HostConfig) -> Result<()> {
-    if let Some(target) = host.tmpfs.keys().find(|target| !target.starts_with('/')) {
-        return refuse(format!("invalid mount path: '{target}' mount path must be absolute"));
+    for target in host.tmpfs.keys() {
+        mount_target(target).or_else(|error| refuse(error.to_string()))?;
     }
     host.tmpfs.values().try_for_each(|options| tmpfs(options))?;
     host.mounts.iter().try_for_each(mount)
@@ -17,22 +17,64 @@ pub(super) fn check(host: &HostConfig) -> Result<()> {
 
 fn mount(mount: &Mount) -> Result<()> {
     let Mount { kind, source, target, .. } = mount;
-    let words = if target.is_empty() {
-        "field Target must not be empty".to_owned()
-    } else if !target.starts_with('/') {
-        MountError::Relative(target.clone()).to_string()
-    } else if *kind == MountKind::Bind && source.is_empty() {
-        "field Source must not be empty".to_owned()
-    } else if *kind == MountKind::Bind && !mount.is_made() && !Path::new(source).exists() {
-        format!("bind source path does not exist: {source}")
-    } else if *kind == MountKind::Volume && source.is_empty() && !part(mount).is_empty() {
-        "must not set Subpath when using anonymous volumes".to_owned()
-    } else if leads_out(part(mount)) {
-        "subpath must be a relative path within the volume".to_owned()
-    } else {
-        return Ok(());
+    let wrong = |words: String| {
+        refuse(format!("invalid mount config for type \"{}\": {words}", kind.as_str()))
     };
-    refuse(format!("invalid mount config for type \"{}\": {words}", kind.as_str()))
+    if target.is_empty() {
+        return wrong("field Target must not be empty".to_owned());
+    }
+    if let Err(error) = mount_target(target) {
+        return wrong(error.to_string());
+    }
+    if let Some(field) = foreign_options(mount) {
+        return wrong(format!("field {field} must not be specified"));
+    }
+    let words = match kind {
+        MountKind::Bind => bind(mount),
+        MountKind::Tmpfs if !source.is_empty() => {
+            Some("field Source must not be specified".to_owned())
+        }
+        MountKind::Volume if source.is_empty() && mount.read_only => {
+            Some("must not set ReadOnly mode when using anonymous volumes".to_owned())
+        }
+        MountKind::Volume if source.is_empty() && !part(mount).is_empty() => {
+            Some("must not set Subpath when using anonymous volumes".to_owned())
+        }
+        MountKind::Volume | MountKind::Image if leads_out(part(mount)) => {
+            Some("subpath must be a relative path within the volume".to_owned())
+        }
+        _ => None,
+    };
+    words.map_or(Ok(()), wrong)
+}
+
+/// Options of another kind of mount.
+fn foreign_options(mount: &Mount) -> Option<&'static str> {
+    let all = [
+        (mount.bind_options.is_some(), MountKind::Bind, "BindOptions"),
+        (mount.volume_options.is_some(), MountKind::Volume, "VolumeOptions"),
+        (mount.image_options.is_some(), MountKind::Image, "ImageOptions"),
+        (mount.tmpfs_options.is_some(), MountKind::Tmpfs, "TmpfsOptions"),
+    ];
+    let foreign = all.iter().find(|(given, kind, _)| *given && *kind != mount.kind);
+    foreign.map(|(_, _, field)| *field)
+}
+
+/// What is wrong with a folder or file of the host.
+fn bind(mount: &Mount) -> Option<String> {
+    let source = &mount.source;
+    let propagation = mount.bind_options.as_ref().map_or("", |options| &options.propagation);
+    if source.is_empty() {
+        Some("field Source must not be empty".to_owned())
+    } else if !propagation.is_empty() && !PROPAGATIONS.contains(&propagation) {
+        Some(format!("invalid propagation mode: {propagation}"))
+    } else if !source.starts_with('/') {
+        Some(MountError::Relative(source.clone()).to_string())
+    } else if !mount.is_made() && !Path::new(source).exists() {
+        Some(format!("bind source path does not exist: {source}"))
+    } else {
+        None
+    }
 }
 
 /// The place in a volume or an image that is mounted in the place of the whole.
@@ -95,6 +137,14 @@ mod tests {
         mounted(MountKind::Tmpfs, "", "", "type \"tmpfs\": field Target must not be empty");
         mounted(MountKind::Volume, "v", "t", "type \"volume\": invalid mount path: 't'");
         mounted(MountKind::Bind, "", "/t", "type \"bind\": field Source must not be empty");
+        mounted(MountKind::Bind, "rel", "/t", "invalid mount path: 'rel' mount path must be abso");
+        mounted(
+            MountKind::Bind,
+            "/",
+            "/",
+            "type \"bind\": invalid specification: destination can't",
+        );
+        mounted(MountKind::Tmpfs, "x", "/t", "type \"tmpfs\": field Source must not be specified");
         mounted(MountKind::Bind, "/", "/t", "");
         mounted(MountKind::Bind, "/no/such", "/t", "source path does not exist: /no/such");
         let inside = |path: &str, source: &str, words| {
@@ -116,6 +166,35 @@ mod tests {
     }
 
     #[test]
+    fn options_are_those_of_the_kind_of_mount() {
+        let asked = |mount: Mount, words| refused(|_, host| host.mounts = vec![mount], words);
+        let target = || "/t".to_owned();
+        let volume = || Mount { source: "v".to_owned(), target: target(), ..Mount::default() };
+        let bind = || Mount { kind: MountKind::Bind, source: "/".to_owned(), ..volume() };
+        let spread = |propagation: &str| {
+            let propagation = propagation.to_owned();
+            Some(BindOptions { propagation, ..BindOptions::default() })
+        };
+        let options = Some(VolumeOptions::default());
+        asked(Mount { volume_options: options.clone(), ..volume() }, "");
+        asked(
+            Mount { volume_options: options, ..bind() },
+            "type \"bind\": field VolumeOptions must not be specified",
+        );
+        asked(
+            Mount { bind_options: spread(""), ..volume() },
+            "type \"volume\": field BindOptions must not be specified",
+        );
+        asked(Mount { bind_options: spread("rslave"), ..bind() }, "");
+        asked(Mount { bind_options: spread("foo"), ..bind() }, "invalid propagation mode: foo");
+        asked(Mount { read_only: true, ..volume() }, "");
+        asked(
+            Mount { read_only: true, source: String::new(), ..volume() },
+            "must not set ReadOnly mode when using anonymous volumes",
+        );
+    }
+
+    #[test]
     fn a_folder_in_memory_has_options_that_there_are() {
         let memory = |options: &str, words| {
             let tmpfs = [("/t".to_owned(), options.to_owned())].into();
@@ -127,5 +206,7 @@ mod tests {
         memory("sise=5m", "invalid tmpfs option [\"sise\" \"5m\"]");
         let relative = [("x".to_owned(), String::new())].into();
         refused(|_, host| host.tmpfs = relative, "must be absolute");
+        let root = [("/".to_owned(), String::new())].into();
+        refused(|_, host| host.tmpfs = root, "invalid specification: destination can't be '/'");
     }
 }

@@ -1,7 +1,12 @@
 //! Where the container stands: in whose namespaces and networks, and for how long.
 
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use network::ExtraHost;
-use spec::{ContainerConfig, HostConfig, IpcMode, NamespaceMode, NetworkMode, RestartName};
+use spec::{
+    ContainerConfig, EndpointSettings, HostConfig, IpcMode, NamespaceMode, NetworkMode, RestartName,
+};
 
 use super::super::network::published;
 use super::refuse;
@@ -28,6 +33,11 @@ fn network(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
     }
     let some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     let mode = NetworkMode::parse(&host.network_mode);
+    if mode == NetworkMode::Host && some(&host.links) {
+        return refuse(
+            "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+        );
+    }
     if !matches!(mode, NetworkMode::Container(_)) {
         return Ok(());
     }
@@ -44,6 +54,29 @@ fn network(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
         Some((_, words)) => refuse(format!("conflicting options: {words}")),
         None => Ok(()),
     }
+}
+
+/// Addresses and networks that were asked for beside one another.
+pub(in super::super) fn endpoints(networks: &BTreeMap<String, EndpointSettings>) -> Result<()> {
+    if networks.len() > 1 && networks.contains_key("host") {
+        return refuse(
+            "conflicting options: cannot attach both user-defined and non-user-defined network-modes",
+        );
+    }
+    for asked in networks.values().filter_map(|settings| settings.ipam_config.as_ref()) {
+        let (ipv4, ipv6) = (&asked.ipv4_address, &asked.ipv6_address);
+        if !ipv4.is_empty() && ipv4.parse::<Ipv4Addr>().is_err() {
+            return refuse(format!("invalid IPv4 address: {ipv4}"));
+        }
+        if !ipv6.is_empty() && ipv6.parse::<Ipv6Addr>().is_err() {
+            return refuse(format!("invalid IPv6 address: {ipv6}"));
+        }
+        let links = &asked.link_local_ips;
+        if let Some(link) = links.iter().find(|text| text.parse::<IpAddr>().is_err()) {
+            return refuse(format!("invalid link-local IP address: {link}"));
+        }
+    }
+    Ok(())
 }
 
 /// What a container cannot have whose users are not the host's.
@@ -100,7 +133,7 @@ fn namespaces(host: &HostConfig) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use spec::PortBinding;
+    use spec::{IpamSettings, PortBinding};
 
     use super::super::tests::refused;
     use super::*;
@@ -125,11 +158,33 @@ mod tests {
         };
         refused(joined(expose), "port exposing and");
         refused(|_, host| host.network_mode = "container:".to_owned(), "<name|id>");
+        let linked = |_: &mut ContainerConfig, host: &mut HostConfig| {
+            host.network_mode = "host".to_owned();
+            host.links = Some(vec!["web:w".to_owned()]);
+        };
+        refused(linked, "host type networking can't be used with links");
         let named_on_host = |config: &mut ContainerConfig, host: &mut HostConfig| {
             config.hostname = "a".to_owned();
             host.uts_mode = "host".to_owned();
         };
         refused(named_on_host, "hostname and the UTS mode");
+    }
+
+    #[test]
+    fn addresses_are_addresses_and_the_hosts_network_stands_alone() {
+        let said = |networks: &[(&str, &str)]| {
+            let settings = |text: &str| {
+                let ipam =
+                    IpamSettings { ipv4_address: text.to_owned(), ..IpamSettings::default() };
+                EndpointSettings { ipam_config: Some(ipam), ..EndpointSettings::default() }
+            };
+            let networks = networks.iter().map(|(name, text)| ((*name).to_owned(), settings(text)));
+            endpoints(&networks.collect()).map_err(|error| error.to_string())
+        };
+        assert_eq!(said(&[("a", ""), ("b", "10.1.2.3")]), Ok(()));
+        assert_eq!(said(&[("a", "x")]), Err("invalid IPv4 address: x".to_owned()));
+        assert_eq!(said(&[("host", "")]), Ok(()));
+        assert!(said(&[("bridge", ""), ("host", "")]).unwrap_err().starts_with("conflicting"));
     }
 
     #[test]

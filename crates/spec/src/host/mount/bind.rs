@@ -2,7 +2,7 @@
 
 use super::{
     BindOptions, Mount, MountError, MountKind, PROPAGATIONS, VolumeOptions, check_volume_name,
-    clean_target, idmap,
+    idmap, mount_target,
 };
 
 /// What a `-v` says.
@@ -32,7 +32,7 @@ pub fn parse_bind(text: &str) -> Result<Bind, MountError> {
     let mut mount = Mount { source: source.to_owned(), ..Mount::default() };
     mount.kind = if is_path { MountKind::Bind } else { MountKind::Volume };
     let relabel = read_mode(&mut mount, mode)?;
-    mount.target = clean_target(target).map_err(|why| MountError::Place {
+    mount.target = mount_target(target).map_err(|why| MountError::Place {
         text: text.to_owned(),
         kind: mount.kind,
         why: Box::new(why),

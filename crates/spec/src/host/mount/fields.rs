@@ -2,7 +2,7 @@
 
 use super::{
     BindOptions, ImageOptions, Mount, MountError, MountKind, PROPAGATIONS, TmpfsOptions,
-    VolumeDriver, VolumeOptions, clean_target, idmap,
+    VolumeDriver, VolumeOptions, idmap, mount_target,
 };
 use crate::units::parse_binary_size;
 
@@ -44,7 +44,7 @@ pub fn parse_mount<S: AsRef<str>>(fields: &[S]) -> Result<Mount, MountError> {
         }
     }
     check(&mount)?;
-    mount.target = clean_target(&mount.target)?;
+    mount.target = mount_target(&mount.target)?;
     Ok(mount)
 }
 
