@@ -106,12 +106,8 @@ impl Engine {
                 )));
             }
             Some(name) => {
-                let wrong = |error: MountError| match error {
-                    MountError::ShortName(_) => format!("create {name}: {error}"),
-                    error => error.to_string(),
-                };
-                let checked = check_volume_name(&name);
-                checked.map_err(|error| EngineError::Refused(wrong(error)))?;
+                let wrong = |error: MountError| EngineError::Refused(error.to_string());
+                check_volume_name(&name).map_err(wrong)?;
                 name
             }
             None => {
