@@ -55,7 +55,28 @@ pub fn network_document(network: &Network, endpoints: &[Endpoint]) -> Value {
         "ConfigFrom": { "Network": network.config_from.as_deref().unwrap_or_default() },
         "ConfigOnly": network.config_only,
         "Containers": containers,
-        "Options": network.options,
+        "Options": options(network),
         "Labels": network.labels,
     })
+}
+
+/// A network's options. Of the default one docker tells those too that nobody gave.
+fn options(network: &Network) -> Value {
+    let mut shown = json!(network.options);
+    if network.name != "bridge" {
+        return shown;
+    }
+    let usual = [
+        ("com.docker.network.bridge.default_bridge", "true"),
+        ("com.docker.network.bridge.enable_icc", "true"),
+        ("com.docker.network.bridge.enable_ip_masquerade", "true"),
+        ("com.docker.network.bridge.host_binding_ipv4", "0.0.0.0"),
+        ("com.docker.network.driver.mtu", "1500"),
+    ];
+    for (name, value) in usual {
+        if shown.get(name).is_none() {
+            shown[name] = json!(value);
+        }
+    }
+    shown
 }

@@ -204,8 +204,7 @@ pub(crate) fn follow(mut connection: Connection, client: &mut Client) -> io::Res
 
 pub(crate) fn resize(call: Call) -> Result<Reply, Refusal> {
     let (engine, id) = call.container()?;
-    let (rows, columns) = size(&call)?;
-    engine.ask_monitor(&id, &Request::Resize { rows, columns, exec: None })?;
+    engine.resize_container(&id, size(&call)?)?;
     Ok(Reply::status(200))
 }
 

@@ -150,6 +150,8 @@ impl Engine {
             freed += self.sweep_sent(request.all)?;
         }
         self.sweep_notes()?;
+        let reclaimed = freed.to_string();
+        self.store.record_event("builder", "prune", "", &[("reclaimed", &reclaimed)]);
         Ok((rows, freed))
     }
 

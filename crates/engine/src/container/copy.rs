@@ -190,7 +190,8 @@ impl Engine {
         }
         let root = self.container_root(id)?;
         let user = match aim {
-            Aim::Write { as_user: true } => {
+            // Who runs as nobody in particular keeps what the archive says.
+            Aim::Write { as_user: true } if !record.config.user.is_empty() => {
                 Some(accounts(&root.folder)?.numbers(&record.config.user)?)
             }
             _ => None,

@@ -229,6 +229,12 @@ impl Containers {
         self.folder(id).join(RECORD).exists()
     }
 
+    /// Whether a name is still a container's.
+    pub(super) fn is_called(&self, id: &ContainerId, name: &str) -> bool {
+        let link = fs::read_link(self.names().join(name));
+        link.is_ok_and(|link| link.as_os_str() == id.to_string().as_str())
+    }
+
     /// Who has a name. A holder without a record died before it existed.
     fn holder(&self, name: &str) -> Result<Option<ContainerId>> {
         if super::name::check(name).is_err() {

@@ -267,6 +267,15 @@ impl Engine {
         }
     }
 
+    /// Gives the terminal of a container's first process another size.
+    pub fn resize_container(&self, id: &ContainerId, (rows, columns): (u16, u16)) -> Result<()> {
+        self.ask_monitor(id, &Request::Resize { rows, columns, exec: None })?;
+        let record = self.containers().read(id)?;
+        let size = [("height", &*rows.to_string()), ("width", &*columns.to_string())];
+        self.container_event("resize", &record, &size);
+        Ok(())
+    }
+
     /// Sends a signal to a container's first process. One that cannot be refused is waited for.
     pub fn kill_container(&self, id: &ContainerId, signal: i32) -> Result<()> {
         if !self.container_state(id)?.status.is_alive() {

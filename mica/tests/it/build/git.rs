@@ -159,9 +159,9 @@ fn times_are_those_of_commits_where_that_is_asked_for() {
 fn a_bake_is_read_from_a_repository() {
     need_programs!("git");
     let Some((it, daemon)) = served() else { return };
-    let hcl = "target default { tags = [\"t\"] context = \"sub\" }\n\
-               target here { tags = [\"t\"] context = BAKE_CMD_CONTEXT }\n\
-               target keys { inherits = [\"default\"] secret = [\"id=x,src=/etc/passwd\"] }\n";
+    let hcl = "target default {\n tags = [\"t\"]\n context = \"sub\"\n}\n\
+               target here {\n tags = [\"t\"]\n context = BAKE_CMD_CONTEXT\n}\n\
+               target keys {\n inherits = [\"default\"]\n secret = [\"id=x,src=/etc/passwd\"]\n}\n";
     it.file("repos/app/docker-bake.hcl", hcl);
     git(&it, &["add", "."]);
     git(&it, &["commit", "-q", "-m", "bake"]);

@@ -87,3 +87,17 @@ fn the_start_of_one_that_stays_is_told_while_it_runs() {
     let ended = format!("{begun}\ncontainer kill\ncontainer die\ncontainer destroy");
     eventually("its end is told", || actions(&root, "-f container=box") == ended);
 }
+
+#[test]
+fn a_container_is_told_of_by_the_name_that_it_has() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("before", "");
+    root.ok("rename before after");
+    root.ok("rm -f after");
+    let told = actions(&root, "-f container=after");
+    for action in ["rename", "kill", "die", "destroy"] {
+        assert!(told.lines().any(|line| line == format!("container {action}")), "{action}: {told}");
+    }
+    root.ok("builder prune -af");
+    assert_eq!(actions(&root, "-f type=builder"), "builder prune");
+}

@@ -69,6 +69,8 @@ impl Engine {
         match IpcMode::parse(&host.ipc_mode) {
             Some(IpcMode::Shareable) => {
                 let folder = self.container_run_folder(&record.id);
+                // Later it would come to lie below the mount that the run root becomes.
+                self.store().paths().seclude()?;
                 Memory::mount(&folder, host.shm_size, root.unwrap_or_default()).map(Some)
             }
             _ => Ok(None),

@@ -233,6 +233,18 @@ impl Watch<'_> {
     }
 }
 
+impl Watch<'_> {
+    /// Calls the container by the name that it has now. Nothing else of what was changed counts before
+    /// its next start.
+    fn follow_name(&mut self) {
+        if !self.containers.is_called(&self.record.id, &self.record.name)
+            && let Ok(now) = self.containers.read(&self.record.id)
+        {
+            self.record.name = now.name;
+        }
+    }
+}
+
 impl Surroundings for Watch<'_> {
     fn prepare(&mut self) -> Result<Box<dyn Run>, Failure> {
         // What was changed meanwhile, as its name or its limits, counts from now on.
@@ -276,6 +288,10 @@ impl Surroundings for Watch<'_> {
     }
 
     fn happened(&mut self, event: Event<'_>) {
+        // The record was read for the start; whatever comes after it may find another name.
+        if !matches!(event, Event::Attach | Event::Start) {
+            self.follow_name();
+        }
         // Who starts a container in the foreground attaches first: one write for both. So it is for a
         // container that goes as soon as it has ended.
         let is_brief = self.record.host_config.auto_remove && self.leaves_at_once;

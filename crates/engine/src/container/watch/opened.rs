@@ -84,6 +84,7 @@ impl Opened {
         let number = self.images.len().to_string();
         let target = engine.container_run_folder(&record.id).join(IMAGES).join(number);
         fs::create_dir_all(&target).map_err(EngineError::io("create", &target))?;
+        engine.store().paths().seclude()?;
         sys::mount::attach(view, &target).map_err(EngineError::io("mount", &target))?;
         self.images.push(target.clone());
         let told = record.host_config.mounts.iter().find(|one| one.target == point.destination);

@@ -46,6 +46,7 @@ impl Outside {
         release(record, &run_folder)?;
         let folder = run_folder.join(FOLDER);
         create(&folder)?;
+        engine.store().paths().seclude()?;
         let outside = Outside { runtime, run_folder };
         if let Some(root) = root.take() {
             attach(&root, &folder.join(ROOT), true)?;
