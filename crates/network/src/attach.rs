@@ -120,11 +120,13 @@ impl Networks {
     /// documents, in this order. What is gone already, and may be somebody else's by now, is let be.
     pub(crate) fn undo(&self, endpoint: &Endpoint, cable: Cable<'_>) -> Result<()> {
         let now = self.documents.endpoint(&endpoint.network, &endpoint.container)?;
-        if now.is_none_or(|now| now.id != endpoint.id) {
-            return Ok(());
-        }
-        let rules = Rules { switches: Vec::new(), ports: bridge::ports(endpoint) };
-        self.firewall().remove(&rules)?;
+        let Some(now) = now.filter(|now| now.id == endpoint.id) else { return Ok(()) };
+        // Ports may have come to it that the caller does not know.
+        let mut ports = bridge::ports(&now);
+        let known = bridge::ports(endpoint);
+        ports.extend(known.into_iter().filter(|port| !bridge::ports(&now).contains(port)));
+        self.firewall().remove(&Rules { switches: Vec::new(), ports })?;
+        self.documents.release_ports(endpoint)?;
         match cable {
             Cable::EndsWithNamespace => {}
             Cable::RemoveIn(namespace) => {
@@ -139,7 +141,7 @@ impl Networks {
                 }
             }
         }
-        self.documents.forget_endpoint(endpoint)
+        self.documents.forget_endpoint(&now)
     }
 
     /// Refuses a second endpoint of one container.

@@ -188,6 +188,7 @@ impl Networks {
         let endpoints = self.documents.all_endpoints()?;
         if endpoints.is_empty() && !self.all()?.iter().any(|it| self.documents.was_used(&it.id)) {
             // Who never used a network may have no right to look at rules.
+            self.documents.drop_loose_leases(&BTreeSet::new())?;
             return Ok(Vec::new());
         }
         let (living, dead): (Vec<_>, Vec<_>) =
@@ -215,7 +216,12 @@ impl Networks {
                 changed = true;
             }
         }
-        if changed { self.settle() } else { Ok(()) }
+        if !changed {
+            return Ok(());
+        }
+        let living = self.documents.all_endpoints()?.into_iter().map(|endpoint| endpoint.id);
+        self.documents.drop_loose_leases(&living.collect())?;
+        self.settle()
     }
 
     /// Our rules as the documents want them, or none if nothing is in use.
