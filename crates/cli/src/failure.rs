@@ -10,11 +10,16 @@ use crate::doors::DoorError;
 use crate::template::TemplateError;
 use crate::ui::Ui;
 
+/// The least exit code of `run` that says that no program ended with its own.
+const RUNS_LEAST: u8 = 125;
+
 /// A command that did not do what was asked.
 #[derive(Debug)]
 pub(crate) struct Failure {
     lines: Vec<String>,
     hint: Option<String>,
+    /// What is said after all else.
+    last: Option<String>,
     code: u8,
     /// Whether docker's client leaves it to the engine to find this out.
     of_engine: bool,
@@ -23,7 +28,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure in these words.
     pub(crate) fn new(text: impl Into<String>) -> Failure {
-        Failure { lines: vec![text.into()], hint: None, code: 1, of_engine: false }
+        Failure { lines: vec![text.into()], hint: None, last: None, code: 1, of_engine: false }
     }
 
     /// What docker's client would hear from the engine, in its words.
@@ -34,7 +39,7 @@ impl Failure {
 
     /// A failure that says nothing: all has been said.
     pub(crate) fn silent(code: u8) -> Failure {
-        Failure { lines: Vec::new(), hint: None, code, of_engine: false }
+        Failure { lines: Vec::new(), hint: None, last: None, code, of_engine: false }
     }
 
     /// A failure in the words that docker's daemon sends while it works: its client tells them as they
@@ -72,6 +77,19 @@ impl Failure {
         if self.of_engine { self } else { self.code(code) }
     }
 
+    /// A failure of `run`, in the form in which docker's client tells it there, unless it is one of the
+    /// command line.
+    pub(crate) fn of_run(mut self, program: &str) -> Failure {
+        if self.code < RUNS_LEAST {
+            return self;
+        }
+        if let Some(first) = self.lines.first_mut() {
+            *first = format!("{program}: {first}");
+            self.last = Some(format!("\nRun '{program} run --help' for more information"));
+        }
+        self
+    }
+
     /// Its first line.
     pub(crate) fn first_line(&self) -> &str {
         self.lines.first().map_or("", String::as_str)
@@ -88,6 +106,9 @@ impl Failure {
         if let Some(hint) = &self.hint {
             ui.warn(&format!("hint: {hint}"));
         }
+        if let Some(last) = &self.last {
+            ui.warn(last);
+        }
         self.code
     }
 }
@@ -103,7 +124,7 @@ impl From<EngineError> for Failure {
             chain(&error)
         };
         let (hint, code) = (error.hint(), exit_code(error.kind()));
-        Failure { lines, hint, code, of_engine: true }
+        Failure { lines, hint, last: None, code, of_engine: true }
     }
 }
 
@@ -131,19 +152,25 @@ impl From<ClientError> for Failure {
             }
             _ => chain(&error),
         };
-        Failure { lines, hint: error.hint(), code: 1, of_engine: true }
+        Failure { lines, hint: error.hint(), last: None, code: 1, of_engine: true }
     }
 }
 
 impl From<DoorError> for Failure {
     fn from(error: DoorError) -> Failure {
-        Failure { lines: chain(&*error.error), hint: error.hint, code: 1, of_engine: false }
+        Failure {
+            lines: chain(&*error.error),
+            hint: error.hint,
+            last: None,
+            code: 1,
+            of_engine: false,
+        }
     }
 }
 
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Failure {
-        Failure { lines: chain(&error), hint: None, code: 125, of_engine: false }
+        Failure { lines: chain(&error), hint: None, last: None, code: 125, of_engine: false }
     }
 }
 

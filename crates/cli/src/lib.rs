@@ -70,12 +70,16 @@ pub fn run(
     match parse(root, program, arguments) {
         Ok(Parsed::Run(invocation)) => {
             invocation.warnings.iter().for_each(|line| ui.warn(line));
+            let says_whose = tells_of_itself(&invocation.path);
             let context = Context::new(invocation, environment, ui.clone(), doors);
             let done = match std::ptr::eq(root, &ROOT) {
                 true => far::run(context),
                 false => context.act(),
             };
-            done.unwrap_or_else(|failure| failure.tell(&ui))
+            done.unwrap_or_else(|failure| match says_whose {
+                true => failure.of_run(program).tell(&ui),
+                false => failure.tell(&ui),
+            })
         }
         Ok(Parsed::Help { path, asked, warnings }) => {
             warnings.iter().for_each(|line| ui.warn(line));
@@ -96,6 +100,12 @@ pub fn run(
             error.exit_code
         }
     }
+}
+
+/// Whether what fails may be a program's in a container: then the command says that it is its own.
+fn tells_of_itself(path: &[&'static tree::Cmd]) -> bool {
+    let names: Vec<_> = path.iter().skip(1).map(|command| command.name).collect();
+    matches!(names[..], ["run"] | ["container", "run"])
 }
 
 /// The tree of commands that is meant, what it calls itself, and what is left of the arguments.

@@ -4,6 +4,7 @@ use runtime::cgroup::Layout;
 use serde_json::{Map, Value, json};
 use spec::{Platform, Timestamp};
 
+use crate::CgroupDriver;
 use crate::system::{Info, RegistryView, VERSION, kernel_release};
 
 /// The newest version of docker's API whose behaviour is followed.
@@ -46,8 +47,12 @@ pub fn version_document() -> Value {
 impl Info {
     /// Docker's document, with the run root besides.
     pub fn document(&self) -> Value {
-        let parts =
-            [self.own_part(), abilities(self.is_of_user), self.machine_part(), fixed_part()];
+        let parts = [
+            self.own_part(),
+            abilities(self.is_of_user, self.cgroup_driver),
+            self.machine_part(),
+            fixed_part(),
+        ];
         let fields = parts.into_iter().filter_map(|part| match part {
             Value::Object(fields) => Some(fields),
             _ => None,
@@ -106,9 +111,10 @@ impl Info {
     }
 }
 
-/// What can be limited, and how: an ordinary user has no control groups.
-fn abilities(is_of_user: bool) -> Value {
-    let can = !is_of_user;
+/// What can be limited, and how: an ordinary user has no control groups but those that a systemd of his
+/// own makes.
+fn abilities(is_of_user: bool, driver: CgroupDriver) -> Value {
+    let can = !is_of_user || driver == CgroupDriver::Systemd;
     let version = match Layout::of_host() {
         Ok(Layout::Version2 { .. }) => "2",
         _ => "1",
@@ -128,7 +134,11 @@ fn abilities(is_of_user: bool) -> Value {
         "NGoroutines": 0,
         "SystemTime": Timestamp::now().to_string(),
         "LoggingDriver": "json-file",
-        "CgroupDriver": if can { "cgroupfs" } else { "none" },
+        "CgroupDriver": match driver {
+            CgroupDriver::Systemd => "systemd",
+            CgroupDriver::Cgroupfs if can => "cgroupfs",
+            CgroupDriver::Cgroupfs => "none",
+        },
         "CgroupVersion": version,
         "NEventsListener": 0,
     })

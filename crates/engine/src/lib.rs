@@ -123,9 +123,10 @@ pub use runtime::state::{State, Status};
 pub use save::{Called, Save, SaveTarget, Saved};
 pub use send::{SendContext, read_files, write_files};
 pub use settings::{
-    BuildKitFile, CacheRule, CacheSettings, ContainerDefaults, DefaultBridge, HubSettings, Lender,
-    LogLevel, NAMESPACE_VARIABLE, NetworkDefaults, OWN_RUNTIME, RegistrySettings, RuntimeSettings,
-    SettingFlags, Settings, SettingsError, Space, Standing, UserRemap,
+    BuildKitFile, CacheRule, CacheSettings, CgroupDriver, ContainerDefaults, DefaultBridge,
+    HubSettings, Lender, LogLevel, NAMESPACE_VARIABLE, NetworkDefaults, OWN_RUNTIME,
+    RegistrySettings, RuntimeSettings, SettingFlags, Settings, SettingsError, Space, Standing,
+    UserRemap,
 };
 pub use shelf::ShelfDocument;
 pub use sign::{Identity, Policy, SigningKey, Verdict, VerifyingKey, sign_remote, verify_remote};

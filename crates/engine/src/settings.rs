@@ -44,6 +44,8 @@ pub struct Settings {
     pub registry: RegistrySettings,
     /// What runs containers: `default-runtime`, `[runtimes]`.
     pub runtimes: RuntimeSettings,
+    /// Who makes containers' control groups: `cgroup-driver`.
+    pub cgroup_driver: CgroupDriver,
     /// What containers get that say nothing themselves. A server's alone.
     pub containers: ContainerDefaults,
     /// What networks get that say nothing themselves. A server's alone.
@@ -67,6 +69,17 @@ pub struct HubSettings {
     pub root: Option<String>,
     /// The object store's options by their names.
     pub storage: BTreeMap<String, String>,
+}
+
+/// Who makes containers' control groups.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CgroupDriver {
+    /// We, in the file system of groups.
+    #[default]
+    Cgroupfs,
+    /// Systemd, a scope for each.
+    Systemd,
 }
 
 /// How much is told about what is done.
@@ -162,6 +175,7 @@ impl Settings {
             limits,
             registry,
             runtimes,
+            cgroup_driver: file.cgroup_driver,
             containers: ContainerDefaults::default(),
             networks: NetworkDefaults::default(),
             labels: Vec::new(),

@@ -11,7 +11,7 @@ use store::{CheckReport, DriverKind, Event, EventFilter, Events, MigrateStep, Mi
 use crate::error::{EngineError, Result};
 use crate::progress::{Item, Progress};
 use crate::remove::{PruneImages, Pruned};
-use crate::settings::RuntimeSettings;
+use crate::settings::{CgroupDriver, RuntimeSettings};
 use crate::{ContainerRow, Engine, ListContainers, Volume};
 
 /// This mica's version.
@@ -35,6 +35,8 @@ pub struct Info {
     pub id: String,
     /// Whether it is an ordinary user's.
     pub is_of_user: bool,
+    /// Who makes containers' control groups.
+    pub cgroup_driver: CgroupDriver,
     /// Whether containers have users that are not the host's.
     pub has_users: bool,
     /// How many containers run, are frozen, and do neither.
@@ -140,6 +142,7 @@ impl Engine {
         Ok(Info {
             id: self.store.id().to_owned(),
             is_of_user: self.settings.standing.is_of_user(),
+            cgroup_driver: self.settings.cgroup_driver,
             has_users: self.settings.users.is_some(),
             containers: self.count_containers()?,
             images: tables.images.images.len(),

@@ -75,6 +75,14 @@ pub enum RuntimeError {
         /// The limit.
         limit: String,
     },
+    /// Systemd is to make a group, and nobody is there.
+    #[error("systemd does not listen on {socket}")]
+    NoSystemd {
+        /// Where it would.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// No container of this name. Callers match other runtimes' words here and below.
     #[error("container does not exist")]
     NotFound {
@@ -170,6 +178,7 @@ impl RuntimeError {
             RuntimeError::NotFound { .. } => Kind::NotFound,
             RuntimeError::Exists { .. } | RuntimeError::WrongState { .. } => Kind::Conflict,
             RuntimeError::NoController { .. }
+            | RuntimeError::NoSystemd { .. }
             | RuntimeError::NoNamespace { .. }
             | RuntimeError::NoHelper { .. }
             | RuntimeError::Helper { .. } => Kind::Unsupported,
@@ -185,6 +194,9 @@ impl RuntimeError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             RuntimeError::NoController { .. } => Some("leave the limit out, or enable it"),
+            RuntimeError::NoSystemd { .. } => {
+                Some("use the cgroupfs driver, which needs nobody's help")
+            }
             RuntimeError::NoNamespace { .. } => Some(
                 "user.max_user_namespaces, kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns allow them",
             ),

@@ -124,7 +124,8 @@ pub fn create(request: Request<'_>) -> Result<Created> {
     let users = plan.makes(NamespaceKind::User)
         || plan.join.iter().any(|join| join.kind == NamespaceKind::User);
     let enter = if users { Cgroup::entry } else { Cgroup::entry_by_path };
-    let entry = request.cgroup.map_or_else(|| Ok(Entry::default()), enter)?;
+    let group = request.cgroup;
+    let entry = group.map_or_else(|| Ok(Entry::default()), enter)?;
     let may_share = request.places.filter(|_| !users && shows_groups_alone(&plan));
     let mut prepared = Prepared {
         id: request.id.to_owned(),
@@ -160,6 +161,7 @@ pub fn create(request: Request<'_>) -> Result<Created> {
     };
     let mapped = if maps { map_users(&created, &uids, &gids) } else { Ok(()) };
     let ready = mapped.and_then(|()| await_ready(&mut created, hooks, at_once));
+    let ready = ready.and_then(|()| group.map_or(Ok(()), Cgroup::settle));
     match ready.and_then(|()| if at_once { created.run_poststart() } else { Ok(()) }) {
         Ok(()) => Ok(created),
         Err(error) => {

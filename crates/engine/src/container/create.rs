@@ -15,9 +15,9 @@ use store::{Lasting, Making};
 use super::fresh::{Fresh, Told};
 use super::record::{ContainerRecord, Containers};
 use super::{check, host, merge, name};
-use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::find::{about, find_for};
+use crate::{CgroupDriver, Engine};
 
 /// What `create` is asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -98,13 +98,23 @@ impl Engine {
         let mut config = merge::with_image(request.config, of_image.config.unwrap_or_default());
         let mut host_config = request.host;
         warnings.extend(host::complete(&mut host_config)?);
+        let by_systemd = self.settings().cgroup_driver == CgroupDriver::Systemd;
+        if by_systemd {
+            host::check_slice(&host_config)?;
+        }
         if self.settings().standing.is_of_user() {
-            warnings.extend(host::without_groups(&mut host_config));
+            // A user's own systemd gives limits that the user could not set.
+            if !by_systemd {
+                warnings.extend(host::without_groups(&mut host_config));
+            }
             warnings.extend(self.settings().standing.is_single().then(|| host::ONE_ID.to_owned()));
         }
         check::storage(&host_config)?;
         check::log(&host_config)?;
-        let runtime = self.choose_runtime(&mut host_config)?;
+        let mut runtime = self.choose_runtime(&mut host_config)?;
+        if let Some(program) = runtime.as_mut().filter(|_| by_systemd) {
+            program.args.push("--systemd-cgroup".to_owned());
+        }
         let users = self.users_of(&host_config)?;
         let id = ContainerId::of(sys::host::random_bytes().map_err(random)?);
         if config.hostname.is_empty() && host_config.uts_mode != "host" {
@@ -133,6 +143,7 @@ impl Engine {
             networks: request.networks,
             mounts,
             runtime,
+            by_systemd,
             users,
         };
         let fit = match self.settings().standing.is_of_user() {

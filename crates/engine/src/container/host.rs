@@ -3,7 +3,7 @@
 use spec::{HostConfig, Resources};
 
 use super::check;
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 
 /// `/dev/shm`, unless asked otherwise.
 const SHM_BYTES: i64 = 64 << 20;
@@ -72,6 +72,19 @@ fn limits(resources: &mut Resources) -> Result<Vec<String>> {
 
 /// What is said where all files in a container are one user's.
 pub(super) const ONE_ID: &str = "This user has no subordinate ids: all files in the container are one user's, and its processes can be no other. Lines in /etc/subuid and /etc/subgid and the programs of the package uidmap give more";
+
+/// Systemd's groups lie in its slices.
+pub(super) fn check_slice(host: &HostConfig) -> Result<()> {
+    match host.resources.cgroup_parent.as_str() {
+        "" => Ok(()),
+        slice if slice.ends_with(".slice") && !slice.contains('/') => Ok(()),
+        _ => {
+            let words =
+                "cgroup-parent for systemd cgroup should be a valid slice named as \"xxx.slice\"";
+            Err(EngineError::Refused(words.to_owned()))
+        }
+    }
+}
 
 /// Takes limits away that need control groups, which an ordinary user has not, and says so in
 /// docker's words.

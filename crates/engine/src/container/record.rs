@@ -50,6 +50,9 @@ pub struct ContainerRecord {
     /// The program that runs it, unless mica does. It stays, whatever the settings say later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Program>,
+    /// Whether systemd makes its control group. It stays, whatever the settings say later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_systemd: bool,
     /// Who its users are outside, unless they are the host's. They stay, whatever the settings say
     /// later.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -25,8 +25,8 @@ use super::bundle::{self, Facts};
 use super::host;
 use super::network::Places;
 use super::watch::files;
-use crate::Engine;
 use crate::error::{EngineError, Result};
+use crate::{CgroupDriver, Engine};
 
 /// The command that runs one container once; nobody types it.
 pub const ONCE_COMMAND: &str = "__once";
@@ -91,6 +91,7 @@ impl StepNetwork {
             networks: BTreeMap::new(),
             mounts: Vec::new(),
             runtime: None,
+            by_systemd: engine.settings().cgroup_driver == CgroupDriver::Systemd,
             users: None,
         };
         let is_of_user = engine.settings().standing.is_of_user();

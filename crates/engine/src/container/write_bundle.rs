@@ -139,6 +139,7 @@ impl Engine {
             networks: Default::default(),
             mounts: Vec::new(),
             runtime: None,
+            by_systemd: false,
             users: None,
         };
         Ok((record, Root::of_mount(self.store.view(&stack)?)?))

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::cache::CacheTable;
 use super::runtimes::RuntimeTable;
-use super::{SettingsError, Standing, folder_of};
+use super::{CgroupDriver, SettingsError, Standing, folder_of};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -22,6 +22,7 @@ pub(super) struct SettingsFile {
     pub(super) registries: RegistriesTable,
     pub(super) default_runtime: Option<String>,
     pub(super) userns_remap: String,
+    pub(super) cgroup_driver: CgroupDriver,
     pub(super) runtimes: BTreeMap<String, RuntimeTable>,
     pub(super) build_cache: CacheTable,
     pub(super) registry: RegistryTable,

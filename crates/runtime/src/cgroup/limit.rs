@@ -24,11 +24,15 @@ impl Cgroup {
         {
             return Err(RuntimeError::invalid("more memory is in use than the new limit allows"));
         }
+        let settings = self.settings(resources)?;
+        if let Some(scope) = &self.scope {
+            let is_unified = matches!(self.layout, Layout::Version2 { .. });
+            scope.limit(&settings, &resources.devices, is_unified)?;
+        }
         let mut last = None;
         if self.layout.version1("devices").is_none() {
             warnings.extend(self.limit_devices(&resources.devices)?);
         }
-        let settings = self.settings(resources)?;
         for setting in settings {
             let Some(folder) = self.folder_with(&setting.controller) else {
                 match missing {
@@ -44,6 +48,12 @@ impl Cgroup {
                 }
                 continue;
             };
+            if setting.file == "pids.max"
+                && let Some(scope) = &self.scope
+                && scope.puts_off(&folder.join(&setting.file), &setting.value)
+            {
+                continue;
+            }
             self.set(&folder, &setting, &mut last)?;
         }
         Ok(warnings)

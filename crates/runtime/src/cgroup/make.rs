@@ -19,7 +19,11 @@ impl Cgroup {
             (self.layout, self.is_presumed) = (Layout::of_host()?, false);
         }
         let shared = self.create_shared();
-        let is_new = self.create_all()? && shared != Some(false);
+        let is_new = match self.create_scope()? {
+            // What is there of it systemd has just made.
+            true => self.create_all().map(|_| true)?,
+            false => self.create_all()? && shared != Some(false),
+        };
         if let Some(cpuset) = self.layout.version1("cpuset") {
             let own = read(&cpuset.root.join(&self.path), "cpuset.cpus").unwrap_or_default();
             if own.trim().is_empty() {
@@ -27,6 +31,14 @@ impl Cgroup {
             }
         }
         Ok(is_new)
+    }
+
+    /// Has systemd make it, if that is its way; says whether it is.
+    fn create_scope(&mut self) -> Result<bool> {
+        let is_unified = matches!(self.layout, Layout::Version2 { .. });
+        let Some(scope) = &mut self.scope else { return Ok(false) };
+        scope.create(is_unified)?;
+        Ok(true)
     }
 
     /// The same for those to whom it may be forbidden: their containers are in the group that they

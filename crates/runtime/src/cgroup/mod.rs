@@ -1,6 +1,7 @@
 //! Control groups: of version 1, of version 2, and of both side by side.
 //!
-//! A container's group lies below one of ours (`/mica/ID`) or where its configuration says. What a
+//! A container's group lies below one of ours (`/mica/ID`), where its configuration says, or where systemd
+//! makes a scope of its own for it (`SLICE:PREFIX:NAME`). What a
 //! limit means in files is a pure function (`settings`); writing them is [`Cgroup::apply`].
 
 mod devices;
@@ -12,6 +13,7 @@ mod processes;
 mod settings;
 mod shared;
 mod stats;
+mod systemd;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -35,6 +37,7 @@ pub use values::{quota, shares_of_weight, weight_of_block_io, weight_of_shares};
 
 use crate::error::{Result, RuntimeError};
 use shared::PREFIX;
+use systemd::Scope;
 
 /// How a new process gets into a group.
 #[derive(Default)]
@@ -79,6 +82,8 @@ pub struct Cgroup {
     apart: BTreeMap<PathBuf, String>,
     /// Where it has its rules of devices from, if it has none of its own.
     shared: Option<shared::Shared>,
+    /// What systemd makes and removes it as, if systemd does.
+    scope: Option<Scope>,
     /// Folders besides that may be left of it.
     further: Vec<PathBuf>,
     /// Nobody has looked yet whether the trees are there.
@@ -86,8 +91,14 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// The group at a path below the trees' roots; nothing is made yet.
+    /// The group at a path below the trees' roots, or the scope of a container in systemd's words
+    /// (see [`Cgroup::path_for`]); nothing is made yet.
     pub fn at(layout: Layout, path: &str) -> Result<Cgroup> {
+        if is_scope(path) {
+            let scope = Scope::parse(path)?;
+            let group = Cgroup::at(layout, &scope.path()?)?;
+            return Ok(Cgroup { scope: Some(scope), ..group });
+        }
         let parts = path.split('/').filter(|part| !part.is_empty());
         let parts: Vec<_> = parts.collect();
         // What is called as one with rules for others must be one.
@@ -100,6 +111,7 @@ impl Cgroup {
             path: parts.join("/"),
             apart: BTreeMap::new(),
             shared: None,
+            scope: None,
             further: Vec::new(),
             is_presumed: false,
         })
@@ -108,16 +120,30 @@ impl Cgroup {
     /// The group at a path below the roots of the trees that this host is likely to have: whether it
     /// has them shows when the group is made.
     pub fn presumed(path: &str) -> Result<Cgroup> {
+        if is_scope(path) {
+            return Cgroup::at(Layout::of_host()?, path);
+        }
         let group = Cgroup::at(Layout::presumed()?, path)?;
         Ok(Cgroup { is_presumed: true, ..group })
     }
 
-    /// The path that a configuration means: its own, or one of ours.
-    pub fn path_for(id: &str, configured: &str) -> String {
-        match configured {
-            "" => format!("/mica/{id}"),
-            path if path.starts_with('/') => path.to_owned(),
-            path => format!("/mica/{path}"),
+    /// The path that a configuration means: its own, or one of ours; where `systemd` makes groups,
+    /// `SLICE:PREFIX:NAME`.
+    pub fn path_for(id: &str, configured: &str, systemd: bool) -> Result<String> {
+        Ok(match (configured, systemd) {
+            ("", true) => format!(":mica:{id}"),
+            (scope, true) => Scope::parse(scope).map(|_| scope.to_owned())?,
+            ("", false) => format!("/mica/{id}"),
+            (path, false) if path.starts_with('/') => path.to_owned(),
+            (path, false) => format!("/mica/{path}"),
+        })
+    }
+
+    /// What [`Cgroup::at`] finds it by again.
+    pub fn name(&self) -> String {
+        match &self.scope {
+            Some(scope) => scope.text(),
+            None => format!("/{}", self.path),
         }
     }
 
@@ -246,8 +272,19 @@ impl Cgroup {
         self.own_folders().any(|folder| folder.exists())
     }
 
+    /// The container's first process is in it: what kept its place goes.
+    pub(crate) fn settle(&self) -> Result<()> {
+        match &self.scope {
+            Some(scope) => scope.settle().map_err(failed("limit", Path::new(&self.path))),
+            None => Ok(()),
+        }
+    }
+
     /// Removes it with all groups below. Processes that are just ending are waited for a little.
     pub fn remove(&self) -> Result<()> {
+        if let Some(scope) = &self.scope {
+            scope.remove()?;
+        }
         for folder in self.own_folders() {
             let mut pause = Duration::from_micros(100);
             loop {
@@ -292,6 +329,11 @@ impl Entry {
     pub(crate) fn birthplace(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.unified.as_ref().map(|folder| folder.as_fd())
     }
+}
+
+/// Whether this is no path but a scope in systemd's words.
+fn is_scope(path: &str) -> bool {
+    !path.contains('/') && path.matches(':').count() == 2
 }
 
 fn failed(step: &str, path: &Path) -> impl FnOnce(io::Error) -> RuntimeError + use<> {

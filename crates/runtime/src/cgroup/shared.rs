@@ -39,7 +39,7 @@ impl Cgroup {
     /// Nobody can allow it more later.
     pub fn share_devices(&mut self, rules: &[DeviceRule]) -> Result<()> {
         let Some((above, name)) = self.path.rsplit_once('/') else { return Ok(()) };
-        if tree(&self.layout).is_none() {
+        if tree(&self.layout).is_none() || self.scope.is_some() {
             return Ok(());
         }
         let resources = Resources { devices: rules.to_vec(), ..Resources::default() };

@@ -86,9 +86,21 @@ fn weights_and_shares_meet_at_their_ends_and_their_usual_values() {
 
 #[test]
 fn a_path_is_ours_unless_it_is_absolute() {
-    assert_eq!(Cgroup::path_for("x", ""), "/mica/x");
-    assert_eq!(Cgroup::path_for("x", "a/b"), "/mica/a/b");
-    assert_eq!(Cgroup::path_for("x", "/a/b"), "/a/b");
+    let path = |configured| Cgroup::path_for("x", configured, false).unwrap();
+    assert_eq!(path(""), "/mica/x");
+    assert_eq!(path("a/b"), "/mica/a/b");
+    assert_eq!(path("/a/b"), "/a/b");
+    assert_eq!(path("a:b:c"), "/mica/a:b:c");
+}
+
+#[test]
+fn systemds_words_are_three() {
+    let scope = |configured| Cgroup::path_for("x", configured, true);
+    assert_eq!(scope("").unwrap(), ":mica:x");
+    assert_eq!(scope("a-b.slice:p:n").unwrap(), "a-b.slice:p:n");
+    for wrong in ["/a/b", "a:b", "a.slice:b:c:d", "a:b:c", "a.slice:b:c d", "../a.slice:b:c"] {
+        assert!(scope(wrong).is_err(), "{wrong}");
+    }
 }
 
 /// Nobody makes folders in the kernel's own places, not even root.

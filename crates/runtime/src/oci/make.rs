@@ -36,6 +36,8 @@ pub struct CreateOptions {
     pub manner: Manner,
     /// Whether it goes without a cgroup of its own where this user may make none.
     pub without_cgroup: bool,
+    /// Whether systemd makes its cgroup, which its configuration then names in systemd's words.
+    pub systemd: bool,
 }
 
 /// A container that was made, and what is kept of it.
@@ -125,7 +127,8 @@ impl Making<'_> {
     /// Its group, made; nothing where there may be none.
     fn cgroup(&self) -> Result<Option<Cgroup>> {
         let configured = self.spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
-        let mut cgroup = Cgroup::at(Layout::of_host()?, &Cgroup::path_for(self.id, configured))?;
+        let path = Cgroup::path_for(self.id, configured, self.options.systemd)?;
+        let mut cgroup = Cgroup::at(Layout::of_host()?, &path)?;
         if !self.options.without_cgroup {
             return cgroup.create().map(|_| Some(cgroup));
         }

@@ -26,7 +26,7 @@ pub struct Record {
     pub pid: i32,
     /// When that process was born, in the kernel's ticks: another one with the same number was not.
     pub started: u64,
-    /// Its group's path; empty where it has none of its own.
+    /// Its group's path, or its scope of systemd's; empty where it has none of its own.
     pub cgroup: String,
     /// When it was made.
     pub created: Timestamp,
@@ -52,7 +52,7 @@ impl Record {
             bundle: bundle.display().to_string(),
             pid,
             started: started(pid).ok_or(RuntimeError::InitGone)?,
-            cgroup: cgroup.map_or_else(String::new, |cgroup| cgroup.path().to_owned()),
+            cgroup: cgroup.map_or_else(String::new, Cgroup::name),
             created: Timestamp::now(),
             owner: sys::host::user_id(),
             spec: spec.clone(),

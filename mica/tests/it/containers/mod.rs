@@ -20,6 +20,7 @@ mod security;
 mod settings;
 mod storage;
 pub(crate) mod support;
+mod systemd;
 pub(crate) mod terminal;
 mod usage;
 mod users;

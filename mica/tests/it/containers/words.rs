@@ -27,7 +27,8 @@ fn what_cannot_be_made_is_told_as_docker_tells_it() {
         ),
     ] {
         let run = root.run(&format!("run --rm {flags} bb true"));
-        assert!(run.err.starts_with(line), "{flags}: {}", run.err);
+        let line = format!("mica: {line}");
+        assert!(run.err.starts_with(&line), "{flags}: {}", run.err);
         assert_eq!(run.code, 125, "{flags}");
     }
     assert_eq!(root.ok("ps -aq"), "", "nothing was made");
@@ -70,7 +71,10 @@ fn what_cannot_be_done_is_told_as_docker_tells_it() {
         let run = root.run(&format!("create {flags} bb true"));
         assert!(run.err.starts_with("Error response from daemon: invalid "), "{}", run.err);
         assert_eq!(run.code, 1, "what the engine would find out, {flags}");
-        assert_eq!(root.run(&format!("run {flags} bb true")).code, 125, "{flags}");
+        let run = root.run(&format!("run {flags} bb true"));
+        assert!(run.err.starts_with("mica: Error response from daemon: invalid "), "{run}");
+        let end = "\n\nRun 'mica run --help' for more information\n";
+        assert!(run.err.ends_with(end) && run.code == 125, "{run}");
     }
     assert_eq!(
         root.run("create --restart on-failure:x bb true").code,

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use engine::CgroupDriver;
+
 use super::directives::Directives;
 use crate::failure::Failure;
 
@@ -77,8 +79,8 @@ fn refusals(all: &Directives, is_root: bool) -> Vec<(&'static str, String)> {
         "shutdown-timeout",
         "expected seconds, or -1 for no end",
     );
-    let foreign = all.exec_opts.iter().find(|option| *option != "native.cgroupdriver=cgroupfs");
-    refuse(foreign.is_some(), "exec-opt", "groups are made by way of cgroupfs");
+    let foreign = all.exec_opts.iter().find(|option| cgroup_driver(option).is_none());
+    refuse(foreign.is_some(), "exec-opt", "expected native.cgroupdriver=cgroupfs or =systemd");
     let foreign =
         all.storage_opts.iter().find(|option| !option.ends_with("override_kernel_check=true"));
     refuse(foreign.is_some(), "storage-opt", "storage drivers have no options");
@@ -100,6 +102,15 @@ fn refusals(all: &Directives, is_root: bool) -> Vec<(&'static str, String)> {
         "this machine does not forward, and networks on bridges need that",
     );
     found
+}
+
+/// Who makes control groups, as this option of the engine's says.
+pub(super) fn cgroup_driver(option: &str) -> Option<CgroupDriver> {
+    match option.strip_prefix("native.cgroupdriver=")? {
+        "cgroupfs" => Some(CgroupDriver::Cgroupfs),
+        "systemd" => Some(CgroupDriver::Systemd),
+        _ => None,
+    }
 }
 
 /// What was given and means nothing, each with the reason.

@@ -12,6 +12,7 @@ use serde_json::Value;
 use spec::{LogConfig, Ulimit};
 
 use super::directives::{Directives, Limit};
+use super::meaning;
 use crate::context::Context;
 use crate::doors::ServeTls;
 use crate::failure::Failure;
@@ -53,6 +54,10 @@ pub(super) fn settings(context: &Context, all: &Directives) -> Planned<Settings>
     if settings.runtimes.find(&settings.runtimes.default).is_none() {
         let name = &settings.runtimes.default;
         return Err(wrong(format!("specified default runtime '{name}' does not exist")));
+    }
+    // The last one counts.
+    for driver in all.exec_opts.iter().filter_map(|option| meaning::cgroup_driver(option)) {
+        settings.cgroup_driver = driver;
     }
     settings.labels.clone_from(&all.labels);
     if !all.userns_remap.is_empty() {

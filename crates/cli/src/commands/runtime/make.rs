@@ -47,6 +47,7 @@ fn options(context: &Context) -> Result<CreateOptions, Failure> {
             without_keyring: matches.flag("no-new-keyring"),
         },
         without_cgroup: is_rootless(context)?,
+        systemd: context.globals().flag("systemd-cgroup"),
     })
 }
 

@@ -106,10 +106,6 @@ fn check(context: &Context) -> Result<(), Failure> {
         let words = format!("{PROGRAM} {}, process {}", engine::VERSION, std::process::id());
         log(context, "debug", &words).into_iter().for_each(|line| context.ui.warn(&line));
     }
-    if globals.flag("systemd-cgroup") {
-        let text = "systemd's cgroups are not supported: use the cgroupfs driver";
-        return Err(refuse(context, text));
-    }
     match globals.string("log-format") {
         None | Some("" | "text" | "json") => Ok(()),
         Some(other) => Err(refuse(context, &format!("unknown log-format {other:?}"))),

@@ -60,7 +60,10 @@ pub(crate) static ROOT: Cmd = Command {
         Flag::string("rootless", "Go without a cgroup where none may be made: auto, true, false")
             .default_value("auto")
             .complete(Complete::Words(&["auto", "true", "false"])),
-        Flag::bool("systemd-cgroup", "Let systemd make cgroups; refused"),
+        Flag::bool(
+            "systemd-cgroup",
+            "Let systemd make cgroups, as scopes: cgroupsPath is then SLICE:PREFIX:NAME",
+        ),
         Flag::bool("version", "Print version information and quit").short('v'),
     ]],
     sub: &[

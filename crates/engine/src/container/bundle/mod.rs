@@ -308,9 +308,12 @@ fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
     Ok(list)
 }
 
-/// Everything of ours is below one group.
+/// Everything of ours is below one group, or is a scope of systemd's.
 pub(super) fn cgroup_path(record: &ContainerRecord) -> String {
     let parent = record.host_config.resources.cgroup_parent.trim_end_matches('/');
+    if record.by_systemd {
+        return format!("{parent}:mica:{}", record.id);
+    }
     match parent.is_empty() {
         true => format!("/mica/{}", record.id),
         false => format!("/{}/{}", parent.trim_start_matches('/'), record.id),
