@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -135,10 +136,17 @@ impl RegistrySettings {
     /// What may be pulled, if anybody says so. A file that was named must be there.
     pub(crate) fn policy(&self) -> Result<Option<Policy>> {
         let (named, usual) = &self.policy;
-        let file = named.as_ref().or_else(|| usual.iter().find(|file| file.exists()));
-        let containers = self.containers_policy.iter().find(|file| file.exists());
+        let file = named.as_ref().or_else(|| usual.iter().find(|file| may_be_there(file)));
+        let containers = self.containers_policy.iter().find(|file| may_be_there(file));
         Policy::open(file.map(PathBuf::as_path), containers.map(PathBuf::as_path))
     }
+}
+
+/// Whether there is a file, or may be one that cannot be reached: then it must be read, which fails,
+/// rather than passed over.
+fn may_be_there(file: &Path) -> bool {
+    let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    file.symlink_metadata().map_or_else(|error| !missing.contains(&error.kind()), |_| true)
 }
 
 /// The user's own policy, and the system's; root has only the latter.
@@ -165,4 +173,30 @@ fn host_folders(config: &Path, environment: &BTreeMap<String, String>) -> Vec<Pa
         folders.insert(0, config.join("docker/certs.d"));
     }
     folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_reached_is_no_missing_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "").unwrap();
+        for (name, to) in [("gone", "nowhere"), ("round", "round")] {
+            std::os::unix::fs::symlink(to, at(name)).unwrap();
+        }
+        for (name, expected) in [
+            ("file", true),
+            ("gone", true),
+            ("round", true),
+            ("round/policy.json", true),
+            ("none", false),
+            ("none/policy.json", false),
+            ("file/policy.json", false),
+        ] {
+            assert_eq!(may_be_there(&at(name)), expected, "{name}");
+        }
+    }
 }

@@ -1,42 +1,21 @@
 //! Containers' `policy.json`: what may be pulled, as podman and skopeo read it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use spec::Reference;
 
 use super::key::VerifyingKey;
 use super::policy::{Identity, Verdict};
 use crate::error::{EngineError, Result};
+use document::{PolicyDocument, Requirement, SignedIdentity, SigstoreSigned};
+
+mod document;
 
 /// What the file says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Containers {
-    #[serde(skip)]
     file: PathBuf,
-    default: Vec<Requirement>,
-    #[serde(default)]
-    transports: BTreeMap<String, BTreeMap<String, Vec<Requirement>>>,
-}
-
-/// What an image must be. All of a list must hold.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Requirement {
-    #[serde(rename = "type")]
-    kind: String,
-    key_path: Option<PathBuf>,
-    key_paths: Vec<PathBuf>,
-    signed_identity: Option<SignedIdentity>,
-    #[serde(flatten)]
-    other: BTreeMap<String, serde_json::Value>,
-}
-
-#[derive(Debug, Deserialize)]
-struct SignedIdentity {
-    #[serde(rename = "type")]
-    kind: String,
+    document: PolicyDocument,
 }
 
 impl Containers {
@@ -48,9 +27,8 @@ impl Containers {
 
     fn parse(file: &Path, text: &str) -> Result<Containers> {
         let bad = |why: String| EngineError::BadPolicy { path: file.to_owned(), why };
-        let read: Containers =
-            serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-        Ok(Containers { file: file.to_owned(), ..read })
+        let document = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
+        Ok(Containers { file: file.to_owned(), document })
     }
 
     /// Where it stands.
@@ -66,32 +44,60 @@ impl Containers {
             why: format!("{scope}: {why}; a rule of mica's own policy goes before it"),
         };
         let mut verdict = Verdict::Accept;
-        if wanted.is_empty() {
-            return Err(bad("a list of requirements is empty"));
-        }
         for one in wanted {
-            match (one.kind.as_str(), &verdict) {
-                ("insecureAcceptAnything", _) => {}
-                ("reject", _) => return Ok(Verdict::Reject),
-                ("sigstoreSigned", Verdict::Accept) => verdict = one.signed(name, &bad)?,
-                ("sigstoreSigned", _) => {
+            match (one, &verdict) {
+                (Requirement::InsecureAcceptAnything {}, _) => {}
+                (Requirement::Reject {}, _) => return Ok(Verdict::Reject),
+                (Requirement::SigstoreSigned(signed), Verdict::Accept) => {
+                    verdict = self.signed(signed, &bad)?;
+                }
+                (Requirement::SigstoreSigned(_), _) => {
                     return Err(bad("several `sigstoreSigned` are not checked"));
                 }
-                ("signedBy", _) => {
+                (Requirement::SignedBy(_), _) => {
                     return Err(bad(
                         "`signedBy` asks for signatures of GPG, which are not checked",
                     ));
                 }
-                (kind, _) => return Err(bad(&format!("the requirement {kind:?} is not known"))),
+                (Requirement::SignedBaseLayer { .. }, _) => {
+                    return Err(bad("`signedBaseLayer` is not checked"));
+                }
             }
         }
         Ok(verdict)
     }
 
+    /// A signature by one of its keys.
+    fn signed(
+        &self,
+        wanted: &SigstoreSigned,
+        bad: &dyn Fn(&str) -> EngineError,
+    ) -> Result<Verdict> {
+        if let Some(other) = wanted.unchecked() {
+            return Err(bad(&format!("`{other}` of `sigstoreSigned` is not checked")));
+        }
+        let identity = match &wanted.signed_identity {
+            Some(SignedIdentity::MatchRepository {}) => Identity::Repository,
+            Some(SignedIdentity::MatchExact {}) => Identity::Whole,
+            None | Some(SignedIdentity::MatchRepoDigestOrExact {}) => Identity::DigestOrWhole,
+            Some(other) => {
+                return Err(bad(&format!("the identity {:?} is not checked", other.name())));
+            }
+        };
+        let mut keys = Vec::new();
+        for path in wanted.paths() {
+            keys.push(VerifyingKey::open(path)?);
+        }
+        for text in wanted.texts() {
+            keys.push(VerifyingKey::parse(&self.file, text)?);
+        }
+        Ok(Verdict::Signed { keys, identity })
+    }
+
     /// The most specific list for a name: its own, of a repository or folders above it, the host's,
     /// a domain's, all registries', or everything's.
     fn scope(&self, name: &Reference) -> (String, &[Requirement]) {
-        let lists = self.transports.get("docker");
+        let lists = self.document.transports.get("docker");
         let find = |scope: &str| lists.and_then(|lists| lists.get(scope));
         let whole = match (name.digest(), name.tag()) {
             (Some(digest), _) => format!("{}@{digest}", name.name()),
@@ -113,38 +119,16 @@ impl Containers {
         let found = scopes.into_iter().find_map(|scope| find(&scope).map(|list| (scope, list)));
         match found {
             Some((scope, list)) => (format!("docker {scope:?}"), list),
-            None => ("default".to_owned(), &self.default),
+            None => ("default".to_owned(), &self.document.default),
         }
-    }
-}
-
-impl Requirement {
-    /// A signature by one of its keys.
-    fn signed(&self, name: &Reference, bad: &dyn Fn(&str) -> EngineError) -> Result<Verdict> {
-        if let Some(other) = self.other.keys().next() {
-            return Err(bad(&format!("`{other}` of `sigstoreSigned` is not checked")));
-        }
-        let identity = match self.signed_identity.as_ref().map(|identity| identity.kind.as_str()) {
-            Some("matchRepository") => Identity::Repository,
-            Some("matchExact") => Identity::Exact,
-            // What is named by its digest is what was signed, whatever its tag was then.
-            None | Some("matchRepoDigestOrExact") => match name.digest() {
-                Some(_) => Identity::Repository,
-                None => Identity::Exact,
-            },
-            Some(kind) => return Err(bad(&format!("the identity {kind:?} is not checked"))),
-        };
-        let paths: Vec<&PathBuf> = self.key_path.iter().chain(&self.key_paths).collect();
-        if paths.is_empty() {
-            return Err(bad("`sigstoreSigned` names no `keyPath`"));
-        }
-        let keys = paths.into_iter().map(|path| VerifyingKey::open(path)).collect::<Result<_>>()?;
-        Ok(Verdict::Signed { keys, identity })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
     use super::*;
 
     const POLICY: &str = r#"{
@@ -194,10 +178,29 @@ mod tests {
         check("gpg.org/a", "/p/policy.json is no policy: docker \"gpg.org\": `signedBy` asks for");
         check("signed.org/a", "/none.pub");
         check("fulcio.org/a", "`fulcio` of `sigstoreSigned` is not checked");
-        for text in ["", "[]", "{}", r#"{"default": {}}"#] {
+        for text in ["", "[]", "{}", r#"{"default": {}}"#, r#"{"default": []}"#] {
             assert!(Containers::parse(Path::new("p"), text).is_err(), "{text:?}");
         }
-        let none = Containers::parse(Path::new("p"), r#"{"default": []}"#).unwrap();
-        assert!(none.verdict(&Reference::parse("a").unwrap()).is_err());
+    }
+
+    #[test]
+    fn the_whole_name_counts_where_the_file_says_so() {
+        let text = r#"{"default": [{"type": "sigstoreSigned", "keyData": "DATA"IDENTITY}]}"#;
+        let pem = "-----BEGIN PUBLIC KEY-----\n\
+            MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+            -----END PUBLIC KEY-----\n";
+        let text = text.replace("DATA", &BASE64_STANDARD.encode(pem));
+        let check = |said: &str, expected: Identity| {
+            let text = text.replace("IDENTITY", said);
+            let policy = Containers::parse(Path::new("p"), &text).unwrap();
+            let verdict = policy.verdict(&Reference::parse("a").unwrap()).unwrap();
+            let Verdict::Signed { keys, identity } = verdict else { panic!("{verdict:?}") };
+            assert_eq!((keys.len(), identity), (1, expected), "{text}");
+        };
+        check("", Identity::DigestOrWhole);
+        let said = |kind: &str| format!(r#", "signedIdentity": {{"type": "{kind}"}}"#);
+        check(&said("matchRepoDigestOrExact"), Identity::DigestOrWhole);
+        check(&said("matchExact"), Identity::Whole);
+        check(&said("matchRepository"), Identity::Repository);
     }
 }

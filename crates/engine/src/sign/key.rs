@@ -106,7 +106,15 @@ impl SigningKey {
 impl VerifyingKey {
     /// Reads a public key in PEM.
     pub fn open(path: &Path) -> Result<VerifyingKey> {
-        let (label, bytes) = read(path)?;
+        VerifyingKey::of(path, read(path)?)
+    }
+
+    /// The same from a text that stands in a file.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<VerifyingKey> {
+        VerifyingKey::of(path, first(path, text)?)
+    }
+
+    fn of(path: &Path, (label, bytes): (String, Vec<u8>)) -> Result<VerifyingKey> {
         if label == "RSA PUBLIC KEY" {
             return Ok(VerifyingKey { kind: Kind::Rsa, bytes });
         }
@@ -162,6 +170,11 @@ fn part(tag: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The first thing in a PEM file: what it is, and its bytes.
 fn read(path: &Path) -> Result<(String, Vec<u8>)> {
     let text = std::fs::read_to_string(path).map_err(EngineError::io("read", path))?;
+    first(path, &text)
+}
+
+/// The first thing in a text that is PEM.
+fn first(path: &Path, text: &str) -> Result<(String, Vec<u8>)> {
     let mut lines = text.lines().map(str::trim);
     let label = lines
         .find_map(|line| line.strip_prefix("-----BEGIN ")?.strip_suffix("-----"))

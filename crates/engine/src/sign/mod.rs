@@ -198,16 +198,63 @@ fn judged(
     }
     let said = signed.docker_reference;
     let parsed = Reference::parse(&said).map_err(|_| format!("it is signed as {said:?}"))?;
-    let fits = match (identity, name.tag()) {
-        (Identity::Exact, Some(tag)) => parsed.name() == name.name() && parsed.tag() == Some(tag),
-        _ => parsed.name() == name.name(),
+    match parsed.name() == name.name() && fits(&parsed, name, identity) {
+        true => Ok(()),
+        false => Err(format!("it is signed as {said}")),
+    }
+}
+
+/// Whether what was signed is what was asked for, where both are of one repository.
+fn fits(signed: &Reference, asked: &Reference, identity: Identity) -> bool {
+    // What has neither is the latest.
+    let tag = match asked.digest() {
+        None => Some(asked.tag().unwrap_or("latest")),
+        Some(_) => asked.tag(),
     };
-    if fits { Ok(()) } else { Err(format!("it is signed as {said}")) }
+    match (identity, asked.digest()) {
+        (Identity::Repository, _) | (Identity::DigestOrWhole, Some(_)) => true,
+        (Identity::Exact, _) => tag.is_none() || signed.tag() == tag,
+        (Identity::Whole, Some(digest)) => {
+            signed.digest() == Some(digest) && (signed.tag().is_none() || signed.tag() == tag)
+        }
+        (Identity::Whole | Identity::DigestOrWhole, None) => {
+            signed.digest().is_none() && signed.tag() == tag
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_fits_as_the_policy_says() {
+        let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+        let check = |asked: &str, identity: Identity, fitting: &[&str], others: &[&str]| {
+            let name = |text: &str| {
+                Reference::parse(
+                    &text.replace("ONE", &one.to_string()).replace("OTHER", &other.to_string()),
+                )
+                .unwrap()
+            };
+            let asked = name(asked);
+            let fits = |said: &&&str| fits(&name(said), &asked, identity);
+            let found: Vec<_> = fitting.iter().chain(others).filter(fits).collect();
+            assert_eq!(found, fitting.iter().collect::<Vec<_>>(), "{asked} {identity:?}");
+        };
+        let all = ["h/a", "h/a:1", "h/a:2", "h/a@ONE", "h/a@OTHER"];
+        check("h/a@ONE", Identity::Repository, &all, &[]);
+        check("h/a@ONE", Identity::Exact, &all, &[]);
+        check("h/a@ONE", Identity::DigestOrWhole, &all, &[]);
+        check("h/a@ONE", Identity::Whole, &["h/a@ONE"], &["h/a", "h/a:1", "h/a:2", "h/a@OTHER"]);
+        check("h/a:1@ONE", Identity::Whole, &["h/a@ONE", "h/a:1@ONE"], &["h/a:1", "h/a:2@ONE"]);
+        check("h/a:1@ONE", Identity::Exact, &["h/a:1", "h/a:1@OTHER"], &["h/a", "h/a:2"]);
+        for identity in [Identity::Whole, Identity::DigestOrWhole] {
+            check("h/a:1", identity, &["h/a:1"], &["h/a", "h/a:2", "h/a@ONE", "h/a:1@ONE"]);
+            check("h/a", identity, &["h/a:latest"], &["h/a", "h/a:1", "h/a@ONE"]);
+        }
+        check("h/a", Identity::Exact, &["h/a:latest"], &["h/a", "h/a:1"]);
+    }
 
     #[test]
     fn a_signature_is_of_one_manifest_under_one_name() {
@@ -229,6 +276,7 @@ mod tests {
         assert!(!fits("h.org/app", &one, Identity::Exact));
         assert!(!fits("h.org/app:2", &one, Identity::Exact));
         assert!(!fits("h.org/other:1", &one, Identity::Repository));
+        assert!(!fits("h.org/app:1", &other, Identity::Whole));
         assert!(judged(b"{}", &name, &one, Identity::Repository).is_err());
         let other_kind = payload("h.org/app").replace(KIND, "atomic container signature");
         assert!(judged(other_kind.as_bytes(), &name, &one, Identity::Repository).is_err());

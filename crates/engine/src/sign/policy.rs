@@ -50,8 +50,14 @@ pub enum Identity {
     /// The same repository, under whatever tag.
     #[default]
     Repository,
-    /// The same repository and tag.
+    /// The same repository, and the tag that is pulled if it is pulled by one.
     Exact,
+    /// The same name as is pulled, with its tag or its digest. Containers' files alone say so.
+    #[serde(skip)]
+    Whole,
+    /// The same, but that a digest may have been signed under whatever tag.
+    #[serde(skip)]
+    DigestOrWhole,
 }
 
 /// What holds for a name.
