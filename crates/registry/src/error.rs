@@ -166,7 +166,12 @@ impl RegistryError {
     /// Whether what is wrong may be the bytes that were sent.
     pub fn is_about_bytes(&self) -> bool {
         use RegistryError as E;
-        matches!(self, E::Refused { status: 400 | 422, .. } | E::Status { status: 400 | 422, .. })
+        matches!(
+            self,
+            E::Refused { status: 400 | 422, .. }
+                | E::Status { status: 400 | 422, .. }
+                | E::Body { status: 400 | 422, .. }
+        )
     }
 
     /// Whether the registry gave this code.

@@ -100,7 +100,9 @@ pub enum Sent {
 fn is_cut(error: &RegistryError) -> bool {
     match error {
         RegistryError::Transport { .. } => true,
-        RegistryError::Refused { status, .. } | RegistryError::Status { status, .. } => {
+        RegistryError::Refused { status, .. }
+        | RegistryError::Status { status, .. }
+        | RegistryError::Body { status, .. } => {
             matches!(status, 408 | 416 | 429 | 500 | 502 | 503 | 504)
         }
         _ => false,

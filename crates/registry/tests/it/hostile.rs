@@ -285,10 +285,17 @@ fn a_blob_that_drips_is_given_up() {
 
 #[test]
 fn an_upload_goes_on_where_the_registry_is() {
+    goes_on_after(503, "{}");
+    // What says so need not be a registry's words.
+    goes_on_after(416, "<html>");
+}
+
+/// An upload to a registry that refuses it in the middle, and then says where it is.
+fn goes_on_after(status: u16, text: &'static str) {
     let (bytes, digest) = blob(200_000);
-    let server = Server::new(|asked, _| match asked.method.as_str() {
+    let server = Server::new(move |asked, _| match asked.method.as_str() {
         "POST" => Deed::Answer(202, vec![("Location", "/v2/a/up/1?s=1".to_owned())], Vec::new()),
-        "PUT" if asked.body.len() == 200_000 => answer(503, "{}"),
+        "PUT" if asked.body.len() == 200_000 => answer(status, text),
         "GET" => {
             let headers =
                 vec![("Location", "/v2/a/up/1?s=2".to_owned()), ("Range", "0-149999".to_owned())];
