@@ -124,7 +124,8 @@ impl Client {
         let mut places = self.rules.places(reference)?;
         if access != Access::Pull {
             let place = places.iter().position(|place| place.pushes);
-            places = place.map(|at| places.swap_remove(at)).into_iter().collect();
+            let at = place.ok_or_else(|| RegistryError::NoPush(reference.name()))?;
+            places = vec![places.swap_remove(at)];
         }
         if places.is_empty() {
             return Err(RegistryError::Address(reference.name()));

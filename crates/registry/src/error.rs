@@ -18,6 +18,9 @@ pub enum RegistryError {
     /// It said something that no registry says.
     #[error("error parsing HTTP {status} response body: {}: {body:?}", unparsed(body))]
     Body { status: u16, body: String },
+    /// It was asked as nobody, because whoever knows who we are did not say it.
+    #[error("{source}: {why}")]
+    Unnamed { why: String, source: Box<RegistryError> },
     #[error("{method} {url:?}: no basic auth credentials")]
     NoCredentials { method: &'static str, url: String },
     #[error("login attempt to {url} failed with status: {status} {}", reason(*status))]
@@ -50,6 +53,9 @@ pub enum RegistryError {
     Certificates { path: String, why: String },
     #[error("{0} is no address of a registry")]
     Address(String),
+    /// A file takes the capability from all hosts of a name.
+    #[error("no host that has {0} may be pushed to")]
+    NoPush(String),
     #[error("{0} is no address of a proxy: http, https, socks5 and socks5h are known")]
     Proxy(String),
     #[error("cannot read what is to be sent")]
@@ -156,8 +162,9 @@ impl RegistryError {
             E::Status { status: 401 | 403, .. } | E::LoginFailed { .. } => K::Denied,
             E::Body { status: 403, .. } => K::Denied,
             E::WrongDigest { .. } | E::WrongLength { .. } | E::Malformed { .. } => K::Corrupt,
-            E::LoginRefused { source, .. } => source.kind(),
-            E::Blocked { .. } | E::Address(_) | E::Proxy(_) | E::TooLarge { .. } => K::Invalid,
+            E::LoginRefused { source, .. } | E::Unnamed { source, .. } => source.kind(),
+            E::Blocked { .. } | E::Address(_) | E::NoPush(_) | E::Proxy(_) => K::Invalid,
+            E::TooLarge { .. } => K::Invalid,
             E::PlainRealm { .. } | E::Credential(_) => K::Denied,
             _ => K::Unavailable,
         }

@@ -39,9 +39,25 @@ pub(crate) struct Http {
     warnings: Mutex<Vec<String>>,
 }
 
-/// What an agent depends on: the host for its certificates, how sure we must be, the proxy, how long
-/// a connection may take.
-type AgentKey = (String, Security, Option<Proxy>, Duration);
+/// What an agent depends on.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct AgentKey {
+    proxy: Option<Proxy>,
+    /// How long a connection may take.
+    connect: Duration,
+    /// Whom it talks TLS with, if it does.
+    tls: Option<TlsKey>,
+}
+
+/// What TLS with a host depends on: the host for its certificates, how sure we must be, and what a
+/// file gives for it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct TlsKey {
+    host: String,
+    security: Security,
+    authorities: Vec<PathBuf>,
+    client: Option<(PathBuf, PathBuf)>,
+}
 
 impl Http {
     pub(crate) fn new(
@@ -72,7 +88,7 @@ impl Http {
     pub(crate) fn scheme(&self, place: &Place) -> Result<&'static str, RegistryError> {
         match place.security {
             Security::Plain => return Ok("http"),
-            Security::Checked => return Ok("https"),
+            Security::Checked | Security::Unverified => return Ok("https"),
             Security::Loose if tls::has_authority(place, &self.certificates) => return Ok("https"),
             Security::Loose => {}
         }
@@ -174,6 +190,7 @@ impl Http {
             (false, _) => Security::Plain,
             (true, Security::Loose) => Security::Loose,
             (true, _) => Security::Checked,
+            (true, Security::Unverified) => Security::Unverified,
         };
         let (headers, authorities, client, namespace) = Default::default();
         Ok(Place { host, security, headers, authorities, client, namespace, ..from.clone() })
@@ -254,15 +271,17 @@ impl Http {
             None => self.proxies.of_host(encrypted, &place.host)?,
         };
         let connect = place.connect.unwrap_or(self.limits.connect);
-        let (host, security) = match encrypted {
-            true => (place.host.clone(), place.security),
-            false => (String::new(), Security::Plain),
-        };
-        let key = (host, security, proxy, connect);
+        let tls = encrypted.then(|| TlsKey {
+            host: place.host.clone(),
+            security: place.security,
+            authorities: place.authorities.clone(),
+            client: place.client.clone(),
+        });
+        let key = AgentKey { proxy, connect, tls };
         if let Some(agent) = lock(&self.agents).get(&key) {
-            return Ok((agent.clone(), key.2));
+            return Ok((agent.clone(), key.proxy));
         }
-        let tls = match (encrypted, &key.2) {
+        let tls = match (encrypted, &key.proxy) {
             (true, _) => Some(tls::config(place, &self.certificates, self.bundle.as_deref())?),
             (false, Some(proxy)) if proxy.is_encrypted() => {
                 Some(tls::of_system(self.bundle.as_deref())?)
@@ -270,10 +289,10 @@ impl Http {
             (false, _) => None,
         };
         let limits = Limits { connect, ..self.limits.clone() };
-        let proxy = key.2.as_ref().map(|proxy| (proxy, encrypted));
+        let proxy = key.proxy.as_ref().map(|proxy| (proxy, encrypted));
         let agent = agent(&limits, &self.user_agent, proxy, IDLE, tls);
         lock(&self.agents).insert(key.clone(), agent.clone());
-        Ok((agent, key.2))
+        Ok((agent, key.proxy))
     }
 }
 
@@ -372,19 +391,4 @@ pub fn http_date(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_as_long_as_it_is_told() {
-        let headers = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, text.parse().unwrap());
-            retry_after(&headers)
-        };
-        assert_eq!(headers("7"), Some(Duration::from_secs(7)));
-        assert_eq!(headers("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(headers("soon"), None);
-        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-    }
-}
+mod tests;

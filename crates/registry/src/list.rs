@@ -71,10 +71,9 @@ impl Repository<'_> {
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, RegistryError> {
         let found = self.somewhere(&Target::Digest(*digest), |place| {
-            let mut url = self.url(place, &format!("referrers/{digest}"))?;
-            if let Some(kind) = artifact_type {
-                url.push_str(&format!("?artifactType={}", encode(kind)));
-            }
+            let query = artifact_type.map(|kind| format!("?artifactType={}", encode(kind)));
+            let path = format!("referrers/{digest}{}", query.unwrap_or_default());
+            let url = self.url(place, &path)?;
             let accept = spec::MediaType::OciIndex;
             let ask = |url: String| {
                 self.checked(place, Call::new(Method::GET, url).header(ACCEPT, accept.as_str()))

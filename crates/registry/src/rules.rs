@@ -81,10 +81,19 @@ pub enum Serves {
 pub(crate) enum Security {
     /// Its certificate is checked.
     Checked,
+    /// Its certificate may be anybody's, but it must speak TLS.
+    Unverified,
     /// Its certificate may be anybody's, and it may speak plain HTTP.
     Loose,
     /// It speaks plain HTTP.
     Plain,
+}
+
+impl Security {
+    /// Whether nothing goes there in the clear.
+    pub(crate) fn is_encrypted(self) -> bool {
+        matches!(self, Security::Checked | Security::Unverified)
+    }
 }
 
 /// Where a repository is to be found.

@@ -34,7 +34,11 @@ pub(crate) fn config(
         found.client = Some(client(certificate, key)?);
     }
     // A folder for a host says who it must be, even if it is on this machine.
-    let loose = place.security == Security::Loose && found.authorities.is_empty();
+    let loose = match place.security {
+        Security::Unverified => true,
+        Security::Loose => found.authorities.is_empty(),
+        Security::Checked | Security::Plain => false,
+    };
     let mut builder = TlsConfig::builder().disable_verification(loose);
     if found.client.is_some() {
         builder = builder

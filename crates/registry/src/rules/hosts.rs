@@ -97,6 +97,7 @@ impl Hosts {
         });
         let server = self.file.server.clone().unwrap_or_else(|| reference.domain().to_owned());
         let own = self.place(rules, &server, &self.file.own, reference);
+        let own = Place { pushes: self.file.own.can("push", true), ..own };
         mirrors.chain([own]).collect()
     }
 
@@ -105,7 +106,8 @@ impl Hosts {
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let security = match (scheme, table.skip_verify) {
             ("http", _) => Security::Plain,
-            (_, true) => Security::Loose,
+            // A host that may be anybody is still one that is asked over TLS.
+            (_, true) => Security::Unverified,
             _ => rules.security(host),
         };
         let path = path.trim_end_matches('/');
@@ -176,7 +178,9 @@ impl HostTable {
         Ok(Some(time).filter(|time| !time.is_zero()))
     }
 
+    /// Whether it is used for this, as it says itself. An empty list says nothing.
     fn can(&self, what: &str, otherwise: bool) -> bool {
-        self.capabilities.as_ref().map_or(otherwise, |list| list.iter().any(|word| word == what))
+        let said = self.capabilities.as_ref().filter(|list| !list.is_empty());
+        said.map_or(otherwise, |list| list.iter().any(|word| word.eq_ignore_ascii_case(what)))
     }
 }

@@ -96,7 +96,7 @@ fn hosts_toml_is_read() {
         found.iter().map(|p| (p.host.as_str(), p.root.as_str(), p.security)).collect();
     let expected = [
         ("127.0.0.1:7000", "/v2", Security::Plain),
-        ("m.org", "/api/v2/quay", Security::Loose),
+        ("m.org", "/api/v2/quay", Security::Unverified),
         ("quay.io", "/v2", Security::Checked),
     ];
     assert_eq!(shown, expected);
@@ -155,6 +155,22 @@ fn hosts_say_what_they_can_and_how_they_are_reached() {
     let rules = Rules { host_folders: vec![folders.path().to_owned()], ..Rules::default() };
     let error = rules.places(&Reference::parse("r.org/a").unwrap()).unwrap_err().to_string();
     assert!(error.ends_with("\"soon\" is no dial_timeout"), "{error}");
+}
+
+#[test]
+fn a_registry_that_cannot_be_pushed_to_is_not() {
+    let check = |text: &str, pushes: &[bool]| {
+        let found = with_hosts_toml("r.org", text, "r.org/a");
+        assert_eq!(found.iter().map(|place| place.pushes).collect::<Vec<_>>(), pushes, "{text}");
+    };
+    let mirror = "[host.\"http://m.org\"]\n";
+    check(mirror, &[false, true]);
+    check(&format!("capabilities = [\"pull\", \"resolve\"]\n{mirror}"), &[false, false]);
+    check(&format!("capabilities = [\"Push\"]\n{mirror}"), &[false, true]);
+    // An empty list is none.
+    check(&format!("capabilities = []\n{mirror}capabilities = []"), &[false, true]);
+    let found = with_hosts_toml("r.org", &format!("{mirror}capabilities = []"), "r.org/a");
+    assert!(found[0].serves(true) && found[0].serves(false));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod auth;
 mod hostile;
+mod mirrors;
 mod parts;
 mod proxies;
 mod real;
