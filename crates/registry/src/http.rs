@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime};
 
 use ureq::http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER, WARNING};
 use ureq::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use ureq::tls::TlsConfig;
 use ureq::{Agent, Body, SendBody};
 
 use crate::address::{origin, resolve, shown};
@@ -19,7 +18,8 @@ use crate::error::RegistryError;
 use crate::forward;
 use crate::proxy::{Proxies, Proxy};
 use crate::rules::{Place, Security};
-use crate::tls;
+use crate::tls::{self, Tls};
+use crate::trusted;
 
 /// A redirect leads to a redirect so often, as in Go.
 const REDIRECTS: usize = 10;
@@ -306,7 +306,7 @@ pub(crate) fn agent(
     user_agent: &str,
     proxy: Option<(&Proxy, bool)>,
     idle: usize,
-    tls: Option<TlsConfig>,
+    tls: Option<Tls>,
 ) -> Agent {
     // What is not encrypted is the proxy's to read: it is asked for it, and makes no tunnel.
     let (forward, tunnel) = match proxy {
@@ -329,11 +329,14 @@ pub(crate) fn agent(
         .input_buffer_size(256 << 10)
         .output_buffer_size(256 << 10);
     if let Some(tls) = tls {
-        config = config.tls_config(tls);
+    let mut trusted = None;
+        config = config.tls_config(tls.config);
+        trusted = tls.trusted;
     }
-    match forward {
-        Some(proxy) => forward::agent(config.build(), proxy),
-        None => Agent::new_with_config(config.build()),
+    match (forward, trusted) {
+        (Some(proxy), _) => forward::agent(config.build(), proxy),
+        (None, Some(trusted)) => trusted::agent(config.build(), trusted),
+        (None, None) => Agent::new_with_config(config.build()),
     }
 }
 

@@ -26,6 +26,7 @@ mod proxy;
 mod rules;
 mod secret;
 mod tls;
+mod trusted;
 mod upload;
 mod whole;
 mod words;

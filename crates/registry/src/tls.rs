@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use rustls::crypto::{CryptoProvider, KeyProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ParsedCertificate;
@@ -16,13 +18,28 @@ use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConf
 
 use crate::error::RegistryError;
 use crate::rules::{Place, Security};
+use crate::secret::Secret;
+use crate::trusted::Trusted;
+
+/// What TLS is made with.
+pub(crate) struct Tls {
+    pub(crate) config: TlsConfig,
+    /// For a host that certificates were given for.
+    pub(crate) trusted: Option<Trusted>,
+}
+
+impl From<TlsConfig> for Tls {
+    fn from(config: TlsConfig) -> Tls {
+        Tls { config, trusted: None }
+    }
+}
 
 /// What is to be presented to a host and demanded of it.
 pub(crate) fn config(
     place: &Place,
     folders: &[PathBuf],
     bundle: Option<&Path>,
-) -> Result<TlsConfig, RegistryError> {
+) -> Result<Tls, RegistryError> {
     let mut found = Found::default();
     for folder in folders {
         found.read_folder(&folder.join(&place.host))?;
@@ -40,31 +57,39 @@ pub(crate) fn config(
         Security::Checked | Security::Plain => false,
     };
     let mut builder = TlsConfig::builder().disable_verification(loose);
-    if found.client.is_some() {
+    let Found { authorities: own, client } = found;
+    if client.is_some() {
         builder = builder
-            .client_cert(found.client)
+            .client_cert(client.clone())
             .unversioned_rustls_crypto_provider(Arc::new(provider()));
     }
     if loose {
-        return Ok(builder.build());
+        return Ok(builder.build().into());
     }
     let mut authorities = system(bundle)?;
-    authorities.extend(found.authorities);
+    authorities.extend_from_slice(&own);
+    let trusted = match own.is_empty() {
+        true => None,
+        false => {
+            let client = client.as_ref().map(|client| (client, provider()));
+            Trusted::new(&place.host, &own, &authorities, client)
+        }
+    };
     let roots = match authorities.is_empty() {
         true => RootCerts::WebPki,
         false => RootCerts::new_with_certs(&authorities),
     };
-    Ok(builder.root_certs(roots).build())
+    Ok(Tls { config: builder.root_certs(roots).build(), trusted })
 }
 
 /// What is demanded of a host that nobody said anything about.
-pub(crate) fn of_system(bundle: Option<&Path>) -> Result<TlsConfig, RegistryError> {
+pub(crate) fn of_system(bundle: Option<&Path>) -> Result<Tls, RegistryError> {
     let authorities = system(bundle)?;
     let roots = match authorities.is_empty() {
         true => RootCerts::WebPki,
         false => RootCerts::new_with_certs(&authorities),
     };
-    Ok(TlsConfig::builder().root_certs(roots).build())
+    Ok(TlsConfig::builder().root_certs(roots).build().into())
 }
 
 /// Whether docker's folders have an authority for a host.
@@ -132,6 +157,7 @@ fn client(certificate: &Path, key: &Path) -> Result<ClientCert, RegistryError> {
     let bytes = fs::read(key).map_err(|error| failed(key, error))?;
     let pem = PrivateKey::from_pem(&bytes)
         .map_err(|_| failed(key, "there is no private key in it, or one behind a password"))?;
+    let pem = labelled(pem);
     let known = PrivateKeyDer::try_from(pem.der().to_vec()).ok();
     let known =
         known.and_then(|der| ring::default_provider().key_provider.load_private_key(der).ok());
@@ -150,6 +176,20 @@ fn client(certificate: &Path, key: &Path) -> Result<ClientCert, RegistryError> {
             Err(failed(key, why))
         }
     }
+}
+
+/// A key under the label that fits it: as in Go, it is what it is, whatever its label says.
+fn labelled(key: PrivateKey<'static>) -> PrivateKey<'static> {
+    let label = match PrivateKeyDer::try_from(key.der()) {
+        Ok(PrivateKeyDer::Pkcs1(_)) => "RSA PRIVATE KEY",
+        Ok(PrivateKeyDer::Sec1(_)) => "EC PRIVATE KEY",
+        Ok(PrivateKeyDer::Pkcs8(_)) => "PRIVATE KEY",
+        _ => return key,
+    };
+    let encoded = Secret::new(BASE64_STANDARD.encode(key.der()));
+    let encoded = encoded.expose();
+    let pem = format!("-----BEGIN {label}-----\n{encoded}\n-----END {label}-----\n");
+    PrivateKey::from_pem(Secret::new(pem).expose().as_bytes()).unwrap_or(key)
 }
 
 /// What `rustls` is made of, but that it does not look into our own certificate: it reads those of
@@ -207,6 +247,12 @@ mod tests {
         cp good.cert other.cert && openssl ecparam -name prime256v1 -genkey -noout -out other.key
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-521 -nodes -subj /CN=a -keyout large.key -out large.cert
         openssl req -x509 -newkey rsa:1024 -nodes -subj /CN=a -keyout small.key -out small.cert
+        openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=a -keyout pkcs8.key -out pkcs8.cert
+        cp pkcs8.cert pkcs1.cert && openssl rsa -in pkcs8.key -traditional -out pkcs1.key
+        cp good.cert sec1.cert && openssl ec -in good.key -out sec1.key
+        for name in pkcs8 pkcs1 sec1; do sed -i 's/ [A-Z ]*KEY-/ WRONG-/' $name.key; done
+        sed -i 's/ WRONG-/ RSA PRIVATE KEY-/' pkcs8.key sec1.key
+        sed -i 's/ WRONG-/ PRIVATE KEY-/' pkcs1.key
         : > none.cert && cp good.key none.key
         cp good.cert locked.cert && openssl ec -in good.key -aes128 -passout pass:x -out locked.key
         cp good.cert empty.cert && : > empty.key";
@@ -227,7 +273,7 @@ mod tests {
             let file = |kind: &str| folder.path().join(format!("{name}.{kind}"));
             let client = Some((file("cert"), file("key")));
             let place = Place { client, ..Rules::default().place_of_host(&host) };
-            let tls = config(&place, &[], None).map_err(|error| error.to_string())?;
+            let tls = config(&place, &[], None).map_err(|error| error.to_string())?.config;
             let agent = Agent::new_with_config(Agent::config_builder().tls_config(tls).build());
             assert!(agent.get(format!("https://{host}/")).call().is_err());
             Ok::<_, String>(())
@@ -235,6 +281,10 @@ mod tests {
         assert_eq!(try_it("good"), Ok(()));
         // X.509's first version, which openssl makes if it is not told otherwise.
         assert_eq!(try_it("old"), Ok(()));
+        // Keys under the labels of others.
+        for name in ["pkcs8", "pkcs1", "sec1"] {
+            assert_eq!(try_it(name), Ok(()), "{name}");
+        }
         let check = |name: &str, file: &str, why: &str| {
             let path = folder.path().join(file);
             let expected = format!("cannot use {} for TLS: {why}", path.display());
