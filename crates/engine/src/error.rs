@@ -151,7 +151,7 @@ pub enum EngineError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// A registry that is pushed to wants to know who does it, and nobody is known there.
-    #[error("no basic auth credentials")]
+    #[error("no basic auth credentials{}", .0.why_nameless().map_or_else(String::new, |why| format!(": {why}")))]
     NoLogin(#[source] RegistryError),
     #[error(transparent)]
     Bucket(#[from] BucketError),

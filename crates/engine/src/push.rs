@@ -1,7 +1,7 @@
 //! Images to a registry. What came from a registry goes back as it came; what is new is compressed
 //! while it is sent, and what is there already is not sent at all.
 
-use registry::{Access, Client, RegistryError};
+use registry::{Access, Client};
 use spec::{
     Descriptor, DiffId, Digest, Document, ImageId, Manifest, MediaType, Platform, Reference,
 };
@@ -115,9 +115,7 @@ impl Engine {
         let pushed = self.push_names(client, push, progress, told);
         pushed.map_err(|error| match error {
             // Docker says no more of a push, neither the address nor how it was asked.
-            EngineError::Registry(error @ RegistryError::NoCredentials { .. }) => {
-                EngineError::NoLogin(error)
-            }
+            EngineError::Registry(error) if error.is_nameless() => EngineError::NoLogin(error),
             error => error,
         })
     }

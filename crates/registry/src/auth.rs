@@ -28,8 +28,12 @@ const CLIENT: &str = "mica";
 const TOKEN_BYTES: u64 = 1 << 20;
 /// How long a token holds if nobody says.
 const HOLDS: Duration = Duration::from_secs(60);
+/// No token is kept for longer, whatever is said of it.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// A token is renewed so long before it ends.
 const MARGIN: Duration = Duration::from_secs(10);
+/// Whoever did not say who we are is asked again after this time.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// What is known of hosts and tokens.
 pub(crate) struct Auth {
@@ -45,16 +49,22 @@ pub(crate) struct Auth {
 enum Found {
     Credential(Credential),
     Nobody,
-    /// Whoever might know did not say: as with docker, the server is then asked as nobody.
-    Silence(String),
+    /// Whoever might know did not say, and since when: as with docker, the server is then asked as
+    /// nobody.
+    Silence(String, Instant),
 }
 
 impl Found {
     fn credential(self) -> Option<Credential> {
         match self {
             Found::Credential(credential) => Some(credential),
-            Found::Nobody | Found::Silence(_) => None,
+            Found::Nobody | Found::Silence(..) => None,
         }
+    }
+
+    /// Whether it is worth asking again.
+    fn is_old(&self) -> bool {
+        matches!(self, Found::Silence(_, since) if since.elapsed() >= SILENCE)
     }
 }
 
@@ -88,16 +98,15 @@ impl Auth {
         call: Call<'_>,
     ) -> Result<Answer, RegistryError> {
         let answer = self.ask((http, rules), place, scopes, call);
-        let is_denied = match &answer {
-            Ok(answer) => matches!(answer.status().as_u16(), 401 | 403),
-            Err(error) => error.kind() == RegistryErrorKind::Denied,
+        let Some(Found::Silence(why, _)) = lock(&self.found).get(&place.server()).cloned() else {
+            return answer;
         };
-        if let Some(Found::Silence(why)) = lock(&self.found).get(&place.server())
-            && is_denied
-        {
-            http.warn(why);
+        // Whoever is refused hears why nobody was named.
+        match answer {
+            Ok(answer) => Ok(Answer { unnamed: Some(why), ..answer }),
+            Err(error) if error.kind() == RegistryErrorKind::Denied => Err(error.unnamed(why)),
+            Err(error) => Err(error),
         }
-        answer
     }
 
     fn ask(
@@ -140,13 +149,15 @@ impl Auth {
     fn find(&self, place: &Place) -> Result<Option<Credential>, RegistryError> {
         let server = place.server();
         let mut found = lock(&self.found);
-        if let Some(known) = found.get(&server) {
+        if let Some(known) = found.get(&server).filter(|known| !known.is_old()) {
             return Ok(known.clone().credential());
         }
         let known = match self.credentials.find(&server) {
             Ok(Some(credential)) => Found::Credential(credential),
             Ok(None) => Found::Nobody,
-            Err(error @ CredentialError::Helper { .. }) => Found::Silence(error.to_string()),
+            Err(error @ CredentialError::Helper { .. }) => {
+                Found::Silence(error.to_string(), Instant::now())
+            }
             Err(error) => return Err(error.into()),
         };
         found.insert(server, known.clone());
@@ -191,7 +202,7 @@ impl Auth {
                 (answer.text(realm)?, answer.holds())
             }
         };
-        let holds = holds.unwrap_or(HOLDS);
+        let holds = holds.unwrap_or(HOLDS).min(LONGEST);
         let until = Instant::now() + holds.saturating_sub(MARGIN).max(Duration::from_secs(1));
         let header = bearer(&text);
         tokens.insert(key, Token { text, until });
@@ -348,12 +359,15 @@ impl TokenServer<'_> {
     fn place(&self, secret: bool) -> Result<Place, RegistryError> {
         let (encrypted, host) = origin(self.realm)?;
         let known = self.rules.place_of_host(&host);
-        let is_exposed = !encrypted && known.security == Security::Checked;
-        if secret && is_exposed && self.place.security == Security::Checked {
+        let is_exposed = !encrypted && known.security.is_encrypted();
+        if secret && is_exposed && self.place.security.is_encrypted() {
             let (host, realm) = (self.place.host.clone(), self.realm.to_owned());
             return Err(RegistryError::PlainRealm { host, realm });
         }
-        if host == self.place.host {
+        // What a file says to send to the registry is not sent in the clear where the registry
+        // itself is asked over TLS.
+        let is_as_safe = encrypted || self.http.scheme(self.place)? == "http";
+        if host.eq_ignore_ascii_case(&self.place.host) && is_as_safe {
             return Ok(self.place.clone());
         }
         let security = match encrypted {
@@ -365,14 +379,4 @@ impl TokenServer<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_hide_themselves() {
-        let password = Secret::new("open sesame");
-        let header = basic(&Credential::Password { user: "ali".to_owned(), password }).unwrap();
-        assert_eq!(header.to_str().unwrap(), "Basic YWxpOm9wZW4gc2VzYW1l");
-        assert_eq!(format!("{header:?}"), "Sensitive");
-    }
-}
+mod tests;

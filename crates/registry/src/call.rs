@@ -62,6 +62,8 @@ pub(crate) struct Answer {
     pub(crate) url: String,
     /// Whether that is another host than the one that was asked.
     pub(crate) elsewhere: bool,
+    /// Why it was asked as nobody, if somebody should have been named.
+    pub(crate) unnamed: Option<String>,
     /// How long a document may take to arrive.
     pub(crate) patience: Duration,
 }
@@ -104,7 +106,17 @@ impl Answer {
     }
 
     /// The error that an answer without success is.
-    pub(crate) fn into_error(self, method: &Method) -> RegistryError {
+    pub(crate) fn into_error(mut self, method: &Method) -> RegistryError {
+        let unnamed = self.unnamed.take().filter(|_| matches!(self.status().as_u16(), 401 | 403));
+        let error = self.said(method);
+        match unnamed {
+            Some(why) => error.unnamed(why),
+            None => error,
+        }
+    }
+
+    /// What its status and its body say.
+    fn said(self, method: &Method) -> RegistryError {
         let is_head = *method == Method::HEAD;
         let (status, url, method) = (self.status().as_u16(), shown(&self.url), title(method));
         let bytes = self.bytes("an error", ERROR_BYTES).unwrap_or_default();

@@ -170,6 +170,23 @@ impl RegistryError {
         }
     }
 
+    /// Whether the registry wants a name and a password, and there are none to give.
+    pub fn is_nameless(&self) -> bool {
+        match self {
+            RegistryError::NoCredentials { .. } => true,
+            RegistryError::Unnamed { source, .. } => source.is_nameless(),
+            _ => false,
+        }
+    }
+
+    /// Why nobody was named, if somebody may be known.
+    pub fn why_nameless(&self) -> Option<&str> {
+        match self {
+            RegistryError::Unnamed { why, .. } => Some(why),
+            _ => None,
+        }
+    }
+
     /// Whether what is wrong may be the bytes that were sent.
     pub fn is_about_bytes(&self) -> bool {
         use RegistryError as E;
@@ -185,8 +202,14 @@ impl RegistryError {
     pub fn has_code(&self, code: &str) -> bool {
         match self {
             RegistryError::Refused { errors, .. } => errors.iter().any(|error| error.code == code),
+            RegistryError::Unnamed { source, .. } => source.has_code(code),
             _ => false,
         }
+    }
+
+    /// The same, with the reason why nobody was named to who refuses.
+    pub(crate) fn unnamed(self, why: String) -> RegistryError {
+        RegistryError::Unnamed { why, source: Box::new(self) }
     }
 
     /// Whether the thing is not there, in whatever words.
@@ -208,6 +231,8 @@ impl RegistryError {
                 "name the host in `insecure` of the settings' `[registries]` to allow plain HTTP"
                     .to_owned(),
             ),
+            // Who is logged in is not helped by another login.
+            E::Unnamed { .. } => None,
             E::NoCredentials { .. } => Some("`mica login` first".to_owned()),
             E::Refused { status: 401, .. } => Some("`mica login` first".to_owned()),
             E::Refused { status: 429, .. } | E::Status { status: 429, .. } => {

@@ -163,7 +163,8 @@ impl Http {
             };
             let response = self.once(place, call, known)?;
             let patience = self.limits.document;
-            let answer = Answer { response, url: from, elsewhere, patience };
+            let unnamed = None;
+            let answer = Answer { response, url: from, elsewhere, unnamed, patience };
             let is_redirect = matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308);
             let target = answer.header(LOCATION.as_str()).map(str::to_owned);
             let (Some(target), true, Some(again)) = (target, is_redirect, again) else {
@@ -189,8 +190,8 @@ impl Http {
         let security = match (encrypted, from.security) {
             (false, _) => Security::Plain,
             (true, Security::Loose) => Security::Loose,
-            (true, _) => Security::Checked,
             (true, Security::Unverified) => Security::Unverified,
+            (true, _) => Security::Checked,
         };
         let (headers, authorities, client, namespace) = Default::default();
         Ok(Place { host, security, headers, authorities, client, namespace, ..from.clone() })
@@ -252,7 +253,7 @@ impl Http {
     }
 
     /// Remembers what somebody should hear, once.
-    pub(crate) fn warn(&self, text: &str) {
+    fn warn(&self, text: &str) {
         let text = printable(text, 512);
         let mut warnings = lock(&self.warnings);
         if warnings.len() < WARNINGS && !warnings.contains(&text) {
@@ -328,8 +329,8 @@ pub(crate) fn agent(
         .timeout_recv_response(Some(limits.answer))
         .input_buffer_size(256 << 10)
         .output_buffer_size(256 << 10);
-    if let Some(tls) = tls {
     let mut trusted = None;
+    if let Some(tls) = tls {
         config = config.tls_config(tls.config);
         trusted = tls.trusted;
     }

@@ -26,16 +26,7 @@ pub(super) fn is_fetched(kind: &MediaType) -> bool {
 /// asks for tags by HEAD.
 pub(super) fn pull_error(name: &Reference, error: RegistryError) -> EngineError {
     let (full, repository) = (name.familiar(), name.familiar_name());
-    let error = match error {
-        RegistryError::Refused { status, mut errors } => {
-            errors.truncate(1);
-            RegistryError::Refused { status, errors }
-        }
-        RegistryError::NoCredentials { url, .. } if name.digest().is_none() => {
-            RegistryError::NoCredentials { method: "Head", url }
-        }
-        error => error,
-    };
+    let error = as_asked(name, error);
     if error.has_code("DENIED") {
         return EngineError::PullDenied { name: repository, source: error };
     }
@@ -46,6 +37,23 @@ pub(super) fn pull_error(name: &Reference, error: RegistryError) -> EngineError 
         return EngineError::NoRepository { name: repository, source: error };
     }
     error.into()
+}
+
+/// The error of a request as docker makes it.
+fn as_asked(name: &Reference, error: RegistryError) -> RegistryError {
+    match error {
+        RegistryError::Refused { status, mut errors } => {
+            errors.truncate(1);
+            RegistryError::Refused { status, errors }
+        }
+        RegistryError::NoCredentials { url, .. } if name.digest().is_none() => {
+            RegistryError::NoCredentials { method: "Head", url }
+        }
+        RegistryError::Unnamed { why, source } => {
+            RegistryError::Unnamed { why, source: Box::new(as_asked(name, *source)) }
+        }
+        error => error,
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +87,12 @@ mod tests {
         assert_eq!(
             pull_error(&name, nobody()).to_string(),
             "Head \"u\": no basic auth credentials"
+        );
+        let source = Box::new(nobody());
+        let unnamed = RegistryError::Unnamed { why: "no helper".into(), source };
+        assert_eq!(
+            pull_error(&name, unnamed).to_string(),
+            "Head \"u\": no basic auth credentials: no helper"
         );
         let name = name.with_digest(Digest::of(b""));
         assert_eq!(pull_error(&name, nobody()).to_string(), "Get \"u\": no basic auth credentials");

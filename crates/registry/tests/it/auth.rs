@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use registry::{
     Access, Client, ClientSettings, Credential, CredentialError, Credentials, GivenToken, Mirror,
-    RegistryError, Rule, Rules, Secret, Target, WantedToken,
+    RegistryError, RegistryErrorKind, Rule, Rules, Secret, Target, WantedToken,
 };
 
 use crate::server::{Asked, Deed, Server, answer, settings};
@@ -108,6 +108,7 @@ fn a_token_answer_may_be_careless() {
         "{\"token\":\"\",\"access_token\":\"good\"}",
         "{\"token\":\"good\",\"expires_in\":-1}",
         "{\"token\":\"good\",\"access_token\":null,\"expires_in\":0,\"refresh_token\":null}",
+        "{\"token\":\"good\",\"expires_in\":9223372036854775807}",
     ] {
         let server = token_server(text);
         let client = known(password());
@@ -138,12 +139,27 @@ fn who_cannot_say_who_they_are_is_nobody() {
     let tokens = open.asked();
     let token = tokens.iter().find(|asked| asked.path.starts_with("/token")).unwrap();
     assert_eq!(token.header("authorization"), None);
-    assert!(client.take_warnings().is_empty());
     // Where somebody had to be known, the reason that nobody was is told.
-    let (closed, client) = (Server::new(|_, _| challenge("Basic realm=\"r\"")), broken());
-    assert!(matches!(fetch(&client, &closed), Err(RegistryError::NoCredentials { .. })));
-    let warning = "error getting credentials - err: exit status 3, out: ``";
-    assert_eq!(client.take_warnings(), [warning]);
+    let why = "error getting credentials - err: exit status 3, out: ``";
+    let closed = Server::new(|_, _| challenge("Basic realm=\"r\""));
+    let error = fetch(&broken(), &closed).unwrap_err();
+    assert!(error.to_string().ends_with(&format!("no basic auth credentials: {why}")), "{error}");
+    let refusal = r#"{"errors":[{"code":"DENIED","message":"no"}]}"#;
+    let tokens = Server::new(move |asked, _| match asked.path.starts_with("/token") {
+        true => answer(200, "{\"token\":\"nobody\"}"),
+        false if asked.header("authorization").is_some() => answer(403, refusal),
+        false => {
+            let host = asked.header("host").unwrap();
+            challenge(format!("Bearer realm=\"http://{host}/token\",service=\"s\""))
+        }
+    });
+    let error = fetch(&broken(), &tokens).unwrap_err();
+    assert_eq!(error.to_string(), format!("denied: no: {why}"));
+    assert!(error.has_code("DENIED") && error.kind() == RegistryErrorKind::Denied);
+    // What is wrong for another reason is told as it is.
+    let gone = token_server("{}");
+    let error = fetch(&broken(), &gone).unwrap_err();
+    assert!(!error.to_string().contains(why), "{error}");
 }
 
 /// Somebody who keeps the password, and gets tokens with it.

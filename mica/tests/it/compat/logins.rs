@@ -52,9 +52,17 @@ fn a_helper_that_is_missing_is_told_and_no_more() {
     );
     assert_eq!(run.err, warning);
     // Where somebody must be known, it is told why nobody is.
-    let pulled = mica.run(&format!("pull {}", hub.name("app:1")));
-    pulled.complains(1, "no basic auth credentials\n");
-    pulled.complains(1, &format!("Warning: error getting credentials - err: {why}\n"));
+    let told = format!("no basic auth credentials: error getting credentials - err: {why}\n");
+    let name = hub.name("app:1");
+    mica.file("Dockerfile", format!("FROM {name}\n"));
+    for command in [
+        format!("pull {name}"),
+        format!("buildx imagetools inspect {name}"),
+        format!("remote ls {}", hub.name("app")),
+        "build .".to_owned(),
+    ] {
+        mica.run(&command).complains(1, &told);
+    }
 }
 
 #[test]
