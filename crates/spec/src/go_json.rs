@@ -1,19 +1,26 @@
 //! JSON as Go's programs read it. Docker, its clients and whoever writes images are such programs,
 //! so what they take is no error here, and what they make of a document is made of it here.
 //!
-//! - A field is called by its name in whatever case; of several the last counts.
+//! - A field is called by its name in whatever case; of several the last counts that says something.
 //! - `null` says nothing, wherever it stands: a field keeps what it is without one, an element of a
 //!   list or map is empty.
 //! - Bytes that are no UTF-8, and halves of pairs (`\ud800`), become U+FFFD.
 //! - A list is no struct, though serde would take one for it.
 //!
-//! Deeper nesting than serde_json takes, 128, is an error; Go bears with 10,000.
+//! Deeper nesting than serde_json takes, 128, is an error; Go bears with 10,000. Of an object that is
+//! there twice the last counts alone, where Go adds its members to those of the first, and a list or a
+//! map is not emptied by a `null` behind it. Of letters beyond ASCII only the same are the same: Go
+//! takes U+017F for an `s` and U+212A for a `k`.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{
-    DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Unexpected, Visitor,
+    Deserialize, DeserializeOwned, Deserializer, Error as _, IntoDeserializer, MapAccess,
+    SeqAccess, Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Value};
@@ -31,7 +38,7 @@ pub enum Behind {
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8], behind: Behind) -> Result<T, Error> {
     let text = mended(bytes);
     let mut reader = serde_json::Deserializer::from_str(&text);
-    let value = serde::Deserialize::deserialize(&mut reader)?;
+    let Last(value) = serde::Deserialize::deserialize(&mut reader)?;
     if behind == Behind::Refused {
         reader.end()?;
     }
@@ -100,6 +107,75 @@ fn paired(text: &str) -> String {
     }
     written.push_str(rest);
     written
+}
+
+/// A value in which the last of several members of one name stands where it was said.
+struct Last(Value);
+
+impl<'de> Deserialize<'de> for Last {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Last, D::Error> {
+        from.deserialize_any(LastVisitor).map(Last)
+    }
+}
+
+struct LastVisitor;
+
+impl<'de> Visitor<'de> for LastVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Last(value)) = elements.next_element()? {
+            list.push(value);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let (mut said, mut places) = (Vec::new(), HashMap::new());
+        while let Some((name, Last(value))) = members.next_entry::<String, Last>()? {
+            let end = said.len();
+            match places.entry(name.clone()) {
+                Entry::Occupied(_) if value.is_null() => continue,
+                Entry::Occupied(mut before) => said[before.insert(end)] = None,
+                Entry::Vacant(place) => _ = place.insert(end),
+            }
+            said.push(Some((name, value)));
+        }
+        Ok(Value::Object(said.into_iter().flatten().collect()))
+    }
 }
 
 /// A value that is read with Go's habits.

@@ -53,6 +53,10 @@ fn fields_are_called_in_any_case_and_the_last_counts() {
     assert_eq!(read, expected);
     assert_eq!(sample(r#"{"name":"b","Name":"a"}"#).name, "a");
     assert_eq!(sample(r#"{"Name":"a","Name":"b"}"#).name, "b");
+    assert_eq!(sample(r#"{"Name":"a","name":"b","Name":"c"}"#).name, "c");
+    assert_eq!(sample(r#"{"name":"a","Name":"b","name":"c","Name":null}"#).name, "c");
+    assert_eq!(sample(r#"{"Name":"a","Name":null}"#).name, "a");
+    assert_eq!(sample(r#"{"Name":null,"Name":"a"}"#).name, "a");
     // Keys of a map are no fields.
     let map = sample(r#"{"map":{"a":"1","A":"2"}}"#).map;
     assert_eq!(map, BTreeMap::from([("a".into(), "1".into()), ("A".into(), "2".into())]));
