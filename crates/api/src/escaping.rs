@@ -8,6 +8,7 @@
 use std::io::{self, IoSlice};
 use std::mem::take;
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,10 +17,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const ESCAPED: &[u8] = b"\"<>\\^`{|}";
 /// Of a line so much is looked at: names of headers and paths are shorter.
 const LINE_BYTES: usize = 4096;
-/// The header in which a long query goes on.
-pub(crate) const REST_OF_QUERY: &str = "mica-rest-of-query";
+/// The header in which a long query goes on. No client knows what it is called this time, so that it
+/// has no say in what stands there.
+static REST_OF_QUERY: LazyLock<String> = LazyLock::new(|| {
+    let id = sys::host::random_id().expect("a kernel that runs programs has random numbers");
+    format!("mica-rest-of-query-{id}")
+});
 /// A query goes on there after so much of its line.
 const LONG: usize = 32 << 10;
+/// No query is longer: heads are not, either.
+const LONGEST: usize = 2 << 20;
+
+/// The name of the header in which a long query goes on.
+pub(crate) fn rest_of_query() -> &'static str {
+    &REST_OF_QUERY
+}
 
 /// Where a connection may go on as something else than HTTP. What a client would like elsewhere, as
 /// those that offer HTTP/2 with each first request, comes to nothing.
@@ -55,7 +67,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Escaping<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let own = self.get_mut();
-        if own.waiting.is_empty() {
+        // To give nothing is to say that nothing will come: what is held back is not given yet.
+        while own.waiting.is_empty() {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut own.stream).poll_read(context, buffer))?;
             let Some((at, instead)) = own.watcher.first(&buffer.filled()[before..]) else {
@@ -64,6 +77,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Escaping<S> {
             let rest = &buffer.filled()[before + at + 1..];
             own.waiting = own.watcher.rewritten(instead, rest);
             buffer.set_filled(before + at);
+            if at > 0 {
+                break;
+            }
         }
         let count = own.waiting.len().min(buffer.remaining());
         buffer.put_slice(&own.waiting[..count]);
@@ -129,23 +145,48 @@ enum Length {
 }
 
 /// Where a long request line is cut in two.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(PartialEq, Eq, Debug)]
 enum Long {
     /// Not yet.
     No,
-    /// In the query, which goes on in a header.
-    Query,
-    /// In the version behind it, which was told before.
-    Version,
+    /// In the query, of which this much goes on in a header.
+    Query(Vec<u8>),
+    /// In what follows it in its line, and is told before the header: the version.
+    Version(Vec<u8>, Vec<u8>),
     /// Never: the address is over.
     Over,
+}
+
+impl Long {
+    /// What stands for the end of the line: what was held back of it, and the header.
+    fn ended(self) -> Option<Vec<u8>> {
+        let (rest, version) = match self {
+            Long::No | Long::Over => return None,
+            // A line that says no version is none, and stays none.
+            Long::Query(rest) => (rest, Vec::new()),
+            Long::Version(rest, version) => (rest, version),
+        };
+        let version = version.strip_suffix(b"\r").unwrap_or(&version);
+        let rest = rest.strip_suffix(b"\r").unwrap_or(&rest);
+        let header = format!("\r\n{}: ", rest_of_query());
+        Some([version, header.as_bytes(), rest, b"\r\n"].concat())
+    }
+
+    /// What was held back, as it came.
+    fn given_up(self) -> Vec<u8> {
+        match self {
+            Long::No | Long::Over => Vec::new(),
+            Long::Query(rest) => rest,
+            Long::Version(rest, version) => [rest, version].concat(),
+        }
+    }
 }
 
 /// Follows a connection from line to line.
 #[derive(Debug)]
 struct Watcher {
     place: Place,
-    /// The line so far, and how long it is.
+    /// The line so far, and how long it is as it is written.
     line: Vec<u8>,
     count: usize,
     /// How far the request line is, if it is a long one.
@@ -217,37 +258,41 @@ impl Watcher {
     fn take(&mut self, byte: u8) -> Option<Vec<u8>> {
         if byte == b'\n' {
             let line = take(&mut self.line);
-            (self.count, self.long) = (0, Long::No);
+            self.count = 0;
             self.place = self.next(line.strip_suffix(b"\r").unwrap_or(&line));
-            return None;
+            return std::mem::replace(&mut self.long, Long::No).ended();
         }
-        self.count += 1;
         if self.line.len() < LINE_BYTES {
             self.line.push(byte);
         }
         if self.place != Place::Request {
             return None;
         }
-        match self.long {
-            Long::Version => return (byte != b'\r').then(Vec::new),
-            Long::No if byte == b' ' && self.line.contains(&b'?') => self.long = Long::Over,
-            Long::Query if byte == b' ' => {
-                self.long = Long::Version;
-                return Some(Vec::new());
-            }
-            _ => {}
-        }
         let must = ESCAPED.contains(&byte) && is_request(&self.line);
         let escaped = must.then(|| format!("%{byte:02X}").into_bytes());
-        let begins = self.long == Long::No && self.count > LONG;
-        match begins && self.line.contains(&b'?') && is_request(&self.line) {
-            true => {
-                self.long = Long::Query;
-                let begin = format!(" HTTP/1.1\r\n{REST_OF_QUERY}: ").into_bytes();
-                Some([begin, escaped.unwrap_or_else(|| vec![byte])].concat())
+        self.count += escaped.as_ref().map_or(1, Vec::len);
+        let has_query = self.line.contains(&b'?');
+        match &mut self.long {
+            Long::Query(rest) if byte == b' ' => {
+                self.long = Long::Version(take(rest), vec![byte]);
+                return Some(Vec::new());
             }
-            false => escaped,
+            Long::Query(held) | Long::Version(_, held) => {
+                held.extend(escaped.unwrap_or_else(|| vec![byte]));
+                if self.count <= LONGEST {
+                    return Some(Vec::new());
+                }
+                // Hyper says that it is too long.
+                return Some(std::mem::replace(&mut self.long, Long::Over).given_up());
+            }
+            Long::No if byte == b' ' && has_query => self.long = Long::Over,
+            Long::No if self.count > LONG && has_query && is_request(&self.line) => {
+                self.long = Long::Query(escaped.unwrap_or_else(|| vec![byte]));
+                return Some(Vec::new());
+            }
+            Long::No | Long::Over => {}
         }
+        escaped
     }
 
     /// Where the line after this one stands.
@@ -308,78 +353,4 @@ fn is_request(line: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What becomes of bytes that come so many at a time.
-    fn read(bytes: &[u8], step: usize) -> String {
-        let mut watcher = Watcher::default();
-        let mut out = Vec::new();
-        for part in bytes.chunks(step) {
-            match watcher.first(part) {
-                None => out.extend_from_slice(part),
-                Some((at, instead)) => {
-                    out.extend_from_slice(&part[..at]);
-                    out.extend(watcher.rewritten(instead, &part[at + 1..]));
-                }
-            }
-        }
-        String::from_utf8(out).unwrap()
-    }
-
-    #[track_caller]
-    fn becomes(text: &str, expected: &str) {
-        for step in [1, 2, 7, text.len()] {
-            assert_eq!(read(text.as_bytes(), step), expected, "{step} at a time");
-        }
-    }
-
-    #[test]
-    fn request_lines_alone_get_escapes() {
-        let raw = "GET /c?f={\"a\":[\"b|c\"]} HTTP/1.1\r\nX: {\"}\r\n\r\n";
-        let clean = "GET /c?f=%7B%22a%22:[%22b%7Cc%22]%7D HTTP/1.1\r\nX: {\"}\r\n\r\n";
-        becomes(raw, clean);
-        // Another follows, after bodies of both kinds.
-        let known = "POST /a HTTP/1.1\r\ncontent-length: 16\r\n\r\nGET /{ HTTP/1.1\n";
-        becomes(&format!("{known}{raw}"), &format!("{known}{clean}"));
-        let parts = "PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nGET /\r\n1\r\n{\r\n0\r\nT: {\r\n\r\n";
-        becomes(&format!("{parts}{raw}"), &format!("{parts}{clean}"));
-        // Nor is a connection taken over because a client would like it, or by a container's start.
-        let wish = "POST /containers/x/start HTTP/1.1\r\nUpgrade: h2c\r\n\r\n";
-        becomes(&format!("{wish}{raw}"), &format!("{wish}{clean}"));
-    }
-
-    #[test]
-    fn a_long_query_goes_on_in_a_header() {
-        let begin = "POST /build?a=";
-        let short = "x".repeat(LONG - begin.len());
-        let head = format!("{begin}{short} HTTP/1.1\r\nHost: x\r\n\r\n");
-        becomes(&head, &head);
-        let long = format!("{begin}{short}&b={{y}} HTTP/1.1\r\nHost: x\r\n\r\n");
-        let cut = "HTTP/1.1\r\nmica-rest-of-query: &b=%7By%7D\r\nHost: x\r\n\r\n";
-        let both = format!("{long}{head}");
-        becomes(&both, &format!("{begin}{short} {cut}{head}"));
-        // One that does not say the version is none, and stays none.
-        let odd = format!("{begin}{short}yz\nA: b\n\n");
-        becomes(&odd, &format!("{begin}{short} HTTP/1.1\r\nmica-rest-of-query: yz\nA: b\n\n"));
-    }
-
-    #[test]
-    fn what_is_no_request_stays_as_it_is() {
-        becomes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{\"", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{\"");
-        becomes("{\"a\":1}\nx{", "{\"a\":1}\nx{");
-        // Whoever has taken a connection over may say anything, even this.
-        for head in [
-            "POST /v1.41/containers/x/attach?stdin=1 HTTP/1.1\r\n\r\n",
-            "POST /exec/x/start HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
-            "GET /containers/x/attach/ws?a=/ HTTP/1.1\r\nUpgrade: websocket\r\n\r\n",
-        ] {
-            let text = format!("{head}GET /\"{{ HTTP/1.1\r\n\r\n");
-            becomes(&text, &text);
-        }
-        let path = format!("GET /{} HTTP/1.1\r\n\r\n", "p".repeat(LONG));
-        becomes(&path, &path);
-        let wrong = "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\nGET /{";
-        becomes(wrong, wrong);
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use hyper::Method;
 
 use crate::app::App;
 use crate::call::{BodyReader, Call};
-use crate::escaping::REST_OF_QUERY;
+use crate::escaping::rest_of_query;
 use crate::handlers::{
     attach, build, buildkit, containers, events, exec, files, images, logs, networks, stats, swarm,
     system, transfer, usage, volumes, wait,
@@ -237,7 +237,8 @@ impl Asked {
         if head.version == hyper::Version::HTTP_11 && !head.headers.contains_key("host") {
             return Err(Refusal::bad("missing required Host header"));
         }
-        let rest = head.headers.get(REST_OF_QUERY).map(|rest| rest.as_bytes()).unwrap_or_default();
+        let rest = head.headers.get(rest_of_query());
+        let rest = rest.map(|rest| rest.as_bytes()).unwrap_or_default();
         let text = [head.uri.query().unwrap_or_default(), &String::from_utf8_lossy(rest)].concat();
         let query = form(&head, &mut body)?.and(Query::parse(&text)?);
         let call = Call {
