@@ -6,7 +6,6 @@ use engine::{
 };
 use runtime::attach::{Request, StopRequest};
 use runtime::state::Status;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use spec::{
@@ -54,58 +53,41 @@ struct Wanted {
     networks: NetworkingConfig,
 }
 
-/// What stands in one object with the configuration.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Beside {
-    host_config: HostConfig,
-    networking_config: NetworkingConfig,
+/// A member of a document, however it spells the name; of several the last that says something.
+fn member<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
+    let mut members = document.as_object()?.iter().rev();
+    let is_meant =
+        |(own, value): &(&String, &Value)| own.eq_ignore_ascii_case(name) && !value.is_null();
+    members.find(is_meant).map(|(_, value)| value)
 }
 
-/// Names that docker has words of its own for: whatever reads documents has others.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Named {
-    restart_policy: Value,
-    mounts: Vec<Value>,
-    host_config: Option<Box<Named>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct PolicyName {
-    name: Option<Value>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct MountType {
-    #[serde(rename = "Type")]
-    kind: Option<Value>,
-}
-
-impl Named {
-    /// Whether there are such policies and kinds of mounts. What has another form is found by those
-    /// who read it.
-    fn check(document: &Value) -> Result<(), Refusal> {
-        let bad = |error: &dyn ToString| Refusal::bad(error.to_string());
-        let Ok(mut named) = go_json::from_value::<Named>(document.clone()) else { return Ok(()) };
-        if let Some(host) = named.host_config.take() {
-            named = *host;
+/// The same, taken out of the document.
+fn take_member(document: &mut Value, name: &str) -> Value {
+    let mut taken = Value::Null;
+    let Some(members) = document.as_object_mut() else { return taken };
+    members.retain(|own, value| {
+        let is_meant = own.eq_ignore_ascii_case(name);
+        if is_meant && !value.is_null() {
+            taken = value.take();
         }
-        let Named { restart_policy, mounts, .. } = named;
-        let policy: PolicyName = go_json::from_value(restart_policy).unwrap_or_default();
-        if let Some(name) = policy.name.as_ref().and_then(Value::as_str) {
-            name.parse::<RestartPolicy>().map_err(|error| bad(&error))?;
-        }
-        for mount in mounts {
-            let mount: MountType = go_json::from_value(mount).unwrap_or_default();
-            if let Some(kind) = mount.kind.as_ref().and_then(Value::as_str) {
-                kind.parse::<MountKind>().map_err(|error| bad(&error))?;
-            }
-        }
-        Ok(())
-    }
+        !is_meant
+    });
+    taken
+}
+
+/// Whether there is such a policy: docker has words of its own for names, and whatever reads documents
+/// has others. What has another form is found by those who read it.
+fn check_policy(policy: &Value) -> Result<(), Refusal> {
+    let name = member(policy, "Name").and_then(Value::as_str);
+    let known = name.map_or(Ok(RestartPolicy::default()), str::parse);
+    known.map(|_| ()).map_err(|error| Refusal::bad(error.to_string()))
+}
+
+/// The same for a kind of mount.
+fn check_mount(mount: &Value) -> Result<(), Refusal> {
+    let Some(kind) = member(mount, "Type").and_then(Value::as_str) else { return Ok(()) };
+    let known = kind.parse::<MountKind>();
+    known.map(|_| ()).map_err(|error| Refusal::bad(error.to_string()))
 }
 
 /// Makes a part of a document what it is to be.
@@ -115,14 +97,21 @@ fn read<T: DeserializeOwned>(document: Value) -> Result<T, Refusal> {
 }
 
 impl Wanted {
-    fn read(document: Value) -> Result<Wanted, Refusal> {
-        Named::check(&document)?;
-        let Beside { host_config: host, networking_config: networks } = read(document.clone())?;
+    fn read(mut document: Value) -> Result<Wanted, Refusal> {
+        let host = take_member(&mut document, "HostConfig");
+        let networks = take_member(&mut document, "NetworkingConfig");
+        member(&host, "RestartPolicy").map_or(Ok(()), check_policy)?;
+        let mounts = member(&host, "Mounts").and_then(Value::as_array);
+        mounts.into_iter().flatten().try_for_each(check_mount)?;
+        let (host, networks) = (read(host)?, read(networks)?);
+        let members = document.as_object().into_iter().flatten();
+        let said = members.filter(|(_, value)| !value.is_null()).count();
         let mut config: ContainerConfig = read(document)?;
+        let unknown = config.rest.len();
         // What nobody here knows is not kept: it may be a newer client's, of which nothing would
         // come.
         config.rest.clear();
-        match config == ContainerConfig::default() {
+        match said == unknown {
             true => Err(empty()),
             false => Ok(Wanted { config, host, networks }),
         }
@@ -293,23 +282,20 @@ pub(crate) fn restart(call: Call) -> Result<Reply, Refusal> {
 }
 
 pub(crate) fn kill(call: Call) -> Result<Reply, Refusal> {
-    let (engine, id) = call.container().map_err(|Refusal { status, message }| {
+    killed(&call).map(|()| Reply::done()).map_err(|Refusal { status, message }| {
         let name = call.parameter("id");
-        let message = match status {
-            404 => format!("cannot kill container: {name}: {message}"),
-            _ => message,
-        };
-        Refusal { status, message }
-    })?;
+        Refusal { status, message: format!("cannot kill container: {name}: {message}") }
+    })
+}
+
+fn killed(call: &Call) -> Result<(), Refusal> {
+    // The signal is looked at before anybody looks for the container.
     let signal = signal(call.query.given("signal").unwrap_or("KILL"))?;
+    let (engine, id) = call.container()?;
     if !engine.container_state(&id)?.status.is_alive() {
-        let name = call.parameter("id");
-        return Err(Refusal::conflict(format!(
-            "cannot kill container: {name}: container {id} is not running"
-        )));
+        return Err(Refusal::conflict(format!("container {id} is not running")));
     }
-    engine.kill_container(&id, signal)?;
-    Ok(Reply::done())
+    Ok(engine.kill_container(&id, signal)?)
 }
 
 pub(crate) fn pause(call: Call) -> Result<Reply, Refusal> {
@@ -354,16 +340,11 @@ pub(crate) fn remove(call: Call) -> Result<Reply, Refusal> {
     Ok(Reply::done())
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Update {
-    restart_policy: Option<RestartPolicy>,
-}
-
 pub(crate) fn update(mut call: Call) -> Result<Reply, Refusal> {
-    let document: Value = call.json()?.unwrap_or_else(|| json!({}));
-    Named::check(&document)?;
-    let Update { restart_policy } = read(document.clone())?;
+    let mut document: Value = call.json()?.unwrap_or_else(|| json!({}));
+    let policy = take_member(&mut document, "RestartPolicy");
+    check_policy(&policy)?;
+    let restart_policy: Option<RestartPolicy> = read(policy)?;
     let resources: Resources = read(document)?;
     let (engine, id) = call.container()?;
     // A policy without a name is none.

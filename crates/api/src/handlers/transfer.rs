@@ -165,8 +165,12 @@ pub(crate) fn auth(mut call: Call) -> Result<Reply, Refusal> {
 }
 
 pub(crate) fn distribution(call: Call) -> Result<Reply, Refusal> {
-    if call.parameter("name").parse::<spec::Digest>().is_ok() {
-        return Err(Refusal::bad("no manifest found for full image ID"));
+    let text = call.parameter("name");
+    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_id = text.len() == 64 && text.bytes().all(is_hex);
+    if is_id || text.parse::<spec::Digest>().is_ok() {
+        // An error of the request that docker takes for its own.
+        return Err(Refusal::failed("no manifest found for full image ID"));
     }
     let name = reference(call.parameter("name"))?;
     let name = if name.digest().is_some() { name } else { name.with_default_tag() };

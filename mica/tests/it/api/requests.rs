@@ -97,6 +97,33 @@ fn names_of_fields_are_written_in_any_case_and_no_list_is_a_document() {
 }
 
 #[test]
+fn fields_count_where_they_stand() {
+    let mica = Mica::new();
+    let server = Server::start(&mica);
+    mica.import("tiny");
+    let create = |document: &str| server.send("POST", "/containers/create", document);
+    let nothing = "config cannot be empty in order to create a container";
+    for document in ["{}", r#"{"HostConfig":{"Memory":0}}"#, r#"{"NetworkingConfig":{}}"#] {
+        let refused = create(document);
+        assert_eq!((refused.status, refused.message().as_str()), (400, nothing), "{document}");
+    }
+    // A field that says nothing new is one.
+    let refused = create(r#"{"Image":""}"#);
+    assert!(refused.status >= 400 && refused.message() != nothing, "{refused:?}");
+    let beside = r#"{"Image":"tiny","Cmd":["x"],"RestartPolicy":{"Name":"x"},
+        "hostconfig":{"Memory":67108864},"HostConfig":null}"#;
+    let made = create(beside);
+    assert_eq!(made.status, 201, "{made:?}");
+    let id = made.json()["Id"].as_str().unwrap().to_owned();
+    let shown = server.get(&format!("/containers/{id}/json")).json();
+    assert_eq!(shown["HostConfig"]["Memory"], 67_108_864);
+    let update =
+        |document: &str| server.send("POST", &format!("/containers/{id}/update"), document).status;
+    assert_eq!(update(r#"{"RestartPolicy":{"Name":"x"}}"#), 400);
+    assert_eq!(update(r#"{"HostConfig":{"RestartPolicy":{"Name":"x"}}}"#), 200);
+}
+
+#[test]
 fn a_form_says_what_the_address_may_say() {
     let Some(root) = Root::new() else { return };
     let server = Server::start(&root);
@@ -174,7 +201,8 @@ fn what_is_no_address_is_refused() {
         ("DELETE", format!("/volumes/{long}"), 404),
         ("GET", "/networks/bridge?verbose=x".to_owned(), 400),
         ("GET", "/images/search?term=a&limit=-1".to_owned(), 400),
-        ("GET", format!("/distribution/sha256:{}/json", "0".repeat(64)), 400),
+        ("GET", format!("/distribution/sha256:{}/json", "0".repeat(64)), 500),
+        ("GET", format!("/distribution/{}/json", "a".repeat(64)), 500),
         ("POST", "/images/create".to_owned(), 400),
         ("POST", "/build?version=7".to_owned(), 400),
         ("POST", "/build?isolation=foo".to_owned(), 400),
@@ -184,6 +212,9 @@ fn what_is_no_address_is_refused() {
     }
     let kill = server.send("POST", "/containers/nosuch/kill", "");
     assert_eq!(kill.message(), "cannot kill container: nosuch: No such container: nosuch");
+    let kill = server.send("POST", "/containers/nosuch/kill?signal=x", "");
+    let words = "cannot kill container: nosuch: invalid signal: x";
+    assert_eq!((kill.status, kill.message().as_str()), (400, words));
     mica.import("tiny");
     let named = format!("/containers/create?name={long}");
     let refused = server.send("POST", &named, r#"{"Image":"tiny","Cmd":["x"]}"#);
