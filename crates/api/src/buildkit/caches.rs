@@ -53,7 +53,7 @@ impl Asked {
                 continue;
             }
             let place = cache_place(entry, "export")?;
-            let LocalCache { all, packing, ignore_error, .. } = LocalCache::read(entry)?;
+            let LocalCache { all, packing, ignore_error, .. } = LocalCache::to_write(entry)?;
             targets.push(CacheTarget::Place { place, all, packing, ignore_error });
         }
         Ok(targets)
@@ -63,13 +63,13 @@ impl Asked {
     pub(super) fn local_imports(&self) -> Vec<LocalCache> {
         // What is wrong with them was told before.
         let entries = self.imported().unwrap_or_default();
-        let local = entries.iter().filter(|entry| entry.kind == LOCAL);
-        local.filter_map(|entry| LocalCache::read(entry).ok()).collect()
+        entries.iter().filter(|entry| entry.kind == LOCAL).map(LocalCache::to_read).collect()
     }
 
     /// Folders of the client in which steps are to be remembered.
     pub(super) fn local_exports(&self) -> Result<Vec<LocalCache>, Status> {
-        self.exports.iter().filter(|entry| entry.kind == LOCAL).map(LocalCache::read).collect()
+        let local = self.exports.iter().filter(|entry| entry.kind == LOCAL);
+        local.map(LocalCache::to_write).collect()
     }
 }
 
@@ -99,9 +99,22 @@ pub(super) struct LocalCache {
 }
 
 impl LocalCache {
-    fn read(entry: &CacheEntry) -> Result<LocalCache, Status> {
+    /// One that is read: how it would be written is of no interest.
+    fn to_read(entry: &CacheEntry) -> LocalCache {
         let text = |name: &str| entry.attributes.get(name).cloned().unwrap_or_default();
         let folder = ["src", "dest"].map(text).into_iter().find(|text| !text.is_empty());
+        LocalCache {
+            folder: folder.unwrap_or_default(),
+            digest: text("digest"),
+            all: text("mode") == "max",
+            packing: Packing::default(),
+            ignore_error: text("ignore-error") == "true",
+        }
+    }
+
+    /// One that is written.
+    fn to_write(entry: &CacheEntry) -> Result<LocalCache, Status> {
+        let text = |name: &str| entry.attributes.get(name).cloned().unwrap_or_default();
         // A cache is always an image's manifest in OCI's words.
         for key in ["image-manifest", "oci-mediatypes"] {
             if matches!(text(key).to_ascii_lowercase().as_str(), "false" | "f" | "0") {
@@ -112,13 +125,7 @@ impl LocalCache {
         }
         let mut packing = Packing::default();
         compress(&entry.attributes, &mut packing)?;
-        Ok(LocalCache {
-            folder: folder.unwrap_or_default(),
-            digest: text("digest"),
-            all: text("mode") == "max",
-            packing,
-            ignore_error: text("ignore-error") == "true",
-        })
+        Ok(LocalCache { packing, ..LocalCache::to_read(entry) })
     }
 }
 
@@ -164,11 +171,20 @@ mod tests {
     fn forms_of_a_cache_that_are_not_written_are_refused() {
         let read = |key: &str, value: &str| {
             let attributes = [(key.to_owned(), value.to_owned())].into();
-            LocalCache::read(&CacheEntry { kind: "registry".to_owned(), attributes })
+            LocalCache::to_write(&CacheEntry { kind: "registry".to_owned(), attributes })
         };
         for key in ["image-manifest", "oci-mediatypes"] {
             assert!(read(key, "true").is_ok() && read(key, "").is_ok());
             assert!(read(key, "false").is_err() && read(key, "0").is_err());
         }
+    }
+
+    #[test]
+    fn how_a_cache_was_written_is_nothing_to_who_reads_it() {
+        let pairs = [("src", "c"), ("image-manifest", "false"), ("compression", "x")];
+        let attributes = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let entry = CacheEntry { kind: LOCAL.to_owned(), attributes };
+        assert_eq!(LocalCache::to_read(&entry).folder, "c");
+        assert!(LocalCache::to_write(&entry).is_err());
     }
 }
