@@ -123,6 +123,8 @@ fn images_are_combined_under_a_name() {
     let whole: Value = serde_json::from_str(&inspect("--format '{{json .}}'")).unwrap();
     let keys: Vec<_> = whole.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["name", "manifest", "image"]);
+    let same = "--format '{{ with . }}{{ . | json }}{{ end }}'";
+    assert_eq!(serde_json::from_str::<Value>(&inspect(same)).unwrap(), whole);
     assert_eq!(whole["manifest"]["digest"], json!(digest));
     let images: Value = serde_json::from_str(&inspect("--format '{{json .Image}}'")).unwrap();
     assert_eq!(images["linux/arm64"]["architecture"], json!("arm64"));

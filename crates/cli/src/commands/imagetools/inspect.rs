@@ -103,7 +103,7 @@ impl Parts {
         manifest.insert("digest".to_owned(), json!(image.document.digest));
         manifest.insert("size".to_owned(), json!(bytes.len()));
         // `.` shows the image; what is attested of it is shown to whoever asks for that.
-        let is_whole = ["{{.}}", "json .}}", "json . }}"].iter().any(|all| format.contains(all));
+        let is_whole = shows_all(format);
         let asks = |field: &str| format == "json" || format.contains(field);
         let config = |_: &Digest, config: &[u8]| {
             serde_json::from_slice(config)
@@ -154,6 +154,17 @@ impl Parts {
     }
 }
 
+/// Whether a template speaks of all there is, by a dot or a dollar sign that no field follows. Dots
+/// of other things, as within `range`, are taken for it too.
+fn shows_all(format: &str) -> bool {
+    let actions = format.split("{{").skip(1).filter_map(|rest| rest.split("}}").next());
+    let is_alone =
+        |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || "._".contains(c));
+    actions.into_iter().any(|action| {
+        action.match_indices(['.', '$']).any(|(at, sign)| is_alone(&action[at + sign.len()..]))
+    })
+}
+
 /// The parts through a template. Its `json` is indented, as buildx's is.
 fn rendered(format: &str, parts: Parts) -> Result<String, Failure> {
     let mut functions = Functions::docker();
@@ -185,4 +196,22 @@ fn by_platform(
         all.insert(platform, value(&entry.manifest.digest, &entry.config)?);
     }
     Ok(Each::All(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shows_all;
+
+    #[test]
+    fn all_is_shown_to_whoever_asks_for_it() {
+        for format in ["{{.}}", "{{ . }}", "{{with .}}x{{end}}", "{{. | json}}", "{{json .}}"] {
+            assert!(shows_all(format), "{format}");
+        }
+        for format in ["{{json $}}", "{{$x := .}}", "{{(.).Name}}", "{{- . -}}"] {
+            assert!(shows_all(format), "{format}");
+        }
+        for format in ["{{.Name}}.", "a. {{json .Manifest}}", "{{$x.Name}}", "{{$.Name}}", ". $"] {
+            assert!(!shows_all(format), "{format}");
+        }
+    }
 }
