@@ -198,15 +198,25 @@ mod tests {
         Plain::new(file, len, Digest::of(&whole))
     }
 
-    fn packed(bytes: &[u8], squeeze: Squeeze) -> Vec<u8> {
-        Packer::run(&tar(bytes, bytes.len() as u64), squeeze, Box::new(Quiet), |packer| {
+    /// What becomes of bytes. Those that are a tar may be cut between files, and then have a table.
+    fn packed(bytes: &[u8], squeeze: Squeeze, is_tar: bool) -> Vec<u8> {
+        let plain = tar(bytes, bytes.len() as u64);
+        let is_cut = Pieces::of((&plain.file, plain.bytes), squeeze).cuts().is_some();
+        assert_eq!(is_cut, squeeze.is_chunked() && is_tar);
+        Packer::run(&plain, squeeze, Box::new(Quiet), |packer| {
             let mut all = Vec::new();
             packer.read_to_end(&mut all).unwrap();
             let told = packer.finish().unwrap();
             assert_eq!((told.digest, told.size), (Digest::of(&all), all.len() as u64));
-            assert_eq!(squeeze.coding.is_of(&told), squeeze.coding != LayerCoding::ZstdChunked);
+            assert_eq!(squeeze.coding.is_of(&told), is_cut || !squeeze.is_chunked());
             all
         })
+    }
+
+    /// A tar with these bytes in a file, and files before and behind it.
+    fn files(bytes: &[u8]) -> Vec<u8> {
+        let layer = testkit::Layer::new().folder("a").file("a/before", "b").file("a/large", bytes);
+        layer.file("a/none", "").file("behind", "c").tar()
     }
 
     #[test]
@@ -215,18 +225,21 @@ mod tests {
         // Bytes that are no tar have no table, and are compressed all the same.
         let chunked = Squeeze { coding: LayerCoding::ZstdChunked, level: None };
         let hard = Squeeze { coding: LayerCoding::Zstd, level: Some(7) };
-        let all = [USUAL, hard, chunked]
-            .map(|squeeze| [&b""[..], b"a", &long[..2 << 20], &long].map(|bytes| (bytes, squeeze)));
-        for (bytes, squeeze) in all.into_iter().flatten() {
-            let stream = packed(bytes, squeeze);
+        let files = files(&long);
+        let some = [&b""[..], b"a", &long[..2 << 20], &long].map(|bytes| (bytes, false));
+        let some = [&some[..], &[(&files, true)]].concat();
+        let all = [USUAL, hard, chunked];
+        let all = all.iter().flat_map(|squeeze| some.iter().map(move |some| (some, *squeeze)));
+        for ((bytes, is_tar), squeeze) in all {
+            let stream = packed(bytes, squeeze, *is_tar);
             let is_gzip = squeeze.coding == LayerCoding::Gzip;
             let wanted = if is_gzip { Codec::Gzip } else { Codec::Zstd };
             assert_eq!(Codec::detect(&stream), wanted);
-            assert_eq!(stream, packed(bytes, squeeze));
+            assert_eq!(stream, packed(bytes, squeeze, *is_tar));
             let mut plain = Vec::new();
             let (_, mut reader) = image::codec::expand(Box::new(io::Cursor::new(stream))).unwrap();
             reader.read_to_end(&mut plain).unwrap();
-            assert!(plain == bytes, "{} bytes", bytes.len());
+            assert!(plain == *bytes, "{} bytes", bytes.len());
         }
     }
 
@@ -252,8 +265,14 @@ mod tests {
     #[test]
     fn a_tar_that_is_another_comes_to_nothing() {
         let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n >> 7) as u8).collect();
-        for squeeze in [LayerCoding::Gzip, LayerCoding::Zstd, LayerCoding::ZstdChunked] {
-            let tar = tar(&bytes, bytes.len() as u64);
+        let files = files(&bytes);
+        for (squeeze, bytes) in [
+            (LayerCoding::Gzip, &bytes),
+            (LayerCoding::Zstd, &bytes),
+            (LayerCoding::ZstdChunked, &bytes),
+            (LayerCoding::ZstdChunked, &files),
+        ] {
+            let tar = tar(bytes, bytes.len() as u64);
             tar.file.write_at(b"!", 2_500_000).unwrap();
             let (squeeze, item) = (Squeeze { coding: squeeze, level: None }, Box::new(Quiet));
             let told = Packer::run(&tar, squeeze, item, |packer| {
