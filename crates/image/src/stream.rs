@@ -1,6 +1,6 @@
 //! Bytes on their way from the thread that fetches them to the one that takes them apart.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::codec::CodecError;
@@ -122,6 +122,48 @@ pub fn chunks() -> (Feeder, Chunks) {
     let chunks =
         Chunks { filled: filled_out, empty: empty_in, chunk: Vec::new(), at: 0, done: false };
     (feeder, chunks)
+}
+
+/// The end of a way where somebody writes. What was not flushed is lost with it.
+pub struct Inlet {
+    feeder: Feeder,
+    chunk: Vec<u8>,
+}
+
+/// A way from one who writes to one who reads, in another thread. As with a pipe, the reader comes
+/// to the end when the writer has gone, and a writer whose reader has gone is told so; but nothing
+/// passes through the kernel.
+pub fn pour() -> (Inlet, Chunks) {
+    let (feeder, chunks) = chunks();
+    (Inlet { feeder, chunk: Vec::new() }, chunks)
+}
+
+impl Inlet {
+    fn send(&mut self) -> io::Result<()> {
+        let chunk = std::mem::take(&mut self.chunk);
+        self.feeder.filled.send(Ok(chunk)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for Inlet {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.chunk.capacity() == 0 {
+            let spent = self.feeder.empty.recv();
+            self.chunk = spent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            self.chunk.clear();
+            self.chunk.reserve_exact(CHUNK_BYTES);
+        }
+        let taken = bytes.len().min(CHUNK_BYTES - self.chunk.len());
+        self.chunk.extend_from_slice(&bytes[..taken]);
+        if self.chunk.len() == CHUNK_BYTES {
+            self.send()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.chunk.is_empty() { Ok(()) } else { self.send() }
+    }
 }
 
 impl Feeder {
@@ -293,6 +335,32 @@ mod tests {
         });
         assert_eq!(got.len(), CHUNK_BYTES + 5);
         assert_eq!(error.to_string(), "the cable was cut");
+    }
+
+    #[test]
+    fn what_is_poured_in_arrives_whole() {
+        let sent: Vec<u8> = (0..9 * CHUNK_BYTES + 17).map(|i| (i % 251) as u8).collect();
+        let (mut inlet, mut chunks) = pour();
+        let mut got: Vec<u8> = Vec::new();
+        std::thread::scope(|scope| {
+            let sent = &sent;
+            scope.spawn(move || {
+                sent.chunks(100_001).for_each(|part| inlet.write_all(part).unwrap());
+                inlet.flush().unwrap();
+            });
+            chunks.read_to_end(&mut got).unwrap();
+        });
+        assert!(got == sent);
+    }
+
+    #[test]
+    fn who_pours_for_nobody_is_told() {
+        let (mut inlet, chunks) = pour();
+        inlet.write_all(b"some").unwrap();
+        drop(chunks);
+        let told = inlet.flush().unwrap_err();
+        assert_eq!(told.kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(inlet.write(b"more").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

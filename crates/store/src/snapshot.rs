@@ -7,13 +7,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use image::folder::Marks;
 use image::merged::Merged;
 use image::pack::LayerWriter;
+use image::stream::pour;
 use image::upper::{self, Altered};
 use serde::{Deserialize, Serialize};
 use spec::ChainId;
@@ -284,11 +285,10 @@ impl Store {
             Top::Changes { .. } => Vec::new(),
             Top::Whole { .. } => self.snapshot_changes(snapshot)?,
         };
-        let (mut reader, writer) = io::pipe().map_err(StoreError::io("make a pipe for", folder))?;
+        let (out, mut reader) = pour();
         std::thread::scope(|scope| {
             let (top, altered) = (&top, &altered);
             let packer = scope.spawn(move || -> io::Result<()> {
-                let out = io::BufWriter::with_capacity(256 << 10, writer);
                 let marks =
                     if let Top::Changes { marks, .. } = top { *marks } else { Marks::Trusted };
                 let mut layer = LayerWriter::new(out, marks, clamp);
@@ -296,8 +296,8 @@ impl Store {
                     Top::Changes { .. } => layer.add_folder(&open, false)?,
                     Top::Whole { .. } => layer.add_altered(&open, altered)?,
                 }
-                let (out, _) = layer.finish()?;
-                out.into_inner().map_err(io::IntoInnerError::into_error).map(drop)
+                let (mut out, _) = layer.finish()?;
+                out.flush()
             });
             let unpacked = self.unpack_layer(lease, &mut reader, Expected::default());
             // The packer must not wait for a reader that gave up.

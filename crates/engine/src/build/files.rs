@@ -1,12 +1,13 @@
 //! The files of what was built, as a folder or a tar.
 
 use std::fs;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use image::folder::Marks;
 use image::merged::Change;
 use image::pack::LayerWriter;
+use image::stream::pour;
 use spec::ChainId;
 
 use super::assemble::Image;
@@ -92,17 +93,15 @@ fn folder(engine: &Engine, images: &[Image], split: bool, path: &Path) -> Result
 fn unpack(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()> + Send) -> Result<()> {
     fs::create_dir_all(path).map_err(EngineError::io("create", path))?;
     let folder = sys::fs::open_folder(path).map_err(EngineError::io("open", path))?;
-    let (reader, writer) = io::pipe().map_err(EngineError::io("make a pipe for", path))?;
+    let (mut out, reader) = pour();
     std::thread::scope(|scope| {
         let writing = scope.spawn(move || {
-            let mut out = BufWriter::with_capacity(BUFFER_BYTES, writer);
             write(&mut out)?;
             out.flush().map_err(EngineError::Write)
         });
-        let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
         let extracted = extract(reader, &folder, false);
         match (writing.join().expect("a writer of tars does not panic"), extracted) {
-            // A pipe that broke says only that the reader had a reason.
+            // That nobody reads says only that the reader had a reason.
             (Err(EngineError::Write(_)), Err(error)) => Err(error),
             (Err(error), _) | (Ok(()), Err(error)) => Err(error),
             (Ok(()), Ok(_)) => Ok(()),

@@ -1,15 +1,13 @@
 //! Layers of steps: written by one thread, read into the store by another, and put on their stacks.
 
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 
+use image::stream::pour;
 use spec::ChainId;
 use store::{Expected, Lease, StepLayer, Store, Unpacked};
 
 use crate::error::{EngineError, Result};
-
-/// How much is on its way between who writes a layer and who reads it.
-const BUFFER_BYTES: usize = 256 << 10;
 
 /// Takes in the layer that `write` writes.
 pub(super) fn written(
@@ -17,11 +15,9 @@ pub(super) fn written(
     lease: &Lease,
     write: impl FnOnce(&mut dyn Write) -> Result<()> + Send,
 ) -> Result<Unpacked> {
-    let pipe = io::pipe().map_err(EngineError::io("make a pipe for", "a layer"))?;
-    let (mut reader, writer) = pipe;
+    let (mut out, mut reader) = pour();
     std::thread::scope(|scope| {
         let writing = scope.spawn(move || {
-            let mut out = BufWriter::with_capacity(BUFFER_BYTES, writer);
             write(&mut out)?;
             out.flush().map_err(EngineError::Write)
         });
@@ -30,7 +26,7 @@ pub(super) fn written(
         drop(reader);
         let written = writing.join().expect("a writer of layers does not panic");
         match (written, unpacked) {
-            // A pipe that broke says only that the reader had a reason.
+            // That nobody reads says only that the reader had a reason.
             (Err(EngineError::Write(_)), Err(error)) => Err(error.into()),
             (Err(error), _) => Err(error),
             (Ok(()), unpacked) => Ok(unpacked?),
