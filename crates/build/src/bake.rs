@@ -322,11 +322,12 @@ impl Plan {
         Json::Object(document)
     }
 
-    /// Says where folders are that files name which are kept in a repository: in it, but for those
-    /// that begin with `cwd://`.
-    pub fn kept_at(&mut self, address: &str) {
+    /// Says where the contexts are that targets name: what begins with `cwd://` is here, and other
+    /// paths are in the repository that the files are kept in, if they are kept in one. `is_address`
+    /// knows what is no path.
+    pub fn locate(&mut self, repository: Option<&str>, is_address: &dyn Fn(&str) -> bool) {
         for target in self.targets.values_mut() {
-            target.change_contexts(|path| kept_at(address, path));
+            target.change_contexts(|path| located(repository, is_address, path));
         }
     }
 
@@ -370,18 +371,30 @@ impl Plan {
     }
 }
 
-/// Here.
-const HERE: &str = "cwd://";
+/// What begins a path of this machine, wherever the file is that names it.
+pub const HERE: &str = "cwd://";
+/// What begins a context that is neither an address nor a path.
+const SCHEMES: &[&str] = &["target:", "docker-image://", "oci-layout://"];
 
-/// Where a context is that a file of a repository names.
-fn kept_at(address: &str, path: &str) -> String {
+/// Where a context is that a file names.
+fn located(repository: Option<&str>, is_address: &dyn Fn(&str) -> bool, path: &str) -> String {
     if let Some(path) = path.strip_prefix(HERE) {
-        return if path.is_empty() { ".".to_owned() } else { path.to_owned() };
+        return match path {
+            "" => ".".to_owned(),
+            path if path.starts_with('/') => path.to_owned(),
+            // What looks like an address is a path still.
+            path => format!("./{path}"),
+        };
     }
-    // Addresses of their own, and other targets.
-    if path.contains(':') || path.starts_with("github.com/") {
-        return path.to_owned();
+    let is_own = is_address(path) || SCHEMES.iter().any(|scheme| path.starts_with(scheme));
+    match repository.filter(|_| !is_own) {
+        Some(address) => inside(address, path),
+        None => path.to_owned(),
     }
+}
+
+/// The address of a folder in a repository.
+fn inside(address: &str, path: &str) -> String {
     let (remote, fragment) = address.split_once('#').unwrap_or((address, ""));
     let (reference, folder) = fragment.split_once(':').unwrap_or((fragment, ""));
     let inner = absolute(&format!("/{folder}"), path.trim_start_matches('/'));

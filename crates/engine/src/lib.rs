@@ -48,7 +48,7 @@ mod whole;
 
 pub use ::build::BuildError;
 pub use ::build::bake::{
-    Field as BakeField, File as BakeFile, Given as BakeGiven, Plan as BakePlan,
+    Field as BakeField, File as BakeFile, Given as BakeGiven, HERE as BAKE_HERE, Plan as BakePlan,
     Target as BakeTarget, Variable as BakeVariable, World as BakeWorld, list as list_bake,
     plan as plan_bake,
 };
@@ -78,7 +78,7 @@ pub use build::{
     CacheUse, ContextSource, Divergence, DockerfileSource, FilesTarget, GithubCache, KeepCache,
     KeyAgents, Keyring, News, Output, Packing, PlannedLine, Provenance, ProvenanceMode,
     ProvenanceVersion, PruneCache, Push, SentFolder, SshKey, StepConfig, StepOutcome, StepState,
-    Types, Verified, is_remote_context, is_repository,
+    Types, Verified, is_remote_context, is_repository, local_context, repository_token,
 };
 pub use build_call::{Answer, Definition};
 pub use container::{

@@ -53,7 +53,7 @@ impl File<'_> {
         let Some(extends) = service.get("extends").filter(|from| !from.is_null()) else {
             return Ok(service);
         };
-        if extends.get("file").is_some() {
+        if extends.get("file").is_some_and(|file| !file.is_null()) {
             return Err("extends of another file is not there: name it with --file".to_owned());
         }
         let name =

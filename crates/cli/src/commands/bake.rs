@@ -1,11 +1,12 @@
 //! `mica buildx bake`.
 
 mod privileges;
+mod taken;
 mod targets;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::{
@@ -15,11 +16,15 @@ use engine::{
 use serde_json::{Value, json};
 use spec::Platform;
 
+use self::taken::Taken;
 use super::build::flags;
 use super::build_call;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::table::Table;
+
+/// What opens the repository that a definition is kept in.
+const TOKEN: &str = "BUILDX_BAKE_GIT_AUTH_TOKEN";
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
@@ -28,7 +33,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let asked = Asked::of(context);
     let files = match &asked.remote {
         Some(address) => {
-            let token = context.variable("BUILDX_BAKE_GIT_AUTH_TOKEN");
+            let token = context.variable(TOKEN);
             context.engine()?.remote_bake_files(address, &file_names(context), token)?
         }
         None => bake_files(&file_names(context), folder, &mut io::stdin().lock())?,
@@ -42,16 +47,16 @@ pub(crate) fn run(context: &Context) -> Outcome {
         context.ui.line(&format!("{:#}", plan.document()));
         return Ok(0);
     }
-    if let Some(address) = &asked.remote {
-        privileges::refuse_what_is_taken(context, &plan)?;
-        if engine::is_repository(address) {
-            plan.kept_at(address);
-        }
+    let remote = asked.remote.as_deref();
+    let repository = remote.filter(|address| engine::is_repository(address));
+    plan.locate(repository, &engine::is_remote_context);
+    let Some(call) = build_call::asked(context)? else {
+        return targets::build(context, &plan, remote);
+    };
+    if remote.is_some() {
+        privileges::grant_files(context, &Taken::by_question(&plan)?)?;
     }
-    match build_call::asked(context)? {
-        Some(call) => ask(context, call, &plan),
-        None => targets::build(context, &plan),
-    }
+    ask(context, call, &plan)
 }
 
 /// What the words of the command line ask for.
@@ -224,10 +229,8 @@ fn definition(target: &BakeTarget) -> Result<Definition, Failure> {
     if let Some(text) = target.text("dockerfile-inline") {
         return Ok(Definition::read(context, Some("-"), &mut text.as_bytes())?);
     }
-    // In a target the Dockerfile is named from its context.
-    let file = PathBuf::from(context).join(target.text("dockerfile").unwrap_or("Dockerfile"));
-    let file = file.to_string_lossy();
-    Ok(Definition::read(context, Some(&file), &mut io::empty())?)
+    let file = targets::dockerfile_here(target).map(|file| file.to_string_lossy().into_owned());
+    Ok(Definition::read(context, file.as_deref(), &mut io::empty())?)
 }
 
 fn inputs(target: &BakeTarget) -> Result<BuildInputs, Failure> {

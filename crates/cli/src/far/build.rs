@@ -1,6 +1,7 @@
 //! `build` elsewhere: the context goes there as a tar, as docker's client sends it to its older
 //! builder.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use super::contexts::Contexts;
 use super::create::auth_document;
 use super::transfer::Told;
 use crate::args::Matches;
-use crate::commands::build::flags;
+use crate::commands::build::{flags, surroundings};
 use crate::commands::{build_call, pairs, reason};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -42,6 +43,7 @@ const NOT_THERE: &[&str] = &[
     "resource",
     "sbom",
     "secret",
+    "security-opt",
     "ssh",
 ];
 
@@ -168,7 +170,7 @@ fn request(context: &Context) -> Result<Request<'static>, Failure> {
     let given = |name: &str| matches.string(name).filter(|text| !text.is_empty());
     let mut request = Request::post("/build")
         .with("version", "1")
-        .with("buildargs", arguments(context).to_string())
+        .with("buildargs", json!(arguments(context)?).to_string())
         .with("labels", json!(pairs(matches.list("label"))).to_string())
         .given("target", given("target"))
         .given("networkmode", given("network"))
@@ -188,7 +190,7 @@ fn request(context: &Context) -> Result<Request<'static>, Failure> {
     if !matches.list("cache-from").is_empty() {
         request = request.with("cachefrom", json!(matches.list("cache-from")).to_string());
     }
-    let platforms = flags::platforms(matches.list("platform"))?;
+    let platforms = flags::platforms(&surroundings::platforms(context))?;
     match platforms.as_slice() {
         [] => {}
         [platform] => request = request.with("platform", platform.to_string()),
@@ -226,9 +228,13 @@ fn limits(matches: &Matches, mut request: Request<'static>) -> Result<Request<'s
     Ok(request)
 }
 
-/// `--build-arg`; one without a value that the environment has neither is not sent.
-fn arguments(context: &Context) -> Value {
-    json!(build_call::build_arguments(context, context.matches().list("build-arg")))
+/// `--build-arg`, and what the environment and docker's file say; one without a value that the
+/// environment has neither is not sent.
+fn arguments(context: &Context) -> Result<BTreeMap<String, String>, Failure> {
+    let mut list = build_call::build_arguments(context, context.matches().list("build-arg"));
+    let endpoint = context.far()?.endpoint().to_string();
+    surroundings::add_arguments(context, Some(&endpoint), &mut list);
+    Ok(list)
 }
 
 /// All logins that are known: a build asks any registry that its Dockerfile names.

@@ -13,8 +13,9 @@ use image::stream::Peeked;
 use spec::ChainId;
 use store::{Expected, Lease};
 
-use super::git::GitUrl;
+use super::git::{GIT_TOKEN, GitUrl};
 use super::hashes::Hashes;
+use super::layout::InLayout;
 use super::place::{ContextFacts, Place};
 use super::request::{BuildInput, BuildRequest, ContextSource, DockerfileSource};
 use super::session::BuildSession;
@@ -259,7 +260,7 @@ pub(crate) fn with_repository<T>(
     look: impl FnOnce(&OwnedFd) -> Result<T>,
 ) -> Result<Option<T>> {
     let Some(url) = GitUrl::parse(address)? else { return Ok(None) };
-    let secret = |token: &str| ("GIT_AUTH_TOKEN".to_owned(), token.as_bytes().to_vec());
+    let secret = |token: &str| (GIT_TOKEN.to_owned(), token.as_bytes().to_vec());
     let secrets = token.map(secret).into_iter().collect();
     let session = engine.build_session(&Nobody)?;
     let request = BuildRequest { secrets, ..BuildRequest::default() };
@@ -277,6 +278,27 @@ pub fn is_remote_context(text: &str) -> bool {
 /// Whether an address is a repository's.
 pub fn is_repository(text: &str) -> bool {
     matches!(GitUrl::parse(text), Ok(Some(_)))
+}
+
+/// The id of the secret that opens a repository, for its host and no other, if a context is of that
+/// repository.
+pub fn repository_token(repository: &str, context: &str) -> Option<String> {
+    let parsed = |text| GitUrl::parse(text).ok().flatten();
+    let (repository, context) = (parsed(repository)?, parsed(context)?);
+    let is_same = repository.remote == context.remote;
+    is_same.then(|| format!("{GIT_TOKEN}.{}", context.host()))
+}
+
+/// What begins the address of something that is no file of this machine.
+const ELSEWHERE: &[&str] = &["target:", "docker-image://"];
+
+/// The file or the folder of this machine that a named context is read from, if it is read from one.
+pub fn local_context(text: &str) -> Option<PathBuf> {
+    if is_remote_context(text) || ELSEWHERE.iter().any(|scheme| text.starts_with(scheme)) {
+        return None;
+    }
+    let layout = InLayout::parse(text).ok().flatten();
+    Some(layout.map_or_else(|| PathBuf::from(text), |layout| layout.folder))
 }
 
 /// Takes a tar in as a layer: then its files are looked at as those of any image are.
@@ -313,4 +335,33 @@ fn unreadable(path: &Path, error: &io::Error) -> EngineError {
         _ => error.to_string(),
     };
     EngineError::Refused(format!("failed to read dockerfile: open {name}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_context_reads_here() {
+        let check = |text: &str, path: Option<&str>| {
+            assert_eq!(local_context(text), path.map(PathBuf::from), "{text}");
+        };
+        for text in ["target:a", "docker-image://a", "https://h/x.tar", "git@h:a", "github.com/a/b"]
+        {
+            check(text, None);
+        }
+        check("/sys/devices/pci0000:00/../x", Some("/sys/devices/pci0000:00/../x"));
+        check("oci-layout:///home/me:tag", Some("/home/me"));
+        check("oci-layout://", Some("oci-layout://"));
+        check("a", Some("a"));
+    }
+
+    #[test]
+    fn a_token_opens_the_repository_that_it_is_for() {
+        let opens = |context: &str| repository_token("https://h:1/a.git#v1", context);
+        assert_eq!(opens("https://h:1/a.git#v2:sub").as_deref(), Some("GIT_AUTH_TOKEN.h:1"));
+        for other in ["https://h:1/b.git", "https://g/a.git", "http://h:1/a.git", "a", "."] {
+            assert_eq!(opens(other), None, "{other}");
+        }
+    }
 }

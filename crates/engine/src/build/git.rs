@@ -75,6 +75,8 @@ impl Checkout {
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Files have the same permissions whoever builds.
 const SCRIPT: &str = "umask 022 && exec git \"$@\"";
+/// The secret that says who asks, for all hosts or with a dot and one's name after it.
+pub(super) const GIT_TOKEN: &str = "GIT_AUTH_TOKEN";
 /// What a shell says of a program that is not there.
 const NOT_FOUND: i32 = 127;
 /// Protocols that a repository, or one in it, may be fetched by.
@@ -198,7 +200,7 @@ impl GitUrl {
         host.rsplit_once('@').map(|(user, _)| user)
     }
 
-    fn host(&self) -> &str {
+    pub(super) fn host(&self) -> &str {
         let rest = self.remote.split_once("://").map_or(self.remote.as_str(), |(_, rest)| rest);
         let host = rest.split(['/']).next().unwrap_or_default();
         host.rsplit_once('@').map_or(host, |(_, host)| host)
@@ -270,7 +272,7 @@ impl Git<'_> {
         };
         let of_token =
             |token: String| format!("basic {}", STANDARD.encode(format!("x-access-token:{token}")));
-        secret("GIT_AUTH_HEADER").or_else(|| secret("GIT_AUTH_TOKEN").map(of_token))
+        secret("GIT_AUTH_HEADER").or_else(|| secret(GIT_TOKEN).map(of_token))
     }
 
     /// The end of what git said, without what nobody should see.

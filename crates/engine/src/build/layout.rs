@@ -20,7 +20,7 @@ const TAG: &str = "latest";
 /// An image in a layout, by what the layout calls it or by its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InLayout {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     tag: Option<String>,
     digest: Option<Digest>,
 }

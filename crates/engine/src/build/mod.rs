@@ -73,7 +73,7 @@ pub use attributes::CacheAttributes;
 pub use caches::CacheMount;
 pub use carried::{CachePlace, CacheTarget};
 pub(crate) use context::with_repository;
-pub use context::{is_remote_context, is_repository};
+pub use context::{is_remote_context, is_repository, local_context, repository_token};
 pub use depot::{BucketCache, GithubCache};
 pub use history::{BuildOutcome, BuildRecord, BuildStep, StepConfig, StepOutcome, StepState};
 pub use moment::BuildMoment;

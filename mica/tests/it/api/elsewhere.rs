@@ -383,6 +383,17 @@ fn a_build_elsewhere_gets_its_context_from_here() {
     let fed = here.fed("build -q -f - src", b"FROM bb\nCOPY sub/taken /x\n");
     assert_eq!(fed.code, 0, "{fed}");
     here.run("build --secret id=x src").complains(1, "cannot be asked for --secret");
+    here.run("build --security-opt x src").complains(1, "cannot be asked for --security-opt");
+    // What the environment and docker's file say counts there too.
+    here.mica
+        .file("docker/config.json", r#"{"proxies": {"default": {"httpProxy": "http://p:1"}}}"#);
+    here.mica.file("around/Dockerfile", "FROM scratch\nARG http_proxy\nENV P=$http_proxy\n");
+    let mut command = here.command("build -q -t around around");
+    command.env("DOCKER_CONFIG", here.mica.path("docker"));
+    let built = command.env("DOCKER_DEFAULT_PLATFORM", "linux/s390x").output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let shown = "image inspect -f '{{.Architecture}} {{.Config.Env}}' around";
+    assert!(here.ok(shown).starts_with("s390x") && here.ok(shown).contains("P=http://p:1"));
     here.run("build -f none src").complains(1, "no such file or directory");
     here.ok("builder prune -af");
 }

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Builds, done};
+use super::{Builds, done, on_the_web};
 use crate::compat::registry::Registry;
 use crate::need_programs;
+use crate::support::Run;
 
 const FILE: &str = r#"
 variable "TAG" { default = "1" }
@@ -105,4 +106,79 @@ fn privileges_must_be_granted() {
     }
     let run = it.run("buildx bake --allow everything");
     assert!(run.err.contains("unknown entitlement key \"everything\""), "{run}");
+}
+
+#[test]
+fn what_a_definition_of_the_web_takes_must_be_granted() {
+    let Some(it) = Builds::new() else { return };
+    it.file("here/f", "here");
+    it.file("private/key", "hidden");
+    it.file("private/Dockerfile", "FROM bb\nCOPY key /key\n");
+    let bake = |body: &str, options: &str| {
+        let text =
+            format!("target default {{\n tags = [\"t\"]\n network = \"none\"\n {body}\n}}\n");
+        let line = format!("buildx bake {options} http://{}/docker-bake.hcl", on_the_web(text));
+        Run::of(&line, it.command(&line).current_dir(it.path("here")).output().unwrap())
+    };
+    let inline = "dockerfile-inline = \"FROM bb\\nCOPY . /c\\n\"";
+    let check = |body: &str, means: &str, flag: &str| {
+        let run = bake(body, "--allow fs=../other --allow fs.read=../priv");
+        run.complains(1, "additional privileges requested");
+        let told = format!(" - {means}\n");
+        assert!(run.err.contains(&told) && run.err.contains(&format!("--allow={flag}")), "{run}");
+        bake(body, &format!("--allow {flag}")).works();
+    };
+    let read = "Read access to path ../private";
+    check(&format!("context = \"../private\"\n {inline}"), read, "fs.read=../private");
+    check("context = \"./../here/../private\"", read, "fs.read=../private");
+    let named = "dockerfile-inline = \"FROM bb\\nCOPY --from=x . /c\\n\"";
+    let path = it.path("private").display().to_string();
+    check(&format!("contexts = {{ x = \"{path}\" }}\n {named}"), read, "fs.read=../private");
+    let file = "Read access to path ../private/Dockerfile";
+    it.file("here/key", "own");
+    check("dockerfile = \"../private/Dockerfile\"", file, "fs.read=../private/Dockerfile");
+    let key = "Read access to path ../private/key";
+    let secret = "secret = [{ id = \"x\", SRC = \"../private/key\" }]";
+    check(&format!("{secret}\n {inline}"), key, "fs.read=../private/key");
+    it.run("build --network none --cache-to type=local,dest=cache -f private/Dockerfile private")
+        .works();
+    let cache = "cache-from = [{ type = \"local\", SRC = \"../cache\" }]";
+    check(&format!("{cache}\n {inline}"), "Read access to path ../cache", "fs.read=../cache");
+    let cache = "cache-to = [\"type=local,dest=../kept\"]";
+    check(&format!("{cache}\n {inline}"), "Write access to path ../kept", "fs.write=../kept");
+    let body = format!("output = [{{ type = \"local\", DEST = \"../out\" }}]\n {inline}");
+    bake(&body, "").complains(1, "additional privileges requested");
+    assert!(!it.path("out").exists());
+    check(&body, "Write access to path ../out", "fs.write=../out");
+    // What lies here needs nothing, and what a bake fills is not looked into before.
+    bake(&format!("output = [\"type=local,dest=out\"]\n {inline}"), "").works();
+    assert_eq!(std::fs::read_to_string(it.path("here/out/c/f")).unwrap(), "here");
+    let nested = "output = [\"type=local,dest=out\", \"type=local,dest=out/l\"]";
+    bake(&format!("{nested}\n {inline}"), "").complains(1, "which the same definition fills");
+    let question = bake("context = \"../private\"", "--call outline");
+    question.complains(1, "additional privileges requested");
+    let line = format!(
+        "buildx bake http://{}/docker-bake.hcl --print",
+        on_the_web("target default { context = \"/\" }")
+    );
+    it.run(&line).works();
+}
+
+#[test]
+fn paths_may_be_said_to_be_here() {
+    let Some(it) = Builds::new() else { return };
+    it.file("Own", "FROM bb\nCOPY f /f\nCOPY --from=x g /g\n");
+    it.put("f", "f");
+    it.file("more/g", "g");
+    let hcl = "target default {\n tags = [\"t\"]\n network = \"none\"\n context = \"cwd://ctx\"\n \
+               dockerfile = \"cwd://Own\"\n contexts = { x = \"cwd://more\" }\n}\n\
+               target all {\n inherits = [\"default\"]\n context = BAKE_CMD_CONTEXT\n \
+               dockerfile = \"Whole\"\n}\n";
+    it.file("docker-bake.hcl", hcl);
+    it.run("buildx bake").works();
+    assert_eq!(it.shows("cat /f /g"), "fg");
+    it.file("Whole", "FROM bb\nCOPY ctx/f /whole\n");
+    it.run("buildx bake all").works();
+    assert_eq!(it.shows("cat /whole"), "f");
+    it.run("buildx bake --call outline").works();
 }

@@ -174,7 +174,7 @@ fn a_bake_is_read_from_a_repository() {
     let shown = it.ok(&format!("buildx bake --print {url} default"));
     assert!(shown.contains("\"context\": \"sub\""), "{shown}");
     let run = it.run(&format!("buildx bake {url} keys"));
-    run.complains(1, "target keys of a remote definition asks for secrets");
-    it.run(&format!("buildx bake {url} --allow fs.read keys")).works();
+    run.complains(1, "Pass \"--allow=fs.read=/etc/passwd\" to grant requested privileges.");
+    it.run(&format!("buildx bake {url} --allow fs.read=/etc/passwd keys")).works();
     it.run(&format!("buildx bake {url}#v1")).complains(1, "couldn't find a bake definition");
 }

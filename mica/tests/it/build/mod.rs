@@ -26,6 +26,8 @@ mod squash;
 mod surroundings;
 mod warnings;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::ops::Deref;
 
 use crate::containers::support::Root;
@@ -84,6 +86,25 @@ impl Builds {
     fn id(&self) -> String {
         self.ok("images -q --no-trunc t")
     }
+}
+
+/// Gives these bytes to whoever asks for anything, as long as the tests run. Says where.
+fn on_the_web(bytes: impl Into<Vec<u8>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let bytes = bytes.into();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // All that is asked is read, so that closing resets nothing.
+            let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            let length = bytes.len();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes));
+        }
+    });
+    host
 }
 
 /// The steps that were not cached, by their instructions.

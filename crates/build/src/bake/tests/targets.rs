@@ -349,12 +349,19 @@ fn folders_of_files_that_are_kept_elsewhere() {
     let text = "
 target \"default\" {
   context = \"sub\"
-  contexts = { a = \"../a\", b = \"cwd://\", c = \"target:x\", d = \"/\", e = \"cwd://e\", f = \"https://h/f.git\" }
+  contexts = { a = \"../a\", b = \"cwd://\", c = \"target:x\", d = \"/\", e = \"cwd://e\", f = \"https://h/f.git\",
+    g = \"/sys/a:b/../home\", h = \"cwd:///abs\", i = \"cwd://target:x\" }
 }
 target \"x\" {}
 ";
     let mut plan = plan(&[file("docker-bake.hcl", text)], &given(&[], &[], &[])).unwrap();
-    plan.kept_at("https://h/r.git#v1:in");
+    let is_address = |text: &str| text.starts_with("https://");
+    let mut here = plan.clone();
+    here.locate(None, &is_address);
+    let here = &here.document()["target"]["default"];
+    assert_eq!((&here["context"], &here["contexts"]["a"]), (&json!("sub"), &json!("../a")));
+    assert_eq!((&here["contexts"]["b"], &here["contexts"]["e"]), (&json!("."), &json!("./e")));
+    plan.locate(Some("https://h/r.git#v1:in"), &is_address);
     let target = &plan.document()["target"]["default"];
     assert_eq!(target["context"], "https://h/r.git#v1:in/sub");
     let wanted = json!({
@@ -362,12 +369,15 @@ target \"x\" {}
         "b": ".",
         "c": "target:x",
         "d": "https://h/r.git#v1:in",
-        "e": "e",
+        "e": "./e",
         "f": "https://h/f.git",
+        "g": "https://h/r.git#v1:in/sys/home",
+        "h": "/abs",
+        "i": "./target:x",
     });
     assert_eq!(target["contexts"], wanted);
-    assert_eq!(kept_at("git://h/r", "."), "git://h/r");
-    assert_eq!(kept_at("git://h/r", "sub"), "git://h/r#:sub");
+    assert_eq!(inside("git://h/r", "."), "git://h/r");
+    assert_eq!(inside("git://h/r", "sub"), "git://h/r#:sub");
 }
 
 #[test]
@@ -390,7 +400,7 @@ fn compose_files_say_more() {
     let text = "
 services:
   app:
-    extends: base
+    extends: { service: base, file: }
     build:
       additional_contexts: { db: \"service:my.db\", src: ./src }
       args: { GIVEN: , ABSENT: , SAID: x }

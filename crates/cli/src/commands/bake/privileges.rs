@@ -2,9 +2,12 @@
 //! grant it, since the file may be somebody else's.
 
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 
 use engine::{BakePlan, BakeTarget};
 
+use super::taken::{Taken, real};
+use crate::commands::build::flags::truth;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -14,13 +17,24 @@ const PRIVILEGES: &[(&str, &str)] = &[
     ("security.insecure", "Running privileged containers that can make system changes"),
 ];
 
-/// What else `--allow` may name: reading and writing of files, agents, images. None of it is refused
-/// without.
+/// What else `--allow` may name. Files and agents need it where the definition is kept elsewhere;
+/// images and devices are never asked about here.
 const OTHERS: &[&str] =
     &["ssh", "fs", "fs.read", "fs.write", "image", "image.load", "image.push", "device"];
 
-/// All that is granted: by flags, or by an answer.
-pub(super) fn granted(context: &Context, plan: &BakePlan) -> Result<Vec<String>, Failure> {
+/// All folders, for `--allow fs=*`.
+const ALL: &str = "/";
+
+/// Something that is not granted: what grants it, and what it means.
+type Missing = (String, String);
+
+/// All that is granted: by flags, or by an answer. What is taken from this machine counts only where
+/// the definition is somebody else's.
+pub(super) fn granted(
+    context: &Context,
+    plan: &BakePlan,
+    taken: Option<&Taken>,
+) -> Result<Vec<String>, Failure> {
     let mut granted = context.matches().list("allow").to_vec();
     let names = || PRIVILEGES.iter().map(|(name, _)| *name).chain(OTHERS.iter().copied());
     let kind = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
@@ -31,16 +45,31 @@ pub(super) fn granted(context: &Context, plan: &BakePlan) -> Result<Vec<String>,
         plan.targets.values().any(|target| asks(target, name))
             && !granted.iter().any(|it| it == name)
     };
-    let missing: Vec<_> = PRIVILEGES.iter().filter(is_missing).collect();
-    if missing.is_empty() {
-        return Ok(granted);
+    let own = |(name, means): &(&str, &str)| ((*name).to_owned(), (*means).to_owned());
+    let missing: Vec<Missing> = PRIVILEGES.iter().filter(is_missing).map(own).collect();
+    let files = taken.map(|taken| missing_files(context, taken)).transpose()?.unwrap_or_default();
+    ask(context, &missing, &files)?;
+    granted.extend(missing.into_iter().map(|(name, _)| name));
+    Ok(granted)
+}
+
+/// Refuses to read what a question needs, unless that is granted.
+pub(super) fn grant_files(context: &Context, taken: &Taken) -> Result<(), Failure> {
+    ask(context, &[], &missing_files(context, taken)?)
+}
+
+/// Asks for what is missing, and refuses the build where nobody grants it.
+fn ask(context: &Context, missing: &[Missing], files: &[Missing]) -> Result<(), Failure> {
+    let all = || missing.iter().chain(files);
+    if all().next().is_none() {
+        return Ok(());
     }
-    let flags: Vec<String> = missing.iter().map(|(name, _)| format!("--allow={name}")).collect();
+    let flags: Vec<String> = all().map(|(name, _)| format!("--allow={name}")).collect();
     let flags = flags.join(" ");
     let mut told =
         "Your build is requesting privileges for following possibly insecure capabilities:\n\n"
             .to_owned();
-    for (_, means) in &missing {
+    for (_, means) in all() {
         told.push_str(&format!(" - {means}\n"));
     }
     let is_asked = io::stdin().is_terminal();
@@ -48,48 +77,149 @@ pub(super) fn granted(context: &Context, plan: &BakePlan) -> Result<Vec<String>,
         true => format!("\nIn order to not see this message in the future pass {flags:?} to grant requested privileges.\n\n"),
         false => format!("\nPass {flags:?} to grant requested privileges.\n\n"),
     });
+    if !files.is_empty() {
+        let words = format!("To disable filesystem entitlements checks, you can set {CHECKED}=0 .");
+        told.push_str(&format!("{words}\n\n"));
+    }
     context.ui.print_error(&told);
     let question = "Do you want to grant requested privileges and continue? [y/N] ";
-    if !is_asked || !context.ui.confirm(question, true) {
-        return Err(Failure::new("ERROR: additional privileges requested"));
+    match is_asked && context.ui.confirm(question, true) {
+        true => Ok(()),
+        false => Err(Failure::new("ERROR: additional privileges requested")),
     }
-    granted.extend(missing.iter().map(|(name, _)| (*name).to_owned()));
-    Ok(granted)
 }
 
-/// Refuses what a file of somebody else's takes from this machine, or writes to it, that is not
-/// granted: secrets, agents, folders outside of this one, results as files.
-pub(super) fn refuse_what_is_taken(context: &Context, plan: &BakePlan) -> Result<(), Failure> {
-    let granted: Vec<&str> =
-        context.matches().list("allow").iter().filter_map(|one| one.split('=').next()).collect();
-    let is_outside = |path: &str| match path.strip_prefix("cwd://") {
-        Some(path) => path.starts_with('/') || path.split('/').any(|part| part == ".."),
-        None => false,
-    };
-    for (name, target) in &plan.targets {
-        let contexts = target.text("context").into_iter();
-        let mut contexts = contexts.chain(target.map("contexts").map(|(_, path)| path));
-        let writes = |row: &String| row.contains("dest=") && !row.contains("dest=-");
-        let rows = [target.rows("output"), target.rows("cache-to")].concat();
-        let taken = [
-            ("secrets", "fs.read", !target.rows("secret").is_empty()),
-            ("folders outside of this one", "fs.read", contexts.any(is_outside)),
-            ("agents", "ssh", target.get("ssh").is_some()),
-            ("files to be written", "fs.write", rows.iter().any(writes)),
-        ];
-        for (what, grant, _) in taken.iter().filter(|(_, _, is_asked)| *is_asked) {
-            let whole = grant.split('.').next().unwrap_or_default();
-            if !granted.iter().any(|one| one == grant || *one == whole) {
-                let words = format!("ERROR: target {name} of a remote definition asks for {what}");
-                return Err(Failure::new(words).hint(format!("--allow {grant} grants that")));
-            }
-        }
+/// The variables that say whether files are asked about at all: buildx's, and its older one.
+const CHECKED: &str = "BUILDX_BAKE_ENTITLEMENTS_FS";
+const UNCHECKED: &str = "BAKE_ALLOW_REMOTE_FS_ACCESS";
+
+/// The files and agents that nobody has granted.
+fn missing_files(context: &Context, taken: &Taken) -> Result<Vec<Missing>, Failure> {
+    let said = |name: &str| context.variable(name).and_then(truth);
+    if !said(CHECKED).or(said(UNCHECKED).map(|is_free| !is_free)).unwrap_or(true) {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let here = real(Path::new("."))?;
+    let folders = Folders::granted(context.matches().list("allow"), &here)?;
+    if let Some((path, above)) = taken.moved().filter(|_| !folders.are_all()) {
+        let (path, above) = (path.display(), above.display());
+        let words = format!("ERROR: {path} lies in {above}, which the same definition fills");
+        return Err(Failure::new(words).hint("--allow fs=* grants all files"));
+    }
+    Ok(folders.missing(taken, &here))
+}
+
+/// The folders that a definition may read and write, and whether it may use the agent.
+struct Folders {
+    read: Vec<PathBuf>,
+    written: Vec<PathBuf>,
+    agent: bool,
+}
+
+impl Folders {
+    /// What flags grant, and what lies here.
+    fn granted(allowed: &[String], here: &Path) -> Result<Folders, Failure> {
+        let (read, written) = (vec![here.to_owned()], vec![here.to_owned()]);
+        let mut folders = Folders { read, written, agent: false };
+        for one in allowed {
+            let (kind, path) = one.split_once('=').unwrap_or((one, ""));
+            let path = || match path {
+                "*" => Ok(PathBuf::from(ALL)),
+                path => real(Path::new(path)),
+            };
+            if matches!(kind, "fs" | "fs.read") {
+                folders.read.push(path()?);
+            }
+            if matches!(kind, "fs" | "fs.write") {
+                folders.written.push(path()?);
+            }
+            folders.agent |= kind == "ssh";
+        }
+        Ok(folders)
+    }
+
+    fn are_all(&self) -> bool {
+        [&self.read, &self.written].iter().all(|list| list.iter().any(|own| own == Path::new(ALL)))
+    }
+
+    fn missing(&self, taken: &Taken, here: &Path) -> Vec<Missing> {
+        let is_in = |list: &[PathBuf], path: &Path| list.iter().any(|own| path.starts_with(own));
+        let read = |path: &&PathBuf| !is_in(&self.read, path);
+        let written = |path: &&PathBuf| !is_in(&self.written, path);
+        let read: Vec<&PathBuf> = taken.read.iter().filter(read).collect();
+        let (both, written): (Vec<&PathBuf>, Vec<&PathBuf>) =
+            taken.written.iter().filter(written).partition(|path| read.contains(path));
+        let read = read.into_iter().filter(|path| !both.contains(path));
+        let told = |name: &str, means: &str, path: &Path| {
+            let path = shown(path, here);
+            (format!("{name}={path}"), format!("{means} access to path {path}"))
+        };
+        let agent = (taken.agent && !self.agent)
+            .then(|| ("ssh".to_owned(), "Forwarding default SSH agent socket".to_owned()));
+        let read = read.map(|path| told("fs.read", "Read", path));
+        let written = written.iter().map(|path| told("fs.write", "Write", path));
+        let both = both.iter().map(|path| told("fs", "Read and write", path));
+        agent.into_iter().chain(both).chain(read).chain(written).collect()
+    }
+}
+
+/// A path as buildx shows it: beside this folder from there, others whole.
+fn shown(path: &Path, here: &Path) -> String {
+    let beside = here.parent().filter(|above| *above != Path::new(ALL));
+    match beside.and_then(|above| path.strip_prefix(above).ok()) {
+        Some(beside) => Path::new("..").join(beside).display().to_string(),
+        None => path.display().to_string(),
+    }
 }
 
 /// Whether a target asks for a privilege; the host's network for all of it is one.
 pub(super) fn asks(target: &BakeTarget, privilege: &str) -> bool {
     let is_host = privilege == "network.host" && target.text("network") == Some("host");
     is_host || target.list("entitlements").iter().any(|one| one == privilege)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_granted_by_where_they_are() {
+        let taken = Taken {
+            read: ["/here/a", "/home/me/.ssh", "/srv/data/x", "/srv/database"]
+                .map(PathBuf::from)
+                .into(),
+            written: ["/here/out", "/srv/data/x", "/beside"].map(PathBuf::from).into(),
+            agent: true,
+        };
+        let here = Path::new("/here");
+        let missing = |allowed: &[&str]| -> Vec<String> {
+            let allowed: Vec<String> = allowed.iter().map(|one| (*one).to_owned()).collect();
+            let folders = Folders::granted(&allowed, here).unwrap();
+            folders.missing(&taken, here).into_iter().map(|(name, _)| name).collect()
+        };
+        let all = [
+            "ssh",
+            "fs=/srv/data/x",
+            "fs.read=/home/me/.ssh",
+            "fs.read=/srv/database",
+            "fs.write=/beside",
+        ];
+        assert_eq!(missing(&[]), all);
+        assert_eq!(missing(&["fs.write=/tmp", "image"]), all);
+        let left = ["ssh", "fs.read=/home/me/.ssh", "fs.read=/srv/database", "fs.write=/beside"];
+        assert_eq!(missing(&["fs=/srv/data"]), left);
+        let left = ["ssh", "fs.write=/beside", "fs.write=/srv/data/x"];
+        assert_eq!(missing(&["fs.read=*"]), left);
+        assert_eq!(missing(&["ssh", "fs=*"]), [""; 0]);
+    }
+
+    #[test]
+    fn paths_are_shown_from_here() {
+        let check = |path: &str, wanted: &str| {
+            assert_eq!(shown(Path::new(path), Path::new("/home/me/app")), wanted);
+        };
+        check("/home/me/.ssh", "../.ssh");
+        check("/home/other", "/home/other");
+        check("/etc", "/etc");
+    }
 }

@@ -1,16 +1,20 @@
 //! The targets of a bake built: those that need each other one after the other, others side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use engine::{
-    BakePlan, BakeTarget, BuildInput, BuildRequest, BuildSession, Built, DockerfileSource, Output,
+    BAKE_HERE as HERE, BakePlan, BakeTarget, BuildInput, BuildRequest, BuildSession, Built,
+    ContextSource, DockerfileSource, EngineError, Output,
 };
 use serde_json::{Map, Value};
 use spec::HostConfig;
 
+use super::TOKEN;
 use super::privileges::{asks, granted};
+use super::taken::Taken;
 use crate::commands::build::show::{Style, told};
 use crate::commands::build::{self, attests, caches, flags, metadata, outputs, surroundings};
 use crate::context::Context;
@@ -19,15 +23,20 @@ use crate::failure::{Failure, Outcome};
 /// Keys that ask for what is not there: to take them and do nothing would be a lie.
 const NOT_THERE: &[&str] = &["call", "policy", "resources"];
 
-/// Builds all targets of a plan.
-pub(super) fn build(context: &Context, plan: &BakePlan) -> Outcome {
-    let granted = granted(context, plan)?;
+/// Builds all targets of a plan. What a definition that is kept elsewhere takes from this machine must
+/// be granted.
+pub(super) fn build(context: &Context, plan: &BakePlan, remote: Option<&str>) -> Outcome {
     let mut requests = BTreeMap::new();
     for (name, target) in &plan.targets {
-        let request = request(context, name, target, plan)?;
+        requests.insert(name.as_str(), request(context, name, target, plan)?);
+    }
+    let taken = remote.map(|_| Taken::by_build(context, plan, &requests)).transpose()?;
+    let granted = granted(context, plan, taken.as_ref())?;
+    for (name, request) in &mut requests {
+        let target = &plan.targets[*name];
         // What is granted counts only for those who ask for it.
-        let allowed = granted.iter().filter(|one| asks(target, one)).cloned().collect();
-        requests.insert(name.as_str(), BuildRequest { allowed, ..request });
+        request.allowed = granted.iter().filter(|one| asks(target, one)).cloned().collect();
+        give_keys(context, target, remote, request)?;
     }
     let style = Style::of(context)?;
     let engine = context.engine()?;
@@ -96,7 +105,7 @@ fn linked<'a>((_, from): (&str, &'a str)) -> Option<&'a str> {
     from.strip_prefix("target:")
 }
 
-/// What a target asks for.
+/// What a target asks for, but for its keys: nothing of this machine is read yet.
 fn request(
     context: &Context,
     name: &str,
@@ -106,7 +115,7 @@ fn request(
     refuse_what_is_not_there(name, target)?;
     let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     let mut arguments: BTreeMap<String, String> = target.map("args").map(own).collect();
-    surroundings::add_arguments(context, &mut arguments);
+    surroundings::add_arguments(context, None, &mut arguments);
     let outputs = match plan.is_asked(name) {
         true => outputs::Asked {
             outputs: &target.rows("output"),
@@ -119,7 +128,6 @@ fn request(
         // Others begin with it; that is all that it is for.
         false => vec![Output::Nothing],
     };
-    let agents = build::agents::agents(context, &agents(target))?;
     let attests::Attests { provenance, sbom } =
         attests::attests((None, None), &target.rows("attest"))?;
     Ok(BuildRequest {
@@ -143,11 +151,34 @@ fn request(
         sbom,
         pull: target.is_set("pull"),
         host: host(target)?,
-        secrets: flags::secrets(context, &target.rows("secret"))?,
-        agents: agents.sockets,
-        keyring: agents.keyring,
         ..BuildRequest::default()
     })
+}
+
+/// Gives a target its secrets and agents, and what opens the repository that its definition and its
+/// context are kept in.
+fn give_keys(
+    context: &Context,
+    target: &BakeTarget,
+    remote: Option<&str>,
+    request: &mut BuildRequest,
+) -> Result<(), Failure> {
+    request.secrets = flags::secrets(context, &target.rows("secret"))?;
+    let token = context.variable(TOKEN).filter(|token| !token.is_empty());
+    let id = remote.and_then(|repository| token_id(target, repository));
+    if let (Some(id), Some(token)) = (id, token) {
+        request.secrets.entry(id).or_insert_with(|| token.as_bytes().to_vec());
+    }
+    let agents = build::agents::agents(context, &agents(target))?;
+    (request.agents, request.keyring) = (agents.sockets, agents.keyring);
+    Ok(())
+}
+
+/// The id of the secret that opens a repository, if one of a target's contexts is of it.
+fn token_id(target: &BakeTarget, repository: &str) -> Option<String> {
+    let named = target.map("contexts").map(|(_, address)| address);
+    let mut contexts = target.text("context").into_iter().chain(named);
+    contexts.find_map(|context| engine::repository_token(repository, context))
 }
 
 fn refuse_what_is_not_there(name: &str, target: &BakeTarget) -> Result<(), Failure> {
@@ -177,7 +208,7 @@ fn host(target: &BakeTarget) -> Result<HostConfig, Failure> {
 }
 
 /// Agents in the words of `--ssh`.
-fn agents(target: &BakeTarget) -> Vec<String> {
+pub(super) fn agents(target: &BakeTarget) -> Vec<String> {
     let Some(engine::BakeField::Rows(rows)) = target.get("ssh") else { return Vec::new() };
     let row = |row: &BTreeMap<String, String>| {
         let id = row.get("id").map_or("default", String::as_str);
@@ -186,20 +217,57 @@ fn agents(target: &BakeTarget) -> Vec<String> {
     rows.iter().map(row).collect()
 }
 
-/// Where a target's context and Dockerfile are: the Dockerfile is named from the context.
-fn input(target: &BakeTarget) -> Result<BuildInput<'static>, Failure> {
-    let place = target.text("context").unwrap_or(".");
-    let file = target.text("dockerfile").filter(|_| target.text("dockerfile-inline").is_none());
-    let is_folder = Path::new(place).is_dir();
-    let file = file.map(|file| match is_folder {
-        true => Path::new(place).join(file),
-        false => PathBuf::from(file),
-    });
-    let mut input = build::input(place, None)?;
-    if let Some(text) = target.text("dockerfile-inline") {
-        input.dockerfile = DockerfileSource::Reader(Box::new(Cursor::new(text.to_owned())));
-    } else if let Some(file) = file {
-        input.dockerfile = DockerfileSource::Path(file);
+/// The file of this machine that a target's Dockerfile is, if it is one: it is named from the
+/// context, unless it begins with `cwd://`.
+pub(super) fn dockerfile_here(target: &BakeTarget) -> Option<PathBuf> {
+    let file = target.text("dockerfile").filter(|_| target.text("dockerfile-inline").is_none())?;
+    if let Some(path) = file.strip_prefix(HERE) {
+        return Some(PathBuf::from(path));
     }
+    let place = target.text("context").unwrap_or(".");
+    let is_inside = place == "-" || engine::is_remote_context(place) || Path::new(place).is_file();
+    (!is_inside).then(|| Path::new(place).join(file))
+}
+
+/// Where a target's context and Dockerfile are.
+fn input(target: &BakeTarget) -> Result<BuildInput<'static>, Failure> {
+    let mut input = build::input(target.text("context").unwrap_or("."), None)?;
+    let is_folder = matches!(input.context, ContextSource::Folder(_));
+    let inline = target.text("dockerfile-inline");
+    input.dockerfile = match (inline, dockerfile_here(target), target.text("dockerfile")) {
+        (Some(text), _, _) => DockerfileSource::Reader(Box::new(Cursor::new(text.to_owned()))),
+        (None, Some(path), _) if is_folder => DockerfileSource::Path(path),
+        (None, Some(path), _) => {
+            let file = File::open(&path).map_err(EngineError::io("open", &path))?;
+            DockerfileSource::Reader(Box::new(file))
+        }
+        (None, None, Some(inside)) => DockerfileSource::Path(PathBuf::from(inside)),
+        (None, None, None) => DockerfileSource::Usual,
+    };
     Ok(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{BakeFile, BakeGiven, plan_bake};
+
+    use super::*;
+
+    #[test]
+    fn a_repositorys_token_is_for_targets_that_are_built_from_it() {
+        let address = "https://h/r.git#v1";
+        let text = "target default { context = \"sub\" }\n\
+                    target named { context = \"cwd://\"\n contexts = { x = \".\" } }\n\
+                    target other { context = \"https://h/other.git\" }\n\
+                    target here { context = \"cwd://\" }\n\
+                    group all { targets = [\"default\", \"named\", \"other\", \"here\"] }\n";
+        let file = BakeFile { name: "docker-bake.hcl".to_owned(), text: text.to_owned() };
+        let given = BakeGiven { wanted: vec!["all".to_owned()], ..BakeGiven::default() };
+        let mut plan = plan_bake(&[file], &given).unwrap();
+        plan.locate(Some(address), &engine::is_remote_context);
+        let id = |name: &str| token_id(&plan.targets[name], address);
+        assert_eq!(id("default").as_deref(), Some("GIT_AUTH_TOKEN.h"));
+        assert_eq!(id("named").as_deref(), Some("GIT_AUTH_TOKEN.h"));
+        assert_eq!((id("other"), id("here")), (None, None));
+    }
 }

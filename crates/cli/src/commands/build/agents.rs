@@ -19,6 +19,20 @@ pub(crate) struct Agents {
     pub(crate) keyring: Option<Arc<dyn Keyring>>,
 }
 
+/// The files that `--ssh` names: a socket, or keys. Without any it is the user's own agent.
+pub(crate) fn own_paths(text: &str) -> Vec<String> {
+    match text.split_once('=') {
+        None => Vec::new(),
+        Some((_, path)) if is_socket(path) => vec![path.to_owned()],
+        Some((_, paths)) => paths.split(',').map(str::to_owned).collect(),
+    }
+}
+
+fn is_socket(path: &str) -> bool {
+    let found = std::fs::metadata(path);
+    found.is_ok_and(|found| std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()))
+}
+
 /// `--ssh default|ID[=SOCKET|KEY[,KEY]]`.
 pub(crate) fn agents(context: &Context, list: &[String]) -> Result<Agents, Failure> {
     let (mut agents, mut keys) = (Agents::default(), BTreeMap::new());
@@ -30,9 +44,7 @@ pub(crate) fn agents(context: &Context, list: &[String]) -> Result<Agents, Failu
         let paths = paths.or_else(|| context.variable("SSH_AUTH_SOCK")).ok_or_else(|| {
             Failure::new("ERROR: invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set")
         })?;
-        let is_socket = std::fs::metadata(paths)
-            .is_ok_and(|meta| std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()));
-        match is_socket {
+        match is_socket(paths) {
             true => {
                 // Commands are begun elsewhere.
                 let path = std::path::absolute(paths).map_err(EngineError::io("find", paths))?;

@@ -1,6 +1,7 @@
 //! The flags of `build`, read.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use engine::EngineError;
 use spec::{HostConfig, Platform, Reference, Resources, Ulimit};
@@ -178,13 +179,41 @@ fn add_host(text: &str) -> Result<String, Failure> {
     }
 }
 
-/// `--secret id=NAME[,src=FILE|,env=VARIABLE]`; without either, the variable of that name, or else
-/// the file.
+/// Where a secret is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum SecretPlace {
+    /// In the environment, under this name.
+    Variable(String),
+    /// In a file.
+    File(PathBuf),
+}
+
+/// `--secret`, read from where they are.
 pub(crate) fn secrets(
     context: &Context,
     list: &[String],
 ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let mut secrets = BTreeMap::new();
+    let read = |(id, place): (String, SecretPlace)| {
+        let secret = match place {
+            SecretPlace::Variable(name) => {
+                context.variable(&name).unwrap_or_default().as_bytes().to_vec()
+            }
+            SecretPlace::File(path) => {
+                std::fs::read(&path).map_err(EngineError::io("read", &path))?
+            }
+        };
+        Ok((id, secret))
+    };
+    secret_places(context, list)?.into_iter().map(read).collect()
+}
+
+/// `--secret id=NAME[,src=FILE|,env=VARIABLE]`; without either, the variable of that name, or else
+/// the file.
+pub(crate) fn secret_places(
+    context: &Context,
+    list: &[String],
+) -> Result<BTreeMap<String, SecretPlace>, Failure> {
+    let mut places = BTreeMap::new();
     for text in list {
         let fields = fields(text)?;
         let get = |names: &[&str]| {
@@ -201,16 +230,13 @@ pub(crate) fn secrets(
             (None, None) if file.is_none() && context.variable(id).is_some() => Some(id),
             (None, _) => None,
         };
-        let secret = match variable {
-            Some(name) => context.variable(name).unwrap_or_default().as_bytes().to_vec(),
-            None => {
-                let path = file.unwrap_or(id);
-                std::fs::read(path).map_err(EngineError::io("read", path))?
-            }
+        let place = match variable {
+            Some(name) => SecretPlace::Variable(name.clone()),
+            None => SecretPlace::File(PathBuf::from(file.unwrap_or(id))),
         };
-        secrets.insert(id.clone(), secret);
+        places.insert(id.clone(), place);
     }
-    Ok(secrets)
+    Ok(places)
 }
 
 /// `name=value` between commas.

@@ -174,7 +174,7 @@ pub(super) fn input(place: &str, file: Option<&str>) -> Result<BuildInput<'stati
 /// `--build-arg`, and what the environment says about time.
 fn arguments(context: &Context) -> Result<BTreeMap<String, String>, Failure> {
     let mut list = build_call::build_arguments(context, context.matches().list("build-arg"));
-    surroundings::add_arguments(context, &mut list);
+    surroundings::add_arguments(context, None, &mut list);
     Ok(list)
 }
 

@@ -27,20 +27,29 @@ pub(crate) fn platforms(context: &Context) -> Vec<String> {
     given.iter().cloned().chain(usual.map(str::to_owned)).collect()
 }
 
-/// Adds the arguments that nobody gave: the environment's time, and the proxies of docker's file.
-pub(crate) fn add_arguments(context: &Context, arguments: &mut BTreeMap<String, String>) {
+/// Adds the arguments that nobody gave: the environment's time, and the proxies of docker's file for
+/// builds here, or at an engine elsewhere.
+pub(crate) fn add_arguments(
+    context: &Context,
+    engine: Option<&str>,
+    arguments: &mut BTreeMap<String, String>,
+) {
     if let Some(epoch) = context.variable(EPOCH).filter(|text| !text.is_empty()) {
         arguments.entry(EPOCH.to_owned()).or_insert_with(|| epoch.to_owned());
     }
     let file = Contexts::of(context.environment()).config().unwrap_or_default();
-    for (name, value) in proxies(&file) {
+    for (name, value) in proxies(&file, engine) {
         arguments.entry(name).or_insert(value);
     }
 }
 
-/// The proxies for builds here, each by both of its names.
-fn proxies(file: &Value) -> impl Iterator<Item = (String, String)> + '_ {
-    let own = &file["proxies"]["default"];
+/// The proxies for builds at an engine, or else those for all, each by both of its names.
+fn proxies<'a>(
+    file: &'a Value,
+    engine: Option<&str>,
+) -> impl Iterator<Item = (String, String)> + use<'a> {
+    let all = &file["proxies"];
+    let own = engine.and_then(|engine| all.get(engine)).unwrap_or(&all["default"]);
     PROXIES.iter().flat_map(move |(key, name)| {
         let value = own[*key].as_str().filter(|value| !value.is_empty());
         let pair = move |name: String| value.map(|value| (name, value.to_owned()));
@@ -56,10 +65,14 @@ mod tests {
 
     #[test]
     fn proxies_of_dockers_file() {
-        let file =
+        let mut file =
             json!({ "proxies": { "default": { "httpProxy": "http://p:1", "noProxy": "" } } });
         let own = |name: &str| (name.to_owned(), "http://p:1".to_owned());
-        assert_eq!(proxies(&file).collect::<Vec<_>>(), [own("HTTP_PROXY"), own("http_proxy")]);
-        assert_eq!(proxies(&json!({})).count(), 0);
+        let all = |file: &Value, engine| proxies(file, engine).collect::<Vec<_>>();
+        assert_eq!(all(&file, None), [own("HTTP_PROXY"), own("http_proxy")]);
+        assert_eq!(all(&file, Some("tcp://far:1")), all(&file, None));
+        file["proxies"]["tcp://far:1"] = json!({ "allProxy": "http://p:1" });
+        assert_eq!(all(&file, Some("tcp://far:1")), [own("ALL_PROXY"), own("all_proxy")]);
+        assert_eq!(all(&json!({}), None), []);
     }
 }

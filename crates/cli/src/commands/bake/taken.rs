@@ -1,0 +1,220 @@
+//! What targets of a bake read from this machine and write to it, found out from what is built in the
+//! end: the definition may be somebody else's, and its words may say the same in many ways.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use engine::{
+    BakePlan, BakeTarget, BuildRequest, CachePlace, CacheTarget, FilesTarget, Output, SaveTarget,
+};
+
+use super::targets::{agents, dockerfile_here};
+use crate::commands::build::agents::own_paths;
+use crate::commands::build::flags::{SecretPlace, secret_places};
+use crate::commands::reason;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Files, by their real paths.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// What is read.
+    pub(super) read: BTreeSet<PathBuf>,
+    /// What is written.
+    pub(super) written: BTreeSet<PathBuf>,
+    /// Whether the user's own agent is asked for.
+    pub(super) agent: bool,
+}
+
+impl Taken {
+    /// All that a build takes.
+    pub(super) fn by_build(
+        context: &Context,
+        plan: &BakePlan,
+        requests: &BTreeMap<&str, BuildRequest>,
+    ) -> Result<Taken, Failure> {
+        let mut taken = Taken::by_question(plan)?;
+        for (name, request) in requests {
+            taken.add_keys(context, &plan.targets[*name])?;
+            taken.add_places(request)?;
+        }
+        Ok(taken)
+    }
+
+    /// What a question takes that is asked in place of a build: contexts and Dockerfiles.
+    pub(super) fn by_question(plan: &BakePlan) -> Result<Taken, Failure> {
+        let mut taken = Taken::default();
+        for target in plan.targets.values() {
+            let place = target.text("context").unwrap_or(".");
+            if place != "-" && !engine::is_remote_context(place) {
+                taken.reads(Path::new(place))?;
+            }
+            for path in target.map("contexts").filter_map(|(_, at)| engine::local_context(at)) {
+                taken.reads(&path)?;
+            }
+            if let Some(path) = dockerfile_here(target) {
+                taken.reads(&path)?;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Secrets and agents. A variable is no file, and definitions see variables anyway.
+    fn add_keys(&mut self, context: &Context, target: &BakeTarget) -> Result<(), Failure> {
+        for place in secret_places(context, &target.rows("secret"))?.values() {
+            if let SecretPlace::File(path) = place {
+                self.reads(path)?;
+            }
+        }
+        for agent in agents(target) {
+            let paths = own_paths(&agent);
+            self.agent |= paths.is_empty();
+            paths.iter().try_for_each(|path| self.reads(Path::new(path)))?;
+        }
+        Ok(())
+    }
+
+    /// Caches and results.
+    fn add_places(&mut self, request: &BuildRequest) -> Result<(), Failure> {
+        for place in &request.cache_from {
+            if let CachePlace::Folder { folder, .. } = place {
+                self.reads(folder)?;
+            }
+        }
+        for target in &request.cache_to {
+            if let CacheTarget::Place { place: CachePlace::Folder { folder, .. }, .. } = target {
+                self.writes(folder)?;
+            }
+        }
+        for output in &request.outputs {
+            match output {
+                Output::Archive {
+                    target:
+                        SaveTarget::File(path) | SaveTarget::Layout(path) | SaveTarget::Dir(path),
+                    ..
+                }
+                | Output::Files {
+                    target: FilesTarget::Folder(path) | FilesTarget::Tar(path),
+                    ..
+                } => self.writes(path)?,
+                Output::Archive { target: SaveTarget::Stream(_), .. }
+                | Output::Files { target: FilesTarget::Stream(_), .. }
+                | Output::Image { .. }
+                | Output::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn reads(&mut self, path: &Path) -> Result<(), Failure> {
+        self.read.insert(real(path)?);
+        Ok(())
+    }
+
+    fn writes(&mut self, path: &Path) -> Result<(), Failure> {
+        self.written.insert(real(path)?);
+        Ok(())
+    }
+
+    /// Something that lies in a folder which the same bake fills, with that folder. Where it is cannot
+    /// be said before: what is put there may be a link.
+    pub(super) fn moved(&self) -> Option<(&Path, &Path)> {
+        self.read.iter().chain(&self.written).find_map(|path| {
+            let above = path.ancestors().skip(1).find(|above| self.written.contains(*above))?;
+            Some((path.as_path(), above))
+        })
+    }
+}
+
+/// Links are followed so often.
+const MAX_LINKS: usize = 40;
+
+/// Where a path leads when all links in it are followed, those too that lead to what is not there yet.
+pub(super) fn real(path: &Path) -> Result<PathBuf, Failure> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let found = std::path::absolute(path).and_then(|path| followed(&path, MAX_LINKS));
+    found.map_err(|error| {
+        let why = reason(&error);
+        Failure::new(format!("ERROR: failed to evaluate path {}: {why}", path.display()))
+    })
+}
+
+fn followed(path: &Path, links_left: usize) -> io::Result<PathBuf> {
+    let mut parts = path.components();
+    let mut missing: Vec<OsString> = Vec::new();
+    loop {
+        let here = parts.as_path();
+        let error = match here.canonicalize() {
+            Ok(real) => return Ok(below(real, &missing)),
+            Err(error) => error,
+        };
+        if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+            return Err(error);
+        }
+        if let Ok(to) = here.read_link() {
+            let left = links_left.checked_sub(1).ok_or(error)?;
+            let from = here.parent().unwrap_or(Path::new("/"));
+            return followed(&below(from.join(to), &missing), left);
+        }
+        match parts.next_back() {
+            Some(part) => missing.push(part.as_os_str().to_owned()),
+            None => return Err(error),
+        }
+    }
+}
+
+/// A path with the names that follow it, the last of them first.
+fn below(mut path: PathBuf, names: &[OsString]) -> PathBuf {
+    for name in names.iter().rev() {
+        match Path::new(name).components().next() {
+            Some(Component::ParentDir) => drop(path.pop()),
+            _ => path.push(name),
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_where_they_lead() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(top.join("in/side")).unwrap();
+        std::fs::write(top.join("in/file"), "").unwrap();
+        symlink("..", top.join("in/up")).unwrap();
+        symlink("../out/new", top.join("in/dangling")).unwrap();
+        symlink("ring", top.join("ring")).unwrap();
+        let check = |path: &str, wanted: &str| {
+            assert_eq!(real(&top.join(path)).unwrap(), top.join(wanted), "{path}");
+        };
+        check("in/side/../file", "in/file");
+        check("in/up/x/y", "x/y");
+        check("in/new/../../z", "z");
+        check("in/file/x", "in/file/x");
+        check("in/dangling", "out/new");
+        check("in/dangling/x", "out/new/x");
+        assert!(real(&top.join("ring/x")).is_err());
+        assert_eq!(real(Path::new("/nowhere/../etc")).unwrap(), Path::new("/etc"));
+        assert_eq!(real(Path::new("")).unwrap(), real(Path::new(".")).unwrap());
+    }
+
+    #[test]
+    fn what_lies_in_what_is_written_is_found() {
+        let taken = |read: &[&str], written: &[&str]| Taken {
+            read: read.iter().map(PathBuf::from).collect(),
+            written: written.iter().map(PathBuf::from).collect(),
+            agent: false,
+        };
+        assert_eq!(taken(&["/a", "/out"], &["/out", "/out2"]).moved(), None);
+        let moved = taken(&["/out/l/x"], &["/out"]);
+        assert_eq!(moved.moved(), Some((Path::new("/out/l/x"), Path::new("/out"))));
+        assert!(taken(&[], &["/out", "/out/l"]).moved().is_some());
+    }
+}
