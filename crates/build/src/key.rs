@@ -102,7 +102,7 @@ impl Listing {
     }
 
     /// Adds a file. Names come in the same order each time.
-    pub fn add(&mut self, kind: char, mode: u32, content: &str, path: &str) {
+    pub fn add(&mut self, kind: char, mode: u32, content: &str, path: &[u8]) {
         // There may be a hundred thousand: nothing here is put together elsewhere first.
         let digit = |at: u32| char::from(b'0' + (mode >> (3 * at) & 7) as u8);
         let start = [kind, ' ', digit(3), digit(2), digit(1), digit(0), ' '];
@@ -111,15 +111,16 @@ impl Listing {
         self.lines.push_str(content);
         self.lines.push(' ');
         // Most names need no escapes.
-        match path.bytes().all(|byte| matches!(byte, b' '..=b'~') && !b"\\'\"".contains(&byte)) {
-            true => self.lines.push_str(path),
-            false => self.lines.extend(path.escape_default()),
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !b"\\'\"".contains(byte);
+        match std::str::from_utf8(path) {
+            Ok(path) if path.as_bytes().iter().all(is_plain) => self.lines.push_str(path),
+            _ => self.lines.push_str(&escaped(path)),
         }
         self.lines.push('\n');
     }
 
     /// Adds a file with something in it: its hash, if that is known.
-    pub fn add_file(&mut self, mode: u32, hash: Option<&[u8; 32]>, path: &str) {
+    pub fn add_file(&mut self, mode: u32, hash: Option<&[u8; 32]>, path: &[u8]) {
         let mut text = [0; 64];
         let content = hash.map_or(&b""[..], |hash| {
             spec::write_hex(hash, &mut text);
@@ -135,6 +136,19 @@ impl Listing {
     }
 }
 
+/// A path with escapes for all but plain letters, also for bytes that are no letters: two paths are
+/// never written alike.
+pub fn escaped(path: &[u8]) -> String {
+    let mut text = String::with_capacity(path.len());
+    for chunk in path.utf8_chunks() {
+        text.extend(chunk.valid().escape_default());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,14 +157,15 @@ mod tests {
     fn a_listing_has_a_line_for_each_file() {
         let mut listing = Listing::default();
         for path in ["a b/c.txt", "it's", "a\nb", "\u{e4}", "q\"\\"] {
-            listing.add('f', 0o644, "-", path);
+            listing.add('f', 0o644, "-", path.as_bytes());
         }
+        listing.add('f', 0o644, "-", b"a\xff\xe4b");
         let shown = listing.lines.lines().map(|line| line.strip_prefix("f 0644 - ").unwrap());
-        let wanted = ["a b/c.txt", "it\\'s", "a\\nb", "\\u{e4}", "q\\\"\\\\"];
+        let wanted = ["a b/c.txt", "it\\'s", "a\\nb", "\\u{e4}", "q\\\"\\\\", "a\\xff\\xe4b"];
         assert_eq!(shown.collect::<Vec<_>>(), wanted);
         let mut listing = Listing::default();
-        listing.add_file(0o4755, Some(&[0xab; 32]), "a");
-        listing.add_file(0o7, None, "b");
+        listing.add_file(0o4755, Some(&[0xab; 32]), b"a");
+        listing.add_file(0o7, None, b"b");
         assert_eq!(listing.lines, format!("f 4755 {} a\nf 0007  b\n", "ab".repeat(32)));
     }
 }

@@ -129,9 +129,7 @@ impl Mount {
                 *field = format!("{name}={}", expand(value)?);
             }
         }
-        let quoted = |field: &String| format!("\"{}\"", field.replace('"', "\"\""));
-        let text = fields.iter().map(quoted).collect::<Vec<_>>().join(",");
-        Mount::parse(&text).map_err(wrong)
+        Mount::parse(&written(&fields)).map_err(wrong)
     }
 
     fn checked(self, fields: &[String]) -> Result<Mount, String> {
@@ -242,6 +240,12 @@ fn number(name: &str, value: &str, radix: u32) -> Result<Option<u32>, String> {
 fn size(text: &str) -> Result<u64, String> {
     let bytes = parse_binary_size(text).ok().and_then(|bytes| u64::try_from(bytes).ok());
     bytes.ok_or_else(|| format!("invalid value for size: {text}"))
+}
+
+/// Fields as one text, which reads as they are.
+pub(super) fn written(fields: &[String]) -> String {
+    let quoted = |field: &String| format!("\"{}\"", field.replace('"', "\"\""));
+    fields.iter().map(quoted).collect::<Vec<_>>().join(",")
 }
 
 /// Fields between commas; one in double quotes may hold commas.

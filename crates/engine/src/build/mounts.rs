@@ -81,13 +81,13 @@ impl Builder<'_> {
                 mount.env
             );
             let how = if mount.is_result { format!("{how} result") } else { how };
-            key = key.with(About::Mount, &target, how);
+            key = key.with(About::Mount, &target, how + &options(&mount));
             match (mount.kind, from) {
-                (MountKind::Bind, Some(made)) if made.folder.is_none() => {
+                (MountKind::Bind | MountKind::Cache, Some(made)) if made.folder.is_none() => {
                     let name = mount.from.as_deref().unwrap_or_default();
                     key = key.with(About::Source, name, shown(made.top));
                 }
-                (MountKind::Bind, from) => {
+                (MountKind::Bind, _) | (MountKind::Cache, Some(_)) => {
                     let place = from.and_then(|made| made.folder.as_ref());
                     let place = place.unwrap_or(&self.context);
                     let source = if source.is_empty() { "." } else { source };
@@ -335,6 +335,18 @@ impl Builder<'_> {
         self.store().remember_step(&Digest::of(format!("bound {chain}").as_bytes()), &record)?;
         Ok(chain)
     }
+}
+
+/// What a command sees of how a mount is made, where that is said.
+fn options(mount: &Mount) -> String {
+    let Mount { mode, uid, gid, size_bytes, .. } = mount;
+    let said = [
+        mode.map(|mode| format!(" mode={mode:o}")),
+        uid.map(|uid| format!(" uid={uid}")),
+        gid.map(|gid| format!(" gid={gid}")),
+        size_bytes.map(|bytes| format!(" size={bytes}")),
+    ];
+    said.into_iter().flatten().collect()
 }
 
 /// Where a mount is seen.

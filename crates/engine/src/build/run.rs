@@ -6,13 +6,13 @@ use std::sync::Arc;
 use ::build::change::Circumstances;
 use ::build::config::{self, Started};
 use ::build::graph::{Step, StepId};
-use ::build::instruction::{Command, Run};
+use ::build::instruction::{Command, Device, Run};
 use ::build::key::{About, Key, apart};
 use ::build::scope::{PROXY_ARGUMENTS, Scope};
 use ::build::solver::Inputs;
 use runtime::once::Ended;
 use serde_json::value::RawValue;
-use spec::{Digest, Timestamp};
+use spec::{Digest, HostConfig, Timestamp, Ulimit};
 use store::{Lasting, Lease, Snapshot, StepRecord, Store};
 
 use super::fresh::Fresh;
@@ -69,12 +69,12 @@ impl Builder<'_> {
         key = key
             .with(About::Setting, "user", &config.user)
             .with(About::Setting, "folder", &config.working_dir)
-            .with(About::Setting, "network", run.network.as_deref().unwrap_or(NETWORK))
+            .with(About::Setting, "network", self.asked_network(run))
             .with(About::Setting, "security", if run.insecure { "insecure" } else { "sandbox" });
+        key = self.host_key(key);
         if !run.devices.is_empty() {
-            let names =
-                run.devices.iter().map(|own| scope.expand(&own.name, step.span, self.escape));
-            let names = names.collect::<std::result::Result<Vec<_>, _>>()?;
+            let devices = self.asked_devices(run, step, scope)?;
+            let names: Vec<&str> = devices.iter().map(|own| own.name.as_str()).collect();
             key = key.with(About::Setting, "devices", apart(&names));
         }
         if let Some(circumstances) = &run.circumstances {
@@ -82,6 +82,41 @@ impl Builder<'_> {
             key = key.with(About::Setting, "circumstances", format!("{told:?}"));
         }
         self.mounts_key(key, step, run, scope, inputs, wanted).map(Some)
+    }
+
+    /// Adds what the build says of the host that all commands see, as far as it is said. Where a name
+    /// of a host leads may change, as with BuildKit: it is found out anew each time.
+    fn host_key(&self, mut key: Key) -> Key {
+        let HostConfig { extra_hosts, resources, shm_size, .. } = &self.request.host;
+        if let Some(name) = self.hostname() {
+            key = key.with(About::Setting, "hostname", name);
+        }
+        let names = extra_hosts.iter().flatten().filter_map(|host| host.split([':', '=']).next());
+        let names: Vec<&str> = names.collect();
+        if !names.is_empty() {
+            key = key.with(About::Setting, "hosts", apart(&names));
+        }
+        let limit = |own: &Ulimit| format!("{}={}:{}", own.name, own.soft, own.hard);
+        let limits: Vec<String> = resources.ulimits.iter().flatten().map(limit).collect();
+        if !limits.is_empty() {
+            key = key.with(About::Setting, "ulimits", apart(&limits));
+        }
+        match shm_size {
+            0 => key,
+            bytes => key.with(About::Setting, "shm-size", bytes.to_string()),
+        }
+    }
+
+    /// What the host is to be called.
+    fn hostname(&self) -> Option<&str> {
+        self.request.arguments.get(HOSTNAME).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
+    /// The network of a command: its own, or else that of the build.
+    fn asked_network<'a>(&'a self, run: &'a Run) -> &'a str {
+        let own = run.network.as_deref().unwrap_or(NETWORK);
+        let all = [own, self.request.host.network_mode.as_str()];
+        all.into_iter().find(|name| !["", NETWORK].contains(name)).unwrap_or(NETWORK)
     }
 
     /// Runs a command and takes in what it changed.
@@ -116,7 +151,7 @@ impl Builder<'_> {
             mounts: std::mem::take(&mut mounts.list),
             insecure: run.insecure,
             devices,
-            hostname: self.request.arguments.get(HOSTNAME).map(String::as_str),
+            hostname: self.hostname(),
             circumstances,
         };
         let mut kept = Tail::default();
@@ -201,6 +236,13 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// The devices of a command with their variables replaced by what they hold.
+    fn asked_devices(&self, run: &Run, step: &Step, scope: &Scope) -> Result<Vec<Device>> {
+        let expand = |word: &str| scope.expand(word, step.span, self.escape);
+        let expanded = |device: &Device| Ok(device.expanded(step.span, &expand)?);
+        run.devices.iter().map(expanded).collect()
+    }
+
     /// The devices that a command is to have, by their full names. One that is not there and need not
     /// be is told and left out.
     fn devices(
@@ -211,12 +253,11 @@ impl Builder<'_> {
         telling: &Telling<'_>,
     ) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        for device in &run.devices {
-            let asked = scope.expand(&device.name, step.span, self.escape)?;
+        for Device { name: asked, required, .. } in self.asked_devices(run, step, scope)? {
             let found = Registered::called(&asked);
             if found.is_empty() {
                 let words = format!("device {asked} is not registered");
-                if device.required {
+                if required {
                     return Err(EngineError::Refused(format!("required {words}")));
                 }
                 telling.note(&words);

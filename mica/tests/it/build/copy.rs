@@ -1,5 +1,6 @@
 //! `COPY` and `ADD`: what goes where, whose it is, and what it may do.
 
+use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex};
 
 use spec::Digest;
@@ -307,4 +308,22 @@ fn what_could_be_a_folder_is_one() {
     it.put("github.com/a/b/f", "of the context");
     it.builds("FROM bb\nADD github.com/a/b /x\n", "");
     assert_eq!(it.shows("cat /x/f"), "of the context");
+}
+
+#[test]
+fn names_that_are_no_text_are_told_apart() {
+    let Some(it) = Builds::new() else { return };
+    let file = "FROM bb\nCOPY src /src\n";
+    let mut seen = Vec::new();
+    for byte in [0xfe, 0xff] {
+        let name = [b'n', byte];
+        let name = std::ffi::OsStr::from_bytes(&name);
+        it.put("src/same", "");
+        std::fs::write(it.path("ctx/src").join(name), "").unwrap();
+        it.builds(file, "");
+        seen.push(it.shows("cd /src; printf %s n* | od -An -tx1"));
+        std::fs::remove_file(it.path("ctx/src").join(name)).unwrap();
+    }
+    assert!(seen[0].contains("fe") && seen[1].contains("ff"), "{seen:?}");
+    assert!(!seen[1].contains("fe"), "{seen:?}");
 }

@@ -58,4 +58,6 @@ fn a_command_gets_devices_that_a_vendor_describes() {
     let without = run(&format!("{kind}=three"), "test ! -e /dev/three", "");
     without.works();
     assert!(without.err.contains("=three is not registered"), "{without}");
+    let file = format!("FROM bb\nARG YES=true\nRUN --device={kind}=three,required=$YES true\n");
+    it.build(&file, "").complains(1, "=three is not registered");
 }

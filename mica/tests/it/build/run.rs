@@ -1,6 +1,6 @@
 //! `RUN` and what surrounds it.
 
-use super::Builds;
+use super::{Builds, done};
 
 #[test]
 fn arguments_of_the_file_choose_bases() {
@@ -145,8 +145,55 @@ fn the_host_is_called_what_an_argument_says() {
     let Some(it) = Builds::new() else { return };
     it.builds("FROM bb\nRUN hostname > /n\n", "--build-arg BUILDKIT_SANDBOX_HOSTNAME=here.local");
     assert_eq!(it.shows("cat /n"), "here.local");
-    it.builds("FROM bb\nRUN hostname > /m\n", "");
-    assert_eq!(it.shows("cat /m"), "buildkitsandbox");
+    it.builds("FROM bb\nRUN hostname > /n\n", "--build-arg BUILDKIT_SANDBOX_HOSTNAME=other");
+    assert_eq!(it.shows("cat /n"), "other");
+    it.builds("FROM bb\nRUN hostname > /n\n", "");
+    assert_eq!(it.shows("cat /n"), "buildkitsandbox");
+}
+
+#[test]
+fn what_is_said_of_the_host_is_part_of_a_step() {
+    let Some(it) = Builds::new() else { return };
+    let runs = |options: &str| !done(&it.builds("FROM bb\nRUN true\n", options)).is_empty();
+    for options in
+        ["", "--shm-size 1m", "--shm-size 2m", "--ulimit nofile=99", "--add-host a:1.1.1.1"]
+    {
+        assert!(runs(options) && !runs(options), "{options}");
+    }
+    // Where a name leads is found out anew each time, as with BuildKit.
+    assert!(!runs("--add-host a:1.1.1.2") && runs("--add-host b:1.1.1.1"));
+    let run = it.run("build --progress plain --network host -t t ctx");
+    assert!(run.code == 0 && !done(&run.err).is_empty(), "{run}");
+}
+
+#[test]
+fn what_is_seen_of_mounts_is_part_of_a_step() {
+    let Some(it) = Builds::new() else { return };
+    it.file("key", "k");
+    let secret = |how: &str| {
+        let run = "stat -c \"%a %u:%g\" /run/secrets/x > /a";
+        let file = format!("FROM bb\nRUN --mount=type=secret,id=x{how} {run}\n");
+        it.builds(&file, "--secret id=x,src=key");
+        it.shows("cat /a")
+    };
+    assert_eq!(secret(""), "400 0:0");
+    assert_eq!(secret(",mode=0440"), "440 0:0");
+    assert_eq!(secret(",uid=5,gid=6"), "400 5:6");
+    let tmpfs = |how: &str| {
+        let run = "df -k /m | awk \"END { print \\$2 }\" > /b";
+        it.builds(&format!("FROM bb\nRUN --mount=type=tmpfs,target=/m{how} {run}\n"), "");
+        it.shows("cat /b")
+    };
+    assert_eq!((tmpfs(",size=1m").as_str(), tmpfs(",size=2m").as_str()), ("1024", "2048"));
+    let seeded = |seed: &str| {
+        let mount = "--mount=type=cache,id=NAME,target=/c,from=one".replace("NAME", seed);
+        let file = format!(
+            "FROM bb AS one\nRUN echo {seed} > /f\nFROM bb\n\
+                            RUN {mount} true\nRUN --mount=type=cache,id=own,target=/c,from=one true\n"
+        );
+        done(&it.builds(&file, "")).iter().filter(|step| step.contains("id=own")).count()
+    };
+    assert_eq!((seeded("x"), seeded("y"), seeded("x")), (1, 1, 0));
 }
 
 #[test]

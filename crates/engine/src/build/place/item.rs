@@ -5,7 +5,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use ::build::key::Listing;
+use ::build::key::{self, Listing};
 use sys::fs::FileType;
 
 use super::Place;
@@ -173,7 +173,7 @@ impl Chosen {
     fn list_link(&self, listing: &mut Listing) {
         let first = self.first().and_then(|first| self.own_path(first));
         if let Some(real) = first.filter(|real| *real != self.path) {
-            listing.add('l', 0o777, &escaped(real), &String::from_utf8_lossy(&self.path));
+            listing.add('l', 0o777, &escaped(real), &self.path);
         }
     }
 
@@ -240,8 +240,8 @@ impl Item {
         room: &mut u64,
     ) -> Result<()> {
         // Of the whole context, so that who reads it finds the file.
-        let path = String::from_utf8_lossy(own.map_or(name, |(_, path)| path));
-        let path = if path.is_empty() { "." } else { &path };
+        let path = own.map_or(name, |(_, path)| path);
+        let path = if path.is_empty() { &b"."[..] } else { path };
         let mode = self.stat.mode;
         match self.stat.kind {
             FileType::Directory => listing.add('d', mode, "-", path),
@@ -295,5 +295,5 @@ impl Item {
 
 /// A path as one word of a listing.
 fn escaped(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).escape_default().to_string().replace(' ', "\\x20")
+    key::escaped(path).replace(' ', "\\x20")
 }
