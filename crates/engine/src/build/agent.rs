@@ -8,7 +8,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::error::{EngineError, Result};
 
@@ -18,6 +19,12 @@ pub(super) struct Access {
     pub(super) owner: (u32, u32),
     pub(super) mode: u32,
 }
+
+/// So many connections are answered at once. Each takes threads, and a command may open as many as it
+/// likes.
+const MAX_CONNECTIONS: usize = 64;
+/// How long is waited after nobody could be let in: there may be no files left to open.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A socket that is answered until this is dropped.
 pub(super) struct Listening {
@@ -48,16 +55,8 @@ impl Listening {
         let listener = made().map_err(EngineError::io("listen at", &path))?;
         let (is_over, answer) = (Arc::new(AtomicBool::new(false)), Arc::new(answer));
         let over = is_over.clone();
-        let answering = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if over.load(Ordering::Acquire) {
-                    return;
-                }
-                // Who cannot be answered finds the connection closed.
-                let (Ok(stream), answer) = (stream, answer.clone()) else { continue };
-                std::thread::spawn(move || answer(stream));
-            }
-        });
+        let answering = thread::Builder::new().spawn(move || answer_all(&listener, &over, &answer));
+        let answering = answering.map_err(EngineError::io("answer at", &path))?;
         let (folder, name) = (folder.to_owned(), name.to_owned());
         Ok(Listening { folder, name, is_over, answering: Some(answering) })
     }
@@ -89,6 +88,35 @@ impl Drop for Listening {
     }
 }
 
+/// Answers whoever comes until it is over. Who cannot be answered finds the connection closed.
+fn answer_all(
+    listener: &UnixListener,
+    is_over: &AtomicBool,
+    answer: &Arc<impl Fn(UnixStream) + Send + Sync + 'static>,
+) {
+    // Each that is answered holds one.
+    let places = Arc::new(());
+    for stream in listener.incoming() {
+        if is_over.load(Ordering::Acquire) {
+            return;
+        }
+        let Ok(stream) = stream else {
+            thread::sleep(PAUSE);
+            continue;
+        };
+        if Arc::strong_count(&places) > MAX_CONNECTIONS {
+            continue;
+        }
+        let (answer, place) = (answer.clone(), places.clone());
+        let answered = move || {
+            answer(stream);
+            drop(place);
+        };
+        // Where no thread can be made the connection goes with what it was to do.
+        let _ = thread::Builder::new().spawn(answered);
+    }
+}
+
 /// Carries bytes both ways until both sides have said all.
 fn carry(near: &UnixStream, far: &UnixStream) -> io::Result<()> {
     let one_way = |from: &UnixStream, to: &UnixStream| {
@@ -97,8 +125,8 @@ fn carry(near: &UnixStream, far: &UnixStream) -> io::Result<()> {
         let _ = to.shutdown(Shutdown::Write);
         carried.map(drop)
     };
-    std::thread::scope(|scope| {
-        let back = scope.spawn(|| one_way(far, near));
+    thread::scope(|scope| {
+        let back = thread::Builder::new().spawn_scoped(scope, || one_way(far, near))?;
         let there = one_way(near, far);
         there.and(back.join().unwrap_or(Ok(())))
     })
@@ -134,5 +162,33 @@ mod tests {
         assert_eq!(said, b"HELLO");
         drop((relay, agent));
         assert!(UnixStream::connect(&path).is_err() && !path.exists());
+    }
+
+    #[test]
+    fn only_so_many_are_answered_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = fs::metadata(folder.path()).map(|meta| (meta.uid(), meta.gid())).unwrap();
+        // Says a word and stays until the other side leaves.
+        let stays = |mut stream: UnixStream| {
+            let _ = stream.write_all(b"x");
+            let _ = stream.read(&mut [0]);
+        };
+        let open = Access { owner, mode: 0o600 };
+        let agent = Listening::begin(folder.path(), "agent", open, stays).unwrap();
+        let answered = || {
+            let mut stream = UnixStream::connect(folder.path().join("agent")).unwrap();
+            let said = stream.read(&mut [0]).unwrap_or(0);
+            (said == 1).then_some(stream)
+        };
+        let mut all: Vec<UnixStream> = (0..MAX_CONNECTIONS).map(|_| answered().unwrap()).collect();
+        assert!(answered().is_none());
+        all.pop();
+        // Whoever answered the one that left needs a moment to see it.
+        let is_free = (0..200).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            answered().is_some()
+        });
+        assert!(is_free);
+        drop((all, agent));
     }
 }
