@@ -17,6 +17,10 @@ pub fn file_names(dockerfile: &str) -> [String; 2] {
 
 /// The patterns of an ignore file, cleaned.
 pub fn read_patterns(text: &str) -> Vec<String> {
+    cleaned(text).collect()
+}
+
+fn cleaned(text: &str) -> impl Iterator<Item = String> + '_ {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text.lines().filter(|line| !line.starts_with('#')).map(str::trim);
     let pattern = |line: &str| {
@@ -28,7 +32,7 @@ pub fn read_patterns(text: &str) -> Vec<String> {
         let relative = path.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(&path);
         format!("{sign}{relative}")
     };
-    lines.filter(|line| !line.is_empty()).map(pattern).collect()
+    lines.filter(|line| !line.is_empty()).map(pattern)
 }
 
 fn split_sign(line: &str) -> (&str, &str) {
@@ -44,14 +48,19 @@ pub struct Ignore {
     patterns: Vec<Pattern>,
 }
 
+/// So many patterns are made faster by bits, which take a kilobyte each; whoever has more waits.
+const MAX_BITS: usize = 4096;
+
+/// There may be millions of these: one without stars is no more than its letters.
 #[derive(Debug, Clone)]
 struct Pattern {
     /// Takes back what earlier patterns left out.
     keeps: bool,
-    tokens: Vec<Token>,
     /// The letters that it begins with: what begins otherwise need not be followed.
-    start: String,
-    bits: Option<Bits>,
+    start: Box<str>,
+    /// All of it, unless that is letters alone.
+    tokens: Box<[Token]>,
+    bits: Option<Box<Bits>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -76,14 +85,26 @@ enum Token {
 impl Ignore {
     /// Compiles patterns in their order.
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Ignore, BuildError> {
-        let patterns = patterns.iter().map(|pattern| pattern.as_ref().trim());
-        let patterns = patterns.filter(|pattern| !pattern.is_empty());
-        Ok(Ignore { patterns: patterns.map(Pattern::new).collect::<Result<_, _>>()? })
+        Ignore::of(patterns.iter())
+    }
+
+    fn of<S: AsRef<str>>(all: impl Iterator<Item = S>) -> Result<Ignore, BuildError> {
+        let (mut patterns, mut with_bits) = (Vec::new(), 0);
+        for text in all {
+            let text = text.as_ref().trim();
+            if text.is_empty() {
+                continue;
+            }
+            let pattern = Pattern::new(text, with_bits < MAX_BITS)?;
+            with_bits += usize::from(pattern.bits.is_some());
+            patterns.push(pattern);
+        }
+        Ok(Ignore { patterns })
     }
 
     /// Compiles the text of an ignore file.
     pub fn parse(text: &str) -> Result<Ignore, BuildError> {
-        Ignore::new(&read_patterns(text))
+        Ignore::of(cleaned(text))
     }
 
     /// Whether nothing is left out.
@@ -106,7 +127,8 @@ impl Ignore {
 }
 
 impl Pattern {
-    fn new(text: &str) -> Result<Pattern, BuildError> {
+    /// Compiles one, with bits if it may have them.
+    fn new(text: &str, may_have_bits: bool) -> Result<Pattern, BuildError> {
         let wrong = || BuildError::Pattern(text.to_owned());
         let (keeps, path) = match text.strip_prefix('!') {
             Some("") => return Err(wrong()),
@@ -115,22 +137,31 @@ impl Pattern {
         };
         let path = clean(path);
         spec::path_match(&path, ".").map_err(|_| wrong())?;
-        Ok(Pattern::of(keeps, compile(&path).ok_or_else(wrong)?))
+        Ok(Pattern::of(keeps, compile(&path).ok_or_else(wrong)?, may_have_bits))
     }
 
-    fn of(keeps: bool, tokens: Vec<Token>) -> Pattern {
+    fn of(keeps: bool, mut tokens: Vec<Token>, may_have_bits: bool) -> Pattern {
         let letter = |token: &Token| match token {
             Token::Letter(letter) => Some(*letter),
             _ => None,
         };
-        let start = tokens.iter().map_while(letter).collect();
-        let bits = Bits::of(&tokens);
-        Pattern { keeps, tokens, start, bits }
+        let start: String = tokens.iter().map_while(letter).collect();
+        if tokens.iter().all(|token| letter(token).is_some()) {
+            tokens.clear();
+        }
+        let has_bits = may_have_bits && !tokens.is_empty();
+        let bits = has_bits.then(|| Bits::of(&tokens)).flatten().map(Box::new);
+        Pattern { keeps, start: start.into(), tokens: tokens.into(), bits }
+    }
+
+    /// Whether it is letters alone.
+    fn is_plain(&self) -> bool {
+        self.tokens.is_empty()
     }
 
     fn matches_or_parent(&self, path: &str) -> bool {
-        let Some(rest) = path.strip_prefix(&self.start) else { return false };
-        if self.start.chars().count() == self.tokens.len() {
+        let Some(rest) = path.strip_prefix(&*self.start) else { return false };
+        if self.is_plain() {
             return rest.is_empty() || rest.starts_with('/');
         }
         let Some(bits) = &self.bits else { return self.follow(path) };
@@ -162,6 +193,9 @@ impl Pattern {
     }
 
     fn may_match_below(&self, folder: &str) -> bool {
+        if self.is_plain() {
+            return self.start.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        }
         let mut states = self.start();
         folder.chars().chain(['/']).all(|letter| self.step(&mut states, letter))
     }
@@ -340,12 +374,28 @@ mod tests {
         for number in 0..words.len().pow(4) {
             let picked = (0..4).map(|at| words[number / words.len().pow(at) % words.len()]);
             let text: String = picked.collect();
-            let Ok(pattern) = Pattern::new(&text) else { continue };
-            assert!(pattern.bits.is_some());
+            let Ok(pattern) = Pattern::new(&text, true) else { continue };
+            assert_eq!(pattern.bits.is_some(), !pattern.is_plain());
+            let tokens = compile(&clean(&text)).unwrap().into();
+            let followed = Pattern { tokens, ..pattern.clone() };
             for path in paths {
-                assert_eq!(pattern.matches_or_parent(path), pattern.follow(path), "{text} {path}");
+                let told = (pattern.matches_or_parent(path), pattern.may_match_below(path));
+                let wanted = (followed.follow(path), followed.may_match_below(path));
+                assert_eq!(told, wanted, "{text} {path}");
             }
         }
+    }
+
+    #[test]
+    fn many_patterns_take_little_each() {
+        let text: String = (0..2 * MAX_BITS).map(|at| format!("a{at}\n{at}*b\n")).collect();
+        let ignore = Ignore::parse(&text).unwrap();
+        let with_bits = ignore.patterns.iter().filter(|pattern| pattern.bits.is_some()).count();
+        assert_eq!(with_bits, MAX_BITS);
+        assert!(std::mem::size_of::<Pattern>() <= 48);
+        let last = 2 * MAX_BITS - 1;
+        assert!(ignore.excludes(&format!("a{last}/x")) && ignore.excludes(&format!("{last}xb")));
+        assert!(!ignore.excludes(&format!("{last}xc")));
     }
 
     #[test]
