@@ -15,6 +15,7 @@ use store::Unpacked;
 
 use super::below::Below;
 use super::copy::{self, Gathered, Listed, Placing};
+use super::fetch::without_user;
 use super::older::Older;
 use super::place::Place;
 use super::work::{Builder, Layered, Made, Wanted, parent, shown};
@@ -142,7 +143,8 @@ impl Builder<'_> {
                 Source::Path(url) if is_add && self.is_repository(url)? => {
                     let (place, commit) = self.repository(url, flags)?;
                     if let Some(key) = &mut told {
-                        **key = std::mem::take(*key).with(About::Fetched, url, commit);
+                        let name = without_user(url);
+                        **key = std::mem::take(*key).with(About::Fetched, &name, commit);
                     }
                     gathered.time = gathered.time.max(place.time());
                     gathered.chosen.extend(place.choose(".", &exclude)?);
@@ -151,7 +153,8 @@ impl Builder<'_> {
                 Source::Path(url) if is_add && fetch::is_remote(url) => {
                     let fetched = self.fetch(url, flags)?;
                     if let Some(key) = &mut told {
-                        **key = std::mem::take(*key).with(About::Fetched, url, &fetched.what);
+                        let name = without_user(url);
+                        **key = std::mem::take(*key).with(About::Fetched, &name, &fetched.what);
                     }
                     fetched.put(flags, &mut gathered);
                     continue;
@@ -277,17 +280,6 @@ pub(super) fn copy_history(
     is_add: bool,
 ) -> String {
     copy_words(flags, sources, target, is_add).join(" ") + " # buildkit"
-}
-
-/// An address without the name and the password that may stand in it: what tells of a step is read by
-/// many, and kept.
-fn without_user(path: &str) -> String {
-    let known = path.split_once("://").and_then(|(scheme, rest)| {
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (_, host) = rest[..end].rsplit_once('@')?;
-        Some(format!("{scheme}://{host}{}", &rest[end..]))
-    });
-    known.unwrap_or_else(|| path.to_owned())
 }
 
 fn copy_words(flags: &CopyFlags, sources: &[Source], target: &str, is_add: bool) -> Vec<String> {

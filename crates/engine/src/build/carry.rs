@@ -15,6 +15,7 @@ use super::carried::{
     config_type,
 };
 use super::depot::Depot;
+use super::fetch::without_user;
 use super::output::Packing;
 use super::seal::pack;
 use super::session::BuildSession;
@@ -126,7 +127,8 @@ fn records(
             continue;
         };
         let rest = serde_json::value::to_raw_value(&Remembered { took: 0, ..remembered });
-        let (Ok(rest), text) = (rest, record.text) else { continue };
+        let words = record.text.split(' ').map(without_user).collect::<Vec<_>>();
+        let (Ok(rest), text) = (rest, words.join(" ")) else { continue };
         records.push(CacheRecord { digest: *key, results, text, rest });
     }
     // The same steps give the same document, in whatever order they were done.

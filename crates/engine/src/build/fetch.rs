@@ -102,7 +102,7 @@ impl Builder<'_> {
         }
         let time = known.last_modified.as_deref().and_then(registry::http_date);
         let time = time.and_then(|seconds| i64::try_from(seconds).ok());
-        self.note_use(Used::new(url.to_owned(), known.digest));
+        self.note_use(Used::new(without_user(url), known.digest));
         let what = format!("{} {name} {}", known.digest, time.unwrap_or_default());
         let bytes = known.bytes;
         let source = match file {
@@ -163,8 +163,8 @@ impl Builder<'_> {
     ) -> Result<(Remembered, Option<File>)> {
         let registry::Fetched { reader, last_modified, etag, .. } = fetched;
         let mut file = self.store().scratch(self.lease)?;
-        let (digest, bytes) =
-            keep(reader, &mut file, algorithm).map_err(EngineError::io("fetch", url))?;
+        let (digest, bytes) = keep(reader, &mut file, algorithm)
+            .map_err(EngineError::io("fetch", without_user(url)))?;
         let known = Remembered { digest, bytes, etag, last_modified };
         if algorithm == Algorithm::Sha256 {
             self.remember_url(url, &known);
@@ -209,6 +209,7 @@ impl Builder<'_> {
             let fetched = registry::fetch_allowed(url, self.authorization(url)?.as_deref())?;
             let (now, file) = self.take_in(url, fetched, Algorithm::Sha256)?;
             let Some(file) = file.filter(|_| now.digest == known.digest) else {
+                let url = without_user(url);
                 let words = format!("{url} changed while it was fetched: build again");
                 return Err(EngineError::Refused(words));
             };
@@ -250,6 +251,17 @@ fn keep(mut reader: impl Read, file: &mut File, algorithm: Algorithm) -> io::Res
         all += count as u64;
     }
     Ok((hasher.finish(), all))
+}
+
+/// An address without the name and the password that may stand in it: what tells of a step is read by
+/// many, and kept.
+pub(super) fn without_user(path: &str) -> String {
+    let known = path.split_once("://").and_then(|(scheme, rest)| {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (_, host) = rest[..end].rsplit_once('@')?;
+        Some(format!("{scheme}://{host}{}", &rest[end..]))
+    });
+    known.unwrap_or_else(|| path.to_owned())
 }
 
 /// The host of an address, with its port if it says one.

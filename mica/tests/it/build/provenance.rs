@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use spec::Digest;
 
-use super::Builds;
+use super::{Builds, on_the_web};
 use crate::compat::peers::Peer;
 use crate::compat::registry::Registry;
 use crate::need_programs;
@@ -190,4 +190,23 @@ fn provenance_in_older_words() {
     assert_eq!(own["metadata"]["reproducible"], true);
     assert_eq!(own["invocation"]["configSource"]["entryPoint"], "Dockerfile");
     assert!(own["materials"][0]["uri"].as_str().unwrap().starts_with("pkg:docker/bb@latest"));
+}
+
+#[test]
+fn passwords_of_addresses_are_told_to_nobody() {
+    let Some(it) = Builds::new() else { return };
+    let host = on_the_web("content");
+    it.put("Dockerfile", &format!("FROM bb\nADD http://me:hidden@{host}/f /f\n"));
+    let out = "--provenance=true -o type=oci,tar=false,dest=out";
+    it.run(&format!("build --network none {out} --cache-to type=local,dest=kept,mode=max ctx"))
+        .works();
+    let [told] = &all_statements(&it, "out")[..] else { panic!("one statement is asked for") };
+    assert!(told.to_string().contains(&format!("http://{host}/f")), "{told}");
+    for folder in ["out", "kept"] {
+        for blob in std::fs::read_dir(it.path(folder).join("blobs/sha256")).unwrap() {
+            let bytes = std::fs::read(blob.unwrap().path()).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(!text.contains("hidden"), "{folder}: {text}");
+        }
+    }
 }
