@@ -137,18 +137,37 @@ impl BuildError {
 
 /// The lines of `span` with a few around them, numbered, `>>>` before those that are meant.
 pub fn excerpt(file: &str, text: &str, span: Span) -> String {
-    // A text that ends in a newline has, for BuildKit, one more line.
-    let lines: Vec<&str> = text.split('\n').map(|line| line.trim_end_matches('\r')).collect();
-    let first = span.first.clamp(1, lines.len());
-    let last = span.last.clamp(first, lines.len());
-    let around = if first == last { 2 } else { 1 };
-    let mut shown = format!("{file}:{first}\n--------------------\n");
-    for at in first.saturating_sub(around).max(1)..=(last + around).min(lines.len()) {
-        let mark = if (first..=last).contains(&at) { ">>>" } else { "   " };
-        let _ = writeln!(shown, "{at:4} | {mark} {}", lines[at - 1]);
+    Excerpts::of(file, text).at(span)
+}
+
+/// A file whose lines are shown more than once.
+pub struct Excerpts<'a> {
+    file: &'a str,
+    lines: Vec<&'a str>,
+}
+
+impl<'a> Excerpts<'a> {
+    /// Finds its lines.
+    pub fn of(file: &'a str, text: &'a str) -> Excerpts<'a> {
+        // A text that ends in a newline has, for BuildKit, one more line.
+        let lines = text.split('\n').map(|line| line.trim_end_matches('\r')).collect();
+        Excerpts { file, lines }
     }
-    shown.push_str("--------------------\n");
-    shown
+
+    /// The lines of `span` with a few around them, numbered, `>>>` before those that are meant.
+    pub fn at(&self, span: Span) -> String {
+        let Excerpts { file, lines } = self;
+        let first = span.first.clamp(1, lines.len());
+        let last = span.last.clamp(first, lines.len());
+        let around = if first == last { 2 } else { 1 };
+        let mut shown = format!("{file}:{first}\n--------------------\n");
+        for at in first.saturating_sub(around).max(1)..=(last + around).min(lines.len()) {
+            let mark = if (first..=last).contains(&at) { ">>>" } else { "   " };
+            let _ = writeln!(shown, "{at:4} | {mark} {}", lines[at - 1]);
+        }
+        shown.push_str("--------------------\n");
+        shown
+    }
 }
 
 /// The one of `known` that is nearest to `word`, if it is near enough to have been meant.

@@ -156,8 +156,9 @@ pub(crate) fn known_bases(
         // An image for another platform is what one of the checks is about.
         let found = find_for(&images, name, wanted.as_ref());
         let found = found.or_else(|_| find_for(&images, name, None));
-        if let Ok(found) = found {
-            known.insert(name.clone(), engine.config(found.id)?);
+        // What cannot be read is as good as not here: who needs it will hear of it.
+        if let Ok(config) = found.and_then(|found| engine.config(found.id)) {
+            known.insert(name.clone(), config);
         }
     }
     Ok(known)

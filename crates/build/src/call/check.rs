@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{encoded, location};
-use crate::error::{BuildError, excerpt};
+use crate::error::{BuildError, Excerpts};
 use crate::lint::{Finding, Report};
 
 /// For people; `file` is the Dockerfile's name.
@@ -21,11 +21,12 @@ pub fn check_text(found: &Result<Report, BuildError>, file: &str, text: &str) ->
         1 => "Check complete, 1 warning has been found!\n".to_owned(),
         count => format!("Check complete, {count} warnings have been found!\n"),
     };
+    let excerpts = Excerpts::of(file, text);
     let warnings = report.warnings().map(|found| ("WARNING", found));
     for (word, found) in warnings.chain(report.advice().map(|found| ("ADVICE", found))) {
         let Finding { rule, message, span, hint, edits, .. } = found;
         shown.push_str(&format!("\n{word}: {}\n{message}\n", rule.name));
-        shown.push_str(&excerpt(file, text, *span));
+        shown.push_str(&excerpts.at(*span));
         shown.push_str(&format!("why: {}\n", rule.why));
         let by_itself = if edits.is_empty() { "" } else { " (--fix does it)" };
         if let Some(hint) = hint {

@@ -83,10 +83,10 @@ pub(super) fn assemble(
     engine: &Engine,
     graph: &Graph,
     made: &[Made],
-    (request, platform): (&BuildRequest, &Platform),
+    (request, platform, epoch): (&BuildRequest, &Platform, Option<i64>),
 ) -> Result<Image> {
     if graph.steps.iter().all(|step| step.span.first == 0) {
-        return assemble_free(engine, made, &made[graph.target], (request, platform));
+        return assemble_free(engine, made, &made[graph.target], (request, platform, epoch));
     }
     let mut steps: Vec<StepId> = Vec::new();
     let mut next = Some(graph.target);
@@ -140,7 +140,7 @@ fn assemble_free(
     engine: &Engine,
     made: &[Made],
     target: &Made,
-    (request, platform): (&BuildRequest, &Platform),
+    (request, platform, epoch): (&BuildRequest, &Platform, Option<i64>),
 ) -> Result<Image> {
     let layers = engine.store().layers()?;
     let stack = layers.stack(target.top)?;
@@ -151,7 +151,7 @@ fn assemble_free(
             ImageConfig { config: Some(own), ..blank(platform.clone()) }
         }
     };
-    let created = Timestamp::from_unix(request.epoch.unwrap_or(target.epoch), 0);
+    let created = Timestamp::from_unix(epoch.unwrap_or(target.epoch), 0);
     config.created = config.created.or(Some(created));
     config.rootfs = RootFs::new(stack.iter().map(|(_, layer)| layer.diff).collect());
     let told = config.history.iter().filter(|row| !row.empty_layer).count();

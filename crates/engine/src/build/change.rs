@@ -95,7 +95,7 @@ impl Builder<'_> {
 
     /// The time that something is to have: none is later than the one that the user set for all.
     pub(super) fn created(&self, created: Option<Moment>) -> Option<Moment> {
-        let latest = self.request.epoch.map(|epoch| (epoch, 0));
+        let latest = self.epoch.map(|epoch| (epoch, 0));
         created.map(|created| latest.map_or(created, |latest| created.min(latest)))
     }
 

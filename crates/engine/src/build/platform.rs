@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use ::build::error::excerpt;
+use ::build::error::Excerpts;
 use ::build::graph::{Graph, Op, Step, StepId, plan};
 use ::build::instruction::Kind;
 use ::build::lint::{Finding, Surroundings, check};
@@ -35,6 +35,10 @@ use crate::error::{EngineError, Result};
 /// So many steps may be at work at once on the smallest machine: commands often wait for something
 /// else than a processor.
 const LEAST_THREADS: usize = 4;
+
+/// So many findings are told, and so much of the file with them; more are counted.
+const MAX_FINDINGS: usize = 1000;
+const MAX_SHOWN_BYTES: usize = 4 << 20;
 
 /// The argument that says the latest time.
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -122,7 +126,7 @@ impl ForPlatform<'_> {
         let made = solve(&graph, &builder, threads);
         self.recorder.steps(builder.tracks.steps(&graph, &builder.stages, platform));
         let made = made.map_err(|error| blame(&graph, &builder, error))?;
-        let mut image = assemble(session.engine, &graph, &made, (request, platform))?;
+        let mut image = assemble(session.engine, &graph, &made, (request, platform, epoch))?;
         image.done = done(&builder, &made);
         if request.sbom {
             image.scans = scans(&builder, &made, &scanned);
@@ -233,12 +237,27 @@ impl ForPlatform<'_> {
         let ignore = context.map(|context| &context.ignore);
         let around = Surroundings { inputs, ignore, has_context: context.is_some(), bases: &bases };
         let report = check(text, &around)?;
-        for Finding { rule, message, span, .. } in report.warnings() {
-            let short = format!("{}: {message} (line {})", rule.name, span.first);
-            let lines = excerpt(&self.opened.name, text, *span);
-            self.teller.finding(&short, &format!("{}\n{}\n{lines}", rule.about, rule.why));
-        }
+        self.tell_findings(report.warnings().collect());
         report.error().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Tells what the checks found. A file that was made for it may have a million findings.
+    fn tell_findings(&self, findings: Vec<&Finding>) {
+        let excerpts = Excerpts::of(&self.opened.name, &self.opened.text);
+        let (mut told, mut shown_bytes) = (0, 0);
+        for Finding { rule, message, span, .. } in &findings {
+            if told == MAX_FINDINGS || shown_bytes > MAX_SHOWN_BYTES {
+                break;
+            }
+            let short = format!("{}: {message} (line {})", rule.name, span.first);
+            let lines = excerpts.at(*span);
+            self.teller.finding(&short, &format!("{}\n{}\n{lines}", rule.about, rule.why));
+            (told, shown_bytes) = (told + 1, shown_bytes + short.len() + lines.len());
+        }
+        let more = findings.len() - told;
+        if more > 0 {
+            self.teller.warn(&format!("[Warning] {more} more findings of checks are not told"));
+        }
     }
 
     /// Arguments that nothing in the file declares.

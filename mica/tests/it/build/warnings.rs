@@ -44,3 +44,24 @@ fn ports_of_the_host_are_no_reason_to_fail() {
     let ports = it.ok("inspect -f '{{json .Config.ExposedPorts}}' t");
     assert_eq!(ports, r#"{"81/tcp":{},"9000/udp":{},"9001/udp":{}}"#);
 }
+
+#[test]
+fn a_base_that_cannot_be_read_is_no_reason_to_fail_where_nobody_needs_it() {
+    let Some(it) = Builds::new() else { return };
+    it.builds("FROM bb\nLABEL a=b\n", "");
+    it.ok("tag t broken");
+    let id = it.id();
+    let config = it.root().join("blobs/sha256").join(id.strip_prefix("sha256:").unwrap());
+    std::fs::write(config, "{").unwrap();
+    it.builds("FROM broken AS unused\nRUN true\nFROM bb\nRUN echo ran > /ran\n", "");
+    assert_eq!(it.shows("cat /ran"), "ran");
+}
+
+#[test]
+fn only_so_many_findings_are_told() {
+    let Some(it) = Builds::new() else { return };
+    let file = format!("FROM bb AS unused\n{}FROM bb\nRUN true\n", "MAINTAINER me\n".repeat(1500));
+    let told = it.builds(&file, "");
+    assert!(told.contains("[Warning] 500 more findings of checks are not told"), "{told}");
+    assert!(told.contains("\n 1000 warnings found"), "{told}");
+}

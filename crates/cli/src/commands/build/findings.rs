@@ -1,11 +1,15 @@
 //! What the checks of a Dockerfile found, told when its build is over.
 
+use std::collections::HashSet;
+
 use crate::context::Context;
 
 /// What was found, and how much of it is told.
 #[derive(Default)]
 pub(super) struct Findings {
     list: Vec<(String, String)>,
+    /// The same, to be found among many.
+    known: HashSet<(String, String)>,
     /// Whether it is told what is meant and why, too.
     is_expanded: bool,
 }
@@ -17,13 +21,13 @@ impl Findings {
         let is_expanded = globals.flag("debug")
             || globals.string("log-level") == Some("debug")
             || own.has("debug") && own.flag("debug");
-        Findings { list: Vec::new(), is_expanded }
+        Findings { is_expanded, ..Findings::default() }
     }
 
     /// Adds one, unless several builds of one file found the same.
     pub(super) fn add(&mut self, text: &str, more: &str) {
         let found = (text.to_owned(), more.to_owned());
-        if !self.list.contains(&found) {
+        if self.known.insert(found.clone()) {
             self.list.push(found);
         }
     }
