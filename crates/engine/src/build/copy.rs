@@ -325,6 +325,12 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// A path with the links that lead to its folder followed.
+    fn meant(&mut self, path: &[u8]) -> Result<Vec<u8>> {
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        Ok(join(&self.below.resolve(parent(path))?, name))
+    }
+
     /// Writes an archive's entries below a folder. Links of the tree below are followed, so that a
     /// `lib` that is a link stays one.
     fn unpack(
@@ -341,10 +347,7 @@ impl<'a> Plan<'a> {
         while let Some(read) = reader.next().map_err(wrong)? {
             let mut entry = read.clone();
             let Some(inner) = clean(&entry.path) else { continue };
-            let whole = join_all(target, &inner);
-            let above = self.below.resolve(parent(&whole))?;
-            let name = whole.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-            let mut path = join(&above, name);
+            let mut path = self.meant(&join_all(target, &inner))?;
             let there = self.below.kind(&path)?;
             if entry.kind == EntryKind::Directory {
                 // A link to a folder stands for it.
@@ -355,7 +358,7 @@ impl<'a> Plan<'a> {
             }
             if let EntryKind::Hardlink(link) = &entry.kind {
                 let Some(link) = clean(link) else { continue };
-                entry.kind = EntryKind::Hardlink(join_all(target, &link));
+                entry.kind = EntryKind::Hardlink(self.meant(&join_all(target, &link))?);
             }
             entry.path = path;
             entry.sparse = None;

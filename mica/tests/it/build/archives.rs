@@ -56,3 +56,12 @@ fn an_archives_own_folder_says_nothing_of_the_one_it_goes_into() {
     it.builds("FROM bb\nADD a.tar /new/\n", "");
     assert_eq!(it.shows("stat -c %a /new /new/f"), "755\n644");
 }
+
+#[test]
+fn hard_links_of_an_archive_go_where_links_of_the_base_lead() {
+    let Some(it) = Builds::new() else { return };
+    let tar = Layer::new().file("link/a", "a").hard_link("link/b", "link/a").tar();
+    it.file("ctx/a.tar", tar);
+    it.builds("FROM bb\nRUN mkdir -p /x/real && ln -s real /x/link\nADD a.tar /x/\n", "");
+    assert_eq!(it.shows("cd /x; readlink link; cat real/b; stat -c %h real/a"), "real\na2");
+}
