@@ -92,14 +92,26 @@ pub fn parse_trigger(text: &str, escape: char, span: Span) -> Node {
 
 /// Reads a trigger out of a configuration: one instruction, and the documents in the lines below it.
 pub fn read_trigger(text: &str, escape: char, span: Span) -> Result<Node, BuildError> {
-    let mut reader = Lines { lines: text.split_inclusive('\n'), at: 0, escape };
-    let first = trim_end(reader.next().unwrap_or_default()).trim_start();
-    let node = reader.node(first, Vec::new()).map_err(|error| match error {
-        // Its own lines are nobody's; the `FROM` that has it is to blame.
+    // Its own lines are nobody's; the `FROM` that has it is to blame.
+    let blamed = |error: BuildError| match error {
         BuildError::Parse { message, .. } => BuildError::Parse { at: span, message },
         other => other,
-    })?;
-    Ok(node.map_or_else(|| parse_trigger(text, escape, span), |node| Node { span, ..node }))
+    };
+    let mut reader = Lines { lines: text.split_inclusive('\n'), at: 0, escape };
+    let mut found = None;
+    while let Some(line) = reader.next() {
+        let line = trim_end(line).trim_start();
+        if line.trim_end().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let node = reader.node(line, Vec::new()).map_err(blamed)?;
+        if node.is_some() && found.is_some() {
+            let words = "onbuild trigger should be a single expression";
+            return Err(BuildError::parse(span, words));
+        }
+        found = node.or(found);
+    }
+    Ok(found.map_or_else(|| parse_trigger(text, escape, span), |node| Node { span, ..node }))
 }
 
 struct Lines<'a> {

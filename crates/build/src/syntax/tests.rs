@@ -94,6 +94,21 @@ fn keeps_comments_and_empty_lines() {
     assert_eq!((nodes[1].span, nodes[1].empty_lines.as_slice()), (Span::new(7, 9), &[8][..]));
 }
 
+#[test]
+fn a_trigger_is_one_instruction() {
+    let read = |text: &str| read_trigger(text, '\\', Span::new(3, 3));
+    let one = |text: &str| read(text).unwrap().rest;
+    assert_eq!(one("RUN a\\\n b\n"), "a b");
+    assert_eq!(one("\n# about\nRUN a\n\n# more\n"), "a");
+    assert_eq!(read("RUN <<E\nb\nE\n").unwrap().heredocs[0].content, "b\n");
+    for text in ["RUN a\nRUN b", "RUN <<E\nb\nE\nRUN c", "RUN a\n\nUSER b\n"] {
+        let error = read(text).unwrap_err().to_string();
+        let words =
+            "dockerfile parse error on line 3: onbuild trigger should be a single expression";
+        assert_eq!(error, words, "{text:?}");
+    }
+}
+
 /// What a document says, places left out.
 fn meaning(document: &Document) -> Vec<String> {
     let Directives { syntax, escape, check, .. } = &document.directives;
