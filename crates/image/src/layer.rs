@@ -4,10 +4,10 @@
 //! caller's taps see the bytes as they came (`stored`) and as they are without compression
 //! (`plain`).
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use crate::codec::{Codec, CodecError, Limited, decoder};
-use crate::stream::{Chunks, Tap, Tapped, TappedBuf, WayError, chunks};
+use crate::stream::{Tap, Tapped, TappedBuf, WayError, chunks};
 use crate::tar::{Entry, Limits, TarError, TarReader};
 use crate::tree::{LayerTree, Placed, TreeError, TreeLimits};
 
@@ -102,8 +102,14 @@ pub fn read_layer(
     })
 }
 
+/// Reads a plain tar that nobody hashes or keeps, and gives its tree. One thread does it: there is
+/// nothing to do meanwhile.
+pub fn read_tree(tar: impl BufRead, limits: &LayerLimits) -> Result<LayerTree, LayerError> {
+    take_apart(tar.take(limits.tar_bytes), None, limits)
+}
+
 fn take_apart(
-    bytes: TappedBuf<'_, Chunks>,
+    bytes: impl BufRead,
     mut files: Option<&mut dyn FileSink>,
     limits: &LayerLimits,
 ) -> Result<LayerTree, LayerError> {
