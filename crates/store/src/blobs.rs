@@ -382,12 +382,20 @@ pub(crate) fn list(paths: &Paths) -> Result<(Vec<(Digest, u64)>, Vec<PathBuf>)> 
         for entry in entries_of(&folder)? {
             let entry = entry.map_err(StoreError::io("list", &folder))?;
             let name = format!("{}:{}", algorithm.as_str(), entry.file_name().to_string_lossy());
+            let path = entry.path();
+            let Ok(digest) = name.parse() else {
+                strangers.push(path);
+                continue;
+            };
             // Who moved a blob to another disk may have left a link to it, which does as well.
-            let meta = fs::metadata(entry.path()).or_else(|_| entry.metadata());
-            let meta = meta.map_err(StoreError::io("read", entry.path()))?;
-            match name.parse() {
-                Ok(digest) if meta.is_file() => list.push((digest, meta.len())),
-                _ => strangers.push(entry.path()),
+            match fs::metadata(&path) {
+                Ok(meta) if meta.is_file() => list.push((digest, meta.len())),
+                Ok(_) => strangers.push(path),
+                // That disk need not be mounted just now: what cannot be looked at is no stranger.
+                Err(_) if fs::symlink_metadata(&path).is_ok() => list.push((digest, 0)),
+                // It went a moment ago.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::io("read", &path)(error)),
             }
         }
     }

@@ -201,7 +201,8 @@ impl Store {
                     missing.map(|below| format!("it stands on {below}, which is not here"))
                 }
                 Err(StoreError::NoSnapshot(_)) => {
-                    let is_there = self.paths().snapshots().join(&name).exists();
+                    let is_there =
+                        std::fs::symlink_metadata(self.paths().snapshots().join(&name)).is_ok();
                     is_there.then(|| "its document is missing".to_owned())
                 }
                 Err(error) => Some(reason(error)),

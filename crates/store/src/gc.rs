@@ -14,7 +14,7 @@ use sys::lock::Mode;
 use crate::document;
 use crate::error::{Result, StoreError};
 use crate::lease::{self, Protected};
-use crate::paths::entries_of;
+use crate::paths::{entries_of, may_be_folder};
 use crate::remove::remove_all;
 use crate::reserve;
 use crate::tables::{Layers, Tables};
@@ -177,7 +177,7 @@ impl Store {
         let snapshots = self.paths.snapshots();
         for entry in entries_of(&snapshots)? {
             let entry = entry.map_err(StoreError::io("list", &snapshots))?;
-            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if !may_be_folder(&entry) {
                 present.strangers.push(entry.path());
             }
         }
@@ -345,7 +345,8 @@ impl Store {
         victims.extend(plan.indexes.iter().map(|chain| self.paths.index(chain)));
         for (digest, bytes) in &plan.blobs {
             let path = self.paths.blob(digest);
-            if path.exists() {
+            // A link that leads nowhere is there too.
+            if fs::symlink_metadata(&path).is_ok() {
                 collected.bytes += bytes;
                 victims.push(path);
             }

@@ -158,6 +158,17 @@ pub(crate) fn entries_of(folder: &Path) -> Result<Vec<io::Result<DirEntry>>> {
     }
 }
 
+/// Whether this is a folder, as far as can be known: who moved one to another disk may have left a
+/// link to it, and that disk need not be mounted just now.
+pub(crate) fn may_be_folder(entry: &DirEntry) -> bool {
+    match entry.file_type() {
+        Ok(kind) if kind.is_symlink() => {
+            fs::metadata(entry.path()).map_or(true, |meta| meta.is_dir())
+        }
+        kind => kind.map_or(true, |kind| kind.is_dir()),
+    }
+}
+
 /// A digest as a file's name.
 pub(crate) fn file_name(digest: &Digest) -> String {
     format!("{}-{}", digest.algorithm().as_str(), digest.hex())

@@ -23,7 +23,7 @@ use crate::arrive::{Expected, Unpacked};
 use crate::driver::{Lasting, Stacked, Top, Users};
 use crate::error::{Result, StoreError};
 use crate::lease::{Lease, Making};
-use crate::paths::{create_private, entries_of};
+use crate::paths::{create_private, entries_of, may_be_folder};
 use crate::remove::remove_all;
 use crate::{Store, document, driver, reserve, tables};
 
@@ -124,7 +124,15 @@ impl Store {
         stack: &[Stacked],
         lasting: Lasting,
     ) -> Result<()> {
-        fs::create_dir(folder).map_err(StoreError::io("create", folder))?;
+        let made = match fs::create_dir(folder) {
+            // Who copies a store may lose the folders in which nothing is.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.paths.create_folders()?;
+                fs::create_dir(folder)
+            }
+            other => other,
+        };
+        made.map_err(StoreError::io("create", folder))?;
         self.driver.branch(stack, folder)?;
         let path = folder.join(DOCUMENT);
         let document = Document { below };
@@ -153,7 +161,7 @@ impl Store {
         for entry in entries_of(&folder)? {
             let entry = entry.map_err(StoreError::io("list", &folder))?;
             // What is no folder is not ours.
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if may_be_folder(&entry) {
                 names.push(entry.file_name().to_string_lossy().into_owned());
             }
         }
@@ -167,6 +175,10 @@ impl Store {
         for name in self.snapshots()? {
             match self.snapshot(&name) {
                 Ok(snapshot) => stacks.extend(snapshot.below),
+                // It lies on a disk that cannot be read just now, and may stand on anything.
+                Err(_) if self.snapshot_folder(&name).is_symlink() => {
+                    stacks.extend(tables::read_layers(&self.paths)?.layers.keys().copied());
+                }
                 // Removed a moment ago.
                 Err(StoreError::NoSnapshot(_)) => {}
                 Err(error) => return Err(error),
@@ -315,15 +327,12 @@ impl Store {
     pub fn remove_snapshot(&self, name: &str) -> Result<()> {
         let folder = self.snapshot_folder(name);
         let mut bin = self.paths.trash().join(name);
-        let rename = |bin: &Path| match fs::rename(&folder, bin) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            other => other.map(|()| true).map_err(StoreError::io("remove", &folder)),
-        };
-        let renamed = reserve::or_spend(&self.paths, || rename(&bin)).or_else(|_| {
+        let renamed = reserve::or_spend(&self.paths, || self.put_away(&folder, &bin));
+        let renamed = renamed.or_else(|_| {
             // One of the same name lies there since its removal was cut short.
             let random = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
             bin = self.paths.trash().join(random);
-            rename(&bin)
+            self.put_away(&folder, &bin)
         });
         if !renamed? {
             return Ok(());
@@ -338,8 +347,25 @@ impl Store {
     pub fn discard_snapshot(&self, snapshot: &Snapshot) -> Result<()> {
         let random = sys::host::random_id().map_err(StoreError::io("read", "/proc"))?;
         let bin = self.paths.trash().join(random);
-        fs::rename(&snapshot.folder, &bin).map_err(StoreError::io("remove", &snapshot.folder))?;
+        self.put_away(&snapshot.folder, &bin)?;
         remove_all(&bin)
+    }
+
+    /// Renames a snapshot's folder into the trash, and says whether it was there.
+    fn put_away(&self, folder: &Path, bin: &Path) -> Result<bool> {
+        let rename = || match fs::rename(folder, bin) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            other => other.map(|()| true).map_err(StoreError::io("remove", folder)),
+        };
+        if rename()? {
+            return Ok(true);
+        }
+        if fs::symlink_metadata(folder).is_err() {
+            return Ok(false);
+        }
+        // It is the trash that is missing.
+        self.paths.create_folders()?;
+        rename()
     }
 
     fn below(&self, snapshot: &Snapshot) -> Result<Vec<Stacked>> {

@@ -463,3 +463,38 @@ fn a_link_to_a_blob_is_the_blob_while_it_leads_there() {
     assert!(sick.scratch.store.check(true).unwrap().is_clean());
     sick.scratch.must_be_clean();
 }
+
+#[test]
+fn what_lies_on_a_disk_that_is_not_mounted_just_now_stays() {
+    let Some(sick) = store(DriverKind::Overlay) else { return };
+    let store = &sick.scratch.store;
+    let making = store::Making::InTime(store.lease().unwrap());
+    let made = store.create_snapshot(&making, "s", Some(sick.top), store::Lasting::Kept);
+    let snapshot = made.unwrap();
+    drop(making);
+    let blob = sick.scratch.blob(&sick.image.0);
+    let (disk, away) = (store.paths().root().join("disk"), store.paths().root().join("away"));
+    fs::create_dir(&disk).unwrap();
+    for path in [&snapshot.folder, &blob] {
+        let moved = disk.join(path.file_name().unwrap());
+        fs::rename(path, &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, path).unwrap();
+    }
+    let are_linked = || snapshot.folder.is_symlink() && blob.is_symlink();
+    assert_eq!(store.snapshots().unwrap(), ["s"]);
+    store.collect().unwrap();
+    assert!(are_linked());
+    sick.scratch.must_be_clean();
+    fs::rename(&disk, &away).unwrap();
+    store.collect().unwrap();
+    assert!(are_linked() && !store.check(false).unwrap().is_clean());
+    fs::rename(&away, &disk).unwrap();
+    sick.scratch.must_be_clean();
+    // What the snapshot stands on is not known meanwhile, so it stays too.
+    fs::rename(&disk, &away).unwrap();
+    sick.scratch.remove_image(sick.image).unwrap();
+    store.collect().unwrap();
+    fs::rename(&away, &disk).unwrap();
+    assert_eq!(store.snapshot("s").unwrap(), snapshot);
+    assert!(store.tables().unwrap().layers.layers.contains_key(&sick.top));
+}

@@ -221,3 +221,24 @@ fn a_stack_that_only_a_snapshot_stands_on_is_no_fault() {
         assert_eq!(scratch.store.collect().unwrap().layers.len(), 2);
     });
 }
+
+#[test]
+fn folders_in_which_nothing_was_may_be_lost() {
+    each(|scratch| {
+        let (_, top) = scratch.add_image("base", &base()).unwrap();
+        let paths = scratch.store.paths();
+        fs::remove_dir(paths.ingest()).unwrap();
+        let one = make(scratch, "one", top);
+        assert!(one.folder.is_dir());
+        fs::remove_dir(paths.trash()).unwrap();
+        scratch.store.remove_snapshot("one").unwrap();
+        assert!(!one.folder.exists());
+        assert_eq!(fs::read_dir(paths.trash()).unwrap().count(), 0);
+        let two = make(scratch, "two", top);
+        fs::remove_dir(paths.trash()).unwrap();
+        scratch.store.discard_snapshot(&two).unwrap();
+        assert!(!two.folder.exists());
+        scratch.store.remove_snapshot("nobody").unwrap();
+        scratch.must_be_clean();
+    });
+}
