@@ -253,16 +253,23 @@ fn state(request: &Request<'_>) -> State {
     }
 }
 
-/// Whether nobody in the container can write to the folder that shows trees of groups, nor make it
-/// writable.
+/// Whether the container's processes can neither write to the folder that shows trees of groups nor
+/// make it writable, but for one that is given all rights later, and nothing else is mounted in it.
 fn shows_groups_alone(plan: &Plan) -> bool {
     let power = crate::capability::bit("SYS_ADMIN").unwrap_or(u64::MAX);
     let is_shown = |mount: &MountPlan| matches!(mount.what, What::Cgroups);
     let is_read = |mount: &MountPlan| mount.change.set & libc::MOUNT_ATTR_RDONLY != 0;
-    let sets = plan.process.capabilities.unwrap_or_default();
-    sets.bounding & power == 0
-        && plan.mounts.iter().any(is_shown)
-        && plan.mounts.iter().filter(|mount| is_shown(mount)).all(is_read)
+    // Where nothing is said of them, a process has all.
+    let sets = plan.process.capabilities.as_ref();
+    let shown: Vec<_> = plan.mounts.iter().filter(|mount| is_shown(mount)).collect();
+    let has_more = |shown: &&MountPlan| {
+        plan.mounts
+            .iter()
+            .any(|one| one.target != shown.target && one.target.starts_with(&shown.target))
+    };
+    sets.is_some_and(|sets| sets.bounding & power == 0)
+        && !shown.is_empty()
+        && shown.iter().all(|mount| is_read(mount) && !has_more(mount))
 }
 
 fn open_namespaces(plan: &Plan) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
@@ -474,5 +481,37 @@ fn await_ready(created: &mut Created, hooks: &Hooks, at_once: bool) -> Result<()
             }
             _ => return Err(RuntimeError::InitGone),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_groups_is_shared_by_those_who_cannot_change_it() {
+        let check = |sets: &str, more: &str, wanted: bool| {
+            let groups =
+                r#"{"destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["ro"]}"#;
+            let user = r#""user": {"uid": 0, "gid": 0}"#;
+            let text = format!(
+                r#"{{"ociVersion": "1.0.0", "root": {{"path": "r"}}, "mounts": [{groups}{more}],
+                    "process": {{"args": ["x"], "cwd": "/", {user} {sets}}},
+                    "linux": {{"namespaces": [{{"type": "mount"}}]}}}}"#
+            );
+            let spec: Spec = serde_json::from_str(&text).unwrap();
+            let facts = Facts { root: true, bounding: u64::MAX, ..Facts::default() };
+            let plan = Plan::new(&spec, &facts).unwrap();
+            assert_eq!(shows_groups_alone(&plan), wanted, "{sets} {more}");
+        };
+        let few = r#", "capabilities": {"bounding": ["CAP_CHOWN"]}"#;
+        check(few, "", true);
+        check(r#", "capabilities": {"bounding": ["CAP_SYS_ADMIN"]}"#, "", false);
+        check("", "", false);
+        let bind = |place: &str| {
+            format!(r#", {{"destination": "{place}", "source": "/", "options": ["bind"]}}"#)
+        };
+        check(few, &bind("/sys/fs/other"), true);
+        check(few, &bind("/sys/fs/cgroup/systemd"), false);
     }
 }

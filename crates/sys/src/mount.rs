@@ -9,8 +9,8 @@ use std::path::Path;
 use rustix::fs::CWD;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
-    open_tree,
+    fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+    move_mount, open_tree,
 };
 
 /// Mounts an EROFS image file whose data lies in `device`, read-only, detached.
@@ -170,6 +170,12 @@ fn set_attributes(
 pub fn make_read_only(mount: impl AsFd) -> io::Result<()> {
     let set = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
     change(mount, Change { set, ..Change::default() }, false, None)
+}
+
+/// Forbids writes to a file system wherever it is mounted, through the context that it was made in.
+pub fn make_whole_read_only(context: &OwnedFd) -> io::Result<()> {
+    explain(context, fsconfig_set_flag(context, "ro"))?;
+    explain(context, fsconfig_reconfigure(context))
 }
 
 /// A new file system of a type, detached, with options as `mount -o` takes them.

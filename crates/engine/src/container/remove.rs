@@ -80,8 +80,7 @@ impl Engine {
                 Ok(Some(hold)) if self.is_at_rest(&record, &hold)? => {
                     self.discard_container(&record, request.volumes)?;
                     // With the last container go the groups above all of theirs.
-                    let _ =
-                        runtime::cgroup::Layout::of_host().map(|layout| layout.remove_if_empty());
+                    let _ = runtime::cgroup::Layout::whole().map(|layout| layout.remove_if_empty());
                     return Ok(());
                 }
                 // Its monitor was killed just now: that is put right first.
@@ -168,7 +167,7 @@ impl Engine {
                 self.drop_rest(&id)?;
             }
         }
-        runtime::cgroup::Layout::of_host()?.remove_if_empty();
+        runtime::cgroup::Layout::whole()?.remove_if_empty();
         Ok(())
     }
 

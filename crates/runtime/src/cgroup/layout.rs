@@ -71,6 +71,12 @@ impl Layout {
         Layout::below(Path::new(BASE), Path::new("/proc/self/cgroup"), is_idle)
     }
 
+    /// The same with all trees that are mounted, also those into which nothing is put here: who clears
+    /// up finds in them what was put there when it was otherwise.
+    pub fn whole() -> Result<Layout> {
+        Layout::below(Path::new(BASE), Path::new("/proc/self/cgroup"), || false)
+    }
+
     /// The layout that the kernel's list of groups makes likely; nothing was looked at. Making a
     /// group in it ([`super::Cgroup::create`]) shows whether it is so.
     pub(super) fn presumed() -> Result<Layout> {

@@ -265,9 +265,27 @@ fn groups(
     {
         return put(&group(mount, view, prepared)?, true, &mount.target, root);
     }
-    let base = Base::make(mount, prepared, root, fresh)?;
+    let mut base = Base::make(mount, prepared, root, fresh)?;
+    let filled = fill(&base, mount, prepared, fresh);
+    if base.is_complete() && filled.is_err() {
+        // Somebody has taken a place away: this container has a folder of its own.
+        base = base.own()?;
+        fill(&base, mount, prepared, fresh)?;
+    } else {
+        filled?;
+    }
+    // Once, for the folder and for all that is mounted in it.
+    let change = Change { set: mount.change.set | sys::mount::INERT, ..mount.change };
+    sys::mount::change_at(base.folder(), &base.place("."), change, true)
+        .call("mount_setattr", "cgroups")?;
+    base.leave_open();
+    Ok(())
+}
+
+/// Mounts all trees in their folder.
+fn fill(base: &Base<'_>, mount: &MountPlan, prepared: &Prepared, fresh: &Fresh) -> Result<()> {
     let mode = Mode::from_raw_mode(0o755);
-    for view in views {
+    for view in &prepared.entry.views {
         let place = base.place(&view.name);
         if !base.is_complete() {
             rustix::fs::mkdirat(base.folder(), &place, mode).call("mkdirat", &view.name)?;
@@ -288,12 +306,27 @@ fn groups(
                 .call("symlinkat", link)?;
         }
     }
-    // Once, for the folder and for all that is mounted in it.
-    let change = Change { set: mount.change.set | sys::mount::INERT, ..mount.change };
-    sys::mount::change_at(base.folder(), &base.place("."), change, true)
-        .call("mount_setattr", "cgroups")?;
-    base.leave_open();
+    for name in others(mount, &prepared.plan).filter(|_| !base.is_complete()) {
+        match rustix::fs::mkdirat(base.folder(), base.place(name), mode) {
+            Err(rustix::io::Errno::EXIST) => {}
+            other => other.call("mkdirat", name)?,
+        }
+    }
     Ok(())
+}
+
+/// The names of folders that are mounted in this one later, when no place can be made for them.
+fn others<'a>(mount: &'a MountPlan, plan: &'a Plan) -> impl Iterator<Item = &'a str> {
+    let is_folder = |one: &MountPlan| match &one.what {
+        What::Bind { source, .. } => source.is_dir(),
+        What::New { .. } => true,
+        What::Cgroups => false,
+    };
+    plan.mounts.iter().filter_map(move |one| {
+        let name = one.target.strip_prefix(&mount.target).ok()?.to_str()?;
+        let is_one = !name.is_empty() && !name.contains('/');
+        (is_one && is_folder(one)).then_some(name)
+    })
 }
 
 /// The folder in memory in which the trees of version 1 are mounted.
@@ -309,6 +342,7 @@ enum Base<'a> {
 impl Base<'_> {
     /// Where `sysfs` has a folder for it.
     const IN_SYSFS: &'static str = "fs/cgroup";
+    const OPTIONS: [(&'static str, Option<&'static str>); 1] = [("mode", Some("755"))];
 
     fn make<'a>(
         mount: &MountPlan,
@@ -316,7 +350,6 @@ impl Base<'_> {
         root: BorrowedFd<'_>,
         fresh: &'a Fresh,
     ) -> Result<Base<'a>> {
-        let options = [("mode", Some("755"))];
         if let (Some(sysfs), true) = (fresh.at(Path::new("/sys")), fresh.has_paths)
             && mount.target == Path::new("/sys").join(Base::IN_SYSFS)
         {
@@ -326,13 +359,26 @@ impl Base<'_> {
             {
                 return Ok(Base::Complete(sysfs));
             }
-            sys::classic::create("tmpfs", "cgroup", &options, 0, &target).call("mount", "tmpfs")?;
-            return Ok(Base::Below(sysfs));
+            return Base::below(sysfs, &target);
         }
-        let made = sys::mount::create("tmpfs", Some("cgroup"), &options, 0);
+        let made = sys::mount::create("tmpfs", Some("cgroup"), &Base::OPTIONS, 0);
         let made = made.call("fsmount", "tmpfs")?;
         put(&made, true, &mount.target, root)?;
         Ok(Base::Own(made))
+    }
+
+    /// A new one in the place of the one that others have too.
+    fn own(self) -> Result<Self> {
+        let Base::Complete(sysfs) = self else { return Ok(self) };
+        let target = sys::classic::path(sysfs).join(Base::IN_SYSFS);
+        sys::mount::detach(&target).call("umount2", "the folder of control groups")?;
+        Base::below(sysfs, &target)
+    }
+
+    fn below<'a>(sysfs: BorrowedFd<'a>, target: &Path) -> Result<Base<'a>> {
+        sys::classic::create("tmpfs", "cgroup", &Base::OPTIONS, 0, target)
+            .call("mount", "tmpfs")?;
+        Ok(Base::Below(sysfs))
     }
 
     fn folder(&self) -> BorrowedFd<'_> {

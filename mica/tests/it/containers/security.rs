@@ -1,5 +1,7 @@
 //! What a container without further rights must be refused.
 
+use std::path::Path;
+
 use serde_json::json;
 use testkit::Layer;
 
@@ -83,6 +85,40 @@ fn rules_of_devices_are_each_containers_own() {
     assert_ne!(more.code, 0, "{more}");
     assert!(!list("one").contains("c 1:3 rwm") && !list("one").contains("b *:* r"));
     assert_eq!((list("two"), list("other")), (usual, wider));
+}
+
+#[test]
+fn who_takes_a_place_of_groups_away_stops_nobody() {
+    let Some(root) = Root::new() else { return };
+    let tree = Path::new("/sys/fs/cgroup/pids/cgroup.procs");
+    if !tree.exists() {
+        testkit::skip("needs trees of groups of version 1");
+        return;
+    }
+    root.sleeper("one", "");
+    let seen = || root.prints("", "head -n 1 /sys/fs/cgroup/pids/tasks; ls -d /sys/fs/cgroup/cpu");
+    assert_eq!(seen(), "1\n/sys/fs/cgroup/cpu");
+    let change = |script: &str| {
+        let within = "mount -o remount,rw /sys/fs/cgroup; cd /sys/fs/cgroup";
+        root.ok(&format!("exec --privileged one sh -c '{within}; {script}'"))
+    };
+    change("umount pids && mv pids moved");
+    assert_eq!(seen(), "1\n/sys/fs/cgroup/cpu");
+    change("rmdir moved");
+    assert_eq!(seen(), "1\n/sys/fs/cgroup/cpu");
+}
+
+#[test]
+fn a_tree_of_groups_that_is_not_shown_is_bound_where_others_are() {
+    let Some(root) = Root::new() else { return };
+    let tree = "/sys/fs/cgroup/systemd";
+    if !Path::new(tree).join("cgroup.procs").exists() {
+        testkit::skip("needs the tree of groups name=systemd");
+        return;
+    }
+    let script = format!("ls {tree}/cgroup.procs /sys/fs/cgroup/pids/cgroup.procs");
+    let said = root.prints(&format!("-v {tree}:{tree}"), &script);
+    assert_eq!(said.lines().count(), 2, "{said}");
 }
 
 #[test]

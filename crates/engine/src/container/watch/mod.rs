@@ -228,7 +228,7 @@ impl Watch<'_> {
             let _ = self.engine.networks().and_then(|networks| Ok(networks.shut_down()?));
         }
         if self.has_networks() || lasted >= LINGERS {
-            let _ = runtime::cgroup::Layout::of_host().map(|layout| layout.remove_if_empty());
+            let _ = runtime::cgroup::Layout::whole().map(|layout| layout.remove_if_empty());
         }
     }
 }
@@ -372,7 +372,7 @@ pub(super) fn failure(error: EngineError) -> Failure {
 /// networks, its group.
 pub(super) fn end_remains(engine: &Engine, record: &ContainerRecord) -> Result<()> {
     outside::release(record, &engine.container_run_folder(&record.id))?;
-    let layout = runtime::cgroup::Layout::of_host()?;
+    let layout = runtime::cgroup::Layout::whole()?;
     let path = super::bundle::cgroup_path(record);
     let cgroup = runtime::cgroup::Cgroup::at(layout, &path)?.with_shared();
     if cgroup.exists() {
