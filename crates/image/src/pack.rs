@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use spec::IdMaps;
 use sys::fs::{FileType, Stat};
@@ -84,6 +84,7 @@ impl<W: Write> LayerWriter<W> {
     /// Adds everything below a folder, and with `root` the folder itself.
     pub fn add_folder(&mut self, folder: impl AsFd, root: bool) -> io::Result<()> {
         let folder = folder.as_fd();
+        self.begin_in(folder)?;
         if root {
             let stat = sys::fs::stat(folder, ".")?;
             let xattrs = self.xattrs(sys::fs::xattrs(folder)?).1;
@@ -95,8 +96,9 @@ impl<W: Write> LayerWriter<W> {
 
     /// Adds one name of a folder, with all below it, under another path.
     pub fn add_tree(&mut self, folder: impl AsFd, name: &[u8], path: &[u8]) -> io::Result<()> {
-        // Whoever names a mount means what is in it.
         let folder = folder.as_fd();
+        self.begin_in(folder)?;
+        // Whoever names a mount means what is in it.
         let is_meant = self.is_mount(folder, name)?;
         self.enter(is_meant, 1);
         let added = self.add(folder, name, &mut path.to_vec(), 0);
@@ -135,7 +137,7 @@ impl<W: Write> LayerWriter<W> {
             return Err(io::Error::other(format!("more than {MAX_DEPTH} folders deep")));
         }
         let folder = folder.as_fd();
-        let mut names = sys::fs::names(folder)?;
+        let Some(mut names) = self.unless_gone(sys::fs::names(folder))? else { return Ok(()) };
         names.sort_unstable_by(|one, two| one.0.cmp(&two.0));
         for (name, _) in names {
             let before = path.len();
@@ -155,22 +157,33 @@ impl<W: Write> LayerWriter<W> {
     ) -> io::Result<()> {
         let folder = folder.as_fd();
         let added = self.add_one(folder, name, path);
-        if self.lives && added.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            return Ok(());
-        }
-        if !added? {
+        if self.unless_gone(added)? != Some(true) {
             return Ok(());
         }
         path.push(b'/');
-        let inner = match sys::fs::folder_beneath(folder, name) {
-            Err(error) if self.lives && error.kind() == ErrorKind::NotFound => return Ok(()),
-            inner => inner?,
-        };
-        let enters = self.is_mount(folder, name)?;
+        let inner = self.unless_gone(sys::fs::folder_beneath(folder, name))?;
+        let enters = self.unless_gone(self.is_mount(folder, name))?;
+        let (Some(inner), Some(enters)) = (inner, enters) else { return Ok(()) };
         self.enter(enters, 1);
         let added = self.add_children(&inner, path, depth + 1);
         self.enter(enters, -1);
         added
+    }
+
+    /// What came of looking at a file; nothing where it has gone meanwhile, which somebody may see to.
+    fn unless_gone<T>(&self, looked: io::Result<T>) -> io::Result<Option<T>> {
+        match looked {
+            Err(error) if self.lives && error.kind() == ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Finds out whether a folder lies in one of the mounts that are gone into.
+    fn begin_in(&mut self, folder: BorrowedFd<'_>) -> io::Result<()> {
+        if let Mounts::Only { numbers, within } = &mut self.mounts {
+            *within = usize::from(is_in_mounts(folder, numbers)?);
+        }
+        Ok(())
     }
 
     /// Whether a name is a mount, where that makes a difference.
@@ -232,6 +245,8 @@ impl<W: Write> LayerWriter<W> {
         } else if !self.add_name_of_known(path, &stat)? {
             let entry = self.entry(path.to_vec(), kind, &stat, xattrs);
             self.add_data(folder, name, &entry)?;
+            // Not before: a file that has gone meanwhile is none that other names could stand for.
+            self.remember(path, &stat);
         }
         Ok(false)
     }
@@ -255,15 +270,18 @@ impl<W: Write> LayerWriter<W> {
         if stat.st_nlink < 2 {
             return Ok(false);
         }
-        let key = (stat.st_dev, stat.st_ino);
-        let Some(first) = self.names.get(&key) else {
-            self.names.insert(key, path.to_vec());
-            return Ok(false);
-        };
+        let Some(first) = self.names.get(&(stat.st_dev, stat.st_ino)) else { return Ok(false) };
         let kind = EntryKind::Hardlink(first.clone());
         let entry = self.entry(path.to_vec(), kind, stat, Vec::new());
         self.append(&Entry { size: 0, ..entry }, &mut io::empty())?;
         Ok(true)
+    }
+
+    /// Remembers the first name of a file that may have others.
+    fn remember(&mut self, path: &[u8], stat: &Stat) {
+        if stat.st_nlink > 1 {
+            self.names.insert((stat.st_dev, stat.st_ino), path.to_vec());
+        }
     }
 
     fn add_data(&mut self, folder: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> io::Result<()> {
@@ -329,6 +347,27 @@ impl<W: Write> LayerWriter<W> {
     }
 }
 
+/// Whether a folder lies in one of these mounts, or in what is mounted there.
+fn is_in_mounts(folder: BorrowedFd<'_>, numbers: &[u64]) -> io::Result<bool> {
+    let place = |folder: &OwnedFd| -> io::Result<(u64, u64)> {
+        Ok((sys::fs::mount_number(folder)?, sys::fs::stat(folder, ".")?.st_ino))
+    };
+    let mut here = sys::fs::open_path(folder, ".")?;
+    for _ in 0..MAX_DEPTH {
+        let (number, inode) = place(&here)?;
+        if numbers.contains(&number) {
+            return Ok(true);
+        }
+        let above = sys::fs::open_path(&here, "..")?;
+        if place(&above)? == (number, inode) {
+            // Above the root is the root.
+            return Ok(false);
+        }
+        here = above;
+    }
+    Ok(false)
+}
+
 fn device(stat: &Stat) -> (u32, u32) {
     (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev))
 }
@@ -387,6 +426,30 @@ mod tests {
         let times = entries(&pack(one.path(), Some(1_000)));
         assert!(times.iter().all(|entry| entry.mtime == Time { seconds: 1_000, nanos: 0 }));
         assert_ne!(pack(one.path(), None), pack(two.path(), None));
+    }
+
+    #[test]
+    fn what_goes_from_a_living_root_breaks_nothing_off() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("gone")).unwrap();
+        std::fs::write(folder.path().join("a"), "").unwrap();
+        std::fs::hard_link(folder.path().join("a"), folder.path().join("b")).unwrap();
+        let open = |name: &str| sys::fs::open_folder(&folder.path().join(name)).unwrap();
+        let (all, gone) = (open("."), open("gone"));
+        std::fs::remove_dir(folder.path().join("gone")).unwrap();
+        let new = || LayerWriter::new(Vec::new(), Marks::Trusted, None);
+        assert_eq!(new().add_folder(&gone, false).unwrap_err().kind(), ErrorKind::NotFound);
+        let mut writer = new().of_a_living_root(Vec::new());
+        writer.add_folder(&gone, false).unwrap();
+        // A name counts as one that others stand for when it is in the layer.
+        let stat = sys::fs::stat(&all, "a").unwrap();
+        assert!(!writer.add_name_of_known(b"a", &stat).unwrap());
+        writer.add_tree(&all, b"b", b"b").unwrap();
+        writer.add_tree(&all, b"a", b"a").unwrap();
+        let all = entries(&writer.finish().unwrap().0);
+        assert_eq!(all.len(), 2);
+        assert_eq!((&all[0].kind, all[0].path.as_slice()), (&EntryKind::File, &b"b"[..]));
+        assert_eq!(all[1].kind, EntryKind::Hardlink(b"b".to_vec()));
     }
 
     #[test]

@@ -162,11 +162,7 @@ impl Engine {
                 "an image cannot be changed: copy into a container of it".to_owned(),
             )),
             CopyEnd::Image(name, path) => {
-                let images = self.store.images_about(&crate::find::about(&name))?;
-                let found = crate::find::find(&images, &name)?;
-                let layers = self.store.tables()?.layers;
-                let stack = self.store.stacked(images.images[&found.id].top, &layers)?;
-                let root = Root::of_mount(self.store.view(&stack)?)?;
+                let root = self.image_root(&name)?;
                 Ok(Place { container: Some(name), ..Place::new(root, path.clone(), path) })
             }
             CopyEnd::Host(path) => Place::of_host(&path),
@@ -197,7 +193,7 @@ impl Engine {
             _ => None,
         };
         let mounts = (root.runs && aim == Aim::Read).then(|| own_mounts(&root, &record));
-        let path = format!("/{}", given.trim_start_matches('/'));
+        let path = cleaned(&given);
         let below = |destination: &str| {
             let rest = path.strip_prefix(destination.trim_end_matches('/'))?;
             (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
@@ -215,25 +211,51 @@ impl Engine {
         };
         match mount {
             Some(mount) if written && !mount.writable => {
-                Err(EngineError::Refused("mounted volume is marked read-only".to_owned()))
+                return Err(EngineError::Refused("mounted volume is marked read-only".to_owned()));
             }
-            Some(mount) if !root.runs && Path::new(&mount.source).is_dir() => {
-                let rest = below(&mount.destination).filter(|rest| !rest.is_empty());
-                let root = Root::of_host(Path::new(&mount.source))?;
-                Ok(place(root, rest.unwrap_or_else(|| "/".to_owned())))
+            Some(mount) if !root.runs => {
+                if let Some(root) = self.source_of(&record, mount)? {
+                    let rest = below(&mount.destination).filter(|rest| !rest.is_empty());
+                    return Ok(place(root, rest.unwrap_or_else(|| "/".to_owned())));
+                }
             }
             None if written && record.host_config.readonly_rootfs => {
-                Err(EngineError::Refused("container rootfs is marked read-only".to_owned()))
+                return Err(EngineError::Refused(
+                    "container rootfs is marked read-only".to_owned(),
+                ));
             }
-            _ => Ok(place(root, path)),
+            _ => {}
         }
+        Ok(place(root, path))
     }
 }
 
-/// The mounts in the root of a container that runs which are part of its files: its volumes and
-/// binds, and not what the kernel tells in `/proc`, `/sys` and `/dev`.
+/// A path from the root without what names nothing, whatever links are on the way. What makes it a
+/// folder, or its contents, stays in its last letters.
+fn cleaned(given: &str) -> String {
+    let mut parts = Vec::new();
+    for part in given.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let end = match given {
+        "." => "/.",
+        given if given.ends_with("/.") => "/.",
+        given if given.ends_with('/') || parts.is_empty() => "/",
+        _ => "",
+    };
+    parts.iter().flat_map(|part| ["/", part]).chain([end]).collect()
+}
+
+/// The mounts in the root of a container that runs which are part of its files: its volumes, binds and
+/// images, and not what the kernel tells in `/proc`, `/sys` and `/dev`.
 fn own_mounts(root: &Root, record: &ContainerRecord) -> Vec<u64> {
-    let is_own = |point: &&MountPoint| matches!(point.kind, MountKind::Bind | MountKind::Volume);
+    let is_own = |point: &&MountPoint| point.kind != MountKind::Tmpfs;
     let number = |point: &MountPoint| {
         let folder = sys::fs::folder_in_root(&root.folder, point.destination.as_str());
         folder.and_then(sys::fs::mount_number).ok()
@@ -479,4 +501,28 @@ fn pass_on(
         packed.map_err(EngineError::Read)?;
         Ok(bytes)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_cleaned_and_keeps_its_end() {
+        for (given, wanted) in [
+            ("", "/"),
+            ("/", "/"),
+            (".", "/."),
+            ("..", "/"),
+            ("a/./b//c", "/a/b/c"),
+            ("/data/../etc/passwd", "/etc/passwd"),
+            ("/data/sub/..", "/data"),
+            ("/data/sub/../", "/data/"),
+            ("/data/.", "/data/."),
+            ("/../..", "/"),
+            ("//.", "/."),
+        ] {
+            assert_eq!(cleaned(given), wanted, "{given}");
+        }
+    }
 }

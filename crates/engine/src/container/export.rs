@@ -1,6 +1,6 @@
 //! A container's files: what was changed, all of them as a tar, and where to reach them.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -9,9 +9,10 @@ use image::merged::Change;
 use image::pack::LayerWriter;
 use image::upper::Altered;
 use runtime::state::Hold;
-use spec::{ContainerId, IdMaps};
+use spec::{ContainerId, IdMaps, MountKind, MountPoint};
 use store::Lasting;
 
+use super::ContainerRecord;
 use crate::Engine;
 use crate::error::{EngineError, Result};
 
@@ -41,6 +42,15 @@ impl Root {
     pub(super) fn of_host(path: &Path) -> Result<Root> {
         let folder = sys::fs::open_folder(path).map_err(EngineError::io("open", path))?;
         Ok(Root { folder, runs: false, users: None, _mount: None, _hold: None })
+    }
+
+    /// A folder in it as a root of its own; nothing if what is there is no folder. No link leads out.
+    fn part(mut self, path: &str) -> Result<Option<Root>> {
+        match sys::fs::folder_in_root(&self.folder, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
+            other => self.folder = other.map_err(EngineError::io("open", path))?,
+        }
+        Ok(Some(self))
     }
 }
 
@@ -82,6 +92,43 @@ impl Engine {
         let mut root = Root::of_mount(mount)?;
         root._hold = Some(hold);
         Ok(root)
+    }
+
+    /// The root of an image's files.
+    pub(super) fn image_root(&self, name: &str) -> Result<Root> {
+        let images = self.store.images_about(&crate::find::about(name))?;
+        let found = crate::find::find(&images, name)?;
+        let layers = self.store.tables()?.layers;
+        let stack = self.store.stacked(images.images[&found.id].top, &layers)?;
+        Root::of_mount(self.store.view(&stack)?)
+    }
+
+    /// The root of what will be mounted at a place of a container that does not run; nothing if that is
+    /// no folder, or is made when the container starts.
+    pub(super) fn source_of(
+        &self,
+        record: &ContainerRecord,
+        point: &MountPoint,
+    ) -> Result<Option<Root>> {
+        let told = record.host_config.mounts.iter().find(|one| one.target == point.destination);
+        let host = Path::new(&point.source);
+        let (root, part) = match point.kind {
+            MountKind::Bind | MountKind::Volume if !host.is_dir() => return Ok(None),
+            MountKind::Bind => (Root::of_host(host)?, None),
+            MountKind::Volume => {
+                let options = told.and_then(|mount| mount.volume_options.as_ref());
+                (Root::of_host(host)?, options.map(|options| &options.subpath))
+            }
+            MountKind::Image => {
+                let options = told.and_then(|mount| mount.image_options.as_ref());
+                (self.image_root(&point.source)?, options.map(|options| &options.subpath))
+            }
+            MountKind::Tmpfs => return Ok(None),
+        };
+        match part.filter(|part| !part.is_empty()) {
+            None => Ok(Some(root)),
+            Some(part) => root.part(part),
+        }
     }
 
     fn running_root(&self, id: &ContainerId) -> Result<Option<Root>> {

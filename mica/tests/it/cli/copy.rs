@@ -79,6 +79,30 @@ fn into_a_container() {
 }
 
 #[test]
+fn what_is_mounted_when_it_starts_is_looked_up_where_it_comes_from() {
+    need_root!();
+    let mica = prepared();
+    mica.ok("cp tree web:/data/");
+    let part = "--mount type=volume,src=data,dst=/in,volume-subpath=tree/sub";
+    mica.ok(&format!("create --name part {part} base x"));
+    mica.ok("cp part:/in/b b");
+    assert_eq!(read(&mica, "b"), "b");
+    mica.run("cp part:/in/a a").complains(1, "Could not find the file /in/a in container part");
+    // A way out of the mount leads to the container's files.
+    mica.ok("cp part:/in/../etc/motd motd");
+    assert_eq!(read(&mica, "motd"), "hello\n");
+    mica.ok("cp file web:/data/../beside");
+    assert!(mica.ok("diff web").contains("A /beside"));
+    // The host may have a folder with the image's name.
+    mica.file("base/motd", "the host's");
+    let image = "--mount type=image,src=base,dst=/other,image-subpath=etc";
+    mica.ok(&format!("create --name shows {image} base x"));
+    mica.ok("cp shows:/other/motd of-image");
+    assert_eq!(read(&mica, "of-image"), "hello\n");
+    mica.run("cp file shows:/other/").complains(1, "mounted volume is marked read-only");
+}
+
+#[test]
 fn links_do_not_lead_out_of_a_container() {
     need_root!();
     let mica = prepared();

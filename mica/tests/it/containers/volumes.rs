@@ -165,6 +165,39 @@ fn binds_are_closed_in_depth_or_not() {
 }
 
 #[test]
+fn what_is_mounted_below_a_bind_is_copied_with_it() {
+    let Some(root) = Root::new() else { return };
+    let below = root.path("top/sub/below");
+    fs::create_dir_all(&below).unwrap();
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&below).status();
+    assert!(mounted.unwrap().success());
+    fs::create_dir(below.join("x")).unwrap();
+    fs::write(below.join("x/file"), "deep").unwrap();
+    let mounts =
+        format!("-v {}:/data --mount type=image,src=bb,dst=/image", root.path("top").display());
+    root.sleeper("box", &mounts);
+    for (number, (from, file)) in [
+        ("/", "data/sub/below/x/file"),
+        ("/data/.", "sub/below/x/file"),
+        ("/data/sub/.", "below/x/file"),
+        ("/data/sub", "sub/below/x/file"),
+        ("/data/sub/below/.", "x/file"),
+        ("/data/sub/below/x", "x/file"),
+        ("/", "image/filled/from-image"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let to = root.path(format!("out{number}"));
+        fs::create_dir(&to).unwrap();
+        root.ok(&format!("cp box:{from} out{number}"));
+        assert!(to.join(file).is_file(), "{from}: {file}");
+        assert!(!to.join("proc/self").exists(), "{from}");
+    }
+}
+
+#[test]
 fn volumes_of_others_come_with_their_modes() {
     let Some(root) = Root::new() else { return };
     root.ok("create --name owner -v one:/one -v two:/two:ro bb true");
