@@ -48,7 +48,7 @@ impl Networks {
         }
         let mut inside = namespace.within(Connection::route)??;
         let links: Vec<String> = inside.links()?.into_iter().map(|link| link.name).collect();
-        endpoint.link = free_name(&links, &endpoint);
+        endpoint.link = name_of_link(&links, &endpoint)?;
         let mut neighbours = self.documents.of_container(&endpoint.container)?;
         // An earlier run of the container may have left some.
         neighbours.retain(|it| links.contains(&it.link));
@@ -74,7 +74,7 @@ impl Networks {
     pub fn publish(&self, endpoint: &Endpoint, wanted: &[PortMapping]) -> Result<Attached> {
         let _lock = self.documents.lock()?;
         let network = self.find(&endpoint.network)?;
-        let mut endpoint = endpoint.clone();
+        let mut endpoint = self.written(endpoint)?;
         if !network.publishes() {
             let notices = vec![Notice::Discarded { network: network.name }];
             return Ok(Attached { endpoint, reserved: Vec::new(), notices });
@@ -83,29 +83,55 @@ impl Networks {
         let default = network.host_address().or(self.settings.host_address);
         let mut held = self.documents.held_ports()?;
         let (ports, reserved) = ports::publish(wanted, &addresses, default, &mut held)?;
-        endpoint.ports.extend(ports);
-        self.documents.save_endpoint(&endpoint)?;
-        self.documents.lease(&endpoint)?;
+        let before = endpoint.clone();
+        endpoint.ports.extend(&ports);
+        if let Err(error) = self.open_ports(&endpoint) {
+            // The first error is the one to tell.
+            let _ = self.close_ports(&Endpoint { ports, ..before.clone() }, &before);
+            return Err(error);
+        }
+        Ok(Attached { endpoint, reserved, notices: Vec::new() })
+    }
+
+    /// Makes the ports of an endpoint that is there lead to it.
+    fn open_ports(&self, endpoint: &Endpoint) -> Result<()> {
+        self.documents.save_endpoint(endpoint)?;
+        self.documents.lease(endpoint)?;
         if let Some(link) = &endpoint.host_link {
             let mut requests = Requests::default();
             requests.hairpin(link);
             Connection::route()?.carry_out(requests)?;
         }
-        let rules = Rules { switches: Vec::new(), ports: bridge::ports(&endpoint) };
+        let rules = Rules { switches: Vec::new(), ports: bridge::ports(endpoint) };
         if !self.firewall().add(&rules)? {
             self.rebuild()?;
         }
-        ports::check_followed(&endpoint.ports)?;
-        Ok(Attached { endpoint, reserved, notices: Vec::new() })
+        ports::check_followed(&endpoint.ports)
+    }
+
+    /// Takes these ports away from an endpoint, of which this is left.
+    fn close_ports(&self, these: &Endpoint, left: &Endpoint) -> Result<()> {
+        // Whoever builds the rules anew while some cannot be removed leaves the ports out.
+        self.documents.save_endpoint(left)?;
+        self.firewall().remove(&Rules { switches: Vec::new(), ports: bridge::ports(these) })?;
+        self.documents.release_ports(these)
+    }
+
+    /// The endpoint as it is written down: its container may have another name by now.
+    fn written(&self, endpoint: &Endpoint) -> Result<Endpoint> {
+        let written = self.documents.endpoint(&endpoint.network, &endpoint.container)?;
+        let same = written.filter(|written| written.id == endpoint.id);
+        Ok(same.unwrap_or_else(|| endpoint.clone()))
     }
 
     /// Takes the ports away from an endpoint that stays, for another one to have them.
     pub fn unpublish(&self, endpoint: &Endpoint) -> Result<Attached> {
         let _lock = self.documents.lock()?;
+        let written = self.written(endpoint)?;
         let rules = Rules { switches: Vec::new(), ports: bridge::ports(endpoint) };
         self.firewall().remove(&rules)?;
         self.documents.release_ports(endpoint)?;
-        let endpoint = Endpoint { ports: Vec::new(), ..endpoint.clone() };
+        let endpoint = Endpoint { ports: Vec::new(), ..written };
         self.documents.save_endpoint(&endpoint)?;
         Ok(Attached { endpoint, reserved: Vec::new(), notices: Vec::new() })
     }
@@ -127,21 +153,31 @@ impl Networks {
         ports.extend(known.into_iter().filter(|port| !bridge::ports(&now).contains(port)));
         self.firewall().remove(&Rules { switches: Vec::new(), ports })?;
         self.documents.release_ports(endpoint)?;
-        match cable {
-            Cable::EndsWithNamespace => {}
-            Cable::RemoveIn(namespace) => {
+        match (cable, &endpoint.host_link) {
+            (Cable::EndsWithNamespace, _) | (Cable::Remove, None) => {}
+            // The host's end has a name that nobody else has; what is called so inside may be another
+            // link by now, or another's.
+            (Cable::RemoveIn(_) | Cable::Remove, Some(link)) => {
+                remove_link(&mut Connection::route()?, link)?;
+            }
+            (Cable::RemoveIn(namespace), None) => {
                 let mut inside = namespace.within(Connection::route)??;
                 remove_link(&mut inside, &endpoint.link)?;
-                let neighbours = self.documents.of_container(&endpoint.container)?;
-                gateway::depart(endpoint, neighbours, &mut inside)?;
-            }
-            Cable::Remove => {
-                if let Some(link) = &endpoint.host_link {
-                    remove_link(&mut Connection::route()?, link)?;
-                }
             }
         }
-        self.documents.forget_endpoint(&now)
+        self.documents.forget_endpoint(&now)?;
+        if let Cable::RemoveIn(namespace) = cable {
+            // Who has changed addresses inside so that no route can be set sees to the routes too.
+            let _ = self.give_routes_back(endpoint, namespace);
+        }
+        Ok(())
+    }
+
+    /// Lets a container leave by the networks that it has left.
+    fn give_routes_back(&self, endpoint: &Endpoint, namespace: &NetNs) -> Result<()> {
+        let mut inside = namespace.within(Connection::route)??;
+        let neighbours = self.documents.of_container(&endpoint.container)?;
+        gateway::depart(endpoint, neighbours, &mut inside)
     }
 
     /// Refuses a second endpoint of one container.
@@ -212,14 +248,31 @@ fn remove_link(connection: &mut Connection, name: &str) -> Result<()> {
     }
 }
 
-/// The first name with a number that no link has: `eth0`.
-fn free_name(taken: &[String], endpoint: &Endpoint) -> String {
-    if let Some(name) = endpoint.options.get("com.docker.network.endpoint.ifname") {
-        return name.clone();
+/// The name of a link that was asked for, or the first with a number that no link has: `eth0`. What
+/// is made under a name of somebody else's would be removed as ours when that fails.
+fn name_of_link(taken: &[String], endpoint: &Endpoint) -> Result<String> {
+    let asked = endpoint.options.get("com.docker.network.endpoint.ifname");
+    let Some(name) = asked.filter(|name| !name.is_empty()) else {
+        let mut names = (0..).map(|number| format!("eth{number}"));
+        return Ok(names.find(|name| !taken.contains(name)).expect("numbers do not end"));
+    };
+    // The kernel puts a number of its choice in the place of `%d`.
+    let is_sound = name.len() <= LONGEST_NAME
+        && !matches!(name.as_str(), "." | ".." | "lo" | "all" | "default")
+        && !name.contains(|letter: char| {
+            matches!(letter, '%' | '/' | ':') || letter.is_whitespace() || letter.is_control()
+        });
+    if !is_sound {
+        return Err(NetworkError::Invalid(format!("invalid name of an interface: {name:?}")));
     }
-    let mut names = (0..).map(|number| format!("eth{number}"));
-    names.find(|name| !taken.contains(name)).expect("numbers do not end")
+    match taken.contains(name) {
+        false => Ok(name.clone()),
+        true => Err(NetworkError::LinkTaken(name.clone())),
+    }
 }
+
+/// How long the name of a link may be.
+const LONGEST_NAME: usize = 15;
 
 /// An endpoint without addresses.
 fn blank(network: &Network, request: &EndpointRequest) -> Result<Endpoint> {
@@ -329,6 +382,29 @@ impl Networks {
         match network.is_complete() {
             true => Ok(network),
             false => self.complete(lock, network),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_called_as_asked_where_nobody_else_is() {
+        let named = |name: &str| {
+            let option = ("com.docker.network.endpoint.ifname".to_owned(), name.to_owned());
+            let endpoint = Endpoint { options: [option].into(), ..Endpoint::blank() };
+            name_of_link(&["lo".to_owned(), "eth0".to_owned()], &endpoint)
+        };
+        assert_eq!(named("").unwrap(), "eth1");
+        assert_eq!(named("inner.5").unwrap(), "inner.5");
+        assert_eq!(named("a234567890bcdef").unwrap(), "a234567890bcdef");
+        let error = named("eth0").unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Conflict);
+        for name in ["lo", "eth%d", "a/b", "..", "a b", "a:1", "a234567890bcdefg"] {
+            let error = named(name).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidInput, "{name}");
         }
     }
 }

@@ -52,6 +52,8 @@ pub enum NetworkError {
     Full { family: u8, name: String, id: String },
     #[error("Address already in use")]
     AddressTaken(IpAddr),
+    #[error("the container has an interface {0} already")]
+    LinkTaken(String),
     #[error("endpoint with name {endpoint} already exists in network {network}")]
     Attached { endpoint: String, network: String },
     #[error("container {container} is not connected to network {network}")]
@@ -110,9 +112,11 @@ impl NetworkError {
             E::NotFound(_) | E::NotAttached { .. } | E::NoDriver(_) | E::NoConfiguration(_) => {
                 ErrorKind::NotFound
             }
-            E::Exists(_) | E::Busy { .. } | E::Attached { .. } | E::AddressTaken(_) => {
-                ErrorKind::Conflict
-            }
+            E::Exists(_)
+            | E::Busy { .. }
+            | E::Attached { .. }
+            | E::AddressTaken(_)
+            | E::LinkTaken(_) => ErrorKind::Conflict,
             E::PredefinedName(_) | E::Predefined(_) | E::Overlap | E::Forbidden(_) => {
                 ErrorKind::Forbidden
             }

@@ -9,6 +9,7 @@ mod definitions;
 mod gateways;
 mod host;
 mod leftovers;
+mod links;
 mod names;
 mod packets;
 mod published;

@@ -218,7 +218,7 @@ fn a_link_that_was_made_to_stand_on_goes_with_the_last_who_stands_there() {
         host.networks.detach(&attached.endpoint, cable).unwrap();
     };
     let id = create("alone", None);
-    let Ok(one) = join("one", "alone") else {
+    let Some(one) = made(join("one", "alone")) else {
         return testkit::skip("this kernel has no links that lead nowhere");
     };
     assert!(links().contains(&format!("dm-{}", &id[..12])));
@@ -228,7 +228,7 @@ fn a_link_that_was_made_to_stand_on_goes_with_the_last_who_stands_there() {
     for name in ["red", "blue"] {
         create(name, Some("outside.50"));
     }
-    let Ok(one) = join("one", "red") else {
+    let Some(one) = made(join("one", "red")) else {
         return testkit::skip("this kernel has no links for tagged frames");
     };
     let two = join("two", "blue").unwrap();
@@ -244,6 +244,15 @@ fn a_link_that_was_made_to_stand_on_goes_with_the_last_who_stands_there() {
     leave(join("one", "theirs").unwrap());
     host.networks.remove("theirs").unwrap();
     assert!(links().contains("outside.51@"));
+}
+
+/// What was made, or nothing where the kernel does not know what it was asked for.
+#[track_caller]
+fn made<T>(result: network::Result<T>) -> Option<T> {
+    match result {
+        Err(error) if error.kind() == network::ErrorKind::Unsupported => None,
+        other => Some(other.unwrap()),
+    }
 }
 
 #[test]
