@@ -9,7 +9,7 @@ use spec::PortMapping;
 use crate::bridge;
 use crate::definition::{Driver, Network};
 use crate::documents::Lock;
-use crate::endpoint::{Attached, Endpoint, EndpointRequest, Notice};
+use crate::endpoint::{Attached, Endpoint, EndpointRequest, Families, Notice};
 use crate::error::{NetworkError, Result};
 use crate::netlink::{Address, Connection, Link, LinkInfo, LinkKind, Links, Requests};
 use crate::netns::NetNs;
@@ -44,7 +44,7 @@ impl Networks {
             let default = network.host_address().or(self.settings.host_address);
             let mut held = self.documents.held_ports()?;
             (endpoint.ports, reserved) =
-                ports::publish(&request.ports, &addresses, default, &mut held)?;
+                ports::publish(&request.ports, &addresses, Families::Both, default, &mut held)?;
         }
         let mut inside = namespace.within(Connection::route)??;
         let links: Vec<String> = inside.links()?.into_iter().map(|link| link.name).collect();
@@ -71,7 +71,12 @@ impl Networks {
 
     /// Publishes ports at an endpoint that is there already, as those of a network that its container
     /// has left or no longer leaves by. Where nothing can be published the notices say so.
-    pub fn publish(&self, endpoint: &Endpoint, wanted: &[PortMapping]) -> Result<Attached> {
+    pub fn publish(
+        &self,
+        endpoint: &Endpoint,
+        wanted: &[PortMapping],
+        families: Families,
+    ) -> Result<Attached> {
         let _lock = self.documents.lock()?;
         let network = self.find(&endpoint.network)?;
         let mut endpoint = self.written(endpoint)?;
@@ -82,7 +87,7 @@ impl Networks {
         let addresses: Vec<IpAddr> = endpoint.addresses().collect();
         let default = network.host_address().or(self.settings.host_address);
         let mut held = self.documents.held_ports()?;
-        let (ports, reserved) = ports::publish(wanted, &addresses, default, &mut held)?;
+        let (ports, reserved) = ports::publish(wanted, &addresses, families, default, &mut held)?;
         let before = endpoint.clone();
         endpoint.ports.extend(&ports);
         if let Err(error) = self.open_ports(&endpoint) {

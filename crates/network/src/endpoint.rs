@@ -38,6 +38,17 @@ pub struct EndpointRequest {
     pub options: BTreeMap<String, String>,
 }
 
+/// Over which kinds of addresses ports are published at a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Families {
+    /// Over both; calls over one that the container lacks there are carried.
+    Both,
+    /// Over IPv4 alone: another place has those of IPv6.
+    Ipv4,
+    /// Over IPv6 alone.
+    Ipv6,
+}
+
 /// A port of the host that leads to a container.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PublishedPort {

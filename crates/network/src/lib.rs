@@ -37,7 +37,9 @@ use std::sync::OnceLock;
 pub use attach::Cable;
 pub use create::{NetworkFilter, NetworkRequest};
 pub use definition::{AddressPool, Driver, Network};
-pub use endpoint::{Attached, Endpoint, EndpointRequest, Notice, PublishedPort, Reserved};
+pub use endpoint::{
+    Attached, Endpoint, EndpointRequest, Families, Notice, PublishedPort, Reserved,
+};
 pub use error::{ErrorKind, NetworkError, Result};
 pub use firewall::FirewallKind;
 pub use gateway::by_precedence;

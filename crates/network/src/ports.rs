@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use spec::{ContainerPort, HostPorts, PortMapping, Protocol};
 
 use crate::documents::HeldPort;
-use crate::endpoint::{PublishedPort, Reserved};
+use crate::endpoint::{Families, PublishedPort, Reserved};
 use crate::error::{NetworkError, Result};
 
 /// Takes a port of the host for each mapping, with the sockets that hold them. The addresses are
@@ -19,12 +19,13 @@ use crate::error::{NetworkError, Result};
 pub(crate) fn publish(
     mappings: &[PortMapping],
     addresses: &[IpAddr],
+    families: Families,
     default: Option<IpAddr>,
     held: &mut Vec<HeldPort>,
 ) -> Result<(Vec<PublishedPort>, Vec<Reserved>)> {
     let (mut published, mut reserved) = (Vec::new(), Vec::new());
     for mapping in mappings {
-        let (ports, sockets) = one(mapping, addresses, default, held)?;
+        let (ports, sockets) = one(mapping, addresses, families, default, held)?;
         for port in &ports {
             held.push(HeldPort {
                 protocol: port.container.protocol,
@@ -50,11 +51,12 @@ fn unbound(source: io::Error, host: String, container: String) -> NetworkError {
 fn one(
     mapping: &PortMapping,
     addresses: &[IpAddr],
+    families: Families,
     default: Option<IpAddr>,
     held: &[HeldPort],
 ) -> Result<(Vec<PublishedPort>, Vec<Reserved>)> {
     let wanted = mapping.host_address.or(default.filter(|address| !address.is_unspecified()));
-    let pairs = pairs(wanted, addresses);
+    let pairs = pairs(wanted, addresses, families);
     let candidates = candidates(mapping.host);
     let (first, last) = (*candidates.start(), *candidates.end());
     let start = start_of(mapping.host, held, first, last);
@@ -75,14 +77,23 @@ fn one(
 
 /// The addresses of the host that a port is published at, each with the container's that is reached
 /// there. Each family is reached by its own; a container without IPv6 is reached there all the same.
-fn pairs(wanted: Option<IpAddr>, addresses: &[IpAddr]) -> Vec<(IpAddr, IpAddr)> {
+fn pairs(
+    wanted: Option<IpAddr>,
+    addresses: &[IpAddr],
+    families: Families,
+) -> Vec<(IpAddr, IpAddr)> {
     let of = |ipv6: bool| addresses.iter().find(|address| address.is_ipv6() == ipv6).copied();
     let mut pairs = Vec::new();
-    if let (Some(address), None | Some(IpAddr::V4(_))) = (of(false), wanted) {
+    if let (Some(address), None | Some(IpAddr::V4(_))) = (of(false), wanted)
+        && families != Families::Ipv6
+    {
         pairs.push((wanted.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), address));
     }
-    let carried = || of(false).filter(|_| wanted.is_some() || ipv6_is_usable());
-    if let (None | Some(IpAddr::V6(_)), Some(address)) = (wanted, of(true).or_else(carried)) {
+    let is_carried = || families == Families::Both && (wanted.is_some() || ipv6_is_usable());
+    let carried = || of(false).filter(|_| is_carried());
+    if let (None | Some(IpAddr::V6(_)), Some(address)) = (wanted, of(true).or_else(carried))
+        && families != Families::Ipv4
+    {
         pairs.push((wanted.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), address));
     }
     pairs
@@ -206,14 +217,14 @@ mod tests {
     fn what_another_program_has_is_told_in_dockers_words() {
         let port = testkit::free_port();
         let other = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
-        let mapping = PortMapping {
+        let mappings = [PortMapping {
             container: "80/tcp".parse().unwrap(),
             host_address: Some(Ipv4Addr::LOCALHOST.into()),
             host: HostPorts::Within(port, port),
-        };
+        }];
         let address = "172.17.0.2".parse().unwrap();
         let error =
-            publish(std::slice::from_ref(&mapping), &[address], None, &mut Vec::new()).unwrap_err();
+            publish(&mappings, &[address], Families::Both, None, &mut Vec::new()).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
@@ -223,9 +234,9 @@ mod tests {
         drop(other);
         let mut held = Vec::new();
         let (ports, sockets) =
-            publish(std::slice::from_ref(&mapping), &[address], None, &mut held).unwrap();
+            publish(&mappings, &[address], Families::Both, None, &mut held).unwrap();
         assert_eq!((ports.len(), sockets.len(), held.len()), (1, 1, 1));
-        let error = publish(&[mapping], &[address], None, &mut held).unwrap_err();
+        let error = publish(&mappings, &[address], Families::Both, None, &mut held).unwrap_err();
         let words = format!("Bind for 127.0.0.1:{port} failed: port is already allocated");
         assert_eq!(error.to_string(), words);
     }
@@ -236,7 +247,8 @@ mod tests {
             list.iter().map(|text| text.parse().unwrap()).collect()
         };
         let at = |wanted: Option<&str>, list: &[&str]| {
-            let found = pairs(wanted.map(|text| text.parse().unwrap()), &addresses(list));
+            let wanted = wanted.map(|text| text.parse().unwrap());
+            let found = pairs(wanted, &addresses(list), Families::Both);
             found.iter().map(|(host, to)| format!("{host} {to}")).collect::<Vec<_>>().join(", ")
         };
         let (four, six) = ("172.17.0.2", "fd00::2");
@@ -246,6 +258,11 @@ mod tests {
         assert_eq!(at(Some("::1"), &[four, six]), "::1 fd00::2");
         assert_eq!(at(Some("127.0.0.1"), &[four, six]), "127.0.0.1 172.17.0.2");
         assert_eq!(at(Some("127.0.0.1"), &[six]), "");
+        let of = |families: Families, list: &[&str]| pairs(None, &addresses(list), families).len();
+        assert_eq!(of(Families::Ipv4, &[four, six]), 1);
+        assert_eq!(of(Families::Ipv6, &[four, six]), 1);
+        assert_eq!(of(Families::Ipv4, &[four]), 1, "nothing is carried where another one has it");
+        assert_eq!(of(Families::Ipv6, &[four]), 0);
     }
 
     #[test]
@@ -261,7 +278,8 @@ mod tests {
             address: Ipv4Addr::UNSPECIFIED.into(),
             port: 41_000,
         }];
-        let (ports, _) = publish(&[mapping(41_000, 41_020)], &[address], None, &mut held).unwrap();
+        let mappings = [mapping(41_000, 41_020)];
+        let (ports, _) = publish(&mappings, &[address], Families::Both, None, &mut held).unwrap();
         assert!((41_001..=41_020).contains(&ports[0].host_port));
         assert_eq!(ports[0].host_address, IpAddr::from(Ipv4Addr::LOCALHOST));
     }

@@ -1,10 +1,13 @@
 //! A container's places in its networks, for one run.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use network::{Attached, Cable, Endpoint, EndpointRequest, NetNs, Networks, Relay, by_precedence};
+use network::{
+    Attached, Cable, Endpoint, EndpointRequest, Families, NetNs, Networks, Relay, by_precedence,
+};
 use serde::{Deserialize, Serialize};
 use spec::{
     ContainerPort, EndpointSettings, HostConfig, HostPorts, NetworkMode, PortMapping,
@@ -26,6 +29,8 @@ pub(super) struct Places {
     pub(super) shared: Option<PathBuf>,
     /// Its endpoints, each with the ports of the host that are kept from others.
     attached: Vec<Attached>,
+    /// Over which addresses its ports are published, by the ids of the endpoints where they are.
+    published: BTreeMap<String, Families>,
     /// What carries calls to its ports, if there may be any that the kernel does not redirect.
     relay: Option<Arc<Mutex<Relay>>>,
     /// The way out of an ordinary user's container.
@@ -118,8 +123,7 @@ impl Places {
         self.place_ports(networks, record)
     }
 
-    /// Joins one more network. Ports are published in the network by which the container leaves from
-    /// now on.
+    /// Joins one more network. Ports are published where the container leaves from now on.
     pub(super) fn join(
         &mut self,
         networks: &Networks,
@@ -144,38 +148,71 @@ impl Places {
     ) -> Result<()> {
         let Some(namespace) = &self.namespace else { return Ok(()) };
         let request = request(record, name, ports)?;
-        self.attached.push(networks.attach(namespace, &request)?);
+        let attached = networks.attach(namespace, &request)?;
+        if !request.ports.is_empty() {
+            self.published.insert(attached.endpoint.id.clone(), Families::Both);
+        }
+        self.attached.push(attached);
         Ok(())
     }
 
-    /// Publishes the ports where they belong: of the networks in which they can be published, in the
-    /// one by which the container would leave first.
+    /// Publishes the ports where they belong, and takes them away where they do not any more.
     fn place_ports(&mut self, networks: &Networks, record: &ContainerRecord) -> Result<()> {
         let ports = wanted_ports(record)?;
         if ports.is_empty() {
             return Ok(());
         }
-        let mut best: Option<usize> = None;
-        for (place, Attached { endpoint, .. }) in self.attached.iter().enumerate() {
-            let precedes =
-                |best: usize| by_precedence(endpoint, &self.attached[best].endpoint).is_lt();
-            if networks.find(&endpoint.network)?.publishes() && best.is_none_or(precedes) {
-                best = Some(place);
+        let wanted = self.publishers(networks)?;
+        let mut is_changed = false;
+        for (one, wanted) in self.attached.iter_mut().zip(&wanted) {
+            let now = self.published.get(&one.endpoint.id);
+            if now.is_some() && now != wanted.as_ref() {
+                *one = networks.unpublish(&one.endpoint)?;
+                self.published.remove(&one.endpoint.id);
+                is_changed = true;
             }
         }
-        let now = self.attached.iter().position(|one| !one.endpoint.ports.is_empty());
-        if now == best {
-            return Ok(());
-        }
-        if let Some(now) = now {
-            self.attached[now] = networks.unpublish(&self.attached[now].endpoint)?;
+        if is_changed {
             // Nobody may listen there any more.
             self.serve_ports()?;
         }
-        if let Some(best) = best {
-            self.attached[best] = networks.publish(&self.attached[best].endpoint, &ports)?;
+        for (one, wanted) in self.attached.iter_mut().zip(wanted) {
+            if let Some(families) = wanted
+                && !self.published.contains_key(&one.endpoint.id)
+            {
+                *one = networks.publish(&one.endpoint, &ports, families)?;
+                self.published.insert(one.endpoint.id.clone(), families);
+            }
         }
         Ok(())
+    }
+
+    /// Over which addresses each of the places publishes ports, if it does: those of a family belong
+    /// where the container would leave first, of the networks in which they can be published. Where
+    /// there is only one family, calls over the other one come there too.
+    fn publishers(&self, networks: &Networks) -> Result<Vec<Option<Families>>> {
+        let mut able = Vec::new();
+        for Attached { endpoint, .. } in &self.attached {
+            if networks.find(&endpoint.network)?.publishes() {
+                able.push(endpoint);
+            }
+        }
+        let leading = |has: fn(&Endpoint) -> bool| {
+            let able = able.iter().filter(|endpoint| has(endpoint));
+            able.min_by(|one, other| by_precedence(one, other)).map(|first| first.id.as_str())
+        };
+        let (ipv4, ipv6) = (leading(|it| it.ipv4.is_some()), leading(|it| it.ipv6.is_some()));
+        let (ipv4, ipv6) = (ipv4.or(ipv6), ipv6.or(ipv4));
+        let families = |Attached { endpoint, .. }: &Attached| {
+            let id = Some(endpoint.id.as_str());
+            match (ipv4 == id, ipv6 == id) {
+                (true, true) => Some(Families::Both),
+                (true, false) => Some(Families::Ipv4),
+                (false, true) => Some(Families::Ipv6),
+                (false, false) => None,
+            }
+        };
+        Ok(self.attached.iter().map(families).collect())
     }
 
     /// Leaves one network while the container goes on, and publishes its ports in another one.
@@ -196,6 +233,7 @@ impl Places {
         };
         networks.detach(&self.attached[place].endpoint, Cable::RemoveIn(namespace))?;
         let left = self.attached.remove(place).endpoint;
+        self.published.remove(&left.id);
         if !left.ports.is_empty() {
             // Nobody may listen there any more.
             self.serve_ports()?;

@@ -9,10 +9,10 @@ mod pair;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,6 @@ const DATAGRAM_BYTES: usize = 65_536;
 
 /// A port that is listened at, and where it leads.
 struct Port {
-    endpoint: String,
     target: SocketAddr,
     protocol: Protocol,
     socket: Arc<OwnedFd>,
@@ -108,17 +107,18 @@ impl Relay {
 
     /// Listens at the ports of these places from now on, and at no others.
     pub fn follow(&mut self, places: &[Attached]) -> Result<()> {
-        let is_there = |id: &str| places.iter().any(|place| place.endpoint.id == id);
-        let gone = self.ports.iter().filter(|(_, port)| !is_there(&port.endpoint));
+        // A place may stay though its ports are another's: what counts are the sockets.
+        let number = |socket: &Arc<OwnedFd>| socket.as_raw_fd();
+        let reserved = places.iter().flat_map(|place| &place.reserved);
+        let wanted: BTreeSet<RawFd> = reserved.map(|one| number(&one.socket)).collect();
+        let gone = self.ports.iter().filter(|(_, port)| !wanted.contains(&number(&port.socket)));
         let gone: Vec<u64> = gone.map(|(token, _)| *token).collect();
         gone.into_iter().for_each(|token| self.forget(token));
+        let known: BTreeSet<RawFd> = self.ports.values().map(|port| number(&port.socket)).collect();
         for place in places {
-            let endpoint = &place.endpoint;
-            if self.ports.values().any(|port| port.endpoint == endpoint.id) {
-                continue;
-            }
-            for reserved in place.reserved.iter().filter(|reserved| is_carried(reserved)) {
-                self.listen(endpoint, reserved).map_err(NetworkError::Relay)?;
+            let is_new = |one: &&Reserved| is_carried(one) && !known.contains(&number(&one.socket));
+            for reserved in place.reserved.iter().filter(is_new) {
+                self.listen(&place.endpoint, reserved).map_err(NetworkError::Relay)?;
             }
         }
         Ok(())
@@ -163,7 +163,6 @@ impl Relay {
         self.last += 1;
         watch(&self.epoll, &socket, self.last, flags)?;
         let port = Port {
-            endpoint: endpoint.id.clone(),
             target: SocketAddr::new(address, container.number),
             protocol: container.protocol,
             socket,

@@ -1,7 +1,7 @@
 //! What becomes of links, routes and documents when a container joins or leaves, whatever was done
 //! to them inside and wherever it fails.
 
-use network::{Attached, Cable, ErrorKind, NetworkError, NetworkRequest};
+use network::{Attached, Cable, ErrorKind, Families, NetworkError, NetworkRequest};
 
 use crate::host::{Container, HOST, Host, call, request, run};
 use crate::need_networks;
@@ -109,7 +109,7 @@ fn ports_come_and_go_whatever_else_has_changed() {
     host.networks.rename_container(&id, "shop").unwrap();
     let ports = spec::port_mappings("8080:80").unwrap();
     let name = || host.networks.of_container(&id).unwrap()[0].container_name.clone();
-    let published = host.networks.publish(&web.attached.endpoint, &ports).unwrap();
+    let published = host.networks.publish(&web.attached.endpoint, &ports, Families::Both).unwrap();
     assert_eq!(name(), "shop");
     assert!(call(&host.internet, HOST, 8080).is_some());
     host.networks.rename_container(&id, "store").unwrap();
@@ -119,7 +119,7 @@ fn ports_come_and_go_whatever_else_has_changed() {
     // Without its link no port of it can be published.
     let rules = crate::host::has("nft").then(|| run("nft list ruleset"));
     run(&format!("ip link delete {}", web.attached.endpoint.host_link.clone().unwrap()));
-    host.networks.publish(&web.attached.endpoint, &ports).unwrap_err();
+    host.networks.publish(&web.attached.endpoint, &ports, Families::Both).unwrap_err();
     assert_eq!(host.networks.of_container(&id).unwrap()[0].ports, []);
     assert_eq!(crate::host::has("nft").then(|| run("nft list ruleset")), rules);
     let other = host.publishing("other", "two", &["8080:80"]);

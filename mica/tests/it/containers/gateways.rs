@@ -71,3 +71,36 @@ fn of_equals_the_network_whose_name_comes_first_leads_out() {
     root.ok("network disconnect aaa web");
     leaves_by(&root, "web", "mid");
 }
+
+#[test]
+fn ports_of_each_family_lead_to_the_network_that_has_it() {
+    let Some(root) = Root::new() else { return };
+    root.ok("network create four");
+    root.ok("network create --ipv4=false --ipv6 six");
+    let port = testkit::free_port();
+    let line = format!("run -d --name web -p {port}:80 --network four --network six bb sleep 600");
+    let id = root.ok(&line);
+    let pid = root.state(&id)["process"]["pid"].as_u64().unwrap();
+    let namespace = File::open(format!("/proc/{pid}/ns/net")).unwrap();
+    let arrives = |called: &str, address: String| {
+        let bound = sys::netns::within(&namespace, || TcpListener::bind(&address));
+        let bound = bound.unwrap().unwrap();
+        bound.set_nonblocking(true).unwrap();
+        let _held = TcpStream::connect(format!("{called}:{port}")).unwrap();
+        eventually("the call arrives there", || bound.accept().is_ok());
+    };
+    let four = || format!("{}:80", shown(&root, "web", "four", "IPAddress"));
+    let six = || format!("[{}]:80", shown(&root, "web", "six", "GlobalIPv6Address"));
+    arrives("127.0.0.1", four());
+    arrives("[::1]", six());
+    root.ok("network disconnect six web");
+    arrives("127.0.0.1", four());
+    arrives("[::1]", four());
+    root.ok("network connect six web");
+    arrives("127.0.0.1", four());
+    arrives("[::1]", six());
+    root.ok("network disconnect four web");
+    arrives("[::1]", six());
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nobody has IPv4");
+    assert_eq!(root.ok("port web"), format!("80/tcp -> [::]:{port}"));
+}
