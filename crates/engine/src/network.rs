@@ -222,7 +222,7 @@ impl Engine {
     }
 
     /// Whether a container stands in its networks now.
-    fn has_processes(&self, id: &ContainerId) -> Result<bool> {
+    pub(crate) fn has_processes(&self, id: &ContainerId) -> Result<bool> {
         Ok(matches!(self.container_state(id)?.status, Status::Running | Status::Paused))
     }
 

@@ -212,26 +212,34 @@ pub fn hosts(
 }
 
 /// The text of `hosts` when the container has left some of its addresses and got others. What else
-/// somebody has written there stays.
+/// somebody has written there stays, whatever it is.
 pub fn moved_hosts(
-    text: &str,
+    text: &[u8],
     left: &[IpAddr],
     got: &[IpAddr],
     hostname: &str,
     domain: &str,
-) -> String {
+) -> Vec<u8> {
     let names = match domain {
         "" => hostname.to_owned(),
         domain => format!("{hostname}.{domain} {hostname}"),
     };
-    let own = |line: &str| {
-        line.split_once('\t').is_some_and(|(address, rest)| {
+    let own = |line: &[u8]| {
+        let line = std::str::from_utf8(line).ok().and_then(|line| line.split_once('\t'));
+        line.is_some_and(|(address, rest)| {
             rest == names && address.parse().is_ok_and(|address| left.contains(&address))
         })
     };
-    let stays = text.lines().filter(|line| !own(line)).map(|line| format!("{line}\n"));
-    let new = got.iter().map(|address| format!("{address}\t{names}\n"));
-    stays.chain(new).collect()
+    let mut moved = Vec::new();
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        if !own(line) {
+            moved.extend(line);
+            moved.push(b'\n');
+        }
+    }
+    moved.extend(got.iter().flat_map(|address| format!("{address}\t{names}\n").into_bytes()));
+    moved
 }
 
 /// The text of `hostname`.
@@ -317,7 +325,9 @@ mod tests {
         }
         assert_eq!(hostname_file("web"), "web\n");
         let (old, new) = (["172.17.0.2".parse().unwrap()], ["10.0.0.9".parse().unwrap()]);
-        let moved = moved_hosts(&(plain + "172.17.0.2\tmine\n"), &old, &new, "web", "");
-        assert_eq!(moved, "127.0.0.1\tlocalhost\n172.17.0.2\tmine\n10.0.0.9\tweb\n");
+        let before = [plain.as_bytes(), b"172.17.0.2\tmine\n\xff\xfe"].concat();
+        let moved = moved_hosts(&before, &old, &new, "web", "");
+        let after = b"127.0.0.1\tlocalhost\n172.17.0.2\tmine\n\xff\xfe\n10.0.0.9\tweb\n";
+        assert_eq!(moved, after);
     }
 }

@@ -42,7 +42,7 @@ impl Alive for Engine {
 const KILL: i32 = 9;
 
 impl Engine {
-    fn tell(&self, id: &ContainerId, change: &Move) -> Result<()> {
+    pub(super) fn tell(&self, id: &ContainerId, change: &Move) -> Result<()> {
         let words = serde_json::to_value(change).expect("a change has only string keys");
         self.ask_monitor(id, &Request::Tell(words)).map(drop)
     }

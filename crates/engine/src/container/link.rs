@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use network::{ExtraHost, Networks};
-use spec::{ContainerPort, NetworkMode, exposed_ports};
+use spec::{ContainerId, ContainerPort, NetworkMode, exposed_ports};
 
 use super::ContainerRecord;
-use super::watch::files;
-use crate::Engine;
+use super::network::Move;
+use super::watch::{files, has_network};
 use crate::error::{EngineError, Result};
+use crate::{Engine, Kind};
 
 /// The network in which links are lines and variables.
 const DEFAULT_NETWORK: &str = "bridge";
@@ -65,6 +66,21 @@ pub(super) fn shown(record: &ContainerRecord) -> Option<Vec<String>> {
     links(record).ok().map(|links| links.iter().map(whole).collect())
 }
 
+/// Takes a link away from a record, and says whether it was there.
+pub(super) fn forget(record: &mut ContainerRecord, alias: &str) -> bool {
+    let is_meant = |text: &String| Link::parse(text).is_ok_and(|link| link.alias == alias);
+    // In a network of the user's it is told of the network too.
+    let of_networks = record.networks.values_mut().map(|settings| &mut settings.links);
+    let mut was_there = false;
+    for links in of_networks.chain([&mut record.host_config.links]) {
+        let Some(list) = links.as_mut().filter(|list| list.iter().any(is_meant)) else { continue };
+        was_there = true;
+        list.retain(|text| !is_meant(text));
+        links.take_if(|links| links.is_empty());
+    }
+    was_there
+}
+
 /// The further names that a container's name server knows: each with the name that it stands for.
 pub(super) fn names(record: &ContainerRecord) -> Result<BTreeMap<String, String>> {
     let settings = record.networks.values().flat_map(|settings| settings.links.iter().flatten());
@@ -85,16 +101,27 @@ impl Engine {
         };
         let missing = || EngineError::NoSuchContainer(name.to_owned());
         let id = containers.find(parent).map_err(|_| missing())?;
-        let is_meant = |text: &String| Link::parse(text).is_ok_and(|link| link.alias == alias);
-        containers.change(&id, |record| {
-            let links = record.host_config.links.as_mut().filter(|it| it.iter().any(is_meant));
-            links.ok_or_else(missing)?.retain(|text| !is_meant(text));
-            record.host_config.links.take_if(|links| links.is_empty());
-            Ok(())
-        })?;
-        match self.container_state(&id)?.status.is_alive() {
-            true => files::forget_host(&containers.folder(&id), alias),
+        let record = containers
+            .change(&id, |record| forget(record, alias).then_some(()).ok_or_else(missing))?;
+        if !self.container_state(&id)?.status.is_alive() {
+            return Ok(());
+        }
+        files::forget_host(&containers.folder(&id), alias)?;
+        let has_names = has_network(&record) && !self.settings().standing.is_of_user();
+        match has_names && self.has_processes(&id)? {
+            true => self.tell_unlinked(&id, alias),
             false => Ok(()),
+        }
+    }
+
+    /// Tells a container's monitor that a link is none any more: whoever answers for names is there.
+    fn tell_unlinked(&self, id: &ContainerId, alias: &str) -> Result<()> {
+        match self.tell(id, &Move::Unlink { alias: alias.to_owned() }) {
+            // Without a run there are no names, and the next one reads the record anew.
+            Err(EngineError::NotRunning(_)) => Ok(()),
+            // One that is older than this program knows no such change.
+            Err(error) if error.kind() == Kind::Unsupported => Ok(()),
+            other => other,
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) struct Places {
     pub(super) way_out: Option<WayOut>,
 }
 
-/// A change of a running container's networks, as its monitor is told of it.
+/// A change of a running container's networks and names there, as its monitor is told of it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Move {
@@ -52,6 +52,11 @@ pub(super) enum Move {
     Disconnect {
         /// Its name.
         network: String,
+    },
+    /// A link is taken back: its name is nobody's any more.
+    Unlink {
+        /// The name.
+        alias: String,
     },
 }
 

@@ -75,6 +75,11 @@ fn a_link_is_a_name_in_a_network_of_the_users() {
     assert!(!asked.contains("STORE_"), "there are no variables: {asked}");
     let other = root.run("run --rm --network own bb ping -c1 -W2 store");
     assert_ne!(other.code, 0, "nobody else has that name");
+    standing(&root, "near", "--network own --link db:store --link db:shop");
+    root.ok("exec near ping -c1 -W2 store");
+    root.ok("rm --link near/store");
+    root.run("exec near ping -c1 -W1 store").complains(1, "bad address");
+    root.ok("exec near ping -c1 -W2 shop");
 }
 
 #[test]

@@ -104,6 +104,36 @@ fn a_running_container_joins_and_leaves() {
 }
 
 #[test]
+fn a_new_name_stays_in_networks_that_are_joined_and_left() {
+    let Some(root) = Root::new() else { return };
+    root.ok("network create one");
+    root.ok("network create two");
+    standing(&root, "old", "--network one -p 127.0.0.1::80");
+    standing(&root, "friend", "--network two");
+    root.ok("rename old new");
+    root.ok("network connect two new");
+    root.ok("exec friend ping -c1 -W2 new");
+    root.run("exec friend ping -c1 -W1 old").complains(1, "bad address");
+    root.ok("network disconnect one new");
+    root.ok("exec friend ping -c1 -W2 new");
+}
+
+#[test]
+fn whatever_is_in_hosts_networks_are_joined_and_left() {
+    let Some(root) = Root::new() else { return };
+    root.ok("network create one");
+    standing(&root, "web", "");
+    let line = root.command("exec web sh -c").arg("echo -e '\\xff\\xfe' >> /etc/hosts").output();
+    assert!(line.unwrap().status.success());
+    root.ok("network connect one web");
+    let own = address(&root, "web", "one");
+    assert!(root.ok("exec web cat -v /etc/hosts").contains(&own));
+    root.ok("network disconnect one web");
+    let hosts = root.ok("exec web cat -v /etc/hosts");
+    assert!(!hosts.contains(&own) && hosts.contains("M-^?M-~"), "{hosts}");
+}
+
+#[test]
 fn networks_go_with_their_last_container() {
     let Some(root) = Root::new() else { return };
     let id = root.ok("network create one");

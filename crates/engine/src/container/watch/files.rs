@@ -102,16 +102,22 @@ pub(super) fn move_hosts(
 
 /// Takes the line of a link away from `hosts`.
 pub(in crate::container) fn forget_host(folder: &Path, alias: &str) -> Result<()> {
-    let stays = |line: &&str| line.split_whitespace().nth(1) != Some(alias);
-    change_hosts(folder, |text| text.split_inclusive('\n').filter(stays).collect())
+    let is_about = |line: &[u8]| {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        words.nth(1) == Some(alias.as_bytes())
+    };
+    change_hosts(folder, |text| {
+        let lines = text.split_inclusive(|byte| *byte == b'\n');
+        lines.filter(|line| !is_about(line)).flatten().copied().collect()
+    })
 }
 
-fn change_hosts(folder: &Path, change: impl FnOnce(&str) -> String) -> Result<()> {
+fn change_hosts(folder: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<()> {
     let path = folder.join("hosts");
-    let mut text = String::new();
+    let mut text = Vec::new();
     // The container's own may write there what they like, and so much of it.
     let file = fs::File::open(&path).map_err(EngineError::io("read", &path))?;
-    file.take(ACCOUNT_BYTES).read_to_string(&mut text).map_err(EngineError::io("read", &path))?;
+    file.take(ACCOUNT_BYTES).read_to_end(&mut text).map_err(EngineError::io("read", &path))?;
     fs::write(&path, change(&text)).map_err(EngineError::io("write", &path))
 }
 
@@ -135,4 +141,18 @@ fn host_resolver() -> Resolver {
     let text = read("/etc/resolv.conf");
     let path = Resolver::host_file(&text);
     Resolver::parse(&if path == "/etc/resolv.conf" { text } else { read(path) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_in_hosts_stays_when_a_line_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hosts");
+        fs::write(&path, b"10.0.0.2\tdb store\n\xff\xfe\n10.0.0.3\tother").unwrap();
+        forget_host(folder.path(), "db").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"\xff\xfe\n10.0.0.3\tother");
+    }
 }

@@ -43,6 +43,7 @@ const KILLED: i32 = 137;
 /// What a run stands in, from its preparation to its end.
 pub(super) struct OneRun {
     record: ContainerRecord,
+    containers: Containers,
     standing: Standing,
     bundle: PathBuf,
     spec: Spec,
@@ -129,6 +130,7 @@ impl OneRun {
         };
         let mut run = OneRun {
             record: record.clone(),
+            containers: engine.containers(),
             standing: engine.settings().standing,
             bundle: folder,
             spec: Spec::default(),
@@ -220,9 +222,18 @@ impl OneRun {
         Ok(())
     }
 
+    /// Calls the container by the name that it has now: it may have got another one since its start.
+    /// Nothing else of what was changed counts before its next start.
+    fn follow_name(&mut self) {
+        if let Ok(now) = self.containers.read(&self.record.id) {
+            self.record.name = now.name;
+        }
+    }
+
     /// Joins or leaves a network while the container runs: with its addresses in `hosts`, its names,
     /// and its ports.
     fn go(&mut self, change: Move) -> Result<()> {
+        self.follow_name();
         let Some(networks) = &self.networks else {
             let words = "the container was started without networks: stop it first";
             return Err(EngineError::Refused(words.to_owned()));
@@ -242,12 +253,20 @@ impl OneRun {
                 self.places.leave_one(networks, &self.record, &network)?;
                 networks.shut_down()?;
             }
+            Move::Unlink { alias } => {
+                link::forget(&mut self.record, &alias);
+            }
         }
         let now: Vec<IpAddr> = self.places.endpoints().flat_map(Endpoint::addresses).collect();
         let only = |these: &[IpAddr], those: &[IpAddr]| -> Vec<IpAddr> {
             these.iter().filter(|one| !those.contains(one)).copied().collect()
         };
-        files::move_hosts(&self.bundle, &self.record, &only(&before, &now), &only(&now, &before))?;
+        if before != now {
+            // The container may write to the file what it likes, and make it one that nobody writes to:
+            // it has joined or left whatever becomes of the file.
+            let (left, got) = (only(&before, &now), only(&now, &before));
+            let _ = files::move_hosts(&self.bundle, &self.record, &left, &got);
+        }
         if let Some(links) = &self.links {
             links.replace(link::names(&self.record)?);
         } else if self.places.have_names() {
