@@ -26,9 +26,9 @@ impl Caller {
         Caller { socket, received: Vec::new(), given: Vec::new() }
     }
 
-    /// The descriptor that came with what it said.
+    /// The descriptor that came with what it said. Others are let go of.
     pub fn gives(&mut self) -> Option<OwnedFd> {
-        self.given.pop()
+        std::mem::take(&mut self.given).pop()
     }
 
     /// What it says first of the container ([`Request::Made`]), for which is waited. Nothing, if it
@@ -55,5 +55,20 @@ impl Caller {
                 _ => return None,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_descriptor_is_given_and_none_is_left() {
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut caller = Caller::new(socket.into());
+        let open = || std::fs::File::open("/dev/null").map(OwnedFd::from).unwrap();
+        caller.given = vec![open(), open()];
+        assert!(caller.gives().is_some());
+        assert!(caller.gives().is_none() && caller.given.is_empty());
     }
 }

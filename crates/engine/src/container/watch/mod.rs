@@ -87,8 +87,9 @@ impl Engine {
                 (record, None, Vec::from_iter(made), None)
             }
         };
-        // Whoever made it a moment ago gives it to us as it is held.
-        let lock = client.as_mut().filter(|_| boot.is_some()).and_then(Caller::gives);
+        // Whoever made it a moment ago gives it to us as it is held. Of what was not understood nothing
+        // stays locked either.
+        let lock = client.as_mut().and_then(Caller::gives).filter(|_| boot.is_some());
         let hold = lock.map(|lock| Hold::of(&containers.folder(id), lock));
         let mut watch = Watch {
             engine: self,
