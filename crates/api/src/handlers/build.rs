@@ -15,7 +15,7 @@ use engine::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use spec::go_json::{self, Behind};
-use spec::{HostConfig, ImageId, Reference, Ulimit};
+use spec::{ContainerId, HostConfig, ImageId, Reference, Ulimit};
 
 use super::images::platform;
 use super::transfer::AuthConfig;
@@ -222,6 +222,8 @@ struct Script {
     told: Vec<bool>,
     /// The numbers of steps that are the Dockerfile's.
     numbers: BTreeSet<usize>,
+    /// The containers that commands of steps run in.
+    containers: BTreeMap<usize, ContainerId>,
 }
 
 impl Script {
@@ -296,12 +298,20 @@ impl BuildWatch for Steps<'_> {
             }
             News::Output { bytes, .. } => self.line(String::from_utf8_lossy(bytes).into_owned()),
             News::Warning { text } => self.line(format!("[Warning] {text}\n")),
-            News::Note { .. }
-            | News::Cached { .. }
-            | News::Why { .. }
-            | News::Finding { .. }
-            | News::Done { .. }
-            | News::Failed { .. } => {}
+            News::Note { .. } | News::Cached { .. } | News::Why { .. } | News::Finding { .. } => {}
+            News::Done { number, .. } | News::Failed { number, .. } => {
+                if let Some(container) = script.containers.remove(&number) {
+                    self.line(format!("Removing intermediate container {}\n", container.short()));
+                }
+            }
+        }
+    }
+
+    fn runs(&self, number: usize, container: &ContainerId) {
+        let mut script = self.script();
+        if script.numbers.contains(&number) {
+            self.line(format!(" ---> Running in {}\n", container.short()));
+            script.containers.insert(number, *container);
         }
     }
 }

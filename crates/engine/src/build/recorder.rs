@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
-use spec::ImageId;
+use spec::{ContainerId, ImageId};
 use store::Store;
 
 use super::history::{self, BuildOutcome, BuildRecord, BuildStep};
@@ -112,6 +112,10 @@ impl BuildWatch for Recorder<'_> {
 
     fn planned(&self, lines: &[PlannedLine]) {
         self.watch.planned(lines);
+    }
+
+    fn runs(&self, number: usize, container: &ContainerId) {
+        self.watch.runs(number, container);
     }
 }
 

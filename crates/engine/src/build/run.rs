@@ -12,7 +12,7 @@ use ::build::scope::{PROXY_ARGUMENTS, Scope};
 use ::build::solver::Inputs;
 use runtime::once::Ended;
 use serde_json::value::RawValue;
-use spec::{Digest, HostConfig, Timestamp, Ulimit};
+use spec::{ContainerId, Digest, HostConfig, Timestamp, Ulimit};
 use store::{Lasting, Lease, Snapshot, StepRecord, Store};
 
 use super::fresh::Fresh;
@@ -144,7 +144,10 @@ impl Builder<'_> {
         let scratch = Scratch::new(self.store(), self.lease, below.top)?;
         let root = self.store().mount_snapshot(&scratch.snapshot, Lasting::ThrownAway)?;
         let mut mounts = Mounts::prepare(self, step, run, scope, script, inputs)?;
+        let random = sys::host::random_bytes();
+        let id = ContainerId::of(random.map_err(EngineError::io("read", "/dev/urandom"))?);
         let command = StepCommand {
+            id,
             words: words.clone(),
             config,
             env: self.variables(scope, circumstances, &mounts),
@@ -161,6 +164,7 @@ impl Builder<'_> {
         };
         let is_stopped = || self.teller.watch.is_stopped();
         let mut fresh = Fresh::touch(self, &root, &mounts.caches, step, below)?;
+        telling.runs(&id);
         let ended = self.engine.run_step(&root, &network, command, &mut output, &is_stopped)?;
         let untouched = fresh.untouched(&root);
         drop(root);

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use spec::ContainerId;
+
 use super::watch::{BuildWatch, News, PlannedLine};
 use crate::error::Result;
 
@@ -76,6 +78,11 @@ impl Telling<'_> {
     /// A part of it is done.
     pub(super) fn note(&self, text: &str) {
         self.watch.tell(News::Note { number: self.number, text });
+    }
+
+    /// Its command runs in this container.
+    pub(super) fn runs(&self, container: &ContainerId) {
+        self.watch.runs(self.number, container);
     }
 
     /// Its command printed something.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use spec::ContainerId;
+
 /// Somebody who watches a build. Steps that are worked on at once tell what they do in turn.
 pub trait BuildWatch: Sync {
     /// Something happened.
@@ -16,6 +18,9 @@ pub trait BuildWatch: Sync {
     /// The instructions that will be carried out, in the order of the Dockerfile. Told once for each
     /// platform, before its steps; who shows steps alone need not know.
     fn planned(&self, _lines: &[PlannedLine]) {}
+
+    /// A step's command runs in this container, which goes with the step.
+    fn runs(&self, _number: usize, _container: &ContainerId) {}
 }
 
 /// An instruction that will be carried out.

@@ -45,6 +45,8 @@ pub(crate) struct StepNetwork {
 
 /// A command to be run.
 pub(crate) struct StepCommand<'a> {
+    /// Its container's id.
+    pub(crate) id: ContainerId,
     /// The program and its arguments.
     pub(crate) words: Vec<String>,
     /// How the image configures it.
@@ -145,8 +147,7 @@ impl Engine {
         output: &mut dyn FnMut(&[u8]),
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<Ended> {
-        let random = sys::host::random_bytes();
-        let id = ContainerId::of(random.map_err(EngineError::io("read", "/dev/urandom"))?);
+        let id = command.id;
         let folder = Folder::make(self.container_run_folder(&id))?;
         let mut record = network.record.clone();
         record.id = id;

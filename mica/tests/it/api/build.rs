@@ -25,7 +25,8 @@ fn docker_builds_with_its_older_builder() {
     for part in [
         "Step 1/7 : FROM bb AS base\nStep 2/7 : ARG word=no\nStep 3/7 : RUN echo said-$word > /said\n",
         "\nStep 7/7 : CMD [\"cat\", \"/said\"]\n ---> ",
-        "of the context\nsaid-yes\n",
+        "Step 6/7 : RUN cat /a /said\n ---> Running in ",
+        "\nof the context\nsaid-yes\nRemoving intermediate container ",
         "Successfully built ",
         "Successfully tagged made:1\nSuccessfully tagged other:latest\n",
     ] {
