@@ -360,7 +360,8 @@ mod tests {
         drop(chunks);
         let told = inlet.flush().unwrap_err();
         assert_eq!(told.kind(), io::ErrorKind::BrokenPipe);
-        assert_eq!(inlet.write(b"more").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        let told = inlet.write_all(&[0; CHUNK_BYTES]).unwrap_err();
+        assert_eq!(told.kind(), io::ErrorKind::BrokenPipe, "as soon as a chunk is full");
     }
 
     #[test]
