@@ -91,6 +91,22 @@ pub fn ids_of_namespace() -> Option<(u32, u32)> {
     (users < u32::MAX).then_some((users, groups))
 }
 
+/// The user that this process acts as, outside of its namespace of users.
+pub fn outer_user_id() -> u32 {
+    let map = crate::read::text(Path::new("/proc/self/uid_map")).unwrap_or_default();
+    let user = user_id();
+    outer_id(&map, user).unwrap_or(user)
+}
+
+fn outer_id(map: &str, id: u32) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let numbers: Option<Vec<u32>> = line.split_whitespace().map(|n| n.parse().ok()).collect();
+        let [first, outside, count] = numbers?[..] else { return None };
+        let place = id.checked_sub(first).filter(|place| *place < count)?;
+        outside.checked_add(place)
+    })
+}
+
 fn ids_in_map(map: &str) -> Option<u32> {
     let mut next = 0_u32;
     for line in map.lines() {
@@ -142,6 +158,9 @@ mod tests {
     fn ids_of_a_map_are_counted_from_root_on() {
         assert_eq!(ids_in_map("         0          0 4294967295\n"), Some(u32::MAX));
         assert_eq!(ids_in_map("0 1000 1\n1 100000 65536\n"), Some(65537));
+        let map = "0 1000 1\n1 100000 65536\n";
+        assert_eq!((outer_id(map, 0), outer_id(map, 3)), (Some(1000), Some(100_002)));
+        assert_eq!(outer_id(map, 65537), None);
         assert_eq!(ids_in_map("0 1000 1\n5 100000 65536\n"), Some(1));
         assert_eq!(ids_in_map("x\n"), None);
     }

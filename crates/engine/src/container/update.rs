@@ -39,7 +39,9 @@ impl Engine {
             return check::refuse(words);
         }
         let runs = matches!(state.status, Status::Running | Status::Paused);
-        let (request, mut warnings) = match self.settings().standing.is_of_user() {
+        // A user's own systemd gives limits that the user could not set.
+        let by_systemd = self.containers().read(id)?.by_systemd;
+        let (request, mut warnings) = match self.settings().standing.is_of_user() && !by_systemd {
             true => without_groups(request)?,
             false => (request.clone(), Vec::new()),
         };

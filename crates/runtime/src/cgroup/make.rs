@@ -48,6 +48,7 @@ impl Cgroup {
             Err(RuntimeError::Cgroup { source, .. }) if is_forbidden(&source) => {
                 // One tree may have been theirs and the next one not.
                 let _ = self.remove();
+                self.scope = None;
                 (self.layout, self.is_presumed) = (Layout::None, false);
                 Ok(true)
             }

@@ -117,6 +117,14 @@ impl Cgroup {
         })
     }
 
+    /// What is left of such a group, for those who clean up: nothing is of a scope when there is no systemd.
+    pub fn left_at(layout: Layout, path: &str) -> Result<Option<Cgroup>> {
+        match Cgroup::at(layout, path) {
+            Err(RuntimeError::NoSystemd { .. }) => Ok(None),
+            other => other.map(|group| Some(group.with_shared()).filter(Cgroup::exists)),
+        }
+    }
+
     /// The group at a path below the roots of the trees that this host is likely to have: whether it
     /// has them shows when the group is made.
     pub fn presumed(path: &str) -> Result<Cgroup> {
@@ -275,16 +283,19 @@ impl Cgroup {
     /// The container's first process is in it: what kept its place goes.
     pub(crate) fn settle(&self) -> Result<()> {
         match &self.scope {
-            Some(scope) => scope.settle().map_err(failed("limit", Path::new(&self.path))),
+            Some(scope) => scope.settle(),
             None => Ok(()),
         }
     }
 
     /// Removes it with all groups below. Processes that are just ending are waited for a little.
     pub fn remove(&self) -> Result<()> {
-        if let Some(scope) = &self.scope {
-            scope.remove()?;
-        }
+        // What systemd did not make goes whatever it says.
+        let told = self.scope.as_ref().map_or(Ok(()), Scope::remove);
+        self.remove_folders().and(told)
+    }
+
+    fn remove_folders(&self) -> Result<()> {
         for folder in self.own_folders() {
             let mut pause = Duration::from_micros(100);
             loop {

@@ -116,7 +116,7 @@ impl Containers {
     }
 
     fn discard(&self, record: &Record) -> Result<Vec<Warning>> {
-        if let Some(cgroup) = record.own_cgroup()?.filter(|cgroup| cgroup.exists()) {
+        if let Some(cgroup) = record.left_cgroup()? {
             cgroup.kill_all()?;
             cgroup.remove()?;
         }

@@ -91,6 +91,14 @@ impl Record {
         }
     }
 
+    /// What is left of its own group.
+    pub(super) fn left_cgroup(&self) -> Result<Option<Cgroup>> {
+        match self.cgroup.as_str() {
+            "" => Ok(None),
+            path => Cgroup::left_at(Layout::of_host()?, path),
+        }
+    }
+
     /// Its group, which what is to be done needs.
     pub(super) fn cgroup(&self) -> Result<Cgroup> {
         let none = || {

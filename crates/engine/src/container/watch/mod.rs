@@ -375,8 +375,7 @@ pub(super) fn end_remains(engine: &Engine, record: &ContainerRecord) -> Result<(
     outside::release(record, &engine.container_run_folder(&record.id))?;
     let layout = runtime::cgroup::Layout::whole()?;
     let path = super::bundle::cgroup_path(record);
-    let cgroup = runtime::cgroup::Cgroup::at(layout, &path)?.with_shared();
-    if cgroup.exists() {
+    if let Some(cgroup) = runtime::cgroup::Cgroup::left_at(layout, &path)? {
         cgroup.kill_all()?;
         cgroup.remove()?;
     }

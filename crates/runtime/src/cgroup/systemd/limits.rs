@@ -16,6 +16,8 @@ pub(super) fn properties(settings: &[Setting], is_unified: bool) -> Vec<(&'stati
     for (file, property) in [
         ("memory.max", "MemoryMax"),
         ("memory.low", "MemoryLow"),
+        ("memory.high", "MemoryHigh"),
+        ("memory.min", "MemoryMin"),
         ("memory.swap.max", "MemorySwapMax"),
         ("cpu.weight", "CPUWeight"),
         ("pids.max", "TasksMax"),
@@ -52,7 +54,7 @@ pub(super) fn properties(settings: &[Setting], is_unified: bool) -> Vec<(&'stati
 }
 
 /// A number, or all there is.
-fn number(text: &str) -> Option<u64> {
+pub(super) fn number(text: &str) -> Option<u64> {
     match text {
         "max" | "-1" => Some(u64::MAX),
         text => text.parse().ok(),
@@ -117,6 +119,10 @@ fn list_of(rules: &[DeviceRule], names: &str) -> (&'static str, Vec<(String, Str
     let mut allowed: Vec<(String, String)> = Vec::new();
     for rule in rules {
         let kind = if rule.kind.is_empty() { "a" } else { &rule.kind };
+        if policy == "auto" && kind != "a" {
+            // All is allowed, and a list would allow less. What is denied of it, ours forbids.
+            continue;
+        }
         let number = |number: Option<i64>| number.filter(|number| *number >= 0);
         let access = if rule.access.is_empty() { "rwm" } else { &rule.access };
         let names = match (kind, number(rule.major), number(rule.minor)) {
@@ -225,6 +231,8 @@ mod tests {
         assert_eq!((policy, allowed), ("strict", expected.to_vec()));
         let everything = [rule("deny a x x rwm"), rule("allow a x x rwm")];
         assert_eq!(list_of(&everything, names), ("auto", Vec::new()));
+        let usual_too = [rule("allow a x x rwm"), rule("allow c 1 3 rwm")];
+        assert_eq!(list_of(&usual_too, names), ("auto", Vec::new()), "as privileged ones say it");
         assert_eq!(named(names, "b", 1).collect::<Vec<_>>(), ["ramdisk"]);
     }
 }

@@ -31,6 +31,8 @@ use crate::launch;
 const SOCKET: &str = "systemd/private";
 const OBJECT: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+/// The limit of processes.
+const TASKS: &str = "TasksMax";
 
 /// A container's scope.
 #[derive(Clone, Debug)]
@@ -63,7 +65,10 @@ impl Scope {
                 "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {text:?} instead"
             )));
         };
-        let is_of_user = !sys::host::is_host_root();
+        let run = Path::new("/run");
+        // A namespace may have a systemd of its own, which then is its root's.
+        let is_systems = sys::host::is_root() && may_write(&run.join(SOCKET));
+        let is_of_user = !(is_systems || sys::host::is_host_root());
         let slice = match (slice, is_of_user) {
             ("", true) => "user.slice",
             ("", false) => "system.slice",
@@ -78,9 +83,9 @@ impl Scope {
         let run = match is_of_user {
             true => match std::env::var_os("XDG_RUNTIME_DIR") {
                 Some(folder) => PathBuf::from(folder),
-                None => PathBuf::from(format!("/run/user/{}", sys::host::user_id())),
+                None => PathBuf::from(format!("/run/user/{}", sys::host::outer_user_id())),
             },
-            false => PathBuf::from("/run"),
+            false => run.to_owned(),
         };
         let socket = run.join(SOCKET);
         Ok(Scope { socket, slice: slice.to_owned(), unit, held: None })
@@ -171,25 +176,15 @@ impl Scope {
         is_unified: bool,
     ) -> Result<()> {
         let mut properties = limits::properties(settings, is_unified);
+        if self.held.as_ref().is_some_and(|held| held.lock().is_some()) {
+            // There may be room for one process, and this one is not the container's.
+            properties.retain(|(name, _)| *name != TASKS);
+        }
         properties.extend(limits::devices(devices));
         if properties.is_empty() {
             return Ok(());
         }
-        let mut bus = self.connect()?;
-        let set = bus.call(manager("SetUnitProperties", "sba(sv)"), |body| {
-            body.text(&self.unit);
-            body.flag(true);
-            list(body, &properties);
-        });
-        set.map(drop).map_err(self.failed("limit"))
-    }
-
-    /// The container's own process is there.
-    pub(super) fn settle(&self) -> io::Result<()> {
-        match self.held.as_ref().and_then(|held| held.end()) {
-            Some((file, value)) => fs::write(file, value),
-            None => Ok(()),
-        }
+        self.set(&properties).map_err(self.failed("limit"))
     }
 
     /// Keeps a limit of processes until the container's own is there; says whether it does.
@@ -243,11 +238,16 @@ impl Held {
     /// A copy of this process that does nothing, with its number. It ends with this process too.
     fn stand() -> io::Result<(Held, i32)> {
         let birth = Birth { namespaces: UnshareFlags::empty(), sibling: false, cgroup: None };
+        let parent = rustix::process::getpid();
         match sys::clone::clone(birth)? {
-            Cloned::Child => loop {
+            Cloned::Child => {
                 let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-                std::thread::sleep(Duration::from_secs(60));
-            },
+                // It may have ended before that was said.
+                while rustix::process::getppid() == Some(parent) {
+                    std::thread::sleep(Duration::from_secs(60));
+                }
+                sys::task::exit_now(0)
+            }
             Cloned::Parent { pid, pidfd } => {
                 Ok((Held(Mutex::new(Some(Standing { pidfd, late: None }))), pid))
             }
@@ -302,6 +302,15 @@ fn await_end(bus: &mut Bus, job: &str) -> io::Result<()> {
             (true, result) => return Err(io::Error::other(format!("its job has {result}"))),
         }
     }
+}
+
+fn may_write(socket: &Path) -> bool {
+    rustix::fs::access(socket, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+/// The group went while it was written to.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }
 
 fn is_absent(error: &io::Error) -> bool {
