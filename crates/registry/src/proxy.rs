@@ -117,7 +117,8 @@ impl Unproxied {
             (Unproxied::Address(one, port), Some(address)) => {
                 *one == address && port.is_none_or(|port| port == at)
             }
-            (Unproxied::Domain { below, itself, port }, None) => {
+            // Go looks at the ends of addresses too.
+            (Unproxied::Domain { below, itself, port }, _) => {
                 (host.ends_with(below) || *itself && host == &below[1..])
                     && port.is_none_or(|port| port == at)
             }
@@ -236,8 +237,7 @@ mod tests {
         check("::ffff:10.0.0.1", &["10.0.0.1"], &["10.0.0.2"]);
         check("fd00::/8, 10.0.0.0/8", &["[fd01::1]:1", "10.1.1.1"], &["[fe80::1]", "11.0.0.1"]);
         check("10.0.0.0/40,:5000,,x:y", &[], &["10.0.0.1", "a.org:5000", "x"]);
-        // An address is no domain.
-        check("0.0.1", &["a.0.0.1.org.0.0.1"], &["10.0.0.1"]);
+        check("0.0.1", &["a.0.0.1.org.0.0.1", "10.0.0.1"], &["10.0.0.2"]);
         check("*", &["a.org", "10.0.0.1"], &[]);
     }
 

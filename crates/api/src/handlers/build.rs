@@ -51,6 +51,7 @@ pub(crate) fn build(mut call: Call) -> Result<Reply, Refusal> {
         None => None,
     };
     let (quiet, names) = (query.flag("q"), query.list("t"));
+    let (removes, removes_failed) = (query.flag_or("rm", true), query.flag("forcerm"));
     let engine = engine_for(&call)?;
     let body = call.body.take_all();
     Ok(Reply::stream("application/json", move |sink| {
@@ -59,7 +60,7 @@ pub(crate) fn build(mut call: Call) -> Result<Reply, Refusal> {
             None => ContextSource::Reader(Box::new(body)),
         };
         let progress = JsonProgress::new(sink, quiet);
-        let watch = Steps { progress, quiet, script: Mutex::default() };
+        let watch = Steps { progress, quiet, removes, removes_failed, script: Mutex::default() };
         let built = engine.build(BuildInput { context, dockerfile }, &request, &watch);
         if let Some(image) = built.as_ref().ok().and_then(|built| built.images.first()) {
             watch.end(&image.id);
@@ -212,6 +213,10 @@ fn host(query: &Query) -> Result<HostConfig, Refusal> {
 struct Steps<'a> {
     progress: JsonProgress<'a>,
     quiet: bool,
+    /// Whether the client asked for the removal of commands' containers, and of those that failed; they
+    /// go in any case.
+    removes: bool,
+    removes_failed: bool,
     script: Mutex<Script>,
 }
 
@@ -300,7 +305,11 @@ impl BuildWatch for Steps<'_> {
             News::Warning { text } => self.line(format!("[Warning] {text}\n")),
             News::Note { .. } | News::Cached { .. } | News::Why { .. } | News::Finding { .. } => {}
             News::Done { number, .. } | News::Failed { number, .. } => {
-                if let Some(container) = script.containers.remove(&number) {
+                let is_told = match news {
+                    News::Done { .. } => self.removes || self.removes_failed,
+                    _ => self.removes_failed,
+                };
+                if let Some(container) = script.containers.remove(&number).filter(|_| is_told) {
                     self.line(format!("Removing intermediate container {}\n", container.short()));
                 }
             }

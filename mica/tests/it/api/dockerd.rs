@@ -175,7 +175,7 @@ fn what_cannot_be_is_refused_before_it_begins() {
         ("--metrics-addr 127.0.0.1:9", "metrics-addr: no metrics are served"),
         ("--storage-driver zfs", "unknown storage driver"),
         ("--storage-opt size=9", "storage-opt: storage drivers have no options"),
-        ("--exec-opt native.cgroupdriver=systemd", "exec-opt"),
+        ("--exec-opt native.cgroupdriver=other", "exec-opt"),
         ("--default-runtime moon", "specified default runtime 'moon' does not exist"),
         ("--bip nonsense", "invalid CIDR address: nonsense"),
         ("--bridge no-such-link", "bridge no-such-link is not there"),

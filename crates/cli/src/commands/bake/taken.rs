@@ -51,6 +51,8 @@ impl Taken {
             if place != "-" && !engine::is_remote_context(place) {
                 taken.reads(Path::new(place))?;
             }
+            let named = target.map("contexts").map(|(_, at)| at);
+            taken.agent |= [place].into_iter().chain(named).any(is_by_ssh);
             for path in target.map("contexts").filter_map(|(_, at)| engine::local_context(at)) {
                 taken.reads(&path)?;
             }
@@ -128,6 +130,12 @@ impl Taken {
     }
 }
 
+/// Whether a repository is fetched by ssh, which takes the user's keys.
+fn is_by_ssh(place: &str) -> bool {
+    let is_web = |place: &str| place.contains("://") || place.starts_with("github.com/");
+    engine::is_remote_context(place) && (place.starts_with("ssh://") || !is_web(place))
+}
+
 /// Links are followed so often.
 const MAX_LINKS: usize = 40;
 
@@ -147,7 +155,7 @@ fn followed(path: &Path, links_left: usize) -> io::Result<PathBuf> {
     loop {
         let here = parts.as_path();
         let error = match here.canonicalize() {
-            Ok(real) => return Ok(below(real, &missing)),
+            Ok(real) => return below(real, &missing),
             Err(error) => error,
         };
         if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
@@ -156,7 +164,7 @@ fn followed(path: &Path, links_left: usize) -> io::Result<PathBuf> {
         if let Ok(to) = here.read_link() {
             let left = links_left.checked_sub(1).ok_or(error)?;
             let from = here.parent().unwrap_or(Path::new("/"));
-            return followed(&below(from.join(to), &missing), left);
+            return followed(&below(from.join(to), &missing)?, left);
         }
         match parts.next_back() {
             Some(part) => missing.push(part.as_os_str().to_owned()),
@@ -165,15 +173,17 @@ fn followed(path: &Path, links_left: usize) -> io::Result<PathBuf> {
     }
 }
 
-/// A path with the names that follow it, the last of them first.
-fn below(mut path: PathBuf, names: &[OsString]) -> PathBuf {
+/// A path with the names that follow it, the last of them first. None of them leads up: what is not
+/// there yet may be a link when it is, and then up is somewhere else.
+fn below(mut path: PathBuf, names: &[OsString]) -> io::Result<PathBuf> {
     for name in names.iter().rev() {
-        match Path::new(name).components().next() {
-            Some(Component::ParentDir) => drop(path.pop()),
-            _ => path.push(name),
+        if Path::new(name).components().next() == Some(Component::ParentDir) {
+            let why = "it leads up from what is not there";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
+        path.push(name);
     }
-    path
+    Ok(path)
 }
 
 #[cfg(test)]
@@ -196,13 +206,24 @@ mod tests {
         };
         check("in/side/../file", "in/file");
         check("in/up/x/y", "x/y");
-        check("in/new/../../z", "z");
         check("in/file/x", "in/file/x");
         check("in/dangling", "out/new");
         check("in/dangling/x", "out/new/x");
         assert!(real(&top.join("ring/x")).is_err());
-        assert_eq!(real(Path::new("/nowhere/../etc")).unwrap(), Path::new("/etc"));
+        for path in ["in/new/../../z", "in/new/.."] {
+            assert!(real(&top.join(path)).is_err(), "{path} may be a link later");
+        }
         assert_eq!(real(Path::new("")).unwrap(), real(Path::new(".")).unwrap());
+    }
+
+    #[test]
+    fn repositories_by_ssh_take_the_users_keys() {
+        for place in ["git@host.org:a/b.git", "ssh://host.org/a"] {
+            assert!(is_by_ssh(place), "{place}");
+        }
+        for place in ["https://host.org/a.git", "github.com/a/b", "git://host.org/a", "."] {
+            assert!(!is_by_ssh(place), "{place}");
+        }
     }
 
     #[test]

@@ -187,6 +187,32 @@ impl Scope {
         self.set(&properties).map_err(self.failed("limit"))
     }
 
+    fn set(&self, properties: &[(&str, Value)]) -> io::Result<()> {
+        let mut bus = Bus::connect(&self.socket)?;
+        let set = bus.call(manager("SetUnitProperties", "sba(sv)"), |body| {
+            body.text(&self.unit);
+            body.flag(true);
+            list(body, properties);
+        });
+        set.map(drop)
+    }
+
+    /// The container's own process is there.
+    pub(super) fn settle(&self) -> Result<()> {
+        let Some((file, value)) = self.held.as_ref().and_then(|held| held.end()) else {
+            return Ok(());
+        };
+        let told = match limits::number(&value) {
+            Some(most) => self.set(&[(TASKS, Value::Large(most))]),
+            None => Ok(()),
+        };
+        match told.and_then(|()| fs::write(&file, value)) {
+            // A short program has ended meanwhile, and nobody is left to be limited.
+            Err(error) if is_gone(&error) => Ok(()),
+            other => other.map_err(self.failed("limit")),
+        }
+    }
+
     /// Keeps a limit of processes until the container's own is there; says whether it does.
     pub(super) fn puts_off(&self, file: &Path, value: &str) -> bool {
         match self.held.as_ref().map(|held| held.lock()) {
