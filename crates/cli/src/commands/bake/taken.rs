@@ -24,7 +24,7 @@ pub(super) struct Taken {
     pub(super) read: BTreeSet<PathBuf>,
     /// What is written.
     pub(super) written: BTreeSet<PathBuf>,
-    /// Whether the user's own agent is asked for.
+    /// Whether the user's own agent or keys are used: asked for, or for a repository by ssh.
     pub(super) agent: bool,
 }
 
