@@ -14,6 +14,8 @@ const GROUPS: &str = "/sys/fs/cgroup";
 /// Starts systemd in groups of its own below the roots of all trees.
 const START: &str = r#"
 for procs in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/*/cgroup.procs; do
+    # Where trees stand side by side, what they stand in is none.
+    [ -e "$procs" ] || continue
     group=${procs%/*}/$GROUP
     mkdir "$group" 2>/dev/null && echo $$ 2>/dev/null >"$group/cgroup.procs"
 done
@@ -112,6 +114,8 @@ impl Drop for Managed {
         }
         left.sort_by_key(|place| std::cmp::Reverse(place.components().count()));
         left.iter().for_each(|place| drop(fs::remove_dir(place)));
+        let left = self.groups_named(&self.group);
+        assert!(left.is_empty() || std::thread::panicking(), "groups are left: {left:?}");
     }
 }
 
