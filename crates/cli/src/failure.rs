@@ -10,8 +10,20 @@ use crate::doors::DoorError;
 use crate::template::TemplateError;
 use crate::ui::Ui;
 
-/// The least exit code of `run` that says that no program ended with its own.
-const RUNS_LEAST: u8 = 125;
+/// The exit code of a command that did not come to its work; the least of `run` that says that no
+/// program ended with its own.
+const FAILED: u8 = 125;
+
+/// How much a command says that a failure is its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Teller {
+    /// Always: what fails may be a program's in a container.
+    Run,
+    /// What it was asked for.
+    Create,
+    /// Never.
+    Other,
+}
 
 /// A command that did not do what was asked.
 #[derive(Debug)]
@@ -21,25 +33,47 @@ pub(crate) struct Failure {
     /// What is said after all else.
     last: Option<String>,
     code: u8,
-    /// Whether docker's client leaves it to the engine to find this out.
-    of_engine: bool,
+    /// Who finds it out with docker.
+    finder: Finder,
+}
+
+/// Who finds a mistake out with docker: which of its parts says in what form it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finder {
+    /// The client's reader of flags, which then shows how to call the command.
+    Flags,
+    /// The client, once all flags are read.
+    Client,
+    /// The engine.
+    Engine,
 }
 
 impl Failure {
     /// A failure in these words.
     pub(crate) fn new(text: impl Into<String>) -> Failure {
-        Failure { lines: vec![text.into()], hint: None, last: None, code: 1, of_engine: false }
+        Failure {
+            lines: vec![text.into()],
+            hint: None,
+            last: None,
+            code: 1,
+            finder: Finder::Client,
+        }
     }
 
     /// What docker's client would hear from the engine, in its words.
     pub(crate) fn of_engine(words: impl fmt::Display) -> Failure {
         let text = format!("Error response from daemon: {words}");
-        Failure { of_engine: true, ..Failure::new(text) }
+        Failure { finder: Finder::Engine, ..Failure::new(text) }
+    }
+
+    /// A flag was given a value that it cannot have: the usage is wrong.
+    pub(crate) fn of_flags(text: impl Into<String>) -> Failure {
+        Failure { code: FAILED, finder: Finder::Flags, ..Failure::new(text) }
     }
 
     /// A failure that says nothing: all has been said.
     pub(crate) fn silent(code: u8) -> Failure {
-        Failure { lines: Vec::new(), hint: None, last: None, code, of_engine: false }
+        Failure { lines: Vec::new(), hint: None, last: None, code, finder: Finder::Client }
     }
 
     /// A failure in the words that docker's daemon sends while it works: its client tells them as they
@@ -72,20 +106,45 @@ impl Failure {
         self
     }
 
-    /// With another exit code, unless it is one that the engine would find out.
-    pub(crate) fn code_of_words(self, code: u8) -> Failure {
-        if self.of_engine { self } else { self.code(code) }
+    /// With the exit code that docker's client finds in the words of why a container could not be run:
+    /// whether its program is missing, or cannot be run.
+    pub(crate) fn code_of_run(self) -> Failure {
+        let has = |part: &str| self.lines.iter().any(|line| line.contains(part));
+        let code = if has("executable file not found") || has("no such file or directory") {
+            127
+        } else if has("permission denied") || has("is a directory") {
+            126
+        } else {
+            FAILED
+        };
+        self.code(code)
     }
 
-    /// A failure of `run`, in the form in which docker's client tells it there, unless it is one of the
-    /// command line.
-    pub(crate) fn of_run(mut self, program: &str) -> Failure {
-        if self.code < RUNS_LEAST {
-            return self;
-        }
-        if let Some(first) = self.lines.first_mut() {
+    /// With another exit code, unless it is one that the engine would find out.
+    pub(crate) fn code_of_words(self, code: u8) -> Failure {
+        if self.finder == Finder::Engine { self } else { self.code(code) }
+    }
+
+    /// In the form in which docker's client tells it of a command called `name`, which is used as in
+    /// `usage`.
+    pub(crate) fn of_command(
+        mut self,
+        teller: Teller,
+        program: &str,
+        name: &str,
+        usage: &str,
+    ) -> Failure {
+        let tells_of_itself = match teller {
+            Teller::Run => self.code >= FAILED,
+            Teller::Create => self.code == FAILED && self.finder == Finder::Client,
+            Teller::Other => false,
+        };
+        let advice = format!("Run '{name} --help' for more information");
+        if self.finder == Finder::Flags {
+            self.last = Some(format!("\nUsage:  {usage}\n\n{advice}"));
+        } else if let (true, Some(first)) = (tells_of_itself, self.lines.first_mut()) {
             *first = format!("{program}: {first}");
-            self.last = Some(format!("\nRun '{program} run --help' for more information"));
+            self.last = Some(format!("\n{advice}"));
         }
         self
     }
@@ -124,7 +183,7 @@ impl From<EngineError> for Failure {
             chain(&error)
         };
         let (hint, code) = (error.hint(), exit_code(error.kind()));
-        Failure { lines, hint, last: None, code, of_engine: true }
+        Failure { lines, hint, last: None, code, finder: Finder::Engine }
     }
 }
 
@@ -152,7 +211,7 @@ impl From<ClientError> for Failure {
             }
             _ => chain(&error),
         };
-        Failure { lines, hint: error.hint(), last: None, code: 1, of_engine: true }
+        Failure { lines, hint: error.hint(), last: None, code: 1, finder: Finder::Engine }
     }
 }
 
@@ -163,14 +222,14 @@ impl From<DoorError> for Failure {
             hint: error.hint,
             last: None,
             code: 1,
-            of_engine: false,
+            finder: Finder::Client,
         }
     }
 }
 
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Failure {
-        Failure { lines: chain(&error), hint: None, last: None, code: 125, of_engine: false }
+        Failure { lines: chain(&error), hint: None, last: None, code: 125, finder: Finder::Client }
     }
 }
 

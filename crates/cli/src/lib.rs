@@ -24,8 +24,9 @@ pub use doors::{
 
 use std::collections::BTreeMap;
 
-use args::{Parsed, parse, render_help};
+use args::{Parsed, called_and_used, parse, render_help};
 use context::Context;
+use failure::Teller;
 use ui::Ui;
 
 use tree::ROOT;
@@ -70,15 +71,15 @@ pub fn run(
     match parse(root, program, arguments) {
         Ok(Parsed::Run(invocation)) => {
             invocation.warnings.iter().for_each(|line| ui.warn(line));
-            let says_whose = tells_of_itself(&invocation.path);
+            let teller = teller(&invocation.path);
+            let (name, usage) = called_and_used(&invocation.path, program);
             let context = Context::new(invocation, environment, ui.clone(), doors);
             let done = match std::ptr::eq(root, &ROOT) {
                 true => far::run(context),
                 false => context.act(),
             };
-            done.unwrap_or_else(|failure| match says_whose {
-                true => failure.of_run(program).tell(&ui),
-                false => failure.tell(&ui),
+            done.unwrap_or_else(|failure| {
+                failure.of_command(teller, program, &name, &usage).tell(&ui)
             })
         }
         Ok(Parsed::Help { path, asked, warnings }) => {
@@ -102,10 +103,14 @@ pub fn run(
     }
 }
 
-/// Whether what fails may be a program's in a container: then the command says that it is its own.
-fn tells_of_itself(path: &[&'static tree::Cmd]) -> bool {
+/// How much a command says that a failure is its own.
+fn teller(path: &[&'static tree::Cmd]) -> Teller {
     let names: Vec<_> = path.iter().skip(1).map(|command| command.name).collect();
-    matches!(names[..], ["run"] | ["container", "run"])
+    match names[..] {
+        ["run"] | ["container", "run"] => Teller::Run,
+        ["create"] | ["container", "create"] => Teller::Create,
+        _ => Teller::Other,
+    }
 }
 
 /// The tree of commands that is meant, what it calls itself, and what is left of the arguments.

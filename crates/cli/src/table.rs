@@ -1,8 +1,9 @@
 //! docker's tables: columns as wide as their contents, by the rules of Go's tab writer.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use super::template::{Functions, MissingKey, Template, TemplateError, Value};
+use super::template::{Functions, MissingKey, Object, Template, TemplateError, Value};
 
 /// What begins a format that asks for a table.
 const TABLE_KEY: &str = "table";
@@ -204,6 +205,26 @@ pub struct Format {
     pub template: String,
 }
 
+/// The words above the columns of a table, by the fields that are in them.
+struct Headers(BTreeMap<String, Value>);
+
+impl Object for Headers {
+    fn field(&self, name: &str) -> Option<Value> {
+        Some(self.0.get(name).cloned().unwrap_or(Value::Nil))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// A label's column is called by the last part of the label's name.
+    fn call(&self, name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
+        let ("Label", [Value::Str(label)]) = (name, arguments) else { return None };
+        let last = label.rsplit('.').next().unwrap_or_default();
+        Some(Ok(Value::Str(last.replace(['-', '_'], " "))))
+    }
+}
+
 impl Format {
     /// Reads a format: `table TEMPLATE`, `json`, or a template.
     ///
@@ -232,7 +253,7 @@ impl Format {
         let mut text = String::new();
         if self.is_table {
             let names = headers.iter().map(|(field, words)| ((*field).to_owned(), (*words).into()));
-            let names = Value::Map(names.collect::<BTreeMap<String, Value>>());
+            let names = Value::Object(Rc::new(Headers(names.collect())));
             text.push_str(&template.render_partly(&names, &Functions::table_header()));
             text.push('\n');
         }
@@ -279,6 +300,13 @@ mod tests {
     #[track_caller]
     fn check(format: &str, wanted: &str) {
         assert_eq!(render(format, rows()).as_deref(), Ok(wanted), "{format}");
+    }
+
+    #[test]
+    fn a_labels_column_is_called_by_its_last_word() {
+        let wanted = "NAME      foo bar x   IMAGE     <no value>\n";
+        let format = "table {{.Name}}\\t{{.Label \"com.foo_bar-x\"}}\\t{{.Image}}\\t{{.Nope}}";
+        assert_eq!(render(format, Vec::new()).as_deref(), Ok(wanted));
     }
 
     #[test]

@@ -157,12 +157,14 @@ impl Engine {
         check_joinable(&record, &network)?;
         network.check_joinable()?;
         let known = [&network.name, &network.id].map(|name| record.networks.contains_key(name));
-        if known.contains(&true) || is_mode(&record, &network) {
+        let runs = self.has_processes(container)?;
+        // What does not run takes its place when it starts, as it was asked for last.
+        if runs && (known.contains(&true) || is_mode(&record, &network)) {
             return Err(
                 NetworkError::Attached { endpoint: record.name, network: network.name }.into()
             );
         }
-        if self.has_processes(container)? {
+        if runs {
             alive.connect(container, &network.name, &settings)?;
         }
         containers.change(container, |record| {
@@ -170,7 +172,9 @@ impl Engine {
             if record.host_config.network_mode == "none" {
                 record.host_config.network_mode.clone_from(&network.name);
             }
-            record.networks.insert(network.name.clone(), settings);
+            let by_id = record.networks.contains_key(&network.id);
+            let key = if by_id { &network.id } else { &network.name };
+            record.networks.insert(key.clone(), settings);
             Ok(())
         })?;
         self.network_event("connect", &network, &[("container", &container.to_string())]);

@@ -48,7 +48,7 @@ pub fn after(policy: &RestartPolicy, before: Backoff, run: Run) -> Option<(Durat
         RestartName::Always | RestartName::UnlessStopped => true,
         RestartName::OnFailure => {
             let most = policy.maximum_retry_count;
-            run.exit_code != 0 && (most == 0 || before.restarts < most)
+            run.exit_code != 0 && (most == 0 || i64::from(before.restarts) < most)
         }
     };
     let wait = match before.wait {

@@ -13,6 +13,12 @@ pub struct UsageError {
     pub exit_code: u8,
 }
 
+/// The full name of a command, from the root to itself, and how to call it.
+pub fn called_and_used<A: Copy>(path: &[&'static Command<A>], program: &str) -> (String, String) {
+    let place = Place { program, path };
+    (place.name(), place.use_line())
+}
+
 /// A command in its place, for messages.
 pub(super) struct Place<'a, A: 'static> {
     pub(super) program: &'a str,

@@ -30,7 +30,7 @@ mod wrap;
 pub use command::{Arity, Command};
 pub use complete::{Candidate, Complete, Completion, FileNames, complete};
 pub(crate) use csv::split_values;
-pub use error::UsageError;
+pub use error::{UsageError, called_and_used};
 pub use flag::{Check, Flag, Kind};
 pub use help::render_help;
 pub use matches::Matches;

@@ -21,6 +21,14 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let texts = context.matches().list("filter").iter().filter(|text| !text.is_empty());
     let conditions = EventConditions::parse(texts.map(String::as_str))?;
     check_format(context)?;
+    if let (Some(from), Some(to)) = (since, until)
+        && from > to
+    {
+        let (since, until) = (asked(context, "since", from), asked(context, "until", to));
+        return Err(Failure::of_engine(format!(
+            "`since` time ({since}) cannot be after `until` time ({until})"
+        )));
+    }
     // Without --since only what happens from now on is of interest.
     let mut events = context.engine()?.events(since.or(Some(now)), until)?;
     loop {
@@ -44,14 +52,35 @@ pub(crate) fn time(
     time.map_err(|error: spec::TimeError| Failure::new(error.to_string()))
 }
 
-/// A template that is none shall not be found out with the first event.
+/// A moment as questions carry it.
+pub(crate) fn moment(time: Timestamp) -> String {
+    format!("{}.{:09}", time.unix_seconds(), time.nanos())
+}
+
+/// A moment as docker's client asks for it: a number as it was given, all else in seconds.
+fn asked(context: &Context, flag: &str, time: Timestamp) -> String {
+    let text = context.matches().string(flag).unwrap_or_default();
+    match text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        true => text.to_owned(),
+        false => moment(time),
+    }
+}
+
+/// A template that is none, or that asks for what no event has, shall not be found out with the
+/// first event.
 pub(crate) fn check_format(context: &Context) -> Result<(), Failure> {
     let format = context.matches().string("format").filter(|text| !matches!(*text, "" | "json"));
-    match format.map(|text| Template::parse(text, &Functions::docker())) {
-        Some(Err(error)) => {
-            Err(Failure::new(format!("Error parsing format: {error}")).code(NO_TEMPLATE))
-        }
-        _ => Ok(()),
+    let Some(format) = format else { return Ok(()) };
+    let empty = serde_json::json!({
+        "Type": "", "Action": "", "Actor": { "ID": "", "Attributes": {} },
+        "scope": "", "time": 0, "timeNano": 0,
+    });
+    let empty = Value::Object(Rc::new(Shown(empty)));
+    let tried = Template::parse(format, &Functions::docker())
+        .and_then(|template| template.render(&empty, MissingKey::NoValue));
+    match tried {
+        Err(error) => Err(Failure::new(format!("Error parsing format: {error}")).code(NO_TEMPLATE)),
+        Ok(_) => Ok(()),
     }
 }
 

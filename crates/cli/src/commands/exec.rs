@@ -8,7 +8,7 @@ use runtime::attach::{Console, ExecOutcome, ExecRequest, Streams, run_exec};
 use runtime::keys::DetachKeys;
 
 use super::create::variables;
-use super::foreground::{check_tty, failed, keys};
+use super::foreground::{check_tty, failed, keys, left};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -58,7 +58,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let keys = if tty && is_terminal { keys } else { DetachKeys::none() };
     match run_exec(&mut connection, request, streams, keys, &console).map_err(io)? {
         ExecOutcome::Exited(code) => Ok(code as u8),
-        ExecOutcome::Detached => Ok(0),
+        ExecOutcome::Detached => Err(left()),
         ExecOutcome::Interrupted(signal) => Ok(128 + signal as u8),
         ExecOutcome::Failed(said) => {
             let code = said.exec_code();

@@ -56,6 +56,11 @@ pub(crate) fn check_tty(stdin: bool, tty: bool) -> Result<(), Failure> {
     }
 }
 
+/// What is said to who has left a container by the keys for that, where docker says so.
+pub(crate) fn left() -> Failure {
+    Failure::new("read escape sequence")
+}
+
 /// Shows a container until it ends or is left, and gives the exit code.
 pub(super) fn show(
     connection: Connection,
@@ -63,6 +68,16 @@ pub(super) fn show(
     wanted: Wanted,
     keys: DetachKeys,
 ) -> Result<u8, Failure> {
+    Ok(watch_until(connection, run_folder, wanted, keys)?.unwrap_or(0))
+}
+
+/// Shows a container until it ends, and gives the exit code, or until it is left.
+pub(super) fn watch_until(
+    connection: Connection,
+    run_folder: &Path,
+    wanted: Wanted,
+    keys: DetachKeys,
+) -> Result<Option<u8>, Failure> {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let io = |error: io::Error| Failure::new(format!("error: {error}"));
     let window = (wanted.tty && stdout.is_terminal()).then(|| stdout.as_fd());
@@ -82,9 +97,9 @@ pub(super) fn show(
         console,
     };
     match run_foreground(client).map_err(io)? {
-        Outcome::Exited(exit) => Ok(exit.code as u8),
-        Outcome::Detached => Ok(0),
-        Outcome::Interrupted(signal) => Ok(128 + signal as u8),
+        Outcome::Exited(exit) => Ok(Some(exit.code as u8)),
+        Outcome::Detached => Ok(None),
+        Outcome::Interrupted(signal) => Ok(Some(128 + signal as u8)),
         Outcome::Failed(said) => Err(failed(said)),
         Outcome::Lost => {
             Err(Failure::new("error: the container's monitor has gone without a word").code(ENGINE))
@@ -104,16 +119,15 @@ pub(super) fn show_start(
 
 /// What a monitor says: 127 for a program that is not there, 126 for one that cannot be run.
 pub(super) fn failed(said: Said) -> Failure {
-    let code = match said.kind {
-        FailureKind::CommandNotFound => 127,
-        FailureKind::CommandNotExecutable => 126,
-        _ => ENGINE,
-    };
     let mut text = format!("Error response from daemon: {}", said.message);
     for cause in &said.because {
         text += &format!("\n  because: {cause}");
     }
-    let failure = Failure::new(text).code(code);
+    let failure = match said.kind {
+        FailureKind::CommandNotFound => Failure::new(text).code(127),
+        FailureKind::CommandNotExecutable => Failure::new(text).code(126),
+        _ => Failure::new(text).code_of_run(),
+    };
     match said.hint {
         Some(hint) => failure.hint(hint),
         None => failure,

@@ -32,11 +32,7 @@ pub(crate) fn image(context: &Context) -> Outcome {
 }
 
 pub(crate) fn any(context: &Context) -> Outcome {
-    let kind = context.matches().string("type").unwrap_or_default();
-    if !kind.is_empty() && !TYPES.contains(&kind) {
-        let known = TYPES.map(|known| format!("\"{known}\"")).join(", ");
-        return Err(Failure::new(format!("unknown type: \"{kind}\": must be one of {known}")));
-    }
+    let kind = kind(context)?;
     let sizes = context.matches().flag("size");
     let engine: Engine = context.engine()?;
     let inspect = |name: &str| match kind {
@@ -51,6 +47,21 @@ pub(crate) fn any(context: &Context) -> Outcome {
         kind => Err(Failure::new(format!("Error response from daemon: No such {kind}: {name}"))),
     };
     show(context, if kind.is_empty() { "container" } else { kind }, &inspect)
+}
+
+/// The kind of things that is asked about, if one is named.
+pub(crate) fn kind(context: &Context) -> Result<&str, Failure> {
+    let kind = context.matches().string("type").unwrap_or_default();
+    let known = TYPES.map(|known| format!("\"{known}\"")).join(", ");
+    match context.matches().given("type") {
+        true if kind.is_empty() => {
+            Err(Failure::new(format!("type is empty: must be one of {known}")))
+        }
+        true if !TYPES.contains(&kind) => {
+            Err(Failure::new(format!("unknown type: \"{kind}\": must be one of {known}")))
+        }
+        _ => Ok(kind),
+    }
 }
 
 /// What docker's client says to a name that is none, before it asks.

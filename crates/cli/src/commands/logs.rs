@@ -24,7 +24,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
     };
     // Anything that is no number means all, as docker has it.
     let tail = matches.string("tail").and_then(|text| text.parse::<u64>().ok());
-    let selection = Selection { since: time("since")?, until: time("until")?, tail };
+    // Until the beginning of time means for ever.
+    let until = time("until")?.filter(|until| *until > Timestamp::from_unix(0, 0));
+    let selection = Selection { since: time("since")?, until, tail };
     let shown = Shown { timestamps: matches.flag("timestamps"), details: matches.flag("details") };
     let engine = context.engine()?;
     let id = engine.containers().find(&context.names()[0])?;

@@ -136,8 +136,7 @@ fn labels(names: &str, values: &[String]) -> Result<BTreeMap<String, String>, Fa
 
 /// A flag of these names was given a value that it cannot have: the usage is wrong.
 fn wrong_flag(names: &str, value: &str, why: impl std::fmt::Display) -> Failure {
-    let words = format!("invalid argument {value:?} for \"{names}\" flag: {why}");
-    Failure::new(words).code(foreground::ENGINE)
+    Failure::of_flags(format!("invalid argument {value:?} for \"{names}\" flag: {why}"))
 }
 
 /// `name` or `name=value`, as filters word labels.

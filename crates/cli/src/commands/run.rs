@@ -12,7 +12,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let Asked { request, detach, wanted, keys } = asked(context)?;
     let removes = request.host.auto_remove;
     let engine = context.engine()?;
-    let fresh = make(context, &engine, request).map_err(|failure| failure.code(ENGINE))?;
+    let fresh = make(context, &engine, request).map_err(Failure::code_of_run)?;
     let id = fresh.id();
     let outcome = match detach {
         true => engine.start_fresh(fresh).map_err(started).map(|()| {
@@ -24,7 +24,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
                 context.ui.line(&id.to_string());
             }
             let starting = engine.begin_fresh(fresh, Some(wanted.request()));
-            let starting = starting.map_err(|error| Failure::from(error).code(ENGINE))?;
+            let starting = starting.map_err(|error| Failure::from(error).code_of_run())?;
             show_start(starting, &engine.container_run_folder(&id), wanted, keys)
         }
     };
@@ -76,6 +76,6 @@ pub(crate) fn asked(context: &Context) -> Result<Asked, Failure> {
 pub(super) fn started(error: EngineError) -> Failure {
     match error {
         EngineError::Monitor { failure, .. } => foreground::failed(*failure),
-        other => Failure::from(other).code(ENGINE),
+        other => Failure::from(other).code_of_run(),
     }
 }

@@ -1,11 +1,11 @@
 //! `mica start`, `stop`, `restart`, `kill`, `pause`, `unpause`, `wait`, `attach`.
 
 use engine::{Engine, EngineError, TOLD, inherited_connection};
-use runtime::attach::{Request, StopRequest, WaitFor};
+use runtime::attach::{Connection, Request, StopRequest, WaitFor};
 use runtime::state::Status;
 use spec::{ContainerId, parse_signal};
 
-use super::foreground::{Wanted, check_tty, keys, show, show_start};
+use super::foreground::{Wanted, check_tty, keys, left, show, show_start, watch_until};
 use super::run::started;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -15,8 +15,17 @@ fn each(
     context: &Context,
     act: impl Fn(&Engine, &str, &ContainerId) -> Result<(), Failure>,
 ) -> Outcome {
+    let failed = failed_of(context, act)?;
+    if failed.is_empty() { Ok(0) } else { Err(Failure::silent(1)) }
+}
+
+/// The same, and says of which it went wrong.
+fn failed_of<'a>(
+    context: &'a Context,
+    act: impl Fn(&Engine, &str, &ContainerId) -> Result<(), Failure>,
+) -> Result<Vec<&'a str>, Failure> {
     let engine = context.engine()?;
-    let mut code = 0;
+    let mut failed = Vec::new();
     for name in context.names() {
         let done = engine
             .containers()
@@ -27,11 +36,11 @@ fn each(
             Ok(()) => context.ui.line(name),
             Err(failure) => {
                 failure.tell(&context.ui);
-                code = 1;
+                failed.push(name.as_str());
             }
         }
     }
-    if code == 0 { Ok(0) } else { Err(Failure::silent(1)) }
+    Ok(failed)
 }
 
 pub(crate) fn start(context: &Context) -> Outcome {
@@ -41,11 +50,9 @@ pub(crate) fn start(context: &Context) -> Outcome {
         return Err(Failure::new("checkpoints are not supported: start without --checkpoint"));
     }
     if !attach {
-        let outcome = each(context, |engine, _, id| engine.start_container(id).map_err(started));
-        return outcome.inspect_err(|_| {
-            let names = context.names().join(", ");
-            context.ui.warn(&format!("Error: failed to start containers: {names}"));
-        });
+        return not_started(&failed_of(context, |engine, _, id| {
+            engine.start_container(id).map_err(started)
+        })?);
     }
     let [name] = context.names() else {
         return Err(Failure::new("you cannot start and attach multiple containers at once"));
@@ -67,18 +74,32 @@ pub(crate) fn start(context: &Context) -> Outcome {
     show_start(starting, &folder, wanted, keys)
 }
 
+/// What is said in the end of the containers that could not be started.
+pub(crate) fn not_started(failed: &[&str]) -> Outcome {
+    match failed {
+        [] => Ok(0),
+        names => {
+            Err(Failure::new(format!("Error: failed to start containers: {}", names.join(", "))))
+        }
+    }
+}
+
 fn attach_to(
     engine: &Engine,
     id: &ContainerId,
     wanted: Wanted,
     keys: runtime::keys::DetachKeys,
 ) -> Outcome {
+    show(attached_to(engine, id, wanted)?, &engine.container_run_folder(id), wanted, keys)
+}
+
+fn attached_to(engine: &Engine, id: &ContainerId, wanted: Wanted) -> Result<Connection, Failure> {
     let mut connection = engine.monitor(id)?;
     let asked = connection.ask(&Request::Attach(wanted.request()));
     asked.map_err(|error| Failure::new(format!("error: {error}")))?;
     let asked = connection.ask(&Request::Wait(WaitFor::NextExit));
     asked.map_err(|error| Failure::new(format!("error: {error}")))?;
-    show(connection, &engine.container_run_folder(id), wanted, keys)
+    Ok(connection)
 }
 
 pub(crate) fn attach(context: &Context) -> Outcome {
@@ -104,7 +125,10 @@ pub(crate) fn attach(context: &Context) -> Outcome {
     check_tty(stdin, tty)?;
     let forwards = matches.flag("sig-proxy") && !tty;
     let wanted = Wanted { stdin, stdout: true, stderr: true, tty, forwards };
-    attach_to(&engine, &id, wanted, keys(matches.string("detach-keys"))?)
+    let keys = keys(matches.string("detach-keys"))?;
+    let connection = attached_to(&engine, &id, wanted)?;
+    let ending = watch_until(connection, &engine.container_run_folder(&id), wanted, keys)?;
+    ending.ok_or_else(left)
 }
 
 fn stop_request(context: &Context) -> Result<StopRequest, Failure> {

@@ -9,7 +9,8 @@ use spec::Reference;
 
 use super::images::platform_document;
 use super::transfer;
-use crate::commands::create::{IdFile, request};
+use crate::commands::create::{IdFile, request, warn_of_names};
+use crate::commands::foreground::ENGINE;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -25,6 +26,7 @@ pub(super) fn make(context: &Context, mut request: CreateContainer) -> Result<St
     if request.config.tty {
         request.host.console_size = context.ui.window();
     }
+    warn_of_names(context, &request.host);
     let file = IdFile::of(&request.host)?;
     let created = create(context, &request)?;
     for warning in created["Warnings"].as_array().into_iter().flatten() {
@@ -45,9 +47,10 @@ fn create(context: &Context, request: &CreateContainer) -> Result<Value, Failure
         "always" => pull()?,
         "missing" | "never" | "" => {}
         other => {
-            return Err(Failure::new(format!(
+            let words = format!(
                 "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
-            )));
+            );
+            return Err(Failure::new(words).code(ENGINE));
         }
     }
     match client.call::<Value>(asked(request, platform.as_deref())?) {

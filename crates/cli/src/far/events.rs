@@ -4,9 +4,8 @@ use client::Request;
 use spec::Timestamp;
 
 use super::containers::filters;
-use super::logs::moment;
 use super::said;
-use crate::commands::events::{check_format, show, time};
+use crate::commands::events::{check_format, moment, show, time};
 use crate::context::Context;
 use crate::failure::Outcome;
 

@@ -6,7 +6,7 @@ use sys::terminal::Size;
 
 use super::streams::{Ending, Ready, Shown, show};
 use crate::commands::create::variables;
-use crate::commands::foreground::{check_tty, keys};
+use crate::commands::foreground::{check_tty, keys, left};
 use crate::context::Context;
 use crate::failure::Outcome;
 
@@ -55,7 +55,7 @@ pub(super) fn run(context: &Context) -> Outcome {
     let ending = show(taken, &ready, &shown)?;
     drop(ready);
     match ending {
-        Ending::Detached => Ok(0),
+        Ending::Detached => Err(left()),
         Ending::Interrupted(signal) => Ok(128 + signal as u8),
         Ending::Over => {
             let ended: Value = client.call(Request::get(format!("/exec/{id}/json")))?;

@@ -4,7 +4,7 @@ use client::{Client, Request};
 use serde_json::Value;
 
 use super::images::platform_document;
-use crate::commands::inspect::show;
+use crate::commands::inspect::{kind, show};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -26,13 +26,8 @@ const KINDS: [(&str, &str, &str); 4] = [
 
 pub(super) fn any(context: &Context) -> Outcome {
     let (client, matches) = (context.far()?, context.matches());
-    let (kind, sizes) = (matches.string("type").unwrap_or_default(), matches.flag("size"));
+    let (kind, sizes) = (kind(context)?, matches.flag("size"));
     let wanted: Vec<_> = KINDS.iter().filter(|(own, ..)| kind.is_empty() || *own == kind).collect();
-    if wanted.is_empty() {
-        return Err(Failure::new(format!(
-            "unknown type: \"{kind}\": must be one of container, image, network or volume"
-        )));
-    }
     show(context, if kind.is_empty() { "container" } else { kind }, &|name| {
         for (own, before, after) in &wanted {
             let sizes = sizes && *own == "container";

@@ -14,17 +14,26 @@ pub(super) fn each(
     kind: &str,
     act: impl Fn(&str) -> Result<(), Failure>,
 ) -> Outcome {
-    let mut failed = false;
+    if failed_of(context, kind, act).is_empty() { Ok(0) } else { Err(Failure::silent(1)) }
+}
+
+/// The same, and says of which it went wrong.
+pub(super) fn failed_of<'a>(
+    context: &'a Context,
+    kind: &str,
+    act: impl Fn(&str) -> Result<(), Failure>,
+) -> Vec<&'a str> {
+    let mut failed = Vec::new();
     for name in context.names() {
         match check_name(kind, name).and_then(|()| act(name)) {
             Ok(()) => context.ui.line(name),
             Err(failure) => {
                 failure.tell(&context.ui);
-                failed = true;
+                failed.push(name.as_str());
             }
         }
     }
-    if failed { Err(Failure::silent(1)) } else { Ok(0) }
+    failed
 }
 
 fn post(

@@ -7,6 +7,7 @@ use spec::Timestamp;
 
 use super::create::look;
 use super::streams::write_to;
+use crate::commands::events::moment;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -38,11 +39,6 @@ pub(super) fn run(context: &Context) -> Outcome {
     };
     copied.map_err(|error| Failure::new(format!("error: {error}")))?;
     Ok(0)
-}
-
-/// A moment as questions carry it.
-pub(super) fn moment(time: Timestamp) -> String {
-    format!("{}.{:09}", time.unix_seconds(), time.nanos())
 }
 
 fn copy(from: &mut dyn Read) -> std::io::Result<()> {

@@ -9,15 +9,16 @@ use sys::terminal::Size;
 
 use super::create::{look, make};
 use super::streams::{Ending, Ready, Shown, show};
-use crate::commands::foreground::{ENGINE, Wanted, check_tty, keys};
+use crate::commands::foreground::{ENGINE, Wanted, check_tty, keys, left};
 use crate::commands::run::{Asked, asked};
+use crate::commands::start::not_started;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
 pub(super) fn run(context: &Context) -> Outcome {
     let Asked { request, detach, wanted, keys } = asked(context)?;
     let removes = request.host.auto_remove;
-    let id = make(context, request).map_err(|failure| failure.code(ENGINE))?;
+    let id = make(context, request).map_err(Failure::code_of_run)?;
     if detach {
         begin(context.far()?, &id)?;
         context.ui.line(&id);
@@ -27,18 +28,18 @@ pub(super) fn run(context: &Context) -> Outcome {
         context.ui.line(&id);
     }
     let condition = if removes { "removed" } else { "next-exit" };
-    foreground(context, &id, (wanted, keys), condition, true)
+    Ok(foreground(context, &id, (wanted, keys), condition, true)?.unwrap_or(0))
 }
 
 /// Shows a container until it ends, starting it first if it is to be started. Who waits for its end
-/// waits before it begins.
+/// waits before it begins. Gives no code for one that was left.
 fn foreground(
     context: &Context,
     id: &str,
     (wanted, keys): (Wanted, DetachKeys),
     condition: &str,
     starts: bool,
-) -> Outcome {
+) -> Result<Option<u8>, Failure> {
     let client = context.far()?;
     // The engine is told the keys in the user's own words.
     let said_keys = context.matches().string("detach-keys").filter(|keys| !keys.is_empty());
@@ -74,9 +75,9 @@ fn foreground(
     // The terminal is given back before anything more is said.
     drop(ready);
     match ending {
-        Ending::Over => exit_code(end),
-        Ending::Detached => Ok(0),
-        Ending::Interrupted(signal) => Ok(128 + signal as u8),
+        Ending::Over => exit_code(end).map(Some),
+        Ending::Detached => Ok(None),
+        Ending::Interrupted(signal) => Ok(Some(128 + signal as u8)),
     }
 }
 
@@ -103,17 +104,12 @@ fn engines(error: ClientError) -> Failure {
     Failure::from(error).code(ENGINE)
 }
 
-/// Why a container could not be started: docker's client tells by the words whether its program is
-/// missing or cannot be run.
+/// Why a container could not be started.
 fn started(error: ClientError) -> Failure {
-    let words = error.to_string();
-    let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
-    let code = match error.status() {
-        Some(_) if has(&["executable file not found", "no such file or directory"]) => 127,
-        Some(_) if has(&["permission denied", "is a directory"]) => 126,
-        _ => ENGINE,
-    };
-    Failure::from(error).code(code)
+    match error.status() {
+        Some(_) => Failure::from(error).code_of_run(),
+        None => engines(error),
+    }
 }
 
 pub(super) fn start(context: &Context) -> Outcome {
@@ -123,11 +119,8 @@ pub(super) fn start(context: &Context) -> Outcome {
     }
     let client = context.far()?;
     if !matches.flag("attach") && !matches.flag("interactive") {
-        let outcome = super::life::each(context, "container", |name| begin(client, name));
-        return outcome.inspect_err(|_| {
-            let names = context.names().join(", ");
-            context.ui.warn(&format!("Error: failed to start containers: {names}"));
-        });
+        let failed = super::life::failed_of(context, "container", |name| begin(client, name));
+        return not_started(&failed);
     }
     let [name] = context.names() else {
         return Err(Failure::new("you cannot start and attach multiple containers at once"));
@@ -138,7 +131,7 @@ pub(super) fn start(context: &Context) -> Outcome {
     let removes = found["HostConfig"]["AutoRemove"] == true;
     let condition = if removes { "removed" } else { "next-exit" };
     let runs = found["State"]["Running"] == true;
-    foreground(context, id(&found), wanted, condition, !runs)
+    Ok(foreground(context, id(&found), wanted, condition, !runs)?.unwrap_or(0))
 }
 
 pub(super) fn attach(context: &Context) -> Outcome {
@@ -159,7 +152,7 @@ pub(super) fn attach(context: &Context) -> Outcome {
     }
     let stdin = !matches.flag("no-stdin") && found["Config"]["OpenStdin"] == true;
     let wanted = wanted(context, &found, stdin, matches.flag("sig-proxy"))?;
-    foreground(context, id(&found), wanted, "next-exit", false)
+    foreground(context, id(&found), wanted, "next-exit", false)?.ok_or_else(left)
 }
 
 fn id(found: &Value) -> &str {

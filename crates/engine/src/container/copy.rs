@@ -126,7 +126,7 @@ impl Engine {
                 let source = from.source(follow)?;
                 let to = self.place(to, writing)?;
                 let (folder, name) =
-                    to.target(&source.name, source.is_folder, source.contents_only)?;
+                    to.target(&source.called, source.is_folder, source.contents_only)?;
                 // Whose a file is means the same in two containers, and another thing on the host.
                 let owner = to.owner(archive || (from.is_inside() && to.is_inside()));
                 let how = How { owner, users: to.users(), replaces };
@@ -273,6 +273,8 @@ impl Aim {
 pub(super) struct Source {
     folder: OwnedFd,
     pub(super) name: Vec<u8>,
+    /// What it was called by, which a link that was followed may call otherwise.
+    pub(super) called: Vec<u8>,
     pub(super) is_folder: bool,
     pub(super) contents_only: bool,
 }
@@ -394,7 +396,8 @@ impl Place {
         if as_folder && !is_folder {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Source { folder, name, is_folder, contents_only })
+        let (_, called) = Place::split(given);
+        Ok(Source { folder, name, called, is_folder, contents_only })
     }
 
     /// The folder that a copy goes into, and what it is called there; no name for the contents.

@@ -110,6 +110,7 @@ fn merge(host: &mut HostConfig, request: &UpdateContainer) -> Result<Resources> 
                 "Restart policy cannot be updated because AutoRemove is enabled for the container",
             );
         }
+        check::restart_count(policy)?;
         host.restart_policy = policy.clone();
     }
     check::update(asked)?;

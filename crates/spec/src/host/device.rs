@@ -142,6 +142,7 @@ impl FromStr for DeviceMapping {
             [host] => (host, host, "rwm"),
             [host, mode] if is_device_mode(mode) => (host, host, mode),
             [host, inside] => (host, inside, "rwm"),
+            [_, "", _] => return Err(" is not an absolute path".to_owned()),
             [host, inside, mode] => (host, inside, mode),
             _ => return Err(format!("invalid device specification: {text}")),
         };

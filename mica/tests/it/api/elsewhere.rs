@@ -348,6 +348,12 @@ fn a_terminal_elsewhere_is_left_and_met_again() {
     terminal.types("\x10\x11");
     assert!(child.wait().unwrap().success());
     assert_eq!(here.ok("ps --format '{{.Names}}'"), "one");
+    let mut left = terminal.start(here.command("attach one"));
+    let attached = || root.events("--filter event=attach").lines().count() == 2;
+    eventually("it is attached", attached);
+    terminal.types("\x10\x11");
+    terminal.shows("read escape sequence\r\n");
+    assert_eq!(left.wait().unwrap().code(), Some(1));
     let mut again = terminal.start(here.command("attach one"));
     terminal.types("echo he''re; exit 4\n");
     terminal.shows("here");

@@ -48,6 +48,13 @@ fn out_of_a_container() {
     assert_eq!(fs::read_link(mica.path("link")).unwrap().to_str(), Some("motd"));
     mica.ok("cp -L web:/etc/link followed");
     assert_eq!(read(&mica, "followed"), "hello\n");
+    fs::create_dir(mica.path("room")).unwrap();
+    mica.ok("cp -L web:/etc/link room");
+    assert_eq!(read(&mica, "room/link"), "hello\n", "a copy is called as it was asked for");
+    std::os::unix::fs::symlink("link", mica.path("room/way")).unwrap();
+    mica.ok("cp -L room/way web:/dir");
+    mica.ok("cp web:/dir/way from-way");
+    assert_eq!(read(&mica, "from-way"), "hello\n");
     mica.run("cp web:/nope .")
         .fails(1, "Error response from daemon: Could not find the file /nope in container web\n");
     mica.ok("cp image:base:/etc/motd of-image");

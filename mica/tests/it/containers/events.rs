@@ -68,6 +68,11 @@ fn events_have_dockers_older_fields_and_gos_names() {
     assert!(line.starts_with(&format!("{{\"status\":\"create\",\"id\":\"{id}\"")), "{line}");
     let same = root.events("-f event=create --format '{{json .}}'");
     assert_eq!(same, line);
+    root.run("events --until 1 --format '{{.Foo}}'").complains(64, "Error parsing format: ");
+    root.run("events --since 2 --until 1").complains(
+        1,
+        "Error response from daemon: `since` time (2) cannot be after `until` time (1)",
+    );
     root.ok("volume create data");
     let line = root.events("-f type=volume --format json");
     assert!(line.starts_with("{\"Type\":\"volume\""), "{line}");

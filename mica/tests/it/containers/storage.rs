@@ -11,6 +11,10 @@ fn a_root_that_is_read_only() {
     let Some(root) = Root::new() else { return };
     let run = root.sh("--read-only --tmpfs /room:size=1m", "touch /room/a && echo kept; touch /b");
     assert!(run.code == 1 && run.out == "kept\n" && run.err.contains("Read-only"), "{run}");
+    for file in ["hosts", "hostname", "resolv.conf"] {
+        let run = root.sh("--read-only", &format!("cat /etc/{file}; echo x >> /etc/{file}"));
+        assert!(run.code == 1 && run.err.contains("Read-only"), "{run}");
+    }
 }
 
 #[test]
@@ -25,6 +29,11 @@ fn folders_of_the_host() {
     {
         root.sh(&options, "cat /in/file; touch /in/x").complains(1, "Read-only file system");
     }
+    root.file(".own/file", "own\n");
+    root.sh("-v .own:/in", "cat /in/file").prints("own\n");
+    root.sh("--mount type=bind,src=.own,dst=/in", "cat /in/file").prints("own\n");
+    root.sh("--mount type=bind,src=from,dst=/in", "true")
+        .complains(125, "invalid mount path: 'from' mount path must be absolute");
     let missing = format!("--mount type=bind,src={folder}/missing,dst=/in");
     root.sh(&missing, "true").complains(125, "bind source path does not exist");
     root.sh(&format!("-v {folder}/missing:/in"), "true").prints("");

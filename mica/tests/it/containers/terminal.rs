@@ -93,6 +93,13 @@ fn detached_by_keys_and_attached_again() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(modes(&terminal.line).unwrap().echoes(), "the terminal is as it was");
     root.run("exec shell echo lives").prints("lives\n");
+    for line in ["attach shell", "exec -it shell cat"] {
+        let mut child = terminal.run(&root, line);
+        eventually("it is attached", || !modes(&terminal.line).unwrap().echoes());
+        terminal.types("\x10\x11");
+        terminal.shows("read escape sequence\r\n");
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{line}");
+    }
     let mut child = terminal.run(&root, "attach shell");
     eventually("it is attached", || !modes(&terminal.line).unwrap().echoes());
     terminal.types("echo ba''ck; exit 6\n");

@@ -39,6 +39,84 @@ fn what_cannot_be_made_is_told_as_docker_tells_it() {
 }
 
 #[test]
+fn a_wrong_flag_of_create_is_told_as_docker_tells_it() {
+    let Some(root) = Root::new() else { return };
+    for (flag, value, why) in [
+        ("--mount", "", "EOF"),
+        ("--mount", "type=", "type is required"),
+        ("--network", "a=b", "invalid field key a"),
+        ("--network", "name=a,b", "invalid field b"),
+        ("--network", "name=a,gw-priority=1x", "invalid gw-priority (1x): invalid syntax"),
+    ] {
+        for verb in ["create", "run"] {
+            let output = root.command(verb).args([flag, value, "bb", "true"]).output().unwrap();
+            let expected = format!(
+                "invalid argument \"{value}\" for \"{flag}\" flag: {why}\n\n\
+                 Usage:  mica {verb} [OPTIONS] IMAGE [COMMAND] [ARG...]\n\n\
+                 Run 'mica {verb} --help' for more information\n"
+            );
+            assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+            assert_eq!(output.status.code(), Some(125));
+        }
+    }
+    for (flag, value, line) in [
+        ("-p", "x", "invalid containerPort: x"),
+        ("--network", "", "no name set for network"),
+        ("--pid", "x", "--pid: invalid PID mode"),
+        (
+            "--pull",
+            "x",
+            "invalid pull option: 'x': must be one of \"always\", \"missing\" or \"never\"",
+        ),
+    ] {
+        let output = root.command("create").args([flag, value, "bb", "true"]).output().unwrap();
+        let expected = format!("mica: {line}\n\nRun 'mica create --help' for more information\n");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+        assert_eq!(output.status.code(), Some(125));
+    }
+    let nowhere = root.path("nowhere/id");
+    root.run(&format!("create --cidfile {} nosuch", nowhere.display())).complains(
+        1,
+        &format!(
+            "failed to create the container ID file: open {}: no such file or directory",
+            nowhere.display()
+        ),
+    );
+    let id = root.path("id");
+    root.run(&format!("create --pull never --cidfile {} nosuch", id.display()));
+    assert!(!id.exists(), "no container, no file");
+    root.ok(&format!("create --cidfile {} bb true", id.display()));
+    root.run(&format!("create --cidfile {} bb true", id.display()))
+        .complains(1, "container ID file found, make sure the other container isn't running");
+}
+
+#[test]
+fn what_is_asked_for_is_not_forgotten() {
+    let Some(root) = Root::new() else { return };
+    let run = root.run("run --rm --network host --add-host a:1.2.3.4 bb cat /etc/hosts");
+    assert!(run.out.contains("1.2.3.4\ta\n") && run.out.contains("localhost"), "{run}");
+    let run = root.run_with("run -i --rm --network none -a stdout bb cat", b"abc\n");
+    run.prints("abc\n");
+    let run = root.run("create --dns ::1 --name box bb true");
+    assert!(run.err.contains("WARNING: Localhost DNS (::1) may fail in containers."), "{run}");
+    root.run("run --rm --network none --pid private bb true").complains(125, "--pid: invalid PID");
+    root.run("run --rm --network none --device /dev/null::r bb true")
+        .complains(125, "mica:  is not an absolute path");
+    root.run("run --rm --network none --device /dev/nosuch bb true")
+        .complains(127, "no such file or directory");
+    root.run("inspect --type '' box").complains(1, "type is empty: must be one of \"config\", ");
+    root.ok("start -a box");
+    root.ok("run --network none --name said bb echo said");
+    root.run("logs --until 0 said").prints("said\n");
+    // One that does not run takes its place anew.
+    root.ok("network create lan");
+    root.ok("network connect lan box");
+    root.ok("network connect --alias other lan box");
+    let aliases = "inspect --format '{{json .NetworkSettings.Networks.lan.Aliases}}' box";
+    assert!(root.ok(aliases).contains("\"other\""), "{}", root.ok(aliases));
+}
+
+#[test]
 fn what_cannot_be_done_is_told_as_docker_tells_it() {
     let Some(root) = Root::new() else { return };
     root.ok("run -d --name box bb sleep 1000");
@@ -83,7 +161,7 @@ fn what_cannot_be_done_is_told_as_docker_tells_it() {
     );
     for (words, last) in [
         ("rename box box", "Error: failed to rename container named box"),
-        ("start nosuch", "Error: failed to start containers: nosuch"),
+        ("start nosuch box", "Error: failed to start containers: nosuch"),
     ] {
         let run = root.run(words);
         assert!(run.err.starts_with("Error response from daemon: "), "{}", run.err);

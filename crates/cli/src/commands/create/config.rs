@@ -61,8 +61,9 @@ fn streams(matches: &Matches, config: &mut ContainerConfig) -> Parsed<()> {
     }
     if attached.is_empty() {
         (config.attach_stdout, config.attach_stderr) = (true, true);
-        config.attach_stdin = config.open_stdin;
     }
+    // Who wants it kept open has something to say.
+    config.attach_stdin |= config.open_stdin;
     config.stdin_once = config.open_stdin && config.attach_stdin;
     Ok(())
 }

@@ -51,7 +51,10 @@ fn modes(matches: &Matches) -> Parsed<()> {
     let text = |name: &str| matches.string(name).unwrap_or_default();
     let host_only = |text: &str| matches!(text, "" | "host");
     let checks = [
-        (NamespaceMode::parse(text("pid")).is_some(), "--pid: invalid PID mode"),
+        (
+            text("pid") != "private" && NamespaceMode::parse(text("pid")).is_some(),
+            "--pid: invalid PID mode",
+        ),
         (host_only(text("uts")), "--uts: invalid UTS mode"),
         (host_only(text("userns")), "--userns: invalid USER mode"),
         (

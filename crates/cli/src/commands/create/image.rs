@@ -5,6 +5,7 @@ use spec::{Digest, Reference};
 
 use super::Parsed;
 use crate::args::Matches;
+use crate::commands::foreground::ENGINE;
 use crate::commands::pull::{fetch, reference};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -23,9 +24,12 @@ impl Pull {
             "always" => Ok(Pull::Always),
             "missing" | "" => Ok(Pull::Missing),
             "never" => Ok(Pull::Never),
-            other => Err(Failure::new(format!(
-                "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
-            ))),
+            other => {
+                let words = format!(
+                    "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
+                );
+                Err(Failure::new(words).code(ENGINE))
+            }
         }
     }
 }

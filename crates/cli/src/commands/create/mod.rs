@@ -8,7 +8,8 @@ mod mounts;
 mod network;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
 
 use engine::{CreateContainer, Engine, Fresh};
 use spec::HostConfig;
@@ -44,6 +45,7 @@ pub(crate) fn make(
     if request.config.tty {
         request.host.console_size = context.ui.window();
     }
+    warn_of_names(context, &request.host);
     let file = IdFile::of(&request.host)?;
     let fresh = image::create(context, engine, request)?;
     if context.matches().size_bytes("kernel-memory").is_some_and(|bytes| bytes != 0) {
@@ -63,30 +65,55 @@ pub(crate) fn make(
     }
 }
 
-/// The file, if any is wanted, that the id of a new container is written to.
-pub(crate) struct IdFile(Option<String>);
+/// A server of names at an address of the host's own is another one inside.
+pub(crate) fn warn_of_names(context: &Context, host: &HostConfig) {
+    let is_local = |server: &&String| {
+        server.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    if let Some(server) = host.dns.iter().flatten().find(is_local) {
+        context.ui.warn(&format!("WARNING: Localhost DNS ({server}) may fail in containers."));
+    }
+}
+
+/// The file, if any is wanted, that the id of a new container is written to: made before there is a
+/// container, and gone again if none comes.
+pub(crate) struct IdFile(Option<(String, File)>);
 
 impl IdFile {
     /// The file that a request names, unless it is there already.
     pub(crate) fn of(host: &HostConfig) -> Parsed<IdFile> {
-        let file = Some(host.container_id_file.as_str()).filter(|file| !file.is_empty());
-        match file {
-            Some(file) if Path::new(file).exists() => Err(Failure::new(format!(
-                "container ID file found, make sure the other container isn't running or delete \
-                 {file}"
+        let path = &host.container_id_file;
+        if path.is_empty() {
+            return Ok(IdFile(None));
+        }
+        match File::create_new(path) {
+            Ok(file) => Ok(IdFile(Some((path.clone(), file)))),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Failure::new(format!(
+                "container ID file found, make sure the other container isn't running or \
+                     delete {path}"
             ))),
-            file => Ok(IdFile(file.map(str::to_owned))),
+            Err(error) => Err(not_written(path, &error)),
         }
     }
 
-    /// Writes the id.
-    pub(crate) fn write(&self, id: &str) -> Parsed<()> {
-        let Some(file) = &self.0 else { return Ok(()) };
-        std::fs::write(file, id).map_err(|error| {
-            let why = reason(&error);
-            Failure::new(format!("failed to create the container ID file: open {file}: {why}"))
-        })
+    /// Writes the id; from here on the file stays.
+    pub(crate) fn write(mut self, id: &str) -> Parsed<()> {
+        let Some((path, mut file)) = self.0.take() else { return Ok(()) };
+        file.write_all(id.as_bytes()).map_err(|error| not_written(&path, &error))
     }
+}
+
+impl Drop for IdFile {
+    fn drop(&mut self) {
+        if let Some((path, _)) = &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn not_written(path: &str, error: &io::Error) -> Failure {
+    let why = reason(error);
+    Failure::new(format!("failed to create the container ID file: open {path}: {why}"))
 }
 
 /// The request that flags and positionals make, in an environment and from a folder.

@@ -31,12 +31,16 @@ pub(super) fn read(
     }
     host.binds = (!binds.is_empty()).then_some(binds);
     for text in matches.list("mount") {
+        if text.is_empty() {
+            return Err(wrong("mount", text, "EOF"));
+        }
         let fields = split_values(text).map_err(|why| wrong("mount", text, why))?;
         let mut mount = parse_mount(&fields).map_err(|why| match why {
             MountError::Kind(_) => said(why),
             why => wrong("mount", text, why),
         })?;
-        if mount.kind == MountKind::Bind {
+        // Others are the engine's to refuse.
+        if mount.kind == MountKind::Bind && mount.source.starts_with('.') {
             mount.source = absolute_path(&mount.source)?;
         }
         host.mounts.push(mount);
@@ -68,9 +72,7 @@ fn absolute(text: &str) -> Parsed<String> {
         Some((source, rest)) => (source, rest),
         None => return Ok(text.to_owned()),
     };
-    let relative =
-        source == "." || source == ".." || ["./", "../"].iter().any(|p| source.starts_with(p));
-    match relative {
+    match source.starts_with('.') {
         true => Ok(format!("{}:{rest}", absolute_path(source)?)),
         false => Ok(text.to_owned()),
     }

@@ -145,6 +145,9 @@ fn networks(
     let mut first = None;
     for text in matches.list("network") {
         let (name, settings) = one(text)?;
+        if name.is_empty() {
+            return Err(Failure::new("no name set for network"));
+        }
         let mode = NetworkMode::parse(&name);
         let alone = !matches!(mode, NetworkMode::Named(_));
         if (alone && first.is_some()) || (first.is_some() && alone_in(&all)) {
@@ -226,17 +229,25 @@ fn merge(settings: &mut EndpointSettings, flags: EndpointSettings) -> Parsed<()>
     Ok(())
 }
 
+/// Whether this is `key=value` rather than a name: docker looks for a letter on both sides.
+fn has_values(text: &str) -> bool {
+    let is_word = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let bytes = text.as_bytes();
+    bytes.windows(3).any(|three| is_word(&three[0]) && three[1] == b'=' && is_word(&three[2]))
+}
+
 /// One `--network`: a name, or names and values.
 fn one(text: &str) -> Parsed<(String, EndpointSettings)> {
-    if !text.contains('=') {
+    let wrong = |why: String| wrong("network", text, why);
+    if !has_values(text) {
         return Ok((text.to_owned(), EndpointSettings::default()));
     }
     let mut name = String::new();
     let mut settings = EndpointSettings::default();
     let mut ipam = IpamSettings::default();
-    for field in split_values(text).map_err(Failure::new)? {
+    for field in split_values(text).map_err(&wrong)? {
         let Some((key, value)) = field.split_once('=') else {
-            return Err(Failure::new(format!("invalid field {field}")));
+            return Err(wrong(format!("invalid field {field}")));
         };
         let (key, value) = (key.trim().to_lowercase(), value.trim().to_owned());
         match key.as_str() {
@@ -251,23 +262,23 @@ fn one(text: &str) -> Parsed<(String, EndpointSettings)> {
             }
             "gw-priority" => {
                 settings.gw_priority = value.parse().map_err(|_| {
-                    Failure::new(format!("invalid gw-priority ({value}): value must be an integer"))
+                    wrong(format!("invalid gw-priority ({value}): value must be an integer"))
                 })?;
             }
             "driver-opt" => {
                 let Some((key, value)) = value.split_once('=') else {
-                    return Err(Failure::new(format!(
-                        "invalid key value pair format in driver options: {value}"
-                    )));
+                    return Err(wrong(
+                        "invalid key value pair format in driver options".to_owned(),
+                    ));
                 };
                 let options = settings.driver_opts.get_or_insert_default();
                 options.insert(key.trim().to_owned(), value.trim().to_owned());
             }
-            _ => return Err(Failure::new(format!("invalid field key {key}"))),
+            _ => return Err(wrong(format!("invalid field key {key}"))),
         }
     }
     if name.is_empty() {
-        return Err(Failure::new("network name/id is not specified"));
+        return Err(wrong("network name/id is not specified".to_owned()));
     }
     settings.ipam_config = (ipam != IpamSettings::default()).then_some(ipam);
     Ok((name, settings))

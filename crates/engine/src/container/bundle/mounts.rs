@@ -72,8 +72,11 @@ pub(super) fn plan(record: &ContainerRecord, facts: &Facts) -> Result<Vec<Mount>
     for (destination, file) in OWN {
         let source = facts.folder.join(file);
         if !taken(destination) {
-            let mut mount =
-                bind(destination, &source.display().to_string(), &["rbind", "rprivate"]);
+            let options: &[&str] = match host.readonly_rootfs {
+                true => &["rbind", "rprivate", "ro"],
+                false => &["rbind", "rprivate"],
+            };
+            let mut mount = bind(destination, &source.display().to_string(), options);
             map_users(&mut mount, facts);
             list.push(mount);
         }

@@ -10,7 +10,7 @@ use runtime::logs::{LogConfig, LogFacts};
 use spec::{ContainerConfig, HostConfig};
 
 pub(super) use limits::{limits, update};
-pub(super) use place::{endpoints, remapped};
+pub(super) use place::{endpoints, remapped, restart_count};
 
 use crate::error::{EngineError, Result};
 

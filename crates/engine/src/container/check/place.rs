@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use network::ExtraHost;
 use spec::{
-    ContainerConfig, EndpointSettings, HostConfig, IpcMode, NamespaceMode, NetworkMode, RestartName,
+    ContainerConfig, EndpointSettings, HostConfig, IpcMode, NamespaceMode, NetworkMode,
+    RestartError, RestartName, RestartPolicy,
 };
 
 use super::super::network::published;
@@ -97,12 +98,20 @@ pub(in super::super) fn remapped(host: &HostConfig) -> Result<()> {
     }
 }
 
+/// How often a container may be started again.
+pub(in crate::container) fn restart_count(policy: &RestartPolicy) -> Result<()> {
+    let why = match policy.maximum_retry_count {
+        0 => return Ok(()),
+        _ if policy.name != RestartName::OnFailure => RestartError::Count,
+        count if count < 0 => RestartError::Negative,
+        _ => return Ok(()),
+    };
+    refuse(why.to_string())
+}
+
 fn restart(host: &HostConfig) -> Result<()> {
     let policy = &host.restart_policy;
-    if policy.name != RestartName::OnFailure && policy.maximum_retry_count != 0 {
-        let why = "maximum retry count can only be used with 'on-failure'";
-        return refuse(format!("invalid restart policy: {why}"));
-    }
+    restart_count(policy)?;
     match host.auto_remove && policy.name != RestartName::No {
         true => refuse("can't create 'AutoRemove' container with restart policy"),
         false => Ok(()),

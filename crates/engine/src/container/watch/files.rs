@@ -52,7 +52,10 @@ pub(in crate::container) fn write(
     let gateways: Vec<IpAddr> =
         places.endpoints().filter_map(|endpoint| endpoint.gateway4.map(IpAddr::V4)).collect();
     let text = match mode {
-        NetworkMode::Host => fs::read_to_string("/etc/hosts").unwrap_or_default(),
+        // Who has names of his own asked for gets a file of his own.
+        NetworkMode::Host if extra.is_empty() => {
+            fs::read_to_string("/etc/hosts").unwrap_or_default()
+        }
         _ => hosts(&own, &config.hostname, &config.domainname, &extra, &gateways, true),
     };
     put("hosts", &text)?;

@@ -16,6 +16,7 @@ pub fn parse_mount<S: AsRef<str>>(fields: &[S]) -> Result<Mount, MountError> {
         let (key, value) = key_and_value(field.as_ref())?;
         let (key, value) = (key.as_str(), value.as_str());
         match key {
+            "type" if value.is_empty() => return Err(wrong("type is required".to_owned())),
             "type" => mount.kind = value.to_lowercase().parse()?,
             "source" | "src" => mount.source = value.to_owned(),
             "target" | "dst" | "destination" => mount.target = value.to_owned(),

@@ -70,6 +70,7 @@ fn what_is_no_mount_is_refused() {
         assert!(error.contains(words), "{fields:?}: {error}");
     };
     check(&["type=bind"], "target is required");
+    check(&["type="], "type is required");
     check(&["type=bind", "dst=/b"], "field Source must not be empty");
     check(&["type=tmpfs", "src=/a", "dst=/b"], "field Source must not be specified");
     check(&["type=odd", "dst=/b"], "invalid mount config for type \"odd\": mount type unknown");
