@@ -129,7 +129,9 @@ pub use settings::{
     UserRemap,
 };
 pub use shelf::ShelfDocument;
-pub use sign::{Identity, Policy, SigningKey, Verdict, VerifyingKey, sign_remote, verify_remote};
+pub use sign::{
+    Identity, Policy, SignatureForm, SigningKey, Verdict, VerifyingKey, sign_remote, verify_remote,
+};
 pub use store::{
     CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Migrated, Usage, View,
 };

@@ -23,7 +23,6 @@ use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::load::{LayerSource, is_usable};
 use crate::progress::{Progress, Reported};
-use crate::sign::Verdict;
 
 /// A request to pull.
 #[derive(Clone, Debug)]
@@ -146,19 +145,8 @@ impl Engine {
         image: &Bundled,
     ) -> Result<()> {
         let Some(policy) = self.settings.registry.policy()? else { return Ok(()) };
-        let (verdict, file) = policy.verdict(name)?;
-        let why = match verdict {
-            Verdict::Accept => return Ok(()),
-            Verdict::Reject => Some("the policy rejects it".to_owned()),
-            Verdict::Signed { keys, identity } => {
-                let inner = image.manifest.as_ref().map(|own| Digest::of(&own.bytes));
-                let digests: Vec<Digest> =
-                    BTreeSet::from_iter(inner.into_iter().chain([digest])).into_iter().collect();
-                crate::sign::refusal(repository, name, &digests, &keys, identity)?
-            }
-        };
-        let file = file.to_owned();
-        why.map_or(Ok(()), |why| Err(EngineError::Unsigned { name: name.familiar(), why, file }))
+        let inner = image.manifest.as_ref().map(|own| Digest::of(&own.bytes));
+        policy.judge(repository, name, inner.into_iter().chain([digest]))
     }
 
     /// What an image consists of: its manifest, out of an index if need be, and its configuration.

@@ -49,8 +49,9 @@ pub(crate) fn create(context: &Context) -> Outcome {
     if combine.sources.is_empty() && combine.entries.is_empty() && !combine.append {
         return Err(Failure::new("no sources specified"));
     }
-    let client = context.settings()?.client()?;
-    let combined = combine.combine(&client)?;
+    let settings = context.settings()?;
+    let (client, policy) = (settings.client()?, settings.registry.policy()?);
+    let combined = combine.combine(&client, policy.as_ref())?;
     if is_dry {
         let document: Value = serde_json::from_slice(&combined.bytes)
             .map_err(|error| Failure::new(format!("error: malformed index: {error}")))?;

@@ -3,7 +3,7 @@
 use engine::{LayerCoding, PushImage, Pushed, Repack, SigningKey};
 use spec::Reference;
 
-use super::{platform, pull::reference, transfer::Transfer};
+use super::{platform, pull::reference, remote, transfer::Transfer};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -35,7 +35,8 @@ pub(crate) fn run(context: &Context) -> Outcome {
     if let Some(key) = &key {
         for tag in &tags {
             let named = name.with_tag(tag).map_err(|error| Failure::new(error.to_string()))?;
-            let digest = engine::sign_remote(&client, &named, key)?;
+            let digest =
+                engine::sign_remote(&client, &named, key, remote::signature_form(context))?;
             if !quiet {
                 ui.line(&format!("{tag}: signed {digest}"));
             }

@@ -1,7 +1,8 @@
 //! `mica remote`.
 
 use engine::{
-    Client, CopyImage, EngineError, Place, RemoteEntry, RemoteImage, SigningKey, VerifyingKey,
+    Client, CopyImage, EngineError, Place, Policy, RemoteEntry, RemoteImage, SignatureForm,
+    SigningKey, VerifyingKey,
 };
 use serde_json::{Value, json};
 use spec::{Document, Platform, Reference};
@@ -21,6 +22,14 @@ pub(super) fn client<'a>(
         settings.registry.insecure.extend(hosts.into_iter().map(str::to_owned));
     }
     Ok(settings.client()?)
+}
+
+/// What may be taken out of registries, unless nobody is to ask.
+pub(super) fn policy(context: &Context) -> Result<Option<Policy>, Failure> {
+    match context.matches().flag("insecure-policy") {
+        true => Ok(None),
+        false => Ok(context.settings()?.registry.policy()?),
+    }
 }
 
 /// A name in a registry, with the default tag if it has none.
@@ -59,7 +68,7 @@ pub(crate) fn cp(context: &Context) -> Outcome {
     let referrers = context.matches().flag("referrers");
     let copy = CopyImage { from, to, platform: platform(context)?, referrers };
     let progress = Transfer::aside(ui, context.matches().flag("quiet"));
-    let copied = engine::copy_image(&client, &copy, &progress)?;
+    let copied = engine::copy_image(&client, policy(context)?.as_ref(), &copy, &progress)?;
     ui.line(&copied.digest.to_string());
     Ok(0)
 }
@@ -87,12 +96,21 @@ pub(crate) fn sign(context: &Context) -> Outcome {
     let path = context.matches().string("key").filter(|path| !path.is_empty());
     let path = path.ok_or_else(|| Failure::new("a private key is wanted: --key FILE"))?;
     let key = SigningKey::open(path.as_ref(), &|| super::login::key_password(context))?;
+    let form = signature_form(context);
     for text in context.names() {
         let name = tagged(text)?;
         let client = client(context, [name.domain()])?;
-        context.ui.line(&engine::sign_remote(&client, &name, &key)?.to_string());
+        context.ui.line(&engine::sign_remote(&client, &name, &key, form)?.to_string());
     }
     Ok(0)
+}
+
+/// How a signature is written down.
+pub(super) fn signature_form(context: &Context) -> SignatureForm {
+    match context.matches().flag("new-bundle-format") {
+        true => SignatureForm::Bundle,
+        false => SignatureForm::Tag,
+    }
 }
 
 pub(crate) fn verify(context: &Context) -> Outcome {

@@ -34,6 +34,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     };
     let asked: Vec<&str> = asked(&from, &hosts, &to);
     let client = remote::client(context, asked)?;
+    let policy = remote::policy(context)?;
     let sync = SyncImages {
         from,
         hosts,
@@ -59,7 +60,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
             ui.warn(&format!("error: {}: {error}", synced.from));
         }
     };
-    engine::sync_images(&client, &sync, &progress, &mut told)?;
+    engine::sync_images(&client, policy.as_ref(), &sync, &progress, &mut told)?;
     shown?;
     Ok(0)
 }

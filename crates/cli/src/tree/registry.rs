@@ -40,6 +40,7 @@ const DO_PUSH: Cmd = Command {
         Flag::string("compression-level", "How hard they are compressed").value("LEVEL"),
         Flag::bool("disable-content-trust", "Skip image signing").default_value("true"),
         Flag::bool("force-compression", "Compress layers anew that came compressed otherwise"),
+        super::remote::BUNDLE,
         Flag::string(
             "platform",
             "Push a platform-specific manifest as a single-platform image to the registry.\nImage index won't be pushed, meaning that other manifests, including attestations won't be preserved.\n'os[/arch[/variant]]': Explicit platform (eg. linux/amd64)",

@@ -6,6 +6,14 @@ use crate::commands as run;
 
 const INSECURE: Flag = Flag::bool("insecure", "Allow communication with an insecure registry");
 
+const INSECURE_POLICY: Flag =
+    Flag::bool("insecure-policy", "Copy also what the policy does not let in");
+
+pub(super) const BUNDLE: Flag = Flag::bool(
+    "new-bundle-format",
+    "Sign with a sigstore bundle that refers to the image, as cosign 3 does",
+);
+
 pub(super) static MANIFEST: Cmd = Command {
     name: "manifest",
     usage: "COMMAND",
@@ -169,6 +177,7 @@ static REMOTE_CP: Cmd = Command {
     args: Arity::Exact(2),
     flags: &[&[
         INSECURE,
+        INSECURE_POLICY,
         Flag::string("platform", "Only the image for this platform"),
         QUIET,
         REFERRERS,
@@ -242,6 +251,7 @@ static REMOTE_SIGN: Cmd = Command {
     flags: &[&[
         INSECURE,
         Flag::string("key", "Private key (PKCS #8, PEM)").short('k').complete(Complete::Files),
+        BUNDLE,
     ]],
     complete: &[Complete::Images],
     action: Some(run::remote::sign),
@@ -277,6 +287,7 @@ pub(super) static SYNC: Cmd = Command {
         Flag::list("file", "File with sources, one a line").short('f').complete(Complete::Files),
         FORMAT_JSON,
         INSECURE,
+        INSECURE_POLICY,
         Flag::bool("keep-going", "Go on after an image that cannot be copied").short('k'),
         Flag::string("platform", "Only images for this platform"),
         QUIET,

@@ -16,6 +16,7 @@ use super::depot::Depot;
 use super::session::BuildSession;
 use super::tell::Teller;
 use crate::error::{EngineError, Result};
+use crate::sign::Policy;
 
 /// No document that is read here is larger.
 pub(super) const DOCUMENT_BYTES: u64 = 8 << 20;
@@ -124,6 +125,7 @@ impl Imports {
         platform: &Platform,
     ) -> Result<()> {
         let settings = session.engine.settings();
+        let policy = settings.registry.policy()?;
         let opened = match place {
             CachePlace::Folder { folder, .. } => Place::Folder(FolderBundle::open(folder)?),
             CachePlace::Registry(name) => {
@@ -134,7 +136,7 @@ impl Imports {
         };
         let configs = match &opened {
             Place::Depot(depot) => depot.documents()?.iter().map(|bytes| parse(bytes)).collect(),
-            _ => opened.config(place, platform).map(|config| vec![config]),
+            _ => opened.config(place, platform, policy.as_ref()).map(|config| vec![config]),
         };
         for config in configs? {
             self.know(config);
@@ -171,8 +173,17 @@ fn malformed(why: String) -> EngineError {
 
 impl Place {
     /// What is said by a cache's image, or by an image that carries one.
-    fn config(&self, place: &CachePlace, platform: &Platform) -> Result<CacheConfig> {
-        let manifest = self.manifest(place, platform)?;
+    fn config(
+        &self,
+        place: &CachePlace,
+        platform: &Platform,
+        policy: Option<&Policy>,
+    ) -> Result<CacheConfig> {
+        let (manifest, digests) = self.manifest(place, platform)?;
+        // A step of a cache is as good as an image: what it brings is run and sent.
+        if let (Some(policy), Place::Registry(client, name)) = (policy, self) {
+            policy.judge(&client.repository(name, Access::Pull)?, name, digests)?;
+        }
         let config = self.blob(&manifest.config)?;
         match manifest.config.media_type == config_type() {
             true => parse(&config),
@@ -180,8 +191,9 @@ impl Place {
         }
     }
 
-    /// The manifest of a cache, or of an image that carries one.
-    fn manifest(&self, place: &CachePlace, platform: &Platform) -> Result<Manifest> {
+    /// The manifest of a cache, or of an image that carries one; its digest, and that of the index
+    /// around it.
+    fn manifest(&self, place: &CachePlace, platform: &Platform) -> Result<(Manifest, Vec<Digest>)> {
         let nothing = || EngineError::Refused("there is no cache".to_owned());
         let mut bytes = match (self, place) {
             (Place::Folder(bundle), CachePlace::Folder { tag, .. }) => {
@@ -204,6 +216,7 @@ impl Place {
             }
             _ => return Err(nothing()),
         };
+        let mut digests = vec![Digest::of(&bytes)];
         if let Ok(Document::Index(index)) = Document::parse(&bytes) {
             let entry = index.best(platform).ok_or_else(nothing)?;
             bytes = match self {
@@ -214,9 +227,10 @@ impl Place {
                 }
                 Place::Depot(_) => return Err(nothing()),
             };
+            digests.push(entry.digest);
         }
         match Document::parse(&bytes) {
-            Ok(Document::Manifest(manifest)) => Ok(manifest),
+            Ok(Document::Manifest(manifest)) => Ok((manifest, digests)),
             _ => Err(nothing()),
         }
     }

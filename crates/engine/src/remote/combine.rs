@@ -10,6 +10,7 @@ use super::look::RemoteImage;
 use super::walk::Walk;
 use crate::error::{EngineError, Result};
 use crate::progress::Progress;
+use crate::sign::Policy;
 
 /// A request to combine images.
 #[derive(Clone, Debug, Default)]
@@ -90,8 +91,15 @@ impl Combination {
 }
 
 impl CombineImages {
-    /// Finds out what it would be.
-    pub fn combine(&self, client: &Client) -> Result<Combination> {
+    /// Finds out what it would be. The policy says what may be taken out of a registry.
+    pub fn combine(&self, client: &Client, policy: Option<&Policy>) -> Result<Combination> {
+        let open = |name: &Reference| {
+            let image = RemoteImage::open(client, name)?;
+            match policy {
+                Some(policy) => image.judge(policy).map(|()| image),
+                None => Ok(image),
+            }
+        };
         let mut sources = self.sources.clone();
         if self.append {
             let first = self.names.first();
@@ -100,14 +108,14 @@ impl CombineImages {
             sources.insert(0, first.clone());
         }
         if let ([only], [], true) = (&*sources, &*self.entries, self.is_plain()) {
-            let image = RemoteImage::open(client, only)?;
+            let image = open(only)?;
             if image.document.media_type.is_index() || !self.prefer_index {
                 return self.copied(image);
             }
         }
         let mut entries: Vec<(Reference, Descriptor)> = Vec::new();
         for source in &sources {
-            let image = RemoteImage::open(client, source)?;
+            let image = open(source)?;
             let found = match &image.parsed {
                 Document::Index(index) => index.manifests.clone(),
                 Document::Manifest(_) => {

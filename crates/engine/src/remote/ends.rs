@@ -7,6 +7,7 @@ use spec::{Descriptor, Digest, Reference};
 
 use crate::error::Result;
 use crate::pull::target;
+use crate::sign::Policy;
 
 /// What a document is to whoever keeps it.
 #[derive(Clone, Copy)]
@@ -29,6 +30,9 @@ pub(super) trait End: Sync {
 
     /// The digest of a document that is here.
     fn head(&self, target: &Target) -> Result<Option<Digest>>;
+
+    /// Refuses what the policy does not let out of here, if it is about what is here.
+    fn judge(&self, policy: &Policy, digests: &[Digest]) -> Result<()>;
 
     /// All names.
     fn tags(&self) -> Result<Vec<String>>;
@@ -94,6 +98,10 @@ impl End for RegistryEnd<'_> {
             (Some(_), Target::Digest(digest)) => Ok(Some(*digest)),
             (Some(head), Target::Tag(_)) => Ok(head.digest),
         }
+    }
+
+    fn judge(&self, policy: &Policy, digests: &[Digest]) -> Result<()> {
+        policy.judge(&self.repository, &self.name, digests.iter().copied())
     }
 
     fn tags(&self) -> Result<Vec<String>> {

@@ -7,6 +7,7 @@ use spec::{Descriptor, Digest, Document, ImageConfig, Reference};
 use super::missing;
 use super::walk::parse;
 use crate::error::{EngineError, Result};
+use crate::sign::Policy;
 
 /// An image in a registry.
 pub struct RemoteImage<'a> {
@@ -38,6 +39,11 @@ impl<'a> RemoteImage<'a> {
         let document = document.map_err(|error| missing(name, error))?;
         let parsed = parse(&document)?;
         Ok(RemoteImage { repository, name: name.clone(), document, parsed })
+    }
+
+    /// Refuses it if the policy does not let it in.
+    pub(super) fn judge(&self, policy: &Policy) -> Result<()> {
+        policy.judge(&self.repository, &self.name, [self.document.digest])
     }
 
     /// All images of the name, each with its configuration.

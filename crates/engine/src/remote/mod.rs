@@ -8,6 +8,7 @@ use spec::{Digest, Platform, Reference};
 
 use crate::error::{EngineError, Result};
 use crate::progress::Progress;
+use crate::sign::Policy;
 
 mod combine;
 mod ends;
@@ -75,11 +76,16 @@ pub struct Copied {
 }
 
 /// Copies an image bit for bit, with all its platforms unless one is wanted. What is there is not
-/// moved again.
-pub fn copy_image(client: &Client, copy: &CopyImage, progress: &dyn Progress) -> Result<Copied> {
+/// moved again. The policy says what may be taken out of a registry.
+pub fn copy_image(
+    client: &Client,
+    policy: Option<&Policy>,
+    copy: &CopyImage,
+    progress: &dyn Progress,
+) -> Result<Copied> {
     let from = end_to_read(client, &copy.from)?;
     let to = end_to_write(client, &copy.to, &copy.from)?;
-    let copied = copy_between(&*from, &*to, copy, progress);
+    let copied = copy_between(&*from, &*to, policy, copy, progress);
     for text in client.take_warnings() {
         progress.note(&format!("Warning: {text}"));
     }
@@ -89,15 +95,20 @@ pub fn copy_image(client: &Client, copy: &CopyImage, progress: &dyn Progress) ->
 fn copy_between(
     from: &dyn End,
     to: &dyn End,
+    policy: Option<&Policy>,
     copy: &CopyImage,
     progress: &dyn Progress,
 ) -> Result<Copied> {
     let walk = Walk::new(from, to, copy.referrers, progress);
     let document = from.document(&from.target()?)?;
+    let whole = document.digest;
     let document = match &copy.platform {
         None => document,
         Some(wanted) => walk.chosen(document, wanted)?,
     };
+    if let Some(policy) = policy {
+        from.judge(policy, &[whole, document.digest])?;
+    }
     let target = match (&copy.to, &copy.from) {
         (Place::Registry(name), _) => Some(crate::pull::target(name)),
         (Place::Layout { name: Some(name), .. }, _) => Some(Target::Tag(name.clone())),

@@ -8,6 +8,7 @@ use spec::{Digest, Platform, Reference, path_match};
 use super::{CopyImage, Place, copy_image, end_to_read, end_to_write};
 use crate::error::{EngineError, Result};
 use crate::progress::Progress;
+use crate::sign::Policy;
 
 /// A request to make somewhere have what is elsewhere.
 #[derive(Clone, Debug)]
@@ -65,6 +66,7 @@ pub enum SyncOutcome {
 /// Copies what is missing; `told` hears of each image.
 pub fn sync_images(
     client: &Client,
+    policy: Option<&Policy>,
     sync: &SyncImages,
     progress: &dyn Progress,
     told: &mut dyn FnMut(&Synced),
@@ -73,7 +75,7 @@ pub fn sync_images(
     for from in wanted(client, sync)? {
         all += 1;
         let to = destination(&from, &sync.to)?;
-        let outcome = one(client, sync, &from, &to, progress);
+        let outcome = one(client, policy, sync, (&from, &to), progress);
         let is_err = outcome.is_err();
         let synced = Synced { from, to, outcome };
         if is_err && !sync.keep_going {
@@ -91,9 +93,9 @@ pub fn sync_images(
 
 fn one(
     client: &Client,
+    policy: Option<&Policy>,
     sync: &SyncImages,
-    from: &Place,
-    to: &Place,
+    (from, to): (&Place, &Place),
     progress: &dyn Progress,
 ) -> Result<SyncOutcome> {
     if sync.dry_run && matches!(to, Place::Layout { folder, .. } if !folder.exists()) {
@@ -114,7 +116,7 @@ fn one(
     }
     let (from, to) = (from.clone(), to.clone());
     let copy = CopyImage { from, to, platform: sync.platform.clone(), referrers: sync.referrers };
-    let copied = copy_image(client, &copy, progress)?;
+    let copied = copy_image(client, policy, &copy, progress)?;
     Ok(SyncOutcome::Copied(copied.digest, copied.moved_bytes))
 }
 

@@ -134,7 +134,7 @@ impl RegistrySettings {
     }
 
     /// What may be pulled, if anybody says so. A file that was named must be there.
-    pub(crate) fn policy(&self) -> Result<Option<Policy>> {
+    pub fn policy(&self) -> Result<Option<Policy>> {
         let (named, usual) = &self.policy;
         let file = named.as_ref().or_else(|| usual.iter().find(|file| may_be_there(file)));
         let containers = self.containers_policy.iter().find(|file| may_be_there(file));

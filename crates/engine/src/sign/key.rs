@@ -73,7 +73,7 @@ impl SigningKey {
         }
     }
 
-    fn of_pkcs8(path: &Path, bytes: &[u8]) -> Result<SigningKey> {
+    pub(super) fn of_pkcs8(path: &Path, bytes: &[u8]) -> Result<SigningKey> {
         let random = SystemRandom::new();
         let p256 = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, bytes, &random);
         let pair = p256
@@ -129,6 +129,15 @@ impl VerifyingKey {
         match of_rsa(&bytes) {
             Some(bytes) => Ok(VerifyingKey { kind: Kind::Rsa, bytes }),
             None => Err(refused(path, "it is neither P-256 nor Ed25519 nor RSA")),
+        }
+    }
+
+    /// The key as a `SubjectPublicKeyInfo`, if its kind is one that signs here.
+    pub(super) fn info(&self) -> Option<Vec<u8>> {
+        match self.kind {
+            Kind::P256 => Some([P256, &self.bytes].concat()),
+            Kind::Edwards => Some([EDWARDS, &self.bytes].concat()),
+            Kind::Rsa => None,
         }
     }
 

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use registry::{Access, Client, Repository, Target};
+use registry::{Access, Client, RemoteDocument, Repository, Target};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use spec::{Descriptor, Digest, Document, Manifest, MediaType, Reference};
 
 use crate::error::{EngineError, Result};
 
+mod bundle;
 mod containers;
 mod key;
 mod policy;
@@ -28,6 +29,10 @@ const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 const KIND: &str = "cosign container image signature";
 /// No honest payload is longer.
 const PAYLOAD_BYTES: u64 = 1 << 20;
+/// Nobody signed it.
+const NONE: &str = "it has no signature";
+/// Somebody else did.
+const OTHERS: &str = "none of its signatures is by a key that is asked for";
 /// An image has at most so many signatures that are looked at.
 const SIGNATURES: usize = 64;
 
@@ -58,20 +63,45 @@ struct SignedImage {
     docker_manifest_digest: Digest,
 }
 
+/// How a signature is written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignatureForm {
+    /// Under a tag made of the manifest's digest, as all versions of cosign read it.
+    #[default]
+    Tag,
+    /// As a sigstore bundle that refers to the manifest.
+    Bundle,
+}
+
 /// Signs what a name stands for in its registry; of an index also each image in it, because that is
 /// what others pull.
-pub fn sign_remote(client: &Client, name: &Reference, key: &SigningKey) -> Result<Digest> {
+pub fn sign_remote(
+    client: &Client,
+    name: &Reference,
+    key: &SigningKey,
+    form: SignatureForm,
+) -> Result<Digest> {
     let repository = client.repository(name, Access::Push)?;
     let document = repository.document(&crate::pull::target(name));
     let document = document.map_err(|error| crate::remote::missing(name, error))?;
     if let Ok(Document::Index(index)) = Document::parse(&document.bytes) {
         let images = index.manifests.iter().filter(|entry| !entry.is_attestation());
         for entry in images.filter(|entry| entry.media_type.is_manifest()) {
-            add(&repository, name, &entry.digest, key)?;
+            match form {
+                SignatureForm::Tag => add(&repository, name, &entry.digest, key)?,
+                SignatureForm::Bundle => bundle::add(&repository, entry, key)?,
+            }
         }
     }
-    add(&repository, name, &document.digest, key)?;
-    Ok(document.digest)
+    let RemoteDocument { media_type, digest, bytes } = document;
+    match form {
+        SignatureForm::Tag => add(&repository, name, &digest, key)?,
+        SignatureForm::Bundle => {
+            let subject = Descriptor::new(media_type, digest, bytes.len() as u64);
+            bundle::add(&repository, &subject, key)?;
+        }
+    }
+    Ok(digest)
 }
 
 /// Whether a name in its registry stands for something that one of the keys signed.
@@ -157,7 +187,16 @@ fn signature(layer: &Descriptor) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(layer.annotations.get(SIGNATURE)?).ok()
 }
 
-/// Why none of these manifests counts as signed by one of the keys; nothing if one does.
+/// Who is asked for, and what they must have said.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    name: &'a Reference,
+    keys: &'a [VerifyingKey],
+    identity: Identity,
+}
+
+/// Why none of these manifests counts as signed by one of the keys; nothing if one does. A signature
+/// that is no good says nothing of the others.
 pub(crate) fn refusal(
     repository: &Repository<'_>,
     name: &Reference,
@@ -165,22 +204,40 @@ pub(crate) fn refusal(
     keys: &[VerifyingKey],
     identity: Identity,
 ) -> Result<Option<String>> {
-    let mut why = "it has no signature".to_owned();
+    let asked = Asked { name, keys, identity };
+    let mut why = NONE.to_owned();
     for digest in digests {
         for layer in signatures(repository, digest)? {
-            let Some(signed) = signature(&layer) else { continue };
-            let bytes = repository.small_blob(layer.digest, layer.size, PAYLOAD_BYTES)?;
-            if !keys.iter().any(|key| key.verifies(&bytes, &signed)) {
-                why = "none of its signatures is by a key that is asked for".to_owned();
-                continue;
-            }
-            match judged(&bytes, name, digest, identity) {
+            match tagged(repository, &layer, digest, asked) {
                 Ok(()) => return Ok(None),
                 Err(other) => why = other,
             }
         }
     }
+    for digest in digests {
+        match bundle::refusal(repository, digest, asked)? {
+            None => return Ok(None),
+            Some(other) if other != NONE => why = other,
+            Some(_) => {}
+        }
+    }
     Ok(Some(why))
+}
+
+/// Whether a signature under cosign's tag is good.
+fn tagged(
+    repository: &Repository<'_>,
+    layer: &Descriptor,
+    digest: &Digest,
+    asked: Asked<'_>,
+) -> Result<(), String> {
+    let signed = signature(layer).ok_or("its signature is damaged")?;
+    let bytes = repository.small_blob(layer.digest, layer.size, PAYLOAD_BYTES);
+    let bytes = bytes.map_err(|error| format!("its signature cannot be read: {error}"))?;
+    if !asked.keys.iter().any(|key| key.verifies(&bytes, &signed)) {
+        return Err(OTHERS.to_owned());
+    }
+    judged(&bytes, asked.name, digest, asked.identity)
 }
 
 /// Whether a payload, which is as it was signed, is about this manifest under this name.

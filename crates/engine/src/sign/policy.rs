@@ -1,10 +1,12 @@
 //! Which images may be pulled: all, none, or those that somebody signed, by prefixes of names. Mica's
 //! own file goes first; where it says nothing, containers' does.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use registry::Repository;
 use serde::Deserialize;
-use spec::Reference;
+use spec::{Digest, Reference};
 
 use super::containers::Containers;
 use super::key::VerifyingKey;
@@ -113,6 +115,26 @@ impl Policy {
             Some(containers) => Ok((containers.verdict(name)?, containers.file())),
             None => Ok((Verdict::Accept, &self.file)),
         }
+    }
+
+    /// Refuses what it does not let in: a name that stands for one of these manifests.
+    pub(crate) fn judge(
+        &self,
+        repository: &Repository<'_>,
+        name: &Reference,
+        digests: impl IntoIterator<Item = Digest>,
+    ) -> Result<()> {
+        let (verdict, file) = self.verdict(name)?;
+        let why = match verdict {
+            Verdict::Accept => return Ok(()),
+            Verdict::Reject => Some("the policy rejects it".to_owned()),
+            Verdict::Signed { keys, identity } => {
+                let digests: Vec<Digest> = BTreeSet::from_iter(digests).into_iter().collect();
+                super::refusal(repository, name, &digests, &keys, identity)?
+            }
+        };
+        let file = file.to_owned();
+        why.map_or(Ok(()), |why| Err(EngineError::Unsigned { name: name.familiar(), why, file }))
     }
 
     /// What mica's own file says: the rule with the longest prefix, or what holds without one.

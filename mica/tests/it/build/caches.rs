@@ -88,6 +88,17 @@ fn registries_and_images_carry_steps_too() {
     // What the image has not is done again, and nothing that stands on it is known.
     assert!(made.contains(&"RUN head -c 99 /dev/urandom > /tool".to_owned()), "{made:?}");
     assert_eq!(other.ok(&format!("{own} t /own")), inline, "random bytes cannot be made twice");
+    // Nothing is taken from where the policy says that nothing may be.
+    let rule = format!("[[rule]]\nprefix = \"{}\"\npolicy = \"reject\"\n", registry.name("app"));
+    let policy = other.file("policy.toml", rule);
+    let text = format!("[registries]\npolicy = \"{}\"\n", policy.display());
+    let config = other.file("mica.toml", text);
+    other.ok("builder prune -af");
+    let line = format!("--config {} build --progress plain --network none -t u", config.display());
+    let run = other.run(&format!("{line} --cache-from {cache} ctx"));
+    run.works();
+    assert!(run.err.contains("may not be pulled: the policy rejects it"), "{run}");
+    assert!(!done(&run.err).is_empty(), "{run}");
     let run = build(&one, "--cache-to type=tape");
     run.complains(1, "hint: types are local, registry, inline, s3, azblob and gha");
     let nowhere = "127.0.0.1:1/x:y";

@@ -341,3 +341,122 @@ fn containers_policy_counts_where_ours_says_nothing() {
     let config = mica.file("mica.toml", format!("[registries]\npolicy = \"{policy}\"\n"));
     assert_eq!(mica.run(&format!("--config {} pull -q {name}", config.display())).code, 0);
 }
+
+/// Puts a document into a registry that says of another that somebody signed it.
+fn refer(mica: &Mica, place: &str, subject: &Value, layer: (&str, &[u8])) {
+    let folder = mica.path("referrer");
+    let _ = fs::remove_dir_all(&folder);
+    let blobs = folder.join("blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    let put = |kind: &str, bytes: &[u8]| {
+        let digest = spec::Digest::of(bytes);
+        fs::write(blobs.join(digest.hex()), bytes).unwrap();
+        json!({ "mediaType": kind, "digest": digest, "size": bytes.len() })
+    };
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": layer.0, "subject": subject,
+        "config": put("application/vnd.oci.empty.v1+json", b"{}"),
+        "layers": [put(layer.0, layer.1)],
+    });
+    let manifest = manifest.to_string();
+    let mut entry = put("application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
+    entry["annotations"] = json!({ "org.opencontainers.image.ref.name": "it" });
+    fs::write(folder.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
+    let index = json!({ "schemaVersion": 2, "manifests": [entry] });
+    fs::write(folder.join("index.json"), index.to_string()).unwrap();
+    mica.ok(&format!("remote cp -q oci:referrer:it {place}"));
+}
+
+#[test]
+fn a_bundle_that_refers_to_an_image_signs_it() {
+    const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+    need_programs!("openssl");
+    let mica = Mica::new();
+    let hub = Hub::start(&mica, &[]);
+    let (key, public) = key_pair(&mica, "me", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    let (other, _) = key_pair(&mica, "other", "-algorithm ed25519");
+    let name = hub.name("me/app:1");
+    mica.import(&name);
+    mica.ok(&format!("push -q {name}"));
+    let digest = mica.ok(&format!("remote digest {name}"));
+    let raw = mica.run(&format!("remote inspect --raw {name}")).out;
+    let kind = mica.json(&format!("remote inspect --raw {name}"))["mediaType"].clone();
+    let subject = json!({ "mediaType": kind, "digest": digest, "size": raw.len() });
+    let verify = |name: &str| mica.run(&format!("remote verify --key {public} {name}"));
+    verify(&name).complains(1, "it has no signature");
+    // What is no signature, or none that is asked for, hides none that is.
+    let refer = |tag: &str, layer: (&str, &[u8])| {
+        refer(&mica, &hub.name(&format!("me/app:{tag}")), &subject, layer);
+    };
+    refer("giant", (BUNDLE, &vec![b' '; 2 << 20]));
+    refer("sbom", ("text/plain", b"a list"));
+    verify(&name).complains(1, "its signature cannot be read: ");
+    refer("junk", (BUNDLE, b"{}"));
+    verify(&name).complains(1, "its signature ");
+    mica.ok(&format!("remote sign --new-bundle-format --key {other} {name}"));
+    assert_eq!(verify(&name).code, 1);
+    mica.ok(&format!("remote sign --new-bundle-format --key {key} {name}"));
+    assert_eq!(verify(&name).out.trim(), digest);
+    let tags = || mica.ok(&format!("remote ls {}", hub.name("me/app"))).lines().count();
+    let before = tags();
+    mica.ok(&format!("remote sign --new-bundle-format --key {key} {name}"));
+    assert_eq!(tags(), before, "there is no tag for it");
+    // A signature goes along with a copy, and counts for that manifest alone.
+    mica.ok(&format!("remote cp -q --referrers {name} {}", hub.name("you/app:1")));
+    assert_eq!(verify(&hub.name("you/app:1")).out.trim(), digest);
+    mica.file("more.tar", testkit::Layer::new().file("more", "x").tar());
+    let second = hub.name("me/app:2");
+    mica.ok(&format!("import more.tar {second}"));
+    mica.ok(&format!("push -q {second}"));
+    verify(&second).complains(1, "it has no signature");
+    // With the push at once, and for the policy.
+    mica.ok(&format!("push -q --sign-key {key} --new-bundle-format {second}"));
+    assert_eq!(verify(&second).code, 0);
+    let rule = format!("[[rule]]\nprefix = \"{}/me\"\nsigned-by = [\"{public}\"]\n", hub.host);
+    let policy = mica.file("policy.toml", &rule);
+    let config =
+        mica.file("mica.toml", format!("[registries]\npolicy = \"{}\"\n", policy.display()));
+    let pull = |name: &str| mica.run(&format!("--config {} pull -q {name}", config.display()));
+    assert_eq!(pull(&second).code, 0);
+    mica.file("policy.toml", format!("{rule}identity = \"exact\"\n"));
+    pull(&second).complains(1, "its signature names no tag, and the policy asks for one\n");
+    assert_eq!(pull(&hub.name(&format!("me/app@{digest}"))).code, 0);
+}
+
+#[test]
+fn copies_ask_the_policy_of_where_they_come_from() {
+    need_programs!("openssl");
+    let mica = Mica::new();
+    let hub = Hub::start(&mica, &[]);
+    let (key, public) = key_pair(&mica, "me", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+    let [name, bad] = ["me/app:1", "bad/app:1"].map(|name| hub.name(name));
+    for name in [&name, &bad] {
+        mica.import(name);
+        mica.ok(&format!("push -q {name}"));
+    }
+    let signed = format!("[[rule]]\nprefix = \"{}/me\"\nsigned-by = [\"{public}\"]\n", hub.host);
+    let rest = format!("[[rule]]\nprefix = \"{}/bad\"\npolicy = \"reject\"\n", hub.host);
+    let policy = mica.file("policy.toml", signed + &rest);
+    let config =
+        mica.file("mica.toml", format!("[registries]\npolicy = \"{}\"\n", policy.display()));
+    let at = |line: &str| mica.run(&format!("--config {} {line}", config.display()));
+    let copied = hub.name("copied/app:1");
+    let rejected = format!("{bad} may not be pulled: the policy rejects it");
+    let unsigned = format!("{name} may not be pulled: it has no signature");
+    at(&format!("remote cp -q {bad} {copied}")).complains(1, &rejected);
+    at(&format!("remote cp -q {bad} oci:folder:it")).complains(1, &rejected);
+    at(&format!("remote cp -q {name} {copied}")).complains(1, &unsigned);
+    at(&format!("image sync -q {bad} {}/copied", hub.host)).complains(1, &rejected);
+    at(&format!("image sync -q -k {bad} {name} {}/copied", hub.host)).complains(1, &unsigned);
+    at(&format!("buildx imagetools create -t {copied} {bad}")).complains(1, &rejected);
+    mica.run(&format!("remote digest {copied}")).complains(1, "no such manifest");
+    at(&format!("remote cp -q --insecure-policy {bad} {copied}")).works();
+    at(&format!("image sync -q --insecure-policy {bad} {}/synced", hub.host)).works();
+    // What comes from elsewhere may be put where nothing may be taken from.
+    at(&format!("remote cp -q {copied} {bad}")).works();
+    mica.ok(&format!("remote sign --key {key} {name}"));
+    at(&format!("remote cp -q {name} {}", hub.name("copied/app:2"))).works();
+    at(&format!("image sync -q {name} {}/synced", hub.host)).works();
+    at(&format!("buildx imagetools create -t {} {name}", hub.name("copied/app:3"))).works();
+}
