@@ -203,7 +203,11 @@ impl Auth {
             }
         };
         let holds = holds.unwrap_or(HOLDS).min(LONGEST);
-        let until = Instant::now() + holds.saturating_sub(MARGIN).max(Duration::from_secs(1));
+        let mut until = Instant::now() + holds.saturating_sub(MARGIN).max(Duration::from_secs(1));
+        if let Some(Found::Silence(_, since)) = lock(&self.found).get(&place.server()) {
+            // Nobody's token holds no longer than nobody is asked who we are.
+            until = until.min(*since + SILENCE);
+        }
         let header = bearer(&text);
         tokens.insert(key, Token { text, until });
         Ok(header)

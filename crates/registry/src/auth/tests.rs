@@ -60,3 +60,42 @@ fn headers_hide_themselves() {
     assert_eq!(header.to_str().unwrap(), "Basic YWxpOm9wZW4gc2VzYW1l");
     assert_eq!(format!("{header:?}"), "Sensitive");
 }
+
+/// A server that gives whoever asks a token for a day.
+fn gives_tokens() -> String {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let realm = format!("http://{}/token", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            let body = "{\"token\":\"t\",\"expires_in\":86400}";
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n", body.len());
+            let answer = format!("{head}Connection: close\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    realm
+}
+
+#[test]
+fn nobodys_token_ends_when_somebody_may_be_named() {
+    let limits = crate::client::Limits::default();
+    let http = Http::new(limits, Default::default(), Vec::new(), None, String::new());
+    let (rules, realm) = (Rules::default(), gives_tokens());
+    let place = rules.place_of_host("localhost");
+    let check = |credentials: Arc<dyn Credentials>, range: std::ops::Range<u64>| {
+        let auth = Auth::new(credentials);
+        let (realm, service, scope) = (realm.clone(), "s".to_owned(), None);
+        let way = Challenge::Bearer { realm, service, scope };
+        auth.header(&http, &rules, &place, &way, &[]).unwrap().unwrap();
+        for token in lock(&auth.tokens).values() {
+            let left = token.until.saturating_duration_since(Instant::now()).as_secs();
+            assert!(range.contains(&left), "{left}");
+        }
+    };
+    check(Arc::new(Once::default()), 1..SILENCE.as_secs() + 1);
+    check(Arc::new(crate::secret::Anonymous), 80_000..86_400);
+}

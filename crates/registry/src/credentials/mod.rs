@@ -67,7 +67,7 @@ impl CredentialStore {
             return Ok(Kept::Helper(helper.name));
         }
         if self.settings.plain {
-            docker.change(|config| config.put(server, credential))?;
+            self.change_docker(|config| config.put(server, credential))?;
             return Ok(Kept::Plain(self.settings.docker_config.clone()));
         }
         self.vault().change(|all| {
@@ -92,7 +92,9 @@ impl CredentialStore {
             Err(CredentialError::WrongKey { .. }) => vault.destroy()?,
             Err(error) => return Err(error),
         };
-        known |= docker.change(|config| config.remove(server))?;
+        if self.settings.docker_config.exists() {
+            known |= self.change_docker(|config| config.remove(server))?;
+        }
         known |= erased.transpose()?.unwrap_or_default();
         Ok(known)
     }
@@ -117,6 +119,15 @@ impl CredentialStore {
 
     fn docker(&self) -> Result<DockerConfig, CredentialError> {
         DockerConfig::read(&self.settings.docker_config)
+    }
+
+    /// Changes docker's file as it is by then.
+    fn change_docker(
+        &self,
+        change: impl FnOnce(&mut DockerConfig) -> bool,
+    ) -> Result<bool, CredentialError> {
+        let _one = one_at_a_time(&self.settings.docker_config)?;
+        self.docker()?.change(change)
     }
 
     fn helper(&self, docker: &DockerConfig, server: &str) -> Option<Helper> {
@@ -183,6 +194,17 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), CredentialError> {
         let _ = fs::remove_file(&aside);
         io("write", path)(error)
     })
+}
+
+/// Whoever wants to change a file waits here until nobody else does. The folder is locked, because the
+/// file is replaced. Where a file system knows no locks, who comes last counts, as with docker.
+fn one_at_a_time(path: &Path) -> Result<File, CredentialError> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = target.parent().unwrap_or(Path::new("."));
+    make_folder(folder)?;
+    let file = File::open(folder).map_err(io("open", folder))?;
+    let _ = sys::lock::lock(&file, sys::lock::Mode::Exclusive);
+    Ok(file)
 }
 
 /// A new file that only its owner may read.

@@ -202,3 +202,28 @@ fn errors_do_not_quote_secrets() {
     let error = place.store().find("a.org").unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
 }
+
+#[test]
+fn logins_at_once_are_all_kept() {
+    for round in 0..20 {
+        let (place, plain) = (Place::new(), round % 2 == 1);
+        let settings = StoreSettings { plain, ..place.settings() };
+        if !plain {
+            // A key that is none is taken away by one, and made anew for all.
+            fs::create_dir_all(settings.key.parent().unwrap()).unwrap();
+            fs::write(&settings.key, "short").unwrap();
+            fs::set_permissions(&settings.key, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let servers: Vec<String> = (0..8).map(|at| format!("r{at}.org")).collect();
+        std::thread::scope(|scope| {
+            for server in &servers {
+                let store = CredentialStore::new(settings.clone());
+                scope.spawn(move || store.store(server, &password("me", server)).unwrap());
+            }
+        });
+        let store = CredentialStore::new(settings);
+        for server in &servers {
+            assert_eq!(store.find(server).unwrap(), Some(password("me", server)), "{round}");
+        }
+    }
+}

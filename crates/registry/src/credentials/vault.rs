@@ -72,6 +72,7 @@ impl Vault {
         &self,
         change: impl FnOnce(&mut All) -> bool,
     ) -> Result<bool, CredentialError> {
+        let _one = super::one_at_a_time(&self.file)?;
         if !self.file.exists() {
             // A key that is none has sealed nothing.
             self.drop_broken_key()?;
@@ -101,6 +102,7 @@ impl Vault {
     /// Takes it away with all that is in it, and a key that is none with it: the next login makes
     /// another.
     pub(super) fn destroy(&self) -> Result<bool, CredentialError> {
+        let _one = super::one_at_a_time(&self.file)?;
         self.drop_broken_key()?;
         match fs::remove_file(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
