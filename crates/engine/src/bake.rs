@@ -36,7 +36,7 @@ impl Engine {
         if let Some(files) = with_repository(self, address, token, read)? {
             return Ok(files);
         }
-        let mut fetched = registry::fetch(address)?;
+        let mut fetched = self.settings().direct().fetch(address)?;
         let text = limited(&mut fetched.reader).map_err(EngineError::io("read", address))?;
         let path = address.split(['?', '#']).next().unwrap_or_default();
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();

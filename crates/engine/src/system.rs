@@ -11,7 +11,7 @@ use store::{CheckReport, DriverKind, Event, EventFilter, Events, MigrateStep, Mi
 use crate::error::{EngineError, Result};
 use crate::progress::{Item, Progress};
 use crate::remove::{PruneImages, Pruned};
-use crate::settings::{CgroupDriver, RuntimeSettings};
+use crate::settings::{CgroupDriver, RuntimeSettings, Settings};
 use crate::{ContainerRow, Engine, ListContainers, Volume};
 
 /// This mica's version.
@@ -23,8 +23,8 @@ pub fn kernel_release() -> String {
 }
 
 /// Begins to fetch a file by its URL: its bytes, and how many where the server says.
-pub fn fetch(url: &str) -> Result<(Box<dyn Read + Send>, Option<u64>)> {
-    let fetched = registry::fetch(url)?;
+pub fn fetch(settings: &Settings, url: &str) -> Result<(Box<dyn Read + Send>, Option<u64>)> {
+    let fetched = settings.direct().fetch(url)?;
     Ok((fetched.reader, fetched.bytes))
 }
 

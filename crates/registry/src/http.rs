@@ -283,7 +283,14 @@ impl Http {
             return Ok((agent.clone(), key.proxy));
         }
         let tls = match (encrypted, &key.proxy) {
-            (true, _) => Some(tls::config(place, &self.certificates, self.bundle.as_deref())?),
+            (true, proxy) => {
+                let bundle = self.bundle.as_deref();
+                let tls = tls::config(place, &self.certificates, bundle)?;
+                Some(match proxy {
+                    Some(proxy) if proxy.is_encrypted() => tls.behind_proxy(bundle)?,
+                    _ => tls,
+                })
+            }
             (false, Some(proxy)) if proxy.is_encrypted() => {
                 Some(tls::of_system(self.bundle.as_deref())?)
             }
@@ -329,15 +336,15 @@ pub(crate) fn agent(
         .timeout_recv_response(Some(limits.answer))
         .input_buffer_size(256 << 10)
         .output_buffer_size(256 << 10);
-    let mut trusted = None;
+    let mut special = (None, None);
     if let Some(tls) = tls {
         config = config.tls_config(tls.config);
-        trusted = tls.trusted;
+        special = (tls.trusted, tls.proxy);
     }
-    match (forward, trusted) {
+    match (forward, special) {
         (Some(proxy), _) => forward::agent(config.build(), proxy),
-        (None, Some(trusted)) => trusted::agent(config.build(), trusted),
-        (None, None) => Agent::new_with_config(config.build()),
+        (None, (None, None)) => Agent::new_with_config(config.build()),
+        (None, (trusted, proxy)) => trusted::agent(config.build(), trusted, proxy),
     }
 }
 

@@ -41,7 +41,7 @@ pub use credentials::{CredentialStore, Kept, StoreSettings};
 pub use direct::Direct;
 pub use document::{RemoteDocument, RemoteHead};
 pub use error::{ApiError, BucketError, CredentialError, RegistryError, RegistryErrorKind};
-pub use fetch::{Before, FetchError, Fetched, fetch, fetch_allowed, fetch_changed};
+pub use fetch::{Before, FetchError, Fetched};
 pub use http::http_date;
 pub use list::SearchResult;
 pub use parts::PartsReader;

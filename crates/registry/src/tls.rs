@@ -26,11 +26,20 @@ pub(crate) struct Tls {
     pub(crate) config: TlsConfig,
     /// For a host that certificates were given for.
     pub(crate) trusted: Option<Trusted>,
+    /// What is demanded of a proxy on the way, if that is another thing.
+    pub(crate) proxy: Option<TlsConfig>,
+}
+
+impl Tls {
+    /// With a proxy on the way, of whom the host's settings say nothing.
+    pub(crate) fn behind_proxy(self, bundle: Option<&Path>) -> Result<Tls, RegistryError> {
+        Ok(Tls { proxy: Some(of_system(bundle)?.config), ..self })
+    }
 }
 
 impl From<TlsConfig> for Tls {
     fn from(config: TlsConfig) -> Tls {
-        Tls { config, trusted: None }
+        Tls { config, trusted: None, proxy: None }
     }
 }
 
@@ -79,7 +88,7 @@ pub(crate) fn config(
         true => RootCerts::WebPki,
         false => RootCerts::new_with_certs(&authorities),
     };
-    Ok(Tls { config: builder.root_certs(roots).build(), trusted })
+    Ok(Tls { config: builder.root_certs(roots).build(), trusted, proxy: None })
 }
 
 /// What is demanded of a host that nobody said anything about.

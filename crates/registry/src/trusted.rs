@@ -18,7 +18,7 @@ use rustls::{
     RootCertStore, SignatureScheme, StreamOwned,
 };
 use ureq::config::Config;
-use ureq::tls::{Certificate, ClientCert};
+use ureq::tls::{Certificate, ClientCert, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
@@ -76,15 +76,76 @@ fn ders(certificates: &[Certificate<'static>]) -> Vec<CertificateDer<'static>> {
     certificates.iter().map(|one| CertificateDer::from(one.der().to_vec())).collect()
 }
 
-/// Whoever asks such a host, by a proxy or not.
-pub(crate) fn agent(config: Config, trusted: Trusted) -> Agent {
+/// Whoever asks such a host, by a proxy or not; or any host by a proxy of which something else is
+/// demanded.
+pub(crate) fn agent(config: Config, trusted: Option<Trusted>, proxy: Option<TlsConfig>) -> Agent {
+    let proxy = proxy.map(|tls| {
+        let config = Agent::config_builder().tls_config(tls).build();
+        ToProxy { config, inner: RustlsConnector::default() }
+    });
     let connector =
         ().chain(SocksConnector::default())
             .chain(ConnectProxyConnector::default())
             .chain(TcpConnector::default())
-            .chain(trusted)
+            .chain(Perhaps(proxy))
+            .chain(Perhaps(trusted))
             .chain(RustlsConnector::default());
     Agent::with_parts(config, connector, DefaultResolver::default())
+}
+
+/// A part of a chain that may be missing.
+#[derive(Debug)]
+struct Perhaps<C>(Option<C>);
+
+impl<In: Transport, C: Connector<In>> Connector<In> for Perhaps<C> {
+    type Out = Either<In, C::Out>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        match &self.0 {
+            None => Ok(chained.map(Either::A)),
+            Some(inner) => Ok(inner.connect(details, chained)?.map(Either::B)),
+        }
+    }
+}
+
+/// TLS with a proxy. What is said of a registry, its authorities, our certificate for it, or that it
+/// need not prove who it is, says nothing of the proxy on the way to it.
+#[derive(Debug)]
+struct ToProxy {
+    config: Config,
+    inner: RustlsConnector,
+}
+
+impl<In: Transport> Connector<In> for ToProxy {
+    type Out = Either<In, <RustlsConnector as Connector<In>>::Out>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        // Behind the tunnel is the host; the connection to the proxy itself has no proxy.
+        if details.config.proxy().is_some() || !details.needs_tls() {
+            return Ok(chained.map(Either::A));
+        }
+        let to_proxy = ConnectionDetails {
+            uri: details.uri,
+            addrs: details.resolver.empty(),
+            config: &self.config,
+            request_level: details.request_level,
+            resolver: details.resolver,
+            now: details.now,
+            timeout: details.timeout,
+            current_time: details.current_time.clone(),
+            run_connector: details.run_connector.clone(),
+            register_shutdown: details.register_shutdown.clone(),
+        };
+        Ok(self.inner.connect(&to_proxy, chained)?.map(Either::B))
+    }
 }
 
 impl<In: Transport> Connector<In> for Trusted {

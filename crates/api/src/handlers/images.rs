@@ -245,7 +245,7 @@ pub(crate) fn import(mut call: Call) -> Result<Reply, Refusal> {
                 _ => {
                     progress.tell(&json!({ "status": format!("Downloading from {from}") }));
                     let url = if from.contains("://") { from } else { format!("http://{from}") };
-                    let (reader, bytes) = engine::fetch(&url)?;
+                    let (reader, bytes) = engine::fetch(engine.settings(), &url)?;
                     ImportSource { reader, bytes, name: url }
                 }
             };

@@ -14,7 +14,7 @@ use crate::progress::Bars;
 
 pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
-    let source = open(&context.names()[0])?;
+    let source = open(context, &context.names()[0])?;
     let name = wanted_name(context)?;
     let import = Import {
         source,
@@ -45,13 +45,13 @@ fn as_written(context: &Context, platform: Platform) -> Platform {
 }
 
 /// What is read: a file, standard input, or what an address leads to.
-pub(crate) fn open(text: &str) -> Result<ImportSource, Failure> {
+pub(crate) fn open(context: &Context, text: &str) -> Result<ImportSource, Failure> {
     if text == "-" {
         let name = "-".to_owned();
         return Ok(ImportSource { reader: Box::new(io::stdin()), bytes: None, name });
     }
     if text.starts_with("http://") || text.starts_with("https://") {
-        let (reader, bytes) = engine::fetch(text)?;
+        let (reader, bytes) = engine::fetch(&context.settings()?, text)?;
         return Ok(ImportSource { reader, bytes, name: text.to_owned() });
     }
     let failed = |error: io::Error| Failure::new(format!("open {text}: {}", reason(&error)));

@@ -158,7 +158,7 @@ pub(super) fn import(context: &Context) -> Outcome {
     let body = match fetched {
         true => client.send(request)?.body,
         false => {
-            let mut from: Box<dyn Read> = import::open(source)?.reader;
+            let mut from: Box<dyn Read> = import::open(context, source)?.reader;
             client.send(request.stream("application/x-tar", &mut *from))?.body
         }
     };

@@ -84,7 +84,7 @@ pub(super) fn open(
             if let Some(url) = GitUrl::parse(&url)? {
                 return of_repository(session, request, &url, dockerfile, teller);
             }
-            let fetched = registry::fetch(&url)?;
+            let fetched = engine.settings().direct().fetch(&url)?;
             let time = fetched.last_modified.as_deref().and_then(registry::http_date);
             let time = time.and_then(|seconds| i64::try_from(seconds).ok());
             let opened = of_reader(engine, lease, fetched.reader, dockerfile, teller)?;
@@ -240,7 +240,7 @@ pub(super) fn remote(
         let checkout = session.checkout(&url, request)?;
         return checkout.place(&url, url.keep_git_dir.unwrap_or(false), "");
     }
-    let (mut reader, _) = crate::fetch(address)?;
+    let (mut reader, _) = crate::fetch(session.engine.settings(), address)?;
     let top = keep(session.engine, &session.lease, &mut reader)?;
     of_stack(session.engine, Some(top), Ignore::default())
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::build::instruction::CopyFlags;
-use registry::Before;
+use registry::{Before, Direct};
 use serde::{Deserialize, Serialize};
 use spec::{Algorithm, Digest, Hasher};
 
@@ -128,15 +128,19 @@ impl Builder<'_> {
             }
             let before =
                 Before { etag: known.etag.clone(), last_modified: known.last_modified.clone() };
-            return match registry::fetch_changed(url, &before, self.authorization(url)?.as_deref())?
-            {
+            let authorization = self.authorization(url)?;
+            return match self.web().fetch_changed(url, &before, authorization.as_deref())? {
                 None => Ok((known.clone(), None)),
                 Some(fetched) => self.take_in(url, fetched, Algorithm::Sha256),
             };
         }
         let algorithm = checksum.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        let fetched = registry::fetch_allowed(url, self.authorization(url)?.as_deref())?;
+        let fetched = self.web().fetch_allowed(url, self.authorization(url)?.as_deref())?;
         self.take_in(url, fetched, algorithm)
+    }
+
+    fn web(&self) -> Direct {
+        self.session.engine.settings().direct()
     }
 
     /// What a secret says to the host of an address about who asks: `HTTP_AUTH_HEADER_HOST` as it
@@ -206,7 +210,7 @@ impl Builder<'_> {
         for item in chosen.flat_map(Chosen::items_mut) {
             let ItemSource::Unchanged(unchanged) = &item.source else { continue };
             let Unchanged { url, known } = &**unchanged;
-            let fetched = registry::fetch_allowed(url, self.authorization(url)?.as_deref())?;
+            let fetched = self.web().fetch_allowed(url, self.authorization(url)?.as_deref())?;
             let (now, file) = self.take_in(url, fetched, Algorithm::Sha256)?;
             let Some(file) = file.filter(|_| now.digest == known.digest) else {
                 let url = without_user(url);

@@ -117,3 +117,78 @@ fn a_proxy_that_refuses_is_heard() {
     assert_eq!(error.unwrap_err().to_string(), expected);
     assert_eq!((&*proxy.asked()[0].method, &*proxy.asked()[0].path), ("CONNECT", "reg.org:443"));
 }
+
+/// Somebody behind TLS who is no proxy: what it is sent, it prints.
+struct Listener {
+    child: std::process::Child,
+    address: String,
+}
+
+impl Listener {
+    fn start(folder: &std::path::Path) -> Option<Listener> {
+        let make = "set -e
+            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=ca -keyout ca.key -out ca.crt
+            openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout one.key -out one.csr
+            printf 'subjectAltName=DNS:localhost' > names
+            openssl x509 -req -in one.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile names -out one.crt";
+        let quiet = || std::process::Stdio::null();
+        let mut sh = std::process::Command::new("sh");
+        let made = sh.args(["-c", make]).current_dir(folder).stdout(quiet()).stderr(quiet());
+        if !made.status().ok()?.success() {
+            return None;
+        }
+        let port = testkit::free_port();
+        let child = std::process::Command::new("openssl")
+            .args(["s_server", "-quiet", "-accept", &port.to_string()])
+            .args(["-cert", "one.crt", "-key", "one.key"])
+            .current_dir(folder)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(quiet())
+            .spawn()
+            .ok()?;
+        for _ in 0..200 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                break;
+            }
+            thread::sleep(std::time::Duration::from_millis(25));
+        }
+        Some(Listener { child, address: format!("https://localhost:{port}") })
+    }
+
+    /// What it was sent, after it has ended.
+    fn heard(mut self) -> String {
+        let _ = self.child.kill();
+        let mut text = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        self.child.wait().unwrap();
+        text
+    }
+}
+
+#[test]
+fn what_is_said_of_a_registry_is_not_said_of_the_proxy() {
+    let folder = tempfile::tempdir().unwrap();
+    let ask = |authorities: Option<std::path::PathBuf>| {
+        let listener = Listener::start(folder.path())?;
+        // The registry need not prove who it is.
+        let rule = registry::Rule {
+            prefix: "reg.test".to_owned(),
+            insecure: true,
+            ..registry::Rule::default()
+        };
+        let variable = ("HTTPS_PROXY".to_owned(), listener.address.clone());
+        let client = Client::new(ClientSettings {
+            proxies: Proxies::of(&BTreeMap::from([variable])),
+            rules: Rules { own: vec![rule], ..Rules::default() },
+            authorities,
+            ..settings()
+        });
+        let told = fetch(&client, "reg.test/a").unwrap_err().to_string();
+        Some((told, listener.heard()))
+    };
+    let Some((told, heard)) = ask(None) else { return testkit::skip("needs openssl") };
+    assert!(!heard.contains("CONNECT"), "{told}: {heard}");
+    let (told, heard) = ask(Some(folder.path().join("ca.crt"))).unwrap();
+    assert!(heard.contains("CONNECT reg.test:443"), "{told}: {heard}");
+}
