@@ -165,10 +165,20 @@ impl BlobReader<'_> {
         }
         if is_part {
             let range = answer.header("content-range").unwrap_or_default().to_owned();
-            let start = range.strip_prefix("bytes ").and_then(|rest| rest.split('-').next());
-            if start.and_then(|text| text.parse().ok()) != Some(self.at) {
-                let why = format!("asked from {}, the answer is {range:?}", self.at);
+            let (part, total) = range
+                .strip_prefix("bytes ")
+                .and_then(|rest| rest.split_once('/'))
+                .unwrap_or_default();
+            let (start, end) = part.split_once('-').unwrap_or_default();
+            if start.parse() != Ok(self.at) || end.parse() != Ok(self.bytes - 1) {
+                let (at, last) = (self.at, self.bytes - 1);
+                let why = format!("asked for bytes {at}-{last}, the answer is {range:?}");
                 return Err(RegistryError::Malformed { url, why });
+            }
+            // What has another length by now is another thing.
+            if let Some(got) = total.parse().ok().filter(|got| *got != self.bytes && !self.is_part)
+            {
+                return Err(RegistryError::WrongLength { url, wanted: self.bytes, got });
             }
         }
         let expected = if is_part { self.bytes - self.at } else { self.bytes };

@@ -68,9 +68,15 @@ impl<'a> Repository<'a> {
             Begun::Waiting(upload) => upload,
         };
         let limits = &self.client.http.limits;
+        let mut is_new = false;
         for attempt in 1.. {
             let error = match upload.send_rest(digest, bytes, open) {
                 Ok(()) => break,
+                // A registry that has lost an upload is given another, once.
+                Err(error) if error.is_missing() && !is_new => {
+                    is_new = true;
+                    error
+                }
                 Err(error) if attempt >= limits.attempts || !is_cut(&error) => return Err(error),
                 Err(error) => error,
             };
@@ -167,7 +173,10 @@ impl Upload<'_> {
     /// Tells the registry to forget it.
     pub fn cancel(self) -> Result<(), RegistryError> {
         let call = Call::new(Method::DELETE, self.url.clone());
-        self.repository.checked(&self.repository.places[0], call).map(|_| ())
+        match self.repository.checked(&self.repository.places[0], call) {
+            Err(error) if !error.is_missing() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Asks how far the registry has got.
@@ -182,7 +191,14 @@ impl Upload<'_> {
         let joint = if self.url.contains('?') { '&' } else { '?' };
         let url = format!("{}{joint}digest={}", self.url, encode(&digest.to_string()));
         let call = Call::new(Method::PUT, url).header(CONTENT_TYPE, BYTES).payload(payload);
-        self.repository.checked(&self.repository.places[0], call).map(|_| ())
+        match self.repository.checked(&self.repository.places[0], call) {
+            // Who asks again after an answer was lost may find that all is done.
+            Err(error) if error.is_missing() => match self.repository.blob_bytes(digest) {
+                Ok(Some(_)) => Ok(()),
+                _ => Err(error),
+            },
+            closed => closed.map(|_| ()),
+        }
     }
 
     /// Where the upload goes on, and from which byte: `Range: 0-N` names the last one.

@@ -235,6 +235,8 @@ impl Sending<'_> {
             let item = self.progress.begin(short, "Pushing", Some(tar.bytes));
             match Packer::run(&tar, squeeze, item, |packer| self.stream(packer)) {
                 Err(RegistryError::Transport { .. }) if attempt < ATTEMPTS => attempt += 1,
+                // The registry has lost the upload.
+                Err(error) if error.is_missing() && attempt == 1 => attempt += 1,
                 sent => {
                     let Some(sent) = sent? else { return Err(tar.fault(self.engine)) };
                     if !coding.is_of(&sent) {

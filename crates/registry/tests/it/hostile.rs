@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use registry::{Access, Client, ClientSettings, RegistryError, Target};
+use registry::{Access, Client, ClientSettings, RegistryError, Sent, Target};
 use spec::{Digest, MediaType};
 
 use crate::server::{Asked, Deed, Server, answer, blob, client, settings};
@@ -262,6 +262,47 @@ fn a_range_that_was_not_asked_for_is_refused() {
 }
 
 #[test]
+fn a_range_of_something_else_is_refused() {
+    let check = |range: &'static str| {
+        let (bytes, digest) = blob(100_000);
+        let server = Server::new(move |asked, before| match before {
+            0 => cut_after(asked, &bytes, 50_000),
+            _ => {
+                let rest = bytes[50_000..].to_vec();
+                Deed::Answer(206, vec![("Content-Range", range.to_owned())], rest)
+            }
+        });
+        read(&server, digest, 100_000)
+    };
+    check("bytes 50000-99999/100000").unwrap();
+    check("bytes 50000-99999/*").unwrap();
+    let error = check("bytes 50000-99999/200000").unwrap_err();
+    assert!(matches!(error, RegistryError::WrongLength { got: 200_000, .. }), "{error}");
+    for range in ["bytes 50000-89999/100000", "bytes 50000/100000", "bytes */100000", "", "x"] {
+        let error = check(range).unwrap_err();
+        assert!(matches!(error, RegistryError::Malformed { .. }), "{range}: {error}");
+    }
+}
+
+#[test]
+fn what_is_another_blob_by_now_is_not_taken_for_the_rest() {
+    let (bytes, digest) = blob(100_000);
+    let other: Vec<u8> = bytes.iter().map(|byte| byte ^ 1).collect();
+    for has_ranges in [true, false] {
+        let (bytes, other) = (bytes.clone(), other.clone());
+        let server = Server::new(move |asked, before| match before {
+            0 => cut_after(asked, &bytes, 50_000),
+            _ if has_ranges => cut_after(asked, &other, usize::MAX),
+            _ => answer(200, &other),
+        });
+        let client = client();
+        let repository = client.repository(&server.name("a"), Access::Pull).unwrap();
+        let error = repository.small_blob(digest, 100_000, 100_000).unwrap_err();
+        assert!(matches!(error, RegistryError::WrongDigest { .. }), "{error}");
+    }
+}
+
+#[test]
 fn a_connection_that_is_always_cut_is_given_up() {
     let (bytes, digest) = blob(100_000);
     let server = Server::new(move |asked, _| cut_after(asked, &bytes, 1));
@@ -318,6 +359,59 @@ fn goes_on_after(status: u16, text: &'static str) {
     assert_eq!((patch.path.as_str(), patch.body.len()), ("/v2/a/up/1?s=2", 50_000));
     let last = asked.last().unwrap();
     assert!(last.method == "PUT" && last.path.starts_with("/v2/a/up/1?s=3&digest=sha256%3A"));
+}
+
+const LOST: &str = r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"blob upload unknown"}]}"#;
+
+#[test]
+fn an_upload_that_the_registry_lost_begins_again_once() {
+    let upload = |losses: usize| {
+        let (bytes, digest) = blob(200_000);
+        let begun = std::sync::atomic::AtomicUsize::new(0);
+        let server = Server::new(move |asked, _| match asked.method.as_str() {
+            "POST" => {
+                let count = begun.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let place = format!("/v2/a/up/{count}");
+                Deed::Answer(202, vec![("Location", place)], Vec::new())
+            }
+            "PUT" if asked.path.starts_with(&format!("/v2/a/up/{losses}")) => answer(201, ""),
+            _ => answer(404, LOST),
+        });
+        let client = client();
+        let repository = client.repository(&server.name("a"), Access::Push).unwrap();
+        let open = |at: u64| Ok(Box::new(&bytes[at as usize..]) as Box<dyn Read>);
+        let sent = repository.put_blob(&digest, 200_000, None, &open);
+        let asked = server.asked();
+        let puts = asked.iter().filter(|asked| asked.method == "PUT");
+        (sent, puts.map(|put| put.body.len()).collect::<Vec<_>>())
+    };
+    let (sent, puts) = upload(1);
+    assert_eq!((sent.unwrap(), puts), (Sent::Whole, vec![200_000; 2]));
+    let (sent, puts) = upload(2);
+    assert!(sent.unwrap_err().has_code("BLOB_UPLOAD_UNKNOWN") && puts.len() == 2);
+}
+
+#[test]
+fn an_upload_that_is_done_need_not_be_done_again() {
+    // The answer to the end of an upload is lost; asked again, the registry knows of none.
+    let server = Server::new(move |asked, _| match (asked.method.as_str(), asked.path.as_str()) {
+        ("POST", _) => Deed::Answer(202, vec![("Location", "/v2/a/up/1".to_owned())], Vec::new()),
+        ("PATCH", _) => Deed::Answer(202, vec![("Range", "0-17".to_owned())], Vec::new()),
+        ("HEAD", path) if path.contains("/blobs/sha256:") => answer(200, "x"),
+        _ => answer(404, LOST),
+    });
+    let client = client();
+    let repository = client.repository(&server.name("a"), Access::Push).unwrap();
+    let pieces = b"one two three four";
+    let registry::Begun::Waiting(mut upload) = repository.begin_upload(None).unwrap() else {
+        panic!("mounted")
+    };
+    upload.piece(pieces).unwrap();
+    upload.finish(&Digest::of(pieces)).unwrap();
+    let registry::Begun::Waiting(upload) = repository.begin_upload(None).unwrap() else {
+        panic!("mounted")
+    };
+    upload.cancel().unwrap();
 }
 
 #[test]
