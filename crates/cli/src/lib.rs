@@ -9,6 +9,7 @@ mod failure;
 mod far;
 mod plugin;
 mod progress;
+mod raw_json;
 mod rootless;
 mod show;
 pub mod table;

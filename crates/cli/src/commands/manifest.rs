@@ -2,15 +2,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use engine::{ManifestDocument, ManifestList, ManifestLists, RemoteImage};
+use engine::{ManifestDocument, ManifestList, ManifestLists, RemoteEntry, RemoteImage};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use spec::{Descriptor, Document, Platform, Reference};
+use spec::{Descriptor, Document, MediaType, Platform, Reference};
 
 use super::remote::{client, tagged};
 use super::transfer::Transfer;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
-use crate::show::indented;
+use crate::raw_json::{for_html, laid_out};
 
 fn lists(context: &Context) -> Result<ManifestLists, Failure> {
     Ok(ManifestLists::new(context.settings()?.registry.manifest_lists))
@@ -104,62 +105,92 @@ pub(crate) fn inspect(context: &Context) -> Outcome {
 
 /// What a registry has under a name. A list says of its images what they do not say themselves.
 fn print(context: &Context, name: &Reference, listed: Option<&Descriptor>) -> Outcome {
-    let client = client(context, [name.domain()])?;
+    let (client, ui) = (client(context, [name.domain()])?, &context.ui);
     let image = RemoteImage::open(&client, name)?;
-    if !context.matches().flag("verbose") {
-        context.ui.line(&tabbed(&json(&image.document.bytes)?));
-        return Ok(0);
+    let verbose = context.matches().flag("verbose");
+    match &image.parsed {
+        Document::Manifest(_) if !verbose => {
+            ui.line(&laid_out(json(&image.document.bytes)?, "\t"));
+        }
+        Document::Index(index) if !verbose => ui.line(&list(&index.manifests)),
+        Document::Manifest(_) => {
+            for RemoteEntry { mut descriptor, manifest, .. } in image.images()? {
+                descriptor.platform =
+                    listed.and_then(|own| own.platform.clone()).or(descriptor.platform);
+                let one = described(name, &descriptor, &manifest.bytes)?;
+                ui.line(&laid_out(&one, "\t"));
+            }
+        }
+        Document::Index(index) => {
+            let mut all = Vec::new();
+            for entry in &index.manifests {
+                let manifest = image.inner(&entry.digest)?;
+                all.push(described(&name.with_digest(entry.digest), entry, &manifest.bytes)?);
+            }
+            ui.line(&laid_out(&format!("[{}]", all.join(",")), "\t"));
+        }
     }
-    let mut entries = Vec::new();
-    for entry in image.images()? {
-        let mut descriptor = entry.descriptor;
-        descriptor.platform = listed.and_then(|own| own.platform.clone()).or(descriptor.platform);
-        let shown = match &image.parsed {
-            Document::Index(_) => name.with_digest(descriptor.digest),
-            Document::Manifest(_) => name.clone(),
-        };
-        entries.push(verbose(&shown, &descriptor, &entry.manifest.bytes)?);
-    }
-    let whole = match (&image.parsed, entries.len()) {
-        (Document::Manifest(_), 1) => entries.remove(0),
-        _ => Value::Array(entries),
-    };
-    context.ui.line(&tabbed(&whole));
     Ok(0)
 }
 
 /// A list that was made here, as it will be pushed.
 fn print_list(context: &Context, list: &ManifestList) -> Outcome {
     if !context.matches().flag("verbose") {
-        context.ui.line(&tabbed(&json(&list.combined().bytes)?));
+        let entries: Vec<_> = list.manifests.iter().map(|entry| entry.descriptor.clone()).collect();
+        context.ui.line(&self::list(&entries));
         return Ok(0);
     }
     let client = client(context, list.manifests.iter().map(|entry| entry.name.domain()))?;
-    let mut entries = Vec::new();
+    let mut all = Vec::new();
     for entry in &list.manifests {
         let name = entry.name.with_digest(entry.descriptor.digest);
         let document = engine::remote_document(&client, &name)?;
-        entries.push(verbose(&entry.name, &entry.descriptor, &document.bytes)?);
+        all.push(described(&entry.name, &entry.descriptor, &document.bytes)?);
     }
-    context.ui.line(&tabbed(&Value::Array(entries)));
+    context.ui.line(&laid_out(&format!("[{}]", all.join(",")), "\t"));
     Ok(0)
 }
 
+/// A list as docker makes it of its entries, which say no more than what they are and for whom.
+fn list(entries: &[Descriptor]) -> String {
+    let is_oci = entries.first().is_some_and(|entry| entry.media_type == MediaType::OciManifest);
+    let kind = if is_oci { MediaType::OciIndex } else { MediaType::DockerIndex };
+    let entries = entries.iter().map(|entry| {
+        let Descriptor { media_type, size, digest, .. } = entry;
+        let platform = platform_of(entry);
+        json!({ "mediaType": media_type, "size": size, "digest": digest, "platform": platform })
+    });
+    let entries: Vec<Value> = entries.collect();
+    let list = json!({ "schemaVersion": 2, "mediaType": kind, "manifests": entries });
+    laid_out(&for_html(&list.to_string()), "   ")
+}
+
+/// What an entry is for, as docker says it where the list does not.
+fn platform_of(entry: &Descriptor) -> Value {
+    let nothing = || json!({ "architecture": "", "os": "" });
+    entry.platform.as_ref().map_or_else(nothing, |platform| json!(platform))
+}
+
 /// What docker says of a manifest besides itself.
-fn verbose(name: &Reference, descriptor: &Descriptor, bytes: &[u8]) -> Result<Value, Failure> {
-    let key = match descriptor.media_type {
-        spec::MediaType::DockerManifest => "SchemaV2Manifest",
+fn described(name: &Reference, entry: &Descriptor, bytes: &[u8]) -> Result<String, Failure> {
+    let key = match entry.media_type {
+        MediaType::DockerManifest => "SchemaV2Manifest",
         _ => "OCIManifest",
     };
-    let raw = STANDARD.encode(bytes);
-    Ok(json!({ "Ref": name, "Descriptor": descriptor, "Raw": raw, key: json(bytes)? }))
+    let Descriptor { media_type, digest, size, .. } = entry;
+    let platform = platform_of(entry);
+    let descriptor =
+        json!({ "mediaType": media_type, "digest": digest, "size": size, "platform": platform });
+    let (name, raw) = (json!(name), json!(STANDARD.encode(bytes)));
+    let head = for_html(&format!(r#""Ref":{name},"Descriptor":{descriptor},"Raw":{raw}"#));
+    Ok(format!(r#"{{{head},"{key}":{}}}"#, for_html(json(bytes)?)))
 }
 
 /// The manifest or index of an image that is here.
 fn print_local(context: &Context, found: &ManifestDocument) -> Outcome {
     let document = json(&found.bytes)?;
     if !context.matches().flag("verbose") {
-        context.ui.line(&tabbed(&document));
+        context.ui.line(&laid_out(document, "\t"));
         return Ok(0);
     }
     let descriptor = json!({
@@ -167,23 +198,15 @@ fn print_local(context: &Context, found: &ManifestDocument) -> Outcome {
         "size": found.bytes.len(), "platform": found.platform,
     });
     let key = if found.media_type.is_index() { "Index" } else { "OCIManifest" };
-    let whole = json!({ "Ref": found.name, "Descriptor": descriptor, key: document });
-    context.ui.line(&tabbed(&whole));
+    let name = json!(found.name);
+    let whole = format!(r#"{{"Ref":{name},"Descriptor":{descriptor},"{key}":{document}}}"#);
+    context.ui.line(&laid_out(&whole, "\t"));
     Ok(0)
 }
 
-fn json(bytes: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(bytes)
+/// A document's text, which is JSON.
+fn json(bytes: &[u8]) -> Result<&str, Failure> {
+    let text: Result<&RawValue, _> = serde_json::from_slice(bytes);
+    text.map(RawValue::get)
         .map_err(|error| Failure::new(format!("error: the manifest is not JSON: {error}")))
-}
-
-/// JSON as docker prints manifests: with tabs.
-fn tabbed(document: &Value) -> String {
-    let spaces = indented(document);
-    let lines = spaces.lines().map(|line| {
-        let rest = line.trim_start_matches(' ');
-        let depth = (line.len() - rest.len()) / 4;
-        format!("{}{rest}", "\t".repeat(depth))
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }

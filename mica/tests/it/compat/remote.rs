@@ -10,7 +10,7 @@ use super::hub::Hub;
 use super::peers::{Peer, digest_in};
 use super::registry::Registry;
 use crate::need_programs;
-use crate::support::Mica;
+use crate::support::{Mica, Run};
 
 /// Pushes an image for each of two platforms, and gives their names.
 fn two_platforms(mica: &Mica, hub: &Hub) -> [String; 2] {
@@ -80,6 +80,79 @@ fn lists_are_made_annotated_and_pushed() {
     let missing = hub.name("no/where:1");
     mica.run(&format!("manifest inspect {missing}"))
         .fails(1, &format!("no such manifest: {missing}\n"));
+}
+
+/// Puts a document into a registry as it is written.
+fn put(mica: &Mica, place: &str, kind: &str, text: &str, blobs: &[&[u8]]) -> Value {
+    let folder = mica.path("written");
+    let _ = fs::remove_dir_all(&folder);
+    let to = folder.join("blobs/sha256");
+    fs::create_dir_all(&to).unwrap();
+    for bytes in blobs.iter().copied().chain([text.as_bytes()]) {
+        fs::write(to.join(spec::Digest::of(bytes).hex()), bytes).unwrap();
+    }
+    let digest = spec::Digest::of(text.as_bytes());
+    let mut entry = json!({ "mediaType": kind, "size": text.len(), "digest": digest });
+    let described = entry.clone();
+    entry["annotations"] = json!({ "org.opencontainers.image.ref.name": "it" });
+    fs::write(folder.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").unwrap();
+    let index = json!({ "schemaVersion": 2, "manifests": [entry] });
+    fs::write(folder.join("index.json"), index.to_string()).unwrap();
+    mica.ok(&format!("remote cp -q oci:written:it {place}"));
+    described
+}
+
+#[test]
+fn manifests_are_shown_as_docker_shows_them() {
+    need_programs!("docker");
+    let mica = Mica::new();
+    let hub = Hub::start(&mica, &[]);
+    let config: &[u8] = br#"{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let kinds = ["application/vnd.oci.image", "application/vnd.docker.distribution"];
+    for (kind, own, index, of_config) in [
+        (kinds[0], "manifest.v1+json", "index.v1+json", "application/vnd.oci.image.config.v1+json"),
+        (
+            kinds[1],
+            "manifest.v2+json",
+            "manifest.list.v2+json",
+            "application/vnd.docker.container.image.v1+json",
+        ),
+    ] {
+        let (own, index) = (format!("{kind}.{own}"), format!("{kind}.{index}"));
+        let config_place = json!({
+            "mediaType": of_config, "digest": spec::Digest::of(config), "size": config.len(),
+        });
+        let annotations = match kind == kinds[0] {
+            true => {
+                ", \"annotations\": { \"z\" : \"<&>\", \"a\":\"\\u00e9 { : ,\\u2028\" }, \"own\": 1.50e1"
+            }
+            false => "",
+        };
+        let text = format!(
+            "{{ \"schemaVersion\": 2,\n \"mediaType\":\"{own}\", \"config\": {config_place}, \
+             \"layers\": [ ]{annotations} }}"
+        );
+        let (one, all) = (hub.name("me/app:one"), hub.name("me/app:all"));
+        let mut entry = put(&mica, &one, &own, &text, &[config]);
+        let bare = entry.clone();
+        entry["platform"] = json!({
+            "architecture": "arm64", "os": "linux", "os.version": "1", "variant": "v8",
+            "os.features": ["b", "a"],
+        });
+        entry["annotations"] = json!({ "x": "<y>" });
+        let list = json!({
+            "schemaVersion": 2, "mediaType": index, "manifests": [entry, bare],
+            "annotations": { "top": "1" },
+        });
+        put(&mica, &all, &index, &list.to_string(), &[config, text.as_bytes()]);
+        for line in [one.clone(), format!("-v {one}"), all.clone(), format!("-v {all}")] {
+            let line = format!("manifest inspect --insecure {line}");
+            let docker = mica.program("docker").args(line.split(' ')).output().unwrap();
+            let docker = Run::of(&line, docker);
+            assert_eq!(docker.code, 0, "{docker}");
+            assert_eq!(mica.run(&line).out, docker.out, "{line}");
+        }
+    }
 }
 
 #[test]
