@@ -18,7 +18,8 @@ pub enum LayerCoding {
 
 impl LayerCoding {
     /// What there is, for messages.
-    pub const WORDS: &str = "uncompressed, gzip, zstd and zstd:chunked are";
+    pub const WORDS: &str =
+        "uncompressed, gzip, zstd and zstd:chunked are; eStargz is read here, and not made";
 
     /// By the word that BuildKit's and containers' programs have for it.
     pub fn parse(word: &str) -> Option<LayerCoding> {

@@ -174,7 +174,7 @@ impl<'a> Attributes<'a> {
     fn packing(&mut self) -> Result<Packing, Failure> {
         let coding = self.take("compression").map(|word| {
             let unknown = || wrong(&self.shown(), &format!("compression {word:?} is not known"));
-            LayerCoding::parse(&word).ok_or_else(unknown)
+            LayerCoding::parse(&word).ok_or_else(|| unknown().hint(LayerCoding::WORDS))
         });
         let compression = coding.transpose()?;
         let level = self.take("compression-level").map(|level| level.parse());
