@@ -210,7 +210,7 @@ struct Headers(BTreeMap<String, Value>);
 
 impl Object for Headers {
     fn field(&self, name: &str) -> Option<Value> {
-        Some(self.0.get(name).cloned().unwrap_or(Value::Nil))
+        Some(self.0.get(name).cloned().unwrap_or_else(|| "<no value>".into()))
     }
 
     fn names(&self) -> Vec<String> {
