@@ -74,9 +74,10 @@ impl Engine {
             }
             Ok::<_, EngineError>(())
         })?;
-        let text = id.to_string();
-        let name = name.as_ref().map_or_else(|| text.clone(), Reference::familiar);
-        self.store.record_event("image", "import", &text, &[("name", &name)]);
+        if let Some(name) = &name {
+            self.image_event("tag", id, &[("name", &name.familiar())]);
+        }
+        self.image_event("import", id, &[("name", &id.to_string())]);
         Ok(id)
     }
 }

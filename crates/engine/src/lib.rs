@@ -43,6 +43,7 @@ mod sign;
 mod stream;
 mod system;
 mod tag;
+mod told;
 mod volume;
 mod whole;
 
@@ -133,12 +134,13 @@ pub use sign::{
     Identity, Policy, SignatureForm, SigningKey, Verdict, VerifyingKey, sign_remote, verify_remote,
 };
 pub use store::{
-    CheckReport, DriverKind, Event, EventFilter, Events, Fault, ImageUsage, Migrated, Usage, View,
+    CheckReport, DriverKind, Event, EventFilter, Fault, ImageUsage, Migrated, Usage, View,
 };
 pub use system::{
     Counts, DiskUsage, Info, RegistryView, VERSION, VolumeUsage, event_document, fetch,
     kernel_release,
 };
+pub use told::Events;
 pub use volume::{ANONYMOUS_LABEL, CreateVolume, Volume};
 
 use std::path::Path;

@@ -17,7 +17,7 @@ use image::archive::{
 };
 use image::codec::{Codec, expand};
 use spec::{ImageId, Platform, Reference};
-use store::{Event, Expected, Lease, Store, Unpacked};
+use store::{Expected, Lease, NAMES, Store, Unpacked};
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -93,13 +93,8 @@ impl Engine {
         let loaded = self.publish(&lease, &images, made, &BTreeSet::new())?;
         for image in &loaded {
             let id = image.id.to_string();
-            // The journal knows every name, so that they can be told from it.
-            let mut names: Vec<String> = image.names.iter().map(Reference::familiar).collect();
-            if names.is_empty() {
-                names.push(id.clone());
-            }
-            let event = |name: &String| Event::now("image", "load", &id, &[("name", name)]);
-            self.store.record_events(&names.iter().map(event).collect::<Vec<_>>());
+            let names: Vec<String> = image.names.iter().map(Reference::familiar).collect();
+            self.image_event("load", image.id, &[("name", &id), (NAMES, &names.join(" "))]);
         }
         Ok(loaded)
     }

@@ -12,7 +12,7 @@ use registry::{Access, BlobReader, Client, RegistryError, RemoteDocument, Reposi
 use spec::{
     Descriptor, Digest, Document, ImageConfig, ImageId, Index, Manifest, Platform, Reference,
 };
-use store::{Expected, Lease, LeftOver, Store, Unpacked};
+use store::{Expected, IMAGE, Lease, LeftOver, Store, Unpacked};
 
 mod assemble;
 mod words;
@@ -128,10 +128,9 @@ impl Engine {
         };
         self.publish(&lease, &images, layers, &BTreeSet::from([known]))?;
         let familiar = name.familiar();
-        // docker leaves the image's id out; it is what tells of whom this was the name.
-        let attributes = [("image", id.to_string()), ("name", name.familiar_name())];
+        let attributes = [("name", name.familiar_name()), (IMAGE, id.to_string())];
         let attributes = attributes.each_ref().map(|(key, value)| (*key, value.as_str()));
-        self.store.record_event("image", "pull", &familiar, &attributes);
+        self.image_event_of("pull", &familiar, id, &attributes);
         Ok(Pulled { name: shown, id, digest, newer })
     }
 

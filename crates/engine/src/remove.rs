@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 
 use runtime::state::State;
 use spec::{ChainId, ContainerId, ImageId, Platform};
-use store::{Collected, Images, Layers};
+use store::{Collected, Images, Layers, NAMES};
 
 use crate::error::{EngineError, Result};
 use crate::filter::ImageFilter;
+use crate::told::Attributes;
 use crate::{Engine, Summary};
 use wanted::{InUse, Wanted, take_away};
 
@@ -71,6 +72,8 @@ struct Step {
     image: ImageId,
     /// Names, as people know them.
     untagged: Vec<String>,
+    /// The image's labels: when it is told of, it may be gone.
+    labels: Attributes,
     /// Images, each with the stack that it had: the images and their nameless parents.
     gone: Vec<(ImageId, Option<ChainId>)>,
     /// Those of them that are mounted, to be looked into.
@@ -91,7 +94,8 @@ impl Engine {
             for name in &request.names {
                 for platform in one_or_each(&request.platforms) {
                     let wanted = Wanted { name, platform, request };
-                    steps.push(wanted.remove(images, &in_use));
+                    let step = wanted.remove(images, &in_use);
+                    steps.push(step.map(|step| self.with_labels(step)));
                 }
             }
             Ok::<_, EngineError>((steps, layers))
@@ -118,7 +122,8 @@ impl Engine {
             // Nobody else changes anything now: what nothing needs here, nothing needs.
             let layers = self.store.tables()?.layers;
             let unneeded = self.unneeded(images, &filters, all)?;
-            let steps: Vec<Step> = unneeded.into_iter().map(|id| take_away(images, id)).collect();
+            let steps: Vec<Step> =
+                unneeded.into_iter().map(|id| self.with_labels(take_away(images, id))).collect();
             Ok::<_, EngineError>((steps, layers))
         })?;
         let removed = self.account(steps.iter(), &layers, &collected).concat();
@@ -158,6 +163,13 @@ impl Engine {
         Ok(unneeded)
     }
 
+    fn with_labels(&self, step: Step) -> Step {
+        match step.untagged.is_empty() {
+            true => step,
+            false => Step { labels: self.labels_told(step.image), ..step },
+        }
+    }
+
     /// What went with each step, in docker's order, written down as events too: names, images, and
     /// the layers that nothing needed from then on, each image's from the top.
     fn account<'a>(
@@ -181,13 +193,18 @@ impl Engine {
 
     fn account_step(&self, step: &Step, chains: &[ChainId]) -> Vec<Removed> {
         let mut removed = Vec::new();
+        let image = step.image.to_string();
         for name in &step.untagged {
-            self.store.record_event("image", "untag", &step.image.to_string(), &[("name", name)]);
+            let labels = step.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            let own = [("name", image.as_str()), (NAMES, name)];
+            let attributes: Vec<_> = labels.chain(own).collect();
+            self.store.record_event("image", "untag", &image, &attributes);
             removed.push(Removed::Untagged(name.clone()));
         }
         for (id, _) in &step.gone {
-            self.store.record_event("image", "delete", &id.to_string(), &[]);
-            removed.push(Removed::Deleted(id.to_string()));
+            let id = id.to_string();
+            self.store.record_event("image", "delete", &id, &[("name", &id)]);
+            removed.push(Removed::Deleted(id));
         }
         removed.extend(chains.iter().map(|chain| Removed::Deleted(chain.to_string())));
         removed

@@ -94,10 +94,9 @@ impl Engine {
         let own = families.iter().filter(|family| family.members.contains(&digest));
         let mut names = image.names;
         names.extend(own.flat_map(|family| family.names.clone()));
-        let id = digest.to_string();
-        let name = names.first().map_or_else(|| id.clone(), Reference::familiar);
-        self.store.record_event("image", "save", &id, &[("name", &name)]);
-        Saved { id: ImageId(digest), names }
+        let id = ImageId(digest);
+        self.image_event("save", id, &[("name", &id.to_string())]);
+        Saved { id, names }
     }
 
     /// Protects everything that these images need.

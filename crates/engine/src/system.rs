@@ -5,8 +5,8 @@ use std::io::Read;
 
 use runtime::state::Status;
 use serde_json::{Value, json};
-use spec::{ImageId, Timestamp};
-use store::{CheckReport, DriverKind, Event, EventFilter, Events, MigrateStep, Migrated, Usage};
+use spec::ImageId;
+use store::{CheckReport, DriverKind, Event, MigrateStep, Migrated, Usage};
 
 use crate::error::{EngineError, Result};
 use crate::progress::{Item, Progress};
@@ -258,11 +258,6 @@ impl Engine {
             }
         })?;
         Ok(migrated)
-    }
-
-    /// Events, from the oldest that is kept.
-    pub fn events(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> Result<Events> {
-        Ok(self.store.events(EventFilter { since, until })?)
     }
 }
 

@@ -25,7 +25,7 @@ impl Engine {
             images.names.insert(name.clone(), record);
             Ok::<_, EngineError>(found.id)
         })?;
-        self.store.record_event("image", "tag", &id.to_string(), &[("name", &target.familiar())]);
+        self.image_event("tag", id, &[("name", &target.familiar())]);
         Ok((id, target))
     }
 }

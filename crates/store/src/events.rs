@@ -19,6 +19,14 @@ const JOURNAL_BYTES: u64 = 8 << 20;
 /// No event's line is longer.
 const LINE_BYTES: u64 = 1 << 20;
 
+/// The names that an image got or lost, with spaces between them. Docker tells its id in their place;
+/// a damaged store is put right by them.
+pub const NAMES: &str = "io.mica.names";
+/// The id of an image of which docker tells the name alone.
+pub const IMAGE: &str = "io.mica.image";
+/// What the journal has for us alone.
+pub const OWN_ATTRIBUTES: [&str; 2] = [NAMES, IMAGE];
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {

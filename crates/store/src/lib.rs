@@ -49,7 +49,7 @@ pub use blobs::{Arrived, DOCUMENT_BYTES, Durability, Ingest, LeftOver};
 pub use check::{CheckReport, Fault};
 pub use driver::{Choice, Driver, DriverKind, Lasting, Stacked, Top, Users, choose};
 pub use error::{ErrorKind, Result, StoreError};
-pub use events::{Actor, Event, EventFilter, Events};
+pub use events::{Actor, Event, EventFilter, Events, IMAGE, NAMES, OWN_ATTRIBUTES};
 pub use gc::{Collected, Plan, Present, plan};
 pub use lease::{Lease, Making, Protected};
 pub use migrate::{Busy, MigrateStep, Migrated};

@@ -251,7 +251,7 @@ fn how(call: &Call) -> Result<StopRequest, Refusal> {
     let timeout = call.query.number::<i64>("t")?;
     let given = call.query.given("signal").filter(|_| call.since(brought::STOP_SIGNAL));
     let signal = given.map(signal).transpose()?;
-    Ok(StopRequest { signal, timeout })
+    Ok(StopRequest { signal, timeout, for_good: false })
 }
 
 fn signal(text: &str) -> Result<i32, Refusal> {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use engine::{EngineError, EventConditions, event_document};
+use engine::{EventConditions, event_document};
 use spec::Timestamp;
 
 use super::containers::time;
@@ -37,7 +37,7 @@ pub(crate) fn events(call: Call) -> Result<Reply, Refusal> {
     Ok(Reply::stream(kind, move |sink| {
         sink.begin();
         loop {
-            match events.next_ready().map_err(EngineError::from)? {
+            match events.next_ready()? {
                 Some(event) if conditions.hold(&event) => {
                     if separated {
                         sink.write_all(SEPARATOR)?;

@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     // Without --since only what happens from now on is of interest.
     let mut events = context.engine()?.events(since.or(Some(now)), until)?;
     loop {
-        match events.next_ready().map_err(engine::EngineError::from)? {
+        match events.next_ready()? {
             Some(event) if conditions.hold(&event) => show(context, &event)?,
             Some(_) => {}
             None if until.is_some_and(|until| Timestamp::now() > until) => return Ok(0),

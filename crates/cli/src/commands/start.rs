@@ -139,7 +139,8 @@ fn stop_request(context: &Context) -> Result<StopRequest, Failure> {
             Failure::new(format!("Error response from daemon: invalid signal: {text}"))
         })
     });
-    Ok(StopRequest { signal: signal.transpose()?, timeout: matches.int("timeout") })
+    let timeout = matches.int("timeout");
+    Ok(StopRequest { signal: signal.transpose()?, timeout, for_good: false })
 }
 
 pub(crate) fn stop(context: &Context) -> Outcome {

@@ -229,9 +229,8 @@ impl Export<'_> {
                 Ok::<_, EngineError>(())
             })?,
         }
-        let id = name_record.image.to_string();
         for name in names {
-            store.record_event("image", "tag", &id, &[("name", &name.familiar())]);
+            self.engine.image_event("tag", name_record.image, &[("name", &name.familiar())]);
         }
         Ok(())
     }

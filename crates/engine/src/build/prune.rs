@@ -134,6 +134,12 @@ impl Engine {
 
     /// Forgets, and gives what was forgotten and how many bytes that freed.
     pub fn prune_cache(&self, request: &PruneCache) -> Result<(Vec<CacheRow>, u64)> {
+        let (rows, freed) = self.forget_cache(request)?;
+        self.store.record_event("builder", "prune", "", &[("reclaimed", &freed.to_string())]);
+        Ok((rows, freed))
+    }
+
+    fn forget_cache(&self, request: &PruneCache) -> Result<(Vec<CacheRow>, u64)> {
         let (cache, all) = self.remembered()?;
         let root = self.store.paths().root();
         let (free, _) = sys::fs::space(root).map_err(EngineError::io("look at", root))?;
@@ -150,8 +156,6 @@ impl Engine {
             freed += self.sweep_sent(request.all)?;
         }
         self.sweep_notes()?;
-        let reclaimed = freed.to_string();
-        self.store.record_event("builder", "prune", "", &[("reclaimed", &reclaimed)]);
         Ok((rows, freed))
     }
 
@@ -173,7 +177,7 @@ impl Engine {
         let root = self.store.paths().root();
         for rule in rules {
             let (_, disk) = sys::fs::space(root).map_err(EngineError::io("look at", root))?;
-            self.prune_cache(&rule.on_disk(disk))?;
+            self.forget_cache(&rule.on_disk(disk))?;
         }
         Ok(())
     }

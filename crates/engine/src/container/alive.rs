@@ -21,7 +21,7 @@ pub trait Alive {
 
 impl Alive for Engine {
     fn end(&self, id: &ContainerId) -> Result<()> {
-        let at_once = StopRequest { signal: Some(KILL), timeout: Some(0) };
+        let at_once = StopRequest { signal: Some(KILL), timeout: Some(0), for_good: true };
         self.stop_container(id, at_once)
     }
 

@@ -127,7 +127,7 @@ impl Engine {
         })?;
         let (text, shown) = (id.to_string(), name.map(Reference::familiar).unwrap_or_default());
         if !shown.is_empty() {
-            self.store.record_event("image", "tag", &text, &[("name", &shown)]);
+            self.image_event("tag", id, &[("name", &shown)]);
         }
         let said =
             [("comment", request.message.as_str()), ("imageID", &text), ("imageRef", &shown)];

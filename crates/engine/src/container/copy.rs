@@ -179,10 +179,8 @@ impl Engine {
         let written = aim.is_writing();
         match aim {
             Aim::Look => {}
-            Aim::Read => self.container_event("archive-path", &record, &[("path", &given)]),
-            Aim::Write { .. } => {
-                self.container_event("extract-to-dir", &record, &[("path", &given)]);
-            }
+            Aim::Read => self.container_event("archive-path", &record, &[]),
+            Aim::Write { .. } => self.container_event("extract-to-dir", &record, &[]),
         }
         let root = self.container_root(id)?;
         let user = match aim {

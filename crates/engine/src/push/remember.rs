@@ -36,7 +36,11 @@ impl Engine {
         })?;
         let familiar = name.familiar();
         let attributes = name.familiar_name();
-        self.store.record_event("image", "push", &familiar, &[("name", &attributes)]);
+        let own = [("name", attributes.as_str())];
+        match named.images.first() {
+            Some((id, _)) => self.image_event_of("push", &familiar, *id, &own),
+            None => self.store.record_event("image", "push", &familiar, &own),
+        }
         Ok(())
     }
 

@@ -72,7 +72,8 @@ impl Wanted<'_> {
     ) -> Result<Step> {
         let image = meant.first().copied().unwrap_or(found.id);
         let untagged = self.untag(images, found, meant)?;
-        let mut step = Step { image, untagged, gone: Vec::new(), mounted: Vec::new() };
+        let mut step =
+            Step { image, untagged, labels: Vec::new(), gone: Vec::new(), mounted: Vec::new() };
         // While a container runs its image stays, without a name, as asked.
         let stays =
             |id: ImageId| is_referenced(images, id) || Users::of(in_use, id).running.is_some();
@@ -153,7 +154,7 @@ impl Kept {
 pub(super) fn take_away(images: &mut Images, id: ImageId) -> Step {
     let untagged = untag_all(images, id);
     let top = images.images.remove(&id).and_then(|record| record.top);
-    Step { image: id, untagged, gone: vec![(id, top)], mounted: Vec::new() }
+    Step { image: id, untagged, labels: Vec::new(), gone: vec![(id, top)], mounted: Vec::new() }
 }
 
 /// Containers of an image: one that runs, one that does not.

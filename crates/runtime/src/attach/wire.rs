@@ -184,6 +184,9 @@ pub struct StopRequest {
     pub signal: Option<i32>,
     /// Seconds until it is killed; absent for the container's own, negative for never.
     pub timeout: Option<i64>,
+    /// It is to be removed: it is killed once, and nobody is told of a stop.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub for_good: bool,
 }
 
 /// A further process.

@@ -194,6 +194,7 @@ impl Monitor<'_> {
             self.around.happened(Event::Stop);
         }
         self.answer_asked(&What::Stopped, &Answer::Done);
+        self.answer_asked(&What::Ended, &Answer::Done);
         let failure = Failure::new(FailureKind::Other, "the container was not started again");
         self.answer_asked(&What::Restarted, &Answer::Failed(failure));
         // Who runs a container that is removed may use its name as soon as it has been told.
@@ -228,6 +229,7 @@ impl Monitor<'_> {
         }
         let asked = std::mem::take(&mut self.restart_asked);
         if asked {
+            self.around.happened(Event::Stop);
             self.cancelled = false;
             self.state.stopped = false;
         }

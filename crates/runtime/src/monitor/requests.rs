@@ -39,7 +39,10 @@ impl Monitor<'_> {
             Request::Attach(wants) => return self.attach(client, number, wants),
             Request::Exec(request) => return self.exec(client, number, &request),
             Request::Wait(what) => return self.wait_for(client, number, what),
-            Request::Stop(request) => return self.stop_for(client, number, request, What::Stopped),
+            Request::Stop(request) => {
+                let what = if request.for_good { What::Ended } else { What::Stopped };
+                return self.stop_for(client, number, request, what);
+            }
             Request::Restart(request) => {
                 return self.stop_for(client, number, request, What::Restarted);
             }

@@ -10,6 +10,9 @@ use crate::attach::{Exit, StopRequest};
 use crate::failure::{Failure, FailureKind};
 use crate::state::Status;
 
+/// A process deep in the kernel takes a kill later: so long after one comes another.
+const ONCE_MORE: Duration = Duration::from_secs(10);
+
 impl Monitor<'_> {
     /// Sends a signal to the first process.
     pub(super) fn kill(&mut self, signal: i32) -> Result<(), Failure> {
@@ -40,6 +43,7 @@ impl Monitor<'_> {
         };
         self.kill(signal)?;
         self.thaw();
+        let timeout = if request.for_good { Some(ONCE_MORE) } else { timeout };
         self.stopping = Some(timeout.map(|timeout| Instant::now() + timeout));
         Ok(())
     }
@@ -74,8 +78,7 @@ impl Monitor<'_> {
         if !matches!(self.stopping, Some(Some(due)) if due <= now) {
             return;
         }
-        // Once more after a while: a process deep in the kernel takes it later.
-        self.stopping = Some(Some(now + Duration::from_secs(10)));
+        self.stopping = Some(Some(now + ONCE_MORE));
         let _ = self.kill(9);
     }
 

@@ -57,6 +57,8 @@ pub(super) enum What {
     For(WaitFor),
     /// To stop it.
     Stopped,
+    /// To end it, because it is removed.
+    Ended,
     /// To stop and start it.
     Restarted,
 }

@@ -95,7 +95,7 @@ fn a_stop_asks_and_then_kills() {
         ..shell("trap '' TERM; echo ready; while :; do sleep 0.05; done")
     });
     wait_for_log(&stand, "ready");
-    let stop = StopRequest { signal: None, timeout: Some(1) };
+    let stop = StopRequest { signal: None, timeout: Some(1), for_good: false };
     assert_eq!(stand.call(&Request::Stop(stop)), Answer::Done);
     assert!(begin.elapsed() >= Duration::from_secs(1));
     let state = stand.state();
@@ -111,7 +111,7 @@ fn a_stop_asks_and_then_kills() {
 fn a_stop_goes_on_without_whoever_asked() {
     let mut stand = Stand::start(shell("trap '' TERM; echo ready; while :; do sleep 0.05; done"));
     wait_for_log(&stand, "ready");
-    let stop = StopRequest { signal: Some(15), timeout: Some(1) };
+    let stop = StopRequest { signal: Some(15), timeout: Some(1), for_good: false };
     let mut other = stand.connect();
     other.ask(&Request::Stop(stop)).unwrap();
     stand.until("asked", |state| state.status == Status::Running);
@@ -378,7 +378,7 @@ fn every_child_is_taken_in_also_one_that_nobody_knows() {
         assert!(begin.elapsed() < Duration::from_secs(5), "left: {:?}", zombies(monitor));
         std::thread::sleep(Duration::from_millis(5));
     }
-    stand.call(&Request::Stop(StopRequest { signal: Some(9), timeout: None }));
+    stand.call(&Request::Stop(StopRequest { signal: Some(9), timeout: None, for_good: false }));
     stand.end();
 }
 

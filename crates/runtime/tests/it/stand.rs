@@ -135,7 +135,11 @@ impl Drop for Stand {
     fn drop(&mut self) {
         // A monitor that lives ends everything that it has started.
         if let Ok(mut connection) = Connection::open(self.path()) {
-            let _ = connection.call(&Request::Stop(StopRequest { signal: Some(9), timeout: None }));
+            let _ = connection.call(&Request::Stop(StopRequest {
+                signal: Some(9),
+                timeout: None,
+                for_good: false,
+            }));
         }
         let _ = self.monitor.kill();
         let _ = self.monitor.wait();

@@ -17,7 +17,7 @@ use sys::lock::Mode;
 
 use crate::blobs::{DOCUMENT_BYTES, Ingest};
 use crate::error::{Result, StoreError};
-use crate::events::Event;
+use crate::events::{Event, IMAGE, NAMES};
 use crate::tables::{ImageRecord, Images, LayerBlob, LayerRecord, Layers, ManifestRef, NameRecord};
 use crate::{EventFilter, Store, document, lease, tables};
 
@@ -246,25 +246,31 @@ fn name_as_told(images: &mut Images, event: &Event) -> Option<ImageId> {
         return None;
     }
     let said = |key: &str| event.actor.attributes.get(key).map(String::as_str);
-    let (id, name) = match event.action.as_str() {
+    let (id, names) = match event.action.as_str() {
         // The actor of a pull is the name.
-        "pull" => (said("image"), Some(event.actor.id.as_str())),
-        _ => (Some(event.actor.id.as_str()), said("name")),
+        // Journals of before have it as `image`.
+        "pull" => (said(IMAGE).or(said("image")), Some(event.actor.id.as_str())),
+        _ => (Some(event.actor.id.as_str()), said(NAMES).or(said("name"))),
     };
     let id = id?.parse::<ImageId>().ok()?;
-    let name = name.filter(|name| *name != event.actor.id || event.action == "pull");
-    let name = name.and_then(|name| Reference::parse(name).ok());
-    let name = name.filter(|name| name.digest().is_none()).map(|name| name.with_default_tag());
-    match (event.action.as_str(), name) {
-        ("load" | "import" | "pull" | "tag", Some(name)) => {
-            let record = images.images.get_mut(&id)?;
-            let nanos = event.time_nano.rem_euclid(1_000_000_000) as u32;
-            record.tagged = Some(Timestamp::from_unix(event.time, nanos));
-            images.names.insert(name.to_string(), NameRecord::of(id));
+    let names = names.filter(|names| *names != event.actor.id || event.action == "pull");
+    let names = names.into_iter().flat_map(|names| names.split(' '));
+    let names = names.filter_map(|name| Reference::parse(name).ok());
+    let names = names.filter(|name| name.digest().is_none()).map(|name| name.with_default_tag());
+    for name in names {
+        match event.action.as_str() {
+            "load" | "import" | "pull" | "tag" => {
+                let record = images.images.get_mut(&id)?;
+                let nanos = event.time_nano.rem_euclid(1_000_000_000) as u32;
+                record.tagged = Some(Timestamp::from_unix(event.time, nanos));
+                images.names.insert(name.to_string(), NameRecord::of(id));
+            }
+            "untag" => drop(images.names.remove(&name.to_string())),
+            _ => {}
         }
-        ("untag", Some(name)) => drop(images.names.remove(&name.to_string())),
-        ("delete", _) => images.names.retain(|_, record| record.image != id),
-        _ => {}
+    }
+    if event.action == "delete" {
+        images.names.retain(|_, record| record.image != id);
     }
     matches!(event.action.as_str(), "load" | "import" | "pull" | "tag").then_some(id)
 }

@@ -106,3 +106,69 @@ fn a_container_is_told_of_by_the_name_that_it_has() {
     root.ok("builder prune -af");
     assert_eq!(actions(&root, "-f type=builder"), "builder prune");
 }
+
+#[test]
+fn what_ends_a_container_is_told_in_dockers_order() {
+    let Some(root) = Root::new() else { return };
+    root.sleeper("box", "");
+    root.ok("exec box true");
+    root.ok("restart -t 0 box");
+    root.ok("rm -f box");
+    let told =
+        || root.events("-f type=container --format '{{.Action}}|{{.Actor.Attributes.signal}}'");
+    eventually("its end is written down", || told().contains("destroy"));
+    let told = told();
+    // The first kill of a restart asks, and the second one sees to it.
+    let lines: Vec<&str> = told.lines().collect();
+    let expected = [
+        "create|<no value>",
+        "start|<no value>",
+        "exec_create: true |<no value>",
+        "exec_start: true |<no value>",
+        "exec_die|<no value>",
+        "kill|15",
+        "kill|9",
+        "die|<no value>",
+        "stop|<no value>",
+        "start|<no value>",
+        "restart|<no value>",
+        "kill|9",
+        "die|<no value>",
+        "destroy|<no value>",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn images_are_told_of_by_their_labels_and_ids() {
+    let Some(root) = Root::new() else { return };
+    root.file("Dockerfile", "FROM bb\nLABEL a=b io.mica.names=stolen:1\n");
+    root.ok("build -q -t one:1 .");
+    let id = root.ok("images -q --no-trunc one");
+    root.ok("tag one:1 two:2");
+    root.ok("save -o saved.tar one:1 two:2");
+    root.ok("rmi one:1 two:2");
+    root.ok("load -q -i saved.tar");
+    let format = "--format '{{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.a}}'";
+    let told = root.events(&format!("-f type=image {format}"));
+    let told: Vec<_> = told.lines().filter(|line| !line.contains("bb:")).collect();
+    let expected = [
+        "tag one:1 b",
+        "tag two:2 b",
+        &format!("save {id} b"),
+        &format!("untag {id} b"),
+        &format!("untag {id} b"),
+        &format!("delete {id} <no value>"),
+        &format!("load {id} b"),
+    ];
+    assert_eq!(told[told.len() - expected.len()..], expected);
+    let all = root.events("-f type=image --format json");
+    assert!(!all.contains("io.mica"), "{all}");
+    root.ok("rmi two:2");
+    // What is remembered of names puts a damaged store right.
+    std::fs::remove_file(root.root().join("images.json")).unwrap();
+    root.ok("system check --repair");
+    assert_eq!(root.ok("images --format '{{.Repository}}:{{.Tag}}' one"), "one:1");
+    assert_eq!(root.ok("images -q two"), "");
+    assert_eq!(root.ok("images -q stolen"), "");
+}

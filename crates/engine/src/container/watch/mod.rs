@@ -352,7 +352,11 @@ impl Surroundings for Watch<'_> {
 /// What a further process runs, as events word it.
 fn exec_words(process: &Value) -> String {
     let words = process["Cmd"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    words.collect::<Vec<_>>().join(" ")
+    let words: Vec<_> = words.collect();
+    match words.as_slice() {
+        [program] => format!("{program} "),
+        words => words.join(" "),
+    }
 }
 
 /// An error of the engine as it travels.

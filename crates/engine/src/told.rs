@@ -1,0 +1,59 @@
+//! What is written down of what happens to images, in docker's words, and events as they are read.
+
+use spec::{ImageId, Timestamp};
+use store::{Event, EventFilter, OWN_ATTRIBUTES};
+
+use crate::Engine;
+use crate::error::Result;
+
+/// Labels of an image, and what else is told of it.
+pub(crate) type Attributes = Vec<(String, String)>;
+
+impl Engine {
+    /// An image's labels, as its events have them; of one that cannot be read there are none.
+    pub(crate) fn labels_told(&self, id: ImageId) -> Attributes {
+        let config = self.config(id).ok().and_then(|config| config.config);
+        let labels = config.map(|config| config.labels).unwrap_or_default();
+        // What we say ourselves nobody else says.
+        labels.into_iter().filter(|(key, _)| !OWN_ATTRIBUTES.contains(&key.as_str())).collect()
+    }
+
+    /// Writes down what happened to an image that is there.
+    pub(crate) fn image_event(&self, action: &str, id: ImageId, more: &[(&str, &str)]) {
+        self.image_event_of(action, &id.to_string(), id, more);
+    }
+
+    /// The same where not the image's id is told, but its name in a registry.
+    pub(crate) fn image_event_of(
+        &self,
+        action: &str,
+        actor: &str,
+        id: ImageId,
+        more: &[(&str, &str)],
+    ) {
+        let labels = self.labels_told(id);
+        let labels = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let attributes: Vec<_> = labels.chain(more.iter().copied()).collect();
+        self.store.record_event("image", action, actor, &attributes);
+    }
+
+    /// Events, from the oldest that is kept.
+    pub fn events(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> Result<Events> {
+        Ok(Events(self.store.events(EventFilter { since, until })?))
+    }
+}
+
+/// Events, in the order in which they were written.
+pub struct Events(store::Events);
+
+impl Events {
+    /// The next event that is there already; `None` when there is no more for now. What stands in the
+    /// journal for the store alone is not told.
+    pub fn next_ready(&mut self) -> Result<Option<Event>> {
+        let mut event = self.0.next_ready()?;
+        if let Some(event) = &mut event {
+            event.actor.attributes.retain(|key, _| !OWN_ATTRIBUTES.contains(&key.as_str()));
+        }
+        Ok(event)
+    }
+}
