@@ -92,7 +92,7 @@ impl Networks {
         request.check_sharing()?;
         if !request.config_only && matches!(request.driver, Driver::Host | Driver::None) {
             let why = format!("only one instance of \"{}\" network is allowed", request.driver);
-            return Err(NetworkError::Invalid(why));
+            return Err(NetworkError::Forbidden(why));
         }
         let lock = self.documents.lock()?;
         if self.all()?.iter().any(|network| network.name == request.name) {

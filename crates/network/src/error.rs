@@ -112,14 +112,14 @@ impl NetworkError {
             E::NotFound(_) | E::NotAttached { .. } | E::NoDriver(_) | E::NoConfiguration(_) => {
                 ErrorKind::NotFound
             }
-            E::Exists(_)
-            | E::Busy { .. }
-            | E::Attached { .. }
-            | E::AddressTaken(_)
-            | E::LinkTaken(_) => ErrorKind::Conflict,
-            E::PredefinedName(_) | E::Predefined(_) | E::Overlap | E::Forbidden(_) => {
-                ErrorKind::Forbidden
+            E::Exists(_) | E::Busy { .. } | E::AddressTaken(_) | E::LinkTaken(_) => {
+                ErrorKind::Conflict
             }
+            E::PredefinedName(_)
+            | E::Predefined(_)
+            | E::Overlap
+            | E::Attached { .. }
+            | E::Forbidden(_) => ErrorKind::Forbidden,
             E::Ambiguous { .. } | E::Invalid(_) => ErrorKind::InvalidInput,
             E::Damaged { .. } => ErrorKind::Corrupt,
             E::Kernel(error) if missing(error) => ErrorKind::Unsupported,

@@ -40,6 +40,7 @@ pub(crate) fn attach(call: Call) -> Result<Reply, Refusal> {
 
 /// The same by a web socket.
 pub(crate) fn attach_by_messages(call: Call) -> Result<Reply, Refusal> {
+    call.container()?;
     let key = call.header("sec-websocket-key").to_owned();
     let is_one = call.header("upgrade").eq_ignore_ascii_case("websocket");
     if key.is_empty() || !is_one || call.header("sec-websocket-version") != "13" {

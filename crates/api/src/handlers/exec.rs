@@ -40,6 +40,9 @@ struct Wanted {
 
 pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
     let wanted: Wanted = call.json()?.unwrap_or_default();
+    if wanted.cmd.as_ref().is_none_or(Vec::is_empty) {
+        return Err(Refusal::bad("No exec command specified"));
+    }
     let (engine, container) = call.container()?;
     let detach_keys = wanted.detach_keys.unwrap_or_default();
     keys(&detach_keys)?;

@@ -198,6 +198,8 @@ pub(crate) fn load(mut call: Call) -> Result<Reply, Refusal> {
     let quiet = call.query.flag_or("quiet", false);
     let source = LoadSource::Stream(Box::new(call.body.take_all()));
     Ok(Reply::stream("application/json", move |sink| {
+        // Docker has said that all is well before it reads; what is wrong comes as a line.
+        sink.begin();
         let progress = JsonProgress::new(sink, quiet);
         let loaded = engine.load(Load { source, platforms, called: None }, &progress);
         let loaded = loaded.map(|all| all.iter().for_each(|one| tell_loaded(&progress, one)));

@@ -123,7 +123,12 @@ impl Pool {
 
 pub(crate) fn create(mut call: Call) -> Result<Reply, Refusal> {
     let wanted: Wanted = call.must_json()?;
-    if wanted.ingress || wanted.scope.as_deref() == Some("swarm") {
+    if wanted.scope.as_deref() == Some("swarm") {
+        let message = "cannot create a swarm scoped network when swarm is not active".to_owned();
+        return Err(Refusal { status: 403, message });
+    }
+    // Networks over several machines are made by those who manage a swarm.
+    if wanted.ingress || wanted.driver.as_deref() == Some("overlay") {
         return Err(super::swarm::no_manager());
     }
     let ipam = wanted.ipam.unwrap_or_default();

@@ -77,7 +77,8 @@ impl Engine {
             return Ok(Vec::new());
         }
         let cgroup = Cgroup::at(Layout::of_host()?, &bundle::cgroup_path(record))?;
-        let warnings = cgroup.apply(&limits, Missing::Warn)?;
+        let warnings =
+            cgroup.apply(&limits, Missing::Warn).map_err(|error| kernels_refusal(error.into()))?;
         Ok(warnings.iter().map(ToString::to_string).collect())
     }
 }
@@ -89,6 +90,20 @@ fn without_groups(request: &UpdateContainer) -> Result<(UpdateContainer, Vec<Str
     let warnings = host::without_groups(&mut asked);
     let left = UpdateContainer { resources: asked.resources, restart: request.restart.clone() };
     Ok((left, warnings))
+}
+
+/// What the kernel does not take is the request's fault.
+fn kernels_refusal(error: EngineError) -> EngineError {
+    let mut causes =
+        std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    let is_refusal = causes.any(|cause| {
+        let cause = cause.downcast_ref::<std::io::Error>();
+        cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::InvalidInput)
+    });
+    match is_refusal {
+        true => EngineError::Refused(why(&error)),
+        false => error,
+    }
 }
 
 /// An error and its causes in one line.

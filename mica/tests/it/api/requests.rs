@@ -332,3 +332,42 @@ fn what_a_container_cannot_stand_in_is_told_when_it_is_made() {
     let pruned = server.send("POST", "/volumes/prune", "").json();
     assert_eq!(pruned["VolumesDeleted"], json!([]));
 }
+
+#[test]
+fn rare_refusals_have_dockers_statuses() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    root.ok("network create inner");
+    root.ok("run -d --name runs --network inner bb sleep 600");
+    root.ok("create --name rests --network inner bb true");
+    let refused = |method: &str, path: &str, document: &str, status: u16, words: &str| {
+        let answer = server.send(method, path, document);
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, status, "{path} {document}: {text}");
+        assert!(text.contains(words), "{path} {document}: {text}");
+    };
+    let twice = "endpoint with name runs already exists in network inner";
+    refused("POST", "/networks/inner/connect", r#"{"Container":"runs"}"#, 403, twice);
+    refused("POST", "/networks/inner/connect", r#"{"Container":"rests"}"#, 200, "");
+    for (network, status, words) in [
+        (r#"{"Name":"x1","Driver":"host"}"#, 403, "only one instance of"),
+        (r#"{"Name":"x1","Driver":"overlay"}"#, 503, "This node is not a swarm manager"),
+        (r#"{"Name":"x1","Scope":"swarm"}"#, 403, "cannot create a swarm scoped network"),
+    ] {
+        refused("POST", "/networks/create", network, status, words);
+    }
+    refused("POST", "/containers/nothing/exec", "{}", 400, "No exec command specified");
+    refused("GET", "/containers/nothing/attach/ws", "", 404, "No such container: nothing");
+    let host = r#"{"Image":"bb","HostConfig":{"Privileged":true,"CapAdd":["odd"]}}"#;
+    refused("POST", "/containers/create", host, 400, "unknown capability");
+    let limit = r#"{"MemorySwap":-5}"#;
+    refused("POST", "/containers/runs/update", limit, 400, "invalid memory swap limit -5");
+    let limit = r#"{"CpuQuota":1000000000000000000}"#;
+    refused("POST", "/containers/runs/update", limit, 400, "Cannot update container");
+    let head = "Content-Type: application/x-tar\r\nContent-Length: 3\r\n";
+    let loaded = server.send_raw("POST", "/images/load", head, b"odd");
+    assert_eq!(loaded.status, 200, "what is wrong comes as a line");
+    assert!(loaded.json()["errorDetail"]["message"].is_string(), "{loaded:?}");
+    root.ok("rm -f runs rests");
+    root.ok("network rm inner");
+}

@@ -21,6 +21,10 @@ fn a_shell_on_a_terminal_is_left_and_met_again() {
     terminal.shows("# ");
     terminal.types("while test \"$(stty size)\" != '33 101'; do sleep 0.02; done; echo si''zed\n");
     terminal.shows("sized");
+    let resized = |path: &str| server.send("POST", path, "").status;
+    assert_eq!(resized("/containers/one/resize?h=20&w=50"), 200);
+    terminal.types("while test \"$(stty size)\" != '20 50'; do sleep 0.02; done; echo sma''ller\n");
+    terminal.shows("smaller");
     terminal.types("\x10\x11");
     assert!(child.wait().unwrap().success());
     assert_eq!(server.ok("ps --format '{{.Names}}'"), "one");
@@ -29,9 +33,16 @@ fn a_shell_on_a_terminal_is_left_and_met_again() {
     terminal.shows("here");
     assert_eq!(again.wait().unwrap().code(), Some(4));
     server.ok("start one");
-    let mut exec = terminal.start(server.command("exec -it one sh -c 'tty; exit 3'"));
+    let wait = "while test \"$(stty size)\" != \"21 51\"; do sleep 0.02; done";
+    let script = format!("exec -it one sh -c 'tty; {wait}; exit 3'");
+    let mut exec = terminal.start(server.command(&script));
     terminal.shows("/dev/pts/1");
+    let shown = server.get("/containers/one/json").json();
+    let id = shown["ExecIDs"][0].as_str().unwrap().to_owned();
+    assert_eq!(resized(&format!("/exec/{id}/resize?h=21&w=51")), 200);
     assert_eq!(exec.wait().unwrap().code(), Some(3));
+    // What is over has no size.
+    assert_eq!(resized(&format!("/exec/{id}/resize?h=21&w=51")), 409);
     server.ok("rm -f one");
 }
 

@@ -83,11 +83,11 @@ pub(super) fn plan(host: &HostConfig, is_root: bool) -> Result<Capabilities> {
 
 /// The capabilities that a container may have at most, in the kernel's order.
 pub(super) fn names(host: &HostConfig) -> Result<Vec<String>> {
+    let (add, drop) =
+        (normal(host.cap_add.as_deref(), "CapAdd")?, normal(host.cap_drop.as_deref(), "CapDrop")?);
     if host.privileged {
         return Ok(ALL.map(str::to_owned).to_vec());
     }
-    let (add, drop) =
-        (normal(host.cap_add.as_deref(), "CapAdd")?, normal(host.cap_drop.as_deref(), "CapDrop")?);
     let has = |list: &[String], name: &str| list.iter().any(|one| one == name);
     let wanted = |name: &&str| match (has(&add, "ALL"), has(&drop, "ALL")) {
         (true, _) => !has(&drop, name),

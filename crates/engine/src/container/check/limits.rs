@@ -39,6 +39,9 @@ fn memory(resources: &Resources) -> Result<()> {
     if memory != 0 && memory < LEAST_MEMORY {
         return refuse("Minimum memory limit allowed is 6MB");
     }
+    if swap < -1 {
+        return refuse(format!("invalid memory swap limit {swap}: -1 stands for none"));
+    }
     if swap > 0 && swap < memory {
         return refuse("Minimum memoryswap limit should be larger than memory limit, see usage");
     }
