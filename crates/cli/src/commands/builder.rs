@@ -37,13 +37,18 @@ pub(crate) fn prune(context: &Context) -> Outcome {
 }
 
 pub(crate) fn du(context: &Context) -> Outcome {
-    let BuildCache { rows, bytes, reclaimable } = context.engine()?.build_cache()?;
-    table(&context.ui, &rows);
+    show_cache(context, &context.engine()?.build_cache()?)
+}
+
+/// What builds remember, and how much that is.
+pub(crate) fn show_cache(context: &Context, cache: &BuildCache) -> Outcome {
+    let BuildCache { rows, bytes, reclaimable } = cache;
+    table(&context.ui, rows);
     let size = |bytes: u64| human_size(bytes as f64);
     context.ui.line(&format!("Shared:\t\t{}", size(bytes - reclaimable)));
-    context.ui.line(&format!("Private:\t{}", size(reclaimable)));
-    context.ui.line(&format!("Reclaimable:\t{}", size(reclaimable)));
-    context.ui.line(&format!("Total:\t\t{}", size(bytes)));
+    context.ui.line(&format!("Private:\t{}", size(*reclaimable)));
+    context.ui.line(&format!("Reclaimable:\t{}", size(*reclaimable)));
+    context.ui.line(&format!("Total:\t\t{}", size(*bytes)));
     Ok(0)
 }
 
@@ -58,7 +63,7 @@ fn table(ui: &Ui, rows: &[CacheRow]) {
     for row in rows {
         let idle = SystemTime::now().duration_since(row.used).unwrap_or_default();
         let ago = format!("{} ago", human_duration(i64::try_from(idle.as_secs()).unwrap_or(0)));
-        let (id, size) = (&row.id[..25], human_size(row.bytes as f64));
+        let (id, size) = (row.id.get(..25).unwrap_or(&row.id), human_size(row.bytes as f64));
         let step: String = row.text.chars().take(60).collect();
         ui.line(&format!("{id:<26}{:<12}{size:<12}{ago:<24}{step}", !row.shared));
     }

@@ -1,10 +1,16 @@
 //! `mica completion`, and what its scripts call back.
 
+use std::sync::mpsc;
+use std::time::Duration;
+
+use client::{Client, Request};
 use engine::{Engine, EngineError, ListContainers};
+use serde_json::Value;
 
 use crate::args::{Complete, Completion, Shell, complete, completion_script};
 use crate::context::Context;
 use crate::failure::Outcome;
+use crate::far::place;
 use crate::tree::ROOT;
 
 pub(crate) fn bash(context: &Context) -> Outcome {
@@ -49,6 +55,7 @@ pub(crate) fn terse_callback(context: &Context) -> Outcome {
 fn answer(context: &Context) -> Completion {
     let names = |what: Complete| match what {
         Complete::Nothing | Complete::Files | Complete::Folders | Complete::Words(_) => Vec::new(),
+        what if context.elsewhere_if_any().is_some() => known_elsewhere(context, what),
         // Pressing a key makes no store.
         _ if !context.settings().is_ok_and(|settings| Engine::is_made(&settings)) => Vec::new(),
         what => context.engine().and_then(|engine| Ok(known(&engine, what)?)).unwrap_or_default(),
@@ -76,4 +83,52 @@ fn known(engine: &Engine, what: Complete) -> Result<Vec<String>, EngineError> {
         }
         _ => Vec::new(),
     })
+}
+
+/// Whoever presses a key waits no longer for an engine elsewhere.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The same of an engine elsewhere; none if it does not answer soon.
+fn known_elsewhere(context: &Context, what: Complete) -> Vec<String> {
+    let Ok(Some(endpoint)) = place::endpoint(context.globals(), context.environment()) else {
+        return Vec::new();
+    };
+    let (give, take) = mpsc::channel();
+    // It ends with this process at the latest.
+    std::thread::spawn(move || {
+        let client = Client::new(endpoint, format!("mica/{} (linux)", engine::VERSION));
+        let _ = give.send(ask(&client, what).unwrap_or_default());
+    });
+    take.recv_timeout(PATIENCE).unwrap_or_default()
+}
+
+fn ask(client: &Client, what: Complete) -> client::Result<Vec<String>> {
+    let rows = |path: &str, all: bool| client.call::<Value>(Request::get(path).flag("all", all));
+    let texts = |told: &Value, field: &str| -> Vec<String> {
+        let rows = told.as_array().into_iter().flatten();
+        let named = rows.flat_map(|row| match &row[field] {
+            Value::Array(all) => all.iter().filter_map(Value::as_str).collect::<Vec<_>>(),
+            one => one.as_str().into_iter().collect(),
+        });
+        named.map(str::to_owned).collect()
+    };
+    // A container's name begins with a slash; another one is a link's.
+    let containers = |all: bool| {
+        let mut names = texts(&rows("/containers/json", all)?, "Names");
+        names.iter_mut().for_each(|name| *name = name.trim_start_matches('/').to_owned());
+        names.retain(|name| !name.contains('/'));
+        Ok(names)
+    };
+    match what {
+        Complete::Images => {
+            let mut names = texts(&rows("/images/json", false)?, "RepoTags");
+            names.retain(|name| !name.starts_with("<none>"));
+            Ok(names)
+        }
+        Complete::Containers => containers(true),
+        Complete::Running => containers(false),
+        Complete::Volumes => Ok(texts(&rows("/volumes", false)?["Volumes"], "Name")),
+        Complete::Networks => Ok(texts(&rows("/networks", false)?, "Name")),
+        _ => Ok(Vec::new()),
+    }
 }

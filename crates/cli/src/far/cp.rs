@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use client::{Client, Request, Response};
 use engine::{Arriving, Leaving, unpack_copy};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::commands::cp::{Ends, ends, tell};
 use crate::context::Context;
@@ -17,7 +17,13 @@ use crate::ui::output;
 pub(super) fn run(context: &Context) -> Outcome {
     let (client, matches) = (context.far()?, context.matches());
     let bytes = match ends(context)? {
-        Ends { from: Some((name, path)), to: None } => out_of(context, client, name, path)?,
+        Ends { from: Some((name, path)), to: None } => match name.strip_prefix("image:") {
+            Some(image) => out_of_image(context, client, image, path)?,
+            None => out_of(context, client, name, path)?,
+        },
+        Ends { from: _, to: Some((name, _)) } if name.starts_with("image:") => {
+            return Err(Failure::new("error: an image does not change: copy into a container"));
+        }
         Ends { from: None, to: Some((name, path)) } => into(
             client,
             &context.names()[0],
@@ -93,6 +99,26 @@ fn split(path: &str) -> (String, String) {
 
 fn absolute(path: &str) -> String {
     format!("/{}", path.trim_start_matches('/'))
+}
+
+/// What the API shows of an image's files a container shows, which is never started and goes.
+fn out_of_image(
+    context: &Context,
+    client: &Client,
+    image: &str,
+    path: &str,
+) -> Result<u64, Failure> {
+    // An image without a command makes no container; what it would run is the same to us.
+    let wanted = json!({
+        "Image": image, "Cmd": ["/"], "HostConfig": { "NetworkMode": "none" },
+    });
+    let made: Value = client.call(Request::post("/containers/create").json(wanted))?;
+    let id = made["Id"].as_str().unwrap_or_default();
+    let copied = out_of(context, client, id, path);
+    let gone = client.tell(Request::delete(format!("/containers/{id}")).flag("v", true));
+    let bytes = copied?;
+    gone?;
+    Ok(bytes)
 }
 
 fn out_of(

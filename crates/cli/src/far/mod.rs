@@ -80,6 +80,7 @@ const TABLE: &[(&[&str], Action)] = &[
     (&["attach", "container attach"], run::attach),
     (&["build", "builder build", "buildx build", "image build"], build::run),
     (&["builder prune", "buildx prune"], build::prune),
+    (&["buildx du"], usage::cache),
     (&["commit", "container commit"], containers::commit),
     (&["container cp", "cp"], cp::run),
     (&["container create", "create"], create::run),
@@ -153,10 +154,25 @@ pub(crate) fn run(context: Context) -> Outcome {
     }
     match TABLE.iter().find(|(names, _)| names.contains(&name.as_str())) {
         Some((_, action)) => action(&context),
-        None => Err(Failure::new(format!(
-            "error: `mica {name}` works on this machine's own store, and {shown} is meant"
-        ))
-        .hint("ask docker's client for it; or leave -H, -c, DOCKER_HOST and DOCKER_CONTEXT out, and `mica context use default`")),
+        None => {
+            let what = format!(
+                "error: `mica {name}` works on this machine's own store, and {shown} is meant"
+            );
+            Err(Failure::new(what).hint(way_there(&name)))
+        }
+    }
+}
+
+/// How else one comes to what cannot be asked of an engine elsewhere.
+fn way_there(name: &str) -> &'static str {
+    match name {
+        "buildx bake" => {
+            "build its targets one by one with `mica build`; or docker's buildx bakes there"
+        }
+        name if name.starts_with("buildx history") => "docker's buildx asks there for it",
+        _ => {
+            "ask docker's client for it; or leave -H, -c, DOCKER_HOST and DOCKER_CONTEXT out, and `mica context use default`"
+        }
     }
 }
 

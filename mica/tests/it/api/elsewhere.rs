@@ -579,4 +579,53 @@ fn an_engine_is_asked_by_way_of_ssh() {
         line == "-o ConnectTimeout=30 -T -l me -p 77 -- there docker system dial-stdio"
     }));
     run("volume clone a b").complains(1, "ssh://me@there:77 is meant");
+    // Docker's own client goes the same way.
+    let mut docker = here.mica.program("docker");
+    let path = format!("{}:/usr/bin:/bin", here.mica.path("bin").display());
+    docker.env("PATH", path).args(["-H", "ssh://me@there:77", "images", "-q"]);
+    assert_eq!(Run::of("docker", docker.output().unwrap()).out, root.ok("images -q") + "\n");
+}
+
+#[test]
+fn names_are_completed_from_where_they_are() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let here = Here::new(&server);
+    root.ok("create --name afar bb true");
+    root.ok("volume create kept");
+    let offers = |line: &str, name: &str| {
+        let told = here.ok(&format!("__complete {line} ''"));
+        assert!(told.lines().any(|row| row == name), "{line}: {told}");
+    };
+    offers("rm", "afar");
+    offers("rmi", "bb:latest");
+    offers("volume rm", "kept");
+    offers("network inspect", "bridge");
+    // One that does not answer is not waited for.
+    let silent = std::os::unix::net::UnixListener::bind(here.mica.path("silent")).unwrap();
+    let mut command = here.mica.command("__complete rm ''");
+    command.env("DOCKER_HOST", format!("unix://{}", here.mica.path("silent").display()));
+    let begin = std::time::Instant::now();
+    assert!(!Run::of("__complete", command.output().unwrap()).out.contains("afar"));
+    assert!(begin.elapsed() < std::time::Duration::from_secs(15));
+    drop(silent);
+}
+
+#[test]
+fn caches_and_files_of_images_are_looked_at_elsewhere() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let here = Here::new(&server);
+    here.mica.file("Dockerfile", "FROM bb\nRUN echo text > /made\n");
+    here.ok("build -t app --network none .");
+    for line in ["buildx du", "cp image:app:/made -", "cp image:app:/nothing -"] {
+        let (near, far) = (root.run(line), here.run(line));
+        assert_eq!((near.code, timeless(&near.out)), (far.code, timeless(&far.out)), "{line}");
+    }
+    here.ok("cp image:app:/made made");
+    assert_eq!(fs::read_to_string(here.mica.path("made")).unwrap(), "text\n");
+    here.run("cp made image:app:/made").complains(1, "an image does not change");
+    here.run("buildx bake").complains(1, "is meant");
+    here.run("buildx history ls").complains(1, "docker's buildx asks there");
+    assert!(root.containers().is_empty());
 }
