@@ -156,6 +156,7 @@ impl ForPlatform<'_> {
         let is_first = self.platform.is_none_or(|own| request.platforms.first() == Some(own));
         let unused = self.undeclared(&stages);
         if is_first {
+            self.warn_of_frontend(document);
             self.check(&inputs)?;
         }
         let replaced = stages.replace(|name| request.context(name).is_some());
@@ -260,6 +261,22 @@ impl ForPlatform<'_> {
         }
     }
 
+    /// A frontend that does not read Dockerfiles would make something else of the file. Which image it
+    /// is its name alone says, and many keep docker's own in a registry of theirs.
+    fn warn_of_frontend(&self, document: &Document) {
+        let asked = self.request.arguments.get(FRONTEND_ARGUMENT);
+        let Some(asked) = asked.or(document.directives.syntax.as_ref()) else { return };
+        let name = asked.split(['@', ' ']).next().unwrap_or_default();
+        let last = name.rsplit('/').next().unwrap_or_default();
+        let last = last.split(':').next().unwrap_or_default();
+        if !name.is_empty() && !DOCKERFILE_FRONTENDS.contains(&last) {
+            let words = format!(
+                "[Warning] the frontend {name} is not run: mica reads the file itself, as docker/dockerfile does"
+            );
+            self.teller.warn(&words);
+        }
+    }
+
     /// Arguments that nothing in the file declares.
     fn undeclared(&self, stages: &Stages) -> Vec<&str> {
         let declared = |name: &str| {
@@ -288,6 +305,12 @@ impl ForPlatform<'_> {
         }
     }
 }
+
+/// The argument that names a frontend, whatever the file says.
+const FRONTEND_ARGUMENT: &str = "BUILDKIT_SYNTAX";
+/// What those images are called that read Dockerfiles.
+const DOCKERFILE_FRONTENDS: [&str; 4] =
+    ["dockerfile", "dockerfile-upstream", "dockerfile.v0", "gateway.v0"];
 
 /// Whether an instruction declares an argument.
 fn declares(kind: &Kind, name: &str) -> bool {

@@ -65,3 +65,17 @@ fn only_so_many_findings_are_told() {
     assert!(told.contains("[Warning] 500 more findings of checks are not told"), "{told}");
     assert!(told.contains("\n 1000 warnings found"), "{told}");
 }
+
+#[test]
+fn a_frontend_that_is_not_run_is_told_of() {
+    let Some(it) = Builds::new() else { return };
+    let words = "the frontend example.com/other:1 is not run";
+    let file = "FROM bb\nCMD [\"true\"]\n";
+    assert!(it.builds(&format!("# syntax=example.com/other:1\n{file}"), "").contains(words));
+    let told = it.builds(file, "--build-arg BUILDKIT_SYNTAX=example.com/other:1");
+    assert!(told.contains(words) && !told.contains("not consumed"), "{told}");
+    for own in ["docker/dockerfile:1", "mirror.example.com:5000/docker/dockerfile:1.7-labs"] {
+        let told = it.builds(&format!("# syntax={own}\n{file}"), "");
+        assert!(!told.contains("is not run"), "{told}");
+    }
+}
