@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         // No task for people: the floor that `bench` measures plain loads against.
         "hashed-copy" => bench::hashed_copy(rest),
         // Nor this one: the clients of `bench`'s registries.
+        "ask-api" => bench::ask_api(rest),
         "ask-often" => bench::ask_often(rest),
         "compare-builds" => compare::run(rest),
         "coverage" => coverage::run(rest),

@@ -1,5 +1,6 @@
 //! What is compared: the same work, said in each tool's own words.
 
+mod api;
 pub(super) mod builds;
 pub(super) mod containers;
 mod shipping;
@@ -29,6 +30,11 @@ impl Case {
     /// Whether it builds.
     pub(crate) fn builds(&self) -> bool {
         self.stores == [builds::STORE]
+    }
+
+    /// Whether docker's API is asked.
+    pub(crate) fn asks_api(&self) -> bool {
+        self.name.starts_with("api-")
     }
 
     /// Whether containers run in it.
@@ -84,7 +90,7 @@ const LONG: usize = 3;
 const SHORT: usize = 15;
 
 /// All jobs, in the order of the report.
-pub(crate) const CASES: [Case; 40] = [
+pub(crate) const CASES: [Case; 43] = [
     Case {
         name: "start",
         about: "start and say the version",
@@ -340,6 +346,30 @@ pub(crate) const CASES: [Case; 40] = [
         fixtures: &["big"],
         stores: &[SHIP],
         contenders: shipping::serve_layers,
+    },
+    Case {
+        name: "api-ping",
+        about: "ask docker's API a thousand times whether it is there",
+        rounds: SHORT,
+        fixtures: &[],
+        stores: &[containers::STORE],
+        contenders: api::ping,
+    },
+    Case {
+        name: "api-list",
+        about: "list 1,000 containers twenty times by docker's API",
+        rounds: SHORT,
+        fixtures: &[],
+        stores: &[containers::STORE],
+        contenders: api::list,
+    },
+    Case {
+        name: "api-run",
+        about: "run a container twenty times by docker's API (command: by mica run --rm)",
+        rounds: SHORT,
+        fixtures: &[],
+        stores: &[containers::STORE],
+        contenders: api::run,
     },
     Case {
         name: "build-again",

@@ -22,6 +22,8 @@ enum Need {
     Cpu(Duration),
     /// Less wall time than this.
     Wall(Duration),
+    /// At most so much more wall time than a tool at the same job.
+    Beside(&'static str, Duration),
     /// Less memory than this, in KiB.
     Memory(u64),
 }
@@ -33,7 +35,7 @@ const fn goal(case: &'static str, need: Need) -> Goal {
 }
 
 fn goals() -> Vec<Goal> {
-    use Need::{Cpu, Faster, LessCpu, Memory, Wall};
+    use Need::{Beside, Cpu, Faster, LessCpu, Memory, Wall};
     let mut goals = vec![
         goal("load-gzip", LessCpu("podman", 4.0)),
         goal("load-gzip", LessCpu("skopeo", 4.0)),
@@ -62,6 +64,10 @@ fn goals() -> Vec<Goal> {
         goal("serve-small", Faster("docker-registry", 2.0)),
         goal("serve-layers", Faster("docker-registry", 1.0)),
         goal(IDLE, Memory(4 << 10)),
+        // A thousand times 1 ms, twenty times 30 ms, and twenty times 3 ms more.
+        goal("api-ping", Wall(MS(1000))),
+        goal("api-list", Wall(MS(600))),
+        goal("api-run", Beside("command", MS(60))),
         goal("build-again", Wall(MS(15))),
         goal("build-again-10k", Cpu(MS(30))),
         goal("build-again-100k", Cpu(MS(250))),
@@ -149,6 +155,13 @@ fn judged(goal: &Goal, rows: &[Row]) -> (String, Option<(String, bool)>) {
         Need::Wall(most) => (
             format!("{case}: wall time below {}", time(most)),
             of("mica").map(|mica| (time(mica.wall), mica.wall < most)),
+        ),
+        Need::Beside(tool, most) => (
+            format!("{case}: at most {} more wall time than {tool}", time(most)),
+            of("mica").zip(of(tool)).map(|(mine, theirs)| {
+                let more = mine.wall.saturating_sub(theirs.wall);
+                (time(more), more <= most)
+            }),
         ),
         Need::Memory(most) => (
             format!("{case}: memory below {}", memory(most)),

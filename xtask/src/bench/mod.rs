@@ -1,5 +1,6 @@
 //! `bench`: mica beside other tools, on the same work, in turns.
 
+mod ask;
 mod calls;
 mod cases;
 mod contest;
@@ -17,6 +18,7 @@ mod tools;
 use std::collections::HashSet;
 use std::process::Command;
 
+pub(crate) use self::ask::ask_api;
 pub(crate) use self::copy::hashed_copy;
 pub(crate) use self::load::ask_often;
 

@@ -10,8 +10,9 @@ use crate::{Result, fixtures};
 const USAGE: &str = "\
 Usage: cargo xtask bench [CASE…] [OPTION…]
 
-A case is one of those that --list names, `containers` for all with containers, `registry` for
-all with a registry, or `build` for all that build.
+A case is one of those that --list names, `containers` for all with containers, `api` for
+those of them that ask docker's API, `registry` for all with a registry, or `build` for all
+that build.
 
   --list           say what the cases are
   --tools A,B      let only these take part (mica, podman, buildah, skopeo,
@@ -64,6 +65,10 @@ impl Plan {
                 }
                 "registry" => {
                     let all = CASES.iter().filter(|case| case.ships());
+                    plan.cases.extend(all.map(|case| case.name.to_string()));
+                }
+                "api" => {
+                    let all = CASES.iter().filter(|case| case.asks_api());
                     plan.cases.extend(all.map(|case| case.name.to_string()));
                 }
                 "build" => {

@@ -7,8 +7,9 @@ use std::process::Command;
 use crate::{Result, process};
 
 /// All that can take part.
-pub(crate) const TOOLS: [&str; 10] = [
+pub(crate) const TOOLS: [&str; 11] = [
     "mica",
+    "command",
     "podman",
     "buildah",
     "skopeo",
@@ -156,6 +157,11 @@ impl Lab {
         Step::new(&own(), &["hashed-copy", from, to])
     }
 
+    /// Requests to docker's API.
+    pub(crate) fn ask_api(&self, arguments: &[&str]) -> Step {
+        Step::new(&own(), &[&["ask-api"], arguments].concat())
+    }
+
     /// Many requests to a registry, by this program: see [`super::ask_often`].
     pub(crate) fn ask_often(&self, arguments: &[&str]) -> Step {
         Step::new(&own(), &[&["ask-often"], arguments].concat())
@@ -228,6 +234,7 @@ pub(crate) fn absent(tool: &str, lab: &Lab) -> Option<String> {
         "mica" if lab.mica_binary().is_some() => None,
         "mica" => Some("left out".to_string()),
         "copy" => None,
+        "command" => absent("mica", lab),
         other if process::exists(other) => None,
         _ => Some("not installed".to_string()),
     }
@@ -235,6 +242,9 @@ pub(crate) fn absent(tool: &str, lab: &Lab) -> Option<String> {
 
 /// One line on a tool: its version, in its own words.
 pub(crate) fn version(tool: &str, lab: &Lab) -> String {
+    if tool == "command" {
+        return "mica's own command line".to_string();
+    }
     if tool == "copy" {
         return "reads, hashes (SHA-256) and writes a file once, in order".to_string();
     }

@@ -94,3 +94,43 @@ fn followers_builders_and_listeners_are_served_at_once() {
     assert!(peak < 300 << 10, "{peak} KiB");
     root.ok("rm one");
 }
+
+#[test]
+fn two_hundred_clients_are_answered_at_once() {
+    const CLIENTS: usize = 200;
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    for number in 0..10 {
+        root.ok(&format!("create --name c{number} --network none bb true"));
+    }
+    let together = std::sync::Barrier::new(CLIENTS);
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let (server, together) = (&server, &together);
+            scope.spawn(move || {
+                // All of them are there before the first one asks.
+                let mut stream = server.connect();
+                together.wait();
+                let path = match number % 4 {
+                    0 => "/_ping".to_owned(),
+                    1 => "/containers/json?all=1".to_owned(),
+                    2 => format!("/containers/c{}/json", number % 10),
+                    _ => "/images/bb/json".to_owned(),
+                };
+                write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    .unwrap();
+                let mut said = Vec::new();
+                stream.read_to_end(&mut said).unwrap();
+                let answer = answered(&said);
+                assert_eq!(answer.status, 200, "{path}: {answer:?}");
+                match number % 4 {
+                    0 => assert_eq!(answer.body, b"OK"),
+                    1 => assert_eq!(answer.json().as_array().unwrap().len(), 10),
+                    2 => assert_eq!(answer.json()["Name"], format!("/c{}", number % 10)),
+                    _ => assert_eq!(answer.json()["RepoTags"][0], "bb:latest"),
+                }
+            });
+        }
+    });
+    assert_eq!(server.get("/_ping").status, 200);
+}

@@ -27,7 +27,10 @@ struct Side {
     call: fn(&Lab, &[&str]) -> Step,
 }
 
-const MICA: Side = Side { tool: "mica", image: "bb:1", call: |lab, words| lab.mica(STORE, words) };
+/// What mica calls the image.
+pub(super) const IMAGE: &str = "bb:1";
+
+const MICA: Side = Side { tool: "mica", image: IMAGE, call: |lab, words| lab.mica(STORE, words) };
 const PODMAN: Side =
     Side { tool: "podman", image: "localhost/bb:1", call: |lab, words| lab.podman(STORE, words) };
 
@@ -107,10 +110,24 @@ fn on_changed(lab: &Lab, words: &[&str]) -> Vec<(&'static Side, Contender)> {
 
 /// The others would need minutes to make as many.
 pub(super) fn list(lab: &Lab) -> Vec<Contender> {
-    let create = lab.mica(STORE, &["create", "--network", "none", MICA.image, "true"]);
-    let make = create.in_script("for i in $(seq 1000); do \"$@\" > /dev/null; done");
-    let timed = MICA.contender(lab, lab.mica(STORE, &["ps", "-a"]));
-    vec![timed.once(make).last(MICA.remove_all(lab))]
+    let timed = of_mica(lab, lab.mica(STORE, &["ps", "-a"]));
+    vec![timed.once(make_thousand(lab, "ps")).last(remove_mine(lab))]
+}
+
+/// mica, with the image, at something.
+pub(super) fn of_mica(lab: &Lab, timed: Step) -> Contender {
+    MICA.contender(lab, timed)
+}
+
+/// Makes a thousand containers of mica's, for a case: what an earlier one made is gone.
+pub(super) fn make_thousand(lab: &Lab, case: &str) -> Step {
+    let create = lab.mica(STORE, &["create", "--network", "none", IMAGE, "true"]);
+    create.in_script(&format!(": {case}; for i in $(seq 1000); do \"$@\" > /dev/null; done"))
+}
+
+/// Removes all of mica's.
+pub(super) fn remove_mine(lab: &Lab) -> Step {
+    MICA.remove_all(lab)
 }
 
 pub(super) fn parallel(lab: &Lab) -> Vec<Contender> {
