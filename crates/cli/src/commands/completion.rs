@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use client::{Client, Request};
+use client::{Client, Endpoint, Request};
 use engine::{Engine, EngineError, ListContainers};
 use serde_json::Value;
 
@@ -55,12 +55,21 @@ pub(crate) fn terse_callback(context: &Context) -> Outcome {
 fn answer(context: &Context) -> Completion {
     let names = |what: Complete| match what {
         Complete::Nothing | Complete::Files | Complete::Folders | Complete::Words(_) => Vec::new(),
-        what if context.elsewhere_if_any().is_some() => known_elsewhere(context, what),
-        // Pressing a key makes no store.
-        _ if !context.settings().is_ok_and(|settings| Engine::is_made(&settings)) => Vec::new(),
-        what => context.engine().and_then(|engine| Ok(known(&engine, what)?)).unwrap_or_default(),
+        what => match place::endpoint(context.globals(), context.environment()) {
+            Ok(None) => known_here(context, what),
+            Ok(Some(endpoint)) => known_elsewhere(endpoint, what),
+            Err(_) => Vec::new(),
+        },
     };
     complete(&ROOT, context.names(), &names)
+}
+
+/// The names in this machine's own store. Pressing a key makes none.
+fn known_here(context: &Context, what: Complete) -> Vec<String> {
+    match context.settings().is_ok_and(|settings| Engine::is_made(&settings)) {
+        false => Vec::new(),
+        true => context.engine().and_then(|engine| Ok(known(&engine, what)?)).unwrap_or_default(),
+    }
 }
 
 /// The names of things of a kind.
@@ -89,10 +98,7 @@ fn known(engine: &Engine, what: Complete) -> Result<Vec<String>, EngineError> {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The same of an engine elsewhere; none if it does not answer soon.
-fn known_elsewhere(context: &Context, what: Complete) -> Vec<String> {
-    let Ok(Some(endpoint)) = place::endpoint(context.globals(), context.environment()) else {
-        return Vec::new();
-    };
+fn known_elsewhere(endpoint: Endpoint, what: Complete) -> Vec<String> {
     let (give, take) = mpsc::channel();
     // It ends with this process at the latest.
     std::thread::spawn(move || {

@@ -27,6 +27,7 @@ enum Name {
     Expose,
     Health,
     Id,
+    /// On Linux there is one kind, and docker's engine heeds none.
     Isolation,
     IsTask,
     Label,
@@ -160,14 +161,13 @@ impl<'a> Conditions<'a> {
             && self.any(Name::Id, |value| matches_name(value, &summary.id.to_string()))
             && self.any(Name::Named, |value| {
                 let bare = value.strip_prefix('/').unwrap_or(value);
-                matches_name(bare, &summary.name) || matches_name(value, &format!("/{}", summary.name))
+                matches_name(bare, &summary.name)
+                    || matches_name(value, &format!("/{}", summary.name))
             })
             && self.labels().all(|value| has_label(summary, value))
             && self.any(Name::Status, |value| value == row.state.status.name())
             && self.any(Name::Exited, |value| has_exited(&row.state, value))
             && self.any(Name::Health, |value| value == health(row))
-            // On Linux there is one kind.
-            && self.any(Name::Isolation, |value| matches!(value, "" | "default"))
             && self.any(Name::IsTask, |value| truth(value) == Some(false))
             && self.any(Name::Volume, |value| {
                 summary.mounts.iter().any(|mount| {

@@ -191,9 +191,7 @@ fn any_request_is_answered_or_closed() {
     let mica = Mica::new();
     let server = Server::start(&mica);
     let all: Vec<_> = operations().collect();
-    let given = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let mut dice = Dice(given("MICA_FUZZ_SEED").unwrap_or(SEED));
-    let time = Duration::from_secs(given("MICA_FUZZ_SECONDS").unwrap_or(SECONDS));
+    let (mut dice, time) = dice_and_time();
     let (begin, mut answers, mut number) = (Instant::now(), 0, 0);
     while begin.elapsed() < time {
         number += 1;
@@ -221,4 +219,184 @@ fn any_request_is_answered_or_closed() {
     }
     assert!(answers > 100, "{answers}");
     assert_eq!(server.get("/_ping").body, b"OK");
+}
+
+/// Fields of what makes containers, networks, volumes and processes; some are of none.
+const FIELDS: &[&str] = &[
+    "Annotations",
+    "ArgsEscaped",
+    "AttachStdin",
+    "AutoRemove",
+    "Binds",
+    "BlkioWeight",
+    "BlkioWeightDevice",
+    "CapAdd",
+    "CapDrop",
+    "CgroupParent",
+    "CgroupnsMode",
+    "Cmd",
+    "ConsoleSize",
+    "Container",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpuShares",
+    "CpusetCpus",
+    "DetachKeys",
+    "DeviceRequests",
+    "Devices",
+    "Dns",
+    "Driver",
+    "DriverOpts",
+    "Entrypoint",
+    "Env",
+    "ExposedPorts",
+    "ExtraHosts",
+    "GroupAdd",
+    "Healthcheck",
+    "Hostname",
+    "IPAM",
+    "IpcMode",
+    "Isolation",
+    "Labels",
+    "Links",
+    "LogConfig",
+    "MacAddress",
+    "MaskedPaths",
+    "Memory",
+    "MemorySwap",
+    "Mounts",
+    "Name",
+    "NanoCpus",
+    "NetworkMode",
+    "OomScoreAdj",
+    "Options",
+    "PidMode",
+    "PidsLimit",
+    "PortBindings",
+    "RestartPolicy",
+    "Runtime",
+    "Scope",
+    "SecurityOpt",
+    "ShmSize",
+    "StopSignal",
+    "StopTimeout",
+    "Sysctls",
+    "Tmpfs",
+    "UTSMode",
+    "Ulimits",
+    "User",
+    "UsernsMode",
+    "Volumes",
+    "VolumesFrom",
+    "WorkingDir",
+];
+/// What may stand in a field, and seldom should.
+const THINGS: &[&str] = &[
+    "null",
+    "0",
+    "1",
+    "-1",
+    "-5",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "18446744073709551616",
+    "1.5",
+    "1e400",
+    "\"\"",
+    "\"x\"",
+    "\"/\"",
+    "\"..\"",
+    "\"a:b\"",
+    "\"none\"",
+    "\"host\"",
+    "\"container:x\"",
+    "\"10.0.0.0/8\"",
+    "\"\\u0000\"",
+    "\"\\ud800\"",
+    "[]",
+    "[null]",
+    "[\"\"]",
+    "[\"x\"]",
+    "[\"/a:/b\"]",
+    "[\"a=b\",\"=\"]",
+    "[{}]",
+    "[[]]",
+    "{}",
+    "{\"x\":null}",
+    "{\"\":\"\"}",
+    "{\"x\":\"y\"}",
+    "{\"80/tcp\":[{}]}",
+    "{\"80/tcp\":[{\"HostIp\":\"x\",\"HostPort\":\"y\"}]}",
+    "{\"Name\":\"always\",\"MaximumRetryCount\":3}",
+    "{\"Type\":\"json-file\",\"Config\":{\"max-size\":\"x\"}}",
+    "{\"Config\":[{\"Subnet\":\"x\",\"Gateway\":\"y\"}]}",
+    "[{\"Type\":\"bind\",\"Source\":\"/tmp\",\"Target\":\"/x\"}]",
+    "[{\"Type\":\"volume\",\"Target\":\"x\"}]",
+    "[{\"Name\":\"nofile\",\"Soft\":2,\"Hard\":1}]",
+    "true",
+    "false",
+];
+
+/// Some fields with anything in them.
+fn fields(dice: &mut Dice, most: usize) -> String {
+    let some: Vec<String> = (0..dice.below(most))
+        .map(|_| format!("\"{}\":{}", dice.one(FIELDS), dice.one(THINGS)))
+        .collect();
+    some.join(",")
+}
+
+/// A document as a client might write it, but for what stands in some of its fields.
+fn document(dice: &mut Dice) -> (&'static str, String) {
+    let own = fields(dice, 4);
+    let path = dice.one(&[
+        "/containers/create?name=made",
+        "/containers/create?name=made",
+        "/containers/create?name=made",
+        "/networks/create",
+        "/networks/none/connect",
+        "/volumes/create",
+        "/containers/rests/exec",
+        "/containers/rests/update",
+    ]);
+    if !path.starts_with("/containers/create") {
+        return (path, format!("{{{own}}}"));
+    }
+    let host = fields(dice, 4);
+    let own = if own.is_empty() { own } else { format!(",{own}") };
+    (path, format!("{{\"Image\":\"tiny\",\"Cmd\":[\"x\"]{own},\"HostConfig\":{{{host}}}}}"))
+}
+
+#[test]
+fn any_document_is_answered_and_what_it_makes_can_be_looked_at() {
+    let mica = Mica::new();
+    let server = Server::start(&mica);
+    mica.import("tiny");
+    mica.ok("create --name rests --network none tiny x");
+    let (mut dice, time) = dice_and_time();
+    let (begin, mut made, mut asked) = (Instant::now(), 0, 0);
+    while begin.elapsed() < time {
+        let (path, document) = document(&mut dice);
+        let answer = server.send("POST", path, &document);
+        let is_fault = answer.status >= 500 && ![501, 503].contains(&answer.status);
+        assert!(!is_fault, "{path} {document}: {answer:?}");
+        asked += 1;
+        if answer.status != 201 || !path.starts_with("/containers/create") {
+            continue;
+        }
+        for path in ["/containers/made/json", "/containers/json?all=1"] {
+            let shown = server.get(path);
+            assert_eq!(shown.status, 200, "{path} {document}: {shown:?}");
+        }
+        let gone = server.send("DELETE", "/containers/made?force=1&v=1", "");
+        assert_eq!(gone.status, 204, "{document}: {gone:?}");
+        made += 1;
+    }
+    assert!(asked > 50 && made > 0, "{made} of {asked}");
+}
+
+/// The chance and the time that the environment gives, or those of every run.
+fn dice_and_time() -> (Dice, Duration) {
+    let given = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let dice = Dice(given("MICA_FUZZ_SEED").unwrap_or(SEED));
+    (dice, Duration::from_secs(given("MICA_FUZZ_SECONDS").unwrap_or(SECONDS)))
 }

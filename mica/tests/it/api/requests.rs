@@ -358,7 +358,7 @@ fn rare_refusals_have_dockers_statuses() {
     }
     refused("POST", "/containers/nothing/exec", "{}", 400, "No exec command specified");
     refused("GET", "/containers/nothing/attach/ws", "", 404, "No such container: nothing");
-    let host = r#"{"Image":"bb","HostConfig":{"Privileged":true,"CapAdd":["odd"]}}"#;
+    let host = r#"{"Image":"bb","Cmd":["x"],"HostConfig":{"Privileged":true,"CapAdd":["odd"]}}"#;
     refused("POST", "/containers/create", host, 400, "unknown capability");
     let limit = r#"{"MemorySwap":-5}"#;
     refused("POST", "/containers/runs/update", limit, 400, "invalid memory swap limit -5");

@@ -72,6 +72,7 @@ fn containers_are_filtered_as_docker_does() {
     assert_eq!(found("-f name=^/?we.[0-9]?$"), "web2 web");
     assert_eq!(found("-f 'name=2$|^db'"), "web2 db");
     assert_eq!(found("-f isolation=default -f name=d"), "db");
+    assert_eq!(found("-f isolation=hyperv -f name=d"), "db");
     assert_eq!(found("-f label=tier"), "db web");
     assert_eq!(found("-f label=tier=front -f label=x=1"), "web");
     assert_eq!(found("-f label=tier=front -f label=x=2"), "");

