@@ -63,6 +63,14 @@ impl Configured {
         Configured { config, cmd_is_set: false }
     }
 
+    /// What a stage begins with that stands on this one: a `CMD` is an inherited one there, and
+    /// triggers have been carried out.
+    pub fn handed_down(mut self) -> Configured {
+        self.config.on_build.clear();
+        self.cmd_is_set = false;
+        self
+    }
+
     /// Carries out an instruction that changes nothing but the configuration, and says what the
     /// history tells of it.
     pub fn apply(&mut self, kind: &Kind, around: Around<'_>) -> Result<String, BuildError> {
@@ -115,7 +123,10 @@ impl Configured {
             Kind::StopSignal(word) => {
                 let signal = around.expand(word)?;
                 if parse_signal(&signal).is_none() {
-                    return Err(BuildError::parse(around.at, format!("invalid signal: {signal}")));
+                    return Err(BuildError::refused(
+                        around.at,
+                        format!("invalid signal: {signal}"),
+                    ));
                 }
                 config.stop_signal.clone_from(&signal);
                 format!("STOPSIGNAL {signal}")
@@ -129,7 +140,7 @@ impl Configured {
                     list.iter().map(|path| around.expand(path)).collect::<Result<_, _>>()?;
                 if list.iter().any(|path| path.is_empty()) {
                     let words = "VOLUME specified can not be an empty string";
-                    return Err(BuildError::parse(around.at, words));
+                    return Err(BuildError::refused(around.at, words));
                 }
                 config.volumes.extend(list.iter().cloned());
                 format!("VOLUME [{}]", list.join(" "))
@@ -259,7 +270,7 @@ fn expose(
                     .map(|list| list.into_iter().map(|own| own.container).collect()),
                 false => exposed_ports(&text),
             };
-            let known = known.map_err(|error| BuildError::parse(around.at, error.to_string()))?;
+            let known = known.map_err(|error| BuildError::refused(around.at, error.to_string()))?;
             ports.extend(known.iter().map(ToString::to_string));
         }
     }
@@ -337,6 +348,16 @@ mod tests {
         inherited.apply(&Kind::Cmd(exec("c")), around).unwrap();
         inherited.apply(&Kind::Entrypoint(exec("f")), around).unwrap();
         assert_eq!(inherited.config.cmd, Some(vec!["c".into()]));
+    }
+
+    #[test]
+    fn what_is_handed_down_is_inherited() {
+        let mut own = Configured { cmd_is_set: true, ..Configured::default() };
+        own.config.cmd = Some(vec!["c".into()]);
+        own.config.on_build = vec!["RUN x".into()];
+        let own = own.handed_down();
+        assert!(own.config.on_build.is_empty() && !own.cmd_is_set);
+        assert_eq!(own.config.cmd, Some(vec!["c".into()]));
     }
 
     #[test]

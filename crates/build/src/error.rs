@@ -38,9 +38,23 @@ pub enum BuildError {
         /// What is wrong.
         message: String,
     },
+    /// An instruction can be read, and cannot be carried out as it is.
+    #[error("{message}")]
+    Refused {
+        /// Where it stands.
+        at: Span,
+        /// What is wrong.
+        message: String,
+    },
+    /// The file has nothing in it.
+    #[error("the Dockerfile cannot be empty")]
+    Blank,
     /// The file has no instruction.
     #[error("file with no instructions")]
     Empty,
+    /// The file has arguments, and nothing that they are for.
+    #[error("dockerfile contains no stages to build")]
+    NoStages,
     /// An instruction other than `ARG` stands before the first `FROM`.
     #[error("no build stage in current context")]
     NoStage {
@@ -48,7 +62,7 @@ pub enum BuildError {
         at: Span,
     },
     /// A word's quotes or variables are wrong.
-    #[error("dockerfile parse error on line {}: failed to process {word:?}", at.first)]
+    #[error("failed to process {word:?}")]
     Word {
         /// Where it stands.
         at: Span,
@@ -99,6 +113,10 @@ impl BuildError {
         BuildError::Parse { at, message: message.into() }
     }
 
+    pub(crate) fn refused(at: Span, message: impl Into<String>) -> BuildError {
+        BuildError::Refused { at, message: message.into() }
+    }
+
     /// What sort of error it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -122,6 +140,7 @@ impl BuildError {
     pub fn span(&self) -> Option<Span> {
         match self {
             BuildError::Parse { at, .. }
+            | BuildError::Refused { at, .. }
             | BuildError::NoStage { at }
             | BuildError::Word { at, .. }
             | BuildError::Circular { at, .. } => Some(*at),

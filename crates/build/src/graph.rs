@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use spec::Digest;
+use spec::{Digest, Reference};
 
 use crate::change::Change;
 use crate::config::SCRATCH_PATH;
@@ -14,6 +14,8 @@ use crate::scope::{Inputs, Scope};
 use crate::stage::{Base, Stages};
 use crate::syntax::{Heredoc, read_trigger};
 
+mod copied;
+
 /// What is known of the images that stages begin from.
 pub trait Bases {
     /// The environment and the triggers of an image, or nothing if it is not known.
@@ -22,6 +24,17 @@ pub trait Bases {
     /// Whether a name means files alone: a context.
     fn is_folder(&self, name: &str) -> bool {
         let _ = name;
+        false
+    }
+
+    /// Whether a name means a context, of files or another image.
+    fn is_context(&self, name: &str) -> bool {
+        self.is_folder(name)
+    }
+
+    /// Whether what an instruction brings is the address of a repository.
+    fn is_repository(&self, source: &str) -> bool {
+        let _ = source;
         false
     }
 }
@@ -55,7 +68,7 @@ pub struct Step {
 impl Step {
     /// Whether it works on files, so that it has a number among its stage's steps.
     pub fn is_work(&self) -> bool {
-        !matches!(self.op, Op::Config { .. } | Op::Settings(_) | Op::Written(_))
+        !matches!(self.op, Op::Scratch | Op::Config { .. } | Op::Settings(_) | Op::Written(_))
     }
 }
 
@@ -134,7 +147,7 @@ pub fn plan(mut stages: Stages, inputs: &Inputs, bases: &dyn Bases) -> Result<Gr
     }
     let target = planner.ends[target].as_ref().expect("the target is among what is needed").0;
     let mut graph = Graph { steps: planner.steps, target, anew: BTreeSet::new() };
-    graph.entitle(&stages);
+    graph.entitle(&stages, bases);
     Ok(graph)
 }
 
@@ -155,6 +168,7 @@ fn with_triggers(
         for stage in fresh {
             expanded[stage] = true;
             let mut instructions = triggers(stages, stage, bases)?;
+            instructions.iter().try_for_each(|own| stages.check(own))?;
             instructions.append(&mut stages.stages[stage].instructions);
             stages.stages[stage].instructions = instructions;
         }
@@ -313,7 +327,9 @@ impl Planner<'_> {
                 sources = flags.from.iter().map(|name| self.source(name, at)).collect();
                 let mut flags = flags.clone();
                 for word in [&mut flags.chown, &mut flags.chmod, &mut flags.checksum] {
-                    *word = word.as_deref().map(expand).transpose()?;
+                    // What is empty is as good as not written.
+                    let value = word.as_deref().map(expand).transpose()?;
+                    *word = value.filter(|value| !value.is_empty());
                 }
                 let source = |source: &Source| match source {
                     Source::Path(path) => expand(path).map(Source::Path),
@@ -323,8 +339,11 @@ impl Planner<'_> {
                     }
                     inline => Ok(inline.clone()),
                 };
-                let from = from.iter().map(source).collect::<Result<_, _>>()?;
+                let from = from.iter().map(source).collect::<Result<Vec<_>, _>>()?;
                 let is_add = matches!(instruction.kind, Kind::Add { .. });
+                let is_repository = |source: &str| self.bases.is_repository(source);
+                copied::check(&flags, &from, is_add, &is_repository)
+                    .map_err(|words| BuildError::refused(at, words))?;
                 Op::Copy { flags, sources: from, target: expand(target)?, is_add }
             }
             Kind::Workdir(path) => Op::Workdir(expand(path)?),
@@ -373,7 +392,11 @@ fn documents(kind: &Kind) -> BTreeMap<String, Digest> {
 impl Graph {
     /// Gives each step its title: the stage's name where there are several, its number among the
     /// stage's steps, and what it does.
-    fn entitle(&mut self, stages: &Stages) {
+    fn entitle(&mut self, stages: &Stages, bases: &dyn Bases) {
+        let full = |image: &String| match Reference::parse(image) {
+            Ok(name) if !bases.is_context(image) => name.with_default_tag().to_string(),
+            _ => image.clone(),
+        };
         let mut totals = vec![0; stages.stages.len()];
         for step in self.steps.iter().filter(|step| step.is_work()) {
             step.stage.into_iter().for_each(|stage| totals[stage] += 1);
@@ -382,7 +405,7 @@ impl Graph {
         for step in &mut self.steps {
             let text = match &step.op {
                 Op::Scratch => "FROM scratch",
-                Op::Base { image, .. } => &format!("FROM {image}"),
+                Op::Base { image, .. } => &format!("FROM {}", full(image)),
                 _ => &step.text,
             };
             step.title = match step.stage {

@@ -67,6 +67,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Whether the file or the user wants the build to stop at warnings.
     pub stops_build: bool,
+    /// What else a build would be refused for, where somebody looked.
+    pub refused: Option<BuildError>,
 }
 
 impl Report {
@@ -126,7 +128,7 @@ pub fn check(text: &str, around: &Surroundings<'_>) -> Result<Report, BuildError
         findings.retain(|finding| finding.stage.is_none_or(|stage| needed.contains(&stage)));
     }
     findings.sort_by_key(|finding| finding.span.first);
-    Ok(Report { findings, stops_build: options.error })
+    Ok(Report { findings, stops_build: options.error, refused: None })
 }
 
 /// Rounds of changes after which a file must be at rest; each puts right what the last uncovered.

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use spec::Reference;
+
 use crate::error::{BuildError, Span, nearest};
 use crate::instruction::{self, Instruction, Kind};
 use crate::scope::{Inputs, Scope};
@@ -67,9 +69,45 @@ impl Stages {
             }
         }
         if all.stages.is_empty() {
-            return Err(BuildError::Empty);
+            return Err(BuildError::NoStages);
         }
+        all.stages
+            .iter()
+            .flat_map(|stage| &stage.instructions)
+            .try_for_each(|own| all.check(own))?;
         Ok(all)
+    }
+
+    /// Refuses to copy from a stage by a number that none has: no image is called so.
+    pub(crate) fn check(&self, instruction: &Instruction) -> Result<(), BuildError> {
+        let Kind::Copy { flags, .. } = &instruction.kind else { return Ok(()) };
+        let number = flags.from.as_ref().and_then(|name| name.parse::<i64>().ok());
+        let is_there = |number: i64| usize::try_from(number).is_ok_and(|at| at < self.stages.len());
+        match number {
+            Some(number) if !is_there(number) => {
+                let words = format!("invalid stage index {number}");
+                Err(BuildError::refused(instruction.span, words))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses what is no image's name where an image is meant. Names of contexts are free.
+    pub fn check_names(&self, is_context: impl Fn(&str) -> bool) -> Result<(), BuildError> {
+        for stage in &self.stages {
+            let Base::Image(name) = &stage.base else { continue };
+            // An image that is here may be meant by its id.
+            let is_id =
+                |text: &str| text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+            if is_id(name.strip_prefix("sha256:").unwrap_or(name)) || is_context(name) {
+                continue;
+            }
+            Reference::parse(name).map_err(|error| {
+                let words = format!("failed to parse stage name {name:?}: {error}");
+                BuildError::refused(stage.span, words)
+            })?;
+        }
+        Ok(())
     }
 
     fn open(
@@ -79,9 +117,11 @@ impl Stages {
         platform: Option<String>,
         span: Span,
     ) -> Result<(), BuildError> {
-        let base = self.global.expand(base, span, self.escape)?;
+        let written = base;
+        let base = self.global.expand(written, span, self.escape)?;
         if base.is_empty() {
-            return Err(BuildError::parse(span, "base name should not be blank"));
+            let words = format!("base name ({written}) should not be blank");
+            return Err(BuildError::refused(span, words));
         }
         let expand = |word: String| self.global.expand(&word, span, self.escape);
         let platform = platform.map(expand).transpose()?.filter(|platform| !platform.is_empty());
@@ -231,6 +271,38 @@ mod tests {
         assert_eq!(stages.needed(2).unwrap(), [0, 1, 2]);
         assert_eq!(stages.replace(|name| name == "b"), [1]);
         assert_eq!(stages.stages[2].base, Base::Stage(1));
+    }
+
+    #[test]
+    fn a_number_is_a_stage_and_never_an_image() {
+        let copies = |from: &str| needed(&format!("FROM x\nFROM y\nCOPY --from={from} / /"), None);
+        assert_eq!(copies("0").unwrap(), [0, 1]);
+        for from in ["2", "10", "-1"] {
+            assert_eq!(copies(from).unwrap_err(), format!("invalid stage index {from}"));
+        }
+        // Also in a stage that nobody needs.
+        let unused = "FROM x AS a\nCOPY --from=7 / /\nFROM y";
+        assert_eq!(needed(unused, None).unwrap_err(), "invalid stage index 7");
+    }
+
+    #[test]
+    fn names_of_images_are_checked() {
+        let check = |text: &str| {
+            let stages = Stages::read(&parse(text).unwrap(), &inputs(&[], None)).unwrap();
+            stages.check_names(|name| name == "Context").map_err(|error| error.to_string())
+        };
+        let wrong = |text: &str, why: &str| {
+            let name = text.strip_prefix("FROM ").unwrap();
+            let words = format!("failed to parse stage name {name:?}: invalid reference format");
+            assert_eq!(check(text).unwrap_err(), format!("{words}{why}"));
+        };
+        wrong("FROM BB", ": repository name (library/BB) must be lowercase");
+        wrong("FROM bb:bad:tag", "");
+        let id = "0123456789abcdef".repeat(4);
+        for base in ["bb:1", "h:5000/bb", "Context", "scratch", &id, &format!("sha256:{id}")] {
+            assert_eq!(check(&format!("FROM {base}")), Ok(()), "{base}");
+        }
+        assert_eq!(check("FROM bb AS One\nFROM ONE"), Ok(()));
     }
 
     #[test]

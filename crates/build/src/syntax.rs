@@ -63,6 +63,9 @@ pub fn parse(text: &str) -> Result<Document, BuildError> {
     if text.len() > MAX_BYTES {
         return Err(BuildError::parse(Span::new(1, 1), "the file is larger than 16 MiB"));
     }
+    if text.is_empty() {
+        return Err(BuildError::Blank);
+    }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let directives = Directives::read(text)?;
     let mut reader = Lines { lines: text.split_inclusive('\n'), at: 0, escape: directives.escape };

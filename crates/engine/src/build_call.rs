@@ -9,14 +9,16 @@ use ::build::BuildError;
 use ::build::call::{
     Call, Format, check_document, check_text, describe_document, describe_text, outline, targets,
 };
+use ::build::graph::{Bases, plan};
 use ::build::ignore::{Ignore, file_names};
-use ::build::lint::{Finding, Surroundings, check, fix};
+use ::build::lint::{Finding, Report, Surroundings, check, fix};
 use ::build::scope::Inputs;
 use ::build::stage::{Base, Stages};
 use serde_json::Value;
-use spec::ImageConfig;
+use spec::{ContainerConfig, ImageConfig};
 
 use crate::Engine;
+use crate::build::is_repository_source;
 use crate::error::{EngineError, Result};
 use crate::find::find_for;
 
@@ -32,6 +34,8 @@ pub struct Definition {
     pub ignore: Option<Ignore>,
     /// Whether it has a context that is a folder.
     pub has_context: bool,
+    /// The names of further contexts.
+    pub contexts: Vec<String>,
 }
 
 /// What a question is answered.
@@ -58,7 +62,8 @@ impl Definition {
             let text = text_of(stream).map_err(EngineError::io("read", "standard input"))?;
             let (name, path) = ("Dockerfile".to_owned(), None);
             let ignore = ignore_file(None, folder)?;
-            return Ok(Definition { name, path, text, ignore, has_context: folder.is_some() });
+            let (has_context, contexts) = (folder.is_some(), Vec::new());
+            return Ok(Definition { name, path, text, ignore, has_context, contexts });
         }
         let path = match (file, folder) {
             (Some(file), _) => PathBuf::from(file),
@@ -75,7 +80,8 @@ impl Definition {
             _ => EngineError::Io { doing: "read", path: path.clone(), source: error },
         })?;
         let ignore = ignore_file(Some(&path), folder)?;
-        Ok(Definition { name, path: Some(path), text, ignore, has_context: folder.is_some() })
+        let (path, has_context, contexts) = (Some(path), folder.is_some(), Vec::new());
+        Ok(Definition { name, path, text, ignore, has_context, contexts })
     }
 
     /// Answers a question. `engine` knows base images, where there is a store already.
@@ -101,14 +107,35 @@ impl Definition {
             Call::Describe => known(Ok((describe_text(), describe_document()))),
             Call::Check => {
                 let bases = known_bases(&self.text, inputs, engine)?;
-                let found = check(text, &self.around(inputs, &bases));
-                let succeeded =
-                    found.as_ref().is_ok_and(|report| report.warnings().next().is_none());
+                let mut found = check(text, &self.around(inputs, &bases));
+                if let Ok(report) = &mut found {
+                    report.refused = self.refused(inputs, &bases).err();
+                }
+                let is_good = |report: &Report| {
+                    report.refused.is_none() && report.warnings().next().is_none()
+                };
+                let succeeded = found.as_ref().is_ok_and(is_good);
                 let shown = check_text(&found, &self.name, text);
                 let document = check_document(&found, &self.name, text);
                 Answer { text: written(format, shown, document), succeeded }
             }
         })
+    }
+
+    /// Refuses what a build of it would be refused for before any step, as far as its bases are known.
+    fn refused(
+        &self,
+        inputs: &Inputs,
+        bases: &BTreeMap<String, ImageConfig>,
+    ) -> std::result::Result<(), BuildError> {
+        let stages = Stages::read(&::build::syntax::parse(&self.text)?, inputs)?;
+        stages.check_names(|name| self.contexts.iter().any(|own| own == name))?;
+        let is_known =
+            |base: &Base| !matches!(base, Base::Image(name) if !bases.contains_key(name));
+        if stages.stages.iter().all(|stage| is_known(&stage.base)) {
+            plan(stages, inputs, &Known(bases))?;
+        }
+        Ok(())
     }
 
     /// Puts right what needs no thinking, in the file itself, and says what that was.
@@ -136,6 +163,19 @@ impl Definition {
         bases: &'a BTreeMap<String, ImageConfig>,
     ) -> Surroundings<'a> {
         Surroundings { inputs, ignore: self.ignore.as_ref(), has_context: self.has_context, bases }
+    }
+}
+
+/// Bases of which all is known beforehand.
+struct Known<'a>(&'a BTreeMap<String, ImageConfig>);
+
+impl Bases for Known<'_> {
+    fn config(&self, image: &str, _: Option<&str>) -> Option<ContainerConfig> {
+        self.0.get(image)?.config.clone()
+    }
+
+    fn is_repository(&self, source: &str) -> bool {
+        is_repository_source(source)
     }
 }
 

@@ -379,7 +379,9 @@ fn answer(app: &App, bridge: &Bridge, asked: &Asked, id: &str) -> Result<SolveRe
         target: request.target,
     };
     let name = asked.text("filename").unwrap_or("Dockerfile").to_owned();
-    let definition = engine::Definition { name, path: None, text, ignore: None, has_context: true };
+    let contexts = Vec::new();
+    let (path, ignore, has_context) = (None, None, true);
+    let definition = engine::Definition { name, path, text, ignore, has_context, contexts };
     let engine = app.engine()?;
     let mut metadata = HashMap::new();
     for (key, format) in [("result.txt", Format::Text), ("result.json", Format::Json)] {

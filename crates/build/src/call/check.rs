@@ -10,13 +10,10 @@ use crate::lint::{Finding, Report};
 pub fn check_text(found: &Result<Report, BuildError>, file: &str, text: &str) -> String {
     let report = match found {
         Ok(report) => report,
-        Err(error) => {
-            let lines = error.excerpt(file, text).unwrap_or_default();
-            let hint = error.hint().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
-            return format!("{lines}ERROR: {error}\n{hint}");
-        }
+        Err(error) => return error_text(error, file, text),
     };
     let mut shown = match report.warnings().count() {
+        0 if report.refused.is_some() => String::new(),
         0 => "Check complete, no warnings found.\n".to_owned(),
         1 => "Check complete, 1 warning has been found!\n".to_owned(),
         count => format!("Check complete, {count} warnings have been found!\n"),
@@ -33,7 +30,18 @@ pub fn check_text(found: &Result<Report, BuildError>, file: &str, text: &str) ->
             shown.push_str(&format!("hint: {hint}{by_itself}\n"));
         }
     }
+    if let Some(error) = &report.refused {
+        let space = if shown.is_empty() { "" } else { "\n" };
+        shown.push_str(&format!("{space}{}", error_text(error, file, text)));
+    }
     shown
+}
+
+fn error_text(error: &BuildError, file: &str, text: &str) -> String {
+    let lines = error.excerpt(file, text).unwrap_or_default();
+    let why = std::error::Error::source(error).map(|why| format!(": {why}")).unwrap_or_default();
+    let hint = error.hint().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+    format!("{lines}ERROR: {error}{why}\n{hint}")
 }
 
 /// For programs: BuildKit's document, with our advice in a field of its own.
@@ -59,7 +67,11 @@ pub fn check_document(found: &Result<Report, BuildError>, file: &str, text: &str
     if !advice.is_empty() {
         document["advice"] = json!(advice);
     }
-    if let Err(error) = found {
+    let refused = match found {
+        Ok(report) => report.refused.as_ref(),
+        Err(error) => Some(error),
+    };
+    if let Some(error) = refused {
         document["buildError"] = json!({ "message": error.to_string() });
         if let Some(span) = error.span() {
             document["buildError"]["location"] = location(span);

@@ -47,7 +47,7 @@ pub fn targets(text: &str) -> Result<Targets, BuildError> {
             span: instruction.span,
         });
     }
-    targets.last_mut().ok_or(BuildError::Empty)?.is_default = true;
+    targets.last_mut().ok_or(BuildError::NoStages)?.is_default = true;
     Ok(Targets { targets, text: text.to_owned() })
 }
 

@@ -117,6 +117,25 @@ fn shows_what_checks_find() {
 }
 
 #[test]
+fn what_a_build_refuses_stands_below_what_checks_find() {
+    let text = "FROM a:1\nCMD x\n";
+    let inputs = inputs(None, &[]);
+    let bases = BTreeMap::new();
+    let around = Surroundings { inputs: &inputs, ignore: None, has_context: false, bases: &bases };
+    let mut found = check(text, &around);
+    let at = crate::error::Span::new(1, 1);
+    found.as_mut().unwrap().refused = Some(crate::BuildError::refused(at, "no"));
+    let shown = check_text(&found, "Dockerfile", text);
+    assert!(shown.starts_with("Check complete, 1 warning has been found!\n"), "{shown}");
+    assert!(shown.ends_with("   3 |     \n--------------------\nERROR: no\n"), "{shown}");
+    let document = check_document(&found, "Dockerfile", text);
+    assert_eq!(document["buildError"]["message"], "no");
+    assert_eq!(document["warnings"].as_array().unwrap().len(), 1);
+    found.as_mut().unwrap().findings.clear();
+    assert!(check_text(&found, "Dockerfile", text).starts_with("Dockerfile:1\n"));
+}
+
+#[test]
 fn calls_are_read() {
     let read = |text: &str| Call::parse(text);
     assert_eq!(read("build"), Ok(None));

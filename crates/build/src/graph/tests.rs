@@ -12,6 +12,14 @@ impl Bases for Known {
         let env = vec!["P=/p".to_owned()];
         (image == "trigger").then(|| ContainerConfig { on_build, env, ..Default::default() })
     }
+
+    fn is_context(&self, name: &str) -> bool {
+        name == "files"
+    }
+
+    fn is_repository(&self, source: &str) -> bool {
+        source.ends_with(".git")
+    }
 }
 
 fn graph(text: &str) -> Result<Graph, BuildError> {
@@ -37,12 +45,66 @@ fn plans_only_what_is_needed() {
     assert_eq!(graph.target, 9);
     let titles: Vec<_> = [0, 1, 6, 8].map(|at: usize| graph.steps[at].title.as_str()).into();
     let wanted = [
-        "[x 1/2] FROM a",
+        "[x 1/2] FROM docker.io/library/a:latest",
         "[x 2/2] RUN one",
-        "FROM img",
-        "[stage-2 5/5] RUN --mount=from=img,target=/t z",
+        "FROM docker.io/library/img:latest",
+        "[stage-2 4/4] RUN --mount=from=img,target=/t z",
     ];
     assert_eq!(titles, wanted);
+}
+
+#[test]
+fn titles_count_what_is_done() {
+    let titles = |text: &str| -> Vec<String> {
+        let graph = graph(text).unwrap();
+        let work = graph.steps.into_iter().filter(Step::is_work);
+        work.map(|step| step.title).collect()
+    };
+    let text = "FROM files\nFROM h:5000/a:1\nFROM scratch\nCOPY --from=1 /a /";
+    let wanted = ["[stage-1 1/1] FROM h:5000/a:1", "[stage-2 1/1] COPY --from=1 /a /"];
+    assert_eq!(titles(text), wanted);
+    assert_eq!(titles("FROM files"), ["[1/1] FROM files"]);
+}
+
+#[test]
+fn what_is_known_once_words_are_expanded_is_refused() {
+    let check = |line: &str, words: &str| {
+        let error = graph(&format!("FROM a\nENV E= M=888 U=http://h/f\n{line}")).unwrap_err();
+        assert_eq!(error.to_string(), words, "{line}");
+        assert_eq!(error.span(), Some(Span::new(3, 3)), "{line}");
+    };
+    let mode = |mode: &str| {
+        format!(
+            "invalid chmod parameter: '{mode}'. it should be octal string and between 0 and 07777"
+        )
+    };
+    for wrong in ["888", "u", "9", "10000", "a+?"] {
+        check(&format!("COPY --chmod={wrong} a b"), &mode(wrong));
+    }
+    check("ADD --chmod=$M a b", &mode("888"));
+    check("COPY http://h/f /", "source can't be a URL for COPY");
+    check("COPY a $U /", "source can't be a URL for COPY");
+    check("COPY https://h/r.git /", "source can't be a git ref for COPY");
+    let only = "checksum requires HTTP(S) or Git sources";
+    check("ADD --checksum=sha256:00 a /", only);
+    check(
+        "ADD --checksum=sha256:00 https://h/f a /",
+        "checksum can't be specified for multiple sources",
+    );
+    for right in [
+        "COPY --chmod=$E --chown=$E a b",
+        "COPY --chmod=u+x,g=rX a b",
+        "COPY --chmod=04755 a b",
+        "ADD --checksum=sha256:00 $U /",
+        "ADD --checksum=00 https://h/r.git /",
+        "ADD --checksum=$E a b c /",
+        "ADD http://h/f https://h/r.git /",
+    ] {
+        let graph = graph(&format!("FROM a\nENV E= U=http://h/f\n{right}"));
+        let graph = graph.unwrap_or_else(|error| panic!("{right}: {error}"));
+        let Op::Copy { flags, .. } = &graph.steps[graph.target].op else { panic!("{right}") };
+        assert!(flags.chown.is_none() && flags.chmod.as_deref() != Some(""), "{right}");
+    }
 }
 
 #[test]

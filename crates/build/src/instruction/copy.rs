@@ -56,7 +56,7 @@ pub(super) fn copy(node: &Node, name: &str, escape: char) -> Result<Kind, String
     let flags = CopyFlags {
         from: read.text("from").map(known_stage).transpose()?,
         chown: read.text("chown"),
-        chmod: read.text("chmod").map(checked_mode).transpose()?,
+        chmod: read.text("chmod"),
         link: read.is_set("link"),
         parents: read.is_set("parents"),
         exclude: read.list("exclude"),
@@ -107,19 +107,5 @@ fn known_stage(name: String) -> Result<String, String> {
                 .to_owned())
         }
         false => Ok(name),
-    }
-}
-
-/// Checks permissions that hold no variable.
-fn checked_mode(mode: String) -> Result<String, String> {
-    let octal = mode.len() <= 5 && mode.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
-    let clause = |clause: &str| {
-        let rest = clause.trim_start_matches(['u', 'g', 'o', 'a']);
-        rest.starts_with(['+', '-', '='])
-            && rest.chars().all(|letter| "+-=rwxXstugo".contains(letter))
-    };
-    match mode.contains('$') || (octal && !mode.is_empty()) || mode.split(',').all(clause) {
-        true => Ok(mode),
-        false => Err(format!("invalid chmod parameter: '{mode}'")),
     }
 }

@@ -45,7 +45,7 @@ impl Device {
         if !self.text.contains('$') {
             return Ok(self.clone());
         }
-        let wrong = |message: String| BuildError::parse(at, message);
+        let wrong = |message: String| BuildError::refused(at, message);
         let mut fields = csv(&self.text).map_err(wrong)?;
         for field in &mut fields {
             *field = match field.split_once('=') {

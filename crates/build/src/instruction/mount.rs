@@ -122,7 +122,7 @@ impl Mount {
         if !self.text.contains('$') {
             return Ok(self.clone());
         }
-        let wrong = |message: String| BuildError::parse(at, message);
+        let wrong = |message: String| BuildError::refused(at, message);
         let mut fields = csv(&self.text).map_err(wrong)?;
         for field in &mut fields {
             if let Some((name, value)) = field.split_once('=') {

@@ -42,7 +42,7 @@ fn joins_lines() {
     check("# escape=`\nRUN a `\n b\\", "RUN||a  b\\|");
     check("\u{feff}FROM a", "FROM||a|");
     check("\\\nFROM a", "FROM||a|");
-    check("", "error: file with no instructions");
+    check("", "error: the Dockerfile cannot be empty");
     check("# x\n", "error: file with no instructions");
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use engine::{BuildInputs, Call, Definition, Engine, Format};
 use spec::Platform;
 
+use super::build::flags::named_contexts;
 use super::build::surroundings;
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -30,6 +31,7 @@ pub(super) fn run(context: &Context, call: (Call, Format)) -> Outcome {
     let matches = context.matches();
     let file = matches.string("file").filter(|file| !file.is_empty());
     let mut definition = Definition::read(&context.names()[0], file, &mut io::stdin().lock())?;
+    definition.contexts = named_contexts(matches)?.into_keys().collect();
     let inputs = inputs(context)?;
     // A question makes no store where there is none.
     let settings = context.settings()?;

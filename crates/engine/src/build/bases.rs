@@ -7,6 +7,7 @@ use ::build::graph;
 use spec::{ChainId, ContainerConfig, Digest, ImageConfig, Platform, Reference};
 
 use super::attest::package;
+use super::fetch;
 use super::layout::InLayout;
 use super::place::Place;
 use super::request::{BuildRequest, context_name};
@@ -167,6 +168,14 @@ pub(super) struct Planned<'a, 'b> {
 impl graph::Bases for Planned<'_, '_> {
     fn is_folder(&self, name: &str) -> bool {
         self.folders.contains_key(&context_name(name))
+    }
+
+    fn is_context(&self, name: &str) -> bool {
+        self.is_folder(name) || self.bases.request.context(name).is_some()
+    }
+
+    fn is_repository(&self, source: &str) -> bool {
+        fetch::is_repository_source(source)
     }
 
     fn config(&self, image: &str, platform: Option<&str>) -> Option<ContainerConfig> {

@@ -104,11 +104,12 @@ fn of_folder(
             let words = format!("unable to prepare context: path {:?} not found", folder.display());
             EngineError::Input(words)
         })?;
-    let step = teller.begin("[internal] load build definition from Dockerfile");
     let path = match &dockerfile {
         DockerfileSource::Path(path) => path.clone(),
         _ => folder.join(usual(|name| folder.join(name).exists())),
     };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let step = teller.begin(&format!("[internal] load build definition from {name}"));
     let text = match dockerfile {
         DockerfileSource::Reader(reader) => text_of(reader),
         _ => fs::File::open(&path).and_then(text_of),
@@ -118,7 +119,6 @@ fn of_folder(
     let root = sys::fs::open_folder(&folder).map_err(EngineError::io("open", &folder))?;
     let hashes = Hashes::read(&engine.store().build_folder().join("contexts"), &folder);
     let context = Some(ContextFacts { ignore, hashes, time: None });
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let place = Arc::new(Place { root, name: "context".to_owned(), context });
     Ok(Opened { place, name, text, graph: None, time: None })
 }

@@ -456,7 +456,9 @@ fn changed_mode(change: &str, mode: u32, is_folder: bool) -> Result<u32> {
 }
 
 fn wrong_mode(change: &str) -> EngineError {
-    EngineError::Refused(format!("invalid chmod parameter: '{change}'"))
+    EngineError::Refused(format!(
+        "invalid chmod parameter: '{change}'. it should be octal string and between 0 and 07777"
+    ))
 }
 
 /// One clause: who, then changes one after another. `mode` is as the clause finds it.

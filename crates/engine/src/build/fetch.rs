@@ -61,6 +61,11 @@ pub(super) fn is_remote(source: &str) -> bool {
     source.starts_with("http://") || source.starts_with("https://")
 }
 
+/// Whether a source is a repository's address. What could be a folder of the context too is one.
+pub(crate) fn is_repository_source(source: &str) -> bool {
+    !source.starts_with(FOLDER_LIKE) && super::is_repository(source)
+}
+
 impl Builder<'_> {
     /// Whether a source of `ADD` is a repository. What could be a folder of the context too is one.
     pub(super) fn is_repository(&self, source: &str) -> Result<bool> {

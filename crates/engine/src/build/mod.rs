@@ -76,6 +76,7 @@ pub(crate) use context::with_repository;
 pub use context::{is_remote_context, is_repository, local_context, repository_token};
 pub use depot::{BucketCache, GithubCache};
 pub use history::{BuildOutcome, BuildRecord, BuildStep, StepConfig, StepOutcome, StepState};
+pub(crate) use fetch::is_repository_source;
 pub use moment::BuildMoment;
 pub use output::{
     Annotation, AnnotationPlace, ArchiveForm, FilesTarget, Output, Packing, Push, Types,

@@ -220,7 +220,11 @@ impl Place {
                 whole.push(b'/');
                 whole.extend(part);
             }
-            return self.real(&whole, depth + 1);
+            // Whoever asked knows nothing of where a link leads.
+            return self.real(&whole, depth + 1).map_err(|error| match error {
+                EngineError::Refused(_) => self.missing(path),
+                other => other,
+            });
         }
         Ok(real)
     }

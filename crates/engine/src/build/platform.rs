@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use ::build::error::Excerpts;
-use ::build::graph::{Graph, Op, Step, StepId, plan};
+use ::build::graph::{Bases as _, Graph, Op, Step, StepId, plan};
 use ::build::instruction::Kind;
 use ::build::lint::{Finding, Surroundings, check};
 use ::build::scan::Scanned;
@@ -162,8 +162,9 @@ impl ForPlatform<'_> {
         let replaced = stages.replace(|name| request.context(name).is_some());
         let names = stages.stages.iter().map(|stage| stage.name.clone()).collect();
         let (escape, scanned) = (stages.escape, stages.scanned(&inputs));
-        let epoch = self.epoch(&stages)?;
         let planned = Planned { bases, failed: None.into(), folders };
+        stages.check_names(|name| planned.is_context(name)).map_err(failed)?;
+        let epoch = self.epoch(&stages)?;
         let graph = plan(stages, &inputs, &planned).map_err(failed)?;
         if let Some(error) = planned.failed.into_inner() {
             return Err(blame_base(&graph, error));

@@ -64,6 +64,57 @@ fn mistakes_are_told_with_their_line() {
 }
 
 #[test]
+fn what_can_be_read_and_not_done_is_no_parse_error() {
+    let Some(it) = Builds::new() else { return };
+    it.put("f", "");
+    std::os::unix::fs::symlink("nowhere", it.path("ctx/lx")).unwrap();
+    let check = |file: &str, words: &str| {
+        let run = it.build(file, "");
+        let wanted = format!("ERROR: failed to build: failed to solve: {words}");
+        assert!(run.code == 1 && run.err.contains(&wanted), "{file}: {run}");
+        assert!(!run.err.contains("parse error"), "{file}: {run}");
+        run.err
+    };
+    it.ok("tag bb 10:1");
+    check("FROM bb\nCOPY --from=10 /x /x\n", "invalid stage index 10\n");
+    check("ARG A=1\n", "dockerfile contains no stages to build\n");
+    check("", "the Dockerfile cannot be empty\n");
+    check(
+        "FROM BB\n",
+        "failed to parse stage name \"BB\": invalid reference format: repository name (library/BB) must be lowercase\n",
+    );
+    check(
+        "FROM bb:bad:tag\n",
+        "failed to parse stage name \"bb:bad:tag\": invalid reference format\n",
+    );
+    let told = check(
+        "FROM bb\nENV A=${B:?missing}\n",
+        "failed to process \"${B:?missing}\": B: missing\n",
+    );
+    assert!(told.contains("   2 | >>> ENV A=${B:?missing}"), "{told}");
+    let told = check("FROM bb\nSTOPSIGNAL NOPE\n", "invalid signal: NOPE\n");
+    assert!(told.contains("   2 | >>> STOPSIGNAL NOPE"), "{told}");
+    check("FROM bb\nCOPY http://127.0.0.1:1/f /\n", "source can't be a URL for COPY\n");
+    check("FROM bb\nCOPY https://github.com/a/b.git /\n", "source can't be a git ref for COPY\n");
+    check("FROM bb\nADD --checksum=sha256:00 f /\n", "checksum requires HTTP(S) or Git sources\n");
+    let run = it.build("FROM bb\nCOPY lx /\n", "");
+    run.complains(1, "\"/lx\": not found");
+    // A check refuses the same, and knows what is meant to be called so.
+    for (file, words) in [
+        ("FROM BB\n", "failed to parse stage name"),
+        ("FROM ${NOPE}\n", "base name (${NOPE}) should not be blank"),
+        ("FROM bb\nCOPY --chmod=888 f /\n", "invalid chmod parameter: '888'"),
+    ] {
+        it.put("Dockerfile", file);
+        let run = it.run("build --check ctx");
+        assert!(run.code == 1 && run.out.contains(&format!("ERROR: {words}")), "{run}");
+    }
+    it.put("Dockerfile", "FROM BB\n");
+    it.run("build --check --build-context BB=docker-image://bb ctx").works();
+    it.run("build --network none --build-context BB=docker-image://bb ctx").works();
+}
+
+#[test]
 fn quiet_builds_say_only_the_id() {
     let Some(it) = Builds::new() else { return };
     it.put("Dockerfile", "FROM bb\nRUN echo loud\n");

@@ -103,7 +103,7 @@ pub(crate) fn platforms(list: &[String]) -> Result<Vec<Platform>, Failure> {
 }
 
 /// `--build-context NAME=VALUE`.
-pub(super) fn named_contexts(matches: &Matches) -> Result<BTreeMap<String, String>, Failure> {
+pub(crate) fn named_contexts(matches: &Matches) -> Result<BTreeMap<String, String>, Failure> {
     let pair = |text: &String| match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(Failure::new(format!("ERROR: invalid context value: {text}, expected key=value"))),
