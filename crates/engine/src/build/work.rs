@@ -361,7 +361,7 @@ impl Builder<'_> {
         let Op::Config { kind, scope } = &step.op else {
             return self.after(step, below, below.top, None);
         };
-        let mut configured = self.inherited(step, below);
+        let mut configured = (*self.inherited(step, below)).clone();
         let around = Around { scope, at: step.span, escape: self.escape };
         let told = configured.apply(kind, around)?;
         let mut row = history(told, below.epoch, true);
@@ -373,12 +373,12 @@ impl Builder<'_> {
         Ok(Made { configured, layer: None, row, base: None, written, ..below.clone() })
     }
 
-    /// The configuration that a step finds. Another stage's `CMD` is an inherited one.
-    fn inherited(&self, step: &Step, below: &Made) -> Configured {
-        let mut configured = (*below.configured).clone();
-        let same = step.parent.is_some_and(|parent| self.graph.steps[parent].stage == step.stage);
-        configured.cmd_is_set &= same;
-        configured
+    /// The configuration that a step finds, perhaps handed down by another stage.
+    fn inherited(&self, step: &Step, below: &Made) -> Arc<Configured> {
+        match step.parent.is_some_and(|parent| self.graph.steps[parent].stage == step.stage) {
+            true => below.configured.clone(),
+            false => Arc::new((*below.configured).clone().handed_down()),
+        }
     }
 
     /// What a step gives that made this layer, or none.
@@ -389,14 +389,9 @@ impl Builder<'_> {
         top: Option<ChainId>,
         layer: Option<StepLayer>,
     ) -> Result<Made> {
-        let mut configured = below.configured.clone();
+        let mut configured = self.inherited(step, below);
         let told = match &step.op {
-            Op::Workdir(path) => {
-                let mut own = self.inherited(step, below);
-                let told = own.enter(path);
-                configured = Arc::new(own);
-                told
-            }
+            Op::Workdir(path) => Arc::make_mut(&mut configured).enter(path),
             Op::Run { run, scope } => {
                 let started = config::started(&below.configured.config, run);
                 config::run_history(&started.words, scope)

@@ -255,3 +255,50 @@ fn commands_reach_what_the_default_network_reaches() {
     let run = it.build(&file, "--no-cache");
     assert_ne!(run.code, 0, "without a network there is no gateway: {run}");
 }
+
+#[test]
+fn a_stage_hands_down_neither_triggers_nor_its_own_command() {
+    let Some(it) = Builds::new() else { return };
+    let shown = |file: &str, flags: &str| {
+        it.builds(file, flags);
+        it.ok("inspect -f '{{json .Config.OnBuild}} {{json .Config.Cmd}}' t")
+    };
+    let triggers = "FROM bb AS p\nONBUILD RUN echo once >> /once\nFROM p AS q\nENV a=b\n";
+    assert_eq!(shown(triggers, ""), "null null");
+    assert_eq!(shown(triggers, "--target p"), "[\"RUN echo once >> /once\"] null");
+    let own = format!("{triggers}ONBUILD ENV c=d\nFROM q\nONBUILD LABEL e=f\n");
+    assert_eq!(shown(&own, ""), "[\"LABEL e=f\"] null");
+    assert_eq!(shown(&format!("{own}FROM q\n"), ""), "null null");
+    assert_eq!(it.shows("cat /once"), "once");
+    for step in ["", "RUN true\n", "COPY Dockerfile /\n", "WORKDIR /w\n", "ENV a=b\n"] {
+        let file = format!("FROM bb AS p\nCMD [\"c\"]\nFROM p\n{step}ENTRYPOINT [\"e\"]\n");
+        assert_eq!(shown(&file, ""), "null null", "{step}");
+    }
+    let file = "FROM bb AS p\nRUN true\nCMD [\"c\"]\nRUN true\nENTRYPOINT [\"e\"]\n";
+    assert_eq!(shown(file, ""), "null [\"c\"]");
+}
+
+#[test]
+fn a_proxy_is_known_by_both_of_its_names() {
+    let Some(it) = Builds::new() else { return };
+    let file = "FROM bb\nRUN echo $http_proxy $HTTP_PROXY $no_proxy $NO_PROXY > /seen\n";
+    it.builds(file, "--build-arg HTTP_PROXY=p --build-arg no_proxy=h");
+    assert_eq!(it.shows("cat /seen"), "p p h h");
+    // What is found behind a proxy is the same.
+    assert!(super::done(&it.builds(file, "--build-arg http_proxy=other")).is_empty());
+}
+
+#[test]
+fn steps_are_called_as_buildkit_calls_them() {
+    let Some(it) = Builds::new() else { return };
+    it.put("Own.Dockerfile", "FROM bb AS b\nFROM scratch\nCOPY --from=b /etc/passwd /p\n");
+    let run = it.run("build --progress plain --network none -f ctx/Own.Dockerfile ctx");
+    run.works();
+    for title in [
+        "[internal] load build definition from Own.Dockerfile",
+        "[b 1/1] FROM docker.io/library/bb:latest",
+        "[stage-1 1/1] COPY --from=b /etc/passwd /p",
+    ] {
+        assert!(run.err.lines().any(|line| line.ends_with(title)), "{title}: {run}");
+    }
+}
