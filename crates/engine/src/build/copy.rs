@@ -365,10 +365,7 @@ impl<'a> Plan<'a> {
             if let Some((uid, gid)) = self.placing.owner {
                 (entry.uid, entry.gid) = (uid.into(), gid.into());
             }
-            if let Some(change) = &self.placing.flags.chmod {
-                let is_folder = entry.kind == EntryKind::Directory;
-                entry.mode = changed_mode(change, entry.mode, is_folder)?;
-            }
+            // What is packed keeps its permissions, whatever `--chmod` says.
             (entry.uname, entry.gname, entry.atime, entry.ctime) = Default::default();
             entry.mtime = self.time(Some((entry.mtime.seconds, entry.mtime.nanos)));
             append(tar, &entry, &mut reader.expanded(&read))?;
@@ -422,15 +419,16 @@ pub(super) fn is_archive(chosen: &Chosen) -> bool {
 }
 
 /// The owner that `--chown` names, looked up in the image alone. A number without a group is its
-/// own group.
+/// own group, and what is empty is not said.
 pub(super) fn owner(text: &str, accounts: &Accounts) -> Result<(u32, u32)> {
     let (user, group) = match text.split_once(':') {
-        Some((user, group)) => (user, Some(group)),
+        Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
         None => (text, None),
     };
     let number = |text: &str| text.parse::<u32>().ok();
     let (uid, own) = match number(user) {
         Some(uid) => (uid, uid),
+        None if user.is_empty() => (0, 0),
         None => accounts.owner(user).ok_or_else(|| {
             EngineError::Refused(format!("can't find uid for user {user}: no such user"))
         })?,

@@ -1,5 +1,6 @@
 //! `RUN`: a command in a writable tree whose changes become a layer.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -215,11 +216,7 @@ impl Builder<'_> {
         circumstances: Option<&Circumstances>,
         mounts: &Mounts,
     ) -> Vec<String> {
-        let mut list: Vec<String> = PROXY_ARGUMENTS
-            .iter()
-            .filter_map(|name| Some((name, self.request.arguments.get(*name)?)))
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let mut list = proxies(&self.request.arguments);
         let proxies = circumstances.map_or(&[][..], |own| &own.proxies);
         list.extend(proxies.iter().map(|(name, value)| format!("{name}={value}")));
         let arguments = config::visible_arguments(scope);
@@ -297,6 +294,16 @@ impl Builder<'_> {
     }
 }
 
+/// How the web is reached, in capitals and in small letters whichever of them was given: programs
+/// look for one or the other.
+fn proxies(given: &BTreeMap<String, String>) -> Vec<String> {
+    let other = |name: &str| given.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
+    let value = |name: &str| given.get(name).or_else(|| other(name).map(|(_, value)| value));
+    let known = PROXY_ARGUMENTS.iter().filter_map(|name| Some((name, value(name)?)));
+    let said = known.filter(|(_, value)| !value.is_empty());
+    said.map(|(name, value)| format!("{name}={value}")).collect()
+}
+
 fn refused<T>(name: &str) -> Result<T> {
     Err(EngineError::Refused(format!(
         "granting entitlement {name} is not allowed by build daemon configuration: use --allow {name}"
@@ -356,5 +363,22 @@ impl Tail {
 
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.0).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_have_names_in_both_cases() {
+        let check = |given: &[(&str, &str)], wanted: &[&str]| {
+            let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            assert_eq!(proxies(&given.iter().map(own).collect()), wanted, "{given:?}");
+        };
+        check(&[("HTTP_PROXY", "p"), ("A", "1")], &["HTTP_PROXY=p", "http_proxy=p"]);
+        check(&[("no_proxy", "h")], &["NO_PROXY=h", "no_proxy=h"]);
+        check(&[("all_proxy", "a"), ("ALL_PROXY", "b")], &["ALL_PROXY=b", "all_proxy=a"]);
+        check(&[("ftp_proxy", "")], &[]);
     }
 }

@@ -47,6 +47,17 @@ fn owners_and_permissions_are_those_asked_for() {
         "644 1000:50\n644 1000:1001"
     );
     assert_eq!(it.shows(&format!("{STAT} /octal /symbols")), "4711 0:0\n700 0:0");
+    it.builds(
+        "FROM bb AS own\nRUN echo > /f && chown 7:8 /f\nFROM bb\nARG EMPTY=\n\
+         COPY --chown=:staff src/run.sh /group\nCOPY --chown=bob: src/run.sh /user\n\
+         COPY --chown=$EMPTY src/run.sh /nobody\nCOPY --from=own --chown=$EMPTY /f /kept\n\
+         COPY --chown=9: src/run.sh /number\n",
+        "",
+    );
+    assert_eq!(
+        it.shows(&format!("{STAT} /group /user /nobody /kept /number")),
+        "644 0:50\n644 1000:1001\n644 0:0\n644 7:8\n644 9:9"
+    );
     let run = it.build("FROM bb\nCOPY --chown=nobody src /x\n", "");
     run.complains(1, "can't find uid for user nobody: no such user");
 }
@@ -78,6 +89,8 @@ fn archives_are_unpacked_by_their_content() {
     assert_eq!(it.shows("cat /un/e.tar.gz"), "no archive");
     let bytes = tar.len().to_string();
     assert_eq!(it.shows("stat -c %s /copied /kept"), format!("{bytes}\n{bytes}"));
+    it.builds("FROM bb\nADD --chmod=700 --chown=bob s.bin /un/\nADD --chmod=700 e.tar.gz /\n", "");
+    assert_eq!(it.shows(&format!("{STAT} /un/in/file /e.tar.gz")), "640 1000:1001\n700 0:0");
 }
 
 #[test]
