@@ -75,9 +75,9 @@ pub use bake::{bake_files, dot_env};
 pub use build::{
     Annotation, AnnotationPlace, ArchiveForm, Blamed, BucketCache, BuildCache, BuildFailure,
     BuildInput, BuildMoment, BuildOutcome, BuildRecord, BuildRequest, BuildSession, BuildStep,
-    BuildWatch, Built, BuiltImage, CacheAttributes, CacheMount, CachePlace, CacheRow, CacheTarget,
-    CacheUse, ContextSource, Divergence, DockerfileSource, FilesTarget, GithubCache, KeepCache,
-    KeyAgents, Keyring, News, Output, Packing, PlannedLine, Provenance, ProvenanceMode,
+    BuildWarning, BuildWatch, Built, BuiltImage, CacheAttributes, CacheMount, CachePlace, CacheRow,
+    CacheTarget, CacheUse, ContextSource, Divergence, DockerfileSource, FilesTarget, GithubCache,
+    KeepCache, KeyAgents, Keyring, News, Output, Packing, PlannedLine, Provenance, ProvenanceMode,
     ProvenanceVersion, PruneCache, Push, SentFolder, SshKey, StepConfig, StepOutcome, StepState,
     Types, Verified, is_remote_context, is_repository, local_context, repository_token,
 };

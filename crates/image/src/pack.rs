@@ -122,6 +122,19 @@ impl<W: Write> LayerWriter<W> {
         Ok(())
     }
 
+    /// Adds a file that is in no folder, for root alone.
+    pub fn add_file(&mut self, path: &str, seconds: i64, content: &[u8]) -> io::Result<()> {
+        let entry = Entry {
+            path: path.as_bytes().to_vec(),
+            kind: EntryKind::File,
+            mode: 0o600,
+            mtime: Time { seconds, nanos: 0 },
+            size: content.len() as u64,
+            ..Entry::default()
+        };
+        self.append(&entry, &mut &*content)
+    }
+
     /// Ends the layer and says how many entries it has.
     pub fn finish(self) -> io::Result<(W, u64)> {
         Ok((self.tar.finish()?, self.entries))

@@ -189,7 +189,8 @@ impl Asked {
             Some(other) => return Err(Status::invalid(format!("provenance of version {other:?}"))),
         };
         let builder = fields.get("builder-id").cloned().unwrap_or_default();
-        Ok(Some(Provenance { mode, version, builder, reproducible: on("reproducible") }))
+        let (reproducible, inline_only) = (on("reproducible"), false);
+        Ok(Some(Provenance { mode, version, builder, reproducible, inline_only }))
     }
 }
 

@@ -100,6 +100,7 @@ impl Work<'_> {
             (Output::Archive { names: names.clone(), form, target, packing: packing.clone() }, way)
         };
         let split = asked::switch(exporter, "platform-split")?;
+        let prefix = exporter.attributes.get("attestation-prefix").cloned().unwrap_or_default();
         Ok(match exporter.kind.as_str() {
             "image" | "moby" => {
                 let push = asked::push(exporter)?;
@@ -120,13 +121,13 @@ impl Work<'_> {
             }
             "tar" => {
                 let (file, way) = stream()?;
-                (Output::Files { target: FilesTarget::Stream(file), split }, way)
+                (Output::Files { target: FilesTarget::Stream(file), split, prefix }, way)
             }
             "local" => {
                 self.session()?;
                 let sent = self.engine.sent_folder(None)?;
                 let target = FilesTarget::Folder(sent.files());
-                (Output::Files { target, split }, Way::Folder(sent))
+                (Output::Files { target, split, prefix }, Way::Folder(sent))
             }
             other => {
                 let words = format!("exporter {other:?} could not be found");

@@ -27,6 +27,8 @@ pub struct Provenance {
     pub builder: String,
     /// Whether whoever asked says that the same build gives the same image.
     pub reproducible: bool,
+    /// Whether it is told beside images alone, not beside files.
+    pub inline_only: bool,
 }
 
 /// What is to be told.
@@ -139,31 +141,54 @@ pub(super) fn attest(
     if subjects.is_empty() {
         subjects.push(json!({ "name": "_", "digest": digest }));
     }
-    let statement = |kind: &str, predicate: Value| {
+    let name = names.first().map_or_else(|| manifest.to_string(), Reference::familiar);
+    let statements = statements(image, &subjects, (&name, manifest), told);
+    (!statements.is_empty()).then(|| bundle(manifest, statements))
+}
+
+/// Something that is told.
+pub(super) struct Statement {
+    /// What kind of thing.
+    kind: String,
+    /// What a file of it is called.
+    pub(super) file: String,
+    /// The whole document.
+    pub(super) document: Value,
+}
+
+/// Tells what is in an image and how it was built, as far as either is wanted, about these subjects.
+pub(super) fn statements(
+    image: &Image,
+    subjects: &[Value],
+    (name, about): (&str, Digest),
+    told: Option<&Told>,
+) -> Vec<Statement> {
+    let statement = |kind: &str, file: String, predicate: Value| {
         let of = if kind == PREDICATE_V02 { STATEMENT_V02 } else { STATEMENT };
-        let statement = json!({
+        let document = json!({
             "_type": of,
             "predicateType": kind,
             "subject": subjects,
             "predicate": predicate,
         });
-        (kind.to_owned(), statement)
+        Statement { kind: kind.to_owned(), file, document }
     };
     let contents = image.contents.iter().map(|Looked { part, contents }| {
-        let name = names.first().map_or_else(|| manifest.to_string(), Reference::familiar);
         let created = image.config.created.unwrap_or(Timestamp::from_unix(0, 0));
-        let about = sbom::About { name: &name, part: part.as_deref(), manifest, created };
-        statement(sbom::PREDICATE, sbom::document(&about, contents))
+        let about = sbom::About { name, part: part.as_deref(), manifest: about, created };
+        let of = part.as_deref().map(|part| part.strip_prefix("stage-").unwrap_or(part));
+        let of = of.map(|part| format!("-{part}")).unwrap_or_default();
+        let document = sbom::document(&about, contents);
+        statement(sbom::PREDICATE, format!("sbom{of}.spdx.json"), document)
     });
     let provenance = told.map(|told| {
         let kind = match told.how.version {
             ProvenanceVersion::V1 => PREDICATE,
             ProvenanceVersion::V02 => PREDICATE_V02,
         };
-        statement(kind, predicate(image, told))
+        statement(kind, "provenance.json".to_owned(), predicate(image, told))
     });
-    let statements: Vec<_> = contents.chain(provenance).collect();
-    (!statements.is_empty()).then(|| bundle(manifest, statements))
+    contents.chain(provenance).collect()
 }
 
 /// How an image was built, in the words that were asked for.
@@ -220,10 +245,10 @@ fn used(image: &Image) -> Vec<Value> {
 }
 
 /// A manifest of statements about another manifest.
-fn bundle(about: Digest, statements: Vec<(String, Value)>) -> Attestation {
+fn bundle(about: Digest, statements: Vec<Statement>) -> Attestation {
     let (mut layers, mut blobs, mut diffs) = (Vec::new(), Vec::new(), Vec::new());
-    for (kind, statement) in statements {
-        let bytes = statement.to_string().into_bytes();
+    for Statement { kind, document, .. } in statements {
+        let bytes = document.to_string().into_bytes();
         let mut layer = Descriptor::of(MediaType::Other(IN_TOTO.to_owned()), &bytes);
         layer.annotations.insert("in-toto.io/predicate-type".to_owned(), kind);
         diffs.push(layer.digest.to_string());

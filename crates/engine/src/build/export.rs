@@ -11,6 +11,7 @@ use store::{Images, LayerBlob, Lease, ManifestRef, NameRecord};
 
 use super::assemble::Image;
 use super::attest::Told;
+use super::beside::{beside, refuse_overlap};
 use super::files;
 use super::output::{ArchiveForm, Output, Packing, Push};
 use super::request::{Built, BuiltImage};
@@ -41,8 +42,9 @@ impl Export<'_> {
         let images = self.images.iter().map(image).collect();
         let (names, document, is_image) = Default::default();
         let reference = self.reference.clone();
-        let provenance = Vec::new();
-        let mut built = Built { reference, images, names, document, is_image, provenance };
+        let (provenance, warnings) = Default::default();
+        let mut built =
+            Built { reference, images, names, document, is_image, provenance, warnings };
         for output in outputs {
             self.one(output, &mut built)?;
         }
@@ -66,9 +68,10 @@ impl Export<'_> {
             Output::Archive { names, form, target, packing } => {
                 self.archive(names, *form, target, packing, &telling).map(Some)
             }
-            Output::Files { target, split } => {
+            Output::Files { target, split, prefix } => {
                 let split = split.unwrap_or(self.images.len() > 1);
-                files::write(self.engine, self.images, target, split).map(|()| None)
+                let told = self.with_told(prefix, self.images.len() > 1 && !split);
+                told.and_then(|told| files::write(self.engine, &told, target, split)).map(|()| None)
             }
         };
         let document = telling.end(document)?;
@@ -113,6 +116,15 @@ impl Export<'_> {
 
     fn seal(&self, packing: &Packing, names: &[Reference]) -> Result<Sealed> {
         seal(self.engine, self.lease, self.images, packing, (self.told, names))
+    }
+
+    /// The images with files that tell of them.
+    fn with_told(&self, prefix: &str, named: bool) -> Result<Vec<files::Told<'_>>> {
+        if named {
+            refuse_overlap(self.engine, self.images)?;
+        }
+        let one = |image| Ok((image, beside(self.engine, image, self.told, (prefix, named))?));
+        self.images.iter().map(one).collect()
     }
 
     /// Whether anything is told beside the images.

@@ -11,6 +11,7 @@ use image::stream::pour;
 use spec::ChainId;
 
 use super::assemble::Image;
+use super::beside::Beside;
 use super::layers;
 use super::output::FilesTarget;
 use crate::Engine;
@@ -21,10 +22,13 @@ use crate::whole::{WholeFile, check_place};
 /// How much is on its way between the tar's writer and its reader.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// An image and the files that tell of it.
+pub(super) type Told<'a> = (&'a Image, Vec<Beside>);
+
 /// Writes the files of images. With `split` those of each platform are in a folder of its name.
 pub(super) fn write(
     engine: &Engine,
-    images: &[Image],
+    images: &[Told<'_>],
     target: &FilesTarget,
     split: bool,
 ) -> Result<()> {
@@ -40,16 +44,20 @@ pub(super) fn write(
     }
 }
 
-fn tar(engine: &Engine, images: &[Image], split: bool, out: &mut dyn Write) -> Result<()> {
+fn tar(engine: &Engine, images: &[Told<'_>], split: bool, out: &mut dyn Write) -> Result<()> {
     let out = BufWriter::with_capacity(BUFFER_BYTES, out);
     let mut writer = LayerWriter::new(out, Marks::Trusted, None);
-    for image in images {
+    for (image, beside) in images {
         let view = layers::view(engine.store(), image.top)?;
         // A detached mount can be read once its top was opened.
         let top = sys::fs::folder_beneath(&view, ".");
         let top = top.map_err(EngineError::io("open", "the built files"))?;
+        let time = image.config.created.map_or(0, |time| time.unix_seconds().max(0));
         if !split {
             writer.add_folder(&top, false).map_err(EngineError::Write)?;
+            for Beside { name, bytes } in beside {
+                writer.add_file(name, time, bytes).map_err(EngineError::Write)?;
+            }
             continue;
         }
         let prefix = image.platform().to_string().replace('/', "_");
@@ -59,6 +67,10 @@ fn tar(engine: &Engine, images: &[Image], split: bool, out: &mut dyn Write) -> R
         for name in names {
             let path = [prefix.as_bytes(), b"/", &name].concat();
             writer.add_tree(&top, &name, &path).map_err(EngineError::Write)?;
+        }
+        for Beside { name, bytes } in beside {
+            let path = format!("{prefix}/{name}");
+            writer.add_file(&path, time, bytes).map_err(EngineError::Write)?;
         }
     }
     let (mut out, _) = writer.finish().map_err(EngineError::Write)?;
@@ -85,7 +97,7 @@ pub(super) fn write_changes(
     })
 }
 
-fn folder(engine: &Engine, images: &[Image], split: bool, path: &Path) -> Result<()> {
+fn folder(engine: &Engine, images: &[Told<'_>], split: bool, path: &Path) -> Result<()> {
     unpack(path, |out| tar(engine, images, split, out))
 }
 

@@ -10,6 +10,7 @@ mod attest;
 mod attributes;
 mod bases;
 mod below;
+mod beside;
 mod bring;
 mod caches;
 mod carried;
@@ -75,8 +76,8 @@ pub use carried::{CachePlace, CacheTarget};
 pub(crate) use context::with_repository;
 pub use context::{is_remote_context, is_repository, local_context, repository_token};
 pub use depot::{BucketCache, GithubCache};
-pub use history::{BuildOutcome, BuildRecord, BuildStep, StepConfig, StepOutcome, StepState};
 pub(crate) use fetch::is_repository_source;
+pub use history::{BuildOutcome, BuildRecord, BuildStep, StepConfig, StepOutcome, StepState};
 pub use moment::BuildMoment;
 pub use output::{
     Annotation, AnnotationPlace, ArchiveForm, FilesTarget, Output, Packing, Push, Types,
@@ -84,8 +85,8 @@ pub use output::{
 pub use policy::{KeepCache, PruneCache};
 pub use prune::{BuildCache, CacheRow};
 pub use request::{
-    Blamed, BuildFailure, BuildInput, BuildRequest, Built, BuiltImage, CacheUse, ContextSource,
-    DockerfileSource, Keyring,
+    Blamed, BuildFailure, BuildInput, BuildRequest, BuildWarning, Built, BuiltImage, CacheUse,
+    ContextSource, DockerfileSource, Keyring,
 };
 pub use sent::SentFolder;
 pub use session::BuildSession;
@@ -267,7 +268,7 @@ impl Building<'_> {
         let document = opened.graph.is_none().then(parsed).transpose()?;
         let folders = self.folders()?;
         let (document, folders) = (document.as_ref(), &folders);
-        let host = Platform::host();
+        let (host, found) = (Platform::host(), Mutex::default());
         let imports = {
             let platform = request.platforms.first().unwrap_or(&host);
             &Imports::read(session, &request.cache_from, platform, teller)
@@ -282,6 +283,7 @@ impl Building<'_> {
                 imports,
                 teller,
                 recorder,
+                found: &found,
                 platform,
             };
             one.build()
@@ -320,11 +322,13 @@ impl Building<'_> {
         let reference = recorder.record().id;
         let told = request.provenance.as_ref().map(|how| Told::of(opened, request, how));
         let told = told.as_ref();
+        // Whoever asks for metadata hears it anyway: that is no part of any image.
+        let usual = Told::of(opened, request, &Provenance::default());
         let export = Export { engine, lease, images: &images, told, teller, reference };
         let mut built = export.all(&request.outputs)?;
-        let told =
-            told.iter().flat_map(|told| images.iter().map(|own| attest::predicate(own, told)));
-        built.provenance = told.collect();
+        let told = told.unwrap_or(&usual);
+        built.provenance = images.iter().map(|own| attest::predicate(own, told)).collect();
+        built.warnings = found.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         carry::carry(session, &images, &request.cache_to, teller)?;
         Ok((built, images))
     }

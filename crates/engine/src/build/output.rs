@@ -36,6 +36,8 @@ pub enum Output {
         target: FilesTarget,
         /// Whether each platform has a folder of its own; by default if there are several.
         split: Option<bool>,
+        /// What the names of files begin with that tell of the images.
+        prefix: String,
     },
     /// Nowhere: what was done is remembered, and that is all.
     Nothing,

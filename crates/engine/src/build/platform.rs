@@ -23,7 +23,7 @@ use super::explain::Earlier;
 use super::imports::Imports;
 use super::place::Place;
 use super::recorder::Recorder;
-use super::request::BuildRequest;
+use super::request::{BuildRequest, BuildWarning};
 use super::session::BuildSession;
 use super::tell::Teller;
 use super::tracks::Tracks;
@@ -59,6 +59,8 @@ pub(super) struct ForPlatform<'a> {
     pub(super) imports: &'a Imports,
     pub(super) teller: &'a Teller<'a>,
     pub(super) recorder: &'a Recorder<'a>,
+    /// What the checks found.
+    pub(super) found: &'a Mutex<Vec<BuildWarning>>,
     /// Nothing if nobody asked for one: then it is for this machine, and bases may be for others.
     pub(super) platform: Option<&'a Platform>,
 }
@@ -160,10 +162,10 @@ impl ForPlatform<'_> {
             self.check(&inputs)?;
         }
         let replaced = stages.replace(|name| request.context(name).is_some());
-        let names = stages.stages.iter().map(|stage| stage.name.clone()).collect();
-        let (escape, scanned) = (stages.escape, stages.scanned(&inputs));
         let planned = Planned { bases, failed: None.into(), folders };
         stages.check_names(|name| planned.is_context(name)).map_err(failed)?;
+        let names = stages.stages.iter().map(|stage| stage.name.clone()).collect();
+        let (escape, scanned) = (stages.escape, stages.scanned(&inputs));
         let epoch = self.epoch(&stages)?;
         let graph = plan(stages, &inputs, &planned).map_err(failed)?;
         if let Some(error) = planned.failed.into_inner() {
@@ -247,6 +249,9 @@ impl ForPlatform<'_> {
     fn tell_findings(&self, findings: Vec<&Finding>) {
         let excerpts = Excerpts::of(&self.opened.name, &self.opened.text);
         let (mut told, mut shown_bytes) = (0, 0);
+        let (file, text): (Arc<str>, Arc<str>) =
+            (Arc::from(&*self.opened.name), Arc::from(&*self.opened.text));
+        let mut kept = self.found.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for Finding { rule, message, span, .. } in &findings {
             if told == MAX_FINDINGS || shown_bytes > MAX_SHOWN_BYTES {
                 break;
@@ -254,6 +259,13 @@ impl ForPlatform<'_> {
             let short = format!("{}: {message} (line {})", rule.name, span.first);
             let lines = excerpts.at(*span);
             self.teller.finding(&short, &format!("{}\n{}\n{lines}", rule.about, rule.why));
+            kept.push(BuildWarning {
+                short: short.clone(),
+                detail: rule.about.to_owned(),
+                file: file.clone(),
+                text: text.clone(),
+                lines: (span.first, span.last),
+            });
             (told, shown_bytes) = (told + 1, shown_bytes + short.len() + lines.len());
         }
         let more = findings.len() - told;

@@ -186,8 +186,25 @@ pub struct Built {
     pub document: Option<Descriptor>,
     /// Whether they went anywhere as images.
     pub is_image: bool,
-    /// How each was built, where that was asked for.
+    /// How each was built: as much of it as was asked for, or the least.
     pub provenance: Vec<serde_json::Value>,
+    /// What the checks of the Dockerfile found.
+    pub warnings: Vec<BuildWarning>,
+}
+
+/// What a check of a Dockerfile found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildWarning {
+    /// In one line: the check, what it found, and where.
+    pub short: String,
+    /// What the check is for.
+    pub detail: String,
+    /// The Dockerfile's name.
+    pub file: Arc<str>,
+    /// All of it.
+    pub text: Arc<str>,
+    /// The first line that is meant and the last, counted from one.
+    pub lines: (usize, usize),
 }
 
 /// An image that was built.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use spec::Digest;
 
@@ -173,6 +175,94 @@ fn what_is_installed_goes_with_the_image() {
     assert!(has(1, "pkg:pypi/foo@1") && !has(0, "pkg:pypi/foo@1"));
     let run = it.run("build --attest type=sbom,generator=docker.io/some/scanner ctx");
     run.complains(1, "looks itself and runs no generator");
+}
+
+#[test]
+fn files_have_what_is_told_beside_them() {
+    let Some(it) = Builds::new() else { return };
+    it.put("f", "content");
+    it.put("Dockerfile", "FROM scratch\nCOPY f /dir/f\n");
+    let line = "build --network none --sbom=true";
+    it.run(&format!("{line} --provenance=mode=max -o out ctx")).works();
+    let read = |path: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(it.path(path)).unwrap()).unwrap()
+    };
+    let provenance = read("out/provenance.json");
+    assert_eq!(provenance["predicateType"], "https://slsa.dev/provenance/v1");
+    let sbom = read("out/sbom.spdx.json");
+    assert_eq!(sbom["predicateType"], SPDX);
+    let digest = Digest::of(b"content").hex();
+    for told in [&provenance, &sbom] {
+        let subjects = told["subject"].as_array().unwrap();
+        assert_eq!(subjects.len(), 1);
+        assert_eq!(subjects[0]["name"], "dir/f");
+        assert_eq!(subjects[0]["digest"]["sha256"], digest.as_str());
+    }
+    let listed = |output: &str, flags: &str| {
+        it.run(&format!("{line} --provenance=true -o type=tar,dest=t.tar{output} {flags} ctx"))
+            .works();
+        let listed = it.program("tar").args(["-tf", "t.tar"]).output().unwrap();
+        String::from_utf8(listed.stdout).unwrap().replace('\n', " ")
+    };
+    assert_eq!(
+        listed(",attestation-prefix=my-", ""),
+        "dir/ dir/f my-sbom.spdx.json my-provenance.json "
+    );
+    let both = "--platform linux/amd64,linux/arm64";
+    let shown = listed("", both);
+    assert!(shown.contains("linux_arm64/provenance.json "), "{shown}");
+    // Two files cannot be in one place.
+    let run = it.run(&format!("{line} {both} -o type=local,dest=x,platform-split=false ctx"));
+    run.complains(
+        1,
+        "cannot overwrite dir/f from linux/amd64 with linux/arm64 when split option is disabled",
+    );
+    it.put("Dockerfile", "FROM scratch\nARG TARGETARCH\nCOPY f /dir/$TARGETARCH\n");
+    let shown = listed(",platform-split=false", both);
+    assert!(shown.contains(" provenance.linux_amd64.json "), "{shown}");
+    assert!(shown.contains(" sbom.spdx.linux_arm64.json "), "{shown}");
+    let more = "FROM bb AS tools\nARG BUILDKIT_SBOM_SCAN_STAGE=true\nRUN echo > /f\nFROM scratch\nCOPY --from=tools /f /f\n";
+    it.put("Dockerfile", more);
+    assert_eq!(listed("", ""), "f sbom.spdx.json sbom-tools.spdx.json provenance.json ");
+    // Who wants it beside images alone, or not at all, has files alone.
+    it.run("build --network none --provenance=inline-only=true -o alone ctx").works();
+    it.run("build --network none -o alone ctx").works();
+    assert!(!it.path("alone/provenance.json").exists());
+}
+
+#[test]
+fn metadata_tells_how_and_what_was_found() {
+    let Some(it) = Builds::new() else { return };
+    it.put("Dockerfile", "FROM bb\nCMD echo hi\n");
+    let metadata = |variables: &[(&str, &str)]| -> Value {
+        let mut command = it.command("build --network none --metadata-file m.json -q ctx");
+        command.envs(variables.iter().copied());
+        assert!(command.output().unwrap().status.success());
+        serde_json::from_slice(&std::fs::read(it.path("m.json")).unwrap()).unwrap()
+    };
+    let usual = metadata(&[]);
+    let base = &usual["buildx.build.provenance"]["buildDefinition"]["resolvedDependencies"][0];
+    assert!(base["uri"].as_str().unwrap().starts_with("pkg:docker/bb@latest"), "{usual}");
+    assert!(usual["buildx.build.warnings"].is_null());
+    let told =
+        metadata(&[("BUILDX_METADATA_PROVENANCE", "disabled"), ("BUILDX_METADATA_WARNINGS", "1")]);
+    assert!(told["buildx.build.provenance"].is_null());
+    let warning = &told["buildx.build.warnings"][0];
+    let text = |field: &Value| {
+        let bytes = BASE64_STANDARD.decode(field.as_str().unwrap()).unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    assert!(text(&warning["short"]).starts_with("JSONArgsRecommended: "), "{told}");
+    assert!(text(&warning["detail"][0]).contains("JSON arguments recommended"), "{told}");
+    assert_eq!(text(&warning["sourceInfo"]["data"]), "FROM bb\nCMD echo hi\n");
+    assert_eq!(warning["range"][0]["start"]["line"], 2);
+    // A bake tells of all its targets at once.
+    it.file("docker-bake.json", r#"{"target":{"default":{"context":"ctx"}}}"#);
+    let mut bake = it.command("buildx bake --set *.network=none --metadata-file b.json");
+    assert!(bake.env("BUILDX_METADATA_WARNINGS", "true").output().unwrap().status.success());
+    let told: Value = serde_json::from_slice(&std::fs::read(it.path("b.json")).unwrap()).unwrap();
+    assert_eq!(told["buildx.build.warnings"][0], *warning);
+    assert!(told["default"]["buildx.build.warnings"].is_null());
 }
 
 #[test]

@@ -50,10 +50,13 @@ pub(super) fn build(context: &Context, plan: &BakePlan, remote: Option<&str>) ->
         })
     })?;
     if let Some(file) = context.matches().string("metadata-file").filter(|file| !file.is_empty()) {
-        let much = metadata::Provenance::of(context);
-        let own =
-            |(name, built): (&str, Built)| (name.to_owned(), metadata::document(&built, much));
-        metadata::write(file, &Value::Object(all.into_iter().map(own).collect::<Map<_, _>>()))?;
+        let wanted = metadata::Wanted::of(context);
+        let own = |(name, built): (&&str, &Built)| {
+            ((*name).to_owned(), metadata::document(built, wanted))
+        };
+        let mut told = Value::Object(all.iter().map(own).collect::<Map<_, _>>());
+        metadata::add_warnings(&mut told, all.values(), wanted);
+        metadata::write(file, &told)?;
     }
     Ok(0)
 }

@@ -79,10 +79,9 @@ fn provenance_of(text: &str, fields: &mut BTreeMap<String, String>) -> Result<Pr
             .ok_or_else(|| wrong(text, &format!("{key}={value} is neither true nor false"))),
     };
     let reproducible = switch("reproducible")?;
-    // It stands beside images and nowhere else, as whoever says so wants it.
-    switch("inline-only")?;
+    let inline_only = switch("inline-only")?;
     let builder = fields.remove("builder-id").unwrap_or_default();
-    Ok(Provenance { mode, version, builder, reproducible })
+    Ok(Provenance { mode, version, builder, reproducible, inline_only })
 }
 
 #[cfg(test)]
@@ -97,7 +96,7 @@ mod tests {
     #[test]
     fn provenance_as_actions_ask_for_it() {
         let default = Some(Provenance::default());
-        for text in ["true", "1", "t", "True", "mode=min", "version=v1", "inline-only=true"] {
+        for text in ["true", "1", "t", "True", "mode=min", "version=v1", "inline-only=false"] {
             assert_eq!(read(text).unwrap(), default, "{text}");
         }
         for text in ["false", "0", "f", "FALSE", "mode=max,disabled=T"] {
@@ -109,8 +108,10 @@ mod tests {
             version: ProvenanceVersion::V02,
             builder: "https://host/run/1".to_owned(),
             reproducible: true,
+            inline_only: false,
         };
         assert_eq!(read(asked).unwrap(), Some(wanted));
+        assert!(read("inline-only=true").unwrap().unwrap().inline_only);
         assert!(read("version=v2").unwrap_err().contains("version \"v2\" is not there"));
         assert!(read("reproducible=maybe").unwrap_err().contains("neither true nor false"));
         assert!(read("colour=red").unwrap_err().contains("provenance has no colour"));

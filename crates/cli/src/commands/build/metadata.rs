@@ -2,16 +2,19 @@
 
 use std::path::Path;
 
-use engine::{Built, EngineError};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use engine::{BuildWarning, Built, EngineError};
 use serde_json::{Map, Value, json};
 use spec::Digest;
 
+use super::flags::truth;
 use crate::context::Context;
 use crate::failure::Failure;
 
 /// How much the environment wants told of how images were built.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Provenance {
+enum Provenance {
     Nothing,
     Min,
     Max,
@@ -19,12 +22,27 @@ pub(crate) enum Provenance {
 
 impl Provenance {
     /// What the environment says.
-    pub(crate) fn of(context: &Context) -> Provenance {
+    fn of(context: &Context) -> Provenance {
         match context.variable("BUILDX_METADATA_PROVENANCE") {
             Some("max") => Provenance::Max,
             Some("disabled" | "false" | "0") => Provenance::Nothing,
             _ => Provenance::Min,
         }
+    }
+}
+
+/// How much the environment wants told.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    provenance: Provenance,
+    warnings: bool,
+}
+
+impl Wanted {
+    /// What the environment says.
+    pub(crate) fn of(context: &Context) -> Wanted {
+        let warnings = context.variable("BUILDX_METADATA_WARNINGS").and_then(truth);
+        Wanted { provenance: Provenance::of(context), warnings: warnings == Some(true) }
     }
 }
 
@@ -35,7 +53,7 @@ const LARGE: [&str; 2] = [
 ];
 
 /// What is told about a build.
-pub(crate) fn document(built: &Built, much: Provenance) -> Value {
+pub(crate) fn document(built: &Built, Wanted { provenance: much, .. }: Wanted) -> Value {
     let mut all = Map::new();
     let reference = format!("default/default/{}", built.reference);
     all.insert("buildx.build.ref".to_owned(), json!(reference));
@@ -71,6 +89,32 @@ pub(crate) fn document(built: &Built, much: Provenance) -> Value {
         }
     }
     Value::Object(all)
+}
+
+/// Adds what checks found in the Dockerfiles of builds, if that is wanted.
+pub(crate) fn add_warnings<'a>(
+    document: &mut Value,
+    all: impl IntoIterator<Item = &'a Built>,
+    wanted: Wanted,
+) {
+    let found: Vec<Value> =
+        all.into_iter().flat_map(|built| &built.warnings).map(warning).collect();
+    if wanted.warnings && !found.is_empty() {
+        document["buildx.build.warnings"] = Value::Array(found);
+    }
+}
+
+/// What a check found, as BuildKit's warnings are written: texts are bytes there.
+fn warning(found: &BuildWarning) -> Value {
+    let encoded = |text: &str| json!(BASE64_STANDARD.encode(text));
+    let BuildWarning { short, detail, file, text, lines: (first, last) } = found;
+    json!({
+        "level": 1,
+        "short": encoded(short),
+        "detail": [encoded(detail)],
+        "sourceInfo": { "filename": &**file, "data": encoded(text), "language": "Dockerfile" },
+        "range": [{ "start": { "line": first }, "end": { "line": last } }],
+    })
 }
 
 /// The digest of what was built: of its manifest or index, or the image's id while it has none.

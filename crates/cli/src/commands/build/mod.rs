@@ -118,7 +118,9 @@ fn request(context: &Context) -> Result<BuildRequest, Failure> {
 fn tell(context: &Context, built: &Built, shows_id: bool) -> Result<(), Failure> {
     let matches = context.matches();
     if let Some(file) = matches.string("metadata-file").filter(|file| !file.is_empty()) {
-        let told = metadata::document(built, metadata::Provenance::of(context));
+        let wanted = metadata::Wanted::of(context);
+        let mut told = metadata::document(built, wanted);
+        metadata::add_warnings(&mut told, [built], wanted);
         metadata::write(file, &told)?;
     }
     if let Some(id) = metadata::shown(built) {

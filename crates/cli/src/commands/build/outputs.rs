@@ -87,7 +87,7 @@ fn output(text: &str) -> Result<Output, Failure> {
             "-" => FilesTarget::Stream(stdout("tar")?),
             path => FilesTarget::Folder(PathBuf::from(path)),
         };
-        return Ok(Output::Files { target, split: None });
+        return Ok(Output::Files { target, split: None, prefix: String::new() });
     }
     let mut left = BTreeMap::new();
     for field in &fields {
@@ -117,6 +117,11 @@ impl Attributes<'_> {
         truth(&value).map(Some).ok_or_else(wrong)
     }
 
+    /// What the names of files begin with that tell of images.
+    fn prefix(&mut self) -> String {
+        self.take("attestation-prefix").unwrap_or_default()
+    }
+
     fn output(&mut self, kind: &str) -> Result<Output, Failure> {
         match kind {
             "local" => {
@@ -125,7 +130,8 @@ impl Attributes<'_> {
                 let dest = self.take("dest");
                 let dest =
                     dest.ok_or_else(|| wrong(self.text, "dest is required for local output"))?;
-                Ok(Output::Files { target: FilesTarget::Folder(dest.into()), split })
+                let target = FilesTarget::Folder(dest.into());
+                Ok(Output::Files { target, split, prefix: self.prefix() })
             }
             "tar" => {
                 let split = self.switch("platform-split")?;
@@ -133,7 +139,7 @@ impl Attributes<'_> {
                     None | Some("-") => FilesTarget::Stream(stdout("tar")?),
                     Some(path) => FilesTarget::Tar(path.into()),
                 };
-                Ok(Output::Files { target, split })
+                Ok(Output::Files { target, split, prefix: self.prefix() })
             }
             "image" | "registry" | "moby" => {
                 let push = self.push(kind == "registry")?;
@@ -317,7 +323,7 @@ mod tests {
                 };
                 format!("{form:?} {target}{}{}", named(&names), packed(&packing))
             }
-            Ok(Output::Files { target, split }) => match target {
+            Ok(Output::Files { target, split, .. }) => match target {
                 FilesTarget::Folder(path) => format!("folder {} {split:?}", path.display()),
                 FilesTarget::Tar(path) => format!("tar {} {split:?}", path.display()),
                 FilesTarget::Stream(_) => "stream".to_owned(),
@@ -336,6 +342,7 @@ mod tests {
         check("out", "folder out None");
         check("a=b", "folder a=b None");
         check("type=local,dest=out,platform-split=false", "folder out Some(false)");
+        check("type=local,dest=x,attestation-prefix=y-", "folder x None");
         check("type=local", "dest is required");
         check("type=local,dest=x,mode=delete", "mode=delete is not there");
         check("type=tar,dest=x.tar", "tar x.tar None");
