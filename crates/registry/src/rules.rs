@@ -34,7 +34,7 @@ pub struct Rules {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rule {
-    /// `host[:port][/path]`, or `*.domain` for all hosts below it.
+    /// `host[:port][/path]`, perhaps with a tag or a digest, or `*.domain` for all hosts below it.
     pub prefix: String,
     /// What stands in the prefix's place when the registry is asked.
     pub location: Option<String>,
@@ -179,7 +179,10 @@ impl Rules {
     /// all, last.
     pub(crate) fn places(&self, reference: &Reference) -> Result<Vec<Place>, RegistryError> {
         let name = reference.name();
-        let rule = best(&self.own, &name).or_else(|| best(&self.containers, &name));
+        let names = Names::of(reference);
+        let rule = best(&self.own, &names, &['/', '@']);
+        // Elsewhere a host without a port stands for all of its ports.
+        let rule = rule.or_else(|| best(&self.containers, &names, &['/', '@', ':']));
         let Some(rule) = rule else {
             return match hosts::read(&self.host_folders, reference.domain())? {
                 Some(hosts) => Ok(hosts.places(self, reference)),
@@ -191,25 +194,25 @@ impl Rules {
             return Err(RegistryError::Blocked { prefix, file });
         }
         let place = |location: &str, insecure: bool| {
-            let location = rewritten(&rule.prefix, location, &name);
+            let location = rewritten(rule, location, &name)?;
             let host = location.split('/').next().unwrap_or_default();
             let security = if insecure { Security::Loose } else { self.security(host) };
-            Place::at(&location, security)
+            Ok::<Place, RegistryError>(Place::at(&location, security))
         };
-        let mirrors = rule.mirrors.iter().map(|mirror| Place {
-            serves: mirror.serves,
-            pushes: false,
-            ..place(&mirror.location, mirror.insecure)
+        let mirrors = rule.mirrors.iter().map(|mirror| {
+            let place = place(&mirror.location, mirror.insecure)?;
+            Ok(Place { serves: mirror.serves, pushes: false, ..place })
         });
+        let mirrors = mirrors.collect::<Result<Vec<Place>, RegistryError>>()?;
         let own = rule.location.as_deref().filter(|location| !location.is_empty());
-        let own = place(own.unwrap_or(&rule.prefix), rule.insecure);
+        let own = place(own.unwrap_or(&rule.prefix), rule.insecure)?;
         let own = match own.host.starts_with("*.") {
             true => Place::at(&name, own.security),
             false => own,
         };
         // What is pushed goes to the registry, whoever is asked.
         let own = Place { reads: rule.fallback != Some(false), ..own };
-        Ok(mirrors.chain([own]).collect())
+        Ok(mirrors.into_iter().chain([own]).collect())
     }
 
     /// A host, for what concerns no repository.
@@ -234,31 +237,66 @@ impl Rules {
     }
 }
 
-/// The rule with the longest prefix of a name.
-fn best<'a>(rules: &'a [Rule], name: &str) -> Option<&'a Rule> {
-    let fitting = rules.iter().filter(|rule| covers(&rule.prefix, name));
-    fitting.max_by_key(|rule| rule.prefix.trim_start_matches('*').len())
+/// What prefixes are compared with: a name with its tag and with its digest.
+struct Names {
+    /// With the tag, if it has one.
+    tagged: String,
+    /// With the digest, if it has one.
+    digested: String,
+}
+
+impl Names {
+    fn of(reference: &Reference) -> Names {
+        let name = reference.name();
+        let tagged = reference.tag().map_or_else(|| name.clone(), |tag| format!("{name}:{tag}"));
+        let digest = reference.digest();
+        Names { tagged, digested: digest.map_or(name.clone(), |it| format!("{name}@{it}")) }
+    }
+}
+
+/// The rule with the longest prefix of a name. What follows a host begins with one of `ends`.
+fn best<'a>(rules: &'a [Rule], names: &Names, ends: &[char]) -> Option<&'a Rule> {
+    let covers = |name: &str, rule: &Rule| covers(&rule.prefix, name, ends);
+    let fitting =
+        rules.iter().filter(|rule| covers(&names.tagged, rule) || covers(&names.digested, rule));
+    fitting.max_by_key(|rule| rule.prefix.trim_start_matches('*').trim_end_matches('/').len())
 }
 
 /// Whether a prefix covers a name: it ends where a part of the name does.
-fn covers(prefix: &str, name: &str) -> bool {
+fn covers(prefix: &str, name: &str, ends: &[char]) -> bool {
     if let Some(domain) = prefix.strip_prefix('*') {
         let host = name.split('/').next().unwrap_or_default();
         return domain.starts_with('.') && split_port(host).0.ends_with(domain);
     }
+    let prefix = prefix.trim_end_matches('/');
+    let ends: &[char] = if prefix.contains('/') { &['/', ':', '@'] } else { ends };
     match name.strip_prefix(prefix) {
-        Some(rest) => !prefix.is_empty() && (rest.is_empty() || rest.starts_with('/')),
+        Some(rest) => !prefix.is_empty() && (rest.is_empty() || rest.starts_with(ends)),
         None => false,
     }
 }
 
 /// A name with another location in its prefix's place.
-fn rewritten(prefix: &str, location: &str, name: &str) -> String {
+fn rewritten(rule: &Rule, location: &str, name: &str) -> Result<String, RegistryError> {
+    let (prefix, end) = split_end(rule.prefix.trim_end_matches('/'));
+    let (location, its_end) = split_end(location.trim_end_matches('/'));
+    if !its_end.is_empty() && its_end != end {
+        // Who asks for one tag must not get another in silence.
+        let why = format!("{location}{its_end} is not what the prefix {:?} ends in", rule.prefix);
+        return Err(RegistryError::Malformed { url: rule.file.clone(), why });
+    }
     let rest = match prefix.starts_with("*.") {
         true => name.find('/').map_or("", |slash| &name[slash..]),
         false => name.strip_prefix(prefix).unwrap_or_default(),
     };
-    format!("{}{rest}", location.trim_end_matches('/'))
+    Ok(format!("{location}{rest}"))
+}
+
+/// A place, and the tag or the digest that it may end in.
+fn split_end(place: &str) -> (&str, &str) {
+    let path = place.find('/').unwrap_or(place.len());
+    let end = place[path..].find([':', '@']).map_or(place.len(), |at| path + at);
+    place.split_at(end)
 }
 
 /// A host without its port, and the port.

@@ -35,8 +35,11 @@ fn mirrors_come_first_and_rewrite() {
 
 #[test]
 fn a_prefix_ends_where_a_part_does() {
+    let covers = |prefix: &str, name: &str| covers(prefix, name, &['/', '@']);
     assert!(covers("quay.io/a", "quay.io/a/b") && covers("quay.io/a", "quay.io/a"));
     assert!(!covers("quay.io/a", "quay.io/ab") && !covers("", "quay.io/a"));
+    assert!(covers("quay.io/", "quay.io/a") && covers("quay.io/a//", "quay.io/a:1"));
+    assert!(!covers("/", "quay.io/a") && !covers("quay.io", "quay.io:5000/a"));
     assert!(
         covers("*.example.com", "x.example.com:5000/a")
             && !covers("*.example.com", "example.com/a")
@@ -194,7 +197,7 @@ fn registries_conf_is_read() {
     let text = "unqualified-search-registries = [\"docker.io\"]\nshort-name-mode = \"enforcing\"\n\
         [[registry]]\nprefix = \"a.org/x\"\nlocation = \"b.org/y\"\nmirror-by-digest-only = true\n\
         [[registry.mirror]]\nlocation = \"c.org\"\n[[registry.mirror]]\nlocation = \"d.org\"\n\
-        insecure = true\npull-from-mirror = \"tag-only\"\n[[registry]]\nlocation = \"e.org\"\nblocked = true\n";
+        insecure = true\n[[registry]]\nlocation = \"e.org\"\nblocked = true\n";
     std::fs::write(&file, text).unwrap();
     let rules = read_registries_conf(&file, &[]).unwrap();
     assert_eq!(
@@ -208,4 +211,118 @@ fn registries_conf_is_read() {
     assert!(read_registries_conf(&folder.path().join("none"), &[]).unwrap().is_empty());
     std::fs::write(&file, "[[registry").unwrap();
     assert!(read_registries_conf(&file, &[]).is_err());
+}
+
+/// The rules of a file with this text.
+fn containers(text: &str) -> Result<Rules, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("registries.conf");
+    std::fs::write(&file, text).unwrap();
+    let read = read_registries_conf(&file, &[]);
+    let told = |error: RegistryError| error.to_string();
+    read.map(|containers| Rules { containers, ..Rules::default() }).map_err(told)
+}
+
+#[test]
+fn a_prefix_may_end_in_a_slash_a_tag_or_a_digest() {
+    let digest = spec::Digest::of(b"");
+    let blocks = |place: &str, name: &str| {
+        let rules = containers(&format!("[[registry]]\nlocation = \"{place}\"\nblocked = true\n"));
+        let name = Reference::parse(&name.replace("DIGEST", &digest.to_string())).unwrap();
+        matches!(rules.unwrap().places(&name), Err(RegistryError::Blocked { .. }))
+    };
+    assert!(blocks("r.org/", "r.org/x/bb:1") && blocks("r.org/x//", "r.org/x/bb:1"));
+    assert!(
+        blocks("r.org/x/bb:1", "r.org/x/bb:1") && blocks("r.org/x/bb:1", "r.org/x/bb:1@DIGEST")
+    );
+    assert!(!blocks("r.org/x/bb:1", "r.org/x/bb:12") && !blocks("r.org/x/bb:1", "r.org/x/bb"));
+    let by_digest = format!("r.org/x/bb@{digest}");
+    assert!(blocks(&by_digest, "r.org/x/bb@DIGEST") && blocks(&by_digest, "r.org/x/bb:1@DIGEST"));
+    assert!(!blocks(&by_digest, "r.org/x/bb:1"));
+    // A host stands for all its ports there.
+    assert!(blocks("r.org", "r.org:5000/x/bb") && !blocks("r.org:5000", "r.org/x/bb"));
+    let follows = |prefix: &str, location: &str, name: &str| {
+        let text = format!("[[registry]]\nprefix = \"{prefix}\"\nlocation = \"{location}\"\n");
+        containers(&text).unwrap().places(&Reference::parse(name).unwrap()).map(|places| {
+            places.iter().map(|it| format!("{}/{}", it.host, it.repository)).collect::<String>()
+        })
+    };
+    assert_eq!(follows("m.test/", "r.org/", "m.test/x/bb:1").unwrap(), "r.org/x/bb");
+    assert_eq!(follows("m.test/x:1", "r.org/y:1", "m.test/x:1").unwrap(), "r.org/y");
+    assert_eq!(follows("m.test/x:1", "r.org/y:1", "m.test/x:2").unwrap(), "m.test/x");
+    // One tag does not come for another.
+    let error = follows("m.test/x:1", "r.org/y:2", "m.test/x:1").unwrap_err().to_string();
+    assert!(error.contains("r.org/y:2 is not what the prefix"), "{error}");
+}
+
+#[test]
+fn a_file_that_contradicts_itself_is_refused() {
+    let check = |text: &str, expected: &str| {
+        let told = containers(text).err().unwrap_or_default();
+        assert!(told.ends_with(expected), "{text}: {told}");
+    };
+    let one = |text: &str| format!("[[registry]]\nlocation = \"r.org\"\n{text}");
+    let mirror = |text: &str| one(&format!("[[registry.mirror]]\n{text}"));
+    check(
+        &mirror("location = \"m.org/\"\npull-from-mirror = \"bogus\""),
+        "unsupported pull-from-mirror value \"bogus\" for mirror \"m.org\"",
+    );
+    check(&mirror("insecure = true"), "invalid condition: mirror location is unset");
+    check(
+        &mirror("location = \"https://m.org\""),
+        "invalid location 'https://m.org': URI schemes are not supported",
+    );
+    check("[[registry]]\nlocation = \"http://r.org\"", "URI schemes are not supported");
+    let nowhere = "invalid condition: both location and prefix are unset";
+    check("[[registry]]\nblocked = true", nowhere);
+    check("[[registry]]\nlocation = \"/\"", nowhere);
+    check(
+        "[[registry]]\nprefix = \"r.org\"",
+        "location is unset and prefix is not in the format: *.example.com",
+    );
+    check("[[registry]]\nprefix = \"*.r.org/a\"", "\"*.r.org/a\" is incorrectly formatted");
+    check(&one("pull-from-mirror = \"all\""), "for a non-mirror registry \"r.org\"");
+    check(
+        &one("mirror-by-digest-only = true\n[[registry.mirror]]\nlocation = \"m.org\"\n\
+              pull-from-mirror = \"all\""),
+        "for per-mirror (\"m.org\") at the same time",
+    );
+    let twice = |text: &str| format!("{}{}", one(""), one(text));
+    let conflict = "registry 'r.org' is defined multiple times with conflicting";
+    check(&twice("insecure = true"), &format!("{conflict} 'insecure' setting"));
+    check(&twice("blocked = true"), &format!("{conflict} 'blocked' setting"));
+    let other_prefix =
+        format!("[[registry]]\nprefix = \"b.org\"\n{}", &one("").replace("[[registry]]\n", ""));
+    check(
+        &format!("{other_prefix}{}", one("blocked = true")),
+        &format!("{conflict} 'blocked' setting"),
+    );
+    for fine in [&twice(""), "[[registry]]\nprefix = \"*.r.org\"", &one("unknown = 1")] {
+        assert!(containers(fine).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn the_first_version_of_the_file_is_read() {
+    let text = "[registries.search]\nregistries = [\"docker.io\"]\n\
+        [registries.block]\nregistries = [\"r.org/\", \"both.org\"]\n\
+        [registries.insecure]\nregistries = [\"i.org\", \"both.org\"]\n";
+    let rules = containers(text).unwrap();
+    let find = |name: &str| rules.places(&Reference::parse(name).unwrap());
+    assert!(matches!(find("r.org/a"), Err(RegistryError::Blocked { .. })));
+    assert!(matches!(find("both.org/a"), Err(RegistryError::Blocked { .. })));
+    assert_eq!(find("i.org/a").unwrap()[0].security, Security::Loose);
+    assert_eq!(find("a").unwrap()[0].security, Security::Checked);
+    let mixed = "mixing sysregistry v1/v2 is not supported";
+    for more in ["[[registry]]\nlocation = \"a.org\"\n", "[aliases]\na = \"a.org/b\"\n"] {
+        assert!(containers(&format!("{text}{more}")).unwrap_err().ends_with(mixed), "{more}");
+    }
+    // Lists without anything in them are no version.
+    let empty = "[registries.block]\nregistries = []\n[[registry]]\nlocation = \"a.org\"\n";
+    assert!(containers(empty).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("piece.conf"), text).unwrap();
+    let pieces = [folder.path().to_owned()];
+    let error = read_registries_conf(&folder.path().join("none"), &pieces).unwrap_err();
+    assert!(error.to_string().ends_with("must be in v2 format but is in v1"), "{error}");
 }
