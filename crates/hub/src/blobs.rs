@@ -4,7 +4,7 @@ use spec::Digest;
 
 use crate::error::HubError;
 use crate::http::{Head, Method, Payload, Response};
-use crate::hub::{Hub, digest, is_known};
+use crate::hub::{Hub, digest, goes_on, is_known, is_other};
 use crate::names::RepositoryName;
 use crate::parts::Parts;
 use crate::problem::{Code, Problem};
@@ -79,11 +79,15 @@ pub(crate) fn send(head: &Head, digest: &Digest, blob: Blob) -> Result<Response,
             .header("Accept-Ranges", "bytes")
             .header("Cache-Control", "max-age=31536000")
     };
+    if is_other(head, digest) {
+        return Ok(Response::new(412).header("ETag", format!("\"{digest}\"")));
+    }
     if is_known(head, digest) {
         return Ok(described(304, BYTES));
     }
     let is_asked = head.method == Method::Get;
-    let part = if is_asked { asked(head.header("range"), length) } else { Part::Whole };
+    let range = head.header("range").filter(|_| goes_on(head, digest));
+    let part = if is_asked { asked(range, length) } else { Part::Whole };
     Ok(match (part, blob) {
         (Part::Nothing, _) => {
             described(416, BYTES).header("Content-Range", format!("bytes */{length}"))

@@ -204,6 +204,23 @@ pub(crate) fn digest(text: &str) -> Result<Digest, Problem> {
     text.parse().map_err(|error| Code::DigestInvalid.because(error))
 }
 
+/// Whether the client wants this only if it is something else.
+pub(crate) fn is_other(head: &Head, digest: &Digest) -> bool {
+    let Some(tags) = head.header("if-match") else { return false };
+    !tags.split(',').map(str::trim).any(|tag| tag == "*" || is_tag(tag, digest))
+}
+
+/// Whether the client may get a part of this: what it has of it already is of this very thing.
+pub(crate) fn goes_on(head: &Head, digest: &Digest) -> bool {
+    head.header("if-range").is_none_or(|tag| is_tag(tag.trim(), digest))
+}
+
+/// Whether a tag, which is no weak one, is that of these bytes.
+fn is_tag(tag: &str, digest: &Digest) -> bool {
+    let inner = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+    inner.is_some_and(|inner| inner.parse() == Ok(*digest))
+}
+
 /// Whether the client has this already.
 pub(crate) fn is_known(head: &Head, digest: &Digest) -> bool {
     let Some(tags) = head.header("if-none-match") else { return false };

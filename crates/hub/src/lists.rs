@@ -129,11 +129,14 @@ pub(crate) fn list(body: &serde_json::Value) -> Response {
     Response::json(200, body.to_string().into_bytes())
 }
 
-/// The part of a sorted list that was asked for by `n` and `last`.
+/// The part of a list that was asked for by `n` and `last`. The order is the protocol's: letters go by
+/// the alphabet, whether they are large or small.
 pub(crate) fn page(head: &Head, mut names: Vec<String>) -> Result<Page, Problem> {
     if let Some(last) = head.parameter("last") {
-        names.retain(|name| name.as_str() > last);
+        let last = in_order(last);
+        names.retain(|name| in_order(name) > last);
     }
+    names.sort_by_cached_key(|name| (name.to_ascii_lowercase(), name.clone()));
     let Some(text) = head.parameter("n") else { return Ok(Page { names, next: None }) };
     let number = text.parse::<usize>();
     let number = number.map_err(|_| Code::PaginationNumberInvalid.with(json!({ "n": text })))?;
@@ -141,6 +144,11 @@ pub(crate) fn page(head: &Head, mut names: Vec<String>) -> Result<Page, Problem>
     names.truncate(number);
     let next = names.last().filter(|_| goes_on).cloned();
     Ok(Page { names, next })
+}
+
+/// What names are put in order by. Those that differ in their letters' size alone go by their bytes.
+fn in_order(name: &str) -> (String, &str) {
+    (name.to_ascii_lowercase(), name)
 }
 
 /// With the address of the next part.

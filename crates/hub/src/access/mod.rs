@@ -8,7 +8,7 @@ pub use basic::{Passwords, PasswordsError};
 pub use rules::{Rules, RulesError};
 pub use token::{TokenKeys, TokenKeysError, Tokens};
 
-use crate::http::Head;
+use crate::http::{Head, Method};
 use crate::names::RepositoryName;
 use crate::problem::{Code, Problem};
 
@@ -62,22 +62,22 @@ impl Access {
             (None, _) => (None, true),
             (Some(_), None) => (None, false),
             (Some(Entry::Passwords(passwords)), Some(header)) => {
-                let user = passwords.user(header).ok_or_else(|| self.refusal(need, None))?;
+                let user = passwords.user(header).ok_or_else(|| self.refusal(head, need, None))?;
                 (Some(user), true)
             }
             (Some(Entry::Tokens(tokens)), Some(header)) => {
-                let invalid = || self.refusal(need, Some("invalid_token"));
+                let invalid = || self.refusal(head, need, Some("invalid_token"));
                 let bearer = tokens.read(header).ok_or_else(invalid)?;
                 // Another token may allow more, so the client is sent for one.
                 if !bearer.allows(need) {
-                    return Err(self.refusal(need, Some("insufficient_scope")));
+                    return Err(self.refusal(head, need, Some("insufficient_scope")));
                 }
                 (bearer.user().map(str::to_owned), true)
             }
         };
         if *need == Need::Entry && self.entry.is_some() && header.is_none() {
             // Here clients find out how to say who they are, also where anonymous ones may read.
-            return Err(self.refusal(need, None));
+            return Err(self.refusal(head, need, None));
         }
         let allowed = match &self.rules {
             Some(rules) => rules.allow(user.as_deref(), need),
@@ -86,15 +86,17 @@ impl Access {
         match allowed {
             true => Ok(user),
             // Who has not said who they are may be allowed when they do.
-            false if self.entry.is_some() && header.is_none() => Err(self.refusal(need, None)),
+            false if self.entry.is_some() && header.is_none() => {
+                Err(self.refusal(head, need, None))
+            }
             false => Err(Code::Denied.into()),
         }
     }
 
     /// Asks a client to say who it is.
-    fn refusal(&self, need: &Need, error: Option<&str>) -> Problem {
+    fn refusal(&self, head: &Head, need: &Need, error: Option<&str>) -> Problem {
         let challenge = match &self.entry {
-            Some(Entry::Tokens(tokens)) => tokens.challenge(need, error),
+            Some(Entry::Tokens(tokens)) => tokens.challenge(need, mounted(head).as_ref(), error),
             _ => "Basic realm=\"mica registry\"".to_owned(),
         };
         Problem::from(Code::Unauthorized).header("WWW-Authenticate", challenge)
@@ -104,4 +106,10 @@ impl Access {
     pub(crate) fn may_read(&self, head: &Head, name: &RepositoryName) -> bool {
         self.check(head, &Need::Repository(name.clone(), Action::Pull)).is_ok()
     }
+}
+
+/// The repository that a request wants to take a blob over from.
+fn mounted(head: &Head) -> Option<RepositoryName> {
+    head.parameter("mount").filter(|_| head.method == Method::Post)?;
+    RepositoryName::parse(head.parameter("from")?)
 }

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use spec::Timestamp;
 
 use super::{Action, Need};
+use crate::names::RepositoryName;
 
 /// Clocks of different machines differ by a little.
 const LEEWAY_SECONDS: i64 = 60;
@@ -119,11 +120,20 @@ impl Tokens {
         counts.then(|| Bearer { user: claims.sub, access: claims.access.unwrap_or_default() })
     }
 
-    /// The header that sends a client to get a token.
-    pub(crate) fn challenge(&self, need: &Need, error: Option<&str>) -> String {
+    /// The header that sends a client to get a token, also for the repository that a blob is to be
+    /// taken over from.
+    pub(crate) fn challenge(
+        &self,
+        need: &Need,
+        from: Option<&RepositoryName>,
+        error: Option<&str>,
+    ) -> String {
         let Tokens { realm, service, .. } = self;
         let mut text = format!("Bearer realm=\"{realm}\",service=\"{service}\"");
-        if let Some(scope) = scope(need) {
+        if let Some(mut scope) = scope(need) {
+            if let Some(from) = from {
+                scope.push_str(&format!(" repository:{from}:pull"));
+            }
             text.push_str(&format!(",scope=\"{scope}\""));
         }
         if let Some(error) = error {

@@ -168,6 +168,14 @@ fn tokens_say_who_may_do_what() {
             .must("www-authenticate")
             .ends_with("scope=\"repository:app:pull,delete\",error=\"insufficient_scope\"")
     );
+    // Who is to take a blob over must be allowed to read it where it is.
+    let digest = spec::Digest::of(CONFIG);
+    let mount = format!("/v2/app/blobs/uploads/?mount={digest}&from=c/d");
+    let refused = registry.ask("POST", mount).send().is(401);
+    let scopes = ",scope=\"repository:app:pull,push repository:c/d:pull\"";
+    assert!(refused.must("www-authenticate").ends_with(scopes), "{refused:?}");
+    let refused = registry.ask("POST", "/v2/app/blobs/uploads/?from=c/d").send().is(401);
+    assert!(refused.must("www-authenticate").ends_with(",scope=\"repository:app:pull,push\""));
     let now = Timestamp::now().unix_seconds();
     let wrong = [
         token("EdDSA", &claims(|claims| claims["aud"] = json!("other")), &by_edwards),

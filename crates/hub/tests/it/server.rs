@@ -30,7 +30,8 @@ pub(crate) enum Feature {
     TagsWithPush,
     /// Lists of tags are sorted, and given page by page.
     PagesOfTags,
-    /// A part that is not there is refused with an answer that can be read.
+    /// What is refused for what the client has said of it, as a part that is not there, is refused with
+    /// an answer that can be read.
     RefusedRanges,
     /// A layer may be elsewhere without a setting that allows it.
     ForeignLayers,

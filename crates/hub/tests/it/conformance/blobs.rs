@@ -11,6 +11,7 @@ super::conform!(
     gives_blobs_and_their_lengths,
     gives_parts_of_blobs,
     knows_what_the_client_has,
+    gives_a_part_only_of_what_the_client_has,
     misses_what_is_not_there,
     deletes_blobs,
     keeps_repositories_apart,
@@ -95,6 +96,28 @@ fn knows_what_the_client_has(registry: &Registry) {
     let tag = registry.get(&*path).is(200).must("etag").to_owned();
     let again = registry.ask("GET", &*path).header("If-None-Match", tag).send().is(304);
     assert!(again.body.is_empty());
+}
+
+fn gives_a_part_only_of_what_the_client_has(registry: &Registry) {
+    let digest = registry.push("if", b"hello");
+    let path = format!("/v2/if/blobs/{digest}");
+    let (own, other) = (format!("\"{digest}\""), format!("\"{}\"", Digest::of(b"other")));
+    let part = |tag: &str| {
+        let ask = registry.ask("GET", &*path).header("Range", "bytes=1-2");
+        ask.header("If-Range", tag).send()
+    };
+    assert_eq!(part(&own).is(206).body, b"el");
+    assert_eq!(part(&other).is(200).body, b"hello");
+    // A weak tag says nothing of bytes, and no time is known.
+    assert_eq!(part(&format!("W/{own}")).is(200).body, b"hello");
+    assert_eq!(part("Sun, 06 Nov 1994 08:49:37 GMT").is(200).body, b"hello");
+    let matching = |tags: &str| registry.ask("GET", &*path).header("If-Match", tags).send();
+    assert_eq!(matching(&own).is(200).body, b"hello");
+    assert_eq!(matching(&format!("{other}, {own}")).is(200).body, b"hello");
+    assert_eq!(matching("*").is(200).body, b"hello");
+    need!(registry, RefusedRanges);
+    matching(&other).is(412);
+    matching(&format!("W/{own}")).is(412);
 }
 
 fn misses_what_is_not_there(registry: &Registry) {
