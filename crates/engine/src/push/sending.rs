@@ -88,6 +88,7 @@ impl Sending<'_> {
         }
         if let Some((bytes, media_type)) = &parcel.manifest
             && self.is_there(target, bytes)?
+            && self.put_again(target, bytes, media_type)?
         {
             for part in &parcel.parts {
                 self.progress.note(&format!("{}: Layer already exists", part.diff.0.short()));
@@ -114,6 +115,21 @@ impl Sending<'_> {
         let by_digest = Target::Digest(digest);
         let head = self.repository.head(target.unwrap_or(&by_digest))?;
         Ok(head.is_some_and(|head| head.digest == Some(digest)))
+    }
+
+    /// Puts a name on the document that it is on already: whether that is allowed, the registry alone
+    /// knows. Not where it misses what the document needs; what is there without a name stays as it is.
+    fn put_again(
+        &self,
+        target: Option<&Target>,
+        bytes: &[u8],
+        media_type: &MediaType,
+    ) -> Result<bool> {
+        let Some(target) = target else { return Ok(true) };
+        match self.repository.put_document(target, media_type, bytes) {
+            Err(error) if error.has_code("MANIFEST_BLOB_UNKNOWN") => Ok(false),
+            put => Ok(put.map(|_| true)?),
+        }
     }
 
     /// Sends layers side by side, and says what the registry has for each.

@@ -90,7 +90,8 @@ fn mica_pushes_to_mica_and_pulls_again() {
     let pulled = mica.ok(&format!("pull {name}"));
     assert!(pulled.contains(&digest), "{pulled}");
     must_have(&mica, &name, &image, "pulled");
-    assert_eq!(mica.run(&format!("push {}", hub.name("me/rich:1.0"))).code, 0, "nothing is new");
+    // Nothing is new, and yet it is the registry that says whether this may be pushed.
+    mica.run(&format!("push {}", hub.name("me/rich:1.0"))).complains(1, "unsupported");
     mica.ok(&format!("tag {name} {}", hub.name("me/other:2")));
     mica.run(&format!("push {}", hub.name("me/other:2"))).complains(1, "unsupported");
     hub.terminate();
@@ -99,6 +100,11 @@ fn mica_pushes_to_mica_and_pulls_again() {
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let put = lines.iter().find(|line| line["path"] == json!("/v2/me/rich/manifests/1.0"));
     assert!(put.is_some_and(|line| line["peer"].is_string() && line["seconds"].is_f64()), "{log}");
+    // What is there already takes two requests, and the last of them asks whether it may be pushed.
+    let of_name = |line: &&Value| line["path"] == json!("/v2/me/rich/manifests/1.0");
+    let first = lines.iter().skip_while(|line| !of_name(line)).take_while(of_name);
+    let methods: Vec<&Value> = first.map(|line| &line["method"]).collect();
+    assert_eq!(methods, [&json!("PUT"), &json!("HEAD"), &json!("PUT")], "{log}");
 }
 
 #[test]
