@@ -155,14 +155,14 @@ impl CombineImages {
         Ok(Combination { bytes, media_type, entries })
     }
 
-    /// Drops what is for other platforms, and attestations of what is dropped.
+    /// Drops what is not for these very platforms, and attestations of what is dropped.
     fn keep_platforms(&self, entries: &mut Vec<(Reference, Descriptor)>) {
         if self.platforms.is_empty() {
             return;
         }
         let fits = |entry: &Descriptor| {
             let platform = entry.platform.as_ref();
-            platform.is_some_and(|own| self.platforms.iter().any(|wanted| own.matches(wanted)))
+            platform.is_some_and(|own| self.platforms.iter().any(|wanted| is_same(own, wanted)))
         };
         let kept: Vec<String> = entries
             .iter()
@@ -189,7 +189,7 @@ impl CombineImages {
             for (_, entry) in entries.iter_mut().filter(|(_, entry)| !entry.is_attestation()) {
                 let fits = match (platform, &entry.platform) {
                     (None, _) => true,
-                    (Some(wanted), Some(own)) => own.matches(wanted),
+                    (Some(wanted), Some(own)) => is_same(own, wanted),
                     (Some(_), None) => false,
                 };
                 if fits {
@@ -201,6 +201,12 @@ impl CombineImages {
     }
 }
 
+/// Whether two platforms are the same, however they are written. That one could serve for the other is
+/// not enough here.
+fn is_same(own: &Platform, wanted: &Platform) -> bool {
+    own.normalized() == wanted.normalized()
+}
+
 /// Adds entries; one of the same digest and platform is there already.
 fn add(entries: &mut Vec<(Reference, Descriptor)>, source: &Reference, found: Vec<Descriptor>) {
     for entry in found {
@@ -209,5 +215,42 @@ fn add(entries: &mut Vec<(Reference, Descriptor)>, source: &Reference, found: Ve
         if !entries.iter().any(|(_, known)| same(known)) {
             entries.push((source.clone(), entry));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_platform_is_kept_and_written_on() {
+        let platform = |text: &str| Platform::parse(text).unwrap();
+        let name = Reference::parse("r.org/a").unwrap();
+        let entry = |text: &&str| {
+            let mut entry = Descriptor::of(MediaType::OciManifest, text.as_bytes());
+            entry.platform = Some(platform(text));
+            (name.clone(), entry)
+        };
+        let all = ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/arm/v6"];
+        let left = |wanted: &[&str]| {
+            let platforms = wanted.iter().map(|text| platform(text)).collect();
+            let mut entries: Vec<_> = all.iter().map(entry).collect();
+            CombineImages { platforms, ..CombineImages::default() }.keep_platforms(&mut entries);
+            let shown = |(_, entry): &(_, Descriptor)| entry.platform.as_ref().unwrap().to_string();
+            entries.iter().map(shown).collect::<Vec<_>>()
+        };
+        assert_eq!(left(&["linux/arm64"]), ["linux/arm64"]);
+        assert_eq!(left(&["linux/arm64/v8"]), ["linux/arm64"]);
+        assert_eq!(left(&["linux/arm"]), ["linux/arm/v7"]);
+        assert_eq!(left(&[]).len(), 4);
+        let note = Note {
+            entry: Some(Some(platform("linux/arm64"))),
+            text: ("key".to_owned(), "text".to_owned()),
+        };
+        let mut entries: Vec<_> = all.iter().map(entry).collect();
+        let combine = CombineImages { notes: vec![note], ..CombineImages::default() };
+        assert!(combine.annotate(&mut entries).is_empty());
+        let written = entries.iter().filter(|(_, entry)| !entry.annotations.is_empty());
+        assert_eq!(written.count(), 1);
     }
 }

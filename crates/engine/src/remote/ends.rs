@@ -88,7 +88,12 @@ impl End for RegistryEnd<'_> {
     }
 
     fn document(&self, target: &Target) -> Result<RemoteDocument> {
-        self.repository.document(target).map_err(|error| super::missing(&self.name, error))
+        // What is missing may be what the name leads to, and not the name.
+        let asked = match target {
+            Target::Digest(digest) => self.name.without_tag().with_digest(*digest),
+            Target::Tag(_) => self.name.clone(),
+        };
+        self.repository.document(target).map_err(|error| super::missing(&asked, error))
     }
 
     fn head(&self, target: &Target) -> Result<Option<Digest>> {

@@ -1,11 +1,13 @@
 //! What there is to see of an image in a registry, without pulling it.
 
+use std::collections::BTreeSet;
+
 use registry::{Access, Client, RemoteDocument, Repository, Target};
 use serde_json::Value;
-use spec::{Descriptor, Digest, Document, ImageConfig, Reference};
+use spec::{Descriptor, Digest, Document, ImageConfig, Index, Reference};
 
 use super::missing;
-use super::walk::parse;
+use super::walk::{MAX_NESTING, parse};
 use crate::error::{EngineError, Result};
 use crate::sign::Policy;
 
@@ -46,22 +48,49 @@ impl<'a> RemoteImage<'a> {
         policy.judge(&self.repository, &self.name, [self.document.digest])
     }
 
-    /// All images of the name, each with its configuration.
+    /// All images of the name, each with its configuration; those of indexes in its index too.
     pub fn images(&self) -> Result<Vec<RemoteEntry>> {
-        match &self.parsed {
-            Document::Manifest(_) => Ok(vec![self.entry(None, self.document.clone())?]),
-            Document::Index(index) => {
-                let images = index.manifests.iter().filter(|entry| {
-                    !entry.is_attestation() && super::walk::is_document(&entry.media_type)
-                });
-                images.map(|entry| self.entry(Some(entry), self.inner(&entry.digest)?)).collect()
+        let Document::Index(index) = &self.parsed else {
+            return Ok(vec![self.entry(None, self.document.clone())?]);
+        };
+        let mut found = Vec::new();
+        self.images_of(index, &mut BTreeSet::from([self.document.digest]), 0, &mut found)?;
+        Ok(found)
+    }
+
+    /// Adds the images of an index. An index that was seen is not looked at again.
+    fn images_of(
+        &self,
+        index: &Index,
+        seen: &mut BTreeSet<Digest>,
+        depth: usize,
+        found: &mut Vec<RemoteEntry>,
+    ) -> Result<()> {
+        let images = index
+            .manifests
+            .iter()
+            .filter(|entry| !entry.is_attestation() && super::walk::is_document(&entry.media_type));
+        for entry in images {
+            if seen.contains(&entry.digest) {
+                continue;
+            }
+            let document = self.inner(&entry.digest)?;
+            match parse(&document)? {
+                Document::Index(inner) if depth < MAX_NESTING => {
+                    seen.insert(entry.digest);
+                    self.images_of(&inner, seen, depth + 1, found)?;
+                }
+                _ => found.push(self.entry(Some(entry), document)?),
             }
         }
+        Ok(())
     }
 
     /// A document that an index leads to.
     pub fn inner(&self, digest: &Digest) -> Result<RemoteDocument> {
-        Ok(self.repository.document(&Target::Digest(*digest))?)
+        let document = self.repository.document(&Target::Digest(*digest));
+        let asked = || self.name.without_tag().with_digest(*digest);
+        document.map_err(|error| missing(&asked(), error))
     }
 
     fn entry(&self, listed: Option<&Descriptor>, manifest: RemoteDocument) -> Result<RemoteEntry> {

@@ -15,7 +15,7 @@ use crate::progress::{Progress, Reported};
 /// As many blobs are moved at once.
 const WORKERS: usize = 3;
 /// Indexes in indexes, and referrers of referrers, are followed so deep.
-const MAX_NESTING: usize = 4;
+pub(super) const MAX_NESTING: usize = 4;
 /// What cosign puts beside an image, under tags made of its digest.
 const BESIDE: [&str; 3] = ["sig", "att", "sbom"];
 

@@ -3,7 +3,9 @@
 
 use std::fs;
 
+use registry::{Access, Client, ClientSettings, Target};
 use serde_json::{Value, json};
+use spec::{Descriptor, Digest, Index, MediaType, Reference};
 use testkit::Layer;
 
 use super::hub::Hub;
@@ -353,4 +355,50 @@ fn registries_and_folders_are_kept_in_step() {
     assert!(run.code == 1 && run.out.contains(": failed\n"), "{run}");
     assert!(run.err.contains("error: 1 of 2 images were not copied"), "{run}");
     mica.run(&format!("image sync {target}")).complains(1, "nothing is named");
+}
+
+/// Puts an index under a name, as somebody else may have made it.
+fn put_index(name: &str, entries: Vec<Descriptor>) -> Digest {
+    let client = Client::new(ClientSettings::default());
+    let name = Reference::parse(name).unwrap();
+    let repository = client.repository(&name, Access::Push).unwrap();
+    let index = Index::new(entries).to_bytes();
+    let target = Target::Tag(name.tag().unwrap().to_owned());
+    repository.put_document(&target, &MediaType::OciIndex, &index).unwrap();
+    Digest::of(&index)
+}
+
+#[test]
+fn indexes_in_indexes_are_looked_into() {
+    let mica = Mica::new();
+    let hub = Hub::start(&mica, &[]);
+    let [amd, arm] = two_platforms(&mica, &hub);
+    let (inner, outer) = (hub.name("me/app:inner"), hub.name("me/app:outer"));
+    mica.run(&format!("buildx imagetools create -t {inner} {amd} {arm}")).works();
+    let document = mica.run(&format!("remote inspect --raw {inner}")).out;
+    let kind = MediaType::from("application/vnd.oci.image.index.v1+json");
+    let entry = Descriptor { platform: None, ..Descriptor::of(kind, document.as_bytes()) };
+    put_index(&outer, vec![entry]);
+    for (architecture, image) in [("amd64", &amd), ("arm64", &arm)] {
+        let line = format!("remote inspect --platform linux/{architecture} {outer}");
+        let shown = mica.json(&line);
+        assert_eq!(shown["ManifestDigest"], json!(mica.ok(&format!("remote digest {image}"))));
+        assert_eq!(shown["Architecture"], json!(architecture));
+    }
+}
+
+#[test]
+fn what_is_missing_of_an_index_is_named() {
+    let mica = Mica::new();
+    let hub = Hub::start(&mica, &[]);
+    let [amd, _] = two_platforms(&mica, &hub);
+    let document = mica.run(&format!("remote inspect --raw {amd}")).out;
+    let there = Descriptor::of(MediaType::OciManifest, document.as_bytes());
+    let missing = Descriptor::of(MediaType::OciManifest, b"nowhere");
+    let digest = missing.digest;
+    let name = hub.name("me/app:broken");
+    put_index(&name, vec![there, missing]);
+    let told = format!("no such manifest: {}@{digest}\n", hub.name("me/app"));
+    mica.run(&format!("image sync {name} {}/mirror", hub.host)).complains(1, &told);
+    mica.run(&format!("remote inspect {name}")).complains(1, &told);
 }
