@@ -49,7 +49,7 @@ impl Containers {
                 (Requirement::InsecureAcceptAnything {}, _) => {}
                 (Requirement::Reject {}, _) => return Ok(Verdict::Reject),
                 (Requirement::SigstoreSigned(signed), Verdict::Accept) => {
-                    verdict = self.signed(signed, &bad)?;
+                    verdict = self.signed(name, signed, &bad)?;
                 }
                 (Requirement::SigstoreSigned(_), _) => {
                     return Err(bad("several `sigstoreSigned` are not checked"));
@@ -70,18 +70,32 @@ impl Containers {
     /// A signature by one of its keys.
     fn signed(
         &self,
+        name: &Reference,
         wanted: &SigstoreSigned,
         bad: &dyn Fn(&str) -> EngineError,
     ) -> Result<Verdict> {
         if let Some(other) = wanted.unchecked() {
             return Err(bad(&format!("`{other}` of `sigstoreSigned` is not checked")));
         }
-        let identity = match &wanted.signed_identity {
-            Some(SignedIdentity::MatchRepository {}) => Identity::Repository,
-            Some(SignedIdentity::MatchExact {}) => Identity::Whole,
-            None | Some(SignedIdentity::MatchRepoDigestOrExact {}) => Identity::DigestOrWhole,
-            Some(other) => {
-                return Err(bad(&format!("the identity {:?} is not checked", other.name())));
+        let parsed = |text: &str| {
+            Reference::parse(text).map(Some).map_err(|why| bad(&format!("{text:?}: {why}")))
+        };
+        let (identity, claimed) = match &wanted.signed_identity {
+            Some(SignedIdentity::MatchRepository {}) => (Identity::Repository, None),
+            Some(SignedIdentity::MatchExact {}) => (Identity::Whole, None),
+            None | Some(SignedIdentity::MatchRepoDigestOrExact {}) => {
+                (Identity::DigestOrWhole, None)
+            }
+            Some(SignedIdentity::ExactReference { docker_reference }) => {
+                (Identity::Whole, parsed(docker_reference)?)
+            }
+            Some(SignedIdentity::ExactRepository { docker_repository }) => {
+                (Identity::Repository, parsed(docker_repository)?)
+            }
+            Some(SignedIdentity::RemapIdentity { prefix, signed_prefix }) => {
+                let other = remapped(name, prefix, signed_prefix);
+                let other = other.map(|text| parsed(&text)).transpose()?.flatten();
+                (Identity::DigestOrWhole, other)
             }
         };
         let mut keys = Vec::new();
@@ -91,7 +105,7 @@ impl Containers {
         for text in wanted.texts() {
             keys.push(VerifyingKey::parse(&self.file, text)?);
         }
-        Ok(Verdict::Signed { keys, identity })
+        Ok(Verdict::Signed { keys, identity, claimed })
     }
 
     /// The most specific list for a name: its own, of a repository or folders above it, the host's,
@@ -122,6 +136,15 @@ impl Containers {
             None => ("default".to_owned(), &self.document.default),
         }
     }
+}
+
+/// A name with another beginning, if it begins with the prefix: what it was signed as where it came
+/// from.
+fn remapped(name: &Reference, prefix: &str, signed_prefix: &str) -> Option<String> {
+    let (bare, full) = (name.name(), name.to_string());
+    let rest = bare.strip_prefix(prefix)?;
+    let begins_so = rest.is_empty() || rest.starts_with('/');
+    begins_so.then(|| format!("{signed_prefix}{}", &full[prefix.len()..]))
 }
 
 #[cfg(test)]
@@ -194,13 +217,54 @@ mod tests {
             let text = text.replace("IDENTITY", said);
             let policy = Containers::parse(Path::new("p"), &text).unwrap();
             let verdict = policy.verdict(&Reference::parse("a").unwrap()).unwrap();
-            let Verdict::Signed { keys, identity } = verdict else { panic!("{verdict:?}") };
-            assert_eq!((keys.len(), identity), (1, expected), "{text}");
+            let Verdict::Signed { keys, identity, claimed } = verdict else {
+                panic!("{verdict:?}")
+            };
+            assert_eq!((keys.len(), identity, claimed), (1, expected, None), "{text}");
         };
         check("", Identity::DigestOrWhole);
         let said = |kind: &str| format!(r#", "signedIdentity": {{"type": "{kind}"}}"#);
         check(&said("matchRepoDigestOrExact"), Identity::DigestOrWhole);
         check(&said("matchExact"), Identity::Whole);
         check(&said("matchRepository"), Identity::Repository);
+    }
+
+    #[test]
+    fn a_mirror_may_have_what_was_signed_elsewhere() {
+        let pem = "-----BEGIN PUBLIC KEY-----\n\
+            MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+            -----END PUBLIC KEY-----\n";
+        let digest = spec::Digest::of(b"");
+        let check = |said: &str, name: &str, expected: (Identity, Option<&str>)| {
+            let text = format!(
+                r#"{{"default": [{{"type": "sigstoreSigned", "keyData": "{}",
+                    "signedIdentity": {said}}}]}}"#,
+                BASE64_STANDARD.encode(pem)
+            );
+            let policy = Containers::parse(Path::new("p"), &text).unwrap();
+            let name = Reference::parse(&name.replace("DIGEST", &digest.to_string())).unwrap();
+            let verdict = policy.verdict(&name).unwrap();
+            let Verdict::Signed { identity, claimed, .. } = verdict else { panic!("{verdict:?}") };
+            let claimed =
+                claimed.map(|name| name.to_string().replace(&digest.to_string(), "DIGEST"));
+            assert_eq!((identity, claimed.as_deref()), expected, "{said}");
+        };
+        let exact = r#"{"type": "exactReference", "dockerReference": "busybox:1"}"#;
+        check(exact, "m.org/x:2", (Identity::Whole, Some("docker.io/library/busybox:1")));
+        let repository = r#"{"type": "exactRepository", "dockerRepository": "busybox"}"#;
+        check(repository, "m.org/x:2", (Identity::Repository, Some("docker.io/library/busybox")));
+        let remap = |prefix: &str, signed: &str| {
+            format!(
+                r#"{{"type": "remapIdentity", "prefix": "{prefix}", "signedPrefix": "{signed}"}}"#
+            )
+        };
+        let hub = remap("m.org:5000/hub", "docker.io/library");
+        let expected = Identity::DigestOrWhole;
+        check(&hub, "m.org:5000/hub/a:1", (expected, Some("docker.io/library/a:1")));
+        check(&hub, "m.org:5000/hub/a@DIGEST", (expected, Some("docker.io/library/a@DIGEST")));
+        check(&hub, "m.org:5000/hubs/a:1", (expected, None));
+        check(&remap("m.org", "a.org"), "m.org/a/b:1", (expected, Some("a.org/a/b:1")));
+        check(&remap("m.org", "a.org"), "m.org:5000/a/b:1", (expected, None));
+        check(&remap("m.org/a", "a.org/b"), "m.org/a:1", (expected, Some("a.org/b:1")));
     }
 }

@@ -75,6 +75,8 @@ pub enum Verdict {
         keys: Vec<VerifyingKey>,
         /// What the signature must say of the name.
         identity: Identity,
+        /// The name that it must say that of, where it is another than the one that is pulled.
+        claimed: Option<Reference>,
     },
 }
 
@@ -128,7 +130,8 @@ impl Policy {
         let why = match verdict {
             Verdict::Accept => return Ok(()),
             Verdict::Reject => Some("the policy rejects it".to_owned()),
-            Verdict::Signed { keys, identity } => {
+            Verdict::Signed { keys, identity, claimed } => {
+                let name = claimed.as_ref().unwrap_or(name);
                 let digests: Vec<Digest> = BTreeSet::from_iter(digests).into_iter().collect();
                 super::refusal(repository, name, &digests, &keys, identity)?
             }
@@ -149,7 +152,7 @@ impl Policy {
         let folder = self.file.parent().unwrap_or(Path::new("."));
         let open = |path: &PathBuf| VerifyingKey::open(&folder.join(path));
         let keys = rule.signed_by.iter().map(open).collect::<Result<_>>()?;
-        Ok(Some(Verdict::Signed { keys, identity: rule.identity }))
+        Ok(Some(Verdict::Signed { keys, identity: rule.identity, claimed: None }))
     }
 }
 

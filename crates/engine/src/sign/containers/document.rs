@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use spec::Reference;
 
 /// The file.
 #[derive(Debug, Deserialize)]
@@ -56,10 +57,7 @@ pub(super) enum Requirement {
     #[serde(rename = "signedBy")]
     SignedBy(SignedBy),
     #[serde(rename = "signedBaseLayer", rename_all = "camelCase")]
-    SignedBaseLayer {
-        #[allow(dead_code)]
-        base_layer_identity: SignedIdentity,
-    },
+    SignedBaseLayer { base_layer_identity: SignedIdentity },
     #[serde(rename = "sigstoreSigned")]
     SigstoreSigned(Box<SigstoreSigned>),
 }
@@ -151,7 +149,6 @@ struct Pki {
 /// What a signature must say of the name.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", deny_unknown_fields)]
-#[allow(dead_code)]
 pub(super) enum SignedIdentity {
     MatchExact {},
     MatchRepoDigestOrExact {},
@@ -172,8 +169,20 @@ pub(super) enum SignedIdentity {
 }
 
 impl Requirement {
+    fn identity(&self) -> Option<&SignedIdentity> {
+        match self {
+            Requirement::SignedBy(signed) => signed.signed_identity.as_ref(),
+            Requirement::SignedBaseLayer { base_layer_identity } => Some(base_layer_identity),
+            Requirement::SigstoreSigned(signed) => signed.signed_identity.as_ref(),
+            Requirement::InsecureAcceptAnything {} | Requirement::Reject {} => None,
+        }
+    }
+
     /// Whether what it asks for can be meant.
     fn check(&self) -> Result<(), String> {
+        if let Some(identity) = self.identity() {
+            identity.check()?;
+        }
         match self {
             Requirement::SignedBy(signed) => {
                 if signed.key_type == KeyType::Missing {
@@ -247,16 +256,36 @@ impl SigstoreSigned {
 }
 
 impl SignedIdentity {
-    /// What the file calls it.
-    pub(super) fn name(&self) -> &'static str {
+    /// Whether the names in it are names, and say as much as they must.
+    fn check(&self) -> Result<(), String> {
+        let parsed = |text: &str| Reference::parse(text).map_err(|why| format!("{text:?}: {why}"));
         match self {
-            SignedIdentity::MatchExact {} => "matchExact",
-            SignedIdentity::MatchRepoDigestOrExact {} => "matchRepoDigestOrExact",
-            SignedIdentity::MatchRepository {} => "matchRepository",
-            SignedIdentity::ExactReference { .. } => "exactReference",
-            SignedIdentity::ExactRepository { .. } => "exactRepository",
-            SignedIdentity::RemapIdentity { .. } => "remapIdentity",
+            SignedIdentity::ExactReference { docker_reference: text } => {
+                let name = parsed(text)?;
+                match name.tag().is_none() && name.digest().is_none() {
+                    true => Err(format!("{text:?} has neither a tag nor a digest")),
+                    false => Ok(()),
+                }
+            }
+            SignedIdentity::ExactRepository { docker_repository } => {
+                parsed(docker_repository).map(|_| ())
+            }
+            SignedIdentity::RemapIdentity { prefix, signed_prefix } => {
+                [prefix, signed_prefix].into_iter().try_for_each(|text| is_prefix(text))
+            }
+            SignedIdentity::MatchExact {}
+            | SignedIdentity::MatchRepoDigestOrExact {}
+            | SignedIdentity::MatchRepository {} => Ok(()),
         }
+    }
+}
+
+/// Whether full names may begin so: with a host, perhaps with parts of a path behind it.
+fn is_prefix(text: &str) -> Result<(), String> {
+    let below = format!("{text}/a/b");
+    match Reference::parse(&below) {
+        Ok(name) if name.name() == below => Ok(()),
+        _ => Err(format!("{text:?} does not begin full names")),
     }
 }
 
@@ -389,6 +418,23 @@ mod tests {
         check(&identity("{'type': 'matchExact', 'prefix': 'a'}"), Some("prefix"));
         check(&identity("{'type': 'matchAll'}"), Some("matchAll"));
         check(&identity("{'type': 'remapIdentity', 'prefix': 'a'}"), Some("signedPrefix"));
+        check(
+            &identity("{'type': 'exactReference', 'dockerReference': 'a'}"),
+            Some("neither a tag"),
+        );
+        check(&identity("{'type': 'exactReference', 'dockerReference': 'A:1'}"), Some("\"A:1\""));
+        check(&identity("{'type': 'exactRepository', 'dockerRepository': 'a'}"), None);
+        check(&identity("{'type': 'exactRepository', 'dockerRepository': ''}"), Some("\"\""));
+        let remap = |prefix: &str| {
+            let text = "{'type': 'remapIdentity', 'prefix': 'PREFIX', 'signedPrefix': 'a.org'}";
+            identity(&text.replace("PREFIX", prefix))
+        };
+        for prefix in ["m.org", "m.org:5000", "m.org/a/b", "docker.io/library", "localhost"] {
+            check(&remap(prefix), None);
+        }
+        for prefix in ["", "busybox", "m.org/", "m.org/a:1", "http://m.org"] {
+            check(&remap(prefix), Some("does not begin full names"));
+        }
         let by = |fields: &str| {
             let text = format!(r#"{{"default": [{{"type": "signedBy"{fields}}}]}}"#);
             text.replace('\'', "\"")
