@@ -74,6 +74,10 @@ pub fn run(
             invocation.warnings.iter().for_each(|line| ui.warn(line));
             let teller = teller(&invocation.path);
             let (name, usage) = called_and_used(&invocation.path, program);
+            let typed = invocation.path.iter().all(|command| !command.name.starts_with("__"));
+            if typed && std::ptr::eq(root, &ROOT) {
+                warn_of_config(&environment, &ui);
+            }
             let context = Context::new(invocation, environment, ui.clone(), doors);
             let done = match std::ptr::eq(root, &ROOT) {
                 true => far::run(context),
@@ -101,6 +105,18 @@ pub fn run(
             ui.warn(&error.to_string());
             error.exit_code
         }
+    }
+}
+
+/// Says what keeps docker's own file from being read, as docker does before whatever it was asked for.
+fn warn_of_config(environment: &BTreeMap<String, String>, ui: &Ui) {
+    if environment.contains_key(engine::NAMESPACE_VARIABLE) {
+        // Whoever went into a namespace of the user's has said it before.
+        return;
+    }
+    let file = far::contexts::Contexts::of(environment).folder().join("config.json");
+    if let Some(why) = engine::config_trouble(&file) {
+        ui.warn(&format!("WARNING: Error parsing config file ({}): {why}", file.display()));
     }
 }
 

@@ -112,7 +112,7 @@ pub use pull::{PullImage, Pulled};
 pub use push::{PushImage, Pushed, Repack};
 pub use registry::{
     Anonymous, Client, Credential, CredentialError, Credentials, Direct, GivenToken, Kept,
-    RegistryError, SearchResult, Secret, WantedToken,
+    RegistryError, SearchResult, Secret, WantedToken, config_trouble,
 };
 pub use remote::{
     Combination, CombineImages, Copied, CopyImage, ListEntry, ManifestList, ManifestLists, Note,

@@ -37,7 +37,7 @@ pub use bucket::{
     Bucket, BucketKind, BucketSettings, Listed, Object, ObjectReader, Version as ObjectVersion,
 };
 pub use client::{Access, Client, ClientSettings, Limits, Repository, Target};
-pub use credentials::{CredentialStore, Kept, StoreSettings};
+pub use credentials::{CredentialStore, Kept, StoreSettings, config_trouble};
 pub use direct::Direct;
 pub use document::{RemoteDocument, RemoteHead};
 pub use error::{ApiError, BucketError, CredentialError, RegistryError, RegistryErrorKind};

@@ -121,6 +121,7 @@ fn engine_for(call: &Call) -> Result<Engine, Refusal> {
     // Places where nothing is: what is known of the user who serves is not the client's.
     let nowhere = PathBuf::from("/proc/self/fdinfo/none");
     (kept.docker_config, kept.vault) = (nowhere.clone(), nowhere);
+    kept.others.clear();
     Ok(Engine::open(settings)?)
 }
 

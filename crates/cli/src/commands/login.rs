@@ -11,6 +11,13 @@ use crate::ui::Ui;
 
 const INSECURE: &str = "WARNING! Using --password via the CLI is insecure. Use --password-stdin.";
 const NO_TERMINAL: &str = "Error: Cannot perform an interactive login from a non TTY device";
+/// How to become somebody else, as docker tells it.
+const OTHER: &str =
+    " Info -> To login with a different account, run 'docker logout' followed by 'docker login'";
+/// The same for a person's eyes.
+const OTHER_IN_COLOURS: &str = "\x1b[1m\x1b[106m\x1b[30mi\x1b[0m\x1b[0m \x1b[96mInfo \u{2192} \
+    \x1b[0m\x1b[0m\x1b[3mTo login with a different account, run 'docker logout' followed by \
+    'docker login'\x1b[0m";
 /// No honest password is longer.
 const PASSWORD_BYTES: u64 = 1 << 20;
 
@@ -48,7 +55,9 @@ pub(crate) fn login(context: &Context) -> Outcome {
     let mut usual = None;
     // Who is known already need not say it again, while it is right.
     if let Some(Credential::Password { user, password }) = known {
-        ui.line("Authenticating with existing credentials...");
+        ui.warn(&format!("Authenticating with existing credentials... [Username: {user}]"));
+        let colours = ui.error_is_terminal() && context.variable("NO_COLOR").is_none();
+        ui.warn(&format!("\n{}\n\n", if colours { OTHER_IN_COLOURS } else { OTHER }));
         let server = server.map(str::to_owned);
         match settings.login(&Login { server, user: user.clone(), password }) {
             Ok(_) => {

@@ -74,6 +74,14 @@ impl RegistrySettings {
         let credentials = StoreSettings {
             docker_config: docker.join("config.json"),
             inline: variable("DOCKER_AUTH_CONFIG").map(Secret::new),
+            others: [
+                variable("REGISTRY_AUTH_FILE").map(PathBuf::from),
+                variable("XDG_RUNTIME_DIR").map(|it| Path::new(it).join("containers/auth.json")),
+                Some(config.join("containers/auth.json")),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             vault: config.join("mica/credentials.json"),
             key: data.join("mica/credentials.key"),
             plain: table.credentials == CredentialsKept::Plain,

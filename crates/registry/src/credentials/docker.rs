@@ -20,14 +20,38 @@ pub(super) struct DockerConfig {
 }
 
 impl DockerConfig {
-    /// Reads it; one that is missing is empty.
+    /// Reads it. One that is missing is empty, and so is one that is none, as docker has it: whoever
+    /// uses it was told.
     pub(super) fn read(path: &Path) -> Result<DockerConfig, CredentialError> {
-        match fs::read_to_string(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(DockerConfig { path: path.to_owned(), document: Map::new() })
-            }
+        let empty = || DockerConfig { path: path.to_owned(), document: Map::new() };
+        match DockerConfig::open(path) {
+            Err(CredentialError::Malformed { .. }) => Ok(empty()),
+            Ok(found) => Ok(found.unwrap_or_else(empty)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open(path: &Path) -> Result<Option<DockerConfig>, CredentialError> {
+        match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(super::io("read", path)(error)),
-            Ok(text) => DockerConfig::parse(path.to_owned(), &text),
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes);
+                DockerConfig::parse(path.to_owned(), &text).map(Some)
+            }
+        }
+    }
+
+    /// What is wrong with a configuration, if anything is.
+    pub(super) fn trouble(path: &Path) -> Option<String> {
+        let check = |config: DockerConfig| {
+            let auths = config.document.get("auths").and_then(Value::as_object);
+            let mut entries = auths.into_iter().flat_map(Map::values);
+            entries.try_for_each(|entry| config.credential(entry).map(|_| ()))
+        };
+        match DockerConfig::open(path).and_then(|found| found.map_or(Ok(()), check)) {
+            Err(CredentialError::Malformed { why, .. }) => Some(why),
+            _ => None,
         }
     }
 
@@ -74,6 +98,19 @@ impl DockerConfig {
             Some(entry) => self.credential(entry),
             None => Ok(None),
         }
+    }
+
+    /// The plain entry for a whole registry, as containers' tools write it: repositories have entries of
+    /// their own there, which are for nobody else.
+    pub(super) fn find_host(&self, server: &str) -> Option<Credential> {
+        let auths = self.document.get("auths").and_then(Value::as_object)?;
+        let host = super::host_known_as(server);
+        let is_host = |name: &str| match name.contains("://") {
+            true => super::host_known_as(host_of(name)) == host,
+            false => super::host_known_as(name) == host,
+        };
+        let entry = auths.iter().find(|(name, _)| is_host(name)).map(|(_, entry)| entry)?;
+        self.credential(entry).unwrap_or_default()
     }
 
     fn credential(&self, entry: &Value) -> Result<Option<Credential>, CredentialError> {

@@ -2,8 +2,9 @@
 //! mica's own that nobody can read without its key.
 //!
 //! Looked up in this order: `DOCKER_AUTH_CONFIG`, the helper that docker's configuration names for
-//! the host or for all, mica's own file, the plain entries of docker's configuration. A login goes
-//! to the helper if there is one, else to mica's file, and into plain text only when that is asked.
+//! the host or for all, mica's own file, the plain entries of docker's configuration, those of
+//! containers' files. A login goes to the helper if there is one, else to mica's file, and into plain
+//! text only when that is asked.
 
 mod docker;
 mod helper;
@@ -27,6 +28,8 @@ pub struct StoreSettings {
     pub docker_config: PathBuf,
     /// What `DOCKER_AUTH_CONFIG` holds: a configuration that goes before the file.
     pub inline: Option<Secret>,
+    /// Files of podman and skopeo, of docker's form, which are read and never written.
+    pub others: Vec<PathBuf>,
     /// Mica's own file.
     pub vault: PathBuf,
     /// The file with its key.
@@ -155,11 +158,28 @@ impl Credentials for CredentialStore {
         if let Some(found) = self.vault().read()?.remove(server) {
             return Ok(Some(found));
         }
-        match docker.find(server)? {
+        // An entry that is none is nobody's.
+        let plain = docker.find(server).unwrap_or_default();
+        let other = |path: &PathBuf| DockerConfig::read(path).ok()?.find_host(server);
+        match plain.or_else(|| self.settings.others.iter().find_map(other)) {
             Some(found) => Ok(Some(found)),
             // Nobody else knows either: then it is of interest that the helper failed.
             None => helped,
         }
+    }
+}
+
+/// What keeps docker's configuration from being understood, if anything does. It is read as if what is
+/// wrong were not there.
+pub fn config_trouble(path: &Path) -> Option<String> {
+    DockerConfig::trouble(path)
+}
+
+/// The host of a server as containers' files name it.
+fn host_known_as(server: &str) -> &str {
+    match server {
+        "https://index.docker.io/v1/" | "index.docker.io" | "registry-1.docker.io" => "docker.io",
+        host => host,
     }
 }
 

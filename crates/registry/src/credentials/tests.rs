@@ -16,6 +16,7 @@ impl Place {
         StoreSettings {
             docker_config: path("docker/config.json"),
             inline: None,
+            others: vec![path("none"), path("run/auth.json"), path("auth.json")],
             vault: path("config/credentials.json"),
             key: path("data/credentials.key"),
             plain: false,
@@ -199,7 +200,11 @@ fn a_damaged_key_does_not_stay_for_ever() {
 fn errors_do_not_quote_secrets() {
     let place = Place::new();
     place.docker(r#"{"auths":{"a.org":{"auth":"hunter2"#);
-    let error = place.store().find("a.org").unwrap_err();
+    let why = config_trouble(&place.settings().docker_config).unwrap();
+    assert!(!why.contains("hunter2"), "{why}");
+    let inline = Some(Secret::new(r#"{"auths":{"a.org":{"auth":"hunter2"#));
+    let store = CredentialStore::new(StoreSettings { inline, ..place.settings() });
+    let error = store.find("a.org").unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
 }
 
@@ -226,4 +231,57 @@ fn logins_at_once_are_all_kept() {
             assert_eq!(store.find(server).unwrap(), Some(password("me", server)), "{round}");
         }
     }
+}
+
+#[test]
+fn a_configuration_that_is_none_knows_nobody() {
+    let place = Place::new();
+    let path = place.settings().docker_config;
+    for (text, why) in [
+        ("{bad", "no JSON object (line 1, column 2)"),
+        ("[]", "no JSON object (line 1, column 0)"),
+        (r#"{"auths":{"a.org":{"auth":"?"}}}"#, "an `auth` is no base64"),
+        (r#"{"auths":{"a.org":{"auth":"bWU="}}}"#, "an `auth` has no colon"),
+    ] {
+        place.docker(text);
+        assert_eq!(place.store().find("a.org").unwrap(), None, "{text}");
+        assert_eq!(config_trouble(&path).as_deref(), Some(why), "{text}");
+        assert!(!place.store().erase("b.org").unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+    for text in ["", " ", "{}", r#"{"auths":{"a.org":{}}}"#] {
+        place.docker(text);
+        assert_eq!(config_trouble(&path), None, "{text}");
+    }
+    // Whoever logs in makes it one.
+    place.docker("{bad");
+    let plain = CredentialStore::new(StoreSettings { plain: true, ..place.settings() });
+    plain.store("a.org", &password("me", "pa:ss")).unwrap();
+    assert_eq!(plain.find("a.org").unwrap(), Some(password("me", "pa:ss")));
+    assert_eq!(config_trouble(&place.folder.path().join("none")), None);
+}
+
+#[test]
+fn logins_of_other_tools_go_last() {
+    let place = Place::new();
+    let write = |name: &str, text: &str| {
+        let path = place.folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let me = r#"{"auth":"bWU6cGE6c3M="}"#;
+    let you = r#"{"auth":"eW91Ong="}"#;
+    let text = r#"{"auths":{"a.org":ME,"docker.io":ME,"c.org/team":ME,"https://d.org/v2/":ME}}"#;
+    write("run/auth.json", &text.replace("ME", me));
+    write("auth.json", &r#"{"auths":{"a.org":YOU,"b.org":YOU}}"#.replace("YOU", you));
+    let find = |server: &str| place.store().find(server).unwrap();
+    let (me, other) = (Some(password("me", "pa:ss")), Some(password("you", "x")));
+    assert_eq!((find("a.org"), find("b.org")), (me.clone(), other.clone()));
+    assert_eq!((find("https://index.docker.io/v1/"), find("d.org")), (me.clone(), me));
+    // What is for one repository is not shown to all of its host.
+    assert_eq!((find("c.org"), find("e.org")), (None, None));
+    place.docker(r#"{"auths":{"a.org":{"auth":"eW91Ong="}}}"#);
+    assert_eq!(find("a.org"), other);
+    write("run/auth.json", "{bad");
+    assert_eq!(find("d.org"), None);
 }
