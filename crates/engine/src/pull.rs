@@ -88,7 +88,30 @@ impl Engine {
                 .take_warnings()
                 .iter()
                 .for_each(|text| progress.note(&format!("Warning: {text}")));
-            told(&pulled?);
+            let pulled = pulled?;
+            told(&pulled);
+            if !pull.all_tags {
+                self.tell_other_platform(&pulled, pull, progress)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that an image which is alone is for another platform than was asked for.
+    fn tell_other_platform(
+        &self,
+        pulled: &Pulled,
+        pull: &PullImage,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let Some(wanted) = &pull.platform else { return Ok(()) };
+        let actual = self.config(pulled.id)?.platform();
+        if !actual.matches(wanted) {
+            progress.note(&format!(
+                "WARNING: image with reference {} was found but its platform ({actual}) does not \
+                 match the specified platform ({wanted})",
+                pulled.name
+            ));
         }
         Ok(())
     }
@@ -191,8 +214,8 @@ impl Engine {
             let why = format!("its manifest has {layers} layers, its configuration {diffs}");
             return Err(refused(name, &why));
         }
-        // An image that is alone comes whatever it is for, as docker pulls it; who makes a container of
-        // it hears that it is for another platform.
+        // An image that is alone comes whatever it is for, as docker pulls it; who asked for a platform
+        // hears that it is for another.
         let layers = manifest.layers.iter().zip(&config.rootfs.diff_ids);
         let layers = layers.map(|(layer, diff)| layer_of(layer, *diff)).collect();
         let names = if name.digest().is_some() { Vec::new() } else { vec![name.clone()] };

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use engine::{Client, Credential, Engine, EngineError, Kind, PullImage, Pulled, PushImage, Secret};
+use engine::{Client, Credential, Engine, EngineError, Kind, PullImage, PushImage, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use spec::Reference;
@@ -106,21 +106,25 @@ pub(crate) fn create(call: Call) -> Result<Reply, Refusal> {
     let client = client(&call, &engine, &pull.name)?;
     Ok(Reply::stream("application/json", move |sink| {
         let progress = JsonProgress::new(sink, false);
+        let mut newer = false;
         let pulled = engine.pull(&client, &pull, &progress, &mut |pulled| {
-            tell_pulled(&progress, pulled);
+            progress.tell(&json!({ "status": format!("Digest: {}", pulled.digest) }));
+            newer |= pulled.newer;
+            if !all_tags {
+                tell_status(&progress, &pulled.name, newer);
+            }
         });
+        if all_tags && pulled.is_ok() {
+            tell_status(&progress, &pull.name, newer);
+        }
         progress.end(pulled.map_err(Refusal::from))
     }))
 }
 
-fn tell_pulled(progress: &JsonProgress<'_>, pulled: &Pulled) {
-    let familiar = pulled.name.familiar();
-    progress.tell(&json!({ "status": format!("Digest: {}", pulled.digest) }));
-    let words = match pulled.newer {
-        true => "Downloaded newer image for",
-        false => "Image is up to date for",
-    };
-    progress.tell(&json!({ "status": format!("Status: {words} {familiar}") }));
+/// Says whether a pull brought anything.
+fn tell_status(progress: &JsonProgress<'_>, name: &Reference, newer: bool) {
+    let words = if newer { "Downloaded newer image for" } else { "Image is up to date for" };
+    progress.tell(&json!({ "status": format!("Status: {words} {}", name.familiar()) }));
 }
 
 pub(crate) fn push(call: Call) -> Result<Reply, Refusal> {

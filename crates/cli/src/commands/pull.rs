@@ -15,7 +15,17 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let engine = context.engine()?;
     let client = engine.settings().client()?;
     let transfer = Transfer::new(ui, quiet);
-    engine.pull(&client, &pull, &transfer, &mut |pulled| transfer.tell(pulled))?;
+    let mut newer = false;
+    engine.pull(&client, &pull, &transfer, &mut |pulled| match all_tags {
+        true => {
+            transfer.digest(pulled);
+            newer |= pulled.newer;
+        }
+        false => transfer.tell(pulled),
+    })?;
+    if all_tags {
+        transfer.status(&name, newer);
+    }
     ui.line(&name.to_string());
     Ok(0)
 }

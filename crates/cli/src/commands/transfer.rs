@@ -1,6 +1,7 @@
 //! What `pull` and `push` show on their way: bars for a person, docker's lines for a log.
 
 use engine::{Item, Progress, Pulled};
+use spec::Reference;
 
 use crate::progress::Bars;
 use crate::ui::Ui;
@@ -25,16 +26,23 @@ impl Transfer {
 
     /// Says what became of an image that was pulled.
     pub(super) fn tell(&self, pulled: &Pulled) {
-        if self.quiet {
-            return;
+        self.digest(pulled);
+        self.status(&pulled.name, pulled.newer);
+    }
+
+    /// Says what a name that was pulled stands for.
+    pub(super) fn digest(&self, pulled: &Pulled) {
+        if !self.quiet {
+            (self.line)(&self.ui, &format!("Digest: {}", pulled.digest));
         }
-        let familiar = pulled.name.familiar();
-        (self.line)(&self.ui, &format!("Digest: {}", pulled.digest));
-        let status = match pulled.newer {
-            true => format!("Status: Downloaded newer image for {familiar}"),
-            false => format!("Status: Image is up to date for {familiar}"),
-        };
-        (self.line)(&self.ui, &status);
+    }
+
+    /// Says whether a pull brought anything.
+    pub(super) fn status(&self, name: &Reference, newer: bool) {
+        let words = if newer { "Downloaded newer image for" } else { "Image is up to date for" };
+        if !self.quiet {
+            (self.line)(&self.ui, &format!("Status: {words} {}", name.familiar()));
+        }
     }
 }
 

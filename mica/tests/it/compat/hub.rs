@@ -285,3 +285,34 @@ fn a_store_is_shown_to_others() {
     other.run(&format!("pull {}", hub.name("rich:9"))).complains(1, "manifest unknown");
     assert!(!mica.path("hub").exists(), "no registry was made");
 }
+
+#[test]
+fn a_pull_says_once_what_came_and_warns_of_other_platforms() {
+    let mica = Mica::new();
+    let hub = Hub::start(&mica, &[]);
+    for (tag, platform) in [("1", "linux/arm64"), ("2", "linux/s390x")] {
+        let name = hub.name(&format!("app:{tag}"));
+        mica.file("fs.tar", Layer::new().file("arch", platform).tar());
+        mica.ok(&format!("import --platform {platform} fs.tar {name}"));
+        mica.ok(&format!("push -q {name}"));
+        mica.ok(&format!("rmi {name}"));
+    }
+    let (app, name) = (hub.name("app"), hub.name("app:1"));
+    let pulled = mica.ok(&format!("pull --platform linux/s390x {name}"));
+    let end = format!(
+        "\nStatus: Downloaded newer image for {name}\nWARNING: image with reference {name} was found \
+         but its platform (linux/arm64) does not match the specified platform (linux/s390x)\n{name}"
+    );
+    assert!(pulled.ends_with(&end), "{pulled}");
+    for line in [format!("pull --platform linux/arm64 {name}"), format!("pull {name}")] {
+        let pulled = mica.run(&line);
+        assert!(pulled.code == 0 && !pulled.to_string().contains("WARNING"), "{pulled}");
+    }
+    assert_eq!(mica.ok(&format!("pull -q --platform linux/s390x {name}")), name);
+    let all = mica.ok(&format!("pull -a {app}"));
+    assert_eq!((all.matches("Digest: ").count(), all.matches("Status: ").count()), (2, 1), "{all}");
+    let end = format!("\nStatus: Downloaded newer image for {app}\n{app}");
+    assert!(all.ends_with(&end), "{all}");
+    let again = mica.ok(&format!("pull -a {app}"));
+    assert!(again.ends_with(&format!("\nStatus: Image is up to date for {app}\n{app}")), "{again}");
+}
