@@ -1,7 +1,7 @@
 //! The images there are, filtered as docker filters them.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Value, json};
 use spec::{FullName, ImageConfig, ImageId, Platform, Timestamp};
@@ -35,6 +35,14 @@ pub struct ImageList {
 struct Place {
     image: usize,
     name: Option<usize>,
+    /// Where among the image's own the digest is that is the row's whole name.
+    known: Option<usize>,
+}
+
+impl Place {
+    fn new(image: usize, name: Option<usize>) -> Place {
+        Place { image, name, known: None }
+    }
 }
 
 impl ImageList {
@@ -57,7 +65,8 @@ impl ImageList {
         let place = self.rows[at];
         let (id, record) = &self.images[place.image];
         let name = place.name.map(|name| FullName::of(&self.names[name].0));
-        ImageRow { id: *id, name, record }
+        let known = place.known.and_then(|at| record.repo_digests.iter().nth(at));
+        ImageRow { id: *id, name, known: known.map(String::as_str), record }
     }
 
     /// All images there are, each once under the first of its names: those for other platforms too,
@@ -70,7 +79,7 @@ impl ImageList {
                 name_of.entry(id).or_insert(at);
             }
         }
-        let place = |image: usize| Place { image, name: name_of.get(&images[image].0).copied() };
+        let place = |image: usize| Place::new(image, name_of.get(&images[image].0).copied());
         let mut rows: Vec<Place> = (0..images.len()).map(place).collect();
         rows.sort_by_key(|row| Reverse(images[row.image].1.created));
         ImageList { images, names, rows }
@@ -94,12 +103,25 @@ pub struct ImageRow<'a> {
     pub id: ImageId,
     /// The name; none for an image without.
     pub name: Option<FullName<'a>>,
+    /// The name with a digest, where it has no other.
+    known: Option<&'a str>,
     record: &'a ImageRecord,
 }
 
 impl<'a> ImageRow<'a> {
+    /// The repository that it is shown under, as people write it.
+    pub fn repository(&self) -> Option<&'a str> {
+        match self.known.and_then(|known| known.split_once('@')) {
+            Some((repository, _)) => Some(FullName::of(repository).familiar_name()),
+            None => self.name.map(FullName::familiar_name),
+        }
+    }
+
     /// The digest that a registry knows it by under this name.
     pub fn digest(&self) -> Option<&'a str> {
+        if let Some((_, digest)) = self.known.and_then(|known| known.split_once('@')) {
+            return Some(digest);
+        }
         let name = self.name?.name();
         let of_name = |full: &'a String| full.strip_prefix(name)?.strip_prefix('@');
         self.record.repo_digests.iter().find_map(of_name)
@@ -119,6 +141,37 @@ impl<'a> ImageRow<'a> {
     pub fn platform(&self) -> Platform {
         self.record.platform.platform()
     }
+}
+
+/// The repositories in which images have digests and no tags: for each image where among its digests
+/// the first of a repository is, and the repository.
+fn bare<'a>(
+    images: &'a [(ImageId, ImageRecord)],
+    names: &'a [(String, NameRecord)],
+) -> BTreeMap<usize, Vec<(usize, &'a str)>> {
+    let mut bare = BTreeMap::new();
+    if images.iter().all(|(_, record)| record.repo_digests.is_empty()) {
+        return bare;
+    }
+    let mut tagged: HashSet<(ImageId, &str)> = HashSet::new();
+    for (name, record) in names {
+        let repository = FullName::of(name).name();
+        tagged.extend(record.images().map(|id| (id, repository)));
+    }
+    for (image, (id, record)) in images.iter().enumerate() {
+        let mut own: Vec<(usize, &str)> = Vec::new();
+        for (at, known) in record.repo_digests.iter().enumerate() {
+            let Some((repository, _)) = known.split_once('@') else { continue };
+            let is_new = own.last().is_none_or(|(_, last)| *last != repository);
+            if is_new && !tagged.contains(&(*id, repository)) {
+                own.push((at, repository));
+            }
+        }
+        if !own.is_empty() {
+            bare.insert(image, own);
+        }
+    }
+    bare
 }
 
 /// Docker's document about an image in a list.
@@ -193,20 +246,30 @@ impl Engine {
             names.iter().map(|(_, record)| place(&record.image)).collect();
         places.iter().flatten().for_each(|at| is_named[*at] = true);
         let (mut rows, mut is_wanted) = (Vec::with_capacity(names.len()), is_named.clone());
+        let bare = bare(&images, &names);
         for (image, (id, record)) in images.iter().enumerate() {
-            let is_named = is_named[image];
-            let is_shown = is_named || list.all || !parents.contains(id);
-            is_wanted[image] = is_shown && self.passes(id, record, is_named, &conditions)?;
-            if is_wanted[image] && !is_named && patterns.is_empty() {
-                rows.push(Place { image, name: None });
+            let (is_named, is_known) = (is_named[image], bare.contains_key(&image));
+            let is_shown = is_named || is_known || list.all || !parents.contains(id);
+            // What a registry alone has a name for is both with a name and without.
+            is_wanted[image] = is_shown
+                && (self.passes(id, record, is_named, &conditions)?
+                    || (is_known && self.passes(id, record, true, &conditions)?));
+            if is_wanted[image] && !is_named && !is_known && patterns.is_empty() {
+                rows.push(Place::new(image, None));
             }
         }
         // One row for a name, whatever platforms it stands for.
         for (name, image) in places.into_iter().enumerate() {
             let Some(image) = image.filter(|at| is_wanted[*at]) else { continue };
             if patterns.allow(FullName::of(&names[name].0)) {
-                rows.push(Place { image, name: Some(name) });
+                rows.push(Place::new(image, Some(name)));
             }
+        }
+        for (image, known) in bare.into_iter().filter(|(image, _)| is_wanted[*image]) {
+            let allowed = known.into_iter().filter(|(_, name)| patterns.allow(FullName::of(name)));
+            rows.extend(
+                allowed.map(|(at, _)| Place { known: Some(at), ..Place::new(image, None) }),
+            );
         }
         // Names are in order already.
         rows.sort_by_key(|row| Reverse(images[row.image].1.created));

@@ -154,7 +154,7 @@ impl Listed for Nearby {
     }
 
     fn repository(&self) -> Option<&str> {
-        self.row().name.map(|name| name.familiar_name())
+        self.row().repository()
     }
 
     fn tag(&self) -> Option<&str> {

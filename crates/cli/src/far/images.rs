@@ -66,17 +66,25 @@ impl Named {
         let mut all: Vec<Named> = tagged
             .map(|(repository, tag)| named(Some(repository), Some(tag), of(repository)))
             .collect();
-        if all.is_empty() {
-            let bare = known.iter();
-            all.extend(
-                bare.map(|(repository, digest)| named(Some(repository), None, Some(digest))),
-            );
+        // What has digests alone in a repository has a row of its own for it.
+        let has_tag = |repository: &str| tags.iter().any(|name| is_tag_of(name, repository));
+        let mut last = None;
+        for (repository, digest) in known.iter().filter(|(repository, _)| !has_tag(repository)) {
+            if digests || last != Some(repository) {
+                all.push(named(Some(repository), None, Some(digest)));
+            }
+            last = Some(repository);
         }
         if all.is_empty() {
             all.push(named(None, None, None));
         }
         all
     }
+}
+
+/// Whether a name is a repository with a tag.
+fn is_tag_of(name: &str, repository: &str) -> bool {
+    name.rsplit_once(':').is_some_and(|(own, _)| own == repository)
 }
 
 impl Listed for Named {
@@ -220,4 +228,28 @@ pub(super) fn tag(context: &Context) -> Outcome {
         .with("tag", name.tag().unwrap_or("latest"));
     context.far()?.tell(request)?;
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_has_a_digest_alone_has_a_row() {
+        let rows = |tags: &[&str], digests: &[&str], shown: bool| {
+            let image = json!({ "RepoTags": tags, "RepoDigests": digests });
+            let text = |part: Option<&str>| part.unwrap_or("-").to_owned();
+            let row = |row: Named| {
+                [text(row.repository()), text(row.tag()), text(row.digest())].join(" ")
+            };
+            Named::all(&image, shown).into_iter().map(row).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&["a:1"], &["a@x"], false), ["a 1 -"]);
+        assert_eq!(rows(&["a:1"], &["a@x", "b@y"], true), ["a 1 x", "b - y"]);
+        assert_eq!(rows(&[], &["b@y", "b@z"], false), ["b - y"]);
+        assert_eq!(rows(&[], &["b@y", "b@z"], true), ["b - y", "b - z"]);
+        assert_eq!(rows(&[], &[], true), ["- - -"]);
+    }
 }

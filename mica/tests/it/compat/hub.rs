@@ -316,3 +316,31 @@ fn a_pull_says_once_what_came_and_warns_of_other_platforms() {
     let again = mica.ok(&format!("pull -a {app}"));
     assert!(again.ends_with(&format!("\nStatus: Image is up to date for {app}\n{app}")), "{again}");
 }
+
+#[test]
+fn what_has_a_digest_alone_is_shown_under_its_repository() {
+    let mica = Mica::new();
+    let hub = Hub::start(&mica, &[]);
+    let (app, name) = (hub.name("mp/app"), hub.name("mp/app:1"));
+    mica.import(&name);
+    let digest = digest_in(mica.ok(&format!("push {name}")).lines().last().unwrap());
+    mica.ok(&format!("rmi {name}"));
+    mica.ok(&format!("pull -q {app}@{digest}"));
+    let rows = || mica.ok("images --format '{{.Repository}} {{.Tag}} {{.Digest}}'");
+    assert_eq!(rows(), format!("{app} <none> {digest}"));
+    let shown = mica.ok("images --digests --no-trunc");
+    assert!(shown.lines().nth(1).unwrap().starts_with(&app), "{shown}");
+    for (line, count) in [
+        (format!("images -q {app}"), 1),
+        (format!("images -q {}", hub.name("mp/*")), 1),
+        (format!("images -q {}", hub.name("other")), 0),
+        ("images -q --filter dangling=true".to_owned(), 1),
+        ("images -q --filter dangling=false".to_owned(), 1),
+    ] {
+        assert_eq!(mica.ok(&line).lines().count(), count, "{line}");
+    }
+    mica.ok(&format!("tag {app}@{digest} other:1"));
+    assert_eq!(rows(), format!("other 1 <none>\n{app} <none> {digest}"));
+    mica.ok(&format!("tag other:1 {app}:2"));
+    assert_eq!(rows(), format!("{app} 2 {digest}\nother 1 <none>"));
+}
