@@ -17,6 +17,19 @@ pub(crate) enum Arch {
     Arm,
 }
 
+/// Those that the specification knows besides, without what all their names begin with.
+const OTHERS: &str = "MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE \
+    S390 S390X PARISC PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB";
+
+/// All names that profiles may have, in order.
+pub(super) fn known_names() -> Vec<String> {
+    let own = Arch::ALL.map(|arch| arch.name().to_owned());
+    let others = OTHERS.split_whitespace().map(|name| format!("SCMP_ARCH_{name}"));
+    let mut names: Vec<_> = own.into_iter().chain(others).collect();
+    names.sort_unstable();
+    names
+}
+
 impl Arch {
     const ALL: [Arch; 5] = [Arch::X86_64, Arch::X86, Arch::X32, Arch::Aarch64, Arch::Arm];
 
@@ -31,8 +44,6 @@ impl Arch {
 
     /// Whether the specification knows a name of a processor; whether we do is another question.
     pub(super) fn is_known(name: &str) -> bool {
-        const OTHERS: &str = "MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE \
-            S390 S390X PARISC PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB";
         let is_other = |name: &str| OTHERS.split_whitespace().any(|other| other == name);
         Arch::parse(name).is_some() || name.strip_prefix("SCMP_ARCH_").is_some_and(is_other)
     }

@@ -263,6 +263,7 @@ type Step = (u16, u32, To, To);
 /// A comparison of 64 bits in halves, the upper one first.
 fn condition(argument: &SeccompArg) -> Vec<Step> {
     use To::{Fails, Holds, On};
+    // Whoever has a filter made of them has looked at the numbers.
     let place = ARGUMENTS + 8 * argument.index.min(5);
     let load = |at: u32| (LOAD, at, On, On);
     let (low, high) = match cfg!(target_endian = "little") {

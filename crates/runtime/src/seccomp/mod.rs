@@ -21,11 +21,13 @@ use crate::error::{Explain, Failure, Result, RuntimeError};
 
 /// Flags of a filter by their names.
 const FLAGS: &[(&str, u32)] = &[
-    ("SECCOMP_FILTER_FLAG_TSYNC", 1),
+    ("SECCOMP_FILTER_FLAG_TSYNC", TSYNC),
     ("SECCOMP_FILTER_FLAG_LOG", 2),
     ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 4),
-    ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 32),
+    ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", WAIT_KILLABLE),
 ];
+const TSYNC: u32 = 1;
+const WAIT_KILLABLE: u32 = 32;
 /// The flag that asks for the descriptor of calls.
 const NEW_LISTENER: u32 = 8;
 
@@ -54,8 +56,11 @@ impl Filter {
             let unknown = || RuntimeError::invalid(format!("unknown flag {name} of seccomp"));
             flags |= known.ok_or_else(unknown)?.1;
         }
-        let notifies = seccomp.default_action == SeccompAction::Notify
-            || seccomp.syscalls.iter().any(|rule| rule.action == SeccompAction::Notify);
+        check(seccomp)?;
+        let notifies = seccomp.syscalls.iter().any(|rule| rule.action == SeccompAction::Notify);
+        // A process of ours has one thread, and nobody waits who could be killed meanwhile: the
+        // kernel refuses one flag where somebody is told, and the other where nobody is.
+        flags &= if notifies { !TSYNC } else { !WAIT_KILLABLE };
         let listener = match (notifies, seccomp.listener_path.as_str()) {
             (false, _) => None,
             (true, "") => return Err(RuntimeError::invalid("seccomp needs a listenerPath")),
@@ -104,6 +109,28 @@ impl Filter {
     }
 }
 
+/// Refuses what no filter can be made of, and what would leave the process waiting for ever: nobody
+/// can answer for a call before the descriptor of calls is sent, which takes a call.
+fn check(seccomp: &Seccomp) -> Result<()> {
+    if seccomp.default_action == SeccompAction::Notify {
+        return Err(RuntimeError::invalid("SCMP_ACT_NOTIFY cannot be used as default action"));
+    }
+    for rule in &seccomp.syscalls {
+        let is_told = rule.action == SeccompAction::Notify;
+        let sends = |name: &&String| matches!(name.as_str(), "write" | "sendmsg");
+        if let Some(name) = rule.names.iter().find(sends).filter(|_| is_told) {
+            let what = format!("SCMP_ACT_NOTIFY cannot be used for the {name} syscall");
+            return Err(RuntimeError::invalid(what));
+        }
+        if let Some(arg) = rule.args.iter().find(|arg| arg.index > 5) {
+            let given = u64::from(arg.index) + 1;
+            let what = format!("syscalls only have up to 6 arguments ({given} given)");
+            return Err(RuntimeError::invalid(what));
+        }
+    }
+    Ok(())
+}
+
 /// What filters can do, as the specification's `features` document says it.
 pub(crate) fn features() -> serde_json::Value {
     let flags: Vec<_> = FLAGS.iter().map(|(name, _)| name).collect();
@@ -118,10 +145,7 @@ pub(crate) fn features() -> serde_json::Value {
             "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
             "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"
         ],
-        "archs": [
-            "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_X32", "SCMP_ARCH_X86",
-            "SCMP_ARCH_X86_64"
-        ],
+        "archs": arch::known_names(),
         "knownFlags": flags,
         "supportedFlags": flags,
     })

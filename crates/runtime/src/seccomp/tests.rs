@@ -235,9 +235,50 @@ fn processors_that_nobody_knows_are_refused() {
     let mut profile = default(0);
     profile.architectures.extend(["SCMP_ARCH_S390X", "SCMP_ARCH_RISCV64"].map(str::to_owned));
     compile(&profile).unwrap();
+    profile.architectures.extend(arch::known_names());
+    compile(&profile).unwrap();
     profile.architectures.push("SCMP_ARCH_FOO".to_owned());
     let words = "string SCMP_ARCH_FOO is not a valid arch for seccomp";
     assert!(compile(&profile).unwrap_err().to_string().contains(words));
+}
+
+#[test]
+fn what_would_wait_for_ever_is_refused() {
+    let filter = |text: &str| Filter::new(&serde_json::from_str(text).unwrap());
+    let with = |rule: &str| {
+        filter(&format!(r#"{{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{rule}]}}"#))
+    };
+    let check = |made: Result<Filter>, words: &str| {
+        assert_eq!(made.unwrap_err().to_string(), format!("invalid configuration: {words}"));
+    };
+    let default = filter(r#"{"defaultAction": "SCMP_ACT_NOTIFY"}"#);
+    check(default, "SCMP_ACT_NOTIFY cannot be used as default action");
+    for name in ["write", "sendmsg"] {
+        let rule = format!(r#"{{"names": ["mkdir", "{name}"], "action": "SCMP_ACT_NOTIFY"}}"#);
+        check(with(&rule), &format!("SCMP_ACT_NOTIFY cannot be used for the {name} syscall"));
+        with(&rule.replace("NOTIFY", "ERRNO")).unwrap();
+    }
+    let beyond = r#"{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO",
+        "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}"#;
+    check(with(beyond), "syscalls only have up to 6 arguments (7 given)");
+    with(&beyond.replace('6', "5")).unwrap();
+}
+
+#[test]
+fn flags_that_the_kernel_refuses_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let flags = |action: &str| {
+        let text = format!(
+            r#"{{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": {socket:?}, "flags":
+                ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
+                "syscalls": [{{"names": ["mkdir"], "action": "{action}"}}]}}"#
+        );
+        Filter::new(&serde_json::from_str(&text).unwrap()).unwrap().flags
+    };
+    assert_eq!(flags("SCMP_ACT_ERRNO"), TSYNC);
+    assert_eq!(flags("SCMP_ACT_NOTIFY"), NEW_LISTENER | WAIT_KILLABLE);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! are empty are not written.
 
 mod linux;
+mod nulls;
 mod process;
 mod resources;
 mod seccomp;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use linux::*;
+pub use nulls::{read, read_value};
 pub use process::*;
 pub use resources::*;
 pub use seccomp::*;

@@ -6,27 +6,27 @@ use super::is_default;
 
 /// Which system calls are allowed, by name.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct Seccomp {
-    /// What happens to a call that no rule names.
+    /// What happens to a call that no rule names. It must be said: nothing would be a good guess.
     pub default_action: SeccompAction,
     /// The error that it then gives.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_errno_ret: Option<u32>,
     /// The processor's names (`SCMP_ARCH_X86_64`) that programs may be made for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub architectures: Vec<String>,
     /// `SECCOMP_FILTER_FLAG_LOG` and so on.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
     /// A socket that the descriptor for `NOTIFY` is sent to.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub listener_path: String,
     /// Sent along with it.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub listener_metadata: String,
     /// The rules.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub syscalls: Vec<SeccompRule>,
 }
 
@@ -62,30 +62,33 @@ pub enum SeccompAction {
 
 /// One rule over some calls.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct SeccompRule {
     /// The calls.
+    #[serde(default)]
     pub names: Vec<String>,
     /// What happens to them.
     pub action: SeccompAction,
     /// The error that they then give.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errno_ret: Option<u32>,
     /// All must hold.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<SeccompArg>,
 }
 
 /// A condition on an argument.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct SeccompArg {
     /// Which one, from 0.
+    #[serde(default)]
     pub index: u32,
     /// What it is compared with; the mask of `MaskedEq`.
+    #[serde(default)]
     pub value: u64,
     /// What `MaskedEq` compares the rest with.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub value_two: u64,
     /// How.
     pub op: SeccompOp,
