@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use spec::bundle::{DeviceRule, Resources};
 
+use super::settings::BURST;
 use super::{Cgroup, Layout, Missing, Setting, devices, failed, version1, version2, write};
 use crate::error::{Result, RuntimeError};
 use crate::plan::Warning;
@@ -29,7 +30,7 @@ impl Cgroup {
             let is_unified = matches!(self.layout, Layout::Version2 { .. });
             scope.limit(&settings, &resources.devices, is_unified)?;
         }
-        let mut last = None;
+        let (mut last, mut late) = (None, Vec::new());
         if self.layout.version1("devices").is_none() {
             warnings.extend(self.limit_devices(&resources.devices)?);
         }
@@ -54,8 +55,13 @@ impl Cgroup {
             {
                 continue;
             }
-            self.set(&folder, &setting, &mut last)?;
+            match self.set(&folder, &setting, &mut last) {
+                // Where quota and burst grow, the quota goes first.
+                Err(error) if is_above_quota(&setting, &error) => late.push((folder, setting)),
+                other => other?,
+            }
         }
+        late.iter().try_for_each(|(folder, setting)| self.set(folder, setting, &mut last))?;
         Ok(warnings)
     }
 
@@ -150,6 +156,12 @@ impl Cgroup {
             }
         }
     }
+}
+
+/// Whether a burst is refused, as one above the quota of the moment is.
+fn is_above_quota(setting: &Setting, error: &RuntimeError) -> bool {
+    let RuntimeError::Cgroup { source, .. } = error else { return false };
+    BURST.contains(&setting.file.as_str()) && source.raw_os_error() == Some(libc::EINVAL)
 }
 
 fn is_absent(error: &io::Error) -> bool {

@@ -20,6 +20,9 @@ pub struct Setting {
     pub optional: bool,
 }
 
+/// The files of the CPU burst, of both versions.
+pub(super) const BURST: [&str; 2] = ["cpu.cfs_burst_us", "cpu.max.burst"];
+
 /// A list being made.
 #[derive(Default)]
 struct List(Vec<Setting>);
@@ -64,8 +67,9 @@ pub fn version1(resources: &Resources) -> Result<Vec<Setting>> {
     let cpu = &resources.cpu;
     list.add("cpu.shares", nonzero(cpu.shares), "CPU shares");
     list.add("cpu.cfs_period_us", nonzero(cpu.period), "the CPU period");
+    // It may never be above the quota: where both sink, it goes first.
+    list.add(BURST[0], cpu.burst, "the CPU burst");
     list.add("cpu.cfs_quota_us", nonzero(cpu.quota), "the CPU quota");
-    list.add("cpu.cfs_burst_us", cpu.burst, "the CPU burst");
     list.add("cpu.rt_period_us", nonzero(cpu.realtime_period), "the real-time period");
     list.add("cpu.rt_runtime_us", nonzero(cpu.realtime_runtime), "the real-time share");
     list.add("cpu.idle", cpu.idle, "CPU idling");
@@ -160,8 +164,8 @@ pub fn version2(resources: &Resources) -> Result<Vec<Setting>> {
     memory2(&mut list, resources)?;
     let cpu = &resources.cpu;
     list.add("cpu.weight", nonzero(cpu.shares).map(weight_of_shares), "CPU shares");
+    list.add(BURST[1], cpu.burst, "the CPU burst");
     list.add("cpu.max", quota(cpu.quota, cpu.period), "the CPU quota");
-    list.add("cpu.max.burst", cpu.burst, "the CPU burst");
     list.add("cpu.idle", cpu.idle, "CPU idling");
     if nonzero(cpu.realtime_runtime).is_some() || nonzero(cpu.realtime_period).is_some() {
         return Err(RuntimeError::NoController {

@@ -59,6 +59,30 @@ fn limits_become_files() {
 }
 
 #[test]
+fn quota_and_burst_move_together_both_ways() {
+    let root = PathBuf::from("/sys/fs/cgroup/cpu");
+    let unified = PathBuf::from("/sys/fs/cgroup/cgroup.controllers");
+    let layout = Layout::of_host().unwrap();
+    if !testkit::is_root() || !(root.join(settings::BURST[0]).exists() || unified.exists()) {
+        return testkit::skip("needs root and a controller of processors that knows bursts");
+    }
+    let path = format!("mica-test-burst-{}", std::process::id());
+    let mut group = Cgroup::at(layout, &path).unwrap();
+    group.create().unwrap();
+    let set = |quota: u64, burst: u64| {
+        let text =
+            format!(r#"{{"cpu": {{"quota": {quota}, "burst": {burst}, "period": 100000}}}}"#);
+        group.apply(&resources(&text), Missing::Fail).map(drop)
+    };
+    let moved = [(60_000, 50_000), (20_000, 10_000), (90_000, 80_000)]
+        .map(|(quota, burst)| set(quota, burst));
+    let above = set(20_000, 30_000);
+    group.remove().unwrap();
+    moved.into_iter().for_each(Result::unwrap);
+    assert!(above.is_err(), "a burst above the quota is refused all the same");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let swap = resources(r#"{"memory": {"swap": 3000}}"#);
     assert!(version2(&swap).is_err());
