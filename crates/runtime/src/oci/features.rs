@@ -14,13 +14,7 @@ pub fn features() -> Value {
             "prestart", "createRuntime", "createContainer", "startContainer", "poststart",
             "poststop"
         ],
-        "mountOptions": [
-            "async", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "idmap", "lazytime",
-            "noatime", "nodev", "nodiratime", "noexec", "nosuid", "nosymfollow", "private",
-            "rbind", "relatime", "ridmap", "rnodev", "rnoexec", "rnosuid", "ro", "rprivate",
-            "rro", "rrw", "rshared", "rslave", "runbindable", "rw", "shared", "slave",
-            "strictatime", "suid", "symfollow", "sync", "tmpcopyup", "unbindable"
-        ],
+        "mountOptions": crate::plan::mounts::words(),
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": capabilities,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use spec::IdMaps;
 use spec::bundle::{IdMapping, Mount};
 use sys::mount::Change;
 
@@ -59,6 +60,7 @@ pub(crate) struct IdMap {
 }
 
 /// What one word among the options does.
+#[derive(Clone, Copy)]
 enum Word {
     /// Puts bits on the mount.
     Set(u64),
@@ -82,42 +84,77 @@ enum Word {
     Nothing,
 }
 
-fn word(name: &str) -> Option<Word> {
+const WORDS: &[(&str, Word)] = {
     use Word::{Atime, Bind, Clear, CopyUp, Flag, IdMap, Nothing, Propagate, PropagateAll, Set};
-    Some(match name {
-        "ro" => Set(libc::MOUNT_ATTR_RDONLY),
-        "rw" => Clear(libc::MOUNT_ATTR_RDONLY),
-        "nosuid" => Set(libc::MOUNT_ATTR_NOSUID),
-        "suid" => Clear(libc::MOUNT_ATTR_NOSUID),
-        "nodev" => Set(libc::MOUNT_ATTR_NODEV),
-        "dev" => Clear(libc::MOUNT_ATTR_NODEV),
-        "noexec" => Set(libc::MOUNT_ATTR_NOEXEC),
-        "exec" => Clear(libc::MOUNT_ATTR_NOEXEC),
-        "nodiratime" => Set(libc::MOUNT_ATTR_NODIRATIME),
-        "diratime" => Clear(libc::MOUNT_ATTR_NODIRATIME),
-        "nosymfollow" => Set(libc::MOUNT_ATTR_NOSYMFOLLOW),
-        "symfollow" => Clear(libc::MOUNT_ATTR_NOSYMFOLLOW),
-        "noatime" => Atime(libc::MOUNT_ATTR_NOATIME),
-        "strictatime" => Atime(libc::MOUNT_ATTR_STRICTATIME),
-        "relatime" | "atime" | "norelatime" | "nostrictatime" => Atime(libc::MOUNT_ATTR_RELATIME),
-        "private" => Propagate(libc::MS_PRIVATE),
-        "slave" => Propagate(libc::MS_SLAVE),
-        "shared" => Propagate(libc::MS_SHARED),
-        "unbindable" => Propagate(libc::MS_UNBINDABLE),
-        "rprivate" => PropagateAll(libc::MS_PRIVATE),
-        "rslave" => PropagateAll(libc::MS_SLAVE),
-        "rshared" => PropagateAll(libc::MS_SHARED),
-        "runbindable" => PropagateAll(libc::MS_UNBINDABLE),
-        "bind" => Bind(false),
-        "rbind" => Bind(true),
-        "tmpcopyup" => CopyUp,
-        "idmap" => IdMap(false),
-        "ridmap" => IdMap(true),
-        "sync" | "dirsync" | "lazytime" | "mand" => Flag,
-        "async" | "nolazytime" | "nomand" | "defaults" | "loud" | "silent" | "acl" | "noacl"
-        | "iversion" | "noiversion" | "remount" | "" => Nothing,
-        _ => return None,
-    })
+    &[
+        ("ro", Set(libc::MOUNT_ATTR_RDONLY)),
+        ("rw", Clear(libc::MOUNT_ATTR_RDONLY)),
+        ("nosuid", Set(libc::MOUNT_ATTR_NOSUID)),
+        ("suid", Clear(libc::MOUNT_ATTR_NOSUID)),
+        ("nodev", Set(libc::MOUNT_ATTR_NODEV)),
+        ("dev", Clear(libc::MOUNT_ATTR_NODEV)),
+        ("noexec", Set(libc::MOUNT_ATTR_NOEXEC)),
+        ("exec", Clear(libc::MOUNT_ATTR_NOEXEC)),
+        ("nodiratime", Set(libc::MOUNT_ATTR_NODIRATIME)),
+        ("diratime", Clear(libc::MOUNT_ATTR_NODIRATIME)),
+        ("nosymfollow", Set(libc::MOUNT_ATTR_NOSYMFOLLOW)),
+        ("symfollow", Clear(libc::MOUNT_ATTR_NOSYMFOLLOW)),
+        ("noatime", Atime(libc::MOUNT_ATTR_NOATIME)),
+        ("strictatime", Atime(libc::MOUNT_ATTR_STRICTATIME)),
+        ("relatime", Atime(libc::MOUNT_ATTR_RELATIME)),
+        ("atime", Atime(libc::MOUNT_ATTR_RELATIME)),
+        ("norelatime", Atime(libc::MOUNT_ATTR_RELATIME)),
+        ("nostrictatime", Atime(libc::MOUNT_ATTR_RELATIME)),
+        ("private", Propagate(libc::MS_PRIVATE)),
+        ("slave", Propagate(libc::MS_SLAVE)),
+        ("shared", Propagate(libc::MS_SHARED)),
+        ("unbindable", Propagate(libc::MS_UNBINDABLE)),
+        ("rprivate", PropagateAll(libc::MS_PRIVATE)),
+        ("rslave", PropagateAll(libc::MS_SLAVE)),
+        ("rshared", PropagateAll(libc::MS_SHARED)),
+        ("runbindable", PropagateAll(libc::MS_UNBINDABLE)),
+        ("bind", Bind(false)),
+        ("rbind", Bind(true)),
+        ("tmpcopyup", CopyUp),
+        ("idmap", IdMap(false)),
+        ("ridmap", IdMap(true)),
+        ("sync", Flag),
+        ("dirsync", Flag),
+        ("lazytime", Flag),
+        ("mand", Flag),
+        ("async", Nothing),
+        ("nolazytime", Nothing),
+        ("nomand", Nothing),
+        ("defaults", Nothing),
+        ("loud", Nothing),
+        ("silent", Nothing),
+        ("acl", Nothing),
+        ("noacl", Nothing),
+        ("iversion", Nothing),
+        ("noiversion", Nothing),
+        ("remount", Nothing),
+        ("", Nothing),
+    ]
+};
+
+fn word(name: &str) -> Option<Word> {
+    WORDS.iter().find(|(known, _)| *known == name).map(|(_, word)| *word)
+}
+
+/// Whether a word with `r` before it means the mounts below too.
+fn goes_below(word: Word) -> bool {
+    matches!(word, Word::Set(_) | Word::Clear(_) | Word::Atime(_))
+}
+
+/// All words that are known, in order.
+pub(crate) fn words() -> Vec<String> {
+    let mut list = Vec::new();
+    for (name, word) in WORDS.iter().filter(|(name, _)| !name.is_empty()) {
+        list.push((*name).to_owned());
+        list.extend(goes_below(*word).then(|| format!("r{name}")));
+    }
+    list.sort_unstable();
+    list
 }
 
 /// The plan of one mount, and the options that mean nothing for it.
@@ -135,9 +172,11 @@ pub(crate) fn plan(mount: &Mount) -> Result<(MountPlan, Vec<String>)> {
     };
     let (mut bind, mut options) = (None, Vec::new());
     for option in &mount.options {
-        apply(option, &mut planned, &mut bind, &mut options);
+        apply(option, &mut planned, &mut bind, &mut options)?;
     }
-    if !mount.uid_mappings.is_empty() || planned.id_map.is_some() {
+    // What stands in an option is said of this mount, and wins.
+    let maps_itself = planned.id_map.as_ref().is_some_and(|map| !map.uids.is_empty());
+    if !maps_itself && (!mount.uid_mappings.is_empty() || planned.id_map.is_some()) {
         planned.id_map = Some(IdMap {
             uids: mount.uid_mappings.clone(),
             gids: mount.gid_mappings.clone(),
@@ -167,6 +206,10 @@ pub(crate) fn plan(mount: &Mount) -> Result<(MountPlan, Vec<String>)> {
         }
     };
     planned.what = what.0;
+    if maps_itself && !matches!(planned.what, What::Bind { .. }) {
+        let what = format!("the mount {} is no bind and cannot map users", mount.destination);
+        return Err(RuntimeError::invalid(what));
+    }
     Ok((planned, what.1))
 }
 
@@ -184,7 +227,11 @@ fn apply(
     mount: &mut MountPlan,
     bind: &mut Option<bool>,
     options: &mut Vec<(String, Option<String>)>,
-) {
+) -> Result<()> {
+    if let Some((name @ ("idmap" | "ridmap"), _)) = option.split_once('=') {
+        mount.id_map = Some(own_map(option.trim_start_matches('r'), name == "ridmap")?);
+        return Ok(());
+    }
     match word(option) {
         Some(Word::Bind(recursive)) => *bind = Some(bind.unwrap_or(false) || recursive),
         Some(Word::CopyUp) => mount.copy_up = true,
@@ -198,15 +245,25 @@ fn apply(
         Some(bits) => change(&mut mount.change, &bits),
         // A word with `r` before it means the mounts below too.
         None => match option.strip_prefix('r').and_then(word) {
-            Some(bits @ (Word::Set(_) | Word::Clear(_) | Word::Atime(_))) => {
-                change(&mut mount.recursive, &bits);
-            }
+            Some(bits) if goes_below(bits) => change(&mut mount.recursive, &bits),
             _ => options.push(match option.split_once('=') {
                 Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
                 None => (option.to_owned(), None),
             }),
         },
     }
+    Ok(())
+}
+
+/// The map in `idmap=uids=FILES-HOST-COUNT#…;gids=…`, as crun has it.
+fn own_map(option: &str, recursive: bool) -> Result<IdMap> {
+    if option.contains('@') {
+        let what = format!("{option}: maps relative to the container's users are not supported");
+        return Err(RuntimeError::invalid(what));
+    }
+    let maps = IdMaps::of_mode(option).map_err(|error| RuntimeError::invalid(error.to_string()))?;
+    let (uids, gids) = maps.map(IdMaps::into_lists).unwrap_or_default();
+    Ok(IdMap { uids, gids, recursive })
 }
 
 fn change(change: &mut Change, word: &Word) {
@@ -282,6 +339,50 @@ mod tests {
         assert_eq!(mount.recursive.set, libc::MOUNT_ATTR_RDONLY);
         assert_eq!(mount.recursive.propagation, libc::MS_SLAVE);
         assert!(mount.id_map.unwrap().recursive);
+    }
+
+    #[test]
+    fn a_mount_has_a_map_of_its_own() {
+        let mapped = |kind: &str, option: &str| {
+            let options = vec!["rbind".to_owned(), option.to_owned()];
+            let (destination, source) = ("/x".to_owned(), "/y".to_owned());
+            let outer = IdMapping { container_id: 0, host_id: 9, size: 9 };
+            let options = if kind == "tmpfs" { options[1..].to_vec() } else { options };
+            let kind = kind.to_owned();
+            let uid_mappings = vec![outer];
+            plan(&Mount { destination, kind, source, options, uid_mappings, ..Mount::default() })
+        };
+        let map = |option: &str| mapped("", option).unwrap().0.id_map.unwrap();
+        let numbers = |map: &IdMapping| (map.container_id, map.host_id, map.size);
+        let own = map("idmap=uids=0-1-10#10-11-10;gids=0-100-10");
+        assert_eq!(own.uids.iter().map(numbers).collect::<Vec<_>>(), [(0, 1, 10), (10, 11, 10)]);
+        assert_eq!((numbers(&own.gids[0]), own.recursive), ((0, 100, 10), false));
+        assert!(map("ridmap=uids=0-1-10").recursive);
+        assert_eq!(numbers(&map("idmap").uids[0]), (0, 9, 9), "that of the configuration");
+        for wrong in ["idmap=uids=0-1", "idmap=", "idmap=uids=@1-3-10"] {
+            assert!(mapped("", wrong).is_err(), "{wrong}");
+        }
+        assert!(mapped("tmpfs", "idmap=uids=0-1-10").is_err());
+    }
+
+    #[test]
+    fn all_words_that_are_told_are_taken() {
+        let words = words();
+        assert!(words.is_sorted() && words.len() > 60, "{words:?}");
+        for name in ["acl", "atime", "loud", "rnosymfollow", "rstrictatime", "rro", "ridmap"] {
+            assert!(words.iter().any(|word| word == name), "{name}");
+        }
+        for word in words {
+            let mount = Mount {
+                destination: "/x".into(),
+                source: "/y".into(),
+                options: ["bind".to_owned(), word.clone()].to_vec(),
+                ..Mount::default()
+            };
+            let unused = plan(&mount).unwrap().1;
+            let is_flag = ["sync", "dirsync", "lazytime", "mand"].contains(&word.as_str());
+            assert_eq!(!unused.is_empty(), is_flag, "{word}");
+        }
     }
 
     #[test]
