@@ -108,7 +108,7 @@ pub(super) fn build(prepared: &mut Prepared, null: OwnedFd) -> Result<Terminal> 
     let fresh = Fresh::new(prepared.state.pid != 0);
     let fresh = mounts::all(prepared, root.as_fd(), fresh)?;
     devices::make(&prepared.plan, root.as_fd(), &host, &fresh)?;
-    run_create_hooks(prepared)?;
+    run_create_hooks(prepared, Some(root.as_fd()))?;
     let folder = Path::new(&prepared.plan.process.folder);
     if folder != Path::new("/") {
         path::ensure(root.as_fd(), folder, Missing::Folder)
@@ -136,7 +136,7 @@ pub(super) fn build(prepared: &mut Prepared, null: OwnedFd) -> Result<Terminal> 
 
 /// Uses the tree of a mount namespace that is there already.
 fn join_root(prepared: &Prepared, host: &Host) -> Result<Terminal> {
-    run_create_hooks(prepared)?;
+    run_create_hooks(prepared, None)?;
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let root = root.call("open", "/").during("enter the root")?;
     set_parameters(&prepared.plan, host)?;
@@ -172,7 +172,7 @@ pub(crate) fn detached(folder: &Path) -> Result<OwnedFd> {
     Ok(root)
 }
 
-fn run_create_hooks(prepared: &Prepared) -> Result<()> {
+fn run_create_hooks(prepared: &Prepared, root: Option<BorrowedFd<'_>>) -> Result<()> {
     if prepared.outer_hooks {
         let said = prepared.channel.send(&Message::Hooks).call("sendmsg", "hooks");
         said.during("ask for hooks")?;
@@ -181,7 +181,11 @@ fn run_create_hooks(prepared: &Prepared) -> Result<()> {
             _ => return Err(refused("await", "hooks").with_step("wait for hooks")),
         }
     }
-    hooks::run(&prepared.create_hooks, &prepared.state)
+    if let (Some(root), false) = (root, prepared.create_hooks.is_empty()) {
+        // What they mean by a relative path is the container's, as it is mounted by now.
+        rustix::process::fchdir(root).call("fchdir", "the root").during("run hooks")?;
+    }
+    hooks::run_inside(&prepared.create_hooks, &prepared.state)
         .map_err(|error| refused("hook", error))
         .during("run the hooks of the container")
 }

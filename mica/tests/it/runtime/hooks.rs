@@ -20,7 +20,10 @@ fn hooks_run_at_their_points_with_the_state_of_that_moment() {
         "destination": &folder, "type": "bind", "source": &folder, "options": ["bind"]
     }));
     for (number, point) in POINTS.iter().enumerate() {
-        let script = format!("cat > {folder}/{number}; echo $0 $A ${{HOME:-none}} >> {folder}/log");
+        let script = format!(
+            "cat > {folder}/{number}; echo $0 $A ${{HOME:-none}} >> {folder}/log; \
+             echo noise; echo noise >&2; pwd >> {folder}/places; ls > {folder}/{number}.names"
+        );
         let shell = if *point == "startContainer" { "/bin/sh" } else { "/usr/bin/env" };
         let args = match shell {
             "/bin/sh" => json!(["sh", "-c", script, point]),
@@ -30,10 +33,17 @@ fn hooks_run_at_their_points_with_the_state_of_that_moment() {
         bundle.config["hooks"][*point] = json!([{"path": shell, "args": args, "env": env}]);
     }
     let run = bundle.script("echo program");
-    assert_eq!((run.code, run.out.as_str()), (0, "program\n"), "{}", run.err);
+    let words = (run.code, run.out.as_str(), run.err.as_str());
+    assert_eq!(words, (0, "program\n", ""), "what hooks say is not the container's");
     let log = fs::read_to_string(said.join("log")).unwrap();
     let lines: Vec<_> = POINTS.iter().map(|point| format!("{point} b none")).collect();
     assert_eq!(log.lines().collect::<Vec<_>>(), lines);
+    let place = bundle.mica.path("").canonicalize().unwrap().display().to_string();
+    let places = fs::read_to_string(said.join("places")).unwrap();
+    let place = place.trim_end_matches('/');
+    assert_eq!(places.lines().collect::<Vec<_>>(), [place, place, "/", "/", place, place]);
+    let names = fs::read_to_string(said.join("2.names")).unwrap();
+    assert!(names.lines().any(|name| name == "proc"), "it is the container's root: {names}");
     let states: Vec<Value> = (0..6)
         .map(|number| serde_json::from_slice(&fs::read(said.join(number.to_string())).unwrap()))
         .collect::<Result<_, _>>()
