@@ -117,6 +117,14 @@ impl Cgroup {
         })
     }
 
+    /// Takes from a container's annotations what systemd is to be told when it makes the group.
+    pub fn take_properties(&mut self, annotations: &BTreeMap<String, String>) -> Result<()> {
+        match &mut self.scope {
+            Some(scope) => scope.take_properties(annotations),
+            None => Ok(()),
+        }
+    }
+
     /// What is left of such a group, for those who clean up: nothing is of a scope when there is no systemd.
     pub fn left_at(layout: Layout, path: &str) -> Result<Option<Cgroup>> {
         match Cgroup::at(layout, path) {

@@ -187,6 +187,8 @@ fn a_runtime_takes_scopes_in_systemds_words() {
     config["process"]["args"] = serde_json::json!(["sleep", "600"]);
     config["process"]["terminal"] = false.into();
     config["linux"]["resources"]["pids"] = serde_json::json!({ "limit": 9 });
+    config["annotations"]["org.systemd.property.Description"] = "'one of ours'".into();
+    config["annotations"]["org.systemd.property.TimeoutStopSec"] = "7".into();
     fs::write(&path, config.to_string()).unwrap();
     let runtime = "runtime --root runtime --systemd-cgroup";
     let ok = |line: &str| {
@@ -204,6 +206,8 @@ fn a_runtime_takes_scopes_in_systemds_words() {
     assert_eq!(managed.property("lib-one.scope", "ActiveState"), "active");
     assert_eq!(managed.property("lib-one.scope", "Slice"), "user-x.slice");
     assert_eq!(managed.property("lib-one.scope", "TasksMax"), "9");
+    assert_eq!(managed.property("lib-one.scope", "Description"), "one of ours");
+    assert_eq!(managed.property("lib-one.scope", "TimeoutStopUSec"), "7s");
     assert!(ok(&format!("{runtime} state one")).contains("\"running\""));
     ok(&format!("{runtime} delete --force one"));
     assert_eq!(managed.property("lib-one.scope", "LoadState"), "not-found");

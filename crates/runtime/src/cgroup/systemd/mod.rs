@@ -6,9 +6,11 @@
 
 mod bus;
 mod limits;
+mod property;
 mod slice;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -41,6 +43,8 @@ pub(super) struct Scope {
     /// The slice that it is in.
     slice: String,
     unit: String,
+    /// What its configuration asks systemd for.
+    further: Vec<(String, Value)>,
     held: Option<Arc<Held>>,
 }
 
@@ -88,7 +92,13 @@ impl Scope {
             false => run.to_owned(),
         };
         let socket = run.join(SOCKET);
-        Ok(Scope { socket, slice: slice.to_owned(), unit, held: None })
+        Ok(Scope { socket, slice: slice.to_owned(), unit, further: Vec::new(), held: None })
+    }
+
+    /// Takes properties from a container's annotations.
+    pub(super) fn take_properties(&mut self, annotations: &BTreeMap<String, String>) -> Result<()> {
+        self.further = property::of(annotations)?;
+        Ok(())
     }
 
     /// The form that [`Scope::parse`] reads again.
@@ -123,7 +133,11 @@ impl Scope {
     pub(super) fn create(&mut self, is_unified: bool) -> Result<()> {
         let mut bus = self.connect()?;
         let (held, pid) = Held::stand().map_err(self.failed("hold"))?;
-        let properties = self.properties(pid, is_unified);
+        let mut properties = self.properties(pid, is_unified);
+        let further = self.further.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        // What is asked for wins.
+        properties.retain(|(name, _)| self.further.iter().all(|(asked, _)| asked != name));
+        properties.extend(further);
         let mut job = self.start(&mut bus, &properties);
         if matches!(&job, Err(error) if error.kind() == io::ErrorKind::AlreadyExists) {
             // What one that failed has left is no reason to refuse another.
@@ -149,7 +163,7 @@ impl Scope {
         Reader::new(&body).text()
     }
 
-    fn properties(&self, pid: i32, is_unified: bool) -> Vec<(&'static str, Value)> {
+    fn properties(&self, pid: i32, is_unified: bool) -> Vec<(&str, Value)> {
         let text = |text: &str| Value::Text(text.to_owned());
         let yes = || Value::Flag(true);
         vec![

@@ -59,9 +59,13 @@ impl Writer {
         self.signature(value.types());
         match value {
             Value::Flag(flag) => self.flag(*flag),
+            Value::Short(number) => self.number(*number as u32),
+            Value::Number(number) => self.number(*number),
+            Value::Long(number) => self.large(*number as u64),
             Value::Large(number) => self.large(*number),
             Value::Text(text) => self.text(text),
             Value::Bytes(bytes) => self.list(1, |list| list.bytes.extend(bytes)),
+            Value::Texts(texts) => self.list(4, |list| texts.iter().for_each(|one| list.text(one))),
             Value::Numbers(numbers) => {
                 self.list(4, |list| numbers.iter().for_each(|number| list.number(*number)));
             }
@@ -85,8 +89,12 @@ fn length(length: usize) -> u32 {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Value {
     Flag(bool),
+    Short(i32),
+    Number(u32),
+    Long(i64),
     Large(u64),
     Text(String),
+    Texts(Vec<String>),
     Bytes(Vec<u8>),
     Numbers(Vec<u32>),
     Pairs(Vec<(String, String)>),
@@ -96,8 +104,12 @@ impl Value {
     fn types(&self) -> &'static str {
         match self {
             Value::Flag(_) => "b",
+            Value::Short(_) => "i",
+            Value::Number(_) => "u",
+            Value::Long(_) => "x",
             Value::Large(_) => "t",
             Value::Text(_) => "s",
+            Value::Texts(_) => "as",
             Value::Bytes(_) => "ay",
             Value::Numbers(_) => "au",
             Value::Pairs(_) => "a(ss)",
