@@ -8,6 +8,7 @@ mod copy;
 mod devices;
 mod fresh;
 mod hide;
+mod home;
 mod identity;
 mod mounts;
 pub(crate) mod process;
@@ -155,9 +156,9 @@ fn await_start(gate: &Channel) -> Result<()> {
     }
 }
 
-fn start(prepared: &Prepared, program: &std::ffi::CStr) -> Result<Infallible> {
+fn start(prepared: &Prepared, program: &process::Program) -> Result<Infallible> {
     let state = State { status: Status::Created, ..prepared.state.clone() };
-    hooks::run(&prepared.start_hooks, &state)
+    hooks::run_inside(&prepared.start_hooks, &state)
         .map_err(|error| refused("hook", error))
         .during("run the hooks before the start")?;
     // What the program is not to have was closed, and what is left of ours ends by itself.

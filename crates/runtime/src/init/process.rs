@@ -9,7 +9,7 @@ use rustix::process::Rlimit;
 use spec::bundle::State;
 
 use super::terminal::Terminal;
-use super::{Prepared, Result, identity};
+use super::{Prepared, Result, home, identity};
 use crate::error::{During, ENTER_FOLDER, Explain, FIND_PROGRAM, RUN_PROGRAM, refused};
 use crate::plan::ProcessPlan;
 use crate::seccomp::Filter;
@@ -139,16 +139,24 @@ fn check_folder(process: &ProcessPlan) -> Result<()> {
     }
 }
 
+/// The program as its user finds it.
+pub(crate) struct Program {
+    path: CString,
+    /// The variable that nobody has set.
+    home: Option<CString>,
+}
+
 /// Looks for the program as its user.
-pub(crate) fn find_program(process: &ProcessPlan) -> Result<CString> {
+pub(crate) fn find_program(process: &ProcessPlan) -> Result<Program> {
     let name = &process.arguments[0];
-    find(name, &process.search).during(FIND_PROGRAM)
+    let path = find(name, &process.search).during(FIND_PROGRAM)?;
+    Ok(Program { path, home: process.needs_home.then(|| home::variable(process.user)) })
 }
 
 fn find(name: &CStr, search: &str) -> Result<CString> {
     let shown = name.to_string_lossy();
     if name.is_empty() {
-        return Err(rustix::io::Errno::NOENT).call("access", "\"\"");
+        return Err(rustix::io::Errno::NOENT).call("access", format_args!("{shown} in $PATH"));
     }
     if name.to_bytes().contains(&b'/') {
         runnable(name).call("access", &shown)?;
@@ -186,7 +194,7 @@ fn runnable(path: &CStr) -> rustix::io::Result<()> {
 /// The last steps of a container's first process.
 pub(super) fn become_program(
     process: &ProcessPlan,
-    program: &CStr,
+    program: &Program,
     prepared: &Prepared,
 ) -> Result<Infallible> {
     lock_down(process, prepared.filter.as_ref(), prepared.plan.personality, Some(&prepared.state))?;
@@ -219,7 +227,11 @@ pub(crate) fn lock_down(
 }
 
 /// Becomes the program.
-pub(crate) fn execute(process: &ProcessPlan, program: &CStr) -> Result<Infallible> {
-    let error = sys::task::execute(program, &process.arguments, &process.environment);
-    Err(error).call("execve", program.to_string_lossy()).during(RUN_PROGRAM)
+pub(crate) fn execute(process: &ProcessPlan, program: &Program) -> Result<Infallible> {
+    let environment = match &program.home {
+        Some(home) => &[process.environment.as_slice(), &[home.clone()]].concat(),
+        None => &process.environment,
+    };
+    let error = sys::task::execute(&program.path, &process.arguments, environment);
+    Err(error).call("execve", program.path.to_string_lossy()).during(RUN_PROGRAM)
 }

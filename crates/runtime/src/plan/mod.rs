@@ -240,16 +240,36 @@ impl Plan {
         if !own(NamespaceKind::Mount) {
             return Err(RuntimeError::invalid("a mount namespace is needed"));
         }
+        self.check_names()?;
         let named = !self.hostname.is_empty() || !self.domainname.is_empty();
         if named && !own(NamespaceKind::Uts) {
             return Err(RuntimeError::invalid("a host name needs a UTS namespace"));
         }
-        if !self.uids.is_empty() && !self.new.contains(&NamespaceKind::User) {
+        // One that is joined has been mapped by whoever made it; what is said of it here changes
+        // nothing there.
+        if !(self.uids.is_empty() && self.gids.is_empty()) && !own(NamespaceKind::User) {
             return Err(RuntimeError::invalid("mapped users need a user namespace"));
         }
         for (kind, maps) in [("uid", &self.uids), ("gid", &self.gids)] {
             if self.makes(NamespaceKind::User) && maps.is_empty() {
                 let what = format!("User namespaces enabled, but no {kind} mappings found.");
+                return Err(RuntimeError::invalid(what));
+            }
+        }
+        Ok(())
+    }
+
+    /// A name is said in one place: as a member or as a parameter.
+    fn check_names(&self) -> Result<()> {
+        for (name, value) in
+            [("kernel.hostname", &self.hostname), ("kernel.domainname", &self.domainname)]
+        {
+            let path = name.replace('.', "/");
+            if !value.is_empty() && self.parameters.iter().any(|(known, _)| *known == path) {
+                let field = name.trim_start_matches("kernel.");
+                let what = format!(
+                    "sysctl {name:?} is not allowed as it conflicts with the OCI {field:?} field"
+                );
                 return Err(RuntimeError::invalid(what));
             }
         }

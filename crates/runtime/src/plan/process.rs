@@ -1,5 +1,7 @@
 //! A process out of its configuration: numbers in place of names.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::CString;
 
 use rustix::process::Resource;
@@ -15,6 +17,8 @@ use crate::error::{Result, RuntimeError};
 pub(crate) struct ProcessPlan {
     pub(crate) arguments: Vec<CString>,
     pub(crate) environment: Vec<CString>,
+    /// Whether nothing says where the user's files are, so that the container's accounts do.
+    pub(crate) needs_home: bool,
     /// Where programs without a path are looked for.
     pub(crate) search: String,
     pub(crate) folder: String,
@@ -70,7 +74,8 @@ pub(crate) fn plan(
     if !process.cwd.starts_with('/') {
         return Err(RuntimeError::invalid("process.cwd is not absolute"));
     }
-    let search = process.env.iter().rev().find_map(|entry| entry.strip_prefix("PATH="));
+    let (environment, needs_home) = environment(&process.env);
+    let search = environment.iter().find_map(|entry| entry.strip_prefix("PATH="));
     let (oom_score, floor) = (process.oom_score_adj, facts.oom_score_floor);
     let oom_score = oom_score.map(|wanted| {
         let granted = wanted.max(floor);
@@ -81,8 +86,9 @@ pub(crate) fn plan(
     });
     Ok(ProcessPlan {
         arguments: strings(&process.args)?,
-        environment: strings(&process.env)?,
         search: search.unwrap_or(DEFAULT_SEARCH).to_owned(),
+        environment: strings(&environment)?,
+        needs_home,
         folder: process.cwd.clone(),
         user: process.user.uid,
         group: process.user.gid,
@@ -102,9 +108,29 @@ pub(crate) fn plan(
     })
 }
 
-fn strings(list: &[String]) -> Result<Vec<CString>> {
+/// Each variable once, where it was first said, with what was said last; and whether `HOME` is
+/// missing, as it also is where nothing is in it.
+fn environment(list: &[String]) -> (Vec<&str>, bool) {
+    let name = |entry: &str| entry.split_once('=').map_or(entry, |(name, _)| name).to_owned();
+    let mut places = BTreeMap::new();
+    let mut once: Vec<&str> = Vec::new();
+    for entry in list.iter().map(String::as_str) {
+        match places.entry(name(entry)) {
+            Entry::Occupied(place) => once[*place.get()] = entry,
+            Entry::Vacant(place) => {
+                place.insert(once.len());
+                once.push(entry);
+            }
+        }
+    }
+    once.retain(|entry| *entry != "HOME=");
+    let has_home = once.iter().any(|entry| entry.starts_with("HOME="));
+    (once, !has_home)
+}
+
+fn strings(list: &[impl AsRef<str>]) -> Result<Vec<CString>> {
     let wrong = |_| RuntimeError::invalid("an argument or variable holds a NUL");
-    list.iter().map(|text| CString::new(text.as_str()).map_err(wrong)).collect()
+    list.iter().map(|text| CString::new(text.as_ref()).map_err(wrong)).collect()
 }
 
 /// What the host itself lacks cannot be given away: it is left out, and said.

@@ -51,10 +51,28 @@ fn what_would_change_the_host_is_refused() {
     check(&sysctl("net.ipv4.ip_forward"), "sysctl net.ipv4.ip_forward needs a net namespace");
     let maps = r#"{"linux": {"uidMappings": [{"containerID": 0, "hostID": 1, "size": 1}]}}"#;
     check(maps, "mapped users need a user namespace");
+    check(&maps.replace("uidMappings", "gidMappings"), "mapped users need a user namespace");
     let users = r#"{"linux": {"namespaces": [{"type": "mount"}, {"type": "user"}]"#;
     check(&format!("{users}}}}}"), "User namespaces enabled, but no uid mappings found.");
     let maps = r#""uidMappings": [{"containerID": 0, "hostID": 1, "size": 1}]"#;
     check(&format!("{users}, {maps}}}}}"), "User namespaces enabled, but no gid mappings found.");
+    let joined = users.replace(r#""user"}"#, r#""user", "path": "/proc/1/ns/user"}"#);
+    check(&format!("{joined}, {maps}}}}}"), "");
+}
+
+#[test]
+fn a_name_is_said_in_one_place() {
+    let named = |field: &str| {
+        format!(r#"{{"{field}": "h", "linux": {{"sysctl": {{"kernel.{field}": "x"}}}}}}"#)
+    };
+    for field in ["hostname", "domainname"] {
+        let words = format!(
+            "sysctl \"kernel.{field}\" is not allowed as it conflicts with the OCI \"{field}\" field"
+        );
+        check(&named(field), &words);
+        check(&named(field).replace("kernel.", "kernel/"), &words);
+    }
+    check(&named("hostname").replace("kernel.host", "kernel.domain"), "");
 }
 
 #[test]
@@ -65,6 +83,22 @@ fn what_is_no_process_is_refused() {
     check(twice, "namespace Mount is given twice");
     let limit = r#"{"process": {"rlimits": [{"type": "RLIMIT_X", "hard": 1, "soft": 1}]}}"#;
     check(limit, "unknown limit RLIMIT_X");
+}
+
+#[test]
+fn of_a_variable_the_last_word_counts() {
+    let environment = |list: &str| {
+        let plan = Plan::new(&spec(&format!(r#"{{"process": {{"env": {list}}}}}"#)), &facts());
+        let process = plan.unwrap().process;
+        let words: Vec<_> = process.environment.iter().map(|one| one.to_str().unwrap()).collect();
+        (words.join(" "), process.search, process.needs_home)
+    };
+    let (words, search, needs_home) =
+        environment(r#"["A=1", "PATH=/x", "A=2", "HOME=", "B=3", "PATH=/bin", "HOME=/h"]"#);
+    assert_eq!((words.as_str(), search.as_str()), ("A=2 PATH=/bin HOME=/h B=3", "/bin"));
+    assert!(!needs_home);
+    let (words, _, needs_home) = environment(r#"["HOME=/h", "B=3", "HOME="]"#);
+    assert_eq!((words.as_str(), needs_home), ("B=3", true), "nothing in it is nothing said");
 }
 
 #[test]
