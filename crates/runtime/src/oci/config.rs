@@ -36,8 +36,9 @@ pub fn read_spec(bundle: &Path) -> Result<Spec> {
         Err(error) => return Err(wrong(error)),
     };
     check_document(&document)?;
-    let spec: Spec = serde_json::from_value(document).map_err(wrong)?;
+    let spec: Spec = spec::bundle::read_value(document).map_err(wrong)?;
     check_hooks(&spec.hooks)?;
+    spec.process.as_ref().map_or(Ok(()), |process| check_environment(&process.env))?;
     Ok(spec)
 }
 
@@ -94,6 +95,19 @@ fn check_hooks(hooks: &Hooks) -> Result<()> {
     lists.into_iter().flatten().try_for_each(check_hook)
 }
 
+/// What is no variable is refused as other runtimes refuse it.
+pub(super) fn check_environment(list: &[String]) -> Result<()> {
+    for entry in list {
+        let what = match entry.find('=') {
+            None => format!("invalid environment variable: {entry:?}"),
+            Some(0) => format!("environment variable name can't be empty: {entry:?}"),
+            Some(_) => continue,
+        };
+        return Err(RuntimeError::invalid(what));
+    }
+    Ok(())
+}
+
 fn check_hook(hook: &Hook) -> Result<()> {
     if !hook.path.starts_with('/') {
         return Err(RuntimeError::invalid(format!("the hook {:?} is no absolute path", hook.path)));
@@ -143,6 +157,17 @@ mod tests {
         check(&with(rdt), "linux.intelRdt: Intel's resource director is not supported");
         let user = r#""process": {"user": {"uid": 0, "gid": 0, "username": "me"}}"#;
         check(&with(user), "process.user.username: it is for Windows; uid and gid say who it is");
+    }
+
+    #[test]
+    fn variables_have_names_and_values() {
+        let with = |list: &str| {
+            format!(r#"{{"ociVersion": "1.2.0", "process": {{"env": {list}, "args": []}}}}"#)
+        };
+        check(&with(r#"["A=1", "B=", "C=="]"#), "");
+        check(&with("null"), "");
+        check(&with(r#"["A=1", "B"]"#), "invalid environment variable: \"B\"");
+        check(&with(r#"["=1"]"#), "environment variable name can't be empty: \"=1\"");
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use spec::bundle::{Capabilities, Process, Spec, Status};
 
-use super::make::write_pid;
+use super::config::check_environment;
+use super::make::{NOBODY_TAKES_TERMINAL, write_pid};
 use super::{Containers, console, foreground, wrong_state};
-use crate::error::Result;
+use crate::error::{Result, RuntimeError};
 use crate::exec::{Target, exec};
 use crate::launch::Exit;
 use crate::plan::Warning;
@@ -50,6 +51,7 @@ impl Containers {
             return Err(wrong_state("exec", id, status));
         };
         let mut process = options.process.clone();
+        check_environment(&process.env)?;
         complete(&mut process, &record.spec);
         let filter = Filter::of_spec(&record.spec)?;
         let cgroup = match options.groups.as_slice() {
@@ -61,6 +63,9 @@ impl Containers {
         let personality = linux.map(crate::plan::personality).transpose()?.flatten();
         let cgroup = cgroup.as_ref();
         let target = Target { id, pidfd, namespaces: &kinds, cgroup, personality };
+        if process.terminal && options.detach && options.console_socket.is_none() {
+            return Err(RuntimeError::invalid(NOBODY_TAKES_TERMINAL));
+        }
         let stdio = match process.terminal {
             true => Stdio::Terminal(process.console_size.or_else(foreground::size)),
             false => Stdio::Inherit,
@@ -81,15 +86,10 @@ impl Containers {
     }
 }
 
-/// What an exec'd process takes over from the container's own where it says nothing.
+/// What an exec'd process has of the container's own where it says nothing. All else is as it says:
+/// whoever describes a process describes all of it.
 fn complete(process: &mut Process, spec: &Spec) {
     let Some(first) = &spec.process else { return };
-    if process.cwd.is_empty() {
-        process.cwd.clone_from(&first.cwd);
-    }
-    if process.env.is_empty() {
-        process.env.clone_from(&first.env);
-    }
     if process.capabilities.is_none() {
         process.capabilities.clone_from(&first.capabilities);
     }
@@ -99,14 +99,11 @@ fn complete(process: &mut Process, spec: &Spec) {
     if process.selinux_label.is_empty() {
         process.selinux_label.clone_from(&first.selinux_label);
     }
-    if process.rlimits.is_empty() {
-        process.rlimits.clone_from(&first.rlimits);
-    }
     if process.exec_cpu_affinity.is_none() {
         process.exec_cpu_affinity.clone_from(&first.exec_cpu_affinity);
     }
+    process.user.umask = process.user.umask.or(first.user.umask);
     process.oom_score_adj = process.oom_score_adj.or(first.oom_score_adj);
-    process.no_new_privileges |= first.no_new_privileges;
 }
 
 /// Adds capabilities to all sets of a process but the ambient one.

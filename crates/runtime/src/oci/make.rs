@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use spec::bundle::{DeviceRule, Resources, Spec};
 
+use super::notify::{self, Listener};
 use super::record::Record;
 use super::{Containers, console, foreground, gate, read_spec, write_failed};
 use crate::cgroup::{Cgroup, Layout, Missing};
@@ -28,6 +29,10 @@ pub struct CreateOptions {
     pub pid_file: Option<PathBuf>,
     /// How many descriptors after the third the program inherits.
     pub preserve: u32,
+    /// Variables that it has besides, which processes that come later do not have.
+    pub variables: Vec<String>,
+    /// The socket that is told when the program says that it is ready.
+    pub notify: Option<PathBuf>,
     /// Whether its end is not waited for.
     pub detach: bool,
     /// Whether the container stays when its program has ended.
@@ -57,13 +62,22 @@ impl Containers {
     pub fn run(&self, id: &str, options: &CreateOptions) -> Result<(Exit, Vec<Warning>)> {
         let mut made = self.make(id, options, false)?;
         let mut warnings = std::mem::take(&mut made.created.warnings);
-        if let Err(error) = made.created.start() {
-            launch::end(made.created.pidfd.as_fd());
-            self.discard(&made.record)?;
-            return Err(error);
-        }
+        let ready = match self.start_made(id, options, &made) {
+            Ok(ready) => ready,
+            Err(error) => {
+                launch::end(made.created.pidfd.as_fd());
+                self.discard(&made.record)?;
+                return Err(error);
+            }
+        };
         if options.detach {
+            if let Some(ready) = ready {
+                ready.pass_on(made.created.pidfd.as_fd(), Some(made.created.pid))?;
+            }
             return Ok((Exit::Code(0), warnings));
+        }
+        if let Some(ready) = ready {
+            pass_on_meanwhile(ready, &made)?;
         }
         let terminal = made.created.terminal.take();
         let exit = foreground::watch(made.created.pidfd.as_fd(), terminal)?;
@@ -71,6 +85,19 @@ impl Containers {
             warnings.extend(self.discard(&made.record)?);
         }
         Ok((exit, warnings))
+    }
+
+    /// Starts the program, and gives who hears when it is ready.
+    fn start_made(
+        &self,
+        id: &str,
+        options: &CreateOptions,
+        made: &Made,
+    ) -> Result<Option<Listener>> {
+        let listen = |told: &PathBuf| notify::listen(&self.folder(id)?, told);
+        let ready = options.notify.as_ref().map_or(Ok(None), listen)?;
+        made.created.start()?;
+        Ok(ready)
     }
 
     fn make(&self, id: &str, options: &CreateOptions, gated: bool) -> Result<Made> {
@@ -97,6 +124,16 @@ impl Containers {
         }
         made
     }
+}
+
+/// Passes a program's word on while its end is awaited.
+fn pass_on_meanwhile(ready: Listener, made: &Made) -> Result<()> {
+    let step = || RuntimeError::step("wait for a program");
+    // All signals are for the one who awaits the end.
+    sys::task::block_signals().map_err(step())?;
+    let process = made.created.pidfd.try_clone().map_err(step())?;
+    let wait = move || ready.pass_on(process.as_fd(), None);
+    std::thread::Builder::new().spawn(wait).map(drop).map_err(step())
 }
 
 /// A container on its way.
@@ -129,6 +166,7 @@ impl Making<'_> {
         let configured = self.spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
         let path = Cgroup::path_for(self.id, configured, self.options.systemd)?;
         let mut cgroup = Cgroup::at(Layout::of_host()?, &path)?;
+        cgroup.take_properties(&self.spec.annotations)?;
         if !self.options.without_cgroup {
             return cgroup.create().map(|_| Some(cgroup));
         }
@@ -138,12 +176,13 @@ impl Making<'_> {
 
     fn make_in(&self, cgroup: Option<&Cgroup>, gated: bool) -> Result<Made> {
         let mut warnings = self.limit(cgroup)?;
+        let spec = self.completed()?;
         let request = Request {
             id: self.id,
-            spec: self.spec,
+            spec: &spec,
             bundle: self.bundle,
             root: None,
-            stdio: stdio(self.spec, self.options.console_socket.is_some() || !gated)?,
+            stdio: stdio(self.spec, self.takes_terminal(gated))?,
             cgroup,
             places: None,
             begin: if gated { Begin::Gate(gate::listen(self.folder)?) } else { Begin::Told },
@@ -161,6 +200,24 @@ impl Making<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// Whether somebody has the terminal's outer end when this process has ended, or as long as it
+    /// is there.
+    fn takes_terminal(&self, gated: bool) -> bool {
+        self.options.console_socket.is_some() || !(gated || self.options.detach)
+    }
+
+    /// Its configuration with what the caller's surroundings add to it.
+    fn completed(&self) -> Result<Spec> {
+        let mut spec = self.spec.clone();
+        if let Some(process) = &mut spec.process {
+            process.env.extend(self.options.variables.iter().cloned());
+        }
+        if self.options.notify.is_some() {
+            notify::prepare(&mut spec, self.folder)?;
+        }
+        Ok(spec)
     }
 
     fn limit(&self, cgroup: Option<&Cgroup>) -> Result<Vec<Warning>> {
@@ -219,12 +276,16 @@ fn with_usual_devices(resources: &Resources) -> Resources {
     resources
 }
 
+/// Other runtimes' words.
+pub(super) const NOBODY_TAKES_TERMINAL: &str =
+    "cannot allocate tty if runc will detach without setting console socket";
+
 fn stdio(spec: &Spec, someone: bool) -> Result<Stdio> {
     let process = spec.process.as_ref();
     match (process.is_some_and(|process| process.terminal), someone) {
         (false, _) => Ok(Stdio::Inherit),
         (true, true) => Ok(Stdio::Terminal(foreground::size())),
-        (true, false) => Err(RuntimeError::invalid("a terminal needs --console-socket")),
+        (true, false) => Err(RuntimeError::invalid(NOBODY_TAKES_TERMINAL)),
     }
 }
 

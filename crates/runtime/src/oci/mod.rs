@@ -13,12 +13,13 @@ mod features;
 mod foreground;
 mod gate;
 mod make;
+mod notify;
 mod record;
 mod template;
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use spec::bundle::{Resources, Spec, State, Status};
@@ -56,21 +57,29 @@ impl Containers {
         }
     }
 
-    /// Starts the program of a container that was created.
-    pub fn start(&self, id: &str) -> Result<()> {
+    /// Starts the program of a container that was created. If it was to say when it is ready, waits
+    /// for that and passes it on to this socket.
+    pub fn start(&self, id: &str, told: Option<&Path>) -> Result<()> {
         let record = self.record(id)?;
         let status = record.status();
         if status != Status::Created {
             return Err(wrong_state("start", id, status));
         }
-        launch::start(gate::take(&self.folder(id)?)?)?;
+        let folder = self.folder(id)?;
+        let ready = told.map_or(Ok(None), |told| notify::listen(&folder, told))?;
+        let process = record.pidfd();
+        launch::start(gate::take(&folder)?)?;
         let state = State { status: Status::Running, ..record.state() };
         let hooked = hooks::run(&record.spec.hooks.poststart, &state);
-        if let (Err(_), Some(pidfd)) = (&hooked, record.pidfd()) {
+        if let (Err(_), Some(pidfd)) = (&hooked, &process) {
             // A container that is not what it should be must not go on.
             let _ = sys::task::send_signal(pidfd, libc::SIGKILL);
         }
-        hooked
+        hooked?;
+        match (ready, process) {
+            (Some(ready), Some(process)) => ready.pass_on(process.as_fd(), Some(record.pid)),
+            _ => Ok(()),
+        }
     }
 
     /// How a container is.
@@ -89,7 +98,12 @@ impl Containers {
         }
         let pidfd = record.pidfd().ok_or_else(|| wrong_state("kill", id, Status::Stopped))?;
         let sent = sys::task::send_signal(pidfd, signal);
-        sent.map_err(RuntimeError::step(format!("send signal {signal} to {id}")))
+        sent.map_err(RuntimeError::step(format!("send signal {signal} to {id}")))?;
+        match record.own_cgroup()? {
+            // A process that stands still ends when it goes on.
+            Some(cgroup) if signal == libc::SIGKILL && cgroup.is_frozen() => cgroup.freeze(false),
+            _ => Ok(()),
+        }
     }
 
     /// Removes what is left of a container that has ended or was never started; with `force`, ends

@@ -12,7 +12,7 @@ use super::{Bundle, bundle};
 
 /// A command that is refused, with runc's words for that.
 #[track_caller]
-fn refused(bundle: &Bundle, line: &str, code: i32, words: &str) {
+pub(super) fn refused(bundle: &Bundle, line: &str, code: i32, words: &str) {
     let run = bundle.runtime(line);
     assert_eq!(run.code, code, "{line}: {}", run.err);
     assert!(run.err.contains(&format!("level=error msg={words:?}")), "{line}: {}", run.err);
@@ -245,6 +245,17 @@ fn what_is_not_done_is_refused_and_not_forgotten() {
         check("/process/apparmorProfile", json!("x"), "the kernel has no AppArmor");
     }
     check("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_MOON"}), "unknown variant");
+    check("/linux/seccomp", json!({"syscalls": []}), "missing field `defaultAction`");
+    check(
+        "/linux/seccomp",
+        json!({"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/x"}),
+        "SCMP_ACT_NOTIFY cannot be used as default action",
+    );
+    check(
+        "/linux/sysctl",
+        json!({"kernel.hostname": "x"}),
+        "is not allowed as it conflicts with the OCI",
+    );
     check(
         "/process/rlimits",
         json!([{"type": "RLIMIT_MOON", "soft": 1, "hard": 1}]),

@@ -3,8 +3,10 @@
 mod callers;
 mod hooks;
 mod life;
+mod peers;
 mod podman;
 mod security;
+mod surroundings;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -105,9 +107,24 @@ impl Bundle {
     /// A command of the runtime, `ID` standing for the container's name. What it prints goes to
     /// files: a container that lives on would hold a pipe open.
     fn runtime(&self, line: &str) -> Run {
+        self.runtime_with(line, &[])
+    }
+
+    /// The same with variables set, and with its null device open once more, as the first
+    /// descriptor after the standard ones. The shell replaces `$$` by the runtime's number.
+    fn runtime_with(&self, line: &str, variables: &[&str]) -> Run {
         let line = line.replace("ID", &self.id);
         let state = self.mica.path("state").display().to_string();
-        let mut command = self.mica.command(&format!("runtime --root {state} {line}"));
+        let own = self.mica.command(&format!("runtime --root {state} {line}"));
+        let mut command = match variables {
+            [] => own,
+            variables => {
+                let script = format!("exec env {} \"$@\" 3</dev/null", variables.join(" "));
+                let mut command = self.mica.program("sh");
+                command.args(["-c", &script, "sh"]).arg(own.get_program()).args(own.get_args());
+                command
+            }
+        };
         let (out, err) = (self.mica.path("stdout"), self.mica.path("stderr"));
         command.stdout(fs::File::create(&out).unwrap());
         let status = command.stderr(fs::File::create(&err).unwrap()).status().unwrap();

@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use spec::bundle::{PidsLimit, Resources};
 use spec::parse_signal;
 
-use super::{containers, id, refuse, told, warn};
+use super::{containers, id, notified, refuse, told, warn, warn_of};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::table::TabWriter;
 
 pub(super) fn start(context: &Context) -> Outcome {
-    told(context, containers(context)?.start(id(context)))?;
+    let notify = notified(context);
+    told(context, containers(context)?.start(id(context), notify.as_deref()))?;
     Ok(0)
 }
 
@@ -30,7 +31,9 @@ pub(super) fn state(context: &Context) -> Outcome {
 pub(super) fn kill(context: &Context) -> Outcome {
     let word = context.names().get(1).map_or("TERM", String::as_str);
     let unknown = || refuse(context, &format!("unknown signal {word:?}"));
-    let signal = parse_signal(word).ok_or_else(unknown)?;
+    // Nothing is sent with this number: it asks whether somebody is there.
+    let signal = if word == "0" { Some(0) } else { parse_signal(word) };
+    let signal = signal.ok_or_else(unknown)?;
     let all = context.matches().flag("all");
     told(context, containers(context)?.kill(id(context), signal, all))?;
     Ok(0)
@@ -96,6 +99,18 @@ pub(super) fn list(context: &Context) -> Outcome {
 
 pub(super) fn update(context: &Context) -> Outcome {
     let matches = context.matches();
+    for (flag, what) in [
+        ("l3-cache-schema", "Intel RDT/CAT: l3 cache schema is not enabled"),
+        ("mem-bw-schema", "Intel RDT/MBA: memory bandwidth schema is not enabled"),
+    ] {
+        if matches.string(flag).is_some_and(|schema| !schema.is_empty()) {
+            return Err(refuse(context, what));
+        }
+    }
+    let is_said = |flag: &&str| matches.size_bytes(flag).is_some();
+    if ["kernel-memory", "kernel-memory-tcp"].iter().any(is_said) {
+        warn_of(context, "Kernel memory settings are ignored and will be removed");
+    }
     let mut resources = match matches.string("resources") {
         Some(file) => read_resources(context, file)?,
         None => Resources::default(),
@@ -133,7 +148,7 @@ fn read_resources(context: &Context, file: &str) -> Result<Resources, Failure> {
         path => File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
     }
     .map_err(|error| failed(&error))?;
-    serde_json::from_str(&text).map_err(|error| failed(&error))
+    spec::bundle::read(text.as_bytes()).map_err(|error| failed(&error))
 }
 
 pub(super) fn features(context: &Context) -> Outcome {

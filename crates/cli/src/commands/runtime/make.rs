@@ -7,7 +7,7 @@ use runtime::launch::Manner;
 use runtime::oci::{CreateOptions, ExecOptions, add_capabilities};
 use spec::bundle::{Process, User};
 
-use super::{containers, exit_code, id, is_rootless, refuse, take_shelter, told, warn};
+use super::{containers, exit_code, id, is_rootless, notified, refuse, take_shelter, told, warn};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
@@ -34,12 +34,15 @@ pub(super) fn run(context: &Context) -> Outcome {
 fn options(context: &Context) -> Result<CreateOptions, Failure> {
     let matches = context.matches();
     let path = |name| matches.string(name).map(PathBuf::from);
+    let passed = passed(context);
     Ok(CreateOptions {
         bundle: path("bundle").unwrap_or_else(|| PathBuf::from(".")),
         console_socket: path("console-socket"),
         pidfd_socket: path("pidfd-socket"),
         pid_file: path("pid-file"),
-        preserve: preserve(context),
+        preserve: passed.descriptors,
+        variables: passed.variables,
+        notify: notified(context),
         detach: false,
         keep: false,
         manner: Manner {
@@ -51,11 +54,31 @@ fn options(context: &Context) -> Result<CreateOptions, Failure> {
     })
 }
 
-/// Descriptors for socket activation come first, then those that the caller names.
-fn preserve(context: &Context) -> u32 {
+/// What is handed on besides the standard streams: how many descriptors, and what is said of them.
+struct Passed {
+    descriptors: u32,
+    variables: Vec<String>,
+}
+
+/// Descriptors for socket activation come first, then those that the caller names. The program is
+/// the first process inside, and is told so where they are for this one.
+fn passed(context: &Context) -> Passed {
     let given = context.matches().uint("preserve-fds").unwrap_or(0);
-    let listening = context.variable("LISTEN_FDS").and_then(|count| count.parse::<u64>().ok());
-    u32::try_from(given.saturating_add(listening.unwrap_or(0))).unwrap_or(u32::MAX)
+    let number = |name| context.variable(name).and_then(|text| text.parse::<u64>().ok());
+    let own = u64::from(std::process::id());
+    let is_meant = context.variable("LISTEN_PID").is_none() || number("LISTEN_PID") == Some(own);
+    let listening = number("LISTEN_FDS").filter(|count| is_meant && *count > 0);
+    let variables = listening.map(|count| {
+        let names = context.variable("LISTEN_FDNAMES");
+        let names = names.map(|names| format!("LISTEN_FDNAMES={names}"));
+        let told = [format!("LISTEN_FDS={count}"), "LISTEN_PID=1".to_owned()];
+        told.into_iter().chain(names).collect()
+    });
+    let descriptors = given.saturating_add(listening.unwrap_or(0));
+    Passed {
+        descriptors: u32::try_from(descriptors).unwrap_or(u32::MAX),
+        variables: variables.unwrap_or_default(),
+    }
 }
 
 /// What failed here is not what failed inside: other runtimes say so by this exit code.
@@ -69,16 +92,19 @@ fn run_one_more(context: &Context) -> Outcome {
     take_shelter(context)?;
     let matches = context.matches();
     let path = |name| matches.string(name).map(PathBuf::from);
+    let mut process = match path("process") {
+        Some(file) => read_process(context, &file)?,
+        None => process(context)?,
+    };
+    let passed = passed(context);
+    process.env.extend(passed.variables);
     let options = ExecOptions {
-        process: match path("process") {
-            Some(file) => read_process(context, &file)?,
-            None => process(context)?,
-        },
+        process,
         console_socket: path("console-socket"),
         pidfd_socket: path("pidfd-socket"),
         groups: matches.list("cgroup").to_vec(),
         pid_file: path("pid-file"),
-        preserve: preserve(context),
+        preserve: passed.descriptors,
         detach: matches.flag("detach"),
         ignore_paused: matches.flag("ignore-paused"),
     };
@@ -92,28 +118,30 @@ fn read_process(context: &Context, file: &Path) -> Result<Process, Failure> {
         refuse(context, &format!("cannot read {}: {error}", file.display()))
     };
     let text = fs::read(file).map_err(|error| failed(&error))?;
-    serde_json::from_slice(&text).map_err(|error| failed(&error))
+    spec::bundle::read(&text).map_err(|error| failed(&error))
 }
 
+/// The container's own process with what is said of this one.
 fn process(context: &Context) -> Result<Process, Failure> {
     let matches = context.matches();
-    let text = |name| matches.string(name).unwrap_or_default().to_owned();
+    let text = |name, own| matches.string(name).map_or(own, str::to_owned);
     let state = told(context, containers(context)?.spec(id(context)))?;
     let first = state.process.unwrap_or_default();
     let mut process = Process {
         terminal: matches.flag("tty"),
+        // It has the size of the terminal that it is shown on.
+        console_size: None,
         args: context.names().get(1..).unwrap_or_default().to_vec(),
         env: [first.env, matches.list("env").to_vec()].concat(),
-        cwd: text("cwd"),
-        no_new_privileges: matches.flag("no-new-privs"),
-        apparmor_profile: text("apparmor"),
-        selinux_label: text("process-label"),
+        cwd: text("cwd", first.cwd),
+        no_new_privileges: first.no_new_privileges || matches.flag("no-new-privs"),
+        apparmor_profile: text("apparmor", first.apparmor_profile),
+        selinux_label: text("process-label", first.selinux_label),
         user: match matches.string("user") {
-            Some(user) => parse_user(context, user)?,
+            Some(user) => parse_user(context, user, first.user)?,
             None => first.user,
         },
-        capabilities: first.capabilities,
-        ..Process::default()
+        ..first
     };
     for group in matches.list("additional-gids") {
         process.user.additional_gids.push(number(context, group)?);
@@ -125,10 +153,13 @@ fn process(context: &Context) -> Result<Process, Failure> {
     Ok(process)
 }
 
-/// `UID[:GID]`.
-fn parse_user(context: &Context, text: &str) -> Result<User, Failure> {
-    let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
-    Ok(User { uid: number(context, uid)?, gid: number(context, gid)?, ..User::default() })
+/// `UID[:GID]`; all else is as for the container's own process.
+fn parse_user(context: &Context, text: &str, first: User) -> Result<User, Failure> {
+    let (uid, gid) = match text.split_once(':') {
+        Some((uid, gid)) => (uid, number(context, gid)?),
+        None => (text, first.gid),
+    };
+    Ok(User { uid: number(context, uid)?, gid, ..first })
 }
 
 fn number(context: &Context, text: &str) -> Result<u32, Failure> {

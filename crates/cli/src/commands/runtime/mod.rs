@@ -33,6 +33,11 @@ fn id(context: &Context) -> &str {
     context.names().first().map_or("", String::as_str)
 }
 
+/// The socket that is told when a program is ready, where a service's manager waits for that.
+fn notified(context: &Context) -> Option<PathBuf> {
+    context.variable("NOTIFY_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 /// Starts this program again from a file that no container can write to.
 fn take_shelter(context: &Context) -> Result<(), Failure> {
     let string = |text: String| CString::new(text).map_err(|error| Failure::new(error.to_string()));
@@ -68,11 +73,13 @@ fn refuse(context: &Context, text: &str) -> Failure {
 
 /// Standard error is the container's too, so there warnings are shown to those alone who ask.
 fn warn(context: &Context, warnings: &[runtime::Warning]) {
-    for warning in warnings {
-        let line = log(context, "warning", &warning.to_string());
-        if let Some(line) = line.filter(|_| context.globals().flag("debug")) {
-            context.ui.warn(&line);
-        }
+    warnings.iter().for_each(|warning| warn_of(context, &warning.to_string()));
+}
+
+fn warn_of(context: &Context, words: &str) {
+    let line = log(context, "warning", words);
+    if let Some(line) = line.filter(|_| context.globals().flag("debug")) {
+        context.ui.warn(&line);
     }
 }
 

@@ -257,6 +257,11 @@ static UPDATE: Cmd = Command {
         Flag::int("cpu-share", "CPU shares"),
         Flag::string("cpuset-cpus", "Processors"),
         Flag::string("cpuset-mems", "Memory nodes"),
+        Flag::new(Kind::SwapSize, "kernel-memory", "Means nothing: kernels have no such limit")
+            .hidden(),
+        Flag::new(Kind::SwapSize, "kernel-memory-tcp", "Means nothing, too").hidden(),
+        Flag::string("l3-cache-schema", "Intel's resource director; refused").hidden(),
+        Flag::string("mem-bw-schema", "Intel's resource director; refused").hidden(),
         Flag::new(Kind::SwapSize, "memory", "Memory limit"),
         Flag::new(Kind::SwapSize, "memory-reservation", "Memory reservation"),
         Flag::new(Kind::SwapSize, "memory-swap", "Limit of memory and swap"),
