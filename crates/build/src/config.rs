@@ -1,10 +1,14 @@
 //! What instructions make of an image's configuration, and how its history tells them.
 
+use std::sync::Arc;
+
 use spec::{ContainerConfig, exposed_ports, parse_signal, port_mappings};
 
+use crate::environment::Environment;
 use crate::error::{BuildError, Span};
 use crate::instruction::{Command, Kind, Pairs, Run};
 use crate::scope::{PROXY_ARGUMENTS, Scope};
+use crate::shared::Shared;
 
 /// What the history says about who wrote it. Tools look for exactly this.
 pub const HISTORY_COMMENT: &str = "buildkit.dockerfile.v0";
@@ -12,11 +16,16 @@ pub const HISTORY_COMMENT: &str = "buildkit.dockerfile.v0";
 /// Where programs are looked for in what begins with nothing.
 pub const SCRATCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A configuration on its way through a stage.
+/// A configuration on its way through a stage. Each step has one of its own; what a file can have a
+/// thousand of is shared between them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Configured {
-    /// As it is now.
-    pub config: ContainerConfig,
+    /// All but what follows.
+    settings: Arc<ContainerConfig>,
+    env: Environment,
+    labels: Shared<Arc<str>>,
+    ports: Shared<()>,
+    volumes: Shared<()>,
     /// Whether this stage has set `CMD`: an `ENTRYPOINT` drops one that is only inherited.
     pub cmd_is_set: bool,
 }
@@ -51,7 +60,7 @@ impl Configured {
             working_dir: "/".to_owned(),
             ..ContainerConfig::default()
         };
-        Configured { config, cmd_is_set: false }
+        Configured::new(config)
     }
 
     /// What `FROM` an image begins with: as the image says, and with a `PATH` where it says none.
@@ -60,7 +69,55 @@ impl Configured {
         if !config.env.iter().any(|pair| pair.starts_with("PATH=")) {
             config.env.push(format!("PATH={SCRATCH_PATH}"));
         }
-        Configured { config, cmd_is_set: false }
+        Configured::new(config)
+    }
+
+    /// What begins with this configuration.
+    pub fn new(mut config: ContainerConfig) -> Configured {
+        let env = Environment::new(std::mem::take(&mut config.env));
+        let mut configured = Configured { env, ..Configured::default() };
+        for (name, value) in std::mem::take(&mut config.labels) {
+            configured.labels.set(&name, value.into());
+        }
+        for port in std::mem::take(&mut config.exposed_ports) {
+            configured.ports.set(&port, ());
+        }
+        for path in std::mem::take(&mut config.volumes) {
+            configured.volumes.set(&path, ());
+        }
+        configured.settings = Arc::new(config);
+        configured
+    }
+
+    /// All of it, as an image has it.
+    pub fn config(&self) -> ContainerConfig {
+        let mut config = (*self.settings).clone();
+        config.env = self.env.list();
+        let labels = self.labels.entries().into_iter();
+        config.labels.extend(labels.map(|(name, value)| (name.to_owned(), value.to_string())));
+        config.exposed_ports.extend(self.ports.entries().into_keys().map(str::to_owned));
+        config.volumes.extend(self.volumes.entries().into_keys().map(str::to_owned));
+        config
+    }
+
+    /// Its variables.
+    pub fn env(&self) -> &Environment {
+        &self.env
+    }
+
+    /// The folder that is entered.
+    pub fn working_dir(&self) -> &str {
+        &self.settings.working_dir
+    }
+
+    /// Whose programs they are.
+    pub fn user(&self) -> &str {
+        &self.settings.user
+    }
+
+    /// What reads commands, if that was said.
+    pub fn shell(&self) -> Option<&[String]> {
+        self.settings.shell.as_deref()
     }
 
     /// What a stage begins with that stands on this one: a `CMD` is an inherited one there, and
@@ -74,16 +131,17 @@ impl Configured {
     /// Carries out an instruction that changes nothing but the configuration, and says what the
     /// history tells of it.
     pub fn apply(&mut self, kind: &Kind, around: Around<'_>) -> Result<String, BuildError> {
-        let config = &mut self.config;
         Ok(match kind {
             Kind::Env(env) => {
                 let pairs = around.pairs(env)?;
-                pairs.iter().for_each(|(name, value)| set_env(config, name, value));
+                pairs.iter().for_each(|(name, value)| self.env.set(name, value));
                 told("ENV", &pairs)
             }
             Kind::Label(labels) => {
                 let pairs = around.pairs(labels)?;
-                config.labels.extend(pairs.iter().cloned());
+                for (name, value) in &pairs {
+                    self.labels.set(name, value.as_str().into());
+                }
                 told("LABEL", &pairs)
             }
             Kind::Arg(list) => list.iter().fold("ARG".to_owned(), |text, (name, value)| {
@@ -92,32 +150,37 @@ impl Configured {
             }),
             Kind::Cmd(command) => {
                 self.cmd_is_set = true;
-                let words = words(config, command);
+                let words = words(self.shell(), command);
                 let text = format!("CMD {}", quoted(&words));
-                config.cmd = Some(words).filter(|words| !words.is_empty());
+                self.change().cmd = Some(words).filter(|words| !words.is_empty());
                 text
             }
             Kind::Entrypoint(command) => {
-                let words = words(config, command);
+                let words = words(self.shell(), command);
                 let text = format!("ENTRYPOINT {}", quoted(&words));
-                config.entrypoint = Some(words).filter(|words| !words.is_empty());
+                self.change().entrypoint = Some(words).filter(|words| !words.is_empty());
                 if !self.cmd_is_set {
-                    config.cmd = None;
+                    self.change().cmd = None;
                 }
                 text
             }
-            Kind::Expose(list) => expose(config, list, around)?,
+            Kind::Expose(list) => {
+                let ports = exposed(list, around)?;
+                ports.iter().for_each(|port| self.ports.set(port, ()));
+                let told: Vec<String> = ports.iter().map(|port| format!("{port}:{{}}")).collect();
+                format!("EXPOSE map[{}]", told.join(" "))
+            }
             Kind::Healthcheck(check) => {
-                config.healthcheck = Some(check.clone());
+                self.change().healthcheck = Some(check.clone());
                 format!("HEALTHCHECK {}", quoted(&check.test))
             }
             Kind::Maintainer(name) => format!("MAINTAINER {name}"),
             Kind::OnBuild { text, .. } => {
-                config.on_build.push(text.clone());
+                self.change().on_build.push(text.clone());
                 format!("ONBUILD {text}")
             }
             Kind::Shell(list) => {
-                config.shell = Some(list.clone());
+                self.change().shell = Some(list.clone());
                 format!("SHELL [{}]", list.join(" "))
             }
             Kind::StopSignal(word) => {
@@ -128,12 +191,13 @@ impl Configured {
                         format!("invalid signal: {signal}"),
                     ));
                 }
-                config.stop_signal.clone_from(&signal);
+                self.change().stop_signal.clone_from(&signal);
                 format!("STOPSIGNAL {signal}")
             }
             Kind::User(word) => {
-                config.user = around.expand(word)?;
-                format!("USER {}", config.user)
+                let user = around.expand(word)?;
+                self.change().user.clone_from(&user);
+                format!("USER {user}")
             }
             Kind::Volume(list) => {
                 let list: Vec<String> =
@@ -142,7 +206,7 @@ impl Configured {
                     let words = "VOLUME specified can not be an empty string";
                     return Err(BuildError::refused(around.at, words));
                 }
-                config.volumes.extend(list.iter().cloned());
+                list.iter().for_each(|path| self.volumes.set(path, ()));
                 format!("VOLUME [{}]", list.join(" "))
             }
             // These work on files, and the graph has steps of their own for them.
@@ -156,8 +220,13 @@ impl Configured {
 
     /// Enters a folder, from the one that was entered before.
     pub fn enter(&mut self, path: &str) -> String {
-        self.config.working_dir = absolute(&self.config.working_dir, path);
-        format!("WORKDIR {}", self.config.working_dir)
+        let folder = absolute(self.working_dir(), path);
+        self.change().working_dir.clone_from(&folder);
+        format!("WORKDIR {folder}")
+    }
+
+    fn change(&mut self) -> &mut ContainerConfig {
+        Arc::make_mut(&mut self.settings)
     }
 }
 
@@ -176,16 +245,16 @@ pub fn absolute(folder: &str, path: &str) -> String {
 }
 
 /// What a command is made of: in shell form, the shell's words before its own.
-pub fn words(config: &ContainerConfig, command: &Command) -> Vec<String> {
+pub fn words(shell: Option<&[String]>, command: &Command) -> Vec<String> {
     match command {
         Command::Exec(list) => list.clone(),
         Command::Shell(text) if text.is_empty() => Vec::new(),
-        Command::Shell(text) => with_shell(config, text),
+        Command::Shell(text) => with_shell(shell, text),
     }
 }
 
-fn with_shell(config: &ContainerConfig, text: &str) -> Vec<String> {
-    let own = config.shell.clone().filter(|shell| !shell.is_empty());
+fn with_shell(shell: Option<&[String]>, text: &str) -> Vec<String> {
+    let own = shell.filter(|shell| !shell.is_empty()).map(<[String]>::to_vec);
     let mut words = own.unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()]);
     words.push(text.to_owned());
     words
@@ -204,7 +273,7 @@ pub struct Started {
 pub const SCRIPTS: &str = "/dev/pipes";
 
 /// What a `RUN` starts: a lone heredoc is a script, others are for the shell to read.
-pub fn started(config: &ContainerConfig, run: &Run) -> Started {
+pub fn started(shell: Option<&[String]>, run: &Run) -> Started {
     let text = match &run.command {
         Command::Exec(list) => return Started { words: list.clone(), script: None },
         Command::Shell(text) => text,
@@ -216,29 +285,30 @@ pub fn started(config: &ContainerConfig, run: &Run) -> Started {
         [script] if alone && script.content.starts_with("#!") => {
             let path = format!("{SCRIPTS}/{}", script.name);
             let script = (script.name.clone(), script.content.clone());
-            Started { words: with_shell(config, &path), script: Some(script) }
+            Started { words: with_shell(shell, &path), script: Some(script) }
         }
-        [script] if alone => Started { words: with_shell(config, &script.content), script: None },
+        [script] if alone => Started { words: with_shell(shell, &script.content), script: None },
         heredocs => {
             let whole = heredocs.iter().fold(text.clone(), |whole, heredoc| {
                 format!("{whole}\n{}{}", heredoc.content, heredoc.name)
             });
-            Started { words: with_shell(config, &whole), script: None }
+            Started { words: with_shell(shell, &whole), script: None }
         }
     }
 }
 
 /// The arguments that a `RUN` sees as variables: those that no variable of the image hides.
 pub fn visible_arguments(scope: &Scope) -> Vec<(String, String)> {
-    let hidden = |name: &str| scope.env().any(|(known, _)| known == name);
-    let seen = scope.arguments().filter(|(name, _)| !hidden(name));
-    seen.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let mut seen = scope.arguments();
+    seen.retain(|name, _| !scope.has_env(name));
+    seen.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// How the history tells of a `RUN`, with the arguments that were declared before it.
 pub fn run_history(words: &[String], scope: &Scope) -> String {
     let told: Vec<String> = scope
         .declared()
+        .into_iter()
         .filter(|(name, _)| !PROXY_ARGUMENTS.contains(name))
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
@@ -247,19 +317,8 @@ pub fn run_history(words: &[String], scope: &Scope) -> String {
     format!("RUN {} # buildkit", all.join(" "))
 }
 
-fn set_env(config: &mut ContainerConfig, name: &str, value: &str) {
-    let pair = format!("{name}={value}");
-    match config.env.iter_mut().find(|old| old.split('=').next() == Some(name)) {
-        Some(old) => *old = pair,
-        None => config.env.push(pair),
-    }
-}
-
-fn expose(
-    config: &mut ContainerConfig,
-    list: &[String],
-    around: Around<'_>,
-) -> Result<String, BuildError> {
+/// The ports of an `EXPOSE`, sorted.
+fn exposed(list: &[String], around: Around<'_>) -> Result<Vec<String>, BuildError> {
     let mut ports = Vec::new();
     for word in list {
         for text in around.scope.expand_all(word, around.at, around.escape)? {
@@ -276,9 +335,7 @@ fn expose(
     }
     ports.sort();
     ports.dedup();
-    config.exposed_ports.extend(ports.iter().cloned());
-    let told: Vec<String> = ports.iter().map(|port| format!("{port}:{{}}")).collect();
-    Ok(format!("EXPOSE map[{}]", told.join(" ")))
+    Ok(ports)
 }
 
 fn told(name: &str, pairs: &[(String, String)]) -> String {
@@ -305,7 +362,7 @@ mod tests {
             let around = Around { scope: &Scope::default(), at: instruction.span, escape: '\\' };
             told = configured.apply(&instruction.kind, around).unwrap();
         }
-        (configured.config, told)
+        (configured.config(), told)
     }
 
     #[test]
@@ -339,15 +396,15 @@ mod tests {
 
     #[test]
     fn an_entry_point_drops_only_an_inherited_command() {
-        let mut inherited = Configured::default();
-        inherited.config.cmd = Some(vec!["old".into()]);
+        let cmd = Some(vec!["old".into()]);
+        let mut inherited = Configured::new(ContainerConfig { cmd, ..ContainerConfig::default() });
         let around = Around { scope: &Scope::default(), at: Span::new(1, 1), escape: '\\' };
         let exec = |word: &str| Command::Exec(vec![word.to_owned()]);
         inherited.apply(&Kind::Entrypoint(exec("e")), around).unwrap();
-        assert_eq!(inherited.config.cmd, None);
+        assert_eq!(inherited.config().cmd, None);
         inherited.apply(&Kind::Cmd(exec("c")), around).unwrap();
         inherited.apply(&Kind::Entrypoint(exec("f")), around).unwrap();
-        assert_eq!(inherited.config.cmd, Some(vec!["c".into()]));
+        assert_eq!(inherited.config().cmd, Some(vec!["c".into()]));
     }
 
     #[test]
@@ -373,7 +430,7 @@ mod tests {
         let run = |lines: &str| {
             let document = parse(&format!("FROM scratch\n{lines}")).unwrap();
             match instruction::read(&document).unwrap().pop().unwrap().kind {
-                Kind::Run(run) => started(&ContainerConfig::default(), &run),
+                Kind::Run(run) => started(None, &run),
                 other => panic!("{other:?}"),
             }
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use spec::{Platform, WordError, expand_document, expand_word, expand_words};
 
 use crate::error::{BuildError, Span};
+use crate::shared::Shared;
 
 /// What the user gives to a build.
 #[derive(Debug, Clone)]
@@ -34,13 +35,13 @@ pub const PROXY_ARGUMENTS: &[&str] = &[
     "all_proxy",
 ];
 
-/// Variables at one place. Copies share what they have in common until one changes.
+/// Variables at one place. Copies share what they have in common.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
-    env: Arc<BTreeMap<Arc<str>, Arc<str>>>,
-    arguments: Arc<BTreeMap<Arc<str>, Arc<str>>>,
-    /// The names of arguments in the order in which they were declared, with a value or without.
-    declared: Arc<Vec<Arc<str>>>,
+    env: Shared<Arc<str>>,
+    arguments: Shared<Arc<str>>,
+    /// Arguments that were declared, with a value or without, by their places among them.
+    declared: Shared<usize>,
 }
 
 impl Scope {
@@ -57,10 +58,9 @@ impl Scope {
         }
         scope.set_argument("TARGETSTAGE", inputs.target.as_deref().unwrap_or("default"));
         // A platform's arguments can be given like any other.
-        let names: Vec<Arc<str>> = scope.arguments.keys().cloned().collect();
-        for name in names {
-            if let Some(value) = inputs.arguments.get(&*name) {
-                scope.set_argument(&name, value);
+        for (name, value) in &inputs.arguments {
+            if scope.arguments.get(name).is_some() {
+                scope.set_argument(name, value);
             }
         }
         scope
@@ -71,29 +71,31 @@ impl Scope {
         self.env.get(name).or_else(|| self.arguments.get(name)).map(|value| &**value)
     }
 
-    /// The environment alone.
-    pub fn env(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.env.iter().map(|(name, value)| (&**name, &**value))
+    /// Whether the environment has a variable of that name.
+    pub fn has_env(&self, name: &str) -> bool {
+        self.env.get(name).is_some()
     }
 
     /// The arguments that were declared, in that order, as a command sees them: the environment hides
     /// them, and those without a value are empty.
-    pub fn declared(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.declared.iter().map(|name| (&**name, self.get(name).unwrap_or_default()))
+    pub fn declared(&self) -> Vec<(&str, &str)> {
+        let mut names: Vec<(&str, &usize)> = self.declared.entries().into_iter().collect();
+        names.sort_unstable_by_key(|(_, place)| **place);
+        names.into_iter().map(|(name, _)| (name, self.get(name).unwrap_or_default())).collect()
     }
 
     /// The arguments alone.
-    pub fn arguments(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.arguments.iter().map(|(name, value)| (&**name, &**value))
+    pub fn arguments(&self) -> BTreeMap<&str, &str> {
+        self.arguments.entries().into_iter().map(|(name, value)| (name, &**value)).collect()
     }
 
     /// Sets a variable of the environment.
     pub fn set_env(&mut self, name: &str, value: &str) {
-        Arc::make_mut(&mut self.env).insert(name.into(), value.into());
+        self.env.set(name, value.into());
     }
 
     fn set_argument(&mut self, name: &str, value: &str) {
-        Arc::make_mut(&mut self.arguments).insert(name.into(), value.into());
+        self.arguments.set(name, value.into());
     }
 
     /// Declares an argument, and says its value: given by the user, else by the instruction, else
@@ -110,8 +112,8 @@ impl Scope {
         if let Some(value) = &value {
             self.set_argument(name, value);
         }
-        if !self.declared.iter().any(|known| **known == **name) {
-            Arc::make_mut(&mut self.declared).push(name.as_str().into());
+        if self.declared.get(name).is_none() {
+            self.declared.set(name, self.declared.count());
         }
         Ok(value)
     }

@@ -95,7 +95,7 @@ impl Head {
             defaults: Scope::global(&alone),
             declared: Vec::new(),
         };
-        head.declared.extend(head.given.arguments().map(|(name, _)| name.to_owned()));
+        head.declared.extend(head.given.arguments().into_keys().map(str::to_owned));
         for instruction in linter.instructions {
             let Kind::Arg(list) = &instruction.kind else { break };
             for argument in list {

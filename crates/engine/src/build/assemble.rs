@@ -115,7 +115,7 @@ pub(super) fn assemble(
         let words = "No image was generated. Is your Dockerfile empty?";
         return Err(EngineError::Refused(words.to_owned()));
     }
-    let mut own = target.configured.config.clone();
+    let mut own = target.configured.config();
     own.labels.extend(request.labels.clone());
     own.image.clear();
     config.config = Some(own);
@@ -147,7 +147,7 @@ fn assemble_free(
     let mut config = match &request.config {
         Some(config) => (**config).clone(),
         None => {
-            let own = Configured::scratch().config;
+            let own = Configured::scratch().config();
             ImageConfig { config: Some(own), ..blank(platform.clone()) }
         }
     };

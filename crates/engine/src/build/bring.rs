@@ -34,25 +34,24 @@ pub(super) struct Copied<'a> {
 
 impl Builder<'_> {
     pub(super) fn workdir_key(&self, path: &str, below: &Made) -> Option<Key> {
-        let wanted = config::absolute(&below.configured.config.working_dir, path);
+        let wanted = config::absolute(below.configured.working_dir(), path);
         let key = Key::default()
             .with(About::Instruction, "", format!("WORKDIR {wanted}"))
             .with(About::Base, "", shown(below.top))
-            .with(About::Setting, "user", &below.configured.config.user);
+            .with(About::Setting, "user", below.configured.user());
         (wanted != "/").then_some(key)
     }
 
     /// Makes a folder, unless it is there.
     pub(super) fn make_folder(&self, path: &str, below: &Made) -> Result<Layered> {
-        let config = &below.configured.config;
-        let path = config::absolute(&config.working_dir, path);
+        let path = config::absolute(below.configured.working_dir(), path);
         let view = self.view(below.top)?;
         let mut tree = Below::new(&view);
         let real = tree.resolve(path.trim_start_matches('/').as_bytes())?;
         if tree.kind(&real)? == Some(sys::fs::FileType::Directory) {
             return Ok((below.top, None));
         }
-        let owner = match config.user.as_str() {
+        let owner = match below.configured.user() {
             "" => (0, 0),
             user => copy::owner(user, &accounts(&*view)?)?,
         };
@@ -98,7 +97,7 @@ impl Builder<'_> {
                 let mut gathered = self.gather(copied, place, Some(&mut key))?;
                 if gathered.archives.is_empty() && gathered.let_pass() {
                     let since = Instant::now();
-                    let target = target_of(&below.configured.config.working_dir, target);
+                    let target = target_of(below.configured.working_dir(), target);
                     let all = (gathered.clone(), None);
                     let unpacked = self.copy_unpacked(all, flags, &target, inputs)?;
                     wanted.written = Some((unpacked, since));
@@ -121,7 +120,7 @@ impl Builder<'_> {
         if !flags.link || flags.chown.as_deref().is_some_and(names_somebody) {
             key = key.with(About::Base, "", shown(below.top));
         }
-        let folder = &below.configured.config.working_dir;
+        let folder = below.configured.working_dir();
         Ok(Some(key.with(About::Setting, "folder", folder)))
     }
 

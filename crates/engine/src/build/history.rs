@@ -143,9 +143,12 @@ pub struct StepState {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StepConfig {
-    /// Variables.
+    /// All variables, where they do not come from those of the step before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
+    /// Variables that were set, where they do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub env: Vec<String>,
+    pub set: Vec<String>,
     /// Whose programs they are.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,

@@ -1,5 +1,6 @@
 //! Moments of builds that were: the files before or after a step, as an image to look into.
 
+use ::build::environment::Environment;
 use spec::{ContainerConfig, ImageConfig, ImageId, Platform, RootFs};
 use store::ImageRecord;
 
@@ -70,7 +71,7 @@ impl Engine {
     fn image_of(
         &self,
         top: Option<spec::ChainId>,
-        config: &StepConfig,
+        config: &ContainerConfig,
         platform: &Platform,
         title: &str,
     ) -> Result<ImageId> {
@@ -83,13 +84,11 @@ impl Engine {
         let stack = layers.stack(top).map_err(|_| {
             EngineError::Refused(format!("the files of step {title:?} were removed since"))
         })?;
-        let StepConfig { env, user, working_dir, shell } = config.clone();
-        let config = ContainerConfig { env, user, working_dir, shell, ..Default::default() };
         let image = ImageConfig {
             architecture: platform.architecture.clone(),
             os: platform.os.clone(),
             variant: platform.variant.clone(),
-            config: Some(config),
+            config: Some(config.clone()),
             rootfs: RootFs::new(stack.iter().map(|(_, layer)| layer.diff).collect()),
             ..ImageConfig::default()
         };
@@ -150,16 +149,25 @@ impl<'a> Moment<'a> {
         self.steps.get(at)?.state.as_ref().map(|_| at)
     }
 
-    /// How programs run after a step: as the last one left it that changed anything.
-    fn config(&self, at: usize) -> StepConfig {
+    /// How programs run after a step: as the last one left it that changed anything, with variables
+    /// that were set since they were last told.
+    fn config(&self, at: usize) -> ContainerConfig {
         let mut next = Some(at);
+        let mut told: Vec<&StepConfig> = Vec::new();
         while let Some(step) = next.and_then(|at| self.steps.get(at)) {
-            if let Some(config) = step.state.as_ref().and_then(|state| state.config.as_ref()) {
-                return config.clone();
+            told.extend(step.state.as_ref().and_then(|state| state.config.as_ref()));
+            if told.last().is_some_and(|config| config.env.is_some()) {
+                break;
             }
             next = step.parent;
         }
-        StepConfig::default()
+        let listed = told.last().and_then(|config| config.env.clone());
+        let mut env = Environment::new(listed.unwrap_or_default());
+        let set = told.iter().rev().flat_map(|config| &config.set);
+        set.filter_map(|pair| pair.split_once('=')).for_each(|(name, value)| env.set(name, value));
+        let StepConfig { user, working_dir, shell, .. } =
+            told.first().copied().cloned().unwrap_or_default();
+        ContainerConfig { env: env.list(), user, working_dir, shell, ..Default::default() }
     }
 }
 
@@ -169,10 +177,13 @@ mod tests {
     use crate::build::history::StepState;
 
     fn steps() -> Vec<BuildStep> {
+        let state = |config| Some(StepState { top: None, config: Some(config) });
         let env = |text: &str| {
-            let config = StepConfig { env: vec![text.to_owned()], ..StepConfig::default() };
-            Some(StepState { top: None, config: Some(config) })
+            let env = Some(vec![text.to_owned(), "B=1".to_owned()]);
+            state(StepConfig { env, ..StepConfig::default() })
         };
+        let set =
+            |text: &str| state(StepConfig { set: vec![text.to_owned()], ..StepConfig::default() });
         let step = |title: &str, number, parent, state| BuildStep {
             title: title.to_owned(),
             number,
@@ -183,7 +194,7 @@ mod tests {
         let same = Some(StepState::default());
         let mut steps = vec![
             step("[1/3] FROM a", Some(4), None, env("A=1")),
-            step("ENV A=2", None, Some(0), env("A=2")),
+            step("ENV A=2", None, Some(0), set("A=2")),
             step("[2/3] RUN a", Some(5), Some(1), same.clone()),
             step("[3/3] RUN b", Some(6), Some(2), same),
             step("[4/3] RUN c", None, Some(3), None),
@@ -201,13 +212,13 @@ mod tests {
             Some((at, moment.config(at).env.join(" ")))
         };
         let is = |at, env: &str| Some((at, env.to_owned()));
-        assert_eq!(of("4"), is(0, "A=1"));
-        assert_eq!(of("#5"), is(2, "A=2"));
-        assert_eq!(of("before:5"), is(1, "A=2"));
-        assert_eq!(of("ENV"), is(1, "A=2"));
-        assert_eq!(of("before:ENV"), is(0, "A=1"));
-        assert_eq!(of("@fail"), is(3, "A=2"));
-        assert_eq!(of("before:@fail"), is(2, "A=2"));
+        assert_eq!(of("4"), is(0, "A=1 B=1"));
+        assert_eq!(of("#5"), is(2, "A=2 B=1"));
+        assert_eq!(of("before:5"), is(1, "A=2 B=1"));
+        assert_eq!(of("ENV"), is(1, "A=2 B=1"));
+        assert_eq!(of("before:ENV"), is(0, "A=1 B=1"));
+        assert_eq!(of("@fail"), is(3, "A=2 B=1"));
+        assert_eq!(of("before:@fail"), is(2, "A=2 B=1"));
         // Nothing stands before a base, a step was never reached, two are meant, none is.
         for none in ["before:4", "RUN c", "RUN", "9", "make"] {
             assert_eq!(of(none), None, "{none}");

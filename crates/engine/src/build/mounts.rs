@@ -351,7 +351,7 @@ fn options(mount: &Mount) -> String {
 
 /// Where a mount is seen.
 fn target_of(mount: &Mount, below: &Made) -> Result<String> {
-    let folder = &below.configured.config.working_dir;
+    let folder = below.configured.working_dir();
     let given = mount.target.as_deref().map(|target| absolute(folder, target));
     match (mount.kind, given) {
         (_, Some(target)) if target != "/" => Ok(target),

@@ -43,8 +43,8 @@ impl Builder<'_> {
         wanted: &mut Wanted,
     ) -> Result<Option<Key>> {
         let below = parent(inputs);
-        let config = &below.configured.config;
-        let Started { words, script } = config::started(config, run);
+        let configured = &below.configured;
+        let Started { words, script } = config::started(configured.shell(), run);
         // Words of the user's own are told apart. Those for a shell end with all that it is given, so
         // they can be told from each other unless a space is in the shell's own.
         let is_plain = |shell: &[String]| !shell.iter().any(|word| word.contains(' '));
@@ -64,12 +64,13 @@ impl Builder<'_> {
                 key = key.with(About::Argument, &name, value);
             }
         }
-        for (name, value) in config.env.iter().filter_map(|pair| pair.split_once('=')) {
+        let env = configured.env().list();
+        for (name, value) in env.iter().filter_map(|pair| pair.split_once('=')) {
             key = key.with(About::Environment, name, value);
         }
         key = key
-            .with(About::Setting, "user", &config.user)
-            .with(About::Setting, "folder", &config.working_dir)
+            .with(About::Setting, "user", configured.user())
+            .with(About::Setting, "folder", configured.working_dir())
             .with(About::Setting, "network", self.asked_network(run))
             .with(About::Setting, "security", if run.insecure { "insecure" } else { "sandbox" });
         key = self.host_key(key);
@@ -130,8 +131,8 @@ impl Builder<'_> {
         telling: &Telling<'_>,
     ) -> Result<Layered> {
         let below = parent(inputs);
-        let config = &below.configured.config;
-        let Started { words, script } = config::started(config, run);
+        let config = &below.configured.config();
+        let Started { words, script } = config::started(below.configured.shell(), run);
         if words.is_empty() {
             return Err(EngineError::Refused("process argument list is empty".to_owned()));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::build::config::Configured;
 use ::build::graph::{Graph, Op, Step, StepId};
-use spec::{ChainId, ContainerConfig, Digest, Platform};
+use spec::{ChainId, Digest, Platform};
 
 use super::history::{BuildStep, StepConfig, StepOutcome, StepState, nanos};
 
@@ -62,9 +62,7 @@ impl Tracks {
         let state = |step: &Step, track: &Track| {
             let (top, own) = track.state.as_ref()?;
             let before = step.parent.and_then(|parent| list[parent].state.as_ref());
-            let is_as_before =
-                before.is_some_and(|(_, before)| is_alike(&before.config, &own.config));
-            Some(StepState { top: *top, config: (!is_as_before).then(|| config(&own.config)) })
+            Some(StepState { top: *top, config: changed(before.map(|(_, before)| &**before), own) })
         };
         let step = |(step, track): (&Step, &Track)| BuildStep {
             platform: platform.to_string(),
@@ -86,21 +84,19 @@ impl Tracks {
     }
 }
 
-/// Whether programs run alike.
-fn is_alike(one: &ContainerConfig, other: &ContainerConfig) -> bool {
-    one.env == other.env
-        && one.user == other.user
-        && one.working_dir == other.working_dir
-        && one.shell == other.shell
-}
-
-fn config(config: &ContainerConfig) -> StepConfig {
-    StepConfig {
-        env: config.env.clone(),
-        user: config.user.clone(),
-        working_dir: config.working_dir.clone(),
-        shell: config.shell.clone(),
+/// How programs run, if that is not as before. Of variables, only those are told that were set: a file
+/// of a thousand lines is not to have a thousand lists of them.
+fn changed(before: Option<&Configured>, own: &Configured) -> Option<StepConfig> {
+    let told = |own: &Configured| (own.user().to_owned(), own.working_dir().to_owned());
+    let is_alike = |before: &Configured| told(before) == told(own) && before.shell() == own.shell();
+    let set = before.and_then(|before| own.env().since(before.env()));
+    if before.is_some_and(is_alike) && set.as_ref().is_some_and(Vec::is_empty) {
+        return None;
     }
+    let env = set.is_none().then(|| own.env().list());
+    let (user, working_dir) = told(own);
+    let shell = own.shell().map(<[String]>::to_vec);
+    Some(StepConfig { env, set: set.unwrap_or_default(), user, working_dir, shell })
 }
 
 /// The instruction as it is written, or the image that a stage begins with.

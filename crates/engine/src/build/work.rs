@@ -353,7 +353,7 @@ impl Builder<'_> {
     /// A step that changes the configuration alone.
     fn configure(&self, step: &Step, below: &Made) -> Result<Made> {
         if let Op::Settings(config) = &step.op {
-            let configured = Configured { config: (**config).clone(), cmd_is_set: false };
+            let configured = Configured::new((**config).clone());
             let (layer, row, base, written) = Default::default();
             let configured = Arc::new(configured);
             return Ok(Made { configured, layer, row, base, written, ..below.clone() });
@@ -393,7 +393,7 @@ impl Builder<'_> {
         let told = match &step.op {
             Op::Workdir(path) => Arc::make_mut(&mut configured).enter(path),
             Op::Run { run, scope } => {
-                let started = config::started(&below.configured.config, run);
+                let started = config::started(below.configured.shell(), run);
                 config::run_history(&started.words, scope)
             }
             Op::Copy { flags, sources, target, is_add } => {
@@ -474,7 +474,7 @@ impl Builder<'_> {
                     _ => gathered,
                 };
                 self.bring_unchanged(&mut gathered)?;
-                let target = target_of(&below.configured.config.working_dir, target);
+                let target = target_of(below.configured.working_dir(), target);
                 let older = self.older(at, &gathered);
                 self.copy_layer((gathered, older), flags, &target, inputs)
             }
