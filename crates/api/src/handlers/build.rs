@@ -226,6 +226,8 @@ struct Steps<'a> {
 struct Script {
     lines: Vec<PlannedLine>,
     told: Vec<bool>,
+    /// Which lines are carried out, and the images that they make.
+    images: BTreeMap<usize, Option<ImageId>>,
     /// The numbers of steps that are the Dockerfile's.
     numbers: BTreeSet<usize>,
     /// The containers that commands of steps run in.
@@ -237,9 +239,28 @@ impl Script {
     fn begin(&mut self, title: &str) -> Vec<String> {
         let is_it = |line: &PlannedLine| line.title.as_deref() == Some(title);
         let Some(at) = self.lines.iter().position(is_it) else { return Vec::new() };
-        let above = (0..at).filter(|above| self.lines[*above].title.is_none());
+        let is_done =
+            |above: &usize| self.lines[*above].title.is_none() || self.images.contains_key(above);
+        let above = (0..at).filter(is_done);
         let wanted: Vec<usize> = above.chain([at]).collect();
         self.tell(&wanted)
+    }
+
+    /// The instruction of a line is carried out. The image of the last is told when all is done: it is
+    /// the build's.
+    fn reached(&mut self, line: usize, image: Option<&ImageId>) -> Vec<String> {
+        let at = self.lines.iter().position(|own| own.line == line);
+        let is_last = |at: &usize| at + 1 == self.lines.len();
+        let is_known = |at: &usize| self.images.contains_key(at);
+        let Some(at) = at.filter(|at| !is_last(at) && !is_known(at)) else { return Vec::new() };
+        self.images.insert(at, image.copied());
+        if self.told[at] {
+            return vec![arrow(image)];
+        }
+        match self.told[..at].iter().all(|told| *told) {
+            true => self.tell(&[at]),
+            false => Vec::new(),
+        }
     }
 
     /// What is left to be told when all is done.
@@ -254,10 +275,16 @@ impl Script {
         for at in wanted {
             if !std::mem::replace(&mut self.told[*at], true) {
                 told.push(format!("Step {}/{of} : {}\n", at + 1, self.lines[*at].text));
+                told.extend(self.images.get(at).map(|image| arrow(image.as_ref())));
             }
         }
         told
     }
+}
+
+/// The line about the image after a step; before there is one, nothing follows the arrow.
+fn arrow(image: Option<&ImageId>) -> String {
+    format!(" ---> {}\n", image.map(|id| id.0.short().to_string()).unwrap_or_default())
 }
 
 impl Steps<'_> {
@@ -271,7 +298,7 @@ impl Steps<'_> {
     fn end(&self, image: &ImageId) {
         let rest = self.script().end();
         rest.into_iter().for_each(|line| self.line(line));
-        self.line(format!(" ---> {}\n", image.0.short()));
+        self.line(arrow(Some(image)));
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
@@ -283,6 +310,15 @@ impl BuildWatch for Steps<'_> {
     fn planned(&self, lines: &[PlannedLine]) {
         let mut script = self.script();
         (script.lines, script.told) = (lines.to_vec(), vec![false; lines.len()]);
+    }
+
+    fn wants_images(&self) -> bool {
+        !self.quiet
+    }
+
+    fn reached(&self, line: usize, image: Option<&ImageId>) {
+        let told = self.script().reached(line, image);
+        told.into_iter().for_each(|line| self.line(line));
     }
 
     fn is_stopped(&self) -> bool {
@@ -354,12 +390,15 @@ pub(crate) fn prune(call: Call) -> Result<Reply, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use spec::{Digest, ImageId};
+
     use super::{PlannedLine, Script};
 
     #[test]
     fn lines_are_numbered_over_all_stages_and_each_is_told_once() {
-        let line = |(text, title): (&str, Option<&str>)| PlannedLine {
+        let line = |(at, (text, title)): (usize, (&str, Option<&str>))| PlannedLine {
             text: text.to_owned(),
+            line: at + 1,
             title: title.map(str::to_owned),
         };
         let lines = [
@@ -369,7 +408,7 @@ mod tests {
             ("FROM c", Some("[stage-1 1/1] FROM c")),
             ("LABEL d=e", None),
         ];
-        let lines: Vec<_> = lines.into_iter().map(line).collect();
+        let lines: Vec<_> = lines.into_iter().enumerate().map(line).collect();
         let mut script = Script { told: vec![false; lines.len()], lines, ..Script::default() };
         assert_eq!(script.begin("[internal] load"), [""; 0]);
         assert_eq!(
@@ -378,5 +417,34 @@ mod tests {
         );
         assert_eq!(script.begin("[b 1/2] FROM a"), ["Step 2/5 : FROM a AS b\n"]);
         assert_eq!(script.end(), ["Step 3/5 : RUN x\n", "Step 5/5 : LABEL d=e\n"]);
+    }
+
+    #[test]
+    fn each_step_tells_its_image_and_the_last_does_not() {
+        let line = |(at, title): (usize, Option<&str>)| PlannedLine {
+            text: format!("LINE {}", at + 1),
+            line: at + 1,
+            title: title.map(str::to_owned),
+        };
+        let titles = [Some("[1/2] FROM a"), None, Some("[2/2] RUN x"), None, None];
+        let lines: Vec<_> = titles.into_iter().enumerate().map(line).collect();
+        let mut script = Script { told: vec![false; lines.len()], lines, ..Script::default() };
+        let id = |text: &str| ImageId(Digest::of(text.as_bytes()));
+        let short = |text: &str| format!(" ---> {}\n", id(text).0.short());
+        // What stands above an instruction that nobody has told of waits for it.
+        assert_eq!(script.reached(2, Some(&id("2"))), [""; 0]);
+        assert_eq!(script.begin("[1/2] FROM a"), ["Step 1/5 : LINE 1\n"]);
+        assert_eq!(script.reached(1, None), [" ---> \n"]);
+        assert_eq!(script.reached(1, Some(&id("a trigger"))), [""; 0]);
+        let wanted =
+            ["Step 2/5 : LINE 2\n".to_owned(), short("2"), "Step 3/5 : LINE 3\n".to_owned()];
+        assert_eq!(script.begin("[2/2] RUN x"), wanted);
+        assert_eq!(script.reached(3, Some(&id("3"))), [short("3")]);
+        assert_eq!(
+            script.reached(4, Some(&id("4"))),
+            ["Step 4/5 : LINE 4\n".to_owned(), short("4")]
+        );
+        assert_eq!(script.reached(5, Some(&id("5"))), [""; 0]);
+        assert_eq!(script.end(), ["Step 5/5 : LINE 5\n"]);
     }
 }

@@ -88,42 +88,16 @@ pub(super) fn assemble(
     if graph.steps.iter().all(|step| step.span.first == 0) {
         return assemble_free(engine, made, &made[graph.target], (request, platform, epoch));
     }
-    let mut steps: Vec<StepId> = Vec::new();
-    let mut next = Some(graph.target);
-    while let Some(step) = next {
-        steps.push(step);
-        next = graph.steps[step].parent;
-    }
-    let bottom = &made[*steps.last().expect("the target is one of its steps")];
+    let way: Vec<&Made> = path(graph, graph.target).iter().map(|step| &made[*step]).collect();
     let target = &made[graph.target];
-    let mut config = match &bottom.base {
-        Some(base) => (**base).clone(),
-        None => blank(platform.clone()),
-    };
-    let base_layers = config.rootfs.diff_ids.len();
-    for step in steps.iter().rev() {
-        let Made { row, layer, .. } = &made[*step];
-        config.rootfs.diff_ids.extend(layer.map(|StepLayer { diff, .. }| diff));
-        if let Some(row) = row.as_ref().filter(|row| !row.created_by.is_empty()) {
-            if !row.author.is_empty() {
-                config.author.clone_from(&row.author);
-            }
-            config.history.push((**row).clone());
-        }
-    }
+    let base_layers = way[0].base.as_ref().map_or(0, |base| base.config.rootfs.diff_ids.len());
+    let mut config = configuration(&way, platform);
     if config.rootfs.diff_ids.is_empty() && config.history.is_empty() {
         let words = "No image was generated. Is your Dockerfile empty?";
         return Err(EngineError::Refused(words.to_owned()));
     }
-    let mut own = target.configured.config();
+    let own = config.config.get_or_insert_default();
     own.labels.extend(request.labels.clone());
-    own.image.clear();
-    config.config = Some(own);
-    config.created = Some(Timestamp::from_unix(target.epoch, 0));
-    (config.container, config.container_config, config.parent) = Default::default();
-    config.docker_version.clear();
-    // Of the base's steps, not of this image's.
-    config.rest.remove(INLINE);
     let layers = engine.store().layers()?;
     let stack = layers.stack(target.top)?;
     debug_assert!(stack.len() >= base_layers);
@@ -132,6 +106,51 @@ pub(super) fn assemble(
     let (id, top) = (ImageConfig::id(&document), target.top);
     let (done, used, scans, contents) = Default::default();
     Ok(Image { id, config, document, top, base_layers, done, used, scans, contents, sizes })
+}
+
+/// A step and all below it, the lowest first.
+pub(super) fn path(graph: &Graph, top: StepId) -> Vec<StepId> {
+    let mut steps: Vec<StepId> =
+        std::iter::successors(Some(top), |step| graph.steps[*step].parent).collect();
+    steps.reverse();
+    steps
+}
+
+/// The id of the image that ends after these steps: the base itself where nothing follows, and none of
+/// nothing.
+pub(super) fn id_after(way: &[&Made], platform: &Platform) -> Option<ImageId> {
+    if let [only] = way {
+        return only.base.as_ref().map(|base| base.id);
+    }
+    Some(ImageConfig::id(&configuration(way, platform).to_bytes()))
+}
+
+/// The configuration after steps of which each stands on the one before: what the base says, then
+/// what each of them adds.
+fn configuration(way: &[&Made], platform: &Platform) -> ImageConfig {
+    let (bottom, target) = (way[0], way[way.len() - 1]);
+    let mut config = match &bottom.base {
+        Some(base) => base.config.clone(),
+        None => blank(platform.clone()),
+    };
+    for Made { row, layer, .. } in way {
+        config.rootfs.diff_ids.extend(layer.map(|StepLayer { diff, .. }| diff));
+        if let Some(row) = row.as_ref().filter(|row| !row.created_by.is_empty()) {
+            if !row.author.is_empty() {
+                config.author.clone_from(&row.author);
+            }
+            config.history.push((**row).clone());
+        }
+    }
+    let mut own = target.configured.config();
+    own.image.clear();
+    config.config = Some(own);
+    config.created = Some(Timestamp::from_unix(target.epoch, 0));
+    (config.container, config.container_config, config.parent) = Default::default();
+    config.docker_version.clear();
+    // Of the base's steps, not of this image's.
+    config.rest.remove(INLINE);
+    config
 }
 
 /// The image of a graph that no Dockerfile says: what it is made of, with the configuration that it

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ::build::graph;
-use spec::{ChainId, ContainerConfig, Digest, ImageConfig, Platform, Reference};
+use spec::{ChainId, ContainerConfig, Digest, ImageConfig, ImageId, Platform, Reference};
 
 use super::attest::package;
 use super::fetch;
@@ -18,6 +18,8 @@ use crate::find::find_for;
 
 /// An image that a stage begins from.
 pub(super) struct BaseImage {
+    /// What it is called here.
+    pub(super) id: ImageId,
     /// Its layers.
     pub(super) top: Option<ChainId>,
     /// Its configuration.
@@ -152,7 +154,8 @@ impl Bases<'_> {
         let config = ImageConfig::parse(&document).map_err(EngineError::Config)?;
         let known = images.images[&found.id].repo_digests.iter();
         let known = known.filter_map(|known| known.split_once('@')?.1.parse().ok()).next();
-        Ok(BaseImage { top, config, digest: known.unwrap_or(found.id.0), uri: None })
+        let (id, digest) = (found.id, known.unwrap_or(found.id.0));
+        Ok(BaseImage { id, top, config, digest, uri: None })
     }
 }
 

@@ -63,8 +63,9 @@ impl InLayout {
         let image = self.choose(images, platform)?;
         let top = ChainId::of(&image.config.rootfs.diff_ids);
         self.bring(session, bundle, &image, top)?;
-        let digest = image.manifest.as_ref().map_or(image.id().0, Original::digest);
-        Ok(BaseImage { top, config: image.config, digest, uri: None })
+        let id = image.id();
+        let digest = image.manifest.as_ref().map_or(id.0, Original::digest);
+        Ok(BaseImage { id, top, config: image.config, digest, uri: None })
     }
 
     /// What of the layout is meant.

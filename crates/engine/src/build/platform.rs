@@ -120,6 +120,7 @@ impl ForPlatform<'_> {
             network,
             failed,
             written,
+            made: Mutex::new(vec![None; graph.steps.len()]),
             tracks: Tracks::of(&graph),
             earlier: Earlier::of(self.recorder.record(), platform),
         };
@@ -228,7 +229,7 @@ impl ForPlatform<'_> {
             let line = instruction.span.first;
             let step = steps.get(&line).filter(|step| step.is_work());
             let title = step.map(|step| self.teller.entitled(&step.title));
-            lines.push(PlannedLine { text: instruction.text, title });
+            lines.push(PlannedLine { text: instruction.text, line, title });
         }
         Ok(lines)
     }

@@ -117,6 +117,14 @@ impl BuildWatch for Recorder<'_> {
     fn runs(&self, number: usize, container: &ContainerId) {
         self.watch.runs(number, container);
     }
+
+    fn wants_images(&self) -> bool {
+        self.watch.wants_images()
+    }
+
+    fn reached(&self, line: usize, image: Option<&ImageId>) {
+        self.watch.reached(line, image);
+    }
 }
 
 fn write(file: &mut BufWriter<File>, line: &Line<'_>) -> io::Result<()> {

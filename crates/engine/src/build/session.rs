@@ -92,6 +92,7 @@ impl BuildSession<'_> {
     pub(super) fn give(&self, called: &str, images: &[Image]) {
         let base = |image: &Image| {
             let base = BaseImage {
+                id: image.id,
                 top: image.top,
                 config: image.config.clone(),
                 digest: image.id.0,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use spec::ContainerId;
+use spec::{ContainerId, ImageId};
 
 /// Somebody who watches a build. Steps that are worked on at once tell what they do in turn.
 pub trait BuildWatch: Sync {
@@ -21,6 +21,16 @@ pub trait BuildWatch: Sync {
 
     /// A step's command runs in this container, which goes with the step.
     fn runs(&self, _number: usize, _container: &ContainerId) {}
+
+    /// Whether it wants to know which image each instruction makes. To put them together costs as much
+    /// as there are instructions, each time.
+    fn wants_images(&self) -> bool {
+        false
+    }
+
+    /// The instruction in this line of the Dockerfile is carried out: a file that ended there would give
+    /// this image, or none before there is anything. Told where it is wanted.
+    fn reached(&self, _line: usize, _image: Option<&ImageId>) {}
 }
 
 /// An instruction that will be carried out.
@@ -28,6 +38,8 @@ pub trait BuildWatch: Sync {
 pub struct PlannedLine {
     /// The instruction in one line.
     pub text: String,
+    /// Its first line in the Dockerfile.
+    pub line: usize,
     /// What its step is called; none for one that only changes what is written down.
     pub title: Option<String>,
 }

@@ -12,11 +12,12 @@ use ::build::key::{About, Key, Listing};
 use ::build::solver::{Inputs, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use spec::{ChainId, Digest, History, ImageConfig, Platform, Timestamp};
+use spec::{ChainId, Digest, History, Platform, Timestamp};
 use store::{Lease, StepLayer, StepRecord, Store, Unpacked};
 
+use super::assemble;
 use super::attest::Used;
-use super::bases::Bases;
+use super::bases::{BaseImage, Bases};
 use super::bring::{Copied, copy_history, target_of};
 use super::copy::Gathered;
 use super::explain::Earlier;
@@ -45,7 +46,7 @@ pub(super) struct Made {
     /// What the history tells of it.
     pub(super) row: Option<Arc<History>>,
     /// The image it begins with, if it does.
-    pub(super) base: Option<Arc<ImageConfig>>,
+    pub(super) base: Option<Arc<BaseImage>>,
     /// What a command has written to mounts whose contents are results.
     pub(super) written: Arc<[Option<ChainId>]>,
     /// A folder of the host that it stands for.
@@ -111,6 +112,8 @@ pub(super) struct Builder<'a> {
     pub(super) failed: Mutex<Option<(StepId, String)>>,
     /// What commands have written to mounts whose contents are results.
     pub(super) written: Mutex<HashMap<StepId, Arc<[Option<ChainId>]>>>,
+    /// What steps gave, where somebody wants to know the image of each.
+    pub(super) made: Mutex<Vec<Option<Made>>>,
     /// What became of each step.
     pub(super) tracks: Tracks,
     /// The build before this one, to compare with.
@@ -220,6 +223,19 @@ impl Builder<'_> {
             let state = (made.top, made.configured.clone());
             self.tracks.change(at, |track| track.state = Some(state));
         }
+        if self.teller.watch.wants_images() && self.graph.steps[at].stage.is_some() {
+            self.tell_image(at, made);
+        }
+    }
+
+    /// Tells which image an instruction makes.
+    fn tell_image(&self, at: StepId, made: &Made) {
+        let mut all = self.made.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        all[at] = Some(made.clone());
+        let path = assemble::path(self.graph, at);
+        let way: Option<Vec<&Made>> = path.iter().map(|step| all[*step].as_ref()).collect();
+        let image = way.and_then(|way| assemble::id_after(&way, self.platform));
+        self.teller.watch.reached(self.graph.steps[at].span.first, image.as_ref());
     }
 
     /// A step begins.
@@ -338,8 +354,8 @@ impl Builder<'_> {
         Ok(Made {
             top: found.top,
             configured: Arc::new(Configured::from_image(config)),
-            base: Some(Arc::new(found.config.clone())),
             platform: Arc::new(found.config.platform()),
+            base: Some(found),
             epoch: self.epoch.unwrap_or(created),
             ..self.scratch()
         })
