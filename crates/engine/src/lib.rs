@@ -77,9 +77,10 @@ pub use build::{
     BuildInput, BuildMoment, BuildOutcome, BuildRecord, BuildRequest, BuildSession, BuildStep,
     BuildWarning, BuildWatch, Built, BuiltImage, CacheAttributes, CacheMount, CachePlace, CacheRow,
     CacheTarget, CacheUse, ContextSource, Divergence, DockerfileSource, FilesTarget, GithubCache,
-    KeepCache, KeyAgents, Keyring, News, Output, Packing, PlannedLine, Provenance, ProvenanceMode,
-    ProvenanceVersion, PruneCache, Push, SentFolder, SshKey, StepConfig, StepOutcome, StepState,
-    Types, Verified, is_remote_context, is_repository, local_context, repository_token,
+    KeepCache, KeyAgents, Keyring, Naming, News, Output, Packing, PlannedLine, Provenance,
+    ProvenanceMode, ProvenanceVersion, PruneCache, Push, Sbom, SentFolder, SshKey, StepConfig,
+    StepOutcome, StepState, Types, Verified, is_remote_context, is_repository, local_context,
+    repository_token,
 };
 pub use build_call::{Answer, Definition};
 pub use container::{

@@ -22,6 +22,7 @@ mod port;
 mod reference;
 mod signal;
 mod time;
+mod truth;
 mod units;
 #[cfg(test)]
 mod vectors;
@@ -43,5 +44,6 @@ pub use port::*;
 pub use reference::*;
 pub use signal::*;
 pub use time::*;
+pub use truth::*;
 pub use units::*;
 pub use word::*;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use engine::{
-    Annotation, AnnotationPlace, BuildRequest, CacheUse, LayerCoding, Packing, Provenance,
-    ProvenanceMode, ProvenanceVersion, Push, Types,
+    Annotation, AnnotationPlace, BuildRequest, CacheUse, LayerCoding, Naming, Packing, Provenance,
+    ProvenanceMode, ProvenanceVersion, Push, Sbom, Types,
 };
 use spec::{HostConfig, ImageConfig, Platform, Reference, Ulimit};
 
@@ -152,27 +152,21 @@ impl Asked {
         Ok(host)
     }
 
-    /// Whether it is told what is installed in the image. That is looked for here: a generator of the
-    /// client's choice is not run.
-    fn sbom(&self) -> Result<bool, Status> {
-        let Some(value) = self.attributes.get("attest:sbom") else { return Ok(false) };
-        if is_off(value) {
-            return Ok(false);
-        }
-        match pairs(value).get("generator").filter(|image| !image.is_empty()) {
-            None => Ok(true),
-            Some(image) => {
-                let words = format!("SBOMs are made here, not by {image}: leave generator out");
-                Err(Status::unsupported(words))
-            }
-        }
+    /// Whether it is told what is installed in the image, and who looks.
+    fn sbom(&self) -> Result<Option<Sbom>, Status> {
+        let value = self.attributes.get("attest:sbom").filter(|value| !is_off(value));
+        let Some(value) = value else { return Ok(None) };
+        let fields = pairs(value);
+        let generator = fields.get("generator").filter(|image| !image.is_empty());
+        let generator = generator.map(|image| reference(image)).transpose()?;
+        Ok(Some(generator.map_or(Sbom::BuiltIn, Sbom::Generator)))
     }
 
     /// What is told of how the image was built, where that was asked for.
     fn provenance(&self) -> Result<Option<Provenance>, Status> {
         let Some(value) = self.attributes.get("attest:provenance") else { return Ok(None) };
         let fields = pairs(value);
-        let on = |name: &str| fields.get(name).is_some_and(|value| value != "false");
+        let on = |name: &str| fields.get(name).is_some_and(|value| is_true(value));
         // Without an attestation's own manifest it would stand only in the image's configuration,
         // where BuildKit has it no more.
         if on("disabled") || on("inline-only") {
@@ -212,6 +206,7 @@ pub(super) fn packing(exporter: &Exporter) -> Result<Packing, Status> {
     for (key, value) in annotations {
         packing.annotations.push(annotation(key, value)?);
     }
+    packing.artifact = switch(exporter, "oci-artifact")?.unwrap_or(false);
     packing.annotations.sort_by(|one, other| one.key.cmp(&other.key));
     Ok(packing)
 }
@@ -228,7 +223,7 @@ pub(super) fn compress(
     packing.compression = coding.transpose()?;
     let level = attributes.get("compression-level").map(|level| level.parse()).transpose();
     packing.level = level.map_err(|_| Status::invalid("compression-level is no number"))?;
-    packing.force = attributes.get("force-compression").is_some_and(|value| value == "true");
+    packing.force = attributes.get("force-compression").is_some_and(|value| is_true(value));
     Ok(())
 }
 
@@ -267,16 +262,23 @@ pub(super) fn push(exporter: &Exporter) -> Result<Push, Status> {
     })
 }
 
+/// What else an exporter says about names.
+pub(super) fn naming(exporter: &Exporter) -> Result<Naming, Status> {
+    let on = |name: &str| Ok::<_, Status>(switch(exporter, name)?.unwrap_or(false));
+    let dangling = exporter.attributes.get("dangling-name-prefix").filter(|text| !text.is_empty());
+    Ok(Naming {
+        insecure: on("registry.insecure")?,
+        canonical: on("name-canonical")?,
+        dangling: dangling.map(|text| reference(text)).transpose()?,
+    })
+}
+
 /// An attribute of an exporter that is true or false; named alone it is true.
 pub(super) fn switch(exporter: &Exporter, name: &str) -> Result<Option<bool>, Status> {
-    match exporter.attributes.get(name).map(String::as_str) {
-        None => Ok(None),
-        Some("" | "true" | "1") => Ok(Some(true)),
-        Some("false" | "0") => Ok(Some(false)),
-        Some(other) => {
-            Err(Status::invalid(format!("non-bool value specified for {name}: {other:?}")))
-        }
-    }
+    let Some(text) = exporter.attributes.get(name) else { return Ok(None) };
+    let wrong = || Status::invalid(format!("non-bool value specified for {name}: {text:?}"));
+    let truth = if text.is_empty() { Some(true) } else { spec::parse_go_bool(text) };
+    truth.map(Some).ok_or_else(wrong)
 }
 
 pub(super) fn reference(text: &str) -> Result<Reference, Status> {
@@ -299,7 +301,12 @@ fn pairs(text: &str) -> BTreeMap<String, String> {
 }
 
 fn is_off(value: &str) -> bool {
-    pairs(value).get("disabled").is_some_and(|value| value != "false")
+    pairs(value).get("disabled").is_some_and(|value| is_true(value))
+}
+
+/// Whether a value says yes; one that is empty does, as its key alone does.
+pub(super) fn is_true(value: &str) -> bool {
+    value.is_empty() || spec::parse_go_bool(value) == Some(true)
 }
 
 #[cfg(test)]
@@ -339,8 +346,8 @@ mod tests {
     #[test]
     fn what_is_not_there_is_refused() {
         let refused = |asked: Asked| asked.request().err().unwrap().message;
-        let generator = [("attest:sbom", "generator=docker.io/some/scanner")];
-        assert!(refused(asked(&generator)).contains("leave generator out"));
+        let generator = [("attest:sbom", "generator=Not An Image")];
+        assert!(refused(asked(&generator)).contains("failed to parse Not An Image"));
         let kind = "tape".to_owned();
         let exports = vec![CacheEntry { kind, ..CacheEntry::default() }];
         assert!(refused(Asked { exports, ..Asked::default() }).contains("\"tape\" is not there"));

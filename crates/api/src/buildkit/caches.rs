@@ -108,7 +108,10 @@ impl LocalCache {
             digest: text("digest"),
             all: text("mode") == "max",
             packing: Packing::default(),
-            ignore_error: text("ignore-error") == "true",
+            ignore_error: entry
+                .attributes
+                .get("ignore-error")
+                .is_some_and(|value| super::asked::is_true(value)),
         }
     }
 
@@ -117,7 +120,7 @@ impl LocalCache {
         let text = |name: &str| entry.attributes.get(name).cloned().unwrap_or_default();
         // A cache is always an image's manifest in OCI's words.
         for key in ["image-manifest", "oci-mediatypes"] {
-            if matches!(text(key).to_ascii_lowercase().as_str(), "false" | "f" | "0") {
+            if spec::parse_go_bool(&text(key)) == Some(false) {
                 return Err(Status::unsupported(format!(
                     "a cache with {key}=false is not written"
                 )));

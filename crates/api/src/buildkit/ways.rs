@@ -103,8 +103,8 @@ impl Work<'_> {
         let prefix = exporter.attributes.get("attestation-prefix").cloned().unwrap_or_default();
         Ok(match exporter.kind.as_str() {
             "image" | "moby" => {
-                let push = asked::push(exporter)?;
-                (Output::Image { names, push, packing }, Way::Own)
+                let (push, naming) = (asked::push(exporter)?, asked::naming(exporter)?);
+                (Output::Image { names, push, packing, naming }, Way::Own)
             }
             kind @ ("docker" | "oci") => {
                 let form = if kind == "oci" { ArchiveForm::Oci } else { ArchiveForm::Docker };

@@ -10,7 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use engine::{
     BuildInput, BuildRequest, BuildWatch, CachePlace, CacheUse, ContextSource, DockerfileSource,
-    Engine, EngineError, KeepCache, News, Output, Packing, PlannedLine, PruneCache, Push, Secret,
+    Engine, EngineError, KeepCache, Naming, News, Output, Packing, PlannedLine, PruneCache, Push,
+    Secret,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -145,6 +146,7 @@ fn request(call: &Call) -> Result<BuildRequest, Refusal> {
             names: names.collect::<Result<_, _>>()?,
             push: Push::No,
             packing: Packing::default(),
+            naming: Naming::default(),
         }],
         labels: document(query, "labels")?,
         cache: if query.flag("nocache") { CacheUse::None } else { CacheUse::All },

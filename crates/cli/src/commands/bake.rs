@@ -1,7 +1,7 @@
 //! `mica buildx bake`.
 
 mod privileges;
-mod taken;
+pub(crate) mod taken;
 mod targets;
 
 use std::collections::BTreeMap;

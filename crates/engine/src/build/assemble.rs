@@ -48,7 +48,16 @@ pub(super) struct Looked {
     /// What it is, if it is not the image itself.
     pub(super) part: Option<String>,
     /// What is installed there.
-    pub(super) contents: Contents,
+    pub(super) contents: Found,
+}
+
+/// What is installed somewhere.
+#[derive(Clone, Debug)]
+pub(super) enum Found {
+    /// As it was found here.
+    Here(Contents),
+    /// As a generator tells it: an SPDX document.
+    Document(serde_json::Value),
 }
 
 impl Image {

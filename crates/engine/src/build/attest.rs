@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use spec::{Descriptor, Digest, Document, Manifest, MediaType, Platform, Reference, Timestamp};
 use store::Lease;
 
-use super::assemble::{Image, Looked};
+use super::assemble::{Found, Image, Looked};
 use super::context::Opened;
 use super::request::BuildRequest;
 use crate::Engine;
@@ -125,16 +125,18 @@ const BUILD_TYPE_V02: &str = "https://mobyproject.org/buildkit@v1";
 const BUILD_TYPE: &str =
     "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md";
 const IN_TOTO: &str = "application/vnd.in-toto+json";
+/// What an artifact of statements is, and what it has in place of a configuration.
+const ARTIFACT: &str = "application/vnd.docker.attestation.manifest.v1+json";
+const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
-/// Tells what is in an image whose manifest has this digest, and how it was built, as far as either
-/// is wanted.
+/// Tells what is in an image with this manifest, and how it was built, as far as either is wanted.
 pub(super) fn attest(
     image: &Image,
-    manifest: Digest,
+    about: &Descriptor,
     names: &[Reference],
-    told: Option<&Told>,
+    (told, is_artifact): (Option<&Told>, bool),
 ) -> Option<Attestation> {
-    let platform = image.platform();
+    let (platform, manifest) = (image.platform(), about.digest);
     let digest = json!({ manifest.algorithm().as_str(): manifest.hex() });
     let subject = |name: &Reference| json!({ "name": package(name, &platform), "digest": digest });
     let mut subjects: Vec<Value> = names.iter().map(subject).collect();
@@ -143,7 +145,7 @@ pub(super) fn attest(
     }
     let name = names.first().map_or_else(|| manifest.to_string(), Reference::familiar);
     let statements = statements(image, &subjects, (&name, manifest), told);
-    (!statements.is_empty()).then(|| bundle(manifest, statements))
+    (!statements.is_empty()).then(|| bundle(about, statements, is_artifact))
 }
 
 /// Something that is told.
@@ -174,12 +176,18 @@ pub(super) fn statements(
         Statement { kind: kind.to_owned(), file, document }
     };
     let contents = image.contents.iter().map(|Looked { part, contents }| {
-        let created = image.config.created.unwrap_or(Timestamp::from_unix(0, 0));
-        let about = sbom::About { name, part: part.as_deref(), manifest: about, created };
         let of = part.as_deref().map(|part| part.strip_prefix("stage-").unwrap_or(part));
         let of = of.map(|part| format!("-{part}")).unwrap_or_default();
-        let document = sbom::document(&about, contents);
-        statement(sbom::PREDICATE, format!("sbom{of}.spdx.json"), document)
+        let file = format!("sbom{of}.spdx.json");
+        let contents = match contents {
+            Found::Here(contents) => contents,
+            Found::Document(document) => {
+                return statement(sbom::PREDICATE, file, document.clone());
+            }
+        };
+        let created = image.config.created.unwrap_or(Timestamp::from_unix(0, 0));
+        let about = sbom::About { name, part: part.as_deref(), manifest: about, created };
+        statement(sbom::PREDICATE, file, sbom::document(&about, contents))
     });
     let provenance = told.map(|told| {
         let kind = match told.how.version {
@@ -245,7 +253,9 @@ fn used(image: &Image) -> Vec<Value> {
 }
 
 /// A manifest of statements about another manifest.
-fn bundle(about: Digest, statements: Vec<Statement>) -> Attestation {
+/// An artifact names that as its subject and has no configuration; else there is one that says nothing,
+/// for registries that know images alone.
+fn bundle(about: &Descriptor, statements: Vec<Statement>, is_artifact: bool) -> Attestation {
     let (mut layers, mut blobs, mut diffs) = (Vec::new(), Vec::new(), Vec::new());
     for Statement { kind, document, .. } in statements {
         let bytes = document.to_string().into_bytes();
@@ -255,20 +265,32 @@ fn bundle(about: Digest, statements: Vec<Statement>) -> Attestation {
         layers.push(layer);
         blobs.push(bytes);
     }
-    let config = json!({
-        "architecture": "unknown",
-        "os": "unknown",
-        "config": {},
-        "rootfs": { "type": "layers", "diff_ids": diffs },
-    });
+    let config = match is_artifact {
+        true => json!({}),
+        false => json!({
+            "architecture": "unknown",
+            "os": "unknown",
+            "config": {},
+            "rootfs": { "type": "layers", "diff_ids": diffs },
+        }),
+    };
     let config = config.to_string().into_bytes();
-    let manifest = Manifest::new(Descriptor::of(MediaType::OciConfig, &config), layers);
+    let config_type = match is_artifact {
+        true => MediaType::Other(EMPTY.to_owned()),
+        false => MediaType::OciConfig,
+    };
+    let mut manifest = Manifest::new(Descriptor::of(config_type, &config), layers);
+    if is_artifact {
+        manifest.artifact_type = Some(ARTIFACT.to_owned());
+        let subject = Descriptor::new(about.media_type.clone(), about.digest, about.size);
+        manifest.subject = Some(subject);
+    }
     blobs.push(config);
     let bytes = manifest.to_bytes();
     let mut entry = Descriptor::of(Document::Manifest(manifest).media_type(), &bytes);
     entry.platform = Some(Platform::new("unknown", "unknown", None));
     for (key, value) in [
-        ("vnd.docker.reference.digest", about.to_string()),
+        ("vnd.docker.reference.digest", about.digest.to_string()),
         ("vnd.docker.reference.type", "attestation-manifest".to_owned()),
     ] {
         entry.annotations.insert(key.to_owned(), value);

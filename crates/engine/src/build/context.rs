@@ -308,7 +308,11 @@ fn keep(engine: &Engine, lease: &Lease, reader: &mut (dyn Read + Send)) -> Resul
     super::layers::adopt(store, lease, unpacked, None).map(|(chain, _)| chain)
 }
 
-fn of_stack(engine: &Engine, top: Option<ChainId>, ignore: Ignore) -> Result<Arc<Place>> {
+pub(super) fn of_stack(
+    engine: &Engine,
+    top: Option<ChainId>,
+    ignore: Ignore,
+) -> Result<Arc<Place>> {
     let root = super::layers::view(engine.store(), top)?;
     let context = Some(ContextFacts { ignore, hashes: Hashes::nowhere(), time: None });
     Ok(Arc::new(Place { root, name: "context".to_owned(), context }))

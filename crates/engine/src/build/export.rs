@@ -1,6 +1,7 @@
 //! What was built goes out: into the store under its names, to registries, into archives and
 //! folders.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use image::archive::{ArchiveContent, ArchiveFamily, ArchivePlan, Member, plan_archive};
@@ -13,7 +14,7 @@ use super::assemble::Image;
 use super::attest::Told;
 use super::beside::{beside, refuse_overlap};
 use super::files;
-use super::output::{ArchiveForm, Output, Packing, Push};
+use super::output::{ArchiveForm, Naming, Output, Packing, Push};
 use super::request::{Built, BuiltImage};
 use super::seal::{Sealed, seal};
 use super::tell::{Teller, Telling};
@@ -64,7 +65,9 @@ impl Export<'_> {
         let telling = self.teller.begin(title);
         let document = match output {
             Output::Nothing => Ok(None),
-            Output::Image { names, push, packing } => self.image(names, *push, packing, &telling),
+            Output::Image { names, push, packing, naming } => {
+                self.image(names, *push, (packing, naming), &telling)
+            }
             Output::Archive { names, form, target, packing } => {
                 self.archive(names, *form, target, packing, &telling).map(Some)
             }
@@ -86,7 +89,7 @@ impl Export<'_> {
         &self,
         names: &[Reference],
         push: Push,
-        packing: &Packing,
+        (packing, naming): (&Packing, &Naming),
         telling: &Telling<'_>,
     ) -> Result<Option<Descriptor>> {
         if push != Push::No && names.is_empty() {
@@ -94,13 +97,14 @@ impl Export<'_> {
         }
         // One image can stay as it is until it leaves; what several are is said by an index.
         let is_alone = self.images.len() == 1 && !self.attests();
-        let sealed = match packing.is_usual() && is_alone {
+        let canonical = naming.canonical_names(names);
+        let sealed = match packing.is_usual() && is_alone && canonical.is_empty() {
             true => None,
             false => Some(self.seal(packing, names)?),
         };
         telling.note("exporting layers done");
         let kept = if push == Push::ByDigest { &[] } else { names };
-        self.keep(sealed.as_ref(), kept)?;
+        self.keep(sealed.as_ref(), kept, &canonical)?;
         for image in self.images {
             telling.note(&format!("writing image {} done", image.id));
         }
@@ -108,7 +112,7 @@ impl Export<'_> {
         let mut document = sealed.as_ref().map(Sealed::descriptor);
         if push != Push::No {
             for name in names {
-                document = Some(self.push(name, push, telling)?);
+                document = Some(self.push(name, (push, naming.insecure), telling)?);
             }
         }
         Ok(document)
@@ -132,9 +136,18 @@ impl Export<'_> {
         self.told.is_some() || self.images.iter().any(|image| !image.contents.is_empty())
     }
 
-    fn push(&self, name: &Reference, push: Push, telling: &Telling<'_>) -> Result<Descriptor> {
+    fn push(
+        &self,
+        name: &Reference,
+        (push, is_insecure): (Push, bool),
+        telling: &Telling<'_>,
+    ) -> Result<Descriptor> {
         telling.note(&format!("pushing {name}"));
-        let client = self.engine.settings().client()?;
+        let mut settings = Cow::Borrowed(self.engine.settings());
+        if is_insecure {
+            settings.to_mut().registry.insecure.push(name.domain().to_owned());
+        }
+        let client = settings.client()?;
         let told = PushTold(telling);
         let mut pushed = None;
         match push {
@@ -186,7 +199,13 @@ impl Export<'_> {
     }
 
     /// Keeps the images and gives them their names. What is there already is not written again.
-    fn keep(&self, sealed: Option<&Sealed>, names: &[Reference]) -> Result<()> {
+    /// With `canonical` names they are known by their digest too.
+    fn keep(
+        &self,
+        sealed: Option<&Sealed>,
+        names: &[Reference],
+        canonical: &[&Reference],
+    ) -> Result<()> {
         let store = self.engine.store();
         let kept = sealed.map(|sealed| self.keep_documents(sealed)).transpose()?;
         let Kept { manifests, index, attached } = kept.unwrap_or_default();
@@ -195,8 +214,15 @@ impl Export<'_> {
         for image in self.images {
             self.lease.protect_blob(&image.id.0)?;
         }
+        let digest = sealed.map(|sealed| sealed.descriptor().digest);
+        let digests = canonical.iter().zip(digest.into_iter().cycle());
+        let digests: Vec<String> =
+            digests.map(|(name, digest)| format!("{}@{digest}", name.name())).collect();
         let is_known = |image: &Image| {
             let Some(record) = images.images.get(&image.id) else { return false };
+            if !digests.iter().all(|known| record.repo_digests.contains(known)) {
+                return false;
+            }
             let manifest = manifests.get(&image.id);
             let same = manifest.is_none_or(|manifest| record.manifest.as_deref() == Some(manifest));
             same && store.has_blob(&image.id.0)
@@ -219,6 +245,7 @@ impl Export<'_> {
                 if let Some(manifest) = manifests.get(&image.id) {
                     record.manifest = Some(manifest.clone().into());
                 }
+                record.repo_digests.extend(digests.iter().cloned());
                 images.images.insert(image.id, record);
             }
             for name in names {
@@ -294,6 +321,16 @@ impl Export<'_> {
             }
         }
         blobs
+    }
+}
+
+impl Naming {
+    /// The names that are to be known with a digest.
+    fn canonical_names<'a>(&'a self, names: &'a [Reference]) -> Vec<&'a Reference> {
+        match names {
+            [] => self.dangling.iter().collect(),
+            names => names.iter().filter(|_| self.canonical).collect(),
+        }
     }
 }
 

@@ -1,7 +1,11 @@
 //! The files of what was built, as a folder or a tar.
 
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use image::folder::Marks;
@@ -9,6 +13,7 @@ use image::merged::Change;
 use image::pack::LayerWriter;
 use image::stream::pour;
 use spec::ChainId;
+use sys::fs::FileType;
 
 use super::assemble::Image;
 use super::beside::Beside;
@@ -41,6 +46,10 @@ pub(super) fn write(
             whole.finish().map_err(EngineError::Write)
         }
         FilesTarget::Folder(path) => folder(engine, images, split, path),
+        FilesTarget::Mirror(path) => {
+            clear(engine, images, split, path)?;
+            folder(engine, images, split, path)
+        }
     }
 }
 
@@ -60,7 +69,7 @@ fn tar(engine: &Engine, images: &[Told<'_>], split: bool, out: &mut dyn Write) -
             }
             continue;
         }
-        let prefix = image.platform().to_string().replace('/', "_");
+        let prefix = platform_folder(image);
         let names = sys::fs::names(&top).map_err(EngineError::io("list", "the built files"))?;
         let mut names: Vec<Vec<u8>> = names.into_iter().map(|(name, _)| name).collect();
         names.sort_unstable();
@@ -75,6 +84,79 @@ fn tar(engine: &Engine, images: &[Told<'_>], split: bool, out: &mut dyn Write) -
     }
     let (mut out, _) = writer.finish().map_err(EngineError::Write)?;
     out.flush().map_err(EngineError::Write)
+}
+
+/// Removes what a folder has and images have not, or have as another kind of file.
+fn clear(engine: &Engine, images: &[Image], split: bool, path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(EngineError::io("create", path))?;
+    let folder = sys::fs::open_folder(path).map_err(EngineError::io("open", path))?;
+    let view = |image: &Image| {
+        let view = layers::view(engine.store(), image.top)?;
+        let top = sys::fs::folder_beneath(&view, ".");
+        Ok((platform_folder(image), top.map_err(EngineError::io("open", "the built files"))?))
+    };
+    let views = images.iter().map(view).collect::<Result<Vec<_>>>()?;
+    let cleared = match split {
+        false => clear_below(&folder, &views.iter().map(|(_, view)| view).collect::<Vec<_>>()),
+        true => clear_names(&folder, |name| {
+            let of = views.iter().filter(|(prefix, _)| prefix.as_bytes() == name);
+            of.map(|(_, view)| view.try_clone().map(Kept::Folder)).collect()
+        }),
+    };
+    cleared.map_err(EngineError::io("remove files in", path))
+}
+
+/// What is to be in a folder under a name.
+enum Kept {
+    Folder(OwnedFd),
+    Other,
+}
+
+/// Removes what one folder has and none of the others.
+fn clear_below(folder: &OwnedFd, sources: &[&OwnedFd]) -> io::Result<()> {
+    let mut kinds = Vec::with_capacity(sources.len());
+    for source in sources {
+        let names = sys::fs::names(source)?.into_iter();
+        kinds.push((source, names.collect::<HashMap<_, _>>()));
+    }
+    clear_names(folder, |name| {
+        let mut kept = Vec::new();
+        for (source, kinds) in &kinds {
+            match kinds.get(name) {
+                None => {}
+                Some(FileType::Directory) => kept
+                    .push(Kept::Folder(sys::fs::folder_beneath(source, OsStr::from_bytes(name))?)),
+                Some(_) => kept.push(Kept::Other),
+            }
+        }
+        Ok(kept)
+    })
+}
+
+/// Removes each name of which nothing is kept, and all of a kind that is not.
+fn clear_names(folder: &OwnedFd, kept: impl Fn(&[u8]) -> io::Result<Vec<Kept>>) -> io::Result<()> {
+    for (name, kind) in sys::fs::names(folder)? {
+        let (kept, path) = (kept(&name)?, OsStr::from_bytes(&name));
+        let folders = kept.iter().filter_map(|one| match one {
+            Kept::Folder(folder) => Some(folder),
+            Kept::Other => None,
+        });
+        let folders: Vec<&OwnedFd> = folders.collect();
+        let is_folder = kind == FileType::Directory;
+        match (is_folder, kept.is_empty(), folders.is_empty()) {
+            (true, false, false) => {
+                clear_below(&sys::fs::folder_beneath(folder, path)?, &folders)?;
+            }
+            (false, false, true) => {}
+            _ => sys::fs::remove_tree(folder, path)?,
+        }
+    }
+    Ok(())
+}
+
+/// What the folder of an image's platform is called.
+fn platform_folder(image: &Image) -> String {
+    image.platform().to_string().replace('/', "_")
 }
 
 /// Writes what a stack has otherwise than the one that it stands on; what it has not any more is

@@ -45,6 +45,7 @@ mod prune;
 mod recorder;
 mod request;
 mod run;
+mod scanner;
 mod seal;
 mod sent;
 mod session;
@@ -80,13 +81,13 @@ pub(crate) use fetch::is_repository_source;
 pub use history::{BuildOutcome, BuildRecord, BuildStep, StepConfig, StepOutcome, StepState};
 pub use moment::BuildMoment;
 pub use output::{
-    Annotation, AnnotationPlace, ArchiveForm, FilesTarget, Output, Packing, Push, Types,
+    Annotation, AnnotationPlace, ArchiveForm, FilesTarget, Naming, Output, Packing, Push, Types,
 };
 pub use policy::{KeepCache, PruneCache};
 pub use prune::{BuildCache, CacheRow};
 pub use request::{
     Blamed, BuildFailure, BuildInput, BuildRequest, BuildWarning, Built, BuiltImage, CacheUse,
-    ContextSource, DockerfileSource, Keyring,
+    ContextSource, DockerfileSource, Keyring, Sbom,
 };
 pub use sent::SentFolder;
 pub use session::BuildSession;
@@ -98,7 +99,7 @@ pub use watch::{BuildWatch, News, PlannedLine};
 use crate::Engine;
 use crate::error::{EngineError, Result};
 use crate::sbom::{self, Contents};
-use assemble::{Image, Looked};
+use assemble::{Found, Image, Looked};
 use attest::Told;
 use bases::Bases;
 use context::Opened;
@@ -311,9 +312,11 @@ impl Building<'_> {
             if request.writes_inline() {
                 carry::write_inline(session, image)?;
             }
-            if request.sbom {
-                image.contents = self.scan(image, &opened.place)?;
-            }
+            image.contents = match &request.sbom {
+                None => Vec::new(),
+                Some(Sbom::BuiltIn) => self.scan(image, &opened.place)?,
+                Some(Sbom::Generator(name)) => self.generate(name, image, &opened.place)?,
+            };
         }
         if let Some(called) = &request.called {
             session.give(called, &images);
@@ -345,7 +348,7 @@ impl Building<'_> {
                 telling.note(&format!("{} packages", contents.packages.len()));
                 contents.notes.iter().for_each(|note| telling.note(note));
             }
-            telling.end(scanned).map(|contents| Looked { part, contents })
+            telling.end(scanned).map(|contents| Looked { part, contents: Found::Here(contents) })
         };
         let mut looked = vec![look(None, &|| engine.scan(image.top))?];
         if image.scans.context {

@@ -18,6 +18,8 @@ pub enum Output {
         push: Push,
         /// How they are packed.
         packing: Packing,
+        /// What else is asked about their names.
+        naming: Naming,
     },
     /// Images in an archive or a layout; they are not kept here.
     Archive {
@@ -87,6 +89,8 @@ pub enum ArchiveForm {
 pub enum FilesTarget {
     /// Into a folder, beside what is there.
     Folder(PathBuf),
+    /// Into a folder, in place of what is there.
+    Mirror(PathBuf),
     /// Into a tar, which appears when it is whole.
     Tar(PathBuf),
     /// Into a tar that is written here.
@@ -106,6 +110,19 @@ pub struct Packing {
     pub types: Option<Types>,
     /// What is said about them.
     pub annotations: Vec<Annotation>,
+    /// Whether what is told beside an image is an artifact that names the image as its subject.
+    pub artifact: bool,
+}
+
+/// What is asked about the names of images, and about the registries that these are in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Naming {
+    /// Registries need not prove who they are, and may speak in the clear.
+    pub insecure: bool,
+    /// Images are known by their names with a digest too.
+    pub canonical: bool,
+    /// What an image without a name is known by, with its digest.
+    pub dangling: Option<Reference>,
 }
 
 /// Whose media types documents have.

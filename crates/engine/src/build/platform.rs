@@ -131,7 +131,7 @@ impl ForPlatform<'_> {
         let made = made.map_err(|error| blame(&graph, &builder, error))?;
         let mut image = assemble(session.engine, &graph, &made, (request, platform, epoch))?;
         image.done = done(&builder, &made);
-        if request.sbom {
+        if request.sbom.is_some() {
             image.scans = scans(&builder, &made, &scanned);
         }
         let used = builder.used.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());

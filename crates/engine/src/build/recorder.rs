@@ -46,6 +46,16 @@ impl<'a> Recorder<'a> {
         Recorder { store, watch, since: Instant::now(), news, record }
     }
 
+    /// Nothing is written down, and what others know of the build is as this says.
+    pub(super) fn silent(
+        store: &'a Store,
+        watch: &'a dyn BuildWatch,
+        record: BuildRecord,
+    ) -> Recorder<'a> {
+        let (news, record) = (Mutex::default(), Mutex::new(record));
+        Recorder { store, watch, since: Instant::now(), news, record }
+    }
+
     /// What is known of the build.
     pub(super) fn record(&self) -> BuildRecord {
         self.record.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()

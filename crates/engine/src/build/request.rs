@@ -50,8 +50,8 @@ pub struct BuildRequest {
     pub cache_to: Vec<CacheTarget>,
     /// Whether it is told how images were built, and how much of it.
     pub provenance: Option<Provenance>,
-    /// Whether it is told what is installed in images.
-    pub sbom: bool,
+    /// Whether it is told what is installed in images, and who looks.
+    pub sbom: Option<Sbom>,
     /// Whether all layers that the build makes become one.
     pub squash: bool,
     /// Whether bases are fetched though they are here.
@@ -74,6 +74,15 @@ pub struct BuildRequest {
     pub fail_on_miss: Option<String>,
     /// Where the files go that a failed command wrote.
     pub output_on_failure: Option<PathBuf>,
+}
+
+/// Who looks for what is installed in images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sbom {
+    /// We do.
+    BuiltIn,
+    /// An image, by the protocol of BuildKit's scanners.
+    Generator(Reference),
 }
 
 /// The argument that asks for a cache in the image itself.

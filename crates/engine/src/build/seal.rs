@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 
 use image::archive::ArchiveImage;
-use spec::{
-    Compression, Descriptor, Digest, Document, Index, Manifest, MediaType, Platform, Reference,
-};
+use spec::{Compression, Descriptor, Document, Index, Manifest, MediaType, Platform, Reference};
 use store::{LayerBlob, LayerRecord, Layers, Lease};
 
 use super::assemble::Image;
@@ -78,7 +76,9 @@ pub(super) fn seal(
     let sealed = images.iter().map(|image| seal_one(engine, lease, image, packing, &layers));
     let sealed = sealed.collect::<Result<Vec<_>>>()?;
     let tell = |(image, sealed): (&Image, &ArchiveImage)| {
-        attest(image, Digest::of(&sealed.manifest.0), names, told)
+        let (bytes, media_type) = &sealed.manifest;
+        let about = Descriptor::of(media_type.clone(), bytes);
+        attest(image, &about, names, (told, packing.artifact))
     };
     let attestations: Vec<Attestation> = images.iter().zip(&sealed).filter_map(tell).collect();
     if is_docker && !attestations.is_empty() {

@@ -53,6 +53,20 @@ fn files_go_to_folders_and_tars() {
     assert_eq!(fs::read(it.path("made.tar")).unwrap(), streamed);
     let listed = it.program("tar").args(["-tf", "made.tar"]).output().unwrap();
     assert_eq!(String::from_utf8(listed.stdout).unwrap(), "out/\nout/f\nout/ran\n");
+    // In place of what is there: what is not the build's goes, and links lead nowhere.
+    it.file("elsewhere/f", "stays");
+    fs::remove_file(it.path("made/out/f")).unwrap();
+    it.file("made/out/f/was/a/folder", "x");
+    std::os::unix::fs::symlink(it.path("elsewhere"), it.path("made/link")).unwrap();
+    std::os::unix::fs::symlink(it.path("elsewhere"), it.path("made/out/dir")).unwrap();
+    let mirror = "--output type=local,dest=made,mode=delete";
+    it.build(&dockerfile, &format!("{mirror} --allow buildx.local.delete")).works();
+    let left: Vec<_> = fs::read_dir(it.path("made")).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(fs::read_to_string(it.path("made/out/f")).unwrap(), "content");
+    assert_eq!(fs::read_to_string(it.path("elsewhere/f")).unwrap(), "stays");
+    let run = it.build(&dockerfile, "--output type=local,dest=/,mode=delete");
+    run.complains(1, "mode=delete removes all else in /");
     // Files alone leave no image behind.
     assert_eq!(it.ok("images -q t"), "");
     let run = it.build(&dockerfile, "-o type=local");
@@ -194,4 +208,23 @@ fn annotations_stand_at_entries_of_layouts_too() {
     assert_eq!(blob(&entry)["manifests"][0]["annotations"]["d"], "3");
     let run = it.run("build --network none --annotation index-descriptor:a=1 ctx");
     run.complains(1, "index annotations are not supported for a single image");
+}
+
+#[test]
+fn images_are_known_by_their_digests_where_that_is_asked() {
+    let Some(it) = builds() else { return };
+    let digests = |name: &str| it.ok(&format!("inspect -f '{{{{json .RepoDigests}}}}' {name}"));
+    it.builds(DOCKERFILE, "-o type=image,name-canonical=TRUE");
+    let known = digests("t");
+    let known = known.trim_matches(['[', ']', '"']);
+    assert!(known.starts_with("t@sha256:"), "{known}");
+    assert_eq!(it.ok(&format!("images -q --no-trunc {known}")), it.id());
+    it.put("Dockerfile", DOCKERFILE);
+    let line = "build --network none -q -o type=image,dangling-name-prefix=moby/dangling ctx";
+    let id = it.ok(line);
+    assert!(digests(&id).contains("\"moby/dangling@sha256:"), "{}", digests(&id));
+    it.builds(DOCKERFILE, "-o type=image");
+    it.ok("image prune -f");
+    assert!(digests("t").contains("moby/dangling@"), "it is the same image");
+    it.ok("system check");
 }

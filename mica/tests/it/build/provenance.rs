@@ -98,9 +98,7 @@ fn all_statements(it: &Builds, folder: &str) -> Vec<Value> {
     let blob = |entry: &Value| {
         read(&format!("blobs/{}", entry["digest"].as_str().unwrap().replace(':', "/")))
     };
-    let index = blob(&read("index.json")["manifests"][0]);
-    let entries = index["manifests"].as_array().unwrap();
-    let told = blob(&entries[entries.len() - 1]);
+    let told = attestation(it, folder);
     let layers = told["layers"].as_array().unwrap().iter();
     let read = |layer: &Value| {
         let statement = blob(layer);
@@ -173,8 +171,74 @@ fn what_is_installed_goes_with_the_image() {
     let has = |at: usize, package: &str| documents[at].to_string().contains(package);
     assert!(has(2, "pkg:apk/") && has(2, "tool@7") && !has(0, "tool@7"));
     assert!(has(1, "pkg:pypi/foo@1") && !has(0, "pkg:pypi/foo@1"));
-    let run = it.run("build --attest type=sbom,generator=docker.io/some/scanner ctx");
-    run.complains(1, "looks itself and runs no generator");
+}
+
+/// A generator that tells the names of what it was given, in the form of BuildKit's scanners.
+const GENERATOR: &str = "FROM bb\nWORKDIR /own\nCOPY scan /bin/scan\nUSER 7\nENTRYPOINT [\"sh\", \"/bin/scan\"]\nCMD [\"$word\"]\n";
+const SCAN: &str = r#"
+say() {
+    head='"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://spdx.dev/Document"'
+    echo "{$head,\"predicate\":{\"spdxVersion\":\"SPDX-2.3\",\"name\":\"$(cat $1/mark)$2\"}}" \
+        > $BUILDKIT_SCAN_DESTINATION/$(basename $1).spdx.json
+}
+say $BUILDKIT_SCAN_SOURCE " by $(id -u) in $(pwd) $1"
+[ -z "$BUILDKIT_SCAN_SOURCE_EXTRAS" ] || for one in $BUILDKIT_SCAN_SOURCE_EXTRAS*; do say $one; done
+"#;
+
+#[test]
+fn a_generator_tells_what_is_installed() {
+    let Some(it) = Builds::new() else { return };
+    it.put("scan", SCAN);
+    it.put("Dockerfile", GENERATOR);
+    it.run("build --network none -t scanner ctx").works();
+    it.put("mark", "of the context");
+    let file = "ARG BUILDKIT_SBOM_SCAN_CONTEXT=true\nFROM bb AS tools\nARG BUILDKIT_SBOM_SCAN_STAGE=true\n\
+                RUN echo of the stage > /mark\nFROM bb\nRUN echo of the image > /mark\n";
+    it.put("Dockerfile", file);
+    it.put("Dockerfile.more", &format!("{file}COPY --from=tools /mark /mark2\n"));
+    let line = "build --network none --progress plain --attest type=sbom,generator=scanner";
+    it.run(&format!("{line} -o type=oci,tar=false,dest=one ctx")).works();
+    let names = |folder: &str| -> Vec<String> {
+        let told = all_statements(&it, folder);
+        let name = |one: &Value| one["predicate"]["name"].as_str().unwrap().to_owned();
+        told.iter().map(name).collect()
+    };
+    // Documents stand in the order of their names.
+    let image = "of the image by 7 in /own $word".to_owned();
+    assert_eq!(names("one"), ["of the context".to_owned(), image.clone()]);
+    let [first, _] = &all_statements(&it, "one")[..] else { panic!("two documents") };
+    assert!(first["subject"][0]["digest"]["sha256"].is_string(), "it is about the image: {first}");
+    it.run(&format!("{line} -f ctx/Dockerfile.more -o type=oci,tar=false,dest=two ctx")).works();
+    assert_eq!(names("two"), ["of the context", "of the stage", image.as_str()]);
+    // What it told is remembered as steps are, and no build of its own is.
+    let again = it.run(&format!("{line} -o type=oci,tar=false,dest=three,oci-artifact=true ctx"));
+    assert!(again.err.contains("CACHED"), "{again}");
+    assert_eq!(it.ok("buildx history ls --format json").lines().count(), 4);
+    let manifest = attestation(&it, "three");
+    assert_eq!(manifest["artifactType"], "application/vnd.docker.attestation.manifest.v1+json");
+    assert_eq!(manifest["config"]["mediaType"], "application/vnd.oci.empty.v1+json");
+    assert_eq!(manifest["subject"]["mediaType"], "application/vnd.oci.image.manifest.v1+json");
+    assert!(attestation(&it, "one").get("subject").is_none(), "only where it is asked for");
+    it.run("build --attest type=sbom,generator=bb --network none ctx")
+        .complains(1, "generator bb:latest says nothing that could be run");
+    it.put("Dockerfile", "FROM bb\nCMD [\"true\"]\n");
+    it.run("build --network none -t silent ctx").works();
+    it.run("build --attest type=sbom,generator=silent --network none ctx")
+        .complains(1, "there is no file *.spdx.json in /run/out/");
+    it.run("build --attest type=sbom,generator=Scanner ctx").complains(1, "is no image");
+}
+
+/// The manifest of what is told in a layout in a folder.
+fn attestation(it: &Builds, folder: &str) -> Value {
+    let read = |path: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(it.path(format!("{folder}/{path}"))).unwrap())
+            .unwrap()
+    };
+    let blob = |entry: &Value| {
+        read(&format!("blobs/{}", entry["digest"].as_str().unwrap().replace(':', "/")))
+    };
+    let index = blob(&read("index.json")["manifests"][0]);
+    blob(index["manifests"].as_array().unwrap().last().unwrap())
 }
 
 #[test]

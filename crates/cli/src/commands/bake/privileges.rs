@@ -5,9 +5,10 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use engine::{BakePlan, BakeTarget};
+use spec::parse_go_bool;
 
 use super::taken::{Taken, real};
-use crate::commands::build::flags::truth;
+use crate::commands::build::flags::DELETE;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -20,7 +21,7 @@ const PRIVILEGES: &[(&str, &str)] = &[
 /// What else `--allow` may name. Files and agents need it where the definition is kept elsewhere;
 /// images and devices are never asked about here.
 const OTHERS: &[&str] =
-    &["ssh", "fs", "fs.read", "fs.write", "image", "image.load", "image.push", "device"];
+    &["ssh", "fs", "fs.read", "fs.write", "image", "image.load", "image.push", "device", DELETE];
 
 /// All folders, for `--allow fs=*`.
 const ALL: &str = "/";
@@ -95,7 +96,7 @@ const UNCHECKED: &str = "BAKE_ALLOW_REMOTE_FS_ACCESS";
 
 /// The files and agents that nobody has granted.
 fn missing_files(context: &Context, taken: &Taken) -> Result<Vec<Missing>, Failure> {
-    let said = |name: &str| context.variable(name).and_then(truth);
+    let said = |name: &str| context.variable(name).and_then(parse_go_bool);
     if !said(CHECKED).or(said(UNCHECKED).map(|is_free| !is_free)).unwrap_or(true) {
         return Ok(Vec::new());
     }

@@ -98,7 +98,8 @@ impl Taken {
                     ..
                 }
                 | Output::Files {
-                    target: FilesTarget::Folder(path) | FilesTarget::Tar(path),
+                    target:
+                        FilesTarget::Folder(path) | FilesTarget::Mirror(path) | FilesTarget::Tar(path),
                     ..
                 } => self.writes(path)?,
                 Output::Archive { target: SaveTarget::Stream(_), .. }
@@ -140,7 +141,7 @@ fn is_by_ssh(place: &str) -> bool {
 const MAX_LINKS: usize = 40;
 
 /// Where a path leads when all links in it are followed, those too that lead to what is not there yet.
-pub(super) fn real(path: &Path) -> Result<PathBuf, Failure> {
+pub(crate) fn real(path: &Path) -> Result<PathBuf, Failure> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let found = std::path::absolute(path).and_then(|path| followed(&path, MAX_LINKS));
     found.map_err(|error| {

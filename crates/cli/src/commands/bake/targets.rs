@@ -131,6 +131,7 @@ fn request(
         // Others begin with it; that is all that it is for.
         false => vec![Output::Nothing],
     };
+    outputs::check_mirrors(&outputs, context.matches().list("allow"))?;
     let attests::Attests { provenance, sbom } =
         attests::attests((None, None), &target.rows("attest"))?;
     Ok(BuildRequest {

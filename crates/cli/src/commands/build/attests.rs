@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Provenance, ProvenanceMode, ProvenanceVersion};
+use engine::{Provenance, ProvenanceMode, ProvenanceVersion, Sbom};
+use spec::{Reference, parse_go_bool};
 
-use super::flags::{fields, truth, wrong};
+use super::flags::{fields, wrong};
 use crate::failure::Failure;
 
 /// What is told beside images.
@@ -13,7 +14,7 @@ pub(crate) struct Attests {
     /// How they were built, and how much of it.
     pub(crate) provenance: Option<Provenance>,
     /// What is installed in them.
-    pub(crate) sbom: bool,
+    pub(crate) sbom: Option<Sbom>,
 }
 
 /// `--attest`, and what is shorter for it: `--provenance` and `--sbom`, which count more.
@@ -23,7 +24,7 @@ pub(crate) fn attests(
 ) -> Result<Attests, Failure> {
     let short = |kind: &str, text: Option<&str>| {
         let text = text.filter(|text| !text.is_empty())?;
-        Some(match truth(text) {
+        Some(match parse_go_bool(text) {
             Some(true) => format!("type={kind}"),
             Some(false) => format!("type={kind},disabled=true"),
             None => format!("type={kind},{text}"),
@@ -34,18 +35,27 @@ pub(crate) fn attests(
     for text in list.iter().chain(short.iter().flatten()) {
         let mut fields = fields(text)?;
         let kind = fields.remove("type").unwrap_or_default();
-        let is_on = fields.remove("disabled").is_none_or(|value| truth(&value) == Some(false));
+        let is_on = match fields.remove("disabled") {
+            None => true,
+            Some(value) => !parse_go_bool(&value).ok_or_else(|| {
+                wrong(text, &format!("disabled={value} is neither true nor false"))
+            })?,
+        };
         match kind.as_str() {
             "provenance" => {
                 let how = provenance_of(text, &mut fields)?;
                 attests.provenance = is_on.then_some(how);
             }
             "sbom" => {
-                if fields.remove("generator").is_some_and(|image| !image.is_empty()) {
-                    let words = "this version of mica looks itself and runs no generator";
-                    return Err(wrong(text, words).hint("leave generator out"));
-                }
-                attests.sbom = is_on;
+                let generator = fields.remove("generator").filter(|image| !image.is_empty());
+                let generator = generator.map(|image| {
+                    let why = |error| format!("generator {image:?} is no image: {error}");
+                    let name =
+                        Reference::parse(&image).map_err(|error| wrong(text, &why(error)))?;
+                    Ok::<_, Failure>(name.with_default_tag())
+                });
+                let sbom = generator.transpose()?.map_or(Sbom::BuiltIn, Sbom::Generator);
+                attests.sbom = is_on.then_some(sbom);
             }
             _ => {
                 let words = format!("this version of mica has no attestation of type {kind:?}");
@@ -75,7 +85,7 @@ fn provenance_of(text: &str, fields: &mut BTreeMap<String, String>) -> Result<Pr
     };
     let mut switch = |key: &str| match fields.remove(key).filter(|value| !value.is_empty()) {
         None => Ok(false),
-        Some(value) => truth(&value)
+        Some(value) => parse_go_bool(&value)
             .ok_or_else(|| wrong(text, &format!("{key}={value} is neither true nor false"))),
     };
     let reproducible = switch("reproducible")?;
@@ -112,6 +122,14 @@ mod tests {
         };
         assert_eq!(read(asked).unwrap(), Some(wanted));
         assert!(read("inline-only=true").unwrap().unwrap().inline_only);
+        let all = |text: &str| {
+            let attests = attests((None, None), &[format!("type=sbom,{text}")]);
+            attests.map(|own| own.sbom).map_err(|failure| failure.first_line().to_owned())
+        };
+        assert_eq!(all("generator=").unwrap(), Some(Sbom::BuiltIn));
+        assert!(matches!(all("generator=some/scanner"), Ok(Some(Sbom::Generator(_)))));
+        assert_eq!(all("disabled=True").unwrap(), None);
+        assert!(all("disabled=perhaps").unwrap_err().contains("neither true nor false"));
         assert!(read("version=v2").unwrap_err().contains("version \"v2\" is not there"));
         assert!(read("reproducible=maybe").unwrap_err().contains("neither true nor false"));
         assert!(read("colour=red").unwrap_err().contains("provenance has no colour"));

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use engine::{CacheAttributes, CachePlace, CacheTarget, LayerCoding, Packing};
+use spec::parse_go_bool;
 
-use super::flags::{fields, tag, truth, wrong};
+use super::flags::{fields, tag, wrong};
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -81,7 +82,8 @@ pub(crate) fn targets(
         // A cache is always an image's manifest in OCI's words.
         for (key, is) in [("image-manifest", true), ("oci-mediatypes", true)] {
             if of.switch(key)?.is_some_and(|asked| asked != is) {
-                return Err(wrong(&of.shown(), &format!("{key}=false is not there")));
+                return Err(wrong(&of.shown(), &format!("{key}=false is not there"))
+                    .hint("a cache is an image's manifest in OCI's words, as BuildKit writes it"));
             }
         }
         of.done()?;
@@ -156,7 +158,7 @@ impl<'a> Attributes<'a> {
     fn switch(&mut self, key: &str) -> Result<Option<bool>, Failure> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let wrong = || wrong(&self.shown(), &format!("{key} is neither true nor false"));
-        truth(&value).map(Some).ok_or_else(wrong)
+        parse_go_bool(&value).map(Some).ok_or_else(wrong)
     }
 
     /// Whether all steps go, or only those of the image.
@@ -177,10 +179,12 @@ impl<'a> Attributes<'a> {
             LayerCoding::parse(&word).ok_or_else(|| unknown().hint(LayerCoding::WORDS))
         });
         let compression = coding.transpose()?;
-        let level = self.take("compression-level").map(|level| level.parse());
-        let level = level
-            .transpose()
-            .map_err(|_| wrong(&self.shown(), "compression-level is no number"))?;
+        let level = self.take("compression-level").map(|level| {
+            let fits = |level: &i32| compression.unwrap_or(LayerCoding::Gzip).has_level(*level);
+            let words = format!("compression-level={level} is no level of the compression");
+            level.parse().ok().filter(fits).ok_or_else(|| wrong(&self.shown(), &words))
+        });
+        let level = level.transpose()?;
         let force = self.switch("force-compression")?.unwrap_or(false);
         Ok(Packing { compression, level, force, ..Packing::default() })
     }
@@ -194,7 +198,12 @@ impl<'a> Attributes<'a> {
         match self.left.keys().next() {
             None => Ok(()),
             Some(key) => {
-                Err(wrong(&self.shown(), &format!("cache type {} has no {key}", self.kind)))
+                let words = format!("cache type {} has no {key}", self.kind);
+                let failure = wrong(&self.shown(), &words);
+                Err(match key.as_str() {
+                    "registry.insecure" => failure.hint("name it among `insecure` in the settings"),
+                    _ => failure.hint("docs/build.md lists what each type takes"),
+                })
             }
         }
     }

@@ -13,7 +13,9 @@ use crate::failure::Failure;
 /// Flags of docker's that ask for what is not there: to take them and do nothing would be a lie.
 const NOT_THERE: &[&str] = &["isolation", "policy"];
 /// What a build may be allowed.
-const ENTITLEMENTS: &[&str] = &["device", "network.host", "security.insecure"];
+const ENTITLEMENTS: &[&str] = &[DELETE, "device", "network.host", "security.insecure"];
+/// What allows a way out to remove files that are not below this folder.
+pub(crate) const DELETE: &str = "buildx.local.delete";
 
 /// Refuses what cannot be done yet, and what does not exist.
 pub(super) fn refuse_what_is_not_there(context: &Context) -> Result<(), Failure> {
@@ -50,15 +52,6 @@ pub(crate) fn known_builder(name: Option<&str>) -> Result<(), Failure> {
         None => Ok(()),
         Some(other) => Err(Failure::new(format!("ERROR: no builder {other:?} found"))
             .hint("there is one, `default`: mica itself")),
-    }
-}
-
-/// Yes or no, in all the words that docker has for them.
-pub(crate) fn truth(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
     }
 }
 

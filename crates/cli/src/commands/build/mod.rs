@@ -69,19 +69,21 @@ fn request(context: &Context) -> Result<BuildRequest, Failure> {
     let short = (matches.string("provenance"), matches.string("sbom"));
     let agents = agents::agents(context, matches.list("ssh"))?;
     let attests::Attests { provenance, sbom } = attests::attests(short, matches.list("attest"))?;
+    let outputs = outputs::Asked {
+        outputs: matches.list("output"),
+        push: matches.flag("push"),
+        load: matches.flag("load"),
+        names: flags::tags(matches.list("tag"))?,
+        annotations: matches.list("annotation"),
+    };
+    let outputs = outputs.read()?;
+    outputs::check_mirrors(&outputs, matches.list("allow"))?;
     Ok(BuildRequest {
         contexts: flags::named_contexts(matches)?,
         arguments: arguments(context)?,
         target: matches.string("target").filter(|name| !name.is_empty()).map(str::to_owned),
         platforms: flags::platforms(&surroundings::platforms(context))?,
-        outputs: outputs::Asked {
-            outputs: matches.list("output"),
-            push: matches.flag("push"),
-            load: matches.flag("load"),
-            names: flags::tags(matches.list("tag"))?,
-            annotations: matches.list("annotation"),
-        }
-        .read()?,
+        outputs,
         labels: super::pairs(matches.list("label")),
         cache: cache(matches.flag("no-cache"), matches.list("no-cache-filter")),
         cache_from: caches::sources(

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use engine::{
-    Annotation, AnnotationPlace, ArchiveForm, EngineError, FilesTarget, LayerCoding, Output,
-    Packing, Push, SaveTarget, Types,
+    Annotation, AnnotationPlace, ArchiveForm, EngineError, FilesTarget, LayerCoding, Naming,
+    Output, Packing, Push, SaveTarget, Types,
 };
-use spec::{Platform, Reference};
+use spec::{Platform, Reference, parse_go_bool};
 
-use super::flags::{truth, wrong};
+use super::flags::{DELETE, wrong};
 use crate::args::split_values;
+use crate::commands::bake::taken::real;
 use crate::failure::Failure;
 
 /// What the flags say about where a result goes.
@@ -37,8 +38,8 @@ impl Asked<'_> {
             outputs.push(output(text)?);
         }
         let image = |push| {
-            let (names, packing) = Default::default();
-            Output::Image { names, push, packing }
+            let (names, packing, naming) = Default::default();
+            Output::Image { names, push, packing, naming }
         };
         if self.push {
             let mut pushed = false;
@@ -73,6 +74,24 @@ impl Asked<'_> {
     }
 }
 
+/// Refuses to empty folders that do not lie below this one, unless that is allowed.
+pub(crate) fn check_mirrors(outputs: &[Output], allowed: &[String]) -> Result<(), Failure> {
+    if allowed.iter().any(|one| one == DELETE) {
+        return Ok(());
+    }
+    let here = real(Path::new("."))?;
+    for output in outputs {
+        let Output::Files { target: FilesTarget::Mirror(path), .. } = output else { continue };
+        let place = real(path)?;
+        if place == here || !place.starts_with(&here) {
+            let words = format!("ERROR: mode=delete removes all else in {}", place.display());
+            let hint = format!("--allow {DELETE} lets it do so outside of subfolders of this one");
+            return Err(Failure::new(words).hint(hint));
+        }
+    }
+    Ok(())
+}
+
 /// The attributes of one `--output`, each taken once; what is left over nobody understood.
 struct Attributes<'a> {
     text: &'a str,
@@ -102,7 +121,10 @@ fn output(text: &str) -> Result<Output, Failure> {
     let output = of.output(&kind)?;
     match of.left.keys().next() {
         None => Ok(output),
-        Some(key) => Err(wrong(text, &format!("output type {kind} has no {key}"))),
+        Some(key) => {
+            Err(wrong(text, &format!("output type {kind} has no {key}"))
+                .hint(known_attributes(&kind)))
+        }
     }
 }
 
@@ -114,7 +136,7 @@ impl Attributes<'_> {
     fn switch(&mut self, key: &str) -> Result<Option<bool>, Failure> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let wrong = || wrong(self.text, &format!("{key}={value} is neither true nor false"));
-        truth(&value).map(Some).ok_or_else(wrong)
+        parse_go_bool(&value).map(Some).ok_or_else(wrong)
     }
 
     /// What the names of files begin with that tell of images.
@@ -126,11 +148,19 @@ impl Attributes<'_> {
         match kind {
             "local" => {
                 let split = self.switch("platform-split")?;
-                self.only("mode", "copy")?;
+                let mode = self.take("mode");
                 let dest = self.take("dest");
                 let dest =
                     dest.ok_or_else(|| wrong(self.text, "dest is required for local output"))?;
-                let target = FilesTarget::Folder(dest.into());
+                let target = match mode.as_deref() {
+                    None | Some("copy") => FilesTarget::Folder(dest.into()),
+                    Some("delete") => FilesTarget::Mirror(dest.into()),
+                    Some(other) => {
+                        return Err(wrong(self.text, &format!("mode={other} is not there")).hint(
+                            "mode=copy leaves what else is in the folder, mode=delete does not",
+                        ));
+                    }
+                };
                 Ok(Output::Files { target, split, prefix: self.prefix() })
             }
             "tar" => {
@@ -143,11 +173,17 @@ impl Attributes<'_> {
             }
             "image" | "registry" | "moby" => {
                 let push = self.push(kind == "registry")?;
-                // What is kept here can be run at once, and names with digests are always known.
-                for always in ["unpack", "name-canonical", "store"] {
-                    self.switch(always)?;
+                // What is kept here can be run at once.
+                self.switch("unpack")?;
+                if self.switch("store")? == Some(false) {
+                    return Err(wrong(
+                        self.text,
+                        "store=false is not there: what is built is kept",
+                    )
+                    .hint("type=oci leaves nothing in the store, type=cacheonly no image"));
                 }
-                Ok(Output::Image { names: self.names()?, push, packing: self.packing()? })
+                let naming = self.naming()?;
+                Ok(Output::Image { names: self.names()?, push, packing: self.packing()?, naming })
             }
             "docker" | "oci" => self.archive(kind),
             "cacheonly" => Ok(Output::Nothing),
@@ -162,7 +198,10 @@ impl Attributes<'_> {
         let is_tar = self.switch("tar")?.unwrap_or(true);
         let (names, packing) = (self.names()?, self.packing()?);
         let target = match (self.take("dest"), is_tar) {
-            (None, _) if is_docker => return Ok(Output::Image { names, push: Push::No, packing }),
+            (None, _) if is_docker => {
+                let (push, naming) = Default::default();
+                return Ok(Output::Image { names, push, packing, naming });
+            }
             (None, true) => SaveTarget::Stream(stdout(kind)?),
             (Some(dest), true) if dest == "-" => SaveTarget::Stream(stdout(kind)?),
             (Some(dest), true) => SaveTarget::File(dest.into()),
@@ -190,15 +229,14 @@ impl Attributes<'_> {
         names.map(super::flags::tag).collect()
     }
 
-    /// An attribute that has only one value here.
-    fn only(&mut self, key: &str, known: &str) -> Result<(), Failure> {
-        match self.take(key) {
-            Some(value) if value != known => {
-                Err(wrong(self.text, &format!("{key}={value} is not there"))
-                    .hint(format!("{key}={known} is")))
-            }
-            _ => Ok(()),
-        }
+    fn naming(&mut self) -> Result<Naming, Failure> {
+        let prefix = self.take("dangling-name-prefix");
+        let dangling = prefix.map(|text| super::flags::tag(&text)).transpose()?;
+        Ok(Naming {
+            insecure: self.switch("registry.insecure")?.unwrap_or(false),
+            canonical: self.switch("name-canonical")?.unwrap_or(false),
+            dangling,
+        })
     }
 
     fn packing(&mut self) -> Result<Packing, Failure> {
@@ -227,6 +265,7 @@ impl Attributes<'_> {
             force: self.switch("force-compression")?.unwrap_or(false),
             types: oci.map(|oci| if oci { Types::Oci } else { Types::Docker }),
             annotations: self.annotations()?,
+            artifact: self.switch("oci-artifact")?.unwrap_or(false),
         })
     }
 
@@ -246,6 +285,24 @@ impl Attributes<'_> {
             list.push(Annotation { place, platform, key: key.to_owned(), value });
         }
         Ok(list)
+    }
+}
+
+/// What a way out may be told, for whoever named something else.
+fn known_attributes(kind: &str) -> &'static str {
+    match kind {
+        "local" => "there are dest, mode and platform-split",
+        "tar" => "there are dest and platform-split",
+        "cacheonly" => "there is nothing to say about it",
+        "docker" | "oci" => {
+            "there are dest, name, tar, compression, compression-level, force-compression, \
+             oci-mediatypes, oci-artifact, rewrite-timestamp and annotation.KEY"
+        }
+        _ => {
+            "there are name, push, push-by-digest, registry.insecure, dangling-name-prefix, \
+             name-canonical, unpack, store, compression, compression-level, force-compression, \
+             oci-mediatypes, oci-artifact, rewrite-timestamp and annotation.KEY"
+        }
     }
 }
 
@@ -312,8 +369,12 @@ mod tests {
         match output(text) {
             Err(failure) => failure.first_line().to_owned(),
             Ok(Output::Nothing) => "nothing".to_owned(),
-            Ok(Output::Image { names, push, packing }) => {
-                format!("image {push:?}{}{}", named(&names), packed(&packing))
+            Ok(Output::Image { names, push, packing, naming }) => {
+                let naming = match naming == Naming::default() {
+                    true => String::new(),
+                    false => format!(" {naming:?}"),
+                };
+                format!("image {push:?}{}{}{naming}", named(&names), packed(&packing))
             }
             Ok(Output::Archive { names, form, target, packing }) => {
                 let target = match target {
@@ -325,6 +386,7 @@ mod tests {
             }
             Ok(Output::Files { target, split, .. }) => match target {
                 FilesTarget::Folder(path) => format!("folder {} {split:?}", path.display()),
+                FilesTarget::Mirror(path) => format!("mirror {} {split:?}", path.display()),
                 FilesTarget::Tar(path) => format!("tar {} {split:?}", path.display()),
                 FilesTarget::Stream(_) => "stream".to_owned(),
             },
@@ -344,7 +406,9 @@ mod tests {
         check("type=local,dest=out,platform-split=false", "folder out Some(false)");
         check("type=local,dest=x,attestation-prefix=y-", "folder x None");
         check("type=local", "dest is required");
-        check("type=local,dest=x,mode=delete", "mode=delete is not there");
+        check("type=local,dest=x,mode=copy", "folder x None");
+        check("type=local,dest=x,mode=delete", "mirror x None");
+        check("type=local,dest=x,mode=backup", "mode=backup is not there");
         check("type=tar,dest=x.tar", "tar x.tar None");
         check("type=oci,dest=x.tar,name=a:1", "Oci file x.tar a:1");
         check("type=oci,dest=x,tar=false", "Oci layout x");
@@ -355,6 +419,39 @@ mod tests {
         check("type=image,\"name=a,b\",push=true", "image ByName a:latest b:latest");
         check("type=registry,name=a,push-by-digest=true", "image ByDigest a:latest");
         check("type=cacheonly", "nothing");
+    }
+
+    #[test]
+    fn yes_has_all_of_gos_words() {
+        for yes in ["1", "t", "T", "true", "TRUE", "True"] {
+            check(&format!("type=image,name=a,push={yes}"), "image ByName a");
+            check(&format!("type=image,name=a,registry.insecure={yes}"), "insecure: true");
+        }
+        for no in ["0", "f", "F", "false", "FALSE", "False"] {
+            check(&format!("type=registry,name=a,push={no}"), "image No a");
+        }
+        for neither in ["yes", "tRUE", "on"] {
+            check(&format!("type=image,name-canonical={neither}"), "neither true nor false");
+        }
+        check("type=image,name-canonical=T", "canonical: true");
+        check("type=image,unpack=1,store=T", "image No");
+        check("type=image,store=0", "store=false is not there");
+        check("type=image,dangling-name-prefix=moby/dangling", "dangling: Some(");
+        check("type=image,dangling-name-prefix=No Name", "invalid tag");
+    }
+
+    #[test]
+    fn folders_are_emptied_below_this_one_alone() {
+        let mirror = |path: &str| {
+            let target = FilesTarget::Mirror(path.into());
+            [Output::Files { target, split: None }]
+        };
+        let allowed = [DELETE.to_owned()];
+        assert!(check_mirrors(&mirror("new/folder"), &[]).is_ok());
+        for path in [".", "..", "/", "/tmp", "../beside"] {
+            assert!(check_mirrors(&mirror(path), &[]).is_err(), "{path}");
+            assert!(check_mirrors(&mirror(path), &allowed).is_ok(), "{path}");
+        }
     }
 
     #[test]
