@@ -155,6 +155,22 @@ fn what_a_definition_of_the_web_takes_must_be_granted() {
     assert_eq!(std::fs::read_to_string(it.path("here/out/c/f")).unwrap(), "here");
     let nested = "output = [\"type=local,dest=out\", \"type=local,dest=out/l\"]";
     bake(&format!("{nested}\n {inline}"), "").complains(1, "which the same definition fills");
+    // A target's own Dockerfile may lie where its files go: it is read before.
+    it.file("here/Dockerfile", "FROM scratch\nCOPY f /made\n");
+    bake("context = \".\"\n output = [\"type=local,dest=.\"]", "").works();
+    assert_eq!(std::fs::read_to_string(it.path("here/made")).unwrap(), "here");
+    // Files need not be asked about; the user's agent is asked about all the same.
+    let free = |body: &str, options: &str| {
+        let text = format!("target default {{\n {body}\n}}\n");
+        let line = format!("buildx bake {options} http://{}/docker-bake.hcl", on_the_web(text));
+        let mut command = it.command(&line);
+        command.env("BUILDX_BAKE_ENTITLEMENTS_FS", "0").current_dir(it.path("here"));
+        Run::of(&line, command.output().unwrap())
+    };
+    free("context = \"../private\"", "").works();
+    let run = free("context = \"../private\"\n ssh = [\"default\"]", "");
+    run.complains(1, "additional privileges requested");
+    assert!(run.err.contains("--allow=ssh") && !run.err.contains("fs="), "{run}");
     let question = bake("context = \"../private\"", "--call outline");
     question.complains(1, "additional privileges requested");
     let line = format!(

@@ -78,7 +78,7 @@ fn ask(context: &Context, missing: &[Missing], files: &[Missing]) -> Result<(), 
         true => format!("\nIn order to not see this message in the future pass {flags:?} to grant requested privileges.\n\n"),
         false => format!("\nPass {flags:?} to grant requested privileges.\n\n"),
     });
-    if !files.is_empty() {
+    if files.iter().any(|(name, _)| name.starts_with("fs")) {
         let words = format!("To disable filesystem entitlements checks, you can set {CHECKED}=0 .");
         told.push_str(&format!("{words}\n\n"));
     }
@@ -97,11 +97,14 @@ const UNCHECKED: &str = "BAKE_ALLOW_REMOTE_FS_ACCESS";
 /// The files and agents that nobody has granted.
 fn missing_files(context: &Context, taken: &Taken) -> Result<Vec<Missing>, Failure> {
     let said = |name: &str| context.variable(name).and_then(parse_go_bool);
-    if !said(CHECKED).or(said(UNCHECKED).map(|is_free| !is_free)).unwrap_or(true) {
-        return Ok(Vec::new());
-    }
+    let is_checked = said(CHECKED).or(said(UNCHECKED).map(|is_free| !is_free)).unwrap_or(true);
     let here = real(Path::new("."))?;
-    let folders = Folders::granted(context.matches().list("allow"), &here)?;
+    let mut folders = Folders::granted(context.matches().list("allow"), &here)?;
+    if !is_checked {
+        // Files are; the user's agent is asked about all the same.
+        folders.read.push(PathBuf::from(ALL));
+        folders.written.push(PathBuf::from(ALL));
+    }
     if let Some((path, above)) = taken.moved().filter(|_| !folders.are_all()) {
         let (path, above) = (path.display(), above.display());
         let words = format!("ERROR: {path} lies in {above}, which the same definition fills");
@@ -147,9 +150,9 @@ impl Folders {
         let is_in = |list: &[PathBuf], path: &Path| list.iter().any(|own| path.starts_with(own));
         let read = |path: &&PathBuf| !is_in(&self.read, path);
         let written = |path: &&PathBuf| !is_in(&self.written, path);
-        let read: Vec<&PathBuf> = taken.read.iter().filter(read).collect();
+        let read: Vec<&PathBuf> = taken.read.keys().filter(read).collect();
         let (both, written): (Vec<&PathBuf>, Vec<&PathBuf>) =
-            taken.written.iter().filter(written).partition(|path| read.contains(path));
+            taken.written.keys().filter(written).partition(|path| read.contains(path));
         let read = read.into_iter().filter(|path| !both.contains(path));
         let told = |name: &str, means: &str, path: &Path| {
             let path = shown(path, here);
@@ -185,11 +188,12 @@ mod tests {
 
     #[test]
     fn files_are_granted_by_where_they_are() {
+        let all = |paths: &[&str]| {
+            paths.iter().map(|path| (PathBuf::from(path), ["t".to_owned()].into())).collect()
+        };
         let taken = Taken {
-            read: ["/here/a", "/home/me/.ssh", "/srv/data/x", "/srv/database"]
-                .map(PathBuf::from)
-                .into(),
-            written: ["/here/out", "/srv/data/x", "/beside"].map(PathBuf::from).into(),
+            read: all(&["/here/a", "/home/me/.ssh", "/srv/data/x", "/srv/database"]),
+            written: all(&["/here/out", "/srv/data/x", "/beside"]),
             agent: true,
         };
         let here = Path::new("/here");

@@ -17,13 +17,13 @@ use crate::commands::reason;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Files, by their real paths.
+/// Files, by their real paths, and the targets that take them.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     /// What is read.
-    pub(super) read: BTreeSet<PathBuf>,
+    pub(super) read: BTreeMap<PathBuf, BTreeSet<String>>,
     /// What is written.
-    pub(super) written: BTreeSet<PathBuf>,
+    pub(super) written: BTreeMap<PathBuf, BTreeSet<String>>,
     /// Whether the user's own agent or keys are used: asked for, or for a repository by ssh.
     pub(super) agent: bool,
 }
@@ -37,8 +37,8 @@ impl Taken {
     ) -> Result<Taken, Failure> {
         let mut taken = Taken::by_question(plan)?;
         for (name, request) in requests {
-            taken.add_keys(context, &plan.targets[*name])?;
-            taken.add_places(request)?;
+            taken.add_keys(context, name, &plan.targets[*name])?;
+            taken.add_places(name, request)?;
         }
         Ok(taken)
     }
@@ -46,48 +46,53 @@ impl Taken {
     /// What a question takes that is asked in place of a build: contexts and Dockerfiles.
     pub(super) fn by_question(plan: &BakePlan) -> Result<Taken, Failure> {
         let mut taken = Taken::default();
-        for target in plan.targets.values() {
+        for (name, target) in &plan.targets {
             let place = target.text("context").unwrap_or(".");
             if place != "-" && !engine::is_remote_context(place) {
-                taken.reads(Path::new(place))?;
+                taken.reads(name, Path::new(place))?;
             }
             let named = target.map("contexts").map(|(_, at)| at);
             taken.agent |= [place].into_iter().chain(named).any(is_by_ssh);
             for path in target.map("contexts").filter_map(|(_, at)| engine::local_context(at)) {
-                taken.reads(&path)?;
+                taken.reads(name, &path)?;
             }
             if let Some(path) = dockerfile_here(target) {
-                taken.reads(&path)?;
+                taken.reads(name, &path)?;
             }
         }
         Ok(taken)
     }
 
     /// Secrets and agents. A variable is no file, and definitions see variables anyway.
-    fn add_keys(&mut self, context: &Context, target: &BakeTarget) -> Result<(), Failure> {
+    fn add_keys(
+        &mut self,
+        context: &Context,
+        name: &str,
+        target: &BakeTarget,
+    ) -> Result<(), Failure> {
         for place in secret_places(context, &target.rows("secret"))?.values() {
             if let SecretPlace::File(path) = place {
-                self.reads(path)?;
+                self.reads(name, path)?;
             }
         }
         for agent in agents(target) {
             let paths = own_paths(&agent);
             self.agent |= paths.is_empty();
-            paths.iter().try_for_each(|path| self.reads(Path::new(path)))?;
+            paths.iter().try_for_each(|path| self.reads(name, Path::new(path)))?;
         }
         Ok(())
     }
 
     /// Caches and results.
-    fn add_places(&mut self, request: &BuildRequest) -> Result<(), Failure> {
+    fn add_places(&mut self, name: &str, request: &BuildRequest) -> Result<(), Failure> {
         for place in &request.cache_from {
             if let CachePlace::Folder { folder, .. } = place {
-                self.reads(folder)?;
+                self.reads(name, folder)?;
             }
         }
         for target in &request.cache_to {
             if let CacheTarget::Place { place: CachePlace::Folder { folder, .. }, .. } = target {
-                self.writes(folder)?;
+                self.writes(name, folder)?;
             }
         }
         for output in &request.outputs {
@@ -101,7 +106,7 @@ impl Taken {
                     target:
                         FilesTarget::Folder(path) | FilesTarget::Mirror(path) | FilesTarget::Tar(path),
                     ..
-                } => self.writes(path)?,
+                } => self.writes(name, path)?,
                 Output::Archive { target: SaveTarget::Stream(_), .. }
                 | Output::Files { target: FilesTarget::Stream(_), .. }
                 | Output::Image { .. }
@@ -111,23 +116,33 @@ impl Taken {
         Ok(())
     }
 
-    fn reads(&mut self, path: &Path) -> Result<(), Failure> {
-        self.read.insert(real(path)?);
+    fn reads(&mut self, target: &str, path: &Path) -> Result<(), Failure> {
+        self.read.entry(real(path)?).or_default().insert(target.to_owned());
         Ok(())
     }
 
-    fn writes(&mut self, path: &Path) -> Result<(), Failure> {
-        self.written.insert(real(path)?);
+    fn writes(&mut self, target: &str, path: &Path) -> Result<(), Failure> {
+        self.written.entry(real(path)?).or_default().insert(target.to_owned());
         Ok(())
     }
 
     /// Something that lies in a folder which the same bake fills, with that folder. Where it is cannot
-    /// be said before: what is put there may be a link.
+    /// be said before: what is put there may be a link. A target has read all that it reads before it
+    /// writes, so only what others read counts; it writes one thing after the other.
     pub(super) fn moved(&self) -> Option<(&Path, &Path)> {
-        self.read.iter().chain(&self.written).find_map(|path| {
-            let above = path.ancestors().skip(1).find(|above| self.written.contains(*above))?;
-            Some((path.as_path(), above))
-        })
+        let above = |path: &'_ Path, is_moved: &dyn Fn(&BTreeSet<String>) -> bool| {
+            let filled = |above: &&Path| self.written.get(*above).is_some_and(is_moved);
+            path.ancestors().skip(1).find(filled).map(Path::to_owned)
+        };
+        let read = self.read.iter().find_map(|(path, readers)| {
+            let is_moved = |writers: &BTreeSet<String>| {
+                readers.len() > 1 || writers.len() > 1 || readers != writers
+            };
+            Some((path, above(path, &is_moved)?))
+        });
+        let written = || self.written.keys().find_map(|path| Some((path, above(path, &|_| true)?)));
+        let (path, above) = read.or_else(written)?;
+        Some((path, self.written.get_key_value(&above)?.0))
     }
 }
 
@@ -229,14 +244,31 @@ mod tests {
 
     #[test]
     fn what_lies_in_what_is_written_is_found() {
-        let taken = |read: &[&str], written: &[&str]| Taken {
-            read: read.iter().map(PathBuf::from).collect(),
-            written: written.iter().map(PathBuf::from).collect(),
+        let all = |list: &[(&str, &str)]| {
+            let mut all = BTreeMap::<PathBuf, BTreeSet<String>>::new();
+            for (target, path) in list {
+                all.entry(PathBuf::from(path)).or_default().insert((*target).to_owned());
+            }
+            all
+        };
+        let taken = |read: &[(&str, &str)], written: &[(&str, &str)]| Taken {
+            read: all(read),
+            written: all(written),
             agent: false,
         };
-        assert_eq!(taken(&["/a", "/out"], &["/out", "/out2"]).moved(), None);
-        let moved = taken(&["/out/l/x"], &["/out"]);
+        assert_eq!(
+            taken(&[("a", "/a"), ("a", "/out")], &[("b", "/out"), ("a", "/out2")]).moved(),
+            None
+        );
+        let moved = taken(&[("a", "/out/l/x")], &[("b", "/out")]);
         assert_eq!(moved.moved(), Some((Path::new("/out/l/x"), Path::new("/out"))));
-        assert!(taken(&[], &["/out", "/out/l"]).moved().is_some());
+        // A Dockerfile below what its own target fills is read before.
+        assert_eq!(taken(&[("a", "/out/Dockerfile")], &[("a", "/out")]).moved(), None);
+        let both = [("a", "/out/Dockerfile"), ("b", "/out/Dockerfile")];
+        assert!(taken(&both, &[("a", "/out")]).moved().is_some());
+        assert!(taken(&[("a", "/out/f")], &[("a", "/out"), ("b", "/out")]).moved().is_some());
+        // Two that write into one folder write side by side; one in the other's could be a link.
+        assert_eq!(taken(&[], &[("a", "/out"), ("b", "/out")]).moved(), None);
+        assert!(taken(&[], &[("a", "/out"), ("a", "/out/l")]).moved().is_some());
     }
 }
