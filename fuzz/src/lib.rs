@@ -63,7 +63,7 @@ fn check(text: &str) {
 pub fn bake(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     for name in ["docker-bake.hcl", "docker-bake.json", "compose.yaml"] {
-        let file = build::bake::File { name: name.to_owned(), text: text.to_owned() };
+        let file = build::bake::File::at_top(name, text.to_owned());
         if let Ok(plan) = build::bake::plan(&[file], &build::bake::Given::default()) {
             assert_eq!(plan.in_order().len(), plan.targets.len(), "{text:?}");
             let _ = plan.document();

@@ -53,6 +53,33 @@ pub struct File {
     pub name: String,
     /// What is in it.
     pub text: String,
+    /// The folder that paths in it begin at, if another file included it from there.
+    pub folder: String,
+}
+
+impl File {
+    /// One that is named, and not included by another.
+    pub fn at_top(name: &str, text: String) -> File {
+        File { name: name.to_owned(), text, folder: String::new() }
+    }
+}
+
+/// A file that a compose file includes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Included {
+    /// Its name, from where all names begin.
+    pub name: String,
+    /// The folder that paths in it begin at.
+    pub folder: String,
+}
+
+/// The files that a file includes: each comes before it.
+pub fn includes(file: &File) -> Result<Vec<Included>, BuildError> {
+    match kind_of(file) {
+        Format::Compose => compose::includes(&file.text, &file.folder)
+            .map_err(|error| BuildError::Bake(format!("{}: {error}", file.name))),
+        Format::Hcl | Format::Json => Ok(Vec::new()),
+    }
 }
 
 /// What is given to a bake from outside.
@@ -143,7 +170,7 @@ fn read(files: &[File], given: &Given) -> Result<All, BuildError> {
             Format::Hcl => bodies.push(parser::parse(&file.text, at).map_err(at_place(files))?),
             Format::Json => bodies.push(json::parse(&file.text, at).map_err(at_place(files))?),
             Format::Compose => {
-                let read = compose::read(&file.text, &given.variables);
+                let read = compose::read(&file.text, &file.folder, &given.variables);
                 let (targets, group) =
                     read.map_err(|error| BuildError::Bake(format!("{}: {error}", file.name)))?;
                 let default = all.groups.entry("default".to_owned()).or_default();

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use ::build::bake::{FILE_NAMES, File, MAX_BYTES};
+use ::build::bake::{FILE_NAMES, File, Included, MAX_BYTES, includes};
 
 use crate::Engine;
 use crate::build::with_repository;
@@ -40,7 +40,11 @@ impl Engine {
         let text = limited(&mut fetched.reader).map_err(EngineError::io("read", address))?;
         let path = address.split(['?', '#']).next().unwrap_or_default();
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-        Ok(vec![File { name, text }])
+        let file = File { name, text, folder: String::new() };
+        match includes(&file)?.is_empty() {
+            true => Ok(vec![file]),
+            false => Err(EngineError::Input(format!("{address} is alone: it can include nothing"))),
+        }
     }
 }
 
@@ -49,7 +53,7 @@ fn files(names: &[String], read: &mut dyn FnMut(&str) -> io::Result<String>) -> 
     if names.is_empty() {
         for name in FILE_NAMES {
             match read(name) {
-                Ok(text) => files.push(File { name: (*name).to_owned(), text }),
+                Ok(text) => add(File::at_top(name, text), 0, read, &mut files)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(EngineError::io("read", *name)(error)),
             }
@@ -60,9 +64,33 @@ fn files(names: &[String], read: &mut dyn FnMut(&str) -> io::Result<String>) -> 
     }
     for name in names {
         let text = read(name).map_err(EngineError::io("read", name))?;
-        files.push(File { name: name.clone(), text });
+        add(File::at_top(name, text), 0, read, &mut files)?;
     }
     Ok(files)
+}
+
+/// No file includes another, and that another, further than this.
+const MAX_INCLUDED: usize = 16;
+/// So many files may be read for a bake.
+const MAX_FILES: usize = 1000;
+
+/// Adds a file after those that it includes.
+fn add(
+    file: File,
+    depth: usize,
+    read: &mut dyn FnMut(&str) -> io::Result<String>,
+    files: &mut Vec<File>,
+) -> Result<()> {
+    for Included { name, folder } in includes(&file)? {
+        if depth == MAX_INCLUDED || files.len() == MAX_FILES {
+            let words = format!("{} includes {name}: there is no end to it", file.name);
+            return Err(EngineError::Input(words));
+        }
+        let text = read(&name).map_err(EngineError::io("read", &name))?;
+        add(File { name, text, folder }, depth + 1, read, files)?;
+    }
+    files.push(file);
+    Ok(())
 }
 
 /// The variables of a folder's `.env`, which compose files see unless the environment has them.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json};
 use spec::expand_word;
 
+use super::Included;
 use super::target::{Target, find_key};
 use super::value::Value;
 use crate::yaml;
@@ -12,12 +13,14 @@ use crate::yaml;
 type Services = (Vec<(String, Target)>, Vec<String>);
 
 /// Reads a file: targets in its order, and the names of the group of all.
-pub(super) fn read(text: &str, environment: &BTreeMap<String, String>) -> Result<Services, String> {
+/// Paths begin at a folder, if there is one.
+pub(super) fn read(
+    text: &str,
+    folder: &str,
+    environment: &BTreeMap<String, String>,
+) -> Result<Services, String> {
     let document = interpolated(yaml::read(text)?, environment)?;
-    if document.get("include").is_some_and(|list| !list.is_null()) {
-        return Err("include is not there: name all files with --file".to_owned());
-    }
-    let file = File { document: &document, environment };
+    let file = File { document: &document, folder, environment };
     let services = document.get("services").and_then(Json::as_object);
     let mut targets = Vec::new();
     for (name, service) in services.into_iter().flatten() {
@@ -32,6 +35,61 @@ pub(super) fn read(text: &str, environment: &BTreeMap<String, String>) -> Result
     Ok((targets, names))
 }
 
+/// The files that a file includes: by their names, or with the folder that their paths begin at, which
+/// else is the one that the first of them lies in.
+pub(super) fn includes(text: &str, folder: &str) -> Result<Vec<Included>, String> {
+    // What cannot be read is told when it is.
+    let document = yaml::read(text).unwrap_or_default();
+    let Some(list) = document.get("include").filter(|list| !list.is_null()) else {
+        return Ok(Vec::new());
+    };
+    let list = list.as_array().ok_or("include is no list")?;
+    let mut all = Vec::new();
+    for entry in list {
+        if entry.get("env_file").is_some_and(|file| !file.is_null()) {
+            return Err(
+                "include with an env_file is not there: name the file with --file".to_owned()
+            );
+        }
+        let path = entry.get("path").unwrap_or(entry);
+        let paths: Option<Vec<&str>> = match path {
+            Json::Array(list) => list.iter().map(Json::as_str).collect(),
+            path => path.as_str().map(|path| vec![path]),
+        };
+        let paths = paths.filter(|paths| !paths.is_empty());
+        let paths = paths.ok_or("include names no file")?;
+        if let Some(path) = paths.iter().find(|path| path.contains('$') || is_elsewhere(path)) {
+            return Err(format!("include of {path:?} is not there: name the file with --file"));
+        }
+        let first = paths[0].rsplit_once('/').map_or("", |(above, _)| above);
+        let own = entry.get("project_directory").and_then(Json::as_str).unwrap_or(first);
+        let own = placed(folder, own);
+        let included = |path: &&str| Included { name: placed(folder, path), folder: own.clone() };
+        all.extend(paths.iter().map(included));
+    }
+    Ok(all)
+}
+
+/// A path from a folder.
+fn placed(folder: &str, path: &str) -> String {
+    match (folder, path) {
+        ("", path) => path.to_owned(),
+        (folder, "" | ".") => folder.to_owned(),
+        (_, path) if path.starts_with('/') => path.to_owned(),
+        (folder, path) => format!("{folder}/{}", path.trim_start_matches("./")),
+    }
+}
+
+/// Whether a context is something else than a folder of this machine.
+fn is_elsewhere(place: &str) -> bool {
+    let is_by_name =
+        |place: &str| place.split_once(':').is_some_and(|(host, _)| host.contains('@'));
+    place.contains("://")
+        || place.starts_with("github.com/")
+        || ["service:", "target:"].iter().any(|kind| place.starts_with(kind))
+        || is_by_name(place)
+}
+
 /// A service's name as a target's: Compose allows dots, and targets do not.
 fn target_name(service: &str) -> String {
     service.replace('.', "_")
@@ -43,6 +101,7 @@ const MAX_EXTENDED: usize = 32;
 /// A file, and what is known around it.
 struct File<'a> {
     document: &'a Json,
+    folder: &'a str,
     environment: &'a BTreeMap<String, String>,
 }
 
@@ -66,6 +125,14 @@ impl File<'_> {
         Ok(joined(self.extended(from, depth + 1)?, service))
     }
 
+    /// A path of this machine from where the file's paths begin; other places stay as they are.
+    fn placed(&self, place: &Json) -> Json {
+        match place.as_str() {
+            Some(text) if !is_elsewhere(text) => Json::String(placed(self.folder, text)),
+            _ => place.clone(),
+        }
+    }
+
     /// What a secret of the file is, as a row of a target.
     fn secret(&self, asked: &Json) -> Result<Json, String> {
         let name = asked.as_str().or_else(|| asked.get("source")?.as_str()).unwrap_or_default();
@@ -76,7 +143,11 @@ impl File<'_> {
         }
         let mut row = Map::from_iter([("id".to_owned(), Json::String(name.to_owned()))]);
         for (theirs, ours) in [("file", "src"), ("environment", "env")] {
-            row.extend(from.get(theirs).map(|value| (ours.to_owned(), value.clone())));
+            let value = from.get(theirs).map(|value| match theirs {
+                "file" => self.placed(value),
+                _ => value.clone(),
+            });
+            row.extend(value.map(|value| (ours.to_owned(), value)));
         }
         Ok(Json::Object(row))
     }
@@ -179,6 +250,11 @@ impl File<'_> {
         let short = serde_json::json!({ "context": build });
         let build = if build.is_string() { &short } else { build };
         let mut target = Target::default();
+        if !self.folder.is_empty()
+            && let Some(key) = find_key("context")
+        {
+            target.say(key, &Value::of_json(&Json::String(self.folder.to_owned())))?;
+        }
         for (theirs, ours) in KEYS {
             let Some(value) = build.get(theirs) else { continue };
             let key = find_key(ours).ok_or("a key is missing")?;
@@ -193,7 +269,11 @@ impl File<'_> {
             };
             let value = match (*theirs, &value) {
                 ("args", Json::Object(map)) => self.arguments(map),
-                ("additional_contexts", Json::Object(map)) => linked(map),
+                ("additional_contexts", Json::Object(map)) => {
+                    let place = |(name, at): (&String, &Json)| (name.clone(), self.placed(at));
+                    linked(&map.iter().map(place).collect())
+                }
+                ("context", place) => self.placed(place),
                 _ => value,
             };
             target

@@ -21,7 +21,7 @@ fn given(wanted: &[&str], overrides: &[&str], variables: &[(&str, &str)]) -> Giv
 }
 
 fn file(name: &str, text: &str) -> File {
-    File { name: name.to_owned(), text: text.to_owned() }
+    File { name: name.to_owned(), text: text.to_owned(), folder: String::new() }
 }
 
 fn hcl(text: &str, given: &Given) -> Result<Json, String> {

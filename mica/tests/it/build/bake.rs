@@ -109,6 +109,30 @@ fn privileges_must_be_granted() {
 }
 
 #[test]
+fn compose_files_include_others() {
+    let Some(it) = Builds::new() else { return };
+    it.file("here/compose.yml", "include: [sub/more.yml]\nservices:\n  a: { build: . }\n");
+    it.file("here/Dockerfile", "FROM scratch\nLABEL who=a\nCOPY f /f\n");
+    it.file("here/f", "a");
+    let more = "include: [{ path: ../other/last.yml }]\nservices:\n  b: { build: ., image: b }\n";
+    it.file("here/sub/more.yml", more);
+    it.file("here/sub/Dockerfile", "FROM scratch\nLABEL who=b\nCOPY f /f\n");
+    it.file("here/sub/f", "b");
+    it.file("here/other/last.yml", "include: [last.yml]\nservices: {}\n");
+    let run = |options: &str| {
+        let line = format!("buildx bake {options}");
+        Run::of(&line, it.command(&line).current_dir(it.path("here")).output().unwrap())
+    };
+    run("").complains(1, "there is no end to it");
+    it.file("here/other/last.yml", "services:\n  c: { build: { dockerfile_inline: FROM x } }\n");
+    let print = run("--print");
+    print.works();
+    assert!(print.out.contains("\"context\": \"sub/../other\""), "{print}");
+    run("a b").works();
+    assert_eq!(it.ok("inspect -f '{{.Config.Labels.who}}' b"), "b");
+}
+
+#[test]
 fn what_a_definition_of_the_web_takes_must_be_granted() {
     let Some(it) = Builds::new() else { return };
     it.file("here/f", "here");

@@ -434,7 +434,6 @@ secrets:
     assert!(
         wrong(&service("{ context: ., secrets: [x] }")).contains("secret \"x\" is not defined")
     );
-    assert!(wrong("include: [other.yml]\n").contains("include is not there"));
     let ring = "services:\n  app: { extends: app }\n";
     assert!(wrong(ring).contains("it extends \"app\", which extends it"));
 }
@@ -492,4 +491,36 @@ proptest::proptest! {
             let _ = plan(&[file("x.yaml", &text)], &given(&[], &[], &[]));
         }
     }
+}
+
+#[test]
+fn compose_files_include_others() {
+    let list = |folder: &str, text: &str| {
+        let file = File { folder: folder.to_owned(), ..file("compose.yml", text) };
+        let shown = |one: Included| format!("{} in {:?}", one.name, one.folder);
+        includes(&file).map(|list| list.into_iter().map(shown).collect::<Vec<_>>())
+    };
+    let text = "include:\n- a.yml\n- ./b/c.yml\n- path: [d/e.yml, d/f.yml]\n\
+                - { path: g/h.yml, project_directory: . }\n";
+    let wanted = [
+        "a.yml in \"\"",
+        "./b/c.yml in \"./b\"",
+        "d/e.yml in \"d\"",
+        "d/f.yml in \"d\"",
+        "g/h.yml in \".\"",
+    ];
+    assert_eq!(list("", text).unwrap(), wanted);
+    assert_eq!(list("x/y", "include: [b/c.yml]\n").unwrap(), ["x/y/b/c.yml in \"x/y/b\""]);
+    assert_eq!(list("", "services: {}\n").unwrap(), [""; 0]);
+    for wrong in ["[oci://x]", "[{ path: a, env_file: b }]", "[$a]", "a", "[{}]"] {
+        assert!(list("", &format!("include: {wrong}\n")).is_err(), "{wrong}");
+    }
+    let text = "services:\n  a: { build: ./app }\n  b: { build: { dockerfile_inline: FROM x } }\n\
+                \x20 c: { build: { context: https://x/y.git, additional_contexts: [n=../n, o=service:a] } }\n";
+    let included = File { folder: "sub".to_owned(), ..file("sub/compose.yml", text) };
+    let plan = plan(&[included], &Given::default()).unwrap();
+    let context = |name: &str| plan.targets[name].text("context").unwrap_or_default();
+    assert_eq!([context("a"), context("b"), context("c")], ["sub/app", "sub", "https://x/y.git"]);
+    let named: Vec<(&str, &str)> = plan.targets["c"].map("contexts").collect();
+    assert_eq!(named, [("n", "sub/../n"), ("o", "target:a")]);
 }

@@ -265,7 +265,7 @@ mod tests {
                     target other { context = \"https://h/other.git\" }\n\
                     target here { context = \"cwd://\" }\n\
                     group all { targets = [\"default\", \"named\", \"other\", \"here\"] }\n";
-        let file = BakeFile { name: "docker-bake.hcl".to_owned(), text: text.to_owned() };
+        let file = BakeFile::at_top("docker-bake.hcl", text.to_owned());
         let given = BakeGiven { wanted: vec!["all".to_owned()], ..BakeGiven::default() };
         let mut plan = plan_bake(&[file], &given).unwrap();
         plan.locate(Some(address), &engine::is_remote_context);
