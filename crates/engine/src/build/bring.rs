@@ -171,7 +171,7 @@ impl Builder<'_> {
                 match unpacks && copy::is_archive(&chosen) {
                     true => {
                         gathered.listed.push(Listed::Archive(gathered.archives.len()));
-                        gathered.archives.push(chosen);
+                        gathered.add_archive(chosen);
                     }
                     false => {
                         gathered.listed.push(Listed::Chosen(gathered.chosen.len()));
@@ -230,10 +230,11 @@ impl Builder<'_> {
         if !twice::is_why(error) {
             return written;
         }
-        // Archives may name a path twice, in one or in several, and layers may not.
+        // Archives may name a path twice, in one or in several or with a file beside them, and layers
+        // may not: the last source counts.
         let plan = copy::Plan::new(gathered, placing, Below::new(view))?;
         let mut all = self.store().scratch(self.lease)?;
-        plan.write(&mut all)?;
+        plan.write_in_turn(&mut all)?;
         layers::written(self.store(), self.lease, |out| twice::settle(&mut all, out))
     }
 

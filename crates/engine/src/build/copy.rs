@@ -27,11 +27,19 @@ pub(super) struct Gathered {
     /// Files and folders.
     pub(super) chosen: Vec<Chosen>,
     /// Archives that are unpacked, each alone.
-    pub(super) archives: Vec<Chosen>,
+    pub(super) archives: Vec<Archive>,
     /// What a key tells file by file, in the order of the sources.
     pub(super) listed: Vec<Listed>,
     /// The latest time that files of repositories were asked to have.
     pub(super) time: Option<i64>,
+}
+
+/// An archive that is unpacked.
+#[derive(Clone)]
+pub(super) struct Archive {
+    pub(super) chosen: Chosen,
+    /// So many of the files and folders come before it.
+    pub(super) after: usize,
 }
 
 /// Something gathered, by its place among its like.
@@ -51,10 +59,18 @@ impl Gathered {
         for listed in &self.listed {
             match listed {
                 Listed::Chosen(at) => self.chosen[*at].list(&mut listing, &mut room)?,
-                Listed::Archive(at) => self.archives[*at].list_items(&mut listing, &mut room)?,
+                Listed::Archive(at) => {
+                    self.archives[*at].chosen.list_items(&mut listing, &mut room)?;
+                }
             }
         }
         Ok(listing)
+    }
+
+    /// Adds an archive, after all that there is.
+    pub(super) fn add_archive(&mut self, chosen: Chosen) {
+        let after = self.chosen.len();
+        self.archives.push(Archive { chosen, after });
     }
 }
 
@@ -87,7 +103,7 @@ pub(super) struct Plan<'a> {
     below: Below<'a>,
     chosen: Vec<Chosen>,
     planned: BTreeMap<Vec<u8>, Planned>,
-    archives: Vec<(Vec<u8>, Chosen)>,
+    archives: Vec<(Vec<u8>, Archive)>,
     /// A folder that is known to be there.
     there: Vec<u8>,
     /// Where files may be that have not changed.
@@ -239,26 +255,56 @@ impl<'a> Plan<'a> {
         Plan { older, ..self }
     }
 
-    /// Writes the layer.
-    pub(super) fn write(mut self, out: impl Write) -> Result<()> {
+    /// Writes the layer: paths in their order, and then what archives have.
+    pub(super) fn write(self, out: impl Write) -> Result<()> {
+        self.write_turns(out, &|_, _| 0)
+    }
+
+    /// Writes it in the order of the sources, for whoever lets what comes later count.
+    pub(super) fn write_in_turn(self, out: impl Write) -> Result<()> {
+        self.write_turns(out, &|chosen, archives| {
+            archives.iter().filter(|(_, archive)| archive.after <= chosen).count()
+        })
+    }
+
+    /// Writes the files whose turn it is, then an archive, and so on. Folders that had to be made come
+    /// first.
+    fn write_turns(
+        mut self,
+        out: impl Write,
+        turn: &dyn Fn(usize, &[(Vec<u8>, Archive)]) -> usize,
+    ) -> Result<()> {
         let mut older = self.older.take();
         let mut tar = TarWriter::new(out);
         let mut shared: HashMap<(u64, u64), Vec<u8>> = HashMap::new();
+        let archives = std::mem::take(&mut self.archives);
+        let mut turns: Vec<Vec<(Vec<u8>, Planned)>> = Vec::new();
+        turns.resize_with(archives.len() + 1, Vec::new);
         for (path, planned) in std::mem::take(&mut self.planned) {
-            match planned {
-                Planned::Folder(owner) => {
-                    let entry = folder_entry(path, owner, self.time(None));
-                    append(&mut tar, &entry, &mut io::empty())?;
-                }
-                Planned::Item { chosen, item, .. } => {
-                    let chosen = &self.chosen[chosen];
-                    let item = (chosen, &chosen.items()[item]);
-                    self.write_item(&mut tar, path, item, (&mut shared, &mut older))?;
+            let turn = match planned {
+                Planned::Folder(_) => 0,
+                Planned::Item { chosen, .. } => turn(chosen, &archives),
+            };
+            turns[turn].push((path, planned));
+        }
+        let mut archives = archives.into_iter();
+        for turn in turns {
+            for (path, planned) in turn {
+                match planned {
+                    Planned::Folder(owner) => {
+                        let entry = folder_entry(path, owner, self.time(None));
+                        append(&mut tar, &entry, &mut io::empty())?;
+                    }
+                    Planned::Item { chosen, item, .. } => {
+                        let chosen = &self.chosen[chosen];
+                        let item = (chosen, &chosen.items()[item]);
+                        self.write_item(&mut tar, path, item, (&mut shared, &mut older))?;
+                    }
                 }
             }
-        }
-        for (target, archive) in std::mem::take(&mut self.archives) {
-            self.unpack(&mut tar, &target, &archive)?;
+            if let Some((target, archive)) = archives.next() {
+                self.unpack(&mut tar, &target, &archive.chosen)?;
+            }
         }
         tar.finish().and_then(|mut out| out.flush()).map_err(EngineError::Write)
     }

@@ -211,7 +211,8 @@ impl Builder<'_> {
 
     /// Fetches what has not changed after all: its step is to be done again.
     pub(super) fn bring_unchanged(&self, gathered: &mut Gathered) -> Result<()> {
-        let chosen = gathered.chosen.iter_mut().chain(&mut gathered.archives);
+        let archives = gathered.archives.iter_mut().map(|archive| &mut archive.chosen);
+        let chosen = gathered.chosen.iter_mut().chain(archives);
         for item in chosen.flat_map(Chosen::items_mut) {
             let ItemSource::Unchanged(unchanged) = &item.source else { continue };
             let Unchanged { url, known } = &**unchanged;
@@ -240,7 +241,7 @@ impl Fetched {
     pub(super) fn put(self, flags: &CopyFlags, gathered: &mut Gathered) {
         let chosen = Chosen::made(self.name.as_bytes(), self.item);
         match flags.unpack == Some(true) && is_archive(&chosen) {
-            true => gathered.archives.push(chosen),
+            true => gathered.add_archive(chosen),
             false => gathered.chosen.push(chosen),
         }
     }

@@ -29,6 +29,8 @@ fn what_comes_later_in_archives_counts() {
     it.file("ctx/named.tar", named);
     it.builds("FROM bb\nADD d-file named.tar /z/\n", "");
     assert_eq!(it.shows("cat /z/d-file"), "of the archive");
+    it.builds("FROM bb\nADD named.tar d-file /z/\nADD d-file named.tar d-file /y/\n", "");
+    assert_eq!(it.shows("cat /z/d-file /y/d-file"), "of the contextof the context");
 }
 
 #[test]
