@@ -252,9 +252,8 @@ fn used(image: &Image) -> Vec<Value> {
     image.used.iter().map(one).collect()
 }
 
-/// A manifest of statements about another manifest.
-/// An artifact names that as its subject and has no configuration; else there is one that says nothing,
-/// for registries that know images alone.
+/// A manifest of statements about another manifest. An artifact names that as its subject and has no
+/// configuration; else there is one that says nothing, for registries that know images alone.
 fn bundle(about: &Descriptor, statements: Vec<Statement>, is_artifact: bool) -> Attestation {
     let (mut layers, mut blobs, mut diffs) = (Vec::new(), Vec::new(), Vec::new());
     for Statement { kind, document, .. } in statements {

@@ -21,6 +21,7 @@ use super::carried::Done;
 use super::context::Opened;
 use super::explain::Earlier;
 use super::imports::Imports;
+use super::is_remote_context;
 use super::place::Place;
 use super::recorder::Recorder;
 use super::request::{BuildRequest, BuildWarning};
@@ -42,6 +43,8 @@ const MAX_SHOWN_BYTES: usize = 4 << 20;
 
 /// The argument that says the latest time.
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
+/// Its value that means the time of the context.
+const CONTEXT: &str = "context";
 /// Arguments that need not be declared.
 const KNOWN_ARGUMENTS: [&str; 2] = ["BUILDKIT_", EPOCH];
 
@@ -148,7 +151,7 @@ impl ForPlatform<'_> {
     ) -> Result<Plan, Failed> {
         let ForPlatform { request, teller, folders, .. } = *self;
         let failed = |error: ::build::BuildError| Failed::from(EngineError::from(error));
-        let inputs = Inputs {
+        let mut inputs = Inputs {
             arguments: request.arguments.clone(),
             target_platform: platform.clone(),
             build_platform: Platform::host(),
@@ -168,6 +171,7 @@ impl ForPlatform<'_> {
         let names = stages.stages.iter().map(|stage| stage.name.clone()).collect();
         let (escape, scanned) = (stages.escape, stages.scanned(&inputs));
         let epoch = self.epoch(&stages)?;
+        settle_epoch(&mut inputs, &stages, epoch);
         let graph = plan(stages, &inputs, &planned).map_err(failed)?;
         if let Some(error) = planned.failed.into_inner() {
             return Err(blame_base(&graph, error));
@@ -180,7 +184,8 @@ impl ForPlatform<'_> {
     }
 
     /// The latest time in the image: what the request says, or else an argument that is given or
-    /// stands in the file's head; `context` is when the context's files are of.
+    /// stands in the file's head; `context` is when the context's files are of. A folder has no such
+    /// time: then nothing is said.
     fn epoch(&self, stages: &Stages) -> Result<Option<i64>> {
         let given = self.request.arguments.get(EPOCH).map(String::as_str);
         let said = given.or_else(|| stages.global.get(EPOCH)).filter(|text| !text.is_empty());
@@ -193,11 +198,16 @@ impl ForPlatform<'_> {
         match (self.request.epoch, said) {
             (Some(epoch), _) => Ok(Some(epoch)),
             (None, None) => Ok(None),
-            (None, Some("context")) => {
-                let why = ": only repositories and what the web says the time of have one";
-                self.opened.time.map(Some).ok_or_else(|| wrong(why))
+            (None, Some(CONTEXT)) => match self.opened.time {
+                None if is_remote_context(&self.recorder.record().context) => {
+                    Err(wrong(": the web does not say when the context is of"))
+                }
+                time => Ok(time),
+            },
+            (None, Some(text)) => {
+                let why = ": it is a number of seconds since 1970, or `context`";
+                text.parse().map(Some).map_err(|_| wrong(why))
             }
-            (None, Some(text)) => text.parse().map(Some).map_err(|_| wrong("")),
         }
     }
 
@@ -329,6 +339,20 @@ const DOCKERFILE_FRONTENDS: [&str; 4] =
 /// Whether an instruction declares an argument.
 fn declares(kind: &Kind, name: &str) -> bool {
     matches!(kind, Kind::Arg(list) if list.iter().any(|(own, _)| own == name))
+}
+
+/// Gives the argument of the latest time the number that it means; without one it is not set.
+fn settle_epoch(inputs: &mut Inputs, stages: &Stages, epoch: Option<i64>) {
+    let is_given = inputs.arguments.get(EPOCH).is_some_and(|text| text == CONTEXT);
+    let is_in_head = stages.global.get(EPOCH) == Some(CONTEXT);
+    match epoch {
+        Some(seconds) if is_given || is_in_head => {
+            inputs.arguments.insert(EPOCH.to_owned(), seconds.to_string());
+        }
+        None if is_in_head => drop(inputs.arguments.insert(EPOCH.to_owned(), String::new())),
+        None if is_given => drop(inputs.arguments.remove(EPOCH)),
+        _ => {}
+    }
 }
 
 /// What is looked through besides the image: what those stages want that were built.

@@ -138,8 +138,15 @@ fn times_are_those_of_commits_where_that_is_asked_for() {
     build(&format!("--build-arg SOURCE_DATE_EPOCH=context {url}")).works();
     assert_eq!(it.ok(made), "2020-09-13T12:26:40Z");
     assert_eq!(time("/c/sub/one"), "1600000000");
-    let run = it.build("FROM bb\nCOPY . /\n", "--build-arg SOURCE_DATE_EPOCH=context");
-    run.complains(1, "invalid SOURCE_DATE_EPOCH: context: only repositories");
+    // A command sees the number; a folder has no such time, and then nothing is said.
+    let file = "FROM bb\nARG SOURCE_DATE_EPOCH\nRUN echo ${SOURCE_DATE_EPOCH-unset} > /epoch\n";
+    let line = "build --network none -t t --build-arg SOURCE_DATE_EPOCH=context -f -";
+    it.run_with(&format!("{line} {url}"), file.as_bytes()).works();
+    assert_eq!(it.shows("cat /epoch"), "1600000000");
+    it.builds(file, "--build-arg SOURCE_DATE_EPOCH=context");
+    assert_eq!(it.shows("cat /epoch"), "unset");
+    let run = it.build("FROM bb AS base\nFROM base\n", "--build-arg SOURCE_DATE_EPOCH=base");
+    run.complains(1, "it is a number of seconds since 1970, or `context`");
     it.build("FROM bb\n", "--build-arg SOURCE_DATE_EPOCH=noon").complains(1, "EPOCH: noon");
     let build = |options: &str| {
         it.put("Dockerfile", "ARG SOURCE_DATE_EPOCH=1500000000\nFROM bb\nCOPY Dockerfile /d\n");
