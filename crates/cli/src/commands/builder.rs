@@ -1,8 +1,8 @@
-//! `mica builder prune` and `du`: what builds remember.
+//! `mica builder prune`: what builds remember is let go.
 
 use std::time::{Duration, SystemTime};
 
-use engine::{BuildCache, CacheRow, KeepCache, PruneCache};
+use engine::{CacheRow, KeepCache, PruneCache};
 use spec::{human_duration, human_size};
 
 use crate::context::Context;
@@ -36,23 +36,7 @@ pub(crate) fn prune(context: &Context) -> Outcome {
     Ok(0)
 }
 
-pub(crate) fn du(context: &Context) -> Outcome {
-    show_cache(context, &context.engine()?.build_cache()?)
-}
-
-/// What builds remember, and how much that is.
-pub(crate) fn show_cache(context: &Context, cache: &BuildCache) -> Outcome {
-    let BuildCache { rows, bytes, reclaimable } = cache;
-    table(&context.ui, rows);
-    let size = |bytes: u64| human_size(bytes as f64);
-    context.ui.line(&format!("Shared:\t\t{}", size(bytes - reclaimable)));
-    context.ui.line(&format!("Private:\t{}", size(*reclaimable)));
-    context.ui.line(&format!("Reclaimable:\t{}", size(*reclaimable)));
-    context.ui.line(&format!("Total:\t\t{}", size(*bytes)));
-    Ok(0)
-}
-
-fn table(ui: &Ui, rows: &[CacheRow]) {
+pub(super) fn table(ui: &Ui, rows: &[CacheRow]) {
     if rows.is_empty() {
         return;
     }
@@ -70,7 +54,7 @@ fn table(ui: &Ui, rows: &[CacheRow]) {
 }
 
 /// `--filter until=24h`, the only one that there is a meaning for.
-fn until(filters: &[String]) -> Result<Option<Duration>, Failure> {
+pub(super) fn until(filters: &[String]) -> Result<Option<Duration>, Failure> {
     let mut until = None;
     for text in filters.iter().filter(|text| !text.is_empty()) {
         let Some(("until" | "unused-for", time)) = text.split_once('=') else {

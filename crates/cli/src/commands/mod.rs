@@ -6,6 +6,7 @@ pub(crate) mod build;
 pub(crate) mod build_call;
 pub(crate) mod build_history;
 pub(crate) mod builder;
+pub(crate) mod builder_du;
 pub(crate) mod buildkitd;
 pub(crate) mod buildx;
 pub(crate) mod cache_mounts;

@@ -10,7 +10,7 @@ use spec::Timestamp;
 use super::containers::Told;
 use super::images::Named;
 use super::volumes;
-use crate::commands::builder::show_cache;
+use crate::commands::builder_du::show_cache;
 use crate::commands::containers::Shown as ShownContainer;
 use crate::commands::df::{Line, Parts, ShownStep, in_document, show_lines};
 use crate::commands::images::{Measured, Shown as ShownImage};
@@ -166,16 +166,18 @@ pub(super) fn df(context: &Context) -> Outcome {
 
 /// `buildx du` elsewhere.
 pub(super) fn cache(context: &Context) -> Outcome {
-    let told: Value =
-        context.far()?.call(Request::get("/system/df").with("type", "build-cache"))?;
-    let steps = told["BuildCache"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let rows: Vec<CacheRow> = steps.iter().map(step).collect();
-    let size = |shared: bool| {
-        let own = rows.iter().filter(|row| shared || !row.shared);
-        own.map(|row| row.bytes).sum::<u64>()
-    };
-    let (bytes, reclaimable) = (size(true), size(false));
-    show_cache(context, &BuildCache { rows, bytes, reclaimable })
+    show_cache(context, || {
+        let told: Value =
+            context.far()?.call(Request::get("/system/df").with("type", "build-cache"))?;
+        let steps = told["BuildCache"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let rows: Vec<CacheRow> = steps.iter().map(step).collect();
+        let size = |shared: bool| {
+            let own = rows.iter().filter(|row| shared || !row.shared);
+            own.map(|row| row.bytes).sum::<u64>()
+        };
+        let (bytes, reclaimable) = (size(true), size(false));
+        Ok(BuildCache { rows, bytes, reclaimable })
+    })
 }
 
 /// A number of a document; one that is not known, which docker says with -1, is none.

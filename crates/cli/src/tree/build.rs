@@ -251,8 +251,14 @@ const DU: Cmd = Command {
     name: "du",
     usage: "[OPTIONS]",
     about: "Disk usage",
-    examples: "  mica builder du",
-    action: Some(run::builder::du),
+    examples: "  mica builder du\n  mica builder du --format json --filter type=exec.cachemount",
+    flags: &[&[
+        Flag::string("builder", "Override the configured builder instance"),
+        Flag::list("filter", "Provide filter values").value("filter"),
+        Flag::string("format", "Format the output"),
+        Flag::bool("verbose", "Shorthand for \"--format=pretty\""),
+    ]],
+    action: Some(run::builder_du::run),
     ..Command::BLANK
 };
 static BUILDER_DU: Cmd = DU;

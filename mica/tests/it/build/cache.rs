@@ -133,6 +133,17 @@ fn what_is_remembered_is_kept_until_it_is_pruned() {
     it.ok("rmi -f t");
     let listed = it.ok("system df --format '{{.Type}} {{.TotalCount}}'");
     assert!(listed.contains("Build Cache 5"), "{listed}");
+    let rows = it.ok("builder du --format json");
+    let kinds =
+        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["Type"].clone();
+    assert_eq!(rows.lines().map(kinds).collect::<Vec<_>>(), vec!["regular"; 5]);
+    assert_eq!(
+        it.ok("buildx du --filter description~=RUN --format '{{.Type}}'"),
+        "regular\nregular"
+    );
+    let pretty = it.ok("buildx du --verbose");
+    assert!(pretty.contains("\nUsage count:  1\n") && pretty.contains("Total:"), "{pretty}");
+    it.run("builder du --filter color=red").complains(1, "invalid filter \"color=red\"");
     assert!(it.ok("builder prune -af").contains("Total:"), "it says how much it was");
     assert_eq!(done(&it.builds(FILE, "")).len(), 5);
     it.ok("system check");

@@ -1,0 +1,301 @@
+//! `mica builder du`: what builds remember, in docker's table, in words of one's own, or as JSON.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use engine::{BuildCache, CacheRow};
+use serde_json::json;
+use spec::{Timestamp, human_duration, human_size, parse_go_bool, parse_go_duration};
+
+use super::build::flags::known_builder;
+use super::builder::table;
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+use crate::show::{self, Column, Row};
+use crate::template::Value;
+use crate::ui::Ui;
+
+pub(crate) fn run(context: &Context) -> Outcome {
+    show_cache(context, || Ok(context.engine()?.build_cache()?))
+}
+
+/// Shows what builds remember, here or elsewhere, as the flags ask for it.
+pub(crate) fn show_cache(
+    context: &Context,
+    read: impl FnOnce() -> Result<BuildCache, Failure>,
+) -> Outcome {
+    let matches = context.matches();
+    known_builder(matches.string("builder"))?;
+    let format = match (matches.string("format"), matches.flag("verbose")) {
+        (Some(_), true) => {
+            return Err(Failure::new("ERROR: --format and --verbose cannot be used together"));
+        }
+        (None, true) => "pretty",
+        (format, false) => format.unwrap_or_default(),
+    };
+    let filters: Vec<&String> =
+        matches.list("filter").iter().filter(|text| !text.is_empty()).collect();
+    let conditions = filters.iter().map(|text| Condition::read(text));
+    let conditions = conditions.collect::<Result<Vec<_>, _>>()?;
+    let mut cache = read()?;
+    cache.rows.retain(|row| conditions.iter().all(|condition| condition.holds(row)));
+    let ui = &context.ui;
+    match format {
+        "" | "table" => table(ui, &cache.rows),
+        "pretty" => cache.rows.iter().for_each(|row| pretty(ui, row)),
+        "json" => {
+            cache.rows.iter().for_each(|row| ui.line(&document(row).to_string()));
+            return Ok(0);
+        }
+        template => {
+            let rows = cache.rows.into_iter().map(Usage);
+            show::rows(ui, Some(template), &[], HEADERS, rows)?;
+            return Ok(0);
+        }
+    }
+    // What is chosen of it has no sum of its own: layers may be counted with others.
+    if filters.is_empty() {
+        sums(ui, &cache);
+    }
+    Ok(0)
+}
+
+fn sums(ui: &Ui, BuildCache { bytes, reclaimable, .. }: &BuildCache) {
+    let size = |bytes: u64| human_size(bytes as f64);
+    ui.line(&format!("Shared:\t\t{}", size(bytes - reclaimable)));
+    ui.line(&format!("Private:\t{}", size(*reclaimable)));
+    ui.line(&format!("Reclaimable:\t{}", size(*reclaimable)));
+    ui.line(&format!("Total:\t\t{}", size(*bytes)));
+}
+
+/// A row, a line for each thing that is known of it.
+fn pretty(ui: &Ui, row: &CacheRow) {
+    let lines = [
+        ("ID", row.id.clone()),
+        ("Created at", made(row).docker_local()),
+        ("Mutable", is_mutable(row).to_string()),
+        ("Reclaimable", (!row.shared).to_string()),
+        ("Shared", row.shared.to_string()),
+        ("Size", human_size(row.bytes as f64)),
+        ("Description", row.text.clone()),
+        ("Usage count", "1".to_owned()),
+        ("Last used", last_used(row)),
+        ("Type", kind(row).to_owned()),
+    ];
+    for (name, value) in lines {
+        ui.line(&format!("{:<14}{value}", format!("{name}:")));
+    }
+    ui.line("");
+}
+
+/// A row as buildx's JSON has it. Steps do not know those that they stand on.
+fn document(row: &CacheRow) -> serde_json::Value {
+    json!({
+        "CreatedAt": made(row).to_string(),
+        "Description": row.text,
+        "ID": row.id,
+        "LastUsedAt": used(row).to_string(),
+        "Mutable": is_mutable(row),
+        "Parents": null,
+        "Reclaimable": !row.shared,
+        "Shared": row.shared,
+        "Size": row.bytes.to_string(),
+        "Type": kind(row),
+        "UsageCount": 1,
+    })
+}
+
+/// How the description of a cache mount begins.
+const MOUNT: &str = "cache mount ";
+
+fn is_mutable(row: &CacheRow) -> bool {
+    row.text.starts_with(MOUNT)
+}
+
+fn kind(row: &CacheRow) -> &'static str {
+    if is_mutable(row) { "exec.cachemount" } else { "regular" }
+}
+
+fn made(row: &CacheRow) -> Timestamp {
+    Timestamp::from_unix(row.made, 0)
+}
+
+fn used(row: &CacheRow) -> Timestamp {
+    let since = row.used.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix(i64::try_from(since.as_secs()).unwrap_or_default(), 0)
+}
+
+fn idle(row: &CacheRow) -> Duration {
+    SystemTime::now().duration_since(row.used).unwrap_or_default()
+}
+
+fn last_used(row: &CacheRow) -> String {
+    format!("{} ago", human_duration(i64::try_from(idle(row).as_secs()).unwrap_or_default()))
+}
+
+const HEADERS: &[Column] = &[
+    ("ID", "ID"),
+    ("Parents", "PARENTS"),
+    ("CreatedAt", "CREATED AT"),
+    ("Mutable", "MUTABLE"),
+    ("Reclaimable", "RECLAIMABLE"),
+    ("Shared", "SHARED"),
+    ("Size", "SIZE"),
+    ("Description", "DESCRIPTION"),
+    ("UsageCount", "USAGE COUNT"),
+    ("LastUsedAt", "LAST ACCESSED"),
+    ("Type", "TYPE"),
+];
+
+/// A row for templates: a star stands behind what may still change, and behind what others have too.
+struct Usage(CacheRow);
+
+impl Row for Usage {
+    const KIND: &'static str = "*commands.diskusageContext";
+    const FIELDS: &'static [&'static str] = &[
+        "CreatedAt",
+        "Description",
+        "ID",
+        "LastUsedAt",
+        "Mutable",
+        "Parents",
+        "Reclaimable",
+        "Shared",
+        "Size",
+        "Type",
+        "UsageCount",
+    ];
+
+    fn field(&self, name: &str) -> Option<Value> {
+        let row = &self.0;
+        let starred = |text: String, is_starred: bool| if is_starred { text + "*" } else { text };
+        Some(match name {
+            "ID" => Value::Str(starred(row.id.clone(), is_mutable(row))),
+            "Parents" => Value::List(Vec::new()),
+            "CreatedAt" => Value::Str(made(row).docker_local()),
+            "Mutable" => Value::Bool(is_mutable(row)),
+            "Reclaimable" => Value::Bool(!row.shared),
+            "Shared" => Value::Bool(row.shared),
+            "Size" => Value::Str(starred(human_size(row.bytes as f64), row.shared)),
+            "Description" => Value::Str(row.text.clone()),
+            "UsageCount" => Value::Int(1),
+            "LastUsedAt" => Value::Str(last_used(row)),
+            "Type" => Value::Str(kind(row).to_owned()),
+            _ => return None,
+        })
+    }
+}
+
+/// One `--filter`; all of them must hold.
+#[derive(Debug)]
+enum Condition {
+    /// It was of no use for so long.
+    Unused(Duration),
+    /// A field is, is not or contains something.
+    Field { name: &'static str, sign: Sign, value: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Sign {
+    Is,
+    IsNot,
+    Contains,
+}
+
+/// What records are chosen by.
+const FIELDS: [&str; 8] =
+    ["id", "description", "type", "inuse", "mutable", "immutable", "shared", "private"];
+
+impl Condition {
+    fn read(text: &str) -> Result<Condition, Failure> {
+        let wrong = || {
+            Failure::new(format!("ERROR: invalid filter {text:?}"))
+                .hint(format!("there are until and {}", FIELDS.join(", ")))
+        };
+        let signs = [("!=", Sign::IsNot), ("~=", Sign::Contains), ("=", Sign::Is)];
+        let split = |(word, sign)| Some((text.split_once(word)?, sign));
+        let ((name, value), sign) =
+            signs.into_iter().find_map(split).unwrap_or(((text, "true"), Sign::Is));
+        if matches!(name, "until" | "unused-for") && sign == Sign::Is {
+            let nanos = parse_go_duration(value).ok().and_then(|nanos| u64::try_from(nanos).ok());
+            return nanos
+                .map(|nanos| Condition::Unused(Duration::from_nanos(nanos)))
+                .ok_or_else(wrong);
+        }
+        let name = FIELDS.into_iter().find(|known| *known == name).ok_or_else(wrong)?;
+        let value = match name {
+            "id" | "description" | "type" => value.to_owned(),
+            _ => parse_go_bool(value).ok_or_else(wrong)?.to_string(),
+        };
+        Ok(Condition::Field { name, sign, value })
+    }
+
+    fn holds(&self, row: &CacheRow) -> bool {
+        let (name, sign, value) = match self {
+            Condition::Unused(least) => return idle(row) >= *least,
+            Condition::Field { name, sign, value } => (*name, sign, value),
+        };
+        let own = match name {
+            "id" => row.id.clone(),
+            "description" => row.text.clone(),
+            "type" => kind(row).to_owned(),
+            "mutable" => is_mutable(row).to_string(),
+            "immutable" => (!is_mutable(row)).to_string(),
+            "shared" => row.shared.to_string(),
+            "private" => (!row.shared).to_string(),
+            _ => false.to_string(),
+        };
+        match sign {
+            Sign::Is => own == *value,
+            Sign::IsNot => own != *value,
+            // A pattern of plain letters is part of the text.
+            Sign::Contains => own.contains(value.trim_start_matches('^').trim_end_matches('$')),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(text: &str) -> CacheRow {
+        let (id, text) = ("abc".to_owned(), text.to_owned());
+        let used = SystemTime::now() - Duration::from_secs(7200);
+        CacheRow { id, text, bytes: 1_653_000_000, made: 1_700_000_000, used, shared: true }
+    }
+
+    #[test]
+    fn records_are_chosen_by_what_they_are() {
+        let holds = |text: &str, of: &str| Condition::read(text).unwrap().holds(&row(of));
+        for yes in
+            ["id=abc", "shared", "private=0", "description~=make", "type=regular", "until=1h"]
+        {
+            assert!(holds(yes, "RUN make"), "{yes}");
+        }
+        for no in ["id=ab", "shared=F", "type=exec.cachemount", "unused-for=3h", "mutable=true"] {
+            assert!(!holds(no, "RUN make"), "{no}");
+        }
+        assert!(
+            holds("type=exec.cachemount", "cache mount /root") && holds("mutable", "cache mount x")
+        );
+        assert!(holds("type!=exec.cachemount", "RUN") && holds("inuse=false", "RUN"));
+        for wrong in ["color=red", "until=long", "shared=perhaps", "until~=1h"] {
+            assert!(Condition::read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn records_are_told_in_buildxs_words() {
+        let told = document(&row("RUN make"));
+        assert_eq!(told["CreatedAt"], "2023-11-14T22:13:20Z");
+        assert_eq!((&told["Size"], &told["Type"]), (&json!("1653000000"), &json!("regular")));
+        let shown = |format: &str, text: &str| {
+            show::rendered(Some(format), &[], HEADERS, [Usage(row(text))]).unwrap_or_default()
+        };
+        assert_eq!(shown("{{.ID}}: {{.Size}}", "RUN"), "abc: 1.653GB*\n");
+        assert_eq!(shown("{{.ID}} {{.Mutable}}", "cache mount x"), "abc* true\n");
+        assert_eq!(
+            shown("table {{.ID}}\t{{.Description}}", "RUN x"),
+            "ID        DESCRIPTION\nabc       RUN x\n"
+        );
+    }
+}
