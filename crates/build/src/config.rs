@@ -123,7 +123,9 @@ impl Configured {
     /// What a stage begins with that stands on this one: a `CMD` is an inherited one there, and
     /// triggers have been carried out.
     pub fn handed_down(mut self) -> Configured {
-        self.config.on_build.clear();
+        if !self.settings.on_build.is_empty() {
+            self.change().on_build.clear();
+        }
         self.cmd_is_set = false;
         self
     }
@@ -410,11 +412,11 @@ mod tests {
     #[test]
     fn what_is_handed_down_is_inherited() {
         let mut own = Configured { cmd_is_set: true, ..Configured::default() };
-        own.config.cmd = Some(vec!["c".into()]);
-        own.config.on_build = vec!["RUN x".into()];
+        own.change().cmd = Some(vec!["c".into()]);
+        own.change().on_build = vec!["RUN x".into()];
         let own = own.handed_down();
-        assert!(own.config.on_build.is_empty() && !own.cmd_is_set);
-        assert_eq!(own.config.cmd, Some(vec!["c".into()]));
+        assert!(own.config().on_build.is_empty() && !own.cmd_is_set);
+        assert_eq!(own.config().cmd, Some(vec!["c".into()]));
     }
 
     #[test]

@@ -20,10 +20,10 @@ fn each(
 }
 
 /// The same, and says of which it went wrong.
-fn failed_of<'a>(
-    context: &'a Context,
+fn failed_of(
+    context: &Context,
     act: impl Fn(&Engine, &str, &ContainerId) -> Result<(), Failure>,
-) -> Result<Vec<&'a str>, Failure> {
+) -> Result<Vec<&str>, Failure> {
     let engine = context.engine()?;
     let mut failed = Vec::new();
     for name in context.names() {

@@ -87,10 +87,10 @@ fn tar(engine: &Engine, images: &[Told<'_>], split: bool, out: &mut dyn Write) -
 }
 
 /// Removes what a folder has and images have not, or have as another kind of file.
-fn clear(engine: &Engine, images: &[Image], split: bool, path: &Path) -> Result<()> {
+fn clear(engine: &Engine, images: &[Told<'_>], split: bool, path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(EngineError::io("create", path))?;
     let folder = sys::fs::open_folder(path).map_err(EngineError::io("open", path))?;
-    let view = |image: &Image| {
+    let view = |(image, _): &Told<'_>| {
         let view = layers::view(engine.store(), image.top)?;
         let top = sys::fs::folder_beneath(&view, ".");
         Ok((platform_folder(image), top.map_err(EngineError::io("open", "the built files"))?))

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ::build::Span;
 use ::build::ignore::Ignore;
@@ -93,6 +93,7 @@ impl Building<'_> {
             teller: &teller.of(&format!("sbom {}", image.platform())),
             recorder: &silent,
             platform: None,
+            found: &Mutex::default(),
         };
         // What failed stands in no file that the user could look at.
         let nowhere = |(title, _, printed)| (title, Span::new(0, 0), printed);

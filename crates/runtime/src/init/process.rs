@@ -229,7 +229,7 @@ pub(crate) fn lock_down(
 /// Becomes the program.
 pub(crate) fn execute(process: &ProcessPlan, program: &Program) -> Result<Infallible> {
     let environment = match &program.home {
-        Some(home) => &[process.environment.as_slice(), &[home.clone()]].concat(),
+        Some(home) => &[process.environment.as_slice(), std::slice::from_ref(home)].concat(),
         None => &process.environment,
     };
     let error = sys::task::execute(&program.path, &process.arguments, environment);

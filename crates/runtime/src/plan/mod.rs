@@ -247,7 +247,8 @@ impl Plan {
         }
         // One that is joined has been mapped by whoever made it; what is said of it here changes
         // nothing there.
-        if !(self.uids.is_empty() && self.gids.is_empty()) && !own(NamespaceKind::User) {
+        let mapped = !self.uids.is_empty() || !self.gids.is_empty();
+        if mapped && !own(NamespaceKind::User) {
             return Err(RuntimeError::invalid("mapped users need a user namespace"));
         }
         for (kind, maps) in [("uid", &self.uids), ("gid", &self.gids)] {

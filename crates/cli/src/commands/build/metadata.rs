@@ -6,9 +6,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use engine::{BuildWarning, Built, EngineError};
 use serde_json::{Map, Value, json};
-use spec::Digest;
+use spec::{Digest, parse_go_bool};
 
-use super::flags::truth;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -41,7 +40,7 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// What the environment says.
     pub(crate) fn of(context: &Context) -> Wanted {
-        let warnings = context.variable("BUILDX_METADATA_WARNINGS").and_then(truth);
+        let warnings = context.variable("BUILDX_METADATA_WARNINGS").and_then(parse_go_bool);
         Wanted { provenance: Provenance::of(context), warnings: warnings == Some(true) }
     }
 }

@@ -444,7 +444,7 @@ mod tests {
     fn folders_are_emptied_below_this_one_alone() {
         let mirror = |path: &str| {
             let target = FilesTarget::Mirror(path.into());
-            [Output::Files { target, split: None }]
+            [Output::Files { target, split: None, prefix: String::new() }]
         };
         let allowed = [DELETE.to_owned()];
         assert!(check_mirrors(&mirror("new/folder"), &[]).is_ok());
