@@ -158,8 +158,11 @@ impl Engine {
         network.check_joinable()?;
         let known = [&network.name, &network.id].map(|name| record.networks.contains_key(name));
         let runs = self.has_processes(container)?;
-        // What does not run takes its place when it starts, as it was asked for last.
-        if runs && (known.contains(&true) || is_mode(&record, &network)) {
+        if known.contains(&true) || is_mode(&record, &network) {
+            // Of one that does not run docker says nothing: it is where it shall be.
+            if !runs {
+                return Ok(());
+            }
             return Err(
                 NetworkError::Attached { endpoint: record.name, network: network.name }.into()
             );
@@ -172,9 +175,7 @@ impl Engine {
             if record.host_config.network_mode == "none" {
                 record.host_config.network_mode.clone_from(&network.name);
             }
-            let by_id = record.networks.contains_key(&network.id);
-            let key = if by_id { &network.id } else { &network.name };
-            record.networks.insert(key.clone(), settings);
+            record.networks.insert(network.name.clone(), settings);
             Ok(())
         })?;
         self.network_event("connect", &network, &[("container", &container.to_string())]);

@@ -108,12 +108,6 @@ fn what_is_asked_for_is_not_forgotten() {
     root.ok("start -a box");
     root.ok("run --network none --name said bb echo said");
     root.run("logs --until 0 said").prints("said\n");
-    // One that does not run takes its place anew.
-    root.ok("network create lan");
-    root.ok("network connect lan box");
-    root.ok("network connect --alias other lan box");
-    let aliases = "inspect --format '{{json .NetworkSettings.Networks.lan.Aliases}}' box";
-    assert!(root.ok(aliases).contains("\"other\""), "{}", root.ok(aliases));
 }
 
 #[test]
