@@ -58,6 +58,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let keys = if tty && is_terminal { keys } else { DetachKeys::none() };
     match run_exec(&mut connection, request, streams, keys, &console).map_err(io)? {
         ExecOutcome::Exited(code) => Ok(code as u8),
+        ExecOutcome::Detached if detach => Ok(0),
         ExecOutcome::Detached => Err(left()),
         ExecOutcome::Interrupted(signal) => Ok(128 + signal as u8),
         ExecOutcome::Failed(said) => {

@@ -121,7 +121,7 @@ fn a_place_in_a_volume() {
     root.sh(&part("a/b"), "cat /in/file; echo more > /in/more").prints("deep\n");
     root.sh(&part("a/b/file"), "cat /in").prints("deep\n");
     root.sh(&part("a"), "ls /in/b").prints("file\nmore\n");
-    root.sh(&part("missing"), "true").complains(125, "missing: no such file or directory");
+    root.sh(&part("missing"), "true").complains(127, "missing: no such file or directory");
     // A link leads to the volume's own top, never to the host's.
     root.sh(&part("out"), "ls /in").prints("a\nout\n");
 }
@@ -134,7 +134,7 @@ fn an_image_is_mounted_for_reading() {
         .complains(1, "Read-only file system");
     root.sh(&format!("{mount},image-subpath=filled"), "ls /other").prints("from-image\n");
     let run = root.sh(&format!("{mount},image-subpath=nowhere"), "true");
-    run.complains(125, "cannot access path bb/nowhere: no such file or directory");
+    run.complains(127, "cannot access path bb/nowhere: no such file or directory");
     root.sh("--mount type=image,src=nobody,dst=/x", "true").complains(125, "No such image: nobody");
     root.must_be_clean(&[]);
 }

@@ -261,9 +261,9 @@ fn one(text: &str) -> Parsed<(String, EndpointSettings)> {
                 return Err(Failure::new(format!("{value} is not a valid mac address")));
             }
             "gw-priority" => {
-                settings.gw_priority = value.parse().map_err(|_| {
-                    wrong(format!("invalid gw-priority ({value}): value must be an integer"))
-                })?;
+                settings.gw_priority = value
+                    .parse()
+                    .map_err(|_| wrong(format!("invalid gw-priority ({value}): invalid syntax")))?;
             }
             "driver-opt" => {
                 let Some((key, value)) = value.split_once('=') else {
