@@ -92,7 +92,7 @@ fn follow(
     state: &[u8],
     limit: Option<Duration>,
 ) -> io::Result<Option<[Vec<u8>; 2]>> {
-    let deadline = limit.map(|limit| Instant::now() + limit);
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let end = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
     let stdin = child.stdin.take().map(OwnedFd::from);
     let stdout = child.stdout.take().map(OwnedFd::from);
@@ -187,6 +187,7 @@ mod tests {
     fn hooks_get_their_state_and_environment_alone() {
         check("grep -q '\"id\":\"x\"' && test $A = 1 && test -z \"$HOME\"", None, None);
         check("test -e here", None, None);
+        check("exit 0", Some(i64::MAX), None);
         let words = "hook /bin/sh failed: exit status 3, stdout: , stderr: ";
         check("exit 3", None, Some(words));
         check("exec sleep 9", Some(0), Some("hook /bin/sh failed: it took longer than 0 s"));

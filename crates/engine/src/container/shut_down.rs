@@ -44,7 +44,7 @@ impl Engine {
 
 /// Waits until the monitors have gone; those that have not are left.
 fn await_ends(all: &mut Vec<Connection>, patience: Option<Duration>) {
-    let due = patience.map(|patience| Instant::now() + patience);
+    let due = patience.and_then(|patience| Instant::now().checked_add(patience));
     // One that cannot be waited for is as good as gone.
     all.retain_mut(|connection| await_end(connection, due).is_ok_and(|ended| !ended));
 }

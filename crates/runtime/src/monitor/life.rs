@@ -232,6 +232,8 @@ impl Monitor<'_> {
             self.around.happened(Event::Stop);
             self.cancelled = false;
             self.state.stopped = false;
+            // Whoever had asked for the stop has it, though it runs again at once.
+            self.answer_asked(&What::Stopped, &Answer::Done);
         }
         if self.begin().is_ok() && asked {
             self.around.happened(Event::Restart);

@@ -173,6 +173,12 @@ impl Monitor<'_> {
         if matches!(self.phase, Phase::Waiting | Phase::Over) {
             return self.answer(client, number, Answer::Failed(not_running()));
         }
+        let is_removed = self.asked.iter().any(|asked| asked.what == What::Ended);
+        if is_removed && what == What::Restarted {
+            let words = "container is marked for removal and cannot be started";
+            let failure = Failure::new(FailureKind::Conflict, words);
+            return self.answer(client, number, Answer::Failed(failure));
+        }
         self.restart_asked = what == What::Restarted;
         self.state.stopped = what == What::Stopped;
         self.asked.push(Asked { client, number, what: what.clone() });

@@ -44,7 +44,8 @@ impl Monitor<'_> {
         self.kill(signal)?;
         self.thaw();
         let timeout = if request.for_good { Some(ONCE_MORE) } else { timeout };
-        self.stopping = Some(timeout.map(|timeout| Instant::now() + timeout));
+        // What lies beyond all time never comes.
+        self.stopping = Some(timeout.and_then(|timeout| Instant::now().checked_add(timeout)));
         Ok(())
     }
 

@@ -153,6 +153,47 @@ fn a_restart_that_was_asked_for_needs_no_policy() {
 }
 
 #[test]
+fn a_stop_that_a_restart_overtakes_is_answered() {
+    let mut stand = Stand::start(shell("trap '' TERM; echo up; sleep 100 & wait; wait"));
+    wait_for_log(&stand, "up\n");
+    let mut stopping = stand.connect();
+    let stop = StopRequest { timeout: Some(60), ..StopRequest::default() };
+    let stopped = std::thread::spawn(move || stopping.call(&Request::Stop(stop)));
+    std::thread::sleep(Duration::from_millis(300));
+    let at_once = StopRequest { timeout: Some(0), ..StopRequest::default() };
+    assert_eq!(stand.call(&Request::Restart(at_once)), Answer::Done);
+    assert_eq!(stopped.join().unwrap().unwrap(), Answer::Done);
+    assert_eq!(stand.state().status, Status::Running);
+    assert_eq!(stand.call(&Request::Kill { signal: 9 }), Answer::Done);
+    stand.end();
+}
+
+#[test]
+fn what_is_being_removed_is_not_started_again() {
+    // Nobody else ends it: whoever removes it waits for the kill.
+    let mut stand = Stand::start(shell("trap '' TERM; echo up; sleep 100 & wait; wait"));
+    wait_for_log(&stand, "up\n");
+    let mut removing = stand.connect();
+    let end = StopRequest { for_good: true, ..StopRequest::default() };
+    let removed = std::thread::spawn(move || removing.call(&Request::Stop(end)));
+    std::thread::sleep(Duration::from_millis(300));
+    let failure = stand.connect().call(&Request::Restart(StopRequest::default())).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Conflict);
+    assert_eq!(stand.call(&Request::Kill { signal: 9 }), Answer::Done);
+    assert_eq!(removed.join().unwrap().unwrap(), Answer::Done);
+    stand.end();
+}
+
+#[test]
+fn a_stop_may_have_all_the_time_there_is() {
+    let mut stand = Stand::start(shell("exec sleep 100"));
+    let patient = StopRequest { timeout: Some(i64::MAX), ..StopRequest::default() };
+    assert_eq!(stand.call(&Request::Stop(patient)), Answer::Done);
+    stand.end();
+    assert_eq!(stand.state().exit_code, 143);
+}
+
+#[test]
 fn a_pause_holds_it_and_a_stop_ends_it_all_the_same() {
     let mut stand = Stand::start(shell("exec sleep 100"));
     assert_eq!(stand.call(&Request::Pause), Answer::Done);
