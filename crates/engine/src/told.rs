@@ -9,11 +9,18 @@ use crate::error::Result;
 /// Labels of an image, and what else is told of it.
 pub(crate) type Attributes = Vec<(String, String)>;
 
+/// Labels that are longer than this together are not told: each event would have them all.
+const LABEL_BYTES: usize = 64 << 10;
+
 impl Engine {
-    /// An image's labels, as its events have them; of one that cannot be read there are none.
+    /// An image's labels, as its events have them; of one that cannot be read there are none, nor of
+    /// one that has too many.
     pub(crate) fn labels_told(&self, id: ImageId) -> Attributes {
         let config = self.config(id).ok().and_then(|config| config.config);
         let labels = config.map(|config| config.labels).unwrap_or_default();
+        if labels.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > LABEL_BYTES {
+            return Attributes::new();
+        }
         // What we say ourselves nobody else says.
         labels.into_iter().filter(|(key, _)| !OWN_ATTRIBUTES.contains(&key.as_str())).collect()
     }

@@ -27,6 +27,9 @@ pub const IMAGE: &str = "io.mica.image";
 /// What the journal has for us alone.
 pub const OWN_ATTRIBUTES: [&str; 2] = [NAMES, IMAGE];
 
+/// What is told of a thing even where its labels are too long to be told.
+const KEPT_ATTRIBUTES: [&str; 4] = ["name", "image", NAMES, IMAGE];
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -107,8 +110,7 @@ impl Store {
     fn append(&self, events: &[Event]) -> io::Result<()> {
         let mut lines = vec![b'\n'];
         for event in events {
-            serde_json::to_writer(&mut lines, event)?;
-            lines.push(b'\n');
+            lines.extend(line_of(event)?.unwrap_or_default());
         }
         let (mut journal, length) = self.journal()?;
         // A power cut may have taken the end of the line before, and must not take these with it.
@@ -210,6 +212,26 @@ impl Events {
         new.seek(SeekFrom::Start(self.at)).map_err(StoreError::io("read", &self.path))?;
         Ok(None)
     }
+}
+
+/// An event's line with its end. One that would be too long to be read loses what others say of it,
+/// then all that is said of it; nothing if it is too long even so.
+fn line_of(event: &Event) -> io::Result<Option<Vec<u8>>> {
+    let written = |event: &Event| -> io::Result<Option<Vec<u8>>> {
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        Ok(Some(line).filter(|line| line.len() as u64 <= LINE_BYTES))
+    };
+    if let Some(line) = written(event)? {
+        return Ok(Some(line));
+    }
+    let mut event = event.clone();
+    event.actor.attributes.retain(|key, _| KEPT_ATTRIBUTES.contains(&key.as_str()));
+    if let Some(line) = written(&event)? {
+        return Ok(Some(line));
+    }
+    event.actor.attributes.clear();
+    written(&event)
 }
 
 /// Whether the last line of a journal has no end.

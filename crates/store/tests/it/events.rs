@@ -52,6 +52,25 @@ fn times_choose() {
 }
 
 #[test]
+fn a_line_is_never_too_long_to_be_read() {
+    let scratch = Scratch::new();
+    let long = "x".repeat(2 << 20);
+    scratch.store.record_event("image", "tag", "labels", &[("label", &long), ("name", "x")]);
+    scratch.store.record_event("image", "tag", "names", &[("name", &long)]);
+    record(&scratch, &long);
+    record(&scratch, "last");
+    let mut events = scratch.store.events(EventFilter::default()).unwrap();
+    let first = events.next_ready().unwrap().unwrap();
+    assert_eq!(
+        first.actor.attributes.into_iter().collect::<Vec<_>>(),
+        [("name".into(), "x".into())]
+    );
+    let second = events.next_ready().unwrap().unwrap();
+    assert!(second.actor.id == "names" && second.actor.attributes.is_empty());
+    assert_eq!(ready(&mut events), ["last"]);
+}
+
+#[test]
 fn a_torn_line_takes_no_other_with_it() {
     let scratch = Scratch::new();
     record(&scratch, "one");
