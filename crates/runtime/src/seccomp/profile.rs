@@ -88,6 +88,34 @@ where
     Ok(Option::deserialize(document)?.unwrap_or_default())
 }
 
+/// The actions that a profile names: one that is left out must not become another one.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Said {
+    #[serde(deserialize_with = "null_is_empty")]
+    default_action: String,
+    #[serde(deserialize_with = "null_is_empty")]
+    syscalls: Vec<SaidRule>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SaidRule {
+    #[serde(deserialize_with = "null_is_empty")]
+    action: String,
+}
+
+impl Said {
+    fn is_nothing(&self) -> bool {
+        self.default_action.is_empty() && self.syscalls.is_empty()
+    }
+
+    fn has_actions(&self) -> bool {
+        let rules_have = self.syscalls.iter().all(|rule| !rule.action.is_empty());
+        !self.default_action.is_empty() && rules_have
+    }
+}
+
 /// What a profile is applied to.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject {
@@ -103,16 +131,25 @@ impl Profile {
         super::default::profile()
     }
 
-    /// A profile out of a JSON file's text.
-    pub fn parse(text: &[u8]) -> Result<Profile> {
-        let profile: Profile = serde_json::from_slice(text)
-            .map_err(|error| RuntimeError::invalid(format!("seccomp profile: {error}")))?;
+    /// A profile out of a JSON file's text; nothing if it says nothing, which is no filter.
+    pub fn parse(text: &[u8]) -> Result<Option<Profile>> {
+        let wrong = |error| RuntimeError::invalid(format!("seccomp profile: {error}"));
+        let said: Said = serde_json::from_slice(text).map_err(wrong)?;
+        if said.is_nothing() {
+            return Ok(None);
+        }
+        if !said.has_actions() {
+            // Other runtimes' words.
+            let words = "seccomp profile: string  is not a valid action for seccomp";
+            return Err(RuntimeError::invalid(words));
+        }
+        let profile: Profile = serde_json::from_slice(text).map_err(wrong)?;
         if !profile.architectures.is_empty() && !profile.arch_map.is_empty() {
             return Err(RuntimeError::invalid(
                 "seccomp profile: 'architectures' and 'archMap' exclude each other",
             ));
         }
-        Ok(profile)
+        Ok(Some(profile))
     }
 
     /// The rules that hold for a program on this host.

@@ -290,7 +290,7 @@ fn profiles_are_read_as_docker_writes_them() {
             {"names": ["chmod"], "action": "SCMP_ACT_ERRNO", "includes": {"minKernel": "99.1"}},
             {"names": ["chown"], "action": "SCMP_ACT_ERRNO", "excludes": {"caps": ["CAP_KILL"]}}
         ]}"#;
-    let profile = Profile::parse(text).unwrap();
+    let profile = Profile::parse(text).unwrap().unwrap();
     let subject = Subject { capabilities: 1 << 5, kernel: (6, 0) };
     let names = |subject| -> Vec<String> {
         let rules = profile.resolve(subject).unwrap().syscalls;
@@ -299,4 +299,21 @@ fn profiles_are_read_as_docker_writes_them() {
     assert_eq!(names(subject), ["mkdir"]);
     assert_eq!(names(Subject { capabilities: 0, ..subject }), ["mkdir", "chown"]);
     assert!(Profile::parse(br#"{"defaultAction": "SCMP_ACT_MOON"}"#).is_err());
+}
+
+#[test]
+fn a_profile_that_leaves_an_action_out_is_none_or_wrong() {
+    let nothing = [r#"{}"#, r#"{"defaultAction": "", "syscalls": null}"#];
+    for text in nothing {
+        assert_eq!(Profile::parse(text.as_bytes()).unwrap(), None, "{text}");
+    }
+    let wrong = [
+        r#"{"syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ALLOW"}]}"#,
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"]}]}"#,
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "mkdir", "action": null}]}"#,
+    ];
+    for text in wrong {
+        let error = Profile::parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("is not a valid action for seccomp"), "{text}: {error}");
+    }
 }

@@ -159,7 +159,10 @@ fn seccomp(host: &HostConfig) -> Result<Option<Seccomp>> {
     let profile = match asked {
         Some("unconfined") => return Ok(None),
         None | Some("" | "builtin") => Profile::of_docker(),
-        Some(text) => Profile::parse(text.as_bytes())?,
+        Some(text) => match Profile::parse(text.as_bytes())? {
+            Some(profile) => profile,
+            None => return Ok(None),
+        },
     };
     let names = capability::names(host)?;
     let sets = names.iter().filter_map(|name| runtime::capability::bit(name));
