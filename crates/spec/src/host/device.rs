@@ -142,15 +142,15 @@ impl FromStr for DeviceMapping {
             [host] => (host, host, "rwm"),
             [host, mode] if is_device_mode(mode) => (host, host, mode),
             [host, inside] => (host, inside, "rwm"),
-            [_, "", _] => return Err(" is not an absolute path".to_owned()),
             [host, inside, mode] => (host, inside, mode),
             _ => return Err(format!("invalid device specification: {text}")),
         };
         if !is_device_mode(permissions) {
             return Err(format!("bad mode specified: {permissions}"));
         }
-        // Only the host's own name may be left out of what is inside.
-        let inside = if inside.is_empty() { host } else { inside };
+        if inside.is_empty() {
+            return Err(" is not an absolute path".to_owned());
+        }
         Ok(DeviceMapping {
             path_on_host: host.to_owned(),
             path_in_container: inside.to_owned(),
@@ -246,6 +246,10 @@ mod tests {
         check("/dev/null:/dev/x:rw", ["/dev/null", "/dev/x", "rw"]);
         assert!("/dev/null:/dev/x:rr".parse::<DeviceMapping>().is_err());
         assert!("a:b:c:d".parse::<DeviceMapping>().is_err());
+        let wrong = |text: &str| text.parse::<DeviceMapping>().unwrap_err();
+        assert_eq!(wrong("/dev/null:"), " is not an absolute path");
+        assert_eq!(wrong("/dev/null::r"), " is not an absolute path");
+        assert_eq!(wrong("/dev/null::zz"), "bad mode specified: zz");
     }
 
     #[test]
