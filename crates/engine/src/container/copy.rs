@@ -307,7 +307,7 @@ impl Place {
         } else if given.ends_with('/') && !text.ends_with('/') {
             text.push('/');
         }
-        Ok(Place::new(Root::of_host(Path::new("/"))?, text, given))
+        Ok(Place::new(Root::of_host(Path::new("/"))?, cleaned(&text), given))
     }
 
     fn new(root: Root, path: String, given: String) -> Place {
@@ -507,6 +507,23 @@ fn pass_on(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_of_this_machine_is_cleaned_and_keeps_its_end() {
+        let here = std::env::current_dir().unwrap();
+        let above = here.parent().unwrap().display().to_string();
+        for (given, wanted) in [
+            ("..", above.clone()),
+            ("x/..", here.display().to_string()),
+            ("../", format!("{above}/")),
+            ("../.", format!("{above}/.")),
+            (".", format!("{}/.", here.display())),
+            ("/", "/".to_owned()),
+            ("/etc/", "/etc/".to_owned()),
+        ] {
+            assert_eq!(Place::of_host(Path::new(given)).unwrap().path, wanted, "{given}");
+        }
+    }
 
     #[test]
     fn a_path_is_cleaned_and_keeps_its_end() {
