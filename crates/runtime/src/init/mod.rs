@@ -179,9 +179,9 @@ pub(super) fn leave_open(file: OwnedFd) {
 
 /// Hands so many descriptors after the third to the program, and no others.
 pub(crate) fn keep_descriptors(preserve: u32) -> Result<()> {
-    let kept = RawFd::try_from(preserve).unwrap_or(0);
-    sys::task::close_on_execute(3 + kept).call("close_range", "").during("close descriptors")?;
-    for number in 3..3 + kept {
+    let end = RawFd::try_from(preserve).unwrap_or(0).saturating_add(3);
+    sys::task::close_on_execute(end).call("close_range", "").during("close descriptors")?;
+    for number in 3..end {
         // A number in the middle may be free.
         let _ = sys::task::keep_on_execute(number);
     }
@@ -228,11 +228,11 @@ fn close_rest(prepared: &mut Prepared) -> Result<()> {
 
 /// The descriptors that are needed until the program runs.
 fn lasting(prepared: &Prepared) -> Vec<RawFd> {
-    let kept = RawFd::try_from(prepared.preserve).unwrap_or(0);
+    let end = RawFd::try_from(prepared.preserve).unwrap_or(0).saturating_add(3);
     let listener = prepared.filter.as_ref().and_then(|filter| filter.listener.as_ref());
     let gate = if let Begin::Gate(gate) = &prepared.begin { Some(gate) } else { None };
     let files = gate.into_iter().chain(listener).chain([&prepared.channel.0]);
-    (0..3 + kept).chain(files.map(AsRawFd::as_raw_fd)).collect()
+    (0..end).chain(files.map(AsRawFd::as_raw_fd)).collect()
 }
 
 fn close_all_but(mut needed: Vec<RawFd>) -> Result<()> {

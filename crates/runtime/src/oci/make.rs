@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use spec::bundle::{DeviceRule, Resources, Spec};
 
@@ -72,15 +73,16 @@ impl Containers {
         };
         if options.detach {
             if let Some(ready) = ready {
-                ready.pass_on(made.created.pidfd.as_fd(), Some(made.created.pid))?;
+                let told = ready.pass_on(made.created.pidfd.as_fd(), Some(made.created.pid));
+                warnings.extend(untold(told));
             }
             return Ok((Exit::Code(0), warnings));
         }
-        if let Some(ready) = ready {
-            pass_on_meanwhile(ready, &made)?;
-        }
+        let telling = ready.map(|ready| pass_on_meanwhile(ready, &made)).transpose()?;
         let terminal = made.created.terminal.take();
         let exit = foreground::watch(made.created.pidfd.as_fd(), terminal)?;
+        // One that has ended right after its word is heard all the same.
+        let _ = telling.map(JoinHandle::join);
         if !options.keep {
             warnings.extend(self.discard(&made.record)?);
         }
@@ -126,14 +128,19 @@ impl Containers {
     }
 }
 
+/// What is to be said where a program's word could not be passed on: the program runs all the same.
+pub(super) fn untold(told: Result<()>) -> Option<Warning> {
+    told.err().map(|error| Warning::Untold { why: error.to_string() })
+}
+
 /// Passes a program's word on while its end is awaited.
-fn pass_on_meanwhile(ready: Listener, made: &Made) -> Result<()> {
+fn pass_on_meanwhile(ready: Listener, made: &Made) -> Result<JoinHandle<Result<()>>> {
     let step = || RuntimeError::step("wait for a program");
     // All signals are for the one who awaits the end.
     sys::task::block_signals().map_err(step())?;
     let process = made.created.pidfd.try_clone().map_err(step())?;
     let wait = move || ready.pass_on(process.as_fd(), None);
-    std::thread::Builder::new().spawn(wait).map(drop).map_err(step())
+    std::thread::Builder::new().spawn(wait).map_err(step())
 }
 
 /// A container on its way.

@@ -59,7 +59,7 @@ impl Containers {
 
     /// Starts the program of a container that was created. If it was to say when it is ready, waits
     /// for that and passes it on to this socket.
-    pub fn start(&self, id: &str, told: Option<&Path>) -> Result<()> {
+    pub fn start(&self, id: &str, told: Option<&Path>) -> Result<Vec<Warning>> {
         let record = self.record(id)?;
         let status = record.status();
         if status != Status::Created {
@@ -76,10 +76,11 @@ impl Containers {
             let _ = sys::task::send_signal(pidfd, libc::SIGKILL);
         }
         hooked?;
-        match (ready, process) {
+        let told = match (ready, process) {
             (Some(ready), Some(process)) => ready.pass_on(process.as_fd(), Some(record.pid)),
             _ => Ok(()),
-        }
+        };
+        Ok(make::untold(told).into_iter().collect())
     }
 
     /// How a container is.

@@ -123,6 +123,11 @@ pub enum Warning {
         /// Which one, and why.
         why: String,
     },
+    /// That the program is ready could not be told.
+    Untold {
+        /// Why.
+        why: String,
+    },
     /// A limit of a group for which the machine has no controller.
     Controller {
         /// The limit.
@@ -148,7 +153,7 @@ impl std::fmt::Display for Warning {
             Warning::MountOption { mount, option } => {
                 write!(f, "the option {option} has no effect on the mount {mount}")
             }
-            Warning::Hook { why } => f.write_str(why),
+            Warning::Hook { why } | Warning::Untold { why } => f.write_str(why),
             Warning::Controller { limit } => {
                 write!(f, "{limit} is not set: this machine has no controller for it")
             }

@@ -77,6 +77,12 @@ fn descriptors_of_sockets_come_with_what_is_said_of_them() {
     check(&["LISTEN_FDS=1"], "1.1.\n/dev/null\n");
     check(&["LISTEN_FDS=1", "LISTEN_PID=1"], "..\nnone\n");
     check(&["LISTEN_FDS=x"], "..\nnone\n");
+    for count in ["40", "2000000000", "18446744073709551615"] {
+        let listen = format!("LISTEN_FDS={count}");
+        let run = bundle.runtime_with("run ID", &[&listen]);
+        assert_ne!(run.code, 0, "{count}");
+        assert!(run.err.contains("unable to stat preserved-fd"), "{}", run.err);
+    }
     bundle.config["process"]["args"] = json!(["sleep", "1000"]);
     bundle.write_config();
     let own = ["LISTEN_FDS=1", "LISTEN_PID=$$"];

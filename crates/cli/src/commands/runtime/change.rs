@@ -18,7 +18,8 @@ use crate::table::TabWriter;
 
 pub(super) fn start(context: &Context) -> Outcome {
     let notify = notified(context);
-    told(context, containers(context)?.start(id(context), notify.as_deref()))?;
+    let started = containers(context)?.start(id(context), notify.as_deref());
+    warn(context, &told(context, started)?);
     Ok(0)
 }
 

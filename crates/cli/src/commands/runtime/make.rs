@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context) -> Outcome {
 fn options(context: &Context) -> Result<CreateOptions, Failure> {
     let matches = context.matches();
     let path = |name| matches.string(name).map(PathBuf::from);
-    let passed = passed(context);
+    let passed = passed(context)?;
     Ok(CreateOptions {
         bundle: path("bundle").unwrap_or_else(|| PathBuf::from(".")),
         console_socket: path("console-socket"),
@@ -62,7 +62,7 @@ struct Passed {
 
 /// Descriptors for socket activation come first, then those that the caller names. The program is
 /// the first process inside, and is told so where they are for this one.
-fn passed(context: &Context) -> Passed {
+fn passed(context: &Context) -> Result<Passed, Failure> {
     let given = context.matches().uint("preserve-fds").unwrap_or(0);
     let number = |name| context.variable(name).and_then(|text| text.parse::<u64>().ok());
     let own = u64::from(std::process::id());
@@ -75,9 +75,25 @@ fn passed(context: &Context) -> Passed {
         told.into_iter().chain(names).collect()
     });
     let descriptors = given.saturating_add(listening.unwrap_or(0));
-    Passed {
-        descriptors: u32::try_from(descriptors).unwrap_or(u32::MAX),
+    Ok(Passed {
+        descriptors: open_descriptors(context, descriptors)?,
         variables: variables.unwrap_or_default(),
+    })
+}
+
+/// So many descriptors after the standard streams, if all of them are open.
+fn open_descriptors(context: &Context, count: u64) -> Result<u32, Failure> {
+    let is_open = |number: u64| {
+        let number = number.saturating_add(3);
+        fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_ok()
+    };
+    match (0..count).find(|number| !is_open(*number)) {
+        // Other runtimes' words.
+        Some(closed) => {
+            let words = format!("unable to stat preserved-fd {closed} (of {count})");
+            Err(refuse(context, &words))
+        }
+        None => Ok(u32::try_from(count).unwrap_or(u32::MAX)),
     }
 }
 
@@ -96,7 +112,7 @@ fn run_one_more(context: &Context) -> Outcome {
         Some(file) => read_process(context, &file)?,
         None => process(context)?,
     };
-    let passed = passed(context);
+    let passed = passed(context)?;
     process.env.extend(passed.variables);
     let options = ExecOptions {
         process,
