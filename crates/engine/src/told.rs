@@ -17,12 +17,7 @@ impl Engine {
     /// one that has too many.
     pub(crate) fn labels_told(&self, id: ImageId) -> Attributes {
         let config = self.config(id).ok().and_then(|config| config.config);
-        let labels = config.map(|config| config.labels).unwrap_or_default();
-        if labels.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > LABEL_BYTES {
-            return Attributes::new();
-        }
-        // What we say ourselves nobody else says.
-        labels.into_iter().filter(|(key, _)| !OWN_ATTRIBUTES.contains(&key.as_str())).collect()
+        tellable(config.map(|config| config.labels).unwrap_or_default())
     }
 
     /// Writes down what happened to an image that is there.
@@ -50,6 +45,14 @@ impl Engine {
     }
 }
 
+fn tellable(labels: impl IntoIterator<Item = (String, String)>) -> Attributes {
+    // What we say ourselves nobody else says.
+    let labels = labels.into_iter().filter(|(key, _)| !OWN_ATTRIBUTES.contains(&key.as_str()));
+    let labels: Attributes = labels.collect();
+    let bytes: usize = labels.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > LABEL_BYTES { Attributes::new() } else { labels }
+}
+
 /// Events, in the order in which they were written.
 pub struct Events(store::Events);
 
@@ -62,5 +65,20 @@ impl Events {
             event.actor.attributes.retain(|key, _| !OWN_ATTRIBUTES.contains(&key.as_str()));
         }
         Ok(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_are_too_long_are_not_told() {
+        let labels = |bytes: usize| {
+            let label = |key: &str, value| (key.to_owned(), value);
+            tellable([label("a", "x".repeat(bytes)), label(OWN_ATTRIBUTES[0], String::new())])
+        };
+        assert_eq!(labels(LABEL_BYTES - 1).len(), 1);
+        assert!(labels(LABEL_BYTES).is_empty());
     }
 }
