@@ -211,14 +211,17 @@ fn judge_message(
     }
 }
 
-/// A bundle says which manifest is signed and not under which name: where the tag counts, it is not
-/// enough.
+/// A bundle may say which manifest is signed and not under which name. Then it may have been carried
+/// here from elsewhere: it is enough only for who names the manifest themselves.
 fn names_nothing(asked: Asked<'_>) -> Result<(), String> {
     let by_digest = asked.name.digest().is_some();
     match asked.identity {
-        Identity::Repository => Ok(()),
+        Identity::Loose => Ok(()),
+        Identity::Repository | Identity::DigestOrWhole if by_digest => Ok(()),
         Identity::Exact if by_digest && asked.name.tag().is_none() => Ok(()),
-        Identity::DigestOrWhole if by_digest => Ok(()),
+        Identity::Repository => {
+            Err("its signature names no repository, and the policy asks for one".to_owned())
+        }
         _ => Err("its signature names no tag, and the policy asks for one".to_owned()),
     }
 }
@@ -242,17 +245,18 @@ fn damaged(why: impl std::fmt::Display) -> String {
 /// Puts a signature of a manifest beside it, unless the key's is there.
 pub(super) fn add(
     repository: &Repository<'_>,
+    name: &Reference,
     subject: &Descriptor,
     key: &SigningKey,
 ) -> Result<()> {
-    // Nothing of the name is looked at in what names nothing.
-    let anything = Reference::parse("any").expect("it is a name");
+    // One that names nothing is not enough, so the name is asked for without a digest.
+    let name = name.without_digest().without_tag();
     let keys = [key.verifying()];
-    let asked = Asked { name: &anything, keys: &keys, identity: Identity::Repository };
+    let asked = Asked { name: &name, keys: &keys, identity: Identity::Repository };
     if refusal(repository, &subject.digest, asked)?.is_none() {
         return Ok(());
     }
-    let bytes = bundle(&subject.digest, key)?;
+    let bytes = bundle(&name, &subject.digest, key)?;
     let layer = Descriptor::of(MediaType::from(BUNDLE), &bytes);
     put_blob(repository, &layer, &bytes)?;
     let config = Descriptor::of(MediaType::from(EMPTY.0), EMPTY.1);
@@ -269,11 +273,14 @@ pub(super) fn add(
     Ok(())
 }
 
-/// A signature of a manifest.
-fn bundle(digest: &Digest, key: &SigningKey) -> Result<Vec<u8>> {
+/// A signature of a manifest in a repository.
+fn bundle(name: &Reference, digest: &Digest, key: &SigningKey) -> Result<Vec<u8>> {
     let statement = json!({
         "_type": STATEMENTS[0],
-        "subject": [{ "digest": { digest.algorithm().as_str(): digest.hex() } }],
+        "subject": [{
+            "name": name.name(),
+            "digest": { digest.algorithm().as_str(): digest.hex() },
+        }],
         "predicateType": SIGNED,
         "predicate": {},
     });

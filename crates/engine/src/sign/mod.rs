@@ -89,7 +89,7 @@ pub fn sign_remote(
         for entry in images.filter(|entry| entry.media_type.is_manifest()) {
             match form {
                 SignatureForm::Tag => add(&repository, name, &entry.digest, key)?,
-                SignatureForm::Bundle => bundle::add(&repository, entry, key)?,
+                SignatureForm::Bundle => bundle::add(&repository, name, entry, key)?,
             }
         }
     }
@@ -98,7 +98,7 @@ pub fn sign_remote(
         SignatureForm::Tag => add(&repository, name, &digest, key)?,
         SignatureForm::Bundle => {
             let subject = Descriptor::new(media_type, digest, bytes.len() as u64);
-            bundle::add(&repository, &subject, key)?;
+            bundle::add(&repository, name, &subject, key)?;
         }
     }
     Ok(digest)
@@ -109,7 +109,7 @@ pub fn verify_remote(client: &Client, name: &Reference, keys: &[VerifyingKey]) -
     let repository = client.repository(name, Access::Pull)?;
     let document = repository.document(&crate::pull::target(name));
     let digest = document.map_err(|error| crate::remote::missing(name, error))?.digest;
-    match refusal(&repository, name, &[digest], keys, Identity::Repository)? {
+    match refusal(&repository, name, &[digest], keys, Identity::Loose)? {
         None => Ok(digest),
         Some(why) => {
             Err(EngineError::Unsigned { name: name.familiar(), why, file: PathBuf::new() })
@@ -269,7 +269,7 @@ fn fits(signed: &Reference, asked: &Reference, identity: Identity) -> bool {
         Some(_) => asked.tag(),
     };
     match (identity, asked.digest()) {
-        (Identity::Repository, _) | (Identity::DigestOrWhole, Some(_)) => true,
+        (Identity::Repository | Identity::Loose, _) | (Identity::DigestOrWhole, Some(_)) => true,
         (Identity::Exact, _) => tag.is_none() || signed.tag() == tag,
         (Identity::Whole, Some(digest)) => {
             signed.digest() == Some(digest) && (signed.tag().is_none() || signed.tag() == tag)

@@ -60,6 +60,10 @@ pub enum Identity {
     /// The same, but that a digest may have been signed under whatever tag.
     #[serde(skip)]
     DigestOrWhole,
+    /// The same repository, where a signature names one at all. No policy says so, but who looks
+    /// without one.
+    #[serde(skip)]
+    Loose,
 }
 
 /// What holds for a name.

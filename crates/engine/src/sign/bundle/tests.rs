@@ -36,7 +36,7 @@ fn judged(bundle: &Value, key: &SigningKey, name: &str, identity: Identity) -> S
 
 #[track_caller]
 fn check(bundle: &Value, key: &SigningKey, expected: &str) {
-    let told = judged(bundle, key, "h.org/a:1", Identity::Repository);
+    let told = judged(bundle, key, "h.org/a@DIGEST", Identity::Repository);
     assert!(told.contains(expected), "{bundle}: {told}");
 }
 
@@ -79,8 +79,14 @@ fn what_is_signed_begins_with_types_and_lengths() {
 #[test]
 fn a_statement_that_is_signed_is_a_signature() {
     let (key, digest) = (key(), Digest::of(MANIFEST));
-    let own = bundle(&digest, &key).unwrap();
-    check(&serde_json::from_slice(&own).unwrap(), &key, "good");
+    let name = Reference::parse("h.org/a:1").unwrap();
+    let own = bundle(&name, &digest, &key).unwrap();
+    let own: Value = serde_json::from_slice(&own).unwrap();
+    check(&own, &key, "good");
+    // What is made here names its repository.
+    let told = |name: &str| judged(&own, &key, name, Identity::Repository);
+    assert_eq!(told("h.org/a:2"), "good");
+    assert_eq!(told("h.org/b:1"), "it is signed as h.org/a");
     let good = enveloped(&key, STATEMENT, &statement(&digest));
     check(&good, &key, "good");
     check(
@@ -162,7 +168,7 @@ fn the_manifest_itself_may_be_signed() {
 }
 
 #[test]
-fn where_the_tag_counts_a_bundle_is_not_enough() {
+fn where_the_name_counts_a_bundle_without_one_is_not_enough() {
     let key = key();
     let bundle = enveloped(&key, STATEMENT, &statement(&Digest::of(MANIFEST)));
     let check = |name: &str, identity: Identity, is_good: bool| {
@@ -170,7 +176,7 @@ fn where_the_tag_counts_a_bundle_is_not_enough() {
         assert_eq!(told == "good", is_good, "{name} {identity:?}: {told}");
     };
     for (name, good) in [
-        ("h.org/a:1", [true, false, false, false]),
+        ("h.org/a:1", [false, false, false, false]),
         ("h.org/a@DIGEST", [true, true, true, false]),
         ("h.org/a:1@DIGEST", [true, false, true, false]),
     ] {
@@ -178,6 +184,7 @@ fn where_the_tag_counts_a_bundle_is_not_enough() {
         check(name, Identity::Exact, good[1]);
         check(name, Identity::DigestOrWhole, good[2]);
         check(name, Identity::Whole, good[3]);
+        check(name, Identity::Loose, true);
     }
     // What does name something is held to it.
     let named = |name: &str| {
