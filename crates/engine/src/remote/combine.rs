@@ -202,9 +202,13 @@ impl CombineImages {
 }
 
 /// Whether two platforms are the same, however they are written. That one could serve for the other is
-/// not enough here.
+/// not enough here. The version of a system and its features count where they are asked for.
 fn is_same(own: &Platform, wanted: &Platform) -> bool {
-    own.normalized() == wanted.normalized()
+    let (own, wanted) = (own.normalized(), wanted.normalized());
+    (&own.os, &own.architecture, &own.variant)
+        == (&wanted.os, &wanted.architecture, &wanted.variant)
+        && (wanted.os_version.is_none() || own.os_version == wanted.os_version)
+        && wanted.os_features.iter().all(|feature| own.os_features.contains(feature))
 }
 
 /// Adds entries; one of the same digest and platform is there already.
@@ -243,6 +247,11 @@ mod tests {
         assert_eq!(left(&["linux/arm64/v8"]), ["linux/arm64"]);
         assert_eq!(left(&["linux/arm"]), ["linux/arm/v7"]);
         assert_eq!(left(&[]).len(), 4);
+        let same = |own: &str, wanted: &str| is_same(&platform(own), &platform(wanted));
+        let windows = "windows(10.0.20348.1+win32k)/amd64";
+        assert!(same(windows, "windows/amd64") && same(windows, "windows(10.0.20348.1)/amd64"));
+        assert!(!same(windows, "windows(10.0.17763.1)/amd64") && !same(windows, "windows/arm64"));
+        assert!(same(windows, windows) && !same("windows/amd64", windows));
         let note = Note {
             entry: Some(Some(platform("linux/arm64"))),
             text: ("key".to_owned(), "text".to_owned()),
