@@ -54,8 +54,10 @@ pub(crate) fn annotate(context: &Context) -> Outcome {
 pub(crate) fn push(context: &Context) -> Outcome {
     let name = tagged(&context.names()[0])?;
     let (lists, client) = (lists(context)?, client(context, [name.domain()])?);
+    let policy = context.settings()?.registry.policy()?;
     let images = lists.get(&name)?.manifests;
-    let digest = lists.push(&client, &name, &Transfer::aside(&context.ui, false))?;
+    let aside = Transfer::aside(&context.ui, false);
+    let digest = lists.push(&client, &name, policy.as_ref(), &aside)?;
     for entry in images {
         let digest = entry.descriptor.digest;
         context.ui.line(&format!("Pushed ref {}@{digest} with digest: {digest}", name.name()));

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use registry::Client;
+use registry::{Access, Client};
 use serde::{Deserialize, Serialize};
 use spec::{Annotations, Descriptor, Digest, Platform, Reference};
 
@@ -13,6 +13,7 @@ use super::combine::Combination;
 use super::look::RemoteImage;
 use crate::error::{EngineError, Result};
 use crate::progress::Progress;
+use crate::sign::Policy;
 use crate::whole::WholeFile;
 
 /// The lists of a user.
@@ -109,14 +110,20 @@ impl ManifestLists {
         self.keep(&list)
     }
 
-    /// Pushes a list, and before it each of its images into the same repository.
+    /// Pushes a list, and before it each of its images into the same repository. The policy says what
+    /// may be taken out of another.
     pub fn push(
         &self,
         client: &Client,
         name: &Reference,
+        policy: Option<&Policy>,
         progress: &dyn Progress,
     ) -> Result<Digest> {
-        let combined = self.get(name)?.combined();
+        let list = self.get(name)?;
+        if let Some(policy) = policy {
+            list.judge(client, policy)?;
+        }
+        let combined = list.combined();
         combined.push(client, name, progress)?;
         Ok(combined.digest())
     }
@@ -174,6 +181,18 @@ fn is_known(platform: &Platform) -> bool {
 }
 
 impl ManifestList {
+    /// Refuses the images of other repositories that the policy does not let in.
+    fn judge(&self, client: &Client, policy: &Policy) -> Result<()> {
+        let home = self.name.name();
+        for ListEntry { name, descriptor } in &self.manifests {
+            if name.name() != home {
+                let repository = client.repository(name, Access::Pull)?;
+                policy.judge(&repository, name, [descriptor.digest])?;
+            }
+        }
+        Ok(())
+    }
+
     /// The document that is pushed.
     pub fn combined(&self) -> Combination {
         let entries = self.manifests.iter();

@@ -74,6 +74,13 @@ fn lists_are_made_annotated_and_pushed() {
     // Into another repository the images come along.
     let other = hub.name("you/all:2");
     mica.ok(&format!("manifest create {other} {amd} {arm}"));
+    // What the policy does not let out of where they are, goes nowhere.
+    let rule = format!("[[rule]]\nprefix = \"{}/me\"\npolicy = \"reject\"\n", hub.host);
+    let policy = mica.file("policy.toml", &rule);
+    let config =
+        mica.file("mica.toml", format!("[registries]\npolicy = \"{}\"\n", policy.display()));
+    mica.run(&format!("--config {} manifest push {other}", config.display()))
+        .complains(1, "may not be pulled: the policy rejects it");
     assert_eq!(mica.run(&format!("manifest push {other}")).code, 0);
     mica.ok(&format!("manifest rm {other}"));
     for architecture in ["amd64", "arm64"] {
