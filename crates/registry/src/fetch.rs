@@ -15,7 +15,7 @@ use ureq::http::header::{
 };
 use ureq::http::{HeaderName, Request, Response, Uri};
 
-use crate::address::{origin, resolve, without_user};
+use crate::address::{origin, resolve, with_scheme, without_user};
 use crate::direct::Direct;
 use crate::error::RegistryError;
 
@@ -119,7 +119,7 @@ impl Direct {
         authorization: Option<&str>,
     ) -> Result<Response<Body>, String> {
         let uri: Uri = address.parse().map_err(|_| "it is no address".to_owned())?;
-        let agent = self.agent(&uri).map_err(|error| error.to_string())?;
+        let agent = self.patient_agent(&uri).map_err(|error| error.to_string())?;
         let mut request = Request::get(uri);
         if let Some(etag) = &before.etag {
             request = request.header(IF_NONE_MATCH, etag);
@@ -136,7 +136,7 @@ impl Direct {
 
 /// An address without the name and the password in it, and what tells a server of them.
 fn apart(url: &str) -> (String, Option<String>) {
-    let known = url.split_once("://").and_then(|(scheme, rest)| {
+    let known = with_scheme(url).and_then(|(scheme, rest)| {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (user, host) = rest[..end].rsplit_once('@')?;
         let (name, password) = user.split_once(':').unwrap_or((user, ""));
