@@ -68,10 +68,10 @@ impl Engine {
             return Err(EngineError::Refused(format!("'{SCRATCH}' is a reserved name")));
         }
         let denied = |error| pull_error(&pull.name, error);
-        let repository = client.repository(&pull.name, Access::Pull).map_err(denied)?;
         let names = match pull.all_tags {
             false => vec![pull.name.clone()],
             true => {
+                let repository = client.repository(&pull.name, Access::Pull).map_err(denied)?;
                 let tags = repository.tags().map_err(denied)?;
                 let name = pull.name.without_digest().without_tag();
                 let named = |tag: &String| {
@@ -82,6 +82,8 @@ impl Engine {
             }
         };
         for name in names {
+            // A rule may be about one tag alone.
+            let repository = client.repository(&name, Access::Pull).map_err(denied)?;
             let one = PullImage { name, ..pull.clone() };
             let pulled = self.pull_one(&repository, &one, progress);
             client
