@@ -1,6 +1,6 @@
 //! What there is to see of an image in a registry, without pulling it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use registry::{Access, Client, RemoteDocument, Repository, Target};
 use serde_json::Value;
@@ -33,6 +33,31 @@ pub struct RemoteEntry {
     pub config: Vec<u8>,
 }
 
+/// As many images and indexes are looked at for one name. No honest name has more.
+const MAX_ENTRIES: usize = 1000;
+
+/// What was met among the images of a name by now.
+#[derive(Default)]
+struct Looked {
+    /// The indexes.
+    seen: BTreeSet<Digest>,
+    /// Where each manifest is in what was found.
+    known: BTreeMap<Digest, usize>,
+    /// How many were listed.
+    entries: usize,
+    found: Vec<RemoteEntry>,
+}
+
+impl RemoteEntry {
+    /// The same image where it is listed once more.
+    fn listed(&self, entry: &Descriptor) -> RemoteEntry {
+        let mut again = RemoteEntry { descriptor: entry.clone(), ..self.clone() };
+        let platform = again.descriptor.platform.take();
+        again.descriptor.platform = platform.or_else(|| self.descriptor.platform.clone());
+        again
+    }
+}
+
 impl<'a> RemoteImage<'a> {
     /// Fetches the document that a name stands for.
     pub fn open(client: &'a Client, name: &Reference) -> Result<RemoteImage<'a>> {
@@ -53,34 +78,45 @@ impl<'a> RemoteImage<'a> {
         let Document::Index(index) = &self.parsed else {
             return Ok(vec![self.entry(None, self.document.clone())?]);
         };
-        let mut found = Vec::new();
-        self.images_of(index, &mut BTreeSet::from([self.document.digest]), 0, &mut found)?;
-        Ok(found)
+        let mut looked = Looked::default();
+        looked.seen.insert(self.document.digest);
+        self.images_of(index, 0, &mut looked)?;
+        Ok(looked.found)
     }
 
-    /// Adds the images of an index. An index that was seen is not looked at again.
-    fn images_of(
-        &self,
-        index: &Index,
-        seen: &mut BTreeSet<Digest>,
-        depth: usize,
-        found: &mut Vec<RemoteEntry>,
-    ) -> Result<()> {
+    /// Adds the images of an index. An index that was seen is not looked at again, and no document is
+    /// fetched twice.
+    fn images_of(&self, index: &Index, depth: usize, looked: &mut Looked) -> Result<()> {
         let images = index
             .manifests
             .iter()
             .filter(|entry| !entry.is_attestation() && super::walk::is_document(&entry.media_type));
         for entry in images {
-            if seen.contains(&entry.digest) {
+            if looked.seen.contains(&entry.digest) {
+                continue;
+            }
+            looked.entries += 1;
+            if looked.entries > MAX_ENTRIES {
+                let name = self.name.familiar();
+                return Err(EngineError::Refused(format!(
+                    "{name} lists more than {MAX_ENTRIES} images"
+                )));
+            }
+            if let Some(known) = looked.known.get(&entry.digest) {
+                let again = looked.found[*known].listed(entry);
+                looked.found.push(again);
                 continue;
             }
             let document = self.inner(&entry.digest)?;
             match parse(&document)? {
                 Document::Index(inner) if depth < MAX_NESTING => {
-                    seen.insert(entry.digest);
-                    self.images_of(&inner, seen, depth + 1, found)?;
+                    looked.seen.insert(entry.digest);
+                    self.images_of(&inner, depth + 1, looked)?;
                 }
-                _ => found.push(self.entry(Some(entry), document)?),
+                _ => {
+                    looked.known.insert(entry.digest, looked.found.len());
+                    looked.found.push(self.entry(Some(entry), document)?);
+                }
             }
         }
         Ok(())
