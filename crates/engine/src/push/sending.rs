@@ -23,6 +23,8 @@ use crate::progress::{Progress, Reported};
 const WORKERS: usize = 3;
 /// A stream that was cut is sent again so often: it cannot go on where it ended.
 const ATTEMPTS: u32 = 3;
+/// What registries say where a document is put and something that it needs is not there.
+const MISSED: [&str; 3] = ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"];
 /// As docker says it.
 const NOT_WHOLE: &str = "Not all multiplatform-content is present and only the available \
                          single-platform image was pushed";
@@ -118,7 +120,8 @@ impl Sending<'_> {
     }
 
     /// Puts a name on the document that it is on already: whether that is allowed, the registry alone
-    /// knows. Not where it misses what the document needs; what is there without a name stays as it is.
+    /// knows. Not where it misses what the document needs, in
+    /// whatever words it says so; what is there without a name stays as it is.
     fn put_again(
         &self,
         target: Option<&Target>,
@@ -127,7 +130,7 @@ impl Sending<'_> {
     ) -> Result<bool> {
         let Some(target) = target else { return Ok(true) };
         match self.repository.put_document(target, media_type, bytes) {
-            Err(error) if error.has_code("MANIFEST_BLOB_UNKNOWN") => Ok(false),
+            Err(error) if MISSED.iter().any(|code| error.has_code(code)) => Ok(false),
             put => Ok(put.map(|_| true)?),
         }
     }
