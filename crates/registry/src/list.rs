@@ -70,27 +70,52 @@ impl Repository<'_> {
         digest: &Digest,
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, RegistryError> {
-        let found = self.somewhere(&Target::Digest(*digest), |place| {
-            let query = artifact_type.map(|kind| format!("?artifactType={}", encode(kind)));
-            let path = format!("referrers/{digest}{}", query.unwrap_or_default());
-            let url = self.url(place, &path)?;
-            let accept = spec::MediaType::OciIndex;
-            let ask = |url: String| {
-                self.checked(place, Call::new(Method::GET, url).header(ACCEPT, accept.as_str()))
-            };
-            let pages = all_pages::<Index>(url, ask)?;
-            Ok(pages.into_iter().flat_map(|page| page.manifests).collect::<Vec<_>>())
-        });
-        let mut all = match found {
-            Ok(all) => all,
-            Err(error) if error.is_missing() => self.tagged_referrers(digest)?,
-            Err(error) => return Err(error),
-        };
+        let mut all = self.listed_referrers(digest, artifact_type)?;
         // Some registries do not filter, and the tag never does.
         all.retain(|entry| {
             artifact_type.is_none() || entry.artifact_type.as_deref() == artifact_type
         });
         Ok(all)
+    }
+
+    /// What the first place that knows of any says. A mirror that knows of none may not have heard of them.
+    fn listed_referrers(
+        &self,
+        digest: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        let (mut has_none, mut has_no_list, mut failed) = (false, false, None);
+        for place in self.places.iter().filter(|place| place.serves(true)) {
+            match self.referrers_at(place, digest, artifact_type) {
+                Ok(listed) if listed.is_empty() => has_none = true,
+                Ok(listed) => return Ok(listed),
+                Err(error) if has_no_referrers(&error) => has_no_list = true,
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            _ if has_no_list => self.tagged_referrers(digest),
+            _ if has_none => Ok(Vec::new()),
+            Some(error) => Err(error),
+            // Nobody could be asked, and that is told of the tag.
+            None => self.tagged_referrers(digest),
+        }
+    }
+
+    fn referrers_at(
+        &self,
+        place: &Place,
+        digest: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        let query = artifact_type.map(|kind| format!("?artifactType={}", encode(kind)));
+        let url = self.url(place, &format!("referrers/{digest}{}", query.unwrap_or_default()))?;
+        let accept = spec::MediaType::OciIndex;
+        let ask = |url: String| {
+            self.checked(place, Call::new(Method::GET, url).header(ACCEPT, accept.as_str()))
+        };
+        let pages = all_pages::<Index>(url, ask)?;
+        Ok(pages.into_iter().flat_map(|page| page.manifests).collect())
     }
 
     /// Lists a document with its subject, if it has one, in the index under the subject's tag.
@@ -122,6 +147,17 @@ impl Repository<'_> {
 /// Where the referrers of a document are, for registries that do not list them.
 fn referrers_tag(subject: &Digest) -> Target {
     Target::Tag(format!("{}-{}", subject.algorithm().as_str(), subject.hex()))
+}
+
+/// Whether a registry has no lists of referrers: whatever it refuses, but for whom and how often.
+fn has_no_referrers(error: &RegistryError) -> bool {
+    use RegistryError as E;
+    match error {
+        E::Refused { status, .. } | E::Status { status, .. } | E::Body { status, .. } => {
+            (400..500).contains(status) && ![401, 403, 429].contains(status)
+        }
+        _ => false,
+    }
 }
 
 /// What a document is about, and how it is listed there.

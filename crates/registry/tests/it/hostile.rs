@@ -442,14 +442,21 @@ fn referrers_come_from_the_tag_where_the_registry_has_no_list() {
     let index = format!(
         r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{subject}","size":7,"artifactType":"a/b"}}]}}"#
     );
-    let server = Server::new(move |asked, _| match asked.path.contains("/manifests/sha256-") {
-        true => answer(200, &index),
-        false => answer(404, "{}"),
-    });
+    for status in [400, 404, 405] {
+        let index = index.clone();
+        let server = Server::new(move |asked, _| match asked.path.contains("/manifests/sha256-") {
+            true => answer(200, &index),
+            false => answer(status, "{}"),
+        });
+        let client = client();
+        let repository = client.repository(&server.name("a"), Access::Pull).unwrap();
+        assert_eq!(repository.referrers(&subject, Some("a/b")).unwrap().len(), 1);
+        assert!(repository.referrers(&subject, Some("c/d")).unwrap().is_empty());
+    }
+    let server = Server::new(|_, _| answer(403, "{}"));
     let client = client();
     let repository = client.repository(&server.name("a"), Access::Pull).unwrap();
-    assert_eq!(repository.referrers(&subject, Some("a/b")).unwrap().len(), 1);
-    assert!(repository.referrers(&subject, Some("c/d")).unwrap().is_empty());
+    assert!(repository.referrers(&subject, None).is_err());
 }
 
 #[test]

@@ -39,6 +39,22 @@ fn a_mirror_is_told_whose_images_are_meant() {
 }
 
 #[test]
+fn a_mirror_that_knows_of_no_referrers_hides_none() {
+    let digest = Digest::of(INDEX.as_bytes());
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let entry = format!("{{\"mediaType\":\"{kind}\",\"digest\":\"{digest}\",\"size\":7}}");
+    let index = INDEX.replace("\"manifests\":[]", &format!("\"manifests\":[{entry}]"));
+    let nothing = Server::new(|_, _| answer(200, INDEX));
+    let home = Server::new(move |_, _| answer(200, &index));
+    let hosts = format!("[host.\"http://{}\"]\n[host.\"http://{}\"]\n", nothing.host, home.host);
+    let (client, _folder) = client(&hosts);
+    let name = Reference::parse("r.test/a").unwrap();
+    let repository = client.repository(&name, Access::Pull).unwrap();
+    assert_eq!(repository.referrers(&digest, None).unwrap().len(), 1);
+    assert_eq!(nothing.asked().len(), 1);
+}
+
+#[test]
 fn what_nobody_may_be_pushed_to_says_so() {
     let (client, _folder) = client("capabilities = [\"pull\", \"resolve\"]\n");
     let name = Reference::parse("r.test/a").unwrap();
