@@ -16,6 +16,8 @@ use crate::filter::{ImageFilter, Patterns};
 pub struct ListImages {
     /// Intermediate images too.
     pub all: bool,
+    /// A row for each digest that a repository has of an image, instead of one for all.
+    pub digests: bool,
     /// Only images that match this name.
     pub pattern: Option<String>,
     /// Only images that match all of these.
@@ -35,7 +37,7 @@ pub struct ImageList {
 struct Place {
     image: usize,
     name: Option<usize>,
-    /// Where among the image's own the digest is that is the row's whole name.
+    /// Where among the image's own the digest is that the row shows, of those without a tag as its name.
     known: Option<usize>,
 }
 
@@ -103,7 +105,7 @@ pub struct ImageRow<'a> {
     pub id: ImageId,
     /// The name; none for an image without.
     pub name: Option<FullName<'a>>,
-    /// The name with a digest, where it has no other.
+    /// The name with the digest that is shown, where it is said which.
     known: Option<&'a str>,
     record: &'a ImageRecord,
 }
@@ -144,10 +146,11 @@ impl<'a> ImageRow<'a> {
 }
 
 /// The repositories in which images have digests and no tags: for each image where among its digests
-/// the first of a repository is, and the repository.
+/// the first of a repository is, or all of them, and the repository.
 fn bare<'a>(
     images: &'a [(ImageId, ImageRecord)],
     names: &'a [(String, NameRecord)],
+    is_each: bool,
 ) -> BTreeMap<usize, Vec<(usize, &'a str)>> {
     let mut bare = BTreeMap::new();
     if images.iter().all(|(_, record)| record.repo_digests.is_empty()) {
@@ -162,7 +165,7 @@ fn bare<'a>(
         let mut own: Vec<(usize, &str)> = Vec::new();
         for (at, known) in record.repo_digests.iter().enumerate() {
             let Some((repository, _)) = known.split_once('@') else { continue };
-            let is_new = own.last().is_none_or(|(_, last)| *last != repository);
+            let is_new = is_each || own.last().is_none_or(|(_, last)| *last != repository);
             if is_new && !tagged.contains(&(*id, repository)) {
                 own.push((at, repository));
             }
@@ -172,6 +175,15 @@ fn bare<'a>(
         }
     }
     bare
+}
+
+/// Where among an image's digests those of a name's repository are.
+fn digests_of(record: &ImageRecord, name: &str) -> Vec<usize> {
+    let repository = FullName::of(name).name();
+    let is_its =
+        |known: &String| known.strip_prefix(repository).is_some_and(|rest| rest.starts_with('@'));
+    let digests = record.repo_digests.iter().enumerate();
+    digests.filter(|(_, known)| is_its(known)).map(|(at, _)| at).collect()
 }
 
 /// Docker's document about an image in a list.
@@ -246,7 +258,7 @@ impl Engine {
             names.iter().map(|(_, record)| place(&record.image)).collect();
         places.iter().flatten().for_each(|at| is_named[*at] = true);
         let (mut rows, mut is_wanted) = (Vec::with_capacity(names.len()), is_named.clone());
-        let bare = bare(&images, &names);
+        let bare = bare(&images, &names, list.digests);
         for (image, (id, record)) in images.iter().enumerate() {
             let (is_named, is_known) = (is_named[image], bare.contains_key(&image));
             let is_shown = is_named || is_known || list.all || !parents.contains(id);
@@ -262,7 +274,15 @@ impl Engine {
         for (name, image) in places.into_iter().enumerate() {
             let Some(image) = image.filter(|at| is_wanted[*at]) else { continue };
             if patterns.allow(FullName::of(&names[name].0)) {
-                rows.push(Place::new(image, Some(name)));
+                let row = Place::new(image, Some(name));
+                let known = match list.digests {
+                    true => digests_of(&images[image].1, &names[name].0),
+                    false => Vec::new(),
+                };
+                match known.len() {
+                    0 | 1 => rows.push(row),
+                    _ => rows.extend(known.into_iter().map(|at| Place { known: Some(at), ..row })),
+                }
             }
         }
         for (image, known) in bare.into_iter().filter(|(image, _)| is_wanted[*image]) {

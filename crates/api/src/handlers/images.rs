@@ -37,8 +37,11 @@ fn shares(call: &Call) -> bool {
 }
 
 pub(crate) fn list(call: Call) -> Result<Reply, Refusal> {
-    let mut list =
-        ListImages { all: call.query.flag("all"), pattern: None, filters: filters(&call, LISTED)? };
+    let mut list = ListImages {
+        all: call.query.flag("all"),
+        filters: filters(&call, LISTED)?,
+        ..ListImages::default()
+    };
     if !call.since(brought::IMAGE_FILTERS) {
         list.pattern = call.query.given("filter").map(str::to_owned);
     }

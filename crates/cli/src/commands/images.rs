@@ -50,6 +50,7 @@ pub(crate) fn run(context: &Context) -> Outcome {
     let matches = context.matches();
     let list = ListImages {
         all: matches.flag("all"),
+        digests: matches.flag("digests"),
         pattern: context.names().first().cloned(),
         filters: filters(context)?,
     };
