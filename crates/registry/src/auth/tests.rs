@@ -91,6 +91,7 @@ fn nobodys_token_ends_when_somebody_may_be_named() {
         let (realm, service, scope) = (realm.clone(), "s".to_owned(), None);
         let way = Challenge::Bearer { realm, service, scope };
         auth.header(&http, &rules, &place, &way, &[]).unwrap().unwrap();
+        assert_eq!(lock(&auth.tokens).len(), 1);
         for token in lock(&auth.tokens).values() {
             let left = token.until.saturating_duration_since(Instant::now()).as_secs();
             assert!(range.contains(&left), "{left}");
