@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use image::folder::Marks;
 use image::merged::Change;
@@ -47,8 +47,9 @@ pub(super) fn write(
         }
         FilesTarget::Folder(path) => folder(engine, images, split, path),
         FilesTarget::Mirror(path) => {
-            clear(engine, images, split, path)?;
-            folder(engine, images, split, path)
+            let folder = folder_without_links(path)?;
+            clear(engine, images, split, (path, &folder))?;
+            unpack_into(&folder, |out| tar(engine, images, split, out))
         }
     }
 }
@@ -86,10 +87,44 @@ fn tar(engine: &Engine, images: &[Told<'_>], split: bool, out: &mut dyn Write) -
     out.flush().map_err(EngineError::Write)
 }
 
+/// Makes and opens a folder whose path has no links. What was asked before the build whether all else
+/// in it may go must be the same folder now, and an output may have put links there since.
+fn folder_without_links(path: &Path) -> Result<OwnedFd> {
+    let path = std::path::absolute(path).map_err(EngineError::io("open", path))?;
+    let mut folder = sys::fs::open_folder(Path::new("/")).map_err(EngineError::io("open", "/"))?;
+    for part in path.components() {
+        let name = match part {
+            Component::Normal(name) => name,
+            Component::ParentDir => {
+                let words = format!("{} leads upwards: write where it leads", path.display());
+                return Err(EngineError::Input(words));
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => continue,
+        };
+        folder = inner_folder(&folder, name).map_err(EngineError::io("open", &path))?;
+    }
+    Ok(folder)
+}
+
+fn inner_folder(folder: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
+    match sys::fs::folder_beneath(folder, name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match sys::fs::make_folder(folder, name, 0o777) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => sys::fs::folder_beneath(folder, name),
+            }
+        }
+        opened => opened,
+    }
+}
+
 /// Removes what a folder has and images have not, or have as another kind of file.
-fn clear(engine: &Engine, images: &[Told<'_>], split: bool, path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(EngineError::io("create", path))?;
-    let folder = sys::fs::open_folder(path).map_err(EngineError::io("open", path))?;
+fn clear(
+    engine: &Engine,
+    images: &[Told<'_>],
+    split: bool,
+    (path, folder): (&Path, &OwnedFd),
+) -> Result<()> {
     let view = |(image, _): &Told<'_>| {
         let view = layers::view(engine.store(), image.top)?;
         let top = sys::fs::folder_beneath(&view, ".");
@@ -97,8 +132,8 @@ fn clear(engine: &Engine, images: &[Told<'_>], split: bool, path: &Path) -> Resu
     };
     let views = images.iter().map(view).collect::<Result<Vec<_>>>()?;
     let cleared = match split {
-        false => clear_below(&folder, &views.iter().map(|(_, view)| view).collect::<Vec<_>>()),
-        true => clear_names(&folder, |name| {
+        false => clear_below(folder, &views.iter().map(|(_, view)| view).collect::<Vec<_>>()),
+        true => clear_names(folder, |name| {
             let of = views.iter().filter(|(prefix, _)| prefix.as_bytes() == name);
             of.map(|(_, view)| view.try_clone().map(Kept::Folder)).collect()
         }),
@@ -187,13 +222,21 @@ fn folder(engine: &Engine, images: &[Told<'_>], split: bool, path: &Path) -> Res
 fn unpack(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()> + Send) -> Result<()> {
     fs::create_dir_all(path).map_err(EngineError::io("create", path))?;
     let folder = sys::fs::open_folder(path).map_err(EngineError::io("open", path))?;
+    unpack_into(&folder, write)
+}
+
+/// The same into a folder that is open.
+fn unpack_into(
+    folder: &OwnedFd,
+    write: impl FnOnce(&mut dyn Write) -> Result<()> + Send,
+) -> Result<()> {
     let (mut out, reader) = pour();
     std::thread::scope(|scope| {
         let writing = scope.spawn(move || {
             write(&mut out)?;
             out.flush().map_err(EngineError::Write)
         });
-        let extracted = extract(reader, &folder, false);
+        let extracted = extract(reader, folder, false);
         match (writing.join().expect("a writer of tars does not panic"), extracted) {
             // That nobody reads says only that the reader had a reason.
             (Err(EngineError::Write(_)), Err(error)) => Err(error),
@@ -201,4 +244,22 @@ fn unpack(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()> + Send) 
             (Ok(()), Ok(_)) => Ok(()),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_to_empty_are_reached_by_no_link() {
+        let at = tempfile::tempdir().unwrap();
+        let root = at.path().canonicalize().unwrap();
+        fs::create_dir(root.join("own")).unwrap();
+        std::os::unix::fs::symlink("own", root.join("link")).unwrap();
+        assert!(folder_without_links(&root.join("own/new/deep")).is_ok());
+        assert!(root.join("own/new/deep").is_dir());
+        for path in ["link", "link/new", "own/../own"] {
+            assert!(folder_without_links(&root.join(path)).is_err(), "{path}");
+        }
+    }
 }

@@ -67,6 +67,14 @@ fn files_go_to_folders_and_tars() {
     assert_eq!(fs::read_to_string(it.path("elsewhere/f")).unwrap(), "stays");
     let run = it.build(&dockerfile, "--output type=local,dest=/,mode=delete");
     run.complains(1, "mode=delete removes all else in /");
+    // A link that an output before has brought leads no emptying astray.
+    let linked = format!(
+        "FROM bb AS b\nRUN mkdir /o && ln -s {} /o/sub\nFROM scratch\nCOPY --from=b /o /\n",
+        it.path("elsewhere").display()
+    );
+    let run = it.build(&linked, "-o type=local,dest=both -o type=local,dest=both/sub,mode=delete");
+    assert_ne!(run.code, 0, "{run}");
+    assert_eq!(fs::read_to_string(it.path("elsewhere/f")).unwrap(), "stays");
     // Files alone leave no image behind.
     assert_eq!(it.ok("images -q t"), "");
     let run = it.build(&dockerfile, "-o type=local");

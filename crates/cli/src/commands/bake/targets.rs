@@ -119,7 +119,7 @@ fn request(
     let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
     let mut arguments: BTreeMap<String, String> = target.map("args").map(own).collect();
     surroundings::add_arguments(context, None, &mut arguments);
-    let outputs = match plan.is_asked(name) {
+    let mut outputs = match plan.is_asked(name) {
         true => outputs::Asked {
             outputs: &target.rows("output"),
             push: false,
@@ -131,7 +131,7 @@ fn request(
         // Others begin with it; that is all that it is for.
         false => vec![Output::Nothing],
     };
-    outputs::check_mirrors(&outputs, context.matches().list("allow"))?;
+    outputs::check_mirrors(&mut outputs, context.matches().list("allow"))?;
     let attests::Attests { provenance, sbom } =
         attests::attests((None, None), &target.rows("attest"))?;
     Ok(BuildRequest {

@@ -76,8 +76,8 @@ fn request(context: &Context) -> Result<BuildRequest, Failure> {
         names: flags::tags(matches.list("tag"))?,
         annotations: matches.list("annotation"),
     };
-    let outputs = outputs.read()?;
-    outputs::check_mirrors(&outputs, matches.list("allow"))?;
+    let mut outputs = outputs.read()?;
+    outputs::check_mirrors(&mut outputs, matches.list("allow"))?;
     Ok(BuildRequest {
         contexts: flags::named_contexts(matches)?,
         arguments: arguments(context)?,

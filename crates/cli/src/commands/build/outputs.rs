@@ -74,17 +74,16 @@ impl Asked<'_> {
     }
 }
 
-/// Refuses to empty folders that do not lie below this one, unless that is allowed.
-pub(crate) fn check_mirrors(outputs: &[Output], allowed: &[String]) -> Result<(), Failure> {
-    if allowed.iter().any(|one| one == DELETE) {
-        return Ok(());
-    }
+/// Refuses to empty folders that do not lie below this one, unless that is allowed. The others are
+/// named as they are reached without links: an output may put links on the way.
+pub(crate) fn check_mirrors(outputs: &mut [Output], allowed: &[String]) -> Result<(), Failure> {
+    let is_allowed = allowed.iter().any(|one| one == DELETE);
     let here = real(Path::new("."))?;
     for output in outputs {
         let Output::Files { target: FilesTarget::Mirror(path), .. } = output else { continue };
-        let place = real(path)?;
-        if place == here || !place.starts_with(&here) {
-            let words = format!("ERROR: mode=delete removes all else in {}", place.display());
+        *path = real(path)?;
+        if !is_allowed && (*path == here || !path.starts_with(&here)) {
+            let words = format!("ERROR: mode=delete removes all else in {}", path.display());
             let hint = format!("--allow {DELETE} lets it do so outside of subfolders of this one");
             return Err(Failure::new(words).hint(hint));
         }
@@ -291,8 +290,8 @@ impl Attributes<'_> {
 /// What a way out may be told, for whoever named something else.
 fn known_attributes(kind: &str) -> &'static str {
     match kind {
-        "local" => "there are dest, mode and platform-split",
-        "tar" => "there are dest and platform-split",
+        "local" => "there are dest, mode, platform-split and attestation-prefix",
+        "tar" => "there are dest, platform-split and attestation-prefix",
         "cacheonly" => "there is nothing to say about it",
         "docker" | "oci" => {
             "there are dest, name, tar, compression, compression-level, force-compression, \
@@ -447,11 +446,16 @@ mod tests {
             [Output::Files { target, split: None, prefix: String::new() }]
         };
         let allowed = [DELETE.to_owned()];
-        assert!(check_mirrors(&mirror("new/folder"), &[]).is_ok());
+        assert!(check_mirrors(&mut mirror("new/folder"), &[]).is_ok());
         for path in [".", "..", "/", "/tmp", "../beside"] {
-            assert!(check_mirrors(&mirror(path), &[]).is_err(), "{path}");
-            assert!(check_mirrors(&mirror(path), &allowed).is_ok(), "{path}");
+            assert!(check_mirrors(&mut mirror(path), &[]).is_err(), "{path}");
+            assert!(check_mirrors(&mut mirror(path), &allowed).is_ok(), "{path}");
         }
+        // What was looked at is what is emptied.
+        let mut outputs = mirror("../beside");
+        check_mirrors(&mut outputs, &allowed).unwrap();
+        let Output::Files { target: FilesTarget::Mirror(path), .. } = &outputs[0] else { panic!() };
+        assert_eq!(*path, real(Path::new("../beside")).unwrap());
     }
 
     #[test]
