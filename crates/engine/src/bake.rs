@@ -49,11 +49,12 @@ impl Engine {
 }
 
 fn files(names: &[String], read: &mut dyn FnMut(&str) -> io::Result<String>) -> Result<Vec<File>> {
-    let mut files = Vec::new();
+    let (mut files, mut included) = (Vec::new(), 0);
+    let included = &mut included;
     if names.is_empty() {
         for name in FILE_NAMES {
             match read(name) {
-                Ok(text) => add(File::at_top(name, text), 0, read, &mut files)?,
+                Ok(text) => add(File::at_top(name, text), 0, read, (&mut files, included))?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(EngineError::io("read", *name)(error)),
             }
@@ -64,14 +65,14 @@ fn files(names: &[String], read: &mut dyn FnMut(&str) -> io::Result<String>) -> 
     }
     for name in names {
         let text = read(name).map_err(EngineError::io("read", name))?;
-        add(File::at_top(name, text), 0, read, &mut files)?;
+        add(File::at_top(name, text), 0, read, (&mut files, included))?;
     }
     Ok(files)
 }
 
 /// No file includes another, and that another, further than this.
 const MAX_INCLUDED: usize = 16;
-/// So many files may be read for a bake.
+/// So many files may be included in a bake, each as often as it is.
 const MAX_FILES: usize = 1000;
 
 /// Adds a file after those that it includes.
@@ -79,15 +80,16 @@ fn add(
     file: File,
     depth: usize,
     read: &mut dyn FnMut(&str) -> io::Result<String>,
-    files: &mut Vec<File>,
+    (files, included): (&mut Vec<File>, &mut usize),
 ) -> Result<()> {
     for Included { name, folder } in includes(&file)? {
-        if depth == MAX_INCLUDED || files.len() == MAX_FILES {
+        if depth == MAX_INCLUDED || *included == MAX_FILES {
             let words = format!("{} includes {name}: there is no end to it", file.name);
             return Err(EngineError::Input(words));
         }
+        *included += 1;
         let text = read(&name).map_err(EngineError::io("read", &name))?;
-        add(File { name, text, folder }, depth + 1, read, files)?;
+        add(File { name, text, folder }, depth + 1, read, (files, included))?;
     }
     files.push(file);
     Ok(())
@@ -122,4 +124,27 @@ fn limited(from: &mut dyn Read) -> io::Result<String> {
     let mut text = String::new();
     from.take(MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_files_are_included_than_may_be() {
+        let included = |count: usize| {
+            let mut reads = 0;
+            let top = "include:\n".to_owned() + &"  - each.yaml\n".repeat(count);
+            let read = &mut |name: &str| {
+                reads += 1;
+                let none = "services: {}\n".to_owned();
+                Ok(if name == "each.yaml" { none } else { top.clone() })
+            };
+            let files = files(&["compose.yaml".to_owned(), "compose.yaml".to_owned()], read);
+            (files.is_ok(), reads)
+        };
+        assert_eq!(included(MAX_FILES / 2), (true, MAX_FILES + 2));
+        // Several files that include others share what there is.
+        assert_eq!(included(MAX_FILES - 1), (false, MAX_FILES + 2));
+    }
 }
