@@ -45,7 +45,8 @@ impl LayerCoding {
     /// Whether there is such a level.
     pub fn has_level(self, level: i32) -> bool {
         match self.compression() {
-            Compression::Zstd => (1..=22).contains(&level),
+            // Nothing is zstd's usual level.
+            Compression::Zstd => (0..=22).contains(&level),
             _ => (0..=9).contains(&level),
         }
     }
@@ -83,5 +84,18 @@ impl LayerCoding {
     /// Whether a layer is compressed so.
     pub(crate) fn is_of(self, layer: &Descriptor) -> bool {
         LayerCoding::of(layer) == Some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_coding_has_its_levels() {
+        for (coding, highest) in [(LayerCoding::Gzip, 9), (LayerCoding::Zstd, 22)] {
+            assert!(coding.has_level(0) && coding.has_level(highest), "{coding:?}");
+            assert!(!coding.has_level(-1) && !coding.has_level(highest + 1), "{coding:?}");
+        }
     }
 }
