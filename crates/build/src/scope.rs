@@ -98,6 +98,14 @@ impl Scope {
         self.arguments.set(name, value.into());
     }
 
+    /// Takes an argument back.
+    pub fn unset_argument(&mut self, name: &str) {
+        let mut left = Shared::default();
+        let others = self.arguments.entries().into_iter().filter(|(own, _)| *own != name);
+        others.for_each(|(own, value)| left.set(own, value.clone()));
+        self.arguments = left;
+    }
+
     /// Declares an argument, and says its value: given by the user, else by the instruction, else
     /// by the file's head.
     pub fn declare(
