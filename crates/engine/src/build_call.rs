@@ -1,6 +1,6 @@
 //! Questions about a build instead of the build: its checks, its arguments, its targets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use serde_json::Value;
 use spec::{ContainerConfig, ImageConfig};
 
 use crate::Engine;
-use crate::build::is_repository_source;
+use crate::build::{context_name, is_repository_source};
 use crate::error::{EngineError, Result};
 use crate::find::find_for;
 
@@ -128,8 +128,13 @@ impl Definition {
         inputs: &Inputs,
         bases: &BTreeMap<String, ImageConfig>,
     ) -> std::result::Result<(), BuildError> {
-        let stages = Stages::read(&::build::syntax::parse(&self.text)?, inputs)?;
-        stages.check_names(|name| self.contexts.iter().any(|own| own == name))?;
+        let mut stages = Stages::read(&::build::syntax::parse(&self.text)?, inputs)?;
+        let contexts: BTreeSet<String> =
+            self.contexts.iter().map(|own| context_name(own)).collect();
+        let is_context = |name: &str| contexts.contains(&context_name(name));
+        // A stage that a context stands for is not carried out, as in a build.
+        stages.replace(is_context);
+        stages.check_names(is_context)?;
         let is_known =
             |base: &Base| !matches!(base, Base::Image(name) if !bases.contains_key(name));
         if stages.stages.iter().all(|stage| is_known(&stage.base)) {

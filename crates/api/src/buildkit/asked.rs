@@ -154,9 +154,11 @@ impl Asked {
 
     /// Whether it is told what is installed in the image, and who looks.
     fn sbom(&self) -> Result<Option<Sbom>, Status> {
-        let value = self.attributes.get("attest:sbom").filter(|value| !is_off(value));
-        let Some(value) = value else { return Ok(None) };
+        let Some(value) = self.attributes.get("attest:sbom") else { return Ok(None) };
         let fields = pairs(value);
+        if truth("disabled", fields.get("disabled").map(String::as_str))? {
+            return Ok(None);
+        }
         let generator = fields.get("generator").filter(|image| !image.is_empty());
         let generator = generator.map(|image| reference(image)).transpose()?;
         Ok(Some(generator.map_or(Sbom::BuiltIn, Sbom::Generator)))
@@ -166,10 +168,8 @@ impl Asked {
     fn provenance(&self) -> Result<Option<Provenance>, Status> {
         let Some(value) = self.attributes.get("attest:provenance") else { return Ok(None) };
         let fields = pairs(value);
-        let on = |name: &str| fields.get(name).is_some_and(|value| is_true(value));
-        // Without an attestation's own manifest it would stand only in the image's configuration,
-        // where BuildKit has it no more.
-        if on("disabled") || on("inline-only") {
+        let on = |name: &str| truth(name, fields.get(name).map(String::as_str));
+        if on("disabled")? {
             return Ok(None);
         }
         let mode = match fields.get("mode").map(String::as_str) {
@@ -183,8 +183,9 @@ impl Asked {
             Some(other) => return Err(Status::invalid(format!("provenance of version {other:?}"))),
         };
         let builder = fields.get("builder-id").cloned().unwrap_or_default();
-        let (reproducible, inline_only) = (on("reproducible"), false);
-        Ok(Some(Provenance { mode, version, builder, reproducible, inline_only }))
+        let (reproducible, inline_only) = (on("reproducible")?, on("inline-only")?);
+        let file = fields.get("filename").cloned().unwrap_or_default();
+        Ok(Some(Provenance { mode, version, builder, reproducible, inline_only, file }))
     }
 }
 
@@ -221,9 +222,16 @@ pub(super) fn compress(
         LayerCoding::parse(word).ok_or_else(wrong)
     });
     packing.compression = coding.transpose()?;
-    let level = attributes.get("compression-level").map(|level| level.parse()).transpose();
-    packing.level = level.map_err(|_| Status::invalid("compression-level is no number"))?;
-    packing.force = attributes.get("force-compression").is_some_and(|value| is_true(value));
+    if let Some(text) = attributes.get("compression-level").filter(|text| !text.is_empty()) {
+        let coding = packing.compression.unwrap_or(LayerCoding::Gzip);
+        let level = text.parse().ok().filter(|level| coding.has_level(*level));
+        let wrong = || {
+            Status::invalid(format!("compression-level={text} is no level of {}", coding.word()))
+        };
+        packing.level = Some(level.ok_or_else(wrong)?);
+    }
+    let force = attributes.get("force-compression").map(String::as_str);
+    packing.force = truth("force-compression", force)?;
     Ok(())
 }
 
@@ -275,10 +283,8 @@ pub(super) fn naming(exporter: &Exporter) -> Result<Naming, Status> {
 
 /// An attribute of an exporter that is true or false; named alone it is true.
 pub(super) fn switch(exporter: &Exporter, name: &str) -> Result<Option<bool>, Status> {
-    let Some(text) = exporter.attributes.get(name) else { return Ok(None) };
-    let wrong = || Status::invalid(format!("non-bool value specified for {name}: {text:?}"));
-    let truth = if text.is_empty() { Some(true) } else { spec::parse_go_bool(text) };
-    truth.map(Some).ok_or_else(wrong)
+    let text = exporter.attributes.get(name).map(String::as_str);
+    text.map(|text| truth(name, Some(text))).transpose()
 }
 
 pub(super) fn reference(text: &str) -> Result<Reference, Status> {
@@ -300,13 +306,14 @@ fn pairs(text: &str) -> BTreeMap<String, String> {
     fields(text).into_iter().map(pair).collect()
 }
 
-fn is_off(value: &str) -> bool {
-    pairs(value).get("disabled").is_some_and(|value| is_true(value))
-}
-
-/// Whether a value says yes; one that is empty does, as its key alone does.
-pub(super) fn is_true(value: &str) -> bool {
-    value.is_empty() || spec::parse_go_bool(value) == Some(true)
+/// Whether something is so that may be said; where it is only named, it is.
+pub(super) fn truth(name: &str, value: Option<&str>) -> Result<bool, Status> {
+    let wrong = |text| Status::invalid(format!("non-bool value specified for {name}: {text:?}"));
+    match value {
+        None => Ok(false),
+        Some("") => Ok(true),
+        Some(text) => spec::parse_go_bool(text).ok_or_else(|| wrong(text)),
+    }
 }
 
 #[cfg(test)]
@@ -348,9 +355,40 @@ mod tests {
         let refused = |asked: Asked| asked.request().err().unwrap().message;
         let generator = [("attest:sbom", "generator=Not An Image")];
         assert!(refused(asked(&generator)).contains("failed to parse Not An Image"));
+        for wrong in [
+            ("attest:provenance", "disabled=perhaps"),
+            ("attest:provenance", "inline-only=yes"),
+            ("attest:sbom", "disabled=perhaps"),
+        ] {
+            assert!(refused(asked(&[wrong])).contains("non-bool value"), "{wrong:?}");
+        }
         let kind = "tape".to_owned();
         let exports = vec![CacheEntry { kind, ..CacheEntry::default() }];
         assert!(refused(Asked { exports, ..Asked::default() }).contains("\"tape\" is not there"));
+    }
+
+    #[test]
+    fn exporters_say_what_there_is() {
+        let read = |key: &str, value: &str| {
+            let attributes = [(key.to_owned(), value.to_owned())].into();
+            packing(&Exporter { kind: "image".to_owned(), attributes })
+        };
+        assert_eq!(read("compression-level", "9").unwrap().level, Some(9));
+        assert!(read("force-compression", "").unwrap().force);
+        assert!(!read("force-compression", "0").unwrap().force);
+        for (key, value) in
+            [("compression-level", "10"), ("compression-level", "x"), ("force-compression", "yes")]
+        {
+            assert!(read(key, value).is_err(), "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn provenance_is_as_it_was_asked_for() {
+        let read = |text: &str| asked(&[("attest:provenance", text)]).request().unwrap().provenance;
+        assert!(read("inline-only=true").unwrap().inline_only);
+        assert_eq!(read("filename=told.json").unwrap().file, "told.json");
+        assert_eq!(read("mode=max,disabled=true"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use engine::{CacheAttributes, CachePlace, CacheTarget, Packing};
 
-use super::asked::{Asked, compress, reference};
+use super::asked::{Asked, compress, reference, truth};
 use super::messages::control::{CacheEntry, CacheOptions};
 use crate::wire::Status;
 
@@ -108,10 +108,7 @@ impl LocalCache {
             digest: text("digest"),
             all: text("mode") == "max",
             packing: Packing::default(),
-            ignore_error: entry
-                .attributes
-                .get("ignore-error")
-                .is_some_and(|value| super::asked::is_true(value)),
+            ignore_error: false,
         }
     }
 
@@ -128,7 +125,9 @@ impl LocalCache {
         }
         let mut packing = Packing::default();
         compress(&entry.attributes, &mut packing)?;
-        Ok(LocalCache { packing, ..LocalCache::to_read(entry) })
+        let ignore_error = entry.attributes.get("ignore-error").map(String::as_str);
+        let ignore_error = truth("ignore-error", ignore_error)?;
+        Ok(LocalCache { packing, ignore_error, ..LocalCache::to_read(entry) })
     }
 }
 

@@ -379,7 +379,8 @@ fn answer(app: &App, bridge: &Bridge, asked: &Asked, id: &str) -> Result<SolveRe
         target: request.target,
     };
     let name = asked.text("filename").unwrap_or("Dockerfile").to_owned();
-    let contexts = Vec::new();
+    let own = |(name, _): (&str, &str)| name.split("::").next().unwrap_or_default().to_owned();
+    let contexts = asked.family("context:").map(own).collect();
     let (path, ignore, has_context) = (None, None, true);
     let definition = engine::Definition { name, path, text, ignore, has_context, contexts };
     let engine = app.engine()?;

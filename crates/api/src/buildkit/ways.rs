@@ -103,6 +103,10 @@ impl Work<'_> {
         let prefix = exporter.attributes.get("attestation-prefix").cloned().unwrap_or_default();
         Ok(match exporter.kind.as_str() {
             "image" | "moby" => {
+                if asked::switch(exporter, "store")? == Some(false) {
+                    let words = "store=false is not there: what is built is kept";
+                    return Err(Status::unsupported(words));
+                }
                 let (push, naming) = (asked::push(exporter)?, asked::naming(exporter)?);
                 (Output::Image { names, push, packing, naming }, Way::Own)
             }

@@ -56,8 +56,8 @@ pub(super) struct Looked {
 pub(super) enum Found {
     /// As it was found here.
     Here(Contents),
-    /// As a generator tells it: an SPDX document.
-    Document(serde_json::Value),
+    /// As a generator tells it: an SPDX document, and what its file is called.
+    Document { name: String, document: serde_json::Value },
 }
 
 impl Image {

@@ -29,6 +29,8 @@ pub struct Provenance {
     pub reproducible: bool,
     /// Whether it is told beside images alone, not beside files.
     pub inline_only: bool,
+    /// What a file of it is called; `provenance.json` if that is empty.
+    pub file: String,
 }
 
 /// What is to be told.
@@ -181,8 +183,8 @@ pub(super) fn statements(
         let file = format!("sbom{of}.spdx.json");
         let contents = match contents {
             Found::Here(contents) => contents,
-            Found::Document(document) => {
-                return statement(sbom::PREDICATE, file, document.clone());
+            Found::Document { name, document } => {
+                return statement(sbom::PREDICATE, name.clone(), document.clone());
             }
         };
         let created = image.config.created.unwrap_or(Timestamp::from_unix(0, 0));
@@ -194,7 +196,11 @@ pub(super) fn statements(
             ProvenanceVersion::V1 => PREDICATE,
             ProvenanceVersion::V02 => PREDICATE_V02,
         };
-        statement(kind, "provenance.json".to_owned(), predicate(image, told))
+        let file = match told.how.file.as_str() {
+            "" => "provenance.json",
+            file => file,
+        };
+        statement(kind, file.to_owned(), predicate(image, told))
     });
     contents.chain(provenance).collect()
 }

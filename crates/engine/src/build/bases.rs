@@ -166,6 +166,8 @@ pub(super) struct Planned<'a, 'b> {
     /// Names that mean folders, which have no configuration.
     pub(super) folders: &'a HashMap<String, Arc<Place>>,
     pub(super) failed: std::cell::RefCell<Option<EngineError>>,
+    /// Whether their triggers count.
+    pub(super) triggers: bool,
 }
 
 impl graph::Bases for Planned<'_, '_> {
@@ -186,7 +188,13 @@ impl graph::Bases for Planned<'_, '_> {
             return None;
         }
         match self.bases.image(image, platform) {
-            Ok(base) => base.config.config.clone(),
+            Ok(base) => {
+                let mut config = base.config.config.clone()?;
+                if !self.triggers {
+                    config.on_build.clear();
+                }
+                Some(config)
+            }
             Err(error) => {
                 self.failed.borrow_mut().get_or_insert(error);
                 None

@@ -1,6 +1,6 @@
 //! What is told of an image whose files leave alone: statements in files beside them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 use image::erofs::IndexInode;
@@ -40,8 +40,27 @@ pub(super) fn beside(
     };
     let statements = statements(image, &subjects, (&about.to_string(), about), told);
     let one = |document: &Value| format!("{document:#}\n").into_bytes();
-    let all = statements.iter();
-    Ok(all.map(|own| Beside { name: file(&own.file), bytes: one(&own.document) }).collect())
+    let mut names = HashSet::new();
+    let all = statements.iter().map(|own| {
+        let name = file(&own.file);
+        check_name(&name)?;
+        if !names.insert(name.clone()) {
+            let words = format!("duplicate attestation path name {name}");
+            return Err(EngineError::Refused(words));
+        }
+        Ok(Beside { name, bytes: one(&own.document) })
+    });
+    all.collect()
+}
+
+/// Refuses what is no name of a file below a folder.
+fn check_name(name: &str) -> Result<()> {
+    let mut parts = name.split('/');
+    if parts.any(|part| matches!(part, "" | "." | "..")) || name.contains('\0') {
+        let words = format!("attestation path {name:?} is no path below the folder");
+        return Err(EngineError::Input(words));
+    }
+    Ok(())
 }
 
 /// All files of an image, with their digests: it is them that is told of.
@@ -104,4 +123,19 @@ fn walk(
         show(path.strip_prefix(b"/").unwrap_or(&path), &merge.top().inode)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_of_an_image_lies_beside_it() {
+        for name in ["sbom.spdx.json", "told/of/sbom.json", "..told"] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["../sbom.json", "a/../../b", "/etc/sbom.json", "a/", "", "a\0b"] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
 }

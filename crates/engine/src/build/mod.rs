@@ -109,7 +109,7 @@ use imports::Imports;
 use place::{ContextFacts, Place};
 use platform::ForPlatform;
 use recorder::Recorder;
-use request::context_name;
+pub(crate) use request::context_name;
 use tell::Teller;
 use tracks::Left;
 
@@ -285,6 +285,7 @@ impl Building<'_> {
                 teller,
                 recorder,
                 found: &found,
+                triggers: true,
                 platform,
             };
             one.build()
@@ -325,8 +326,9 @@ impl Building<'_> {
         let reference = recorder.record().id;
         let told = request.provenance.as_ref().map(|how| Told::of(opened, request, how));
         let told = told.as_ref();
-        // Whoever asks for metadata hears it anyway: that is no part of any image.
-        let usual = Told::of(opened, request, &Provenance::default());
+        // Whoever asks for metadata hears all of it anyway: that is no part of any image.
+        let most = Provenance { mode: ProvenanceMode::Max, ..Provenance::default() };
+        let usual = Told::of(opened, request, &most);
         let export = Export { engine, lease, images: &images, told, teller, reference };
         let mut built = export.all(&request.outputs)?;
         let told = told.unwrap_or(&usual);

@@ -64,6 +64,8 @@ pub(super) struct ForPlatform<'a> {
     pub(super) recorder: &'a Recorder<'a>,
     /// What the checks found.
     pub(super) found: &'a Mutex<Vec<BuildWarning>>,
+    /// Whether what bases want done in those that begin with them is done.
+    pub(super) triggers: bool,
     /// Nothing if nobody asked for one: then it is for this machine, and bases may be for others.
     pub(super) platform: Option<&'a Platform>,
 }
@@ -166,12 +168,12 @@ impl ForPlatform<'_> {
             self.check(&inputs)?;
         }
         let replaced = stages.replace(|name| request.context(name).is_some());
-        let planned = Planned { bases, failed: None.into(), folders };
+        let planned = Planned { bases, failed: None.into(), folders, triggers: self.triggers };
         stages.check_names(|name| planned.is_context(name)).map_err(failed)?;
         let names = stages.stages.iter().map(|stage| stage.name.clone()).collect();
         let (escape, scanned) = (stages.escape, stages.scanned(&inputs));
         let epoch = self.epoch(&stages)?;
-        settle_epoch(&mut inputs, &stages, epoch);
+        settle_epoch(&mut inputs, &mut stages, epoch);
         let graph = plan(stages, &inputs, &planned).map_err(failed)?;
         if let Some(error) = planned.failed.into_inner() {
             return Err(blame_base(&graph, error));
@@ -342,16 +344,22 @@ fn declares(kind: &Kind, name: &str) -> bool {
 }
 
 /// Gives the argument of the latest time the number that it means; without one it is not set.
-fn settle_epoch(inputs: &mut Inputs, stages: &Stages, epoch: Option<i64>) {
+fn settle_epoch(inputs: &mut Inputs, stages: &mut Stages, epoch: Option<i64>) {
     let is_given = inputs.arguments.get(EPOCH).is_some_and(|text| text == CONTEXT);
     let is_in_head = stages.global.get(EPOCH) == Some(CONTEXT);
     match epoch {
         Some(seconds) if is_given || is_in_head => {
             inputs.arguments.insert(EPOCH.to_owned(), seconds.to_string());
         }
-        None if is_in_head => drop(inputs.arguments.insert(EPOCH.to_owned(), String::new())),
-        None if is_given => drop(inputs.arguments.remove(EPOCH)),
-        _ => {}
+        Some(_) => {}
+        None => {
+            if is_in_head {
+                stages.global.unset_argument(EPOCH);
+            }
+            if is_given {
+                inputs.arguments.remove(EPOCH);
+            }
+        }
     }
 }
 

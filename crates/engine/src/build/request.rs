@@ -105,7 +105,7 @@ impl BuildRequest {
 
 /// A context's name as names are compared: an image's in its short form, without the tag that is
 /// meant anyway.
-pub(super) fn context_name(name: &str) -> String {
+pub(crate) fn context_name(name: &str) -> String {
     let short = Reference::parse(name).map_or_else(|_| name.to_owned(), |own| own.familiar());
     short.strip_suffix(":latest").map_or_else(|| short.clone(), str::to_owned)
 }

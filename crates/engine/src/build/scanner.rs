@@ -34,6 +34,10 @@ const DESTINATION: &str = "/run/out/";
 const SUFFIX: &[u8] = b".spdx.json";
 /// No document is longer.
 const DOCUMENT_BYTES: u64 = 64 << 20;
+/// All of them together are not longer.
+const ALL_BYTES: u64 = 256 << 20;
+/// There are no more of them.
+const MAX_DOCUMENTS: usize = 100;
 
 /// What stands among the contexts for files that are looked through.
 fn part_name(number: usize) -> String {
@@ -94,6 +98,8 @@ impl Building<'_> {
             recorder: &silent,
             platform: None,
             found: &Mutex::default(),
+            // A generator is run as it is, not built upon.
+            triggers: false,
         };
         // What failed stands in no file that the user could look at.
         let nowhere = |(title, _, printed)| (title, Span::new(0, 0), printed);
@@ -107,12 +113,15 @@ impl Building<'_> {
             );
             return Err(EngineError::Refused(words).into());
         }
-        let looked = |document| Looked { part: None, contents: Found::Document(document) };
+        let looked = |(name, document)| {
+            let contents = Found::Document { name, document };
+            Looked { part: None, contents }
+        };
         Ok(documents.into_iter().map(looked).collect())
     }
 
     /// The documents that a generator wrote, by their names.
-    fn documents(&self, top: Option<ChainId>) -> Result<Vec<Value>> {
+    fn documents(&self, top: Option<ChainId>) -> Result<Vec<(String, Value)>> {
         let view = layers::view(self.session.engine.store(), top)?;
         let opened = sys::fs::folder_beneath(&view, ".").and_then(|root| {
             let names = sys::fs::names(&root)?.into_iter().map(|(name, _)| name);
@@ -120,15 +129,25 @@ impl Building<'_> {
         });
         let (mut names, root) = opened.map_err(EngineError::io("open", "a generator's files"))?;
         names.sort_unstable();
+        if names.len() > MAX_DOCUMENTS {
+            let words = format!("a generator has told {} documents: that is too many", names.len());
+            return Err(EngineError::Refused(words));
+        }
+        let mut left = ALL_BYTES;
         let read = |name: &Vec<u8>| {
             let shown = String::from_utf8_lossy(name).into_owned();
             let mut bytes = Vec::new();
             let file = sys::fs::file_in_root(&root, OsStr::from_bytes(name));
-            file.and_then(|file| file.take(DOCUMENT_BYTES).read_to_end(&mut bytes))
+            let most = left.min(DOCUMENT_BYTES);
+            file.and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
                 .map_err(EngineError::io("read", &shown))?;
-            predicate(&bytes).ok_or_else(|| {
-                EngineError::Refused(format!("{shown} of the generator is no SPDX document"))
-            })
+            let refused = |why| EngineError::Refused(format!("{shown} of the generator {why}"));
+            if bytes.len() as u64 > most {
+                return Err(refused("is too long"));
+            }
+            left -= bytes.len() as u64;
+            let document = predicate(&bytes).ok_or_else(|| refused("is no SPDX document"))?;
+            Ok((shown, document))
         };
         names.iter().map(read).collect()
     }
@@ -162,7 +181,10 @@ fn dockerfile(
     let mounts: String = targets.iter().enumerate().map(mount).collect();
     let folder = match config.working_dir.as_str() {
         "" => "/".to_owned(),
-        folder => folder.replace('$', "\\$"),
+        folder => plain_folder(folder).ok_or_else(|| {
+            let words = format!("generator {} has no usable working folder", generator.familiar());
+            EngineError::Refused(words)
+        })?,
     };
     let extras = match targets {
         [_] => String::new(),
@@ -178,6 +200,25 @@ fn dockerfile(
          COPY --from=generator {DESTINATION} /\n",
         serde_json::json!(words)
     ))
+}
+
+/// A folder as an instruction names it, so that each of its letters is itself; none if an instruction
+/// cannot name it.
+fn plain_folder(folder: &str) -> Option<String> {
+    if folder.contains(char::is_control) {
+        return None;
+    }
+    // Spaces at an end would be lost, and a backslash there would join lines.
+    let start = if folder.starts_with('/') { "" } else { "/" };
+    let mut plain = start.to_owned();
+    for letter in folder.chars() {
+        if matches!(letter, '$' | '\\' | '"' | '\'') {
+            plain.push('\\');
+        }
+        plain.push(letter);
+    }
+    plain.push('/');
+    Some(plain)
 }
 
 #[cfg(test)]
@@ -196,12 +237,19 @@ mod tests {
         let text = dockerfile(&name, &config, &[CORE.into()]).unwrap();
         assert!(text.contains("FROM docker.io/some/scanner:1 AS generator\n"), "{text}");
         assert!(text.contains("target=/run/src/core/sbom [\"/bin/scan\",\"-a $b\"]\n"), "{text}");
-        assert!(!text.contains("EXTRAS") && text.contains("WORKDIR /own\n"), "{text}");
+        assert!(!text.contains("EXTRAS") && text.contains("WORKDIR /own/\n"), "{text}");
         let more = [CORE.to_owned(), format!("{EXTRAS}sbom-context")];
         let text = dockerfile(&name, &config, &more).unwrap();
         assert!(text.contains("SCAN_SOURCE_EXTRAS=/run/src/extras/\n"), "{text}");
         assert!(text.contains("from=sbom-part-1,target=/run/src/extras/sbom-context "), "{text}");
         assert!(dockerfile(&name, &ContainerConfig::default(), &more).is_err());
+        let of = |folder: &str| {
+            let config = ContainerConfig { working_dir: folder.to_owned(), ..config.clone() };
+            dockerfile(&name, &config, &[CORE.into()])
+        };
+        assert!(of("/a\nRUN evil").is_err() && of("/a\rb").is_err());
+        let text = of("a'b\"$c\\").unwrap();
+        assert!(text.contains("WORKDIR /a\\'b\\\"\\$c\\\\/\n"), "{text}");
     }
 
     #[test]

@@ -78,6 +78,9 @@ pub(super) struct Remembered {
     pub(super) took: u64,
 }
 
+/// After so many steps only the images of those are told that do something.
+const MANY_STEPS: usize = 300;
+
 /// One build at work.
 pub(super) struct Builder<'a> {
     pub(super) session: &'a BuildSession<'a>,
@@ -230,11 +233,19 @@ impl Builder<'_> {
 
     /// Tells which image an instruction makes.
     fn tell_image(&self, at: StepId, made: &Made) {
-        let mut all = self.made.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        all[at] = Some(made.clone());
         let path = assemble::path(self.graph, at);
-        let way: Option<Vec<&Made>> = path.iter().map(|step| all[*step].as_ref()).collect();
-        let image = way.and_then(|way| assemble::id_after(&way, self.platform));
+        let way: Option<Vec<Made>> = {
+            let mut all = self.made.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            all[at] = Some(made.clone());
+            // Each image's document has a line for each step before, so thousands cost too much.
+            let works = !matches!(self.graph.steps[at].op, Op::Config { .. } | Op::Settings(_));
+            if path.len() > MANY_STEPS && !works {
+                return;
+            }
+            path.iter().map(|step| all[*step].clone()).collect()
+        };
+        let image =
+            way.and_then(|way| assemble::id_after(&way.iter().collect::<Vec<_>>(), self.platform));
         self.teller.watch.reached(self.graph.steps[at].span.first, image.as_ref());
     }
 

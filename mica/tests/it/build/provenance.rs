@@ -174,7 +174,7 @@ fn what_is_installed_goes_with_the_image() {
 }
 
 /// A generator that tells the names of what it was given, in the form of BuildKit's scanners.
-const GENERATOR: &str = "FROM bb\nWORKDIR /own\nCOPY scan /bin/scan\nUSER 7\nENTRYPOINT [\"sh\", \"/bin/scan\"]\nCMD [\"$word\"]\n";
+const GENERATOR: &str = "FROM bb\nWORKDIR /own\nCOPY scan /bin/scan\nUSER 7\nENTRYPOINT [\"sh\", \"/bin/scan\"]\nCMD [\"$word\"]\nONBUILD USER 8\n";
 const SCAN: &str = r#"
 say() {
     head='"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://spdx.dev/Document"'
@@ -210,10 +210,15 @@ fn a_generator_tells_what_is_installed() {
     assert!(first["subject"][0]["digest"]["sha256"].is_string(), "it is about the image: {first}");
     it.run(&format!("{line} -f ctx/Dockerfile.more -o type=oci,tar=false,dest=two ctx")).works();
     assert_eq!(names("two"), ["of the context", "of the stage", image.as_str()]);
+    // Beside files each document has its own name.
+    it.run(&format!("{line} -o beside ctx")).works();
+    for name in ["sbom.spdx.json", "sbom-context.spdx.json"] {
+        assert!(it.path("beside").join(name).exists(), "{name}");
+    }
     // What it told is remembered as steps are, and no build of its own is.
     let again = it.run(&format!("{line} -o type=oci,tar=false,dest=three,oci-artifact=true ctx"));
     assert!(again.err.contains("CACHED"), "{again}");
-    assert_eq!(it.ok("buildx history ls --format json").lines().count(), 4);
+    assert_eq!(it.ok("buildx history ls --format json").lines().count(), 5);
     let manifest = attestation(&it, "three");
     assert_eq!(manifest["artifactType"], "application/vnd.docker.attestation.manifest.v1+json");
     assert_eq!(manifest["config"]["mediaType"], "application/vnd.oci.empty.v1+json");
@@ -288,6 +293,12 @@ fn files_have_what_is_told_beside_them() {
     let more = "FROM bb AS tools\nARG BUILDKIT_SBOM_SCAN_STAGE=true\nRUN echo > /f\nFROM scratch\nCOPY --from=tools /f /f\n";
     it.put("Dockerfile", more);
     assert_eq!(listed("", ""), "f sbom.spdx.json sbom-tools.spdx.json provenance.json ");
+    let run = it.run(
+        "build --network none --sbom=true -o type=local,dest=up/out,attestation-prefix=../ ctx",
+    );
+    run.complains(1, "is no path below the folder");
+    it.run("build --network none --provenance=filename=told.json -o named ctx").works();
+    assert!(it.path("named/told.json").exists());
     // Who wants it beside images alone, or not at all, has files alone.
     it.run("build --network none --provenance=inline-only=true -o alone ctx").works();
     it.run("build --network none -o alone ctx").works();
@@ -308,6 +319,10 @@ fn metadata_tells_how_and_what_was_found() {
     let base = &usual["buildx.build.provenance"]["buildDefinition"]["resolvedDependencies"][0];
     assert!(base["uri"].as_str().unwrap().starts_with("pkg:docker/bb@latest"), "{usual}");
     assert!(usual["buildx.build.warnings"].is_null());
+    let place = "/runDetails/metadata/buildkit_metadata/source/infos/0/filename";
+    assert!(usual["buildx.build.provenance"].pointer(place).is_none(), "{usual}");
+    let most = metadata(&[("BUILDX_METADATA_PROVENANCE", "max")]);
+    assert_eq!(most["buildx.build.provenance"].pointer(place), Some(&"Dockerfile".into()));
     let told =
         metadata(&[("BUILDX_METADATA_PROVENANCE", "disabled"), ("BUILDX_METADATA_WARNINGS", "1")]);
     assert!(told["buildx.build.provenance"].is_null());

@@ -91,7 +91,8 @@ fn provenance_of(text: &str, fields: &mut BTreeMap<String, String>) -> Result<Pr
     let reproducible = switch("reproducible")?;
     let inline_only = switch("inline-only")?;
     let builder = fields.remove("builder-id").unwrap_or_default();
-    Ok(Provenance { mode, version, builder, reproducible, inline_only })
+    let file = fields.remove("filename").unwrap_or_default();
+    Ok(Provenance { mode, version, builder, reproducible, inline_only, file })
 }
 
 #[cfg(test)]
@@ -119,7 +120,9 @@ mod tests {
             builder: "https://host/run/1".to_owned(),
             reproducible: true,
             inline_only: false,
+            file: String::new(),
         };
+        assert_eq!(read("filename=told.json").unwrap().unwrap().file, "told.json");
         assert_eq!(read(asked).unwrap(), Some(wanted));
         assert!(read("inline-only=true").unwrap().unwrap().inline_only);
         let all = |text: &str| {

@@ -96,22 +96,32 @@ pub(crate) fn add_warnings<'a>(
     all: impl IntoIterator<Item = &'a Built>,
     wanted: Wanted,
 ) {
-    let found: Vec<Value> =
-        all.into_iter().flat_map(|built| &built.warnings).map(warning).collect();
+    let mut left = SOURCE_BYTES;
+    let found = all.into_iter().flat_map(|built| &built.warnings);
+    let found: Vec<Value> = found.map(|found| warning(found, &mut left)).collect();
     if wanted.warnings && !found.is_empty() {
         document["buildx.build.warnings"] = Value::Array(found);
     }
 }
 
-/// What a check found, as BuildKit's warnings are written: texts are bytes there.
-fn warning(found: &BuildWarning) -> Value {
+/// All warnings together bring Dockerfiles of no more bytes: each brings its whole one.
+const SOURCE_BYTES: usize = 16 << 20;
+
+/// What a check found, as BuildKit's warnings are written: texts are bytes there. The Dockerfile is
+/// left out where too much was told already.
+fn warning(found: &BuildWarning, left: &mut usize) -> Value {
     let encoded = |text: &str| json!(BASE64_STANDARD.encode(text));
     let BuildWarning { short, detail, file, text, lines: (first, last) } = found;
+    let mut source = json!({ "filename": &**file, "language": "Dockerfile" });
+    if let Some(rest) = left.checked_sub(text.len()) {
+        *left = rest;
+        source["data"] = encoded(text);
+    }
     json!({
         "level": 1,
         "short": encoded(short),
         "detail": [encoded(detail)],
-        "sourceInfo": { "filename": &**file, "data": encoded(text), "language": "Dockerfile" },
+        "sourceInfo": source,
         "range": [{ "start": { "line": first }, "end": { "line": last } }],
     })
 }
