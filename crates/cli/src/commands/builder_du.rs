@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use engine::{BuildCache, CacheRow};
+use regex_lite::Regex;
 use serde_json::json;
 use spec::{Timestamp, human_duration, human_size, parse_go_bool, parse_go_duration};
 
@@ -190,15 +191,17 @@ impl Row for Usage {
 enum Condition {
     /// It was of no use for so long.
     Unused(Duration),
-    /// A field is, is not or contains something.
+    /// A field is or is not something.
     Field { name: &'static str, sign: Sign, value: String },
+    /// Somewhere in a field is what a pattern means.
+    Pattern { name: &'static str, pattern: Regex },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Sign {
     Is,
     IsNot,
-    Contains,
+    Matches,
 }
 
 /// What records are chosen by.
@@ -211,7 +214,7 @@ impl Condition {
             Failure::new(format!("ERROR: invalid filter {text:?}"))
                 .hint(format!("there are until and {}", FIELDS.join(", ")))
         };
-        let signs = [("!=", Sign::IsNot), ("~=", Sign::Contains), ("=", Sign::Is)];
+        let signs = [("!=", Sign::IsNot), ("~=", Sign::Matches), ("=", Sign::Is)];
         let split = |(word, sign)| Some((text.split_once(word)?, sign));
         let ((name, value), sign) =
             signs.into_iter().find_map(split).unwrap_or(((text, "true"), Sign::Is));
@@ -222,6 +225,10 @@ impl Condition {
                 .ok_or_else(wrong);
         }
         let name = FIELDS.into_iter().find(|known| *known == name).ok_or_else(wrong)?;
+        if sign == Sign::Matches {
+            let pattern = Regex::new(value).map_err(|_| wrong())?;
+            return Ok(Condition::Pattern { name, pattern });
+        }
         let value = match name {
             "id" | "description" | "type" => value.to_owned(),
             _ => parse_go_bool(value).ok_or_else(wrong)?.to_string(),
@@ -230,11 +237,18 @@ impl Condition {
     }
 
     fn holds(&self, row: &CacheRow) -> bool {
-        let (name, sign, value) = match self {
-            Condition::Unused(least) => return idle(row) >= *least,
-            Condition::Field { name, sign, value } => (*name, sign, value),
-        };
-        let own = match name {
+        match self {
+            Condition::Unused(least) => idle(row) >= *least,
+            Condition::Pattern { name, pattern } => pattern.is_match(&Condition::own(name, row)),
+            Condition::Field { name, sign, value } => {
+                (Condition::own(name, row) == *value) == (*sign == Sign::Is)
+            }
+        }
+    }
+
+    /// What a record's field says.
+    fn own(name: &str, row: &CacheRow) -> String {
+        match name {
             "id" => row.id.clone(),
             "description" => row.text.clone(),
             "type" => kind(row).to_owned(),
@@ -243,12 +257,6 @@ impl Condition {
             "shared" => row.shared.to_string(),
             "private" => (!row.shared).to_string(),
             _ => false.to_string(),
-        };
-        match sign {
-            Sign::Is => own == *value,
-            Sign::IsNot => own != *value,
-            // A pattern of plain letters is part of the text.
-            Sign::Contains => own.contains(value.trim_start_matches('^').trim_end_matches('$')),
         }
     }
 }
@@ -277,8 +285,14 @@ mod tests {
         assert!(
             holds("type=exec.cachemount", "cache mount /root") && holds("mutable", "cache mount x")
         );
+        for yes in ["description~=^RUN m.ke$", "description~=a|b", "shared~=^t", "id~=b"] {
+            assert!(holds(yes, "RUN make"), "{yes}");
+        }
+        for no in ["description~=^make", "description~=RUN$", "id~=^b"] {
+            assert!(!holds(no, "RUN make"), "{no}");
+        }
         assert!(holds("type!=exec.cachemount", "RUN") && holds("inuse=false", "RUN"));
-        for wrong in ["color=red", "until=long", "shared=perhaps", "until~=1h"] {
+        for wrong in ["color=red", "until=long", "shared=perhaps", "until~=1h", "id~=("] {
             assert!(Condition::read(wrong).is_err(), "{wrong}");
         }
     }
