@@ -85,6 +85,9 @@ struct Subject {
     digest: std::collections::BTreeMap<String, String>,
 }
 
+/// How it is said that a signature is of another name.
+const OTHER_NAME: &str = "it is signed as ";
+
 /// Why no bundle that refers to a manifest is a signature that is asked for; nothing if one is.
 pub(super) fn refusal(
     repository: &Repository<'_>,
@@ -97,7 +100,9 @@ pub(super) fn refusal(
         match judge(repository, entry, digest, asked) {
             Ok(true) => return Ok(None),
             Ok(false) => {}
-            Err(other) => why = other,
+            // That it is signed under another name says more than that another one cannot be read.
+            Err(other) if !why.starts_with(OTHER_NAME) => why = other,
+            Err(_) => {}
         }
     }
     Ok(Some(why))

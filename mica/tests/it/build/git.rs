@@ -145,7 +145,10 @@ fn times_are_those_of_commits_where_that_is_asked_for() {
     assert_eq!(it.shows("cat /epoch"), "1600000000");
     it.builds(file, "--build-arg SOURCE_DATE_EPOCH=context");
     assert_eq!(it.shows("cat /epoch"), "unset");
-    it.builds(&format!("ARG SOURCE_DATE_EPOCH=context\n{file}"), "");
+    it.put("Dockerfile", &format!("ARG SOURCE_DATE_EPOCH=context\n{file}"));
+    let mut command = it.command("build --network none -t t ctx");
+    // The environment would say more than the file.
+    assert!(command.env("SOURCE_DATE_EPOCH", "").output().unwrap().status.success());
     assert_eq!(it.shows("cat /epoch"), "unset");
     let run = it.build("FROM bb AS base\nFROM base\n", "--build-arg SOURCE_DATE_EPOCH=base");
     run.complains(1, "it is a number of seconds since 1970, or `context`");

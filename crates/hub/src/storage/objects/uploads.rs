@@ -112,12 +112,16 @@ impl Objects {
             return Err(raced(id));
         }
         let short = state.pieces.pop_if(|piece| piece.bytes < SHORT_BYTES);
-        let mut begun = Vec::new();
-        if let Some(short) = &short {
-            let content = Content::of(&self.bucket, id.as_str(), vec![short.clone()]);
-            let read = content.read(0, short.bytes)?.read_to_end(&mut begun);
-            read.map_err(|source| HubError::Read { path: state_key(id).into(), source })?;
-        }
+        let begun = match &short {
+            None => Vec::new(),
+            Some(short) => self.read_piece(id, short).or_else(|error| {
+                // Whoever was faster has put it together with more, and let it go.
+                match self.open_state(id)?.1 == version {
+                    true => Err(error),
+                    false => Err(raced(id)),
+                }
+            })?,
+        };
         let began = at - begun.len() as u64;
         let (pieces, appended) = self.put_pieces(id, began, begun, from, watch)?;
         if appended.bytes > 0 {
@@ -167,6 +171,14 @@ impl Objects {
             }
         })?;
         Ok((pieces, appended))
+    }
+
+    fn read_piece(&self, id: &UploadId, piece: &Piece) -> Result<Vec<u8>> {
+        let content = Content::of(&self.bucket, id.as_str(), vec![piece.clone()]);
+        let mut bytes = Vec::new();
+        let read = content.read(0, piece.bytes)?.read_to_end(&mut bytes);
+        read.map_err(|source| HubError::Read { path: state_key(id).into(), source })?;
+        Ok(bytes)
     }
 
     fn put_piece(&self, id: &UploadId, at: u64, content: Vec<u8>) -> Result<Piece> {
