@@ -116,7 +116,7 @@ impl Objects {
             None => Vec::new(),
             Some(short) => self.read_piece(id, short).or_else(|error| {
                 // Whoever was faster has put it together with more, and let it go.
-                match self.open_state(id)?.1 == version {
+                match self.open_state(id)?.0.writing == state.writing {
                     true => Err(error),
                     false => Err(raced(id)),
                 }
