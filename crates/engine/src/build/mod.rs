@@ -38,6 +38,7 @@ mod needed;
 mod older;
 mod output;
 mod passing;
+mod permissions;
 mod place;
 mod platform;
 mod policy;

@@ -18,3 +18,4 @@ mod resources;
 mod streams;
 mod support;
 mod system;
+mod ways;
