@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use engine::{Engine, EngineError};
 use runtime::attach::{Answer, AttachRequest, Connection, FrameKind, Request};
+use runtime::failure::FailureKind;
 use runtime::keys::DetachKeys;
 use runtime::state::Status;
 use spec::{ContainerId, Timestamp};
@@ -124,23 +125,27 @@ impl Attaching {
     fn connect(&self, client: &mut Client) -> Result<Option<(Connection, Timestamp)>, Refusal> {
         let Wanted { stdin, stdout, stderr } = self.wanted;
         let request = Request::Attach(AttachRequest { stdin, stdout, stderr, patient: true });
-        let attached = |mut connection: Connection| {
-            let until = match connection.call(&request)? {
-                Answer::Attached { logged_until, .. } => logged_until,
-                _ => Timestamp::now(),
-            };
-            Ok(Some((connection, until)))
+        let attach = |mut connection: Connection| match connection.call(&request) {
+            Ok(Answer::Attached { logged_until, .. }) => Ok(Some((connection, logged_until))),
+            Ok(_) => Ok(Some((connection, Timestamp::now()))),
+            // That was the monitor of the run before, on its way out.
+            Err(failure)
+                if matches!(failure.kind, FailureKind::Conflict | FailureKind::NotFound) =>
+            {
+                Ok(None)
+            }
+            Err(failure) => Err(Refusal::from(failure)),
         };
         loop {
-            match self.engine.monitor(&self.id) {
-                Ok(connection) => return attached(connection),
-                Err(EngineError::NotRunning(_)) => {}
+            match self.engine.monitor(&self.id).map(attach) {
+                Ok(Ok(None)) | Err(EngineError::NotRunning(_)) => {}
+                Ok(attached) => return attached,
                 Err(error) => return Err(error.into()),
             }
             if let Ok(admitted) = self.ticket.admitted.recv_timeout(PAUSE) {
-                let result = attached(admitted.connection);
+                let attached = attach(admitted.connection);
                 drop(admitted.asked);
-                return result;
+                return attached;
             }
             let (fd, _) = client.waits(true);
             let nothing = Interest { read: false, write: false };

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use engine::{Engine, EngineError};
 use runtime::attach::{Answer, Connection, FrameKind, Request, WaitFor};
+use runtime::state::State;
 use serde_json::{Value, json};
 use spec::ContainerId;
 use sys::event::{Interest, poll};
 
 use crate::app::App;
 use crate::call::Call;
-use crate::gate::{Admitted, Gate};
+use crate::gate::{Admitted, Gate, Ticket};
 use crate::refusal::Refusal;
 use crate::reply::{Reply, Sink};
 
@@ -52,25 +53,59 @@ fn exited(code: i32) -> Value {
     json!({ "StatusCode": code })
 }
 
+/// What came of listening to a monitor.
+enum Heard {
+    /// It said how the container ended.
+    Exited(i32),
+    /// It has gone, or will not say: the container's state tells.
+    Silence,
+    /// The client has gone.
+    Left,
+}
+
 impl Waiting {
     /// What is told of the end; nothing if the client has gone.
     fn run(&self, sink: &mut Sink) -> Result<Option<Value>, Refusal> {
-        let state = self.engine.container_state(&self.id)?;
-        if !state.status.is_alive() && self.what == WaitFor::NotRunning {
-            return Ok(Some(exited(state.exit_code)));
+        let first = self.engine.container_state(&self.id)?;
+        if !first.status.is_alive() && self.what == WaitFor::NotRunning {
+            return Ok(Some(exited(first.exit_code)));
         }
         // Whoever comes to the gate before the head is sent is there when the container starts.
         let ticket = Gate::wait(&self.app, &self.id);
         sink.begin();
+        let heard = self.listen(&ticket, &first, sink)?;
+        // Whoever starts the container again must not wait for us.
+        drop(ticket);
+        match heard {
+            Heard::Exited(code) => Ok(Some(exited(code))),
+            Heard::Left => Ok(None),
+            Heard::Silence => self.by_state(sink),
+        }
+    }
+
+    /// Listens to the monitor of the run that is waited for: the present one, or the next.
+    fn listen(&self, ticket: &Ticket, first: &State, sink: &Sink) -> Result<Heard, Refusal> {
         loop {
             match self.engine.monitor(&self.id) {
                 Ok(mut connection) => {
-                    drop(ticket);
                     connection.ask(&Request::Wait(self.what.clone()))?;
-                    return self.hear(connection, sink);
+                    match self.hear(connection, sink)? {
+                        // Perhaps the monitor of the run before, on its way out.
+                        Heard::Silence => {}
+                        heard => return Ok(heard),
+                    }
                 }
                 Err(EngineError::NotRunning(_)) => {}
                 Err(error) => return Err(error.into()),
+            }
+            if self.is_gone() {
+                return Ok(Heard::Exited(0));
+            }
+            // It may have ended since it was looked at, be it that nobody here saw it run.
+            let now = self.engine.container_state(&self.id)?;
+            let ended = first.status.is_alive() || now.finished != first.finished;
+            if ended && !now.status.is_alive() {
+                return Ok(Heard::Silence);
             }
             match ticket.admitted.recv_timeout(PAUSE) {
                 Ok(Admitted { mut connection, asked }) => {
@@ -82,11 +117,8 @@ impl Waiting {
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
-            if self.is_gone() {
-                return Ok(Some(exited(0)));
-            }
             if sink.is_gone_within(Duration::ZERO) {
-                return Ok(None);
+                return Ok(Heard::Left);
             }
         }
     }
@@ -95,42 +127,34 @@ impl Waiting {
         matches!(self.engine.containers().read(&self.id), Err(EngineError::NoSuchContainer(_)))
     }
 
-    fn hear(&self, mut connection: Connection, sink: &Sink) -> Result<Option<Value>, Refusal> {
+    fn hear(&self, mut connection: Connection, sink: &Sink) -> Result<Heard, Refusal> {
         loop {
             while let Some(frame) = connection.next_frame() {
                 if frame.kind != FrameKind::Answer {
                     continue;
                 }
                 match serde_json::from_slice(&frame.body).map_err(io::Error::from)? {
-                    Answer::Exited(exit) => return Ok(Some(exited(exit.code))),
-                    Answer::Failed(failure) if self.what == WaitFor::Removed => {
-                        drop(failure);
-                        return self.until_removed(sink);
-                    }
-                    Answer::Failed(failure) => return Err(failure.into()),
+                    Answer::Exited(exit) => return Ok(Heard::Exited(exit.code)),
+                    // It is over for this monitor, which knows nothing of what comes then.
+                    Answer::Failed(_) => return Ok(Heard::Silence),
                     _ => {}
                 }
             }
             if connection.is_over() {
-                return match self.what {
-                    WaitFor::Removed => self.until_removed(sink),
-                    _ => {
-                        let state = self.engine.container_state(&self.id);
-                        Ok(Some(exited(state.map_or(0, |state| state.exit_code))))
-                    }
-                };
+                return Ok(Heard::Silence);
             }
             if is_left(&connection, sink.gone())? {
-                return Ok(None);
+                return Ok(Heard::Left);
             }
             connection.receive()?;
         }
     }
 
-    /// One that is not removed by its monitor is removed by somebody, some time.
-    fn until_removed(&self, sink: &Sink) -> Result<Option<Value>, Refusal> {
+    /// What the state tells of the end. A container that is not removed by its monitor is removed
+    /// by somebody, some time.
+    fn by_state(&self, sink: &Sink) -> Result<Option<Value>, Refusal> {
         let code = self.engine.container_state(&self.id).map_or(0, |state| state.exit_code);
-        while !self.is_gone() {
+        while self.what == WaitFor::Removed && !self.is_gone() {
             if sink.is_gone_within(PAUSE) {
                 return Ok(None);
             }

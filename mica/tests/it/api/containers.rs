@@ -191,3 +191,37 @@ fn what_no_container_can_be_is_refused_by_this_door_too() {
     }
     assert_eq!(server.get("/containers/json?all=1").json(), json!([]));
 }
+
+/// A container that ends while somebody asks for its end has ended for them.
+#[test]
+fn an_end_is_told_however_near_it_is() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    let host = json!({ "NetworkMode": "none" });
+    for turn in 0..40 {
+        let told = format!("exit {turn}");
+        let asked = json!({ "Image": "bb", "Cmd": ["sh", "-c", told], "HostConfig": host });
+        let path = format!("/containers/create?name=quick{turn}");
+        assert_eq!(server.send("POST", &path, &asked.to_string()).status, 201);
+        let start = format!("/containers/quick{turn}/start");
+        assert_eq!(server.send("POST", &start, "").status, 204);
+        let ended = server.send("POST", &format!("/containers/quick{turn}/wait"), "");
+        assert_eq!(ended.json()["StatusCode"], json!(turn));
+    }
+}
+
+/// Who asks for the next end hears it, though somebody else starts the container and it ends
+/// sooner than one looks.
+#[test]
+fn an_end_is_told_that_nobody_saw_coming() {
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    root.ok("create --name one --network none bb sh -c 'exit 7'");
+    std::thread::scope(|scope| {
+        let path = "/containers/one/wait?condition=next-exit";
+        let waits = scope.spawn(|| server.send("POST", path, "").json());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        root.ok("start one");
+        assert_eq!(waits.join().unwrap()["StatusCode"], json!(7));
+    });
+}
