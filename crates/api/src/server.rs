@@ -46,7 +46,7 @@ const MAX_THREADS: usize = MAX_CONNECTIONS + 16;
 /// A head must be here so soon after the connection has become free for it.
 const HEAD_PATIENCE: Duration = Duration::from_secs(300);
 /// How long somebody who takes a connection over waits for the client to have read the head.
-const READING: Duration = Duration::from_millis(100);
+const READING: Duration = Duration::from_secs(1);
 /// No head is longer, as with Go's servers: builds have their arguments in the address.
 const MAX_HEAD_BYTES: usize = 1 << 20;
 /// Nor has it more lines. Room for all of them is taken for each head.

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use spec::{MountError, Timestamp, check_volume_name, is_volume_name};
+use sys::lock::Mode;
 
 use crate::Engine;
 use crate::error::{EngineError, Result};
@@ -78,6 +79,8 @@ const MAX_NAME_BYTES: usize = 240;
 
 const DOCUMENT: &str = "volume.json";
 const FILES: &str = "_data";
+/// How the folder of a volume that is being removed ends.
+const GONE: &str = ".gone";
 /// What a local volume's mount may be told.
 const OPTIONS: [&str; 3] = ["type", "o", "device"];
 
@@ -154,7 +157,17 @@ impl Engine {
             file.sync_data()
         });
         written.map_err(EngineError::io("write", &path))?;
-        let shown = fs::rename(&aside, &folder);
+        let mut shown = fs::rename(&aside, &folder);
+        if shown.is_err() && !folder.join(DOCUMENT).exists() {
+            // What is left of one whose removal was cut short.
+            let gone = self.gone_folder(name);
+            if fs::rename(&folder, &gone).is_ok() && gone.join(DOCUMENT).exists() {
+                // Somebody else has just seen to it.
+                let _ = fs::rename(&gone, &folder);
+            }
+            shown = fs::rename(&aside, &folder);
+            let _ = fs::remove_dir_all(&gone);
+        }
         if shown.is_err() && folder.join(DOCUMENT).exists() {
             let _ = fs::remove_dir_all(&aside);
             return Ok(());
@@ -220,6 +233,7 @@ impl Engine {
             Err(EngineError::NoSuchVolume(_)) if force => return Ok(()),
             other => other?,
         };
+        let lock = self.lock_volumes(Mode::Exclusive)?;
         let users = self.volume_users(name)?;
         if !users.is_empty() {
             return Err(EngineError::VolumeInUse {
@@ -227,21 +241,32 @@ impl Engine {
                 users: users.join(", "),
             });
         }
-        self.drop_volume(name)
+        let hidden = self.hide_volume(name)?;
+        drop(lock);
+        self.drop_hidden(name, &hidden)
     }
 
     /// Removes volumes that no container has and that `wanted` says; gives their names and bytes.
     pub fn prune_volumes(&self, wanted: impl Fn(&Volume) -> bool) -> Result<(Vec<String>, u64)> {
+        let lock = self.lock_volumes(Mode::Exclusive)?;
         let used = self.used_volumes()?;
-        let mut removed = (Vec::new(), 0);
-        for volume in self.volumes()? {
-            if used.contains(&volume.name) || !wanted(&volume) {
-                continue;
+        let mut hidden = Vec::new();
+        let mut found = self.volumes()?.into_iter();
+        let result: Result<()> = found.try_for_each(|volume| {
+            if !used.contains(&volume.name) && wanted(&volume) {
+                hidden.push((self.hide_volume(&volume.name)?, volume.name));
             }
-            removed.1 += self.volume_bytes(&volume);
-            self.drop_volume(&volume.name)?;
-            removed.0.push(volume.name);
+            Ok(())
+        });
+        drop(lock);
+        let mut removed = (Vec::new(), 0);
+        for (folder, name) in hidden {
+            removed.1 += bytes(&folder.join(FILES));
+            self.drop_hidden(&name, &folder)?;
+            removed.0.push(name);
         }
+        result?;
+        self.sweep_volumes();
         let reclaimed = removed.1.to_string();
         self.store.record_event("volume", "prune", "", &[("reclaimed", &reclaimed)]);
         Ok(removed)
@@ -249,8 +274,7 @@ impl Engine {
 
     /// Bytes of a volume's files; what cannot be read counts nothing.
     pub fn volume_bytes(&self, volume: &Volume) -> u64 {
-        let open = sys::fs::open_folder(&volume.mountpoint);
-        open.and_then(|folder| image::upper::usage(&folder)).map_or(0, |(bytes, _)| bytes)
+        bytes(&volume.mountpoint)
     }
 
     /// The containers that have a volume.
@@ -267,18 +291,63 @@ impl Engine {
         Ok(records.into_iter().flat_map(|record| record.mounts).map(|mount| mount.name).collect())
     }
 
-    fn drop_volume(&self, name: &str) -> Result<()> {
+    /// Removes the files of volumes whose removal was cut short.
+    fn sweep_volumes(&self) {
+        let entries = fs::read_dir(self.volumes_folder()).into_iter().flatten().flatten();
+        for entry in entries {
+            if entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.strip_prefix('.').is_some_and(|name| name.ends_with(GONE)))
+            {
+                // Somebody may be at it at this moment.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+
+    /// Keeps all volumes from being removed for as long as it lives: for who is about to write down
+    /// that a container has some. Whoever removes one waits for that, and looks again.
+    pub(crate) fn hold_volumes(&self) -> Result<File> {
+        self.lock_volumes(Mode::Shared)
+    }
+
+    fn lock_volumes(&self, mode: Mode) -> Result<File> {
+        let folder = self.volumes_folder();
+        make_folder(&folder, 0o711)?;
+        let lock = File::open(&folder).map_err(EngineError::io("open", &folder))?;
+        sys::lock::lock(&lock, mode).map_err(EngineError::io("lock", &folder))?;
+        Ok(lock)
+    }
+
+    /// Takes a volume's document away: without it it is no volume any more. Gives the place where
+    /// its files are then, in nobody's way who makes another one of this name.
+    fn hide_volume(&self, name: &str) -> Result<PathBuf> {
         let folder = self.volume_folder(name);
         let path = folder.join(DOCUMENT);
         self.clear_mountpoint(&folder.join(FILES))?;
-        // Without its document it is no volume any more; the files follow.
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => other.map_err(EngineError::io("remove", &path))?,
         }
-        match fs::remove_dir_all(&folder) {
+        let hidden = self.gone_folder(name);
+        match fs::rename(&folder, &hidden) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => other.map_err(EngineError::io("remove", &folder))?,
+            other => other.map_err(EngineError::io("rename", &folder))?,
+        }
+        Ok(hidden)
+    }
+
+    fn gone_folder(&self, name: &str) -> PathBuf {
+        let maker = rustix::thread::gettid().as_raw_nonzero();
+        self.volumes_folder().join(format!(".{name}.{maker}{GONE}"))
+    }
+
+    /// Removes the files of a volume that is hidden.
+    fn drop_hidden(&self, name: &str, hidden: &Path) -> Result<()> {
+        match fs::remove_dir_all(hidden) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(EngineError::io("remove", hidden))?,
         }
         self.store.record_event("volume", "destroy", name, &[("driver", "local")]);
         Ok(())
@@ -291,6 +360,12 @@ impl Engine {
     fn volume_folder(&self, name: &str) -> PathBuf {
         self.volumes_folder().join(name)
     }
+}
+
+/// What the files in a folder take; what cannot be read counts nothing.
+fn bytes(folder: &Path) -> u64 {
+    let open = sys::fs::open_folder(folder);
+    open.and_then(|folder| image::upper::usage(&folder)).map_or(0, |(bytes, _)| bytes)
 }
 
 fn make_folder(path: &Path, mode: u32) -> Result<()> {

@@ -3,7 +3,7 @@
 mod whole;
 
 use std::collections::{BTreeMap, HashSet};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 
 use sys::fs::{FileType, Stat};
@@ -177,6 +177,16 @@ fn count(stat: &Stat, usage: &mut (u64, u64), seen: &mut HashSet<(u64, u64)>) {
     }
 }
 
+/// Somebody may be at work there: what goes meanwhile takes no space.
+fn unless_gone<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
+}
+
 fn add_usage(
     folder: impl AsFd,
     usage: &mut (u64, u64),
@@ -188,10 +198,11 @@ fn add_usage(
         return Err(io::Error::other(format!("more than {MAX_DEPTH} folders deep")));
     }
     for (name, _) in sys::fs::names(folder)? {
-        let stat = sys::fs::stat(folder, &name)?;
+        let Some(stat) = unless_gone(sys::fs::stat(folder, &name))? else { continue };
         count(&stat, usage, seen);
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            let inner = sys::fs::folder_beneath(folder, &name)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory
+            && let Some(inner) = unless_gone(sys::fs::folder_beneath(folder, &name))?
+        {
             add_usage(&inner, usage, seen, depth + 1)?;
         }
     }

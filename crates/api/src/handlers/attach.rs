@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use engine::{Engine, EngineError};
@@ -18,7 +19,7 @@ use super::logs::replay;
 use super::websocket;
 use crate::app::App;
 use crate::call::Call;
-use crate::gate::{Gate, Ticket};
+use crate::gate::{Admitted, Gate, Ticket};
 use crate::gates::brought;
 use crate::refusal::Refusal;
 use crate::reply::{Reply, Socket};
@@ -103,7 +104,7 @@ impl Attaching {
         client.end();
     }
 
-    fn run(self, client: &mut Client) -> Result<(), Refusal> {
+    fn run(mut self, client: &mut Client) -> Result<(), Refusal> {
         if !self.streams {
             return match self.logs {
                 true => replay(&self.engine, &self.id, Timestamp::now(), self.wanted, client),
@@ -122,7 +123,7 @@ impl Attaching {
 
     /// A connection that is attached, and up to when output is in the log alone; nothing if the
     /// client has gone before the container was started.
-    fn connect(&self, client: &mut Client) -> Result<Option<(Connection, Timestamp)>, Refusal> {
+    fn connect(&mut self, client: &mut Client) -> Result<Option<(Connection, Timestamp)>, Refusal> {
         let Wanted { stdin, stdout, stderr } = self.wanted;
         let request = Request::Attach(AttachRequest { stdin, stdout, stderr, patient: true });
         let attach = |mut connection: Connection| match connection.call(&request) {
@@ -142,10 +143,17 @@ impl Attaching {
                 Ok(attached) => return attached,
                 Err(error) => return Err(error.into()),
             }
-            if let Ok(admitted) = self.ticket.admitted.recv_timeout(PAUSE) {
-                let attached = attach(admitted.connection);
-                drop(admitted.asked);
-                return attached;
+            match self.ticket.admitted.recv_timeout(PAUSE) {
+                Ok(Admitted { connection, asked }) => {
+                    let attached = attach(connection);
+                    drop(asked);
+                    return attached;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // Whoever would have let us in has failed: the next one may not.
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.ticket = Gate::wait(&self.app, &self.id);
+                }
             }
             let (fd, _) = client.waits(true);
             let nothing = Interest { read: false, write: false };

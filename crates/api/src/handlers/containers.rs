@@ -238,14 +238,13 @@ fn bridge() -> String {
 /// Starts a container that does not run, and removes one that was to go with its end.
 fn start_at_rest(call: &Call, engine: &Engine, id: &ContainerId) -> Result<(), Refusal> {
     let started = call.app.gate.start(engine, id);
-    if started.is_err() && !engine.container_state(id)?.status.is_alive() {
-        let record = engine.containers().read(id);
-        if let Ok(record) = record.as_ref()
-            && record.host_config.auto_remove
-        {
-            // The first failure is the one to tell.
-            let _ = engine.discard_container(record, true);
-        }
+    if started.is_err()
+        && let Ok(record) = engine.containers().read(id)
+        && record.host_config.auto_remove
+    {
+        // The first failure is the one to tell. What runs stays.
+        let request = RemoveContainer { force: false, volumes: true };
+        let _ = engine.remove_container(id, request, engine);
     }
     started
 }

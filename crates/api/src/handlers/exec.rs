@@ -2,8 +2,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
-use engine::{Engine, ExecProcess, ExecSession};
+use engine::{Engine, EngineError, ExecProcess, ExecSession};
 use runtime::attach::{Answer, Connection, ExecRequest, FrameKind, Request, WaitFor};
 use runtime::failure::Failure;
 use runtime::keys::DetachKeys;
@@ -138,6 +139,10 @@ fn ask(
     let started = connection.call(&Request::Exec(request));
     if let Err(failure) = &started {
         engine.fail_exec(session, failure.exec_code().into())?;
+        // Its monitor was on the way out.
+        if connection.has_ended() {
+            return Err(EngineError::NotRunning(session.container.to_string()).into());
+        }
     }
     Ok(started)
 }
@@ -217,7 +222,8 @@ impl Process {
     }
 }
 
-/// Copies both ways until the process has ended and all that it printed is shown.
+/// Copies both ways until the process has ended and all that it printed is shown. What it has left
+/// behind may keep its streams for as long as it likes: nobody waits for that.
 fn follow(
     mut connection: Connection,
     id: &str,
@@ -248,8 +254,11 @@ fn follow(
                 (process.stdout.as_ref().map(AsFd::as_fd), Interest::READ),
                 (process.stderr.as_ref().map(AsFd::as_fd), Interest::READ),
             ],
-            None,
+            ended.then_some(Duration::ZERO),
         )?;
+        if ended && !out.read && !err.read {
+            break;
+        }
         for (place, ready) in [out, err].into_iter().enumerate() {
             if ready.read {
                 process.show(place, client, &mut bytes)?;

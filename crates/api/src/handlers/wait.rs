@@ -73,10 +73,7 @@ impl Waiting {
         // Whoever comes to the gate before the head is sent is there when the container starts.
         let ticket = Gate::wait(&self.app, &self.id);
         sink.begin();
-        let heard = self.listen(&ticket, &first, sink)?;
-        // Whoever starts the container again must not wait for us.
-        drop(ticket);
-        match heard {
+        match self.listen(ticket, &first, sink)? {
             Heard::Exited(code) => Ok(Some(exited(code))),
             Heard::Left => Ok(None),
             Heard::Silence => self.by_state(sink),
@@ -84,14 +81,16 @@ impl Waiting {
     }
 
     /// Listens to the monitor of the run that is waited for: the present one, or the next.
-    fn listen(&self, ticket: &Ticket, first: &State, sink: &Sink) -> Result<Heard, Refusal> {
+    fn listen(&self, mut ticket: Ticket, first: &State, sink: &Sink) -> Result<Heard, Refusal> {
         loop {
             match self.engine.monitor(&self.id) {
                 Ok(mut connection) => {
                     connection.ask(&Request::Wait(self.what.clone()))?;
+                    // Whoever starts the container need not wait for one who has asked.
+                    drop(ticket);
                     match self.hear(connection, sink)? {
                         // Perhaps the monitor of the run before, on its way out.
-                        Heard::Silence => {}
+                        Heard::Silence => ticket = Gate::wait(&self.app, &self.id),
                         heard => return Ok(heard),
                     }
                 }
@@ -115,7 +114,9 @@ impl Waiting {
                     drop(asked);
                     return self.hear(connection, sink);
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+                Err(RecvTimeoutError::Timeout) => {}
+                // Whoever would have let us in has failed: the next one may not.
+                Err(RecvTimeoutError::Disconnected) => ticket = Gate::wait(&self.app, &self.id),
             }
             if sink.is_gone_within(Duration::ZERO) {
                 return Ok(Heard::Left);

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use engine::{ContainerLog, Engine};
 use runtime::attach::{Request, WaitFor};
@@ -60,16 +59,17 @@ fn follow(
         let asked = connection.ask(&Request::Wait(WaitFor::NotRunning));
         asked.map_err(|error| Failure::new(format!("error: {error}")))?;
     }
+    let mut is_over = monitor.is_none();
     loop {
-        let patience = if monitor.is_some() { None } else { Some(Duration::ZERO) };
-        let more = follow.wait(monitor.as_ref().map(AsFd::as_fd), patience).map_err(said)?;
+        // What was written before anybody watched is read first.
         while let Some(entry) = follow.next_ready().map_err(said)? {
             out.entry(&entry, shown);
         }
         out.flush();
-        if !more || monitor.is_none() {
+        if is_over {
             return Ok(0);
         }
+        is_over = !follow.wait(monitor.as_ref().map(AsFd::as_fd), None).map_err(said)?;
     }
 }
 

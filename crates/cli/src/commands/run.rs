@@ -1,6 +1,6 @@
 //! `mica run`.
 
-use engine::{CreateContainer, EngineError};
+use engine::{CreateContainer, EngineError, RemoveContainer};
 use runtime::keys::DetachKeys;
 
 use super::create::{make, request};
@@ -29,8 +29,9 @@ pub(crate) fn run(context: &Context) -> Outcome {
         }
     };
     if outcome.is_err() && removes {
-        // The first failure is the one to tell.
-        let _ = engine.containers().read(&id).map(|record| engine.discard_container(&record, true));
+        // The first failure is the one to tell. A container that runs goes on: its monitor removes it.
+        let request = RemoveContainer { force: false, volumes: true };
+        let _ = engine.remove_container(&id, request, &engine);
     }
     outcome
 }

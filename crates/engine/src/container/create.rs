@@ -126,35 +126,31 @@ impl Engine {
         }
         super::bundle::check_security(&host_config)?;
         let mut volumes = Vec::new();
+        let held = has_volumes(&host_config, &config).then(|| self.hold_volumes()).transpose()?;
         let mounts = self.plan_mounts(&mut host_config, &config, &mut volumes);
-        if mounts.is_err() {
-            self.give_back(&volumes, begun);
-        }
-        let mounts = mounts?;
-        let record = ContainerRecord {
-            id,
-            name: String::new(),
-            created: Timestamp::now(),
-            image,
-            platform: platform.os.clone(),
-            driver: self.store.driver().kind().to_string(),
-            config,
-            host_config,
-            networks: request.networks,
-            mounts,
-            runtime,
-            by_systemd,
-            users,
-        };
-        let fit = match self.settings().standing.is_of_user() {
-            true => super::way_out::check(&record),
-            false => self.check_links(&record),
-        };
-        if let Err(error) = fit {
-            self.give_back(&volumes, begun);
-            return Err(error);
-        }
-        let kept = self.keep(making, record, request.name, top);
+        let kept = mounts.and_then(|mounts| {
+            let record = ContainerRecord {
+                id,
+                name: String::new(),
+                created: Timestamp::now(),
+                image,
+                platform: platform.os.clone(),
+                driver: self.store.driver().kind().to_string(),
+                config,
+                host_config,
+                networks: request.networks,
+                mounts,
+                runtime,
+                by_systemd,
+                users,
+            };
+            match self.settings().standing.is_of_user() {
+                true => super::way_out::check(&record)?,
+                false => self.check_links(&record)?,
+            }
+            self.keep(making, record, request.name, top)
+        });
+        drop(held);
         if kept.is_err() {
             self.give_back(&volumes, begun);
         }
@@ -261,4 +257,11 @@ impl Engine {
 
 fn random(source: std::io::Error) -> EngineError {
     EngineError::io("read", "/dev/urandom")(source)
+}
+
+/// Whether a container may have volumes.
+fn has_volumes(host: &HostConfig, config: &ContainerConfig) -> bool {
+    let lists = [&host.binds, &host.volumes_from];
+    let named = lists.iter().any(|list| list.as_ref().is_some_and(|list| !list.is_empty()));
+    named || !host.mounts.is_empty() || !config.volumes.is_empty()
 }

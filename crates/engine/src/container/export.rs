@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Instant;
 
 use image::folder::Marks;
 use image::merged::Change;
@@ -13,6 +14,7 @@ use spec::{ContainerId, IdMaps, MountKind, MountPoint};
 use store::Lasting;
 
 use super::ContainerRecord;
+use super::remove::{PATIENCE, PAUSE};
 use crate::Engine;
 use crate::error::{EngineError, Result};
 
@@ -77,15 +79,22 @@ impl Engine {
 
     /// The root of a container: that of its process, or its files mounted for us alone.
     pub(super) fn container_root(&self, id: &ContainerId) -> Result<Root> {
-        if let Some(root) = self.running_root(id)? {
-            return Ok(root);
-        }
         let folder = self.containers().folder(id);
-        let hold = Hold::take(&folder).map_err(EngineError::io("lock", &folder))?;
-        let Some(hold) = hold else {
-            // It was started a moment ago.
-            let starting = || EngineError::Refused(format!("container {id} is being started"));
-            return self.running_root(id)?.ok_or_else(starting);
+        let begin = Instant::now();
+        let hold = loop {
+            if let Some(root) = self.running_root(id)? {
+                return Ok(root);
+            }
+            match Hold::take(&folder).map_err(EngineError::io("lock", &folder))? {
+                Some(hold) => break hold,
+                // It is just being started, its monitor is on its way out, or somebody else reads
+                // its files.
+                None if begin.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+                None => {
+                    let words = format!("container {id} is in use by another command");
+                    return Err(EngineError::Refused(words));
+                }
+            }
         };
         let snapshot = self.store.snapshot(&id.to_string())?;
         let mount = self.store.mount_snapshot(&snapshot, Lasting::Kept)?;
@@ -132,10 +141,20 @@ impl Engine {
     }
 
     fn running_root(&self, id: &ContainerId) -> Result<Option<Root>> {
-        let Some(pid) = self.process(id)? else { return Ok(None) };
-        let path = format!("/proc/{pid}/root");
-        let folder = sys::fs::open_folder(Path::new(&path));
-        let folder = folder.map_err(EngineError::io("open", &path))?;
+        let state = self.container_state(id)?;
+        if !state.status.is_alive() || state.process.pid <= 0 {
+            return Ok(None);
+        }
+        let path = format!("/proc/{}/root", state.process.pid);
+        let folder = match sys::fs::open_folder(Path::new(&path)) {
+            Ok(folder) => folder,
+            Err(_) if !state.process.is_alive() => return Ok(None),
+            Err(error) => return Err(EngineError::io("open", &path)(error)),
+        };
+        // It may have ended, and its number be another's.
+        if !state.process.is_alive() {
+            return Ok(None);
+        }
         let users = self.containers().read(id)?.users;
         Ok(Some(Root { folder, runs: true, users, _mount: None, _hold: None }))
     }

@@ -15,7 +15,7 @@ use store::Images;
 use super::filter::{Conditions, ContainerFilter};
 use super::way_out;
 use crate::Engine;
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Kind, Result};
 use crate::find::find;
 use crate::network::by_container;
 
@@ -174,8 +174,12 @@ impl Engine {
                 continue;
             }
             if list.size {
-                row.size =
-                    Some(self.container_size(&row.summary.id, &row.summary.image, &images)?);
+                let summary = &row.summary;
+                row.size = match self.container_size(&summary.id, &summary.image, &images) {
+                    // It went while we looked.
+                    Err(error) if error.kind() == Kind::NotFound => continue,
+                    size => Some(size?),
+                };
             }
             rows.push(row);
             if list.last == Some(rows.len()) {

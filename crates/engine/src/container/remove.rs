@@ -46,8 +46,10 @@ impl PruneContainers {
 }
 
 /// How long a monitor that is starting or leaving a container is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// The same, where it may be passed over.
+const PRUNE_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PAUSE: Duration = Duration::from_millis(1);
 
 impl Engine {
     /// Removes a container.
@@ -107,10 +109,9 @@ impl Engine {
             let id = record.id.to_string();
             let snapshot = self.store.snapshot(&id);
             let usage = snapshot.and_then(|snapshot| self.store.snapshot_usage(&snapshot));
-            // Somebody is just starting or removing it.
-            let Ok(Some(hold)) = Hold::take(&self.containers().folder(&record.id)) else {
-                continue;
-            };
+            // A monitor on its way out is waited for; somebody may be starting or removing it.
+            let folder = self.containers().folder(&record.id);
+            let Ok(Some(hold)) = Hold::take_to_start(&folder, PRUNE_PATIENCE) else { continue };
             if !self.is_at_rest(&record, &hold)? {
                 continue;
             }

@@ -161,8 +161,12 @@ impl Engine {
             return Ok(());
         }
         let Starting { mut connection, start, .. } = self.begin_start(id, None)?;
-        connection.answer(start).map_err(monitor)?;
-        Ok(())
+        match connection.answer(start) {
+            Ok(_) => Ok(()),
+            // Somebody else was quicker.
+            Err(_) if self.container_state(id)?.status.is_alive() => Ok(()),
+            Err(failure) => Err(monitor(failure)),
+        }
     }
 
     /// Starts a container's monitor, which outlives us and is told to start the container by
@@ -304,7 +308,11 @@ impl Engine {
         match self.ask_monitor(id, &Request::Wait(what)) {
             Ok(Answer::Exited(exit)) => Ok(exit.code),
             Ok(_) => Ok(0),
-            Err(EngineError::NotRunning(_)) => Ok(self.container_state(id)?.exit_code),
+            Err(EngineError::NotRunning(_)) => {
+                // One that has gone with its end has left no code.
+                self.containers().read(id)?;
+                Ok(self.container_state(id)?.exit_code)
+            }
             Err(error) => Err(error),
         }
     }

@@ -32,5 +32,5 @@ fn joining_takes_milliseconds() {
     println!("attach best {best:?}, median {:?}, worst {:?}", times[15], times[29]);
     println!("of that the namespace {:?}; detach {:?}", parts[15].0, parts[15].1);
     // The machine may be busy: the best of many says what the work is.
-    assert!(best < Duration::from_millis(20), "{best:?}");
+    assert!(best < Duration::from_millis(60), "{best:?}");
 }

@@ -15,7 +15,7 @@ use network::{Attached, EndpointRequest, NetNs, Networks, Settings};
 use tempfile::TempDir;
 
 /// How long a packet may take that is to arrive, and how long we wait for one that is not.
-pub(crate) const SOON: Duration = Duration::from_secs(2);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 pub(crate) const NEVER: Duration = Duration::from_millis(300);
 
 /// The host's address towards the internet, and the internet's.

@@ -58,7 +58,7 @@ fn a_user_reaches_the_world_and_is_reached() {
     let listener = inside.within(|| TcpListener::bind("0.0.0.0:80")).unwrap().unwrap();
     let server = std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"in"));
     let mut stream = TcpStream::connect("127.0.0.1:18080").unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "in");

@@ -75,7 +75,7 @@ fn a_document_that_drips_is_given_up() {
     let begun = Instant::now();
     let error = document(&server).unwrap_err();
     assert!(matches!(error, RegistryError::Transport { .. }), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_pause_of_a_year_is_not_kept() {
     });
     let begun = Instant::now();
     document(&server).unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < Duration::from_secs(25));
     // Who may not ask for an hour is not asked again.
     let server =
         Server::new(|_, _| Deed::Answer(429, vec![("Retry-After", "3600".to_owned())], Vec::new()));
@@ -321,7 +321,7 @@ fn a_blob_that_drips_is_given_up() {
     });
     let begun = Instant::now();
     assert!(read(&server, Digest::of(b"x"), 100_000).is_err());
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
 }
 
 #[test]

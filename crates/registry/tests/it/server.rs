@@ -155,10 +155,10 @@ pub(crate) fn client() -> Client {
 }
 
 pub(crate) fn settings() -> ClientSettings {
-    let short = Duration::from_millis(300);
+    let short = Duration::from_secs(1);
     let limits = Limits {
         idle: short,
-        answer: Duration::from_secs(2),
+        answer: Duration::from_secs(5),
         document: short,
         pause: Duration::from_millis(5),
         longest_pause: Duration::from_millis(1500),

@@ -197,8 +197,10 @@ impl Monitor<'_> {
         self.answer_asked(&What::Ended, &Answer::Done);
         let failure = Failure::new(FailureKind::Other, "the container was not started again");
         self.answer_asked(&What::Restarted, &Answer::Failed(failure));
-        // Who runs a container that is removed may use its name as soon as it has been told.
-        if !self.setup.auto_remove {
+        // Who is told may use at once what the container had: its ports, its addresses, its volumes,
+        // and, if it is removed, its name.
+        let has_nothing = self.run.as_ref().is_none_or(|run| run.leaves_at_once());
+        if has_nothing && !self.setup.auto_remove {
             self.flush_clients();
         }
         let left = self.leave(exit, false);

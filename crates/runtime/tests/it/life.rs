@@ -158,11 +158,12 @@ fn a_stop_that_a_restart_overtakes_is_answered() {
     wait_for_log(&stand, "up\n");
     let mut stopping = stand.connect();
     let stop = StopRequest { timeout: Some(60), ..StopRequest::default() };
-    let stopped = std::thread::spawn(move || stopping.call(&Request::Stop(stop)));
-    std::thread::sleep(Duration::from_millis(300));
+    let stop = stopping.ask(&Request::Stop(stop)).unwrap();
+    // Its answer says that the question before it was heard.
+    stopping.call(&Request::State).unwrap();
     let at_once = StopRequest { timeout: Some(0), ..StopRequest::default() };
     assert_eq!(stand.call(&Request::Restart(at_once)), Answer::Done);
-    assert_eq!(stopped.join().unwrap().unwrap(), Answer::Done);
+    assert_eq!(stopping.answer(stop).unwrap(), Answer::Done);
     assert_eq!(stand.state().status, Status::Running);
     assert_eq!(stand.call(&Request::Kill { signal: 9 }), Answer::Done);
     stand.end();
@@ -175,12 +176,12 @@ fn what_is_being_removed_is_not_started_again() {
     wait_for_log(&stand, "up\n");
     let mut removing = stand.connect();
     let end = StopRequest { for_good: true, ..StopRequest::default() };
-    let removed = std::thread::spawn(move || removing.call(&Request::Stop(end)));
-    std::thread::sleep(Duration::from_millis(300));
+    let end = removing.ask(&Request::Stop(end)).unwrap();
+    removing.call(&Request::State).unwrap();
     let failure = stand.connect().call(&Request::Restart(StopRequest::default())).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Conflict);
     assert_eq!(stand.call(&Request::Kill { signal: 9 }), Answer::Done);
-    assert_eq!(removed.join().unwrap().unwrap(), Answer::Done);
+    assert_eq!(removing.answer(end).unwrap(), Answer::Done);
     stand.end();
 }
 
@@ -376,7 +377,8 @@ fn a_monitor_sleeps_while_nothing_happens() {
     // All who were connected have gone.
     let (other, _) = sys::socket::nonblocking_pair().unwrap();
     stand.connection = runtime::attach::Connection::over(other);
-    std::thread::sleep(Duration::from_millis(50));
+    // It looks once more, a second after the last of them.
+    std::thread::sleep(Duration::from_millis(1500));
     let switches = || -> u64 {
         let path = format!("/proc/{}/status", stand.monitor.id());
         let text = std::fs::read_to_string(path).unwrap();

@@ -1,8 +1,10 @@
 //! Containers through the socket: made, run, ended, changed, removed.
 
+use std::io::{Read, Write};
+
 use serde_json::json;
 
-use super::support::Server;
+use super::support::{Server, answered};
 use crate::containers::support::{Root, eventually};
 use crate::need_programs;
 use crate::support::Mica;
@@ -217,11 +219,13 @@ fn an_end_is_told_that_nobody_saw_coming() {
     let Some(root) = Root::new() else { return };
     let server = Server::start(&root);
     root.ok("create --name one --network none bb sh -c 'exit 7'");
-    std::thread::scope(|scope| {
-        let path = "/containers/one/wait?condition=next-exit";
-        let waits = scope.spawn(|| server.send("POST", path, "").json());
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        root.ok("start one");
-        assert_eq!(waits.join().unwrap()["StatusCode"], json!(7));
-    });
+    let mut stream = server.connect();
+    let path = "/containers/one/wait?condition=next-exit";
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    // It is waited for when the head is there.
+    let mut bytes = vec![0; 1];
+    stream.read_exact(&mut bytes).unwrap();
+    root.ok("start one");
+    stream.read_to_end(&mut bytes).unwrap();
+    assert_eq!(answered(&bytes).json()["StatusCode"], json!(7));
 }

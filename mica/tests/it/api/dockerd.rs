@@ -16,7 +16,7 @@ use crate::support::{Mica, Run, words};
 
 /// So soon it has to answer. On an idle machine an optimised one needs less than 20 ms; here it is
 /// neither optimised nor alone.
-const SOON: Duration = Duration::from_millis(1500);
+const SOON: Duration = Duration::from_secs(5);
 
 /// An engine that a script started.
 struct Daemon<'a> {

@@ -188,9 +188,10 @@ fn events_are_told_as_they_happen() {
     need_programs!("docker");
     let Some(root) = Root::new() else { return };
     let server = Server::start(&root);
-    let mut events = server.command("events --filter type=container --format '{{.Action}}'");
+    // However late it begins, all of them are of its time.
+    let asked = "events --since 1 --filter type=container --format '{{.Action}}'";
+    let mut events = server.command(asked);
     let mut events = events.stdout(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
     server.ok("run --rm --name one --network none bb true");
     let mut said = events.stdout.take().unwrap();
     let mut text = String::new();
@@ -213,6 +214,21 @@ fn events_are_told_as_they_happen() {
     stream.read_to_string(&mut bytes).unwrap();
     assert!(bytes.contains("content-type: application/json-seq\r\n"), "{bytes}");
     assert_eq!(server.get("/events?since=9&until=3").status, 400);
+}
+
+/// What a process leaves behind may keep its streams; nobody waits for it.
+#[test]
+fn an_exec_ends_with_its_process() {
+    need_programs!("docker");
+    let Some(root) = Root::new() else { return };
+    let server = Server::start(&root);
+    root.sleeper("one", "");
+    let begin = Instant::now();
+    for flags in ["", "-i "] {
+        let said = server.ok(&format!("exec {flags}one sh -c 'sleep 100 & echo up; exit'"));
+        assert_eq!(said, "up");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(50), "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -244,5 +244,5 @@ fn a_thousand_containers_are_listed_at_once() {
     let start = Instant::now();
     assert_eq!(mica.ok("ps -a").lines().count(), 1002);
     // Without optimisation and beside other tests; what is released takes a few milliseconds.
-    assert!(start.elapsed().as_millis() < 2000, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_millis() < 8000, "{:?}", start.elapsed());
 }

@@ -65,7 +65,7 @@ fn a_container_ends_at_once_whatever_runs_in_it_beside() {
         root.ok(&format!("exec -d joins{round} sleep 600"));
         let begun = Instant::now();
         root.ok(&format!("stop -t 0 {name}"));
-        assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}", begun.elapsed());
         root.ok(&format!("wait joins{round}"));
     }
 }

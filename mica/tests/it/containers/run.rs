@@ -31,7 +31,8 @@ fn what_cannot_be_run_says_why_in_its_code() {
 fn who_has_nobody_to_write_for_leaves_and_the_container_goes_on() {
     let Some(root) = Root::new() else { return };
     root.sleeper("other", "");
-    for line in ["run --name talks --network none bb yes", "exec other yes"] {
+    let brief = "run --rm --name brief --network none bb yes";
+    for line in ["run --name talks --network none bb yes", brief, "exec other yes"] {
         let mut command = root.command(line);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut some = [0; 2];
@@ -42,6 +43,9 @@ fn who_has_nobody_to_write_for_leaves_and_the_container_goes_on() {
         assert!(words.contains("write /dev/stdout: broken pipe"), "{words}");
     }
     assert_eq!(root.ok("inspect -f '{{.State.Status}}' talks"), "running");
+    // It goes when it ends, and not before.
+    assert_eq!(root.ok("inspect -f '{{.State.Status}}' brief"), "running");
+    root.ok("kill brief");
     root.ok("rm -f talks");
 }
 

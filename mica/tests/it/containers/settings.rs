@@ -160,12 +160,16 @@ fn a_first_process_of_ours_takes_in_orphans_and_hands_signals_on() {
     // The middle process ends first; a program that waits for nobody leaves its child a zombie.
     for (name, options, left) in [("reaped", "--init", ""), ("left", "", "Z (zombie)\n")] {
         let line = format!("run -d {options} --name {name} --network none bb sh -c");
-        let script = "(sh -c 'sleep 0.05 & exec true'); exec sleep 600";
+        let script = "(sh -c '(sleep 0.05; : > /ended) & exec true'); exec sleep 600";
         assert!(root.command(&line).arg(script).output().unwrap().status.success());
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        let mut zombies = root.command(&format!("exec {name} sh -c"));
-        zombies.arg("grep -h State:.Z /proc/[0-9]*/status | cut -f2");
-        assert_eq!(String::from_utf8_lossy(&zombies.output().unwrap().stdout), left, "{name}");
+        let said = |script: &str| {
+            let mut exec = root.command(&format!("exec {name} sh -c"));
+            String::from_utf8(exec.arg(script).output().unwrap().stdout).unwrap()
+        };
+        super::support::eventually("the orphan ends", || said("ls /ended") == "/ended\n");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let zombies = "grep -h State:.Z /proc/[0-9]*/status | cut -f2";
+        super::support::eventually(name, || said(zombies) == left);
     }
     let script = "trap \"exit 9\" TERM; echo ready; while :; do sleep 0.02; done";
     let line = "run -d --init --name told --network none bb sh -c";

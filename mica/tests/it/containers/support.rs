@@ -126,7 +126,7 @@ impl Drop for Root {
             self.mica.run(&format!("unpause {id}"));
             self.mica.run(&format!("stop -t 0 {id}"));
         }
-        let end = Instant::now() + Duration::from_secs(5);
+        let end = Instant::now() + Duration::from_secs(30);
         while !self.monitors().is_empty() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -232,10 +232,10 @@ pub(crate) fn kill(pid: u32, signal: &str) {
     let _ = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status();
 }
 
-/// Waits until something is so, at most ten seconds.
+/// Waits until something is so, at most half a minute.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(30);
     while !is_so() {
         assert!(Instant::now() < end, "it never came to this: {what}");
         std::thread::sleep(Duration::from_millis(10));

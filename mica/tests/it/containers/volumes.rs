@@ -229,3 +229,36 @@ fn volumes_travel_as_tars() {
     root.run("volume clone data copy").complains(1, "already exists");
     root.run("volume update data").complains(1, "");
 }
+
+#[test]
+fn what_is_left_of_a_removal_is_in_nobodys_way() {
+    let Some(root) = Root::new() else { return };
+    root.ok("volume create data");
+    let volumes = root.root().join("volumes");
+    std::fs::write(volumes.join("data/_data/old"), "").unwrap();
+    std::fs::remove_file(volumes.join("data/volume.json")).unwrap();
+    std::fs::create_dir_all(volumes.join(".other.7.gone/_data")).unwrap();
+    root.ok("volume create data");
+    assert!(!volumes.join("data/_data/old").exists());
+    assert_eq!(root.ok("volume ls -q"), "data");
+    root.ok("volume prune -af");
+    assert_eq!(std::fs::read_dir(&volumes).unwrap().count(), 0);
+}
+
+/// A volume that a container is about to have is no volume of nobody's.
+#[test]
+fn who_prunes_leaves_what_is_being_made() {
+    let Some(root) = Root::new() else { return };
+    std::thread::scope(|scope| {
+        let pruning = scope.spawn(|| (0..40).for_each(|_| drop(root.ok("volume prune -af"))));
+        for turn in 0..20 {
+            root.ok(&format!(
+                "create --name c{turn} --network none -v /a -v named{turn}:/b bb true"
+            ));
+        }
+        pruning.join().unwrap();
+    });
+    for turn in 0..20 {
+        root.ok(&format!("start -a c{turn}"));
+    }
+}
