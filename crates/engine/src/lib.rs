@@ -75,12 +75,12 @@ pub use bake::{bake_files, dot_env};
 pub use build::{
     Annotation, AnnotationPlace, ArchiveForm, Blamed, BucketCache, BuildCache, BuildFailure,
     BuildInput, BuildMoment, BuildOutcome, BuildRecord, BuildRequest, BuildSession, BuildStep,
-    BuildWarning, BuildWatch, Built, BuiltImage, CacheAttributes, CacheMount, CachePlace, CacheRow,
-    CacheTarget, CacheUse, ContextSource, Divergence, DockerfileSource, FilesTarget, GithubCache,
-    KeepCache, KeyAgents, Keyring, Naming, News, Output, Packing, PlannedLine, Provenance,
-    ProvenanceMode, ProvenanceVersion, PruneCache, Push, Sbom, SentFolder, SshKey, StepConfig,
-    StepOutcome, StepState, Types, Verified, is_remote_context, is_repository, local_context,
-    repository_token,
+    BuildWarning, BuildWatch, Built, BuiltImage, CacheAttributes, CacheFilter, CacheMount,
+    CachePlace, CacheRow, CacheTarget, CacheUse, ContextSource, Divergence, DockerfileSource,
+    FilesTarget, GithubCache, KeepCache, KeyAgents, Keyring, Naming, News, Output, Packing,
+    PlannedLine, Provenance, ProvenanceMode, ProvenanceVersion, PruneCache, Push, Sbom, SentFolder,
+    SshKey, StepConfig, StepOutcome, StepState, Types, Verified, WrongCacheFilter,
+    is_remote_context, is_repository, local_context, repository_token,
 };
 pub use build_call::{Answer, Definition};
 pub use container::{

@@ -1,9 +1,9 @@
 //! What is asked of a builder besides builds: what it is, what it remembers, what it has built.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use engine::{BuildOutcome, BuildRecord, CacheRow, KeepCache, PruneCache};
+use engine::{BuildOutcome, BuildRecord, CacheFilter, CacheRow, KeepCache, PruneCache};
 use spec::Digest;
 
 use super::control::ASKING;
@@ -81,17 +81,16 @@ pub(super) fn workers(
 }
 
 fn record(row: &CacheRow) -> UsageRecord {
-    let is_mount = row.text.starts_with("cache mount ");
     let made = u64::try_from(row.made).unwrap_or_default();
     UsageRecord {
         id: row.id.clone(),
-        mutable: is_mount,
+        mutable: row.is_mount(),
         size: i64::try_from(row.bytes).unwrap_or(i64::MAX),
         created_at: Some((UNIX_EPOCH + Duration::from_secs(made)).into()),
         last_used_at: Some(row.used.into()),
         usage_count: 1,
         description: row.text.clone(),
-        record_type: if is_mount { "exec.cachemount" } else { "regular" }.to_owned(),
+        record_type: row.kind().to_owned(),
         shared: row.shared,
         ..UsageRecord::default()
     }
@@ -103,70 +102,27 @@ pub(super) fn disk_usage(
 ) -> Result<DiskUsageResponse, Status> {
     let cache = app.engine()?.build_cache()?;
     let age = Duration::from_nanos(u64::try_from(request.age_limit).unwrap_or_default());
-    let mut records = Vec::new();
-    for row in &cache.rows {
-        let idle = SystemTime::now().duration_since(row.used).unwrap_or_default();
-        let record = record(row);
-        if idle >= age && is_wanted(&record, &request.filter)? {
-            records.push(record);
-        }
-    }
-    Ok(DiskUsageResponse { record: records })
-}
-
-/// Whether a record fits one of the filters; each may have several conditions.
-fn is_wanted(record: &UsageRecord, filters: &[String]) -> Result<bool, Status> {
-    let mut wanted = filters.is_empty();
-    for filter in filters {
-        let mut fits = true;
-        for condition in filter.split(',') {
-            fits &= holds(record, condition.trim())?;
-        }
-        wanted |= fits;
-    }
-    Ok(wanted)
-}
-
-fn holds(record: &UsageRecord, condition: &str) -> Result<bool, Status> {
-    let unknown = || Status::invalid(format!("records cannot be chosen by {condition:?}"));
-    let truth = |value: bool| value.to_string();
-    let own = |name: &str| match name {
-        "id" => Some(record.id.clone()),
-        "description" => Some(record.description.clone()),
-        "type" => Some(record.record_type.clone()),
-        "inuse" => Some(truth(record.in_use)),
-        "mutable" => Some(truth(record.mutable)),
-        "immutable" => Some(truth(!record.mutable)),
-        "shared" => Some(truth(record.shared)),
-        "private" => Some(truth(!record.shared)),
-        _ => None,
+    let filters = chosen(&request.filter)?;
+    let is_meant = |row: &&CacheRow| {
+        let fits = filters.is_empty() || filters.iter().any(|filter| filter.holds(row));
+        fits && row.idle() >= age
     };
-    let split = ["==", "!=", "~="].iter().find_map(|sign| {
-        let (name, value) = condition.split_once(sign)?;
-        Some((name, *sign, value.trim_matches('"')))
-    });
-    match split {
-        // Alone it means that it is so.
-        None => Ok(own(condition).ok_or_else(unknown)? == "true"),
-        Some((name, sign, value)) => {
-            let own = own(name).ok_or_else(unknown)?;
-            Ok(match sign {
-                "==" => own == value,
-                "!=" => own != value,
-                // A pattern of plain letters is part of the text.
-                _ => own.contains(value.trim_start_matches('^').trim_end_matches('$')),
-            })
-        }
-    }
+    Ok(DiskUsageResponse { record: cache.rows.iter().filter(is_meant).map(record).collect() })
+}
+
+/// The filters of a request: a record need fit one of them, with all of its conditions.
+fn chosen(filters: &[String]) -> Result<Vec<CacheFilter>, Status> {
+    let one = |filter: &String| {
+        let conditions = filter.split(',').map(str::trim).filter(|one| !one.is_empty());
+        CacheFilter::read(conditions).map_err(|error| Status::invalid(error.to_string()))
+    };
+    filters.iter().map(one).collect()
 }
 
 pub(super) fn prune(app: &App, exchange: Exchange) -> Result<(), Status> {
     let Exchange { mut incoming, outgoing } = exchange;
     let request: PruneRequest = incoming.one()?;
-    if let Some(filter) = request.filter.first() {
-        let words = format!("what is remembered cannot be pruned by {filter:?}");
-        return Err(Status::unsupported(words));
-    }
+    let filters = chosen(&request.filter)?;
     let positive = |number: i64| u64::try_from(number).ok().filter(|number| *number > 0);
     let keep = KeepCache {
         reserved: positive(request.reserved_space),
@@ -174,7 +130,8 @@ pub(super) fn prune(app: &App, exchange: Exchange) -> Result<(), Status> {
         min_free: positive(request.min_free_space),
     };
     let until = positive(request.keep_duration).map(Duration::from_nanos);
-    let (gone, _) = app.engine()?.prune_cache(&PruneCache { all: request.all, until, keep })?;
+    let request = PruneCache { all: request.all, until, filters, keep };
+    let (gone, _) = app.engine()?.prune_cache(&request)?;
     gone.iter().try_for_each(|row| outgoing.send(&record(row)))
 }
 

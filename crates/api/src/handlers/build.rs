@@ -9,9 +9,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use engine::{
-    BuildInput, BuildRequest, BuildWatch, CachePlace, CacheUse, ContextSource, DockerfileSource,
-    Engine, EngineError, KeepCache, Naming, News, Output, Packing, PlannedLine, PruneCache, Push,
-    Secret,
+    BuildInput, BuildRequest, BuildWatch, CacheFilter, CachePlace, CacheUse, ContextSource,
+    DockerfileSource, Engine, EngineError, KeepCache, Naming, News, Output, Packing, PlannedLine,
+    PruneCache, Push, Secret,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -366,7 +366,8 @@ impl BuildWatch for Steps<'_> {
 
 pub(crate) fn prune(call: Call) -> Result<Reply, Refusal> {
     let filters = Filters::of(&call.query)?;
-    filters.check(&["unused-for", "until"])?;
+    let known = ["unused-for", "until"].into_iter().chain(CacheFilter::FIELDS);
+    filters.check(&known.collect::<Vec<_>>())?;
     let mut until = None;
     for text in filters.values("until").iter().chain(filters.values("unused-for")) {
         let wrong = |why: String| Refusal::bad(format!("invalid filter 'until={text}': {why}"));
@@ -383,7 +384,11 @@ pub(crate) fn prune(call: Call) -> Result<Reply, Refusal> {
         max_used: bytes("max-used-space")?,
         min_free: bytes("min-free-space")?,
     };
-    let request = PruneCache { all: call.query.flag("all"), until, keep };
+    let lines = filters.lines();
+    let filter = CacheFilter::read(lines.iter().map(String::as_str));
+    let filter = filter.map_err(|error| Refusal::bad(error.to_string()))?;
+    let all = call.query.flag("all");
+    let request = PruneCache { all, until, filters: vec![filter], keep };
     let (gone, freed) = call.engine()?.prune_cache(&request)?;
     let ids: Vec<&String> = gone.iter().map(|row| &row.id).collect();
     let ids = if ids.is_empty() { Value::Null } else { json!(ids) };

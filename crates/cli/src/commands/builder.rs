@@ -1,8 +1,6 @@
 //! `mica builder prune`: what builds remember is let go.
 
-use std::time::{Duration, SystemTime};
-
-use engine::{CacheRow, KeepCache, PruneCache};
+use engine::{CacheFilter, CacheRow, KeepCache, PruneCache};
 use spec::{human_duration, human_size};
 
 use crate::context::Context;
@@ -29,7 +27,8 @@ pub(crate) fn prune(context: &Context) -> Outcome {
         max_used: bytes("max-used-space"),
         min_free: bytes("min-free-space"),
     };
-    let request = PruneCache { all, until: until(matches.list("filter"))?, keep };
+    let filter = filter(matches.list("filter"))?;
+    let request = PruneCache { all, until: filter.unused(), filters: vec![filter], keep };
     let (gone, freed) = context.engine()?.prune_cache(&request)?;
     table(&context.ui, &gone);
     context.ui.line(&format!("Total:\t{}", human_size(freed as f64)));
@@ -45,25 +44,19 @@ pub(super) fn table(ui: &Ui, rows: &[CacheRow]) {
         "ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED", "STEP"
     ));
     for row in rows {
-        let idle = SystemTime::now().duration_since(row.used).unwrap_or_default();
-        let ago = format!("{} ago", human_duration(i64::try_from(idle.as_secs()).unwrap_or(0)));
+        let idle = i64::try_from(row.idle().as_secs()).unwrap_or(0);
+        let ago = format!("{} ago", human_duration(idle));
         let (id, size) = (row.id.get(..25).unwrap_or(&row.id), human_size(row.bytes as f64));
         let step: String = row.text.chars().take(60).collect();
         ui.line(&format!("{id:<26}{:<12}{size:<12}{ago:<24}{step}", !row.shared));
     }
 }
 
-/// `--filter until=24h`, the only one that there is a meaning for.
-pub(super) fn until(filters: &[String]) -> Result<Option<Duration>, Failure> {
-    let mut until = None;
-    for text in filters.iter().filter(|text| !text.is_empty()) {
-        let Some(("until" | "unused-for", time)) = text.split_once('=') else {
-            return Err(Failure::new(format!("ERROR: invalid filter {text:?}")));
-        };
-        let wrong = |why: &dyn std::fmt::Display| Failure::new(format!("ERROR: {text:?}: {why}"));
-        let nanos = spec::parse_go_duration(time).map_err(|error| wrong(&error))?;
-        let nanos = u64::try_from(nanos).map_err(|error| wrong(&error))?;
-        until = Some(Duration::from_nanos(nanos));
-    }
-    Ok(until)
+/// Which of what builds remember is meant by `--filter`.
+pub(super) fn filter(texts: &[String]) -> Result<CacheFilter, Failure> {
+    let texts = texts.iter().map(String::as_str).filter(|text| !text.is_empty());
+    CacheFilter::read(texts).map_err(|error| {
+        Failure::new(format!("ERROR: {error}"))
+            .hint(format!("there are until and {}", CacheFilter::FIELDS.join(", ")))
+    })
 }

@@ -1,14 +1,13 @@
 //! `mica builder du`: what builds remember, in docker's table, in words of one's own, or as JSON.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
-use engine::{BuildCache, CacheRow};
-use regex_lite::Regex;
+use engine::{BuildCache, CacheFilter, CacheRow};
 use serde_json::json;
-use spec::{Timestamp, human_duration, human_size, parse_go_bool, parse_go_duration};
+use spec::{Timestamp, human_duration, human_size};
 
 use super::build::flags::known_builder;
-use super::builder::table;
+use super::builder::{filter, table};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::show::{self, Column, Row};
@@ -33,12 +32,9 @@ pub(crate) fn show_cache(
         (None, true) => "pretty",
         (format, false) => format.unwrap_or_default(),
     };
-    let filters: Vec<&String> =
-        matches.list("filter").iter().filter(|text| !text.is_empty()).collect();
-    let conditions = filters.iter().map(|text| Condition::read(text));
-    let conditions = conditions.collect::<Result<Vec<_>, _>>()?;
+    let filter = filter(matches.list("filter"))?;
     let mut cache = read()?;
-    cache.rows.retain(|row| conditions.iter().all(|condition| condition.holds(row)));
+    cache.rows.retain(|row| filter.holds(row));
     let ui = &context.ui;
     match format {
         "" | "table" => table(ui, &cache.rows),
@@ -54,7 +50,7 @@ pub(crate) fn show_cache(
         }
     }
     // What is chosen of it has no sum of its own: layers may be counted with others.
-    if filters.is_empty() {
+    if filter == CacheFilter::default() {
         sums(ui, &cache);
     }
     Ok(0)
@@ -73,14 +69,14 @@ fn pretty(ui: &Ui, row: &CacheRow) {
     let lines = [
         ("ID", row.id.clone()),
         ("Created at", made(row).docker_local()),
-        ("Mutable", is_mutable(row).to_string()),
+        ("Mutable", row.is_mount().to_string()),
         ("Reclaimable", (!row.shared).to_string()),
         ("Shared", row.shared.to_string()),
         ("Size", human_size(row.bytes as f64)),
         ("Description", row.text.clone()),
         ("Usage count", "1".to_owned()),
         ("Last used", last_used(row)),
-        ("Type", kind(row).to_owned()),
+        ("Type", row.kind().to_owned()),
     ];
     for (name, value) in lines {
         ui.line(&format!("{:<14}{value}", format!("{name}:")));
@@ -95,25 +91,14 @@ fn document(row: &CacheRow) -> serde_json::Value {
         "Description": row.text,
         "ID": row.id,
         "LastUsedAt": used(row).to_string(),
-        "Mutable": is_mutable(row),
+        "Mutable": row.is_mount(),
         "Parents": null,
         "Reclaimable": !row.shared,
         "Shared": row.shared,
         "Size": row.bytes.to_string(),
-        "Type": kind(row),
+        "Type": row.kind(),
         "UsageCount": 1,
     })
-}
-
-/// How the description of a cache mount begins.
-const MOUNT: &str = "cache mount ";
-
-fn is_mutable(row: &CacheRow) -> bool {
-    row.text.starts_with(MOUNT)
-}
-
-fn kind(row: &CacheRow) -> &'static str {
-    if is_mutable(row) { "exec.cachemount" } else { "regular" }
 }
 
 fn made(row: &CacheRow) -> Timestamp {
@@ -125,12 +110,8 @@ fn used(row: &CacheRow) -> Timestamp {
     Timestamp::from_unix(i64::try_from(since.as_secs()).unwrap_or_default(), 0)
 }
 
-fn idle(row: &CacheRow) -> Duration {
-    SystemTime::now().duration_since(row.used).unwrap_or_default()
-}
-
 fn last_used(row: &CacheRow) -> String {
-    format!("{} ago", human_duration(i64::try_from(idle(row).as_secs()).unwrap_or_default()))
+    format!("{} ago", human_duration(i64::try_from(row.idle().as_secs()).unwrap_or_default()))
 }
 
 const HEADERS: &[Column] = &[
@@ -170,131 +151,32 @@ impl Row for Usage {
         let row = &self.0;
         let starred = |text: String, is_starred: bool| if is_starred { text + "*" } else { text };
         Some(match name {
-            "ID" => Value::Str(starred(row.id.clone(), is_mutable(row))),
+            "ID" => Value::Str(starred(row.id.clone(), row.is_mount())),
             "Parents" => Value::List(Vec::new()),
             "CreatedAt" => Value::Str(made(row).docker_local()),
-            "Mutable" => Value::Bool(is_mutable(row)),
+            "Mutable" => Value::Bool(row.is_mount()),
             "Reclaimable" => Value::Bool(!row.shared),
             "Shared" => Value::Bool(row.shared),
             "Size" => Value::Str(starred(human_size(row.bytes as f64), row.shared)),
             "Description" => Value::Str(row.text.clone()),
             "UsageCount" => Value::Int(1),
             "LastUsedAt" => Value::Str(last_used(row)),
-            "Type" => Value::Str(kind(row).to_owned()),
+            "Type" => Value::Str(row.kind().to_owned()),
             _ => return None,
         })
     }
 }
 
-/// One `--filter`; all of them must hold.
-#[derive(Debug)]
-enum Condition {
-    /// It was of no use for so long.
-    Unused(Duration),
-    /// A field is or is not something.
-    Field { name: &'static str, sign: Sign, value: String },
-    /// Somewhere in a field is what a pattern means.
-    Pattern { name: &'static str, pattern: Regex },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Sign {
-    Is,
-    IsNot,
-    Matches,
-}
-
-/// What records are chosen by.
-const FIELDS: [&str; 8] =
-    ["id", "description", "type", "inuse", "mutable", "immutable", "shared", "private"];
-
-impl Condition {
-    fn read(text: &str) -> Result<Condition, Failure> {
-        let wrong = || {
-            Failure::new(format!("ERROR: invalid filter {text:?}"))
-                .hint(format!("there are until and {}", FIELDS.join(", ")))
-        };
-        let signs = [("!=", Sign::IsNot), ("~=", Sign::Matches), ("=", Sign::Is)];
-        let split = |(word, sign)| Some((text.split_once(word)?, sign));
-        let ((name, value), sign) =
-            signs.into_iter().find_map(split).unwrap_or(((text, "true"), Sign::Is));
-        if matches!(name, "until" | "unused-for") && sign == Sign::Is {
-            let nanos = parse_go_duration(value).ok().and_then(|nanos| u64::try_from(nanos).ok());
-            return nanos
-                .map(|nanos| Condition::Unused(Duration::from_nanos(nanos)))
-                .ok_or_else(wrong);
-        }
-        let name = FIELDS.into_iter().find(|known| *known == name).ok_or_else(wrong)?;
-        if sign == Sign::Matches {
-            let pattern = Regex::new(value).map_err(|_| wrong())?;
-            return Ok(Condition::Pattern { name, pattern });
-        }
-        let value = match name {
-            "id" | "description" | "type" => value.to_owned(),
-            _ => parse_go_bool(value).ok_or_else(wrong)?.to_string(),
-        };
-        Ok(Condition::Field { name, sign, value })
-    }
-
-    fn holds(&self, row: &CacheRow) -> bool {
-        match self {
-            Condition::Unused(least) => idle(row) >= *least,
-            Condition::Pattern { name, pattern } => pattern.is_match(&Condition::own(name, row)),
-            Condition::Field { name, sign, value } => {
-                (Condition::own(name, row) == *value) == (*sign == Sign::Is)
-            }
-        }
-    }
-
-    /// What a record's field says.
-    fn own(name: &str, row: &CacheRow) -> String {
-        match name {
-            "id" => row.id.clone(),
-            "description" => row.text.clone(),
-            "type" => kind(row).to_owned(),
-            "mutable" => is_mutable(row).to_string(),
-            "immutable" => (!is_mutable(row)).to_string(),
-            "shared" => row.shared.to_string(),
-            "private" => (!row.shared).to_string(),
-            _ => false.to_string(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     fn row(text: &str) -> CacheRow {
         let (id, text) = ("abc".to_owned(), text.to_owned());
         let used = SystemTime::now() - Duration::from_secs(7200);
         CacheRow { id, text, bytes: 1_653_000_000, made: 1_700_000_000, used, shared: true }
-    }
-
-    #[test]
-    fn records_are_chosen_by_what_they_are() {
-        let holds = |text: &str, of: &str| Condition::read(text).unwrap().holds(&row(of));
-        for yes in
-            ["id=abc", "shared", "private=0", "description~=make", "type=regular", "until=1h"]
-        {
-            assert!(holds(yes, "RUN make"), "{yes}");
-        }
-        for no in ["id=ab", "shared=F", "type=exec.cachemount", "unused-for=3h", "mutable=true"] {
-            assert!(!holds(no, "RUN make"), "{no}");
-        }
-        assert!(
-            holds("type=exec.cachemount", "cache mount /root") && holds("mutable", "cache mount x")
-        );
-        for yes in ["description~=^RUN m.ke$", "description~=a|b", "shared~=^t", "id~=b"] {
-            assert!(holds(yes, "RUN make"), "{yes}");
-        }
-        for no in ["description~=^make", "description~=RUN$", "id~=^b"] {
-            assert!(!holds(no, "RUN make"), "{no}");
-        }
-        assert!(holds("type!=exec.cachemount", "RUN") && holds("inuse=false", "RUN"));
-        for wrong in ["color=red", "until=long", "shared=perhaps", "until~=1h", "id~=("] {
-            assert!(Condition::read(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use spec::{ChainId, DiffId};
 
+use super::chosen::CacheFilter;
 use super::prune::CacheRow;
 
 /// What is to be forgotten.
@@ -15,6 +16,8 @@ pub struct PruneCache {
     pub all: bool,
     /// Only what was of no use for so long.
     pub until: Option<Duration>,
+    /// Only what one of these means, if there is any.
+    pub filters: Vec<CacheFilter>,
     /// How much stays; without a word about it, nothing that may go.
     pub keep: KeepCache,
 }
@@ -94,7 +97,9 @@ impl PruneCache {
             }
             let idle = now.duration_since(used_last(one)).unwrap_or_default();
             let is_old = self.until.is_none_or(|until| idle >= until);
-            if !is_old || one.row.shared && !self.all {
+            let is_meant =
+                self.filters.is_empty() || self.filters.iter().any(|f| f.holds(&one.row));
+            if !is_old || !is_meant || one.row.shared && !self.all {
                 continue;
             }
             goes.insert(one.row.id.clone());

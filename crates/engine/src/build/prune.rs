@@ -19,7 +19,7 @@ use crate::Engine;
 use crate::error::{EngineError, Result};
 
 /// How a cache mount is called among steps.
-const MOUNT: &str = "cache mount ";
+pub(super) const MOUNT: &str = "cache mount ";
 /// After so long nobody is expected to build from a context or a URL again.
 const CONTEXT_REST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -148,11 +148,12 @@ impl Engine {
         let mut freed = self.store.collect()?.bytes;
         let rows: Vec<CacheRow> =
             cache.rows.into_iter().filter(|row| goes.contains(&row.id)).collect();
-        for row in rows.iter().filter(|row| row.text.starts_with(MOUNT)) {
+        for row in rows.iter().filter(|row| row.is_mount()) {
             self.let_go_of_mount(&row.id)?;
             freed += row.bytes;
         }
-        if request.until.is_none() && request.keep == KeepCache::default() {
+        let is_whole = request.filters.is_empty() && request.keep == KeepCache::default();
+        if request.until.is_none() && is_whole {
             freed += self.sweep_sent(request.all)?;
         }
         self.sweep_notes()?;

@@ -49,12 +49,15 @@ impl Engine {
             config = merge::with_image(config, record.config.clone());
         }
         // Without control groups it is as it would be with `--pause=false`.
-        let frozen = request.pause
+        let pauses = request.pause
             && !self.settings().standing.is_of_user()
             && self.container_state(&record.id)?.status == runtime::state::Status::Running;
-        if frozen {
-            alive.freeze(&record.id, true)?;
-        }
+        let frozen = match pauses.then(|| alive.freeze(&record.id, true)).transpose() {
+            Ok(frozen) => frozen.is_some(),
+            // It has ended since.
+            Err(EngineError::NotRunning(_)) => false,
+            Err(error) => return Err(error),
+        };
         let made = self.make_image(request, &record, config, name.as_ref());
         if frozen {
             // It goes on, whatever became of the image.

@@ -255,6 +255,8 @@ impl Engine {
         }
         match self.ask_monitor(id, &Request::Stop(request)) {
             Ok(_) | Err(EngineError::NotRunning(_)) => Ok(()),
+            // It ended before it was asked, or somebody else has stopped it.
+            Err(_) if !self.container_state(id)?.status.is_alive() => Ok(()),
             Err(error) => Err(error),
         }
     }

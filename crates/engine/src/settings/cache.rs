@@ -117,7 +117,7 @@ impl CacheRule {
             max_used: bytes(self.max_used),
             min_free: bytes(self.min_free),
         };
-        PruneCache { all: self.all, until: self.keep_duration, keep }
+        PruneCache { all: self.all, until: self.keep_duration, keep, ..PruneCache::default() }
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
         let request = read(text).unwrap().rules[0].on_disk(1000);
         let keep = KeepCache { reserved: None, max_used: Some(10 << 30), min_free: Some(200) };
         let until = Some(Duration::from_secs(48 * 60 * 60));
-        assert_eq!(request, PruneCache { all: true, until, keep });
+        assert_eq!(request, PruneCache { all: true, until, keep, ..PruneCache::default() });
         for wrong in ["max-used-space = 'much'", "min-free-space = '101%'", "keep-duration = '1'"] {
             let error = read(&format!("[[rules]]\n{wrong}")).unwrap_err().to_string();
             assert!(error.starts_with("build-cache.rules: "), "{error}");

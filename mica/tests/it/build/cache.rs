@@ -144,6 +144,11 @@ fn what_is_remembered_is_kept_until_it_is_pruned() {
     let pretty = it.ok("buildx du --verbose");
     assert!(pretty.contains("\nUsage count:  1\n") && pretty.contains("Total:"), "{pretty}");
     it.run("builder du --filter color=red").complains(1, "invalid filter \"color=red\"");
+    it.run("builder prune -f --filter color=red").complains(1, "invalid filter \"color=red\"");
+    it.ok("builder prune -af --filter type=exec.cachemount");
+    assert_eq!(it.ok("builder du --format json").lines().count(), 5);
+    it.ok("buildx prune -af --filter description~=^RUN --filter type=regular");
+    assert_eq!(it.ok("builder du --format json").lines().count(), 3);
     assert!(it.ok("builder prune -af").contains("Total:"), "it says how much it was");
     assert_eq!(done(&it.builds(FILE, "")).len(), 5);
     it.ok("system check");
