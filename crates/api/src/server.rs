@@ -238,7 +238,7 @@ fn await_reader(socket: &Socket) {
     let begin = Instant::now();
     while begin.elapsed() < READING && sys::socket::unread(&socket.fd).is_ok_and(|count| count > 0)
     {
-        std::thread::sleep(READING / 1000);
+        std::thread::sleep(Duration::from_micros(100));
     }
 }
 

@@ -120,10 +120,8 @@ impl Engine {
         };
         let networks = self.networks()?;
         let gone = networks.prune(filter, &is_wanted)?;
-        let containers = self.containers();
-        let is_there = |endpoint: &Endpoint| {
-            endpoint.container.parse().is_ok_and(|id| containers.folder(&id).exists())
-        };
+        let is_there =
+            |endpoint: &Endpoint| endpoint.container.parse().is_ok_and(|id| self.is_in_use(&id));
         networks.reconcile(&is_there)?;
         networks.shut_down()?;
         gone.iter().for_each(|network| self.network_event("destroy", network, &[]));

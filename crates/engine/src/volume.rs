@@ -161,6 +161,7 @@ impl Engine {
         if shown.is_err() && !folder.join(DOCUMENT).exists() {
             // What is left of one whose removal was cut short.
             let gone = self.gone_folder(name);
+            let _ = fs::remove_dir_all(&gone);
             if fs::rename(&folder, &gone).is_ok() && gone.join(DOCUMENT).exists() {
                 // Somebody else has just seen to it.
                 let _ = fs::rename(&gone, &folder);
@@ -229,11 +230,11 @@ impl Engine {
 
     /// Removes a volume that no container has. With `force` one that is not there is no error.
     pub fn remove_volume(&self, name: &str, force: bool) -> Result<()> {
+        let lock = self.lock_volumes(Mode::Exclusive)?;
         match self.volume(name) {
             Err(EngineError::NoSuchVolume(_)) if force => return Ok(()),
             other => other?,
         };
-        let lock = self.lock_volumes(Mode::Exclusive)?;
         let users = self.volume_users(name)?;
         if !users.is_empty() {
             return Err(EngineError::VolumeInUse {
@@ -331,6 +332,7 @@ impl Engine {
             other => other.map_err(EngineError::io("remove", &path))?,
         }
         let hidden = self.gone_folder(name);
+        let _ = fs::remove_dir_all(&hidden);
         match fs::rename(&folder, &hidden) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => other.map_err(EngineError::io("rename", &folder))?,

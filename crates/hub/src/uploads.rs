@@ -181,12 +181,15 @@ impl Hub {
             let fresh = || Arc::new(RwLock::new(Session { id: id.clone(), at: 0, hasher: None }));
             sessions.entry(id.clone()).or_insert_with(fresh).clone()
         };
-        if let Ok(mut session) = session.try_write()
-            && session.at != at
-        {
-            // Another process had it since.
-            session.at = at;
-            session.hasher = None;
+        // Whoever looks only reads, and so refuses nobody.
+        let is_stale = session.try_read().is_ok_and(|known| known.at != at);
+        if is_stale && let Ok(mut known) = session.try_write() {
+            // Nobody in this process writes to it now; another one had it since.
+            let at = self.storage.upload_bytes(&id)?.ok_or_else(unknown)?;
+            if known.at != at {
+                known.at = at;
+                known.hasher = None;
+            }
         }
         Ok(session)
     }

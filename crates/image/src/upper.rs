@@ -197,7 +197,8 @@ fn add_usage(
     if depth > MAX_DEPTH {
         return Err(io::Error::other(format!("more than {MAX_DEPTH} folders deep")));
     }
-    for (name, _) in sys::fs::names(folder)? {
+    let Some(names) = unless_gone(sys::fs::names(folder))? else { return Ok(()) };
+    for (name, _) in names {
         let Some(stat) = unless_gone(sys::fs::stat(folder, &name))? else { continue };
         count(&stat, usage, seen);
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory

@@ -322,7 +322,8 @@ pub fn observe(folder: &Path) -> io::Result<Observed> {
     Ok(without_monitor(state, &sys::host::boot_id()?))
 }
 
-fn is_held(folder: &Path) -> io::Result<bool> {
+/// Whether somebody has the right to write a container's state.
+pub fn is_held(folder: &Path) -> io::Result<bool> {
     match File::options().write(true).open(folder.join(LOCK_FILE)) {
         Ok(lock) => sys::hold::is_held(&lock),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -130,7 +130,8 @@ impl Store {
             stay.iter().filter_map(|step| step.record.top).map(|top| file_name(&top.0)).collect();
         for (path, name) in list(&self.steps_folder())? {
             let chosen = gone.iter().any(|step| file_name(&step.key) == name);
-            if chosen || (!kept.contains(&name) && name.ends_with(".new")) {
+            // A young one is about to get its name.
+            if chosen || (!kept.contains(&name) && name.ends_with(".new") && is_old(&path)) {
                 remove(&path)?;
             }
         }
@@ -161,6 +162,14 @@ fn list(folder: &std::path::Path) -> Result<Vec<(PathBuf, String)>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// No step takes so long between its being written and its getting its name.
+const YOUNG: Duration = Duration::from_secs(60);
+
+fn is_old(path: &std::path::Path) -> bool {
+    let time = fs::metadata(path).and_then(|meta| meta.modified());
+    time.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > YOUNG))
 }
 
 fn remove(path: &std::path::Path) -> Result<()> {

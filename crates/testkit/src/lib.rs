@@ -25,6 +25,6 @@ pub use child::{Child, child};
 pub use layer::{Item, Layer};
 pub use port::free_port;
 pub use random::Random;
-pub use scratch::{Mounted, Scratch};
+pub use scratch::{Mounted, Scratch, folder_in_memory};
 pub use skip::{is_root, skip};
 pub use tree::{Kind, Node, Tree};

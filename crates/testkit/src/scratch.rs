@@ -36,11 +36,24 @@ pub struct Mounted {
     path: PathBuf,
 }
 
+/// So much room is wanted: containers often have no more than 64 MB there.
+const MEMORY_BYTES: u64 = 1 << 30;
+
+/// A folder in memory, if there is room.
+pub fn folder_in_memory() -> Option<TempDir> {
+    let memory = Path::new("/dev/shm");
+    let (free, _) = sys::fs::space(memory).ok()?;
+    let folder = tempfile::Builder::new().prefix("mica-test-").tempdir_in(memory);
+    folder.ok().filter(|_| free >= MEMORY_BYTES)
+}
+
 impl Mounted {
     /// A folder in memory where there is room, else on disk.
     pub fn folder() -> Mounted {
-        let memory = tempfile::Builder::new().prefix("mica-test-").tempdir_in("/dev/shm");
-        memory.map_or_else(|_| Mounted::on_disk(), Mounted::within)
+        match folder_in_memory() {
+            Some(memory) => Mounted::within(memory),
+            None => Mounted::on_disk(),
+        }
     }
 
     /// A folder on disk: a file system in memory cannot hold images that are mounted from a file.

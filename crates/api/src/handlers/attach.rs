@@ -68,6 +68,7 @@ struct Attaching {
     wanted: Wanted,
     logs: bool,
     streams: bool,
+    was_alive: bool,
     app: Arc<App>,
 }
 
@@ -79,7 +80,8 @@ impl Attaching {
         let [stdin, stdout, stderr] =
             ["stdin", "stdout", "stderr"].map(|name| all || query.flag(name));
         let record = engine.containers().read(&id)?;
-        if engine.container_state(&id)?.status == Status::Paused {
+        let status = engine.container_state(&id)?.status;
+        if status == Status::Paused {
             return Err(Refusal::conflict(format!(
                 "container {id} is paused, unpause the container before attach"
             )));
@@ -92,6 +94,7 @@ impl Attaching {
             wanted: Wanted { stdin: stdin && record.config.open_stdin, stdout, stderr },
             logs: query.flag("logs"),
             streams: query.flag("stream"),
+            was_alive: status.is_alive(),
             app: call.app.clone(),
         };
         Ok((attaching, record.config.tty))
@@ -142,6 +145,10 @@ impl Attaching {
                 Ok(Ok(None)) | Err(EngineError::NotRunning(_)) => {}
                 Ok(attached) => return attached,
                 Err(error) => return Err(error.into()),
+            }
+            // Who has come to see a run sees its end, and not the next one.
+            if self.was_alive && !self.engine.container_state(&self.id)?.status.is_alive() {
+                return Ok(None);
             }
             match self.ticket.admitted.recv_timeout(PAUSE) {
                 Ok(Admitted { connection, asked }) => {

@@ -289,7 +289,7 @@ fn signal(text: &str) -> Result<i32, Refusal> {
 pub(crate) fn stop(call: Call) -> Result<Reply, Refusal> {
     let (engine, id) = call.container()?;
     let request = how(&call)?;
-    if !engine.container_state(&id)?.status.is_alive() {
+    if !engine.state_at_rest(&id)?.status.is_alive() {
         return Ok(Reply::status(304));
     }
     engine.stop_container(&id, request)?;

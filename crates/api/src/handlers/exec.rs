@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::{Engine, EngineError, ExecProcess, ExecSession};
 use runtime::attach::{Answer, Connection, ExecRequest, FrameKind, Request, WaitFor};
@@ -138,11 +138,12 @@ fn ask(
     };
     let started = connection.call(&Request::Exec(request));
     if let Err(failure) = &started {
-        engine.fail_exec(session, failure.exec_code().into())?;
+        let noted = engine.fail_exec(session, failure.exec_code().into());
         // Its monitor was on the way out.
         if connection.has_ended() {
             return Err(EngineError::NotRunning(session.container.to_string()).into());
         }
+        noted?;
     }
     Ok(started)
 }
@@ -222,6 +223,9 @@ impl Process {
     }
 }
 
+/// So long is shown what a process that has ended left behind, if that prints without a pause.
+const LEFT_BEHIND: Duration = Duration::from_secs(2);
+
 /// Copies both ways until the process has ended and all that it printed is shown. What it has left
 /// behind may keep its streams for as long as it likes: nobody waits for that.
 fn follow(
@@ -233,13 +237,13 @@ fn follow(
     connection.ask(&Request::Wait(WaitFor::Exec(id.to_owned())))?;
     let mut bytes = vec![0; READ_BYTES];
     let mut waiting = Vec::new();
-    let mut ended = false;
+    let mut over: Option<Instant> = None;
     // Nothing more is typed, and what was typed is to be the end of it.
     let mut closing = process.stdin.is_none();
     if matches!(client.early(&mut waiting), None | Some(Typed::Detach)) {
         return Ok(());
     }
-    while !(ended && process.stdout.is_none() && process.stderr.is_none()) {
+    while !(over.is_some() && process.stdout.is_none() && process.stderr.is_none()) {
         if closing && waiting.is_empty() && process.terminal.is_none() {
             // The end of a terminal is typed, not given; a pipe's is its closing.
             process.stdin = None;
@@ -249,14 +253,14 @@ fn follow(
         let [ready, said, room, out, err] = poll(
             [
                 client.waits(waiting.len() < WAITING_BYTES),
-                (Some(connection.as_fd()).filter(|_| !ended), Interest::READ),
+                (Some(connection.as_fd()).filter(|_| over.is_none()), Interest::READ),
                 (input.map(AsFd::as_fd), write),
                 (process.stdout.as_ref().map(AsFd::as_fd), Interest::READ),
                 (process.stderr.as_ref().map(AsFd::as_fd), Interest::READ),
             ],
-            ended.then_some(Duration::ZERO),
+            over.map(|_| Duration::ZERO),
         )?;
-        if ended && !out.read && !err.read {
+        if over.is_some_and(|at| at.elapsed() > LEFT_BEHIND || !out.read && !err.read) {
             break;
         }
         for (place, ready) in [out, err].into_iter().enumerate() {
@@ -287,12 +291,14 @@ fn follow(
         }
         while let Some(frame) = connection.next_frame() {
             let is_end = |answer| matches!(answer, Answer::Exited(_) | Answer::Failed(_));
-            if frame.kind == FrameKind::Answer {
-                ended |= is_end(serde_json::from_slice(&frame.body)?);
+            if frame.kind == FrameKind::Answer && is_end(serde_json::from_slice(&frame.body)?) {
+                over.get_or_insert_with(Instant::now);
             }
         }
         // The container may have ended, and its monitor with it.
-        ended |= connection.is_over();
+        if connection.is_over() {
+            over.get_or_insert_with(Instant::now);
+        }
     }
     Ok(())
 }

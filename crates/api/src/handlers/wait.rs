@@ -68,7 +68,7 @@ impl Waiting {
     fn run(&self, sink: &mut Sink) -> Result<Option<Value>, Refusal> {
         let first = self.engine.container_state(&self.id)?;
         if !first.status.is_alive() && self.what == WaitFor::NotRunning {
-            return Ok(Some(exited(first.exit_code)));
+            return self.by_state(sink);
         }
         // Whoever comes to the gate before the head is sent is there when the container starts.
         let ticket = Gate::wait(&self.app, &self.id);
@@ -154,7 +154,7 @@ impl Waiting {
     /// What the state tells of the end. A container that is not removed by its monitor is removed
     /// by somebody, some time.
     fn by_state(&self, sink: &Sink) -> Result<Option<Value>, Refusal> {
-        let code = self.engine.container_state(&self.id).map_or(0, |state| state.exit_code);
+        let code = self.engine.state_at_rest(&self.id).map_or(0, |state| state.exit_code);
         while self.what == WaitFor::Removed && !self.is_gone() {
             if sink.is_gone_within(PAUSE) {
                 return Ok(None);

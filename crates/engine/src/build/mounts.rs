@@ -221,10 +221,7 @@ impl<'a> Mounts<'a> {
         let all = builder.store().build_folder().join("mounts");
         let (folder, held) = held_cache(&all, &id, mount.sharing)?;
         let files = folder.join("files");
-        let is_new = !files.exists();
-        if is_new {
-            fill(builder, &files, mount, from)?;
-        }
+        let is_new = !files.exists() && begin(builder, &folder, mount, from)?;
         if !mount.read_only {
             self.caches.push(UsedCache { folder, is_new });
         }
@@ -399,6 +396,20 @@ pub(super) fn held_cache(all: &Path, id: &str, sharing: Sharing) -> Result<(Path
         return Ok((folder, file));
     }
     unreachable!("some number is free")
+}
+
+/// Begins a cache that is not there, unless somebody else who shares it has just done so. Says
+/// whether it was us.
+fn begin(builder: &Builder<'_>, folder: &Path, mount: &Mount, from: Option<&Made>) -> Result<bool> {
+    let path = folder.join("begin");
+    let file = File::create(&path).map_err(EngineError::io("create", &path))?;
+    lock(&file, Mode::Exclusive).map_err(EngineError::io("lock", &path))?;
+    let files = folder.join("files");
+    let is_new = !files.exists();
+    if is_new {
+        fill(builder, &files, mount, from)?;
+    }
+    Ok(is_new)
 }
 
 /// Begins a cache: empty, or with the files that it is to begin with.

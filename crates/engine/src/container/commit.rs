@@ -63,7 +63,10 @@ impl Engine {
             // It goes on, whatever became of the image.
             let thawed = alive.freeze(&record.id, false);
             let id = made?;
-            thawed?;
+            // It may have been ended meanwhile.
+            if self.container_state(&record.id)?.status == runtime::state::Status::Paused {
+                thawed?;
+            }
             return Ok(id);
         }
         made

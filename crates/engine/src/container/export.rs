@@ -9,7 +9,7 @@ use image::folder::Marks;
 use image::merged::Change;
 use image::pack::LayerWriter;
 use image::upper::Altered;
-use runtime::state::Hold;
+use runtime::state::{Hold, Status};
 use spec::{ContainerId, IdMaps, MountKind, MountPoint};
 use store::Lasting;
 
@@ -87,6 +87,11 @@ impl Engine {
             }
             match Hold::take(&folder).map_err(EngineError::io("lock", &folder))? {
                 Some(hold) => break hold,
+                // Its monitor has it until then.
+                None if self.container_state(id)?.status == Status::Restarting => {
+                    let words = "is restarting: wait until it is running, or stop it";
+                    return Err(EngineError::Refused(format!("container {id} {words}")));
+                }
                 // It is just being started, its monitor is on its way out, or somebody else reads
                 // its files.
                 None if begin.elapsed() < PATIENCE => std::thread::sleep(PAUSE),

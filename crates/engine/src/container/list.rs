@@ -15,7 +15,7 @@ use store::Images;
 use super::filter::{Conditions, ContainerFilter};
 use super::way_out;
 use crate::Engine;
-use crate::error::{EngineError, Kind, Result};
+use crate::error::{EngineError, Result};
 use crate::find::find;
 use crate::network::by_container;
 
@@ -177,7 +177,7 @@ impl Engine {
                 let summary = &row.summary;
                 row.size = match self.container_size(&summary.id, &summary.image, &images) {
                     // It went while we looked.
-                    Err(error) if error.kind() == Kind::NotFound => continue,
+                    Err(_) if !self.containers().exists(&summary.id) => continue,
                     size => Some(size?),
                 };
             }

@@ -164,12 +164,18 @@ impl Engine {
         let names = names.filter_map(|entry| entry.file_name().into_string().ok());
         for name in names.chain(self.store.snapshots()?) {
             let Ok(id) = name.parse::<ContainerId>() else { continue };
-            if !containers.folder(&id).exists() {
+            if !self.is_in_use(&id) {
                 self.drop_rest(&id)?;
             }
         }
         runtime::cgroup::Layout::whole()?.remove_if_empty();
         Ok(())
+    }
+
+    /// Whether a container is called by an id, or a command of a build that is at work.
+    pub(crate) fn is_in_use(&self, id: &ContainerId) -> bool {
+        self.containers().folder(id).exists()
+            || super::step::is_at_work(&self.container_run_folder(id))
     }
 
     /// Removes what a container has besides its own folder.
@@ -210,7 +216,11 @@ impl Engine {
         for mount in record.mounts.iter().filter(|mount| !mount.name.is_empty()) {
             let Ok(volume) = self.volume(&mount.name) else { continue };
             if volume.is_anonymous() && self.volume_users(&volume.name)?.is_empty() {
-                self.remove_volume(&volume.name, true)?;
+                match self.remove_volume(&volume.name, true) {
+                    // Somebody has it too by now.
+                    Err(EngineError::VolumeInUse { .. }) => {}
+                    other => other?,
+                }
             }
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use runtime::attach::{
     Answer, AttachRequest, Connection, Request, SOCKET_FILE, StopRequest, WaitFor,
@@ -13,6 +14,7 @@ use runtime::monitor::Caller;
 use runtime::state::{self, Hold, Keeper, Observed, State, Status};
 use spec::ContainerId;
 
+use super::remove::PAUSE;
 use crate::error::{EngineError, Result};
 use crate::{Engine, Standing};
 
@@ -24,6 +26,9 @@ pub const TOLD: &str = "told";
 
 /// The number of the first descriptor after the standard streams.
 const FIRST_INHERITED: i32 = 3;
+
+/// How long a monitor that leaves a container is waited for by those who do not need it to.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// The signal that no process can refuse; on Linux it has this number everywhere.
 const SIGKILL: i32 = 9;
@@ -53,6 +58,20 @@ impl Engine {
         let io = EngineError::io("read the state in", &folder);
         let observed = state::observe(&folder).map_err(io)?;
         self.put_right(id, observed)
+    }
+
+    /// How a container is that may just have ended: what it had is given back by then. A monitor that
+    /// leaves is waited for, and not for long, since somebody may read a container's files too.
+    pub fn state_at_rest(&self, id: &ContainerId) -> Result<State> {
+        let state = self.container_state(id)?;
+        let (folder, begin) = (self.containers().folder(id), Instant::now());
+        while !state.status.is_alive()
+            && state::is_held(&folder).unwrap_or_default()
+            && begin.elapsed() < LEAVING
+        {
+            std::thread::sleep(PAUSE);
+        }
+        Ok(state)
     }
 
     /// What was observed of a container; if its monitor has gone, what has become of it. One that
@@ -250,13 +269,13 @@ impl Engine {
 
     /// Stops a container; one that does not run is no error.
     pub fn stop_container(&self, id: &ContainerId, request: StopRequest) -> Result<()> {
-        if !self.container_state(id)?.status.is_alive() {
+        if !self.state_at_rest(id)?.status.is_alive() {
             return Ok(());
         }
         match self.ask_monitor(id, &Request::Stop(request)) {
             Ok(_) | Err(EngineError::NotRunning(_)) => Ok(()),
             // It ended before it was asked, or somebody else has stopped it.
-            Err(_) if !self.container_state(id)?.status.is_alive() => Ok(()),
+            Err(_) if !self.state_at_rest(id)?.status.is_alive() => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -302,7 +321,7 @@ impl Engine {
 
     /// Waits for the end of a container and gives its exit code.
     pub fn wait_for_container(&self, id: &ContainerId, what: WaitFor) -> Result<i32> {
-        let state = self.container_state(id)?;
+        let state = self.state_at_rest(id)?;
         let alive = state.status.is_alive();
         if !alive && what == WaitFor::NotRunning {
             return Ok(state.exit_code);
@@ -313,7 +332,7 @@ impl Engine {
             Err(EngineError::NotRunning(_)) => {
                 // One that has gone with its end has left no code.
                 self.containers().read(id)?;
-                Ok(self.container_state(id)?.exit_code)
+                Ok(self.state_at_rest(id)?.exit_code)
             }
             Err(error) => Err(error),
         }

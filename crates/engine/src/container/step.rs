@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use spec::bundle::{Mount, Spec};
 use spec::{ContainerConfig, ContainerId, Digest, HostConfig, ImageId, NetworkMode, Timestamp};
 use sys::event::{Interest, poll};
 use sys::fs::{FileType, Stat};
+use sys::lock::Mode;
 
 use super::ContainerRecord;
 use super::bundle::{self, Facts};
@@ -112,10 +113,12 @@ impl StepNetwork {
             let places = Places::of_user(engine, &record, &folder.0)?;
             return Ok(StepNetwork { record, places, networks, _folder: Some(folder) });
         }
+        let folder = || Folder::make(engine.container_run_folder(&id));
+        let folder = networks.is_some().then(folder).transpose()?;
         let places = Places::take(networks.as_ref(), &record, None, |name| {
             Err(EngineError::NotRunning(name.to_owned()))
         })?;
-        Ok(StepNetwork { record, places, networks, _folder: None })
+        Ok(StepNetwork { record, places, networks, _folder: folder })
     }
 
     /// Whether names of containers are answered here, which takes somebody who watches.
@@ -290,15 +293,35 @@ fn copy(
     }
 }
 
-/// A folder that goes when it is dropped.
-struct Folder(PathBuf);
+/// A folder that goes when it is dropped. A lock on it says until then that somebody is at work in
+/// it, though no container is called like it: a clean-up leaves it, and what has its id, alone.
+struct Folder(PathBuf, #[allow(dead_code)] File);
 
 impl Folder {
     fn make(path: PathBuf) -> Result<Folder> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(EngineError::io("create", &path))?;
-        Ok(Folder(path))
+        let failed = |doing| EngineError::io(doing, path.clone());
+        loop {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+            made.map_err(failed("create"))?;
+            let lock = match File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other.map_err(failed("open"))?,
+            };
+            sys::lock::lock(&lock, Mode::Exclusive).map_err(failed("lock"))?;
+            // A clean-up may have been quicker.
+            let is_it =
+                |there: fs::Metadata| lock.metadata().is_ok_and(|own| own.ino() == there.ino());
+            if fs::metadata(&path).is_ok_and(is_it) {
+                return Ok(Folder(path, lock));
+            }
+        }
     }
+}
+
+/// Whether a build's command, or its network, has this folder.
+pub(super) fn is_at_work(folder: &Path) -> bool {
+    let open = File::open(folder);
+    open.is_ok_and(|folder| !sys::lock::try_lock(&folder, Mode::Exclusive).unwrap_or(true))
 }
 
 impl Drop for Folder {

@@ -14,7 +14,7 @@ const NOW: Garbage = Garbage { grace: Duration::ZERO, uploads: Duration::ZERO, u
 
 /// Longer than the times of files are coarse.
 fn wait() {
-    std::thread::sleep(Duration::from_millis(120));
+    std::thread::sleep(Duration::from_millis(600));
 }
 
 /// Makes of each function a test of a folder and one of an object store.

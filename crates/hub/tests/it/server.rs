@@ -61,8 +61,7 @@ impl Registry {
 
     /// Ours, with other settings.
     pub(crate) fn ours_with(change: impl FnOnce(&mut Settings)) -> Registry {
-        let folder = tempfile::Builder::new().prefix("mica-test-").tempdir_in("/dev/shm");
-        let folder = folder.or_else(|_| TempDir::new()).unwrap();
+        let folder = testkit::folder_in_memory().unwrap_or_else(|| TempDir::new().unwrap());
         Registry::ours_in(folder, change)
     }
 

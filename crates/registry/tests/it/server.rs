@@ -149,17 +149,23 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
     Some(Asked { method, path, headers, body })
 }
 
-/// A client that is quick to lose its patience.
+/// A client that does not pause for long.
 pub(crate) fn client() -> Client {
     Client::new(settings())
 }
 
+/// A client that is quick to lose its patience.
+pub(crate) fn quick_client() -> Client {
+    let short = Duration::from_millis(500);
+    let limits = Limits { idle: short, document: short, ..settings().limits };
+    Client::new(ClientSettings { limits, ..ClientSettings::default() })
+}
+
 pub(crate) fn settings() -> ClientSettings {
-    let short = Duration::from_secs(1);
     let limits = Limits {
-        idle: short,
+        idle: Duration::from_secs(5),
         answer: Duration::from_secs(5),
-        document: short,
+        document: Duration::from_secs(5),
         pause: Duration::from_millis(5),
         longest_pause: Duration::from_millis(1500),
         ..Limits::default()

@@ -184,7 +184,8 @@ impl Monitor<'_> {
         Some(wait)
     }
 
-    /// Nothing will start it again: tells all who wait, then cleans up.
+    /// Nothing will start it again: cleans up and tells all who wait, in this order if it had
+    /// anything that they may want to have next.
     pub(super) fn finish(&mut self, exit: &Exit) {
         self.phase = Phase::Over;
         let exited = Answer::Exited(exit.clone());

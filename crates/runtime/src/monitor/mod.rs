@@ -83,9 +83,9 @@ pub trait Surroundings {
     /// Makes what a run needs: mounts, network, control group. Called before every run.
     fn prepare(&mut self) -> Result<Box<dyn Run>, Failure>;
 
-    /// Releases what the run had. Its exit was written down, and told to all who waited where it
-    /// [leaves at once](Run::leaves_at_once). `again` says that another run will follow; otherwise
-    /// a container that is to be removed is removed here. An error is written into the state.
+    /// Releases what the run had. Its exit was written down; who waits is told afterwards, unless
+    /// the run [leaves at once](Run::leaves_at_once) or another one follows (`again`). A container
+    /// that is to be removed is removed here. An error is written into the state.
     fn leave(&mut self, run: Option<Box<dyn Run>>, exit: &Exit, again: bool)
     -> Result<(), Failure>;
 
@@ -123,8 +123,8 @@ pub trait Run {
     /// Whether the kernel killed for want of memory, in a run that ended with this code.
     fn ran_out_of_memory(&mut self, code: i32) -> bool;
 
-    /// Whether leaving the run takes no longer than writing down that it is being left, and gives
-    /// back nothing that somebody else may want.
+    /// Whether leaving the run takes no longer than writing down that it is being left: it has no
+    /// networks and no mounts, and so gives back nothing that somebody else may want.
     fn leaves_at_once(&self) -> bool {
         false
     }

@@ -216,6 +216,28 @@ fn rules_let_go_of_what_is_remembered() {
     assert_eq!(steps(), 1);
 }
 
+/// Whoever begins a cache that all may have at once, all have the same one.
+#[test]
+fn a_cache_mount_is_begun_once() {
+    let Some(it) = Builds::new() else { return };
+    let many =
+        "FROM bb AS seed\nRUN mkdir /s && cd /s && for n in $(seq 500); do echo $n > $n; done\n";
+    for turn in 0..4 {
+        let mount = format!("--mount=type=cache,id=c{turn},target=/c,from=seed,source=/s");
+        let stage = |name: usize| {
+            format!(
+                "FROM bb AS s{name}\nRUN {mount} ls /c | grep -vc own > /n{name}; echo > /c/own{name}\n"
+            )
+        };
+        let stages: String = (0..4).map(stage).collect();
+        let copies: String =
+            (0..4).map(|name| format!("COPY --from=s{name} /n{name} /\n")).collect();
+        let all = format!("FROM bb\n{copies}RUN {mount} cat /n*; ls /c | grep -c own > /own\n");
+        it.builds(&format!("{many}{stages}{all}"), "");
+        assert_eq!(it.shows("cat /n0 /n1 /n2 /n3 /own"), "500\n500\n500\n500\n4");
+    }
+}
+
 #[test]
 fn cache_mounts_are_seeded_exported_and_removed() {
     let Some(it) = Builds::new() else { return };

@@ -256,6 +256,34 @@ fn commands_reach_what_the_default_network_reaches() {
     assert_ne!(run.code, 0, "without a network there is no gateway: {run}");
 }
 
+/// A clean-up takes nothing from a build that is at work.
+#[test]
+fn commands_reach_it_while_somebody_prunes() {
+    let Some(it) = Builds::new() else { return };
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut prune = it.command("system prune -f");
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut asked = [0; 4096];
+            let count = stream.read(&mut asked).unwrap_or_default();
+            let pruned = match asked[..count].starts_with(b"GET /prune ") {
+                true => prune.output().unwrap().status.success(),
+                false => true,
+            };
+            let said: &[u8] = if pruned { b"found" } else { b"wrong" };
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n");
+            let _ = stream.write_all(said);
+        }
+    });
+    let gateway = "$(ip route | sed -n \"s/^default via \\([0-9.]*\\).*/\\1/p\")";
+    let get = |path: &str| format!("wget -q -T 20 -O - http://{gateway}:{port}/{path}");
+    let file = format!("FROM bb\nRUN {} > /one && {} > /two\n", get("prune"), get("x"));
+    it.builds(&file, "--network default");
+    assert_eq!(it.shows("cat /one /two"), "foundfound");
+}
+
 #[test]
 fn a_stage_hands_down_neither_triggers_nor_its_own_command() {
     let Some(it) = Builds::new() else { return };

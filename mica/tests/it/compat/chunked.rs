@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use spec::Digest;
 use testkit::Layer;
 
-use super::hub::Hub;
+use super::hub::{Hub, settled_log};
 use crate::support::Mica;
 
 /// A layer as `zstd:chunked` has it: each file's content in a frame of its own, and the table.
@@ -120,7 +120,7 @@ fn push(hub: &Hub, tag: &str, layer: &Chunked) -> Digest {
 
 /// How many bytes of a layer were sent, and in how many answers.
 fn sent(mica: &Mica, layer: &Chunked) -> (u64, usize) {
-    let log = fs::read_to_string(mica.path("hub.log")).unwrap();
+    let log = settled_log(mica);
     let path = format!("/v2/app/blobs/{}", layer.digest());
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let sent: Vec<u64> = lines
@@ -179,7 +179,7 @@ fn what_is_here_is_not_fetched() {
 
 /// How many bytes of blobs were sent.
 fn all_sent(mica: &Mica) -> u64 {
-    let log = fs::read_to_string(mica.path("hub.log")).unwrap();
+    let log = settled_log(mica);
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let is_blob = |line: &Value| line["path"].as_str().unwrap().contains("/blobs/sha256:");
     let sent = lines.filter(|line| line["method"] == json!("GET") && is_blob(line));

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sys::trace::{CHANGING, Seen, Watch};
 use testkit::Layer;
 
-use super::hub::{Hub, command};
+use super::hub::{Hub, command, settled_log};
 use super::peers::digest_in;
 use crate::faults::call::changes;
 use crate::support::{Image, Mica};
@@ -162,10 +162,10 @@ fn a_pull_goes_on_from_the_bytes_that_are_here() {
     let torn = [&blob[..1000], &vec![0; half - 1000]].concat();
     for (left, begun) in [(&blob[..half], 1), (&blob, 0), (&torn, 2)] {
         fs::write(&turn, left).unwrap();
-        let before = fs::read_to_string(mica.path("hub.log")).unwrap().len();
+        let before = settled_log(&mica).len();
         mica.ok(&format!("pull {name}"));
         mica.ok(&format!("image inspect {name}"));
-        let log = fs::read_to_string(mica.path("hub.log")).unwrap();
+        let log = settled_log(&mica);
         let lines = log[before..].lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let path = json!(format!("/v2/app/blobs/{digest}"));
         let asked: Vec<Value> = lines.filter(|line| line["path"] == path).collect();

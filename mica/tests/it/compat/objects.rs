@@ -16,7 +16,7 @@ use spec::Digest;
 use testkit::Layer;
 
 use super::clouds::{self, Cloud, Maker};
-use super::hub::{Hub, command};
+use super::hub::{Hub, command, settled_log};
 use super::peers::{Server, digest_in, must_have, rich};
 use crate::support::{Mica, Run, has};
 
@@ -330,7 +330,7 @@ fn garbage_is_collected_beside_servers(protocol: Protocol) {
     let nothing = "Deleted 0 manifests, 0 blobs (0B), 0 abandoned uploads\n";
     store.collect(&mica, "").prints(nothing);
     // What the store tells of times is as coarse as seconds.
-    std::thread::sleep(std::time::Duration::from_secs(4));
+    std::thread::sleep(std::time::Duration::from_secs(6));
     let taken = store.collect(&mica, "--grace 0 --untagged");
     assert!(taken.out.starts_with("Deleted 1 manifests, 3 blobs ("), "{taken:?}");
     store.collect(&mica, "--grace 0 --untagged").prints(nothing);
@@ -365,7 +365,7 @@ fn a_cache_of_another_registry_is_shared(protocol: Protocol) {
     let manifest = mica.json(&format!("remote inspect --raw {}", caches[0].name("me/app:1")));
     let layer = manifest["layers"][0]["digest"].as_str().unwrap();
     let fetched = || {
-        let log = fs::read_to_string(far.path("hub.log")).unwrap();
+        let log = settled_log(&far);
         let wanted = format!("/v2/me/app/blobs/{layer}");
         log.lines().filter(|line| line.contains(&wanted) && line.contains("\"GET\"")).count()
     };

@@ -410,3 +410,18 @@ fn nobody_is_in_a_network_that_is_only_a_configuration() {
     root.ok("create --name idle bb true");
     root.run("network connect shape idle").complains(1, words);
 }
+
+/// Whoever is told that a container has ended may have its places next.
+#[test]
+fn what_has_stopped_holds_no_network() {
+    let Some(root) = Root::new() else { return };
+    for end in ["stop -t 0 one", "kill one", "wait one"] {
+        root.ok("network create short");
+        let script = if end == "wait one" { "exit 3" } else { "exec sleep 600" };
+        let mut run = root.command("run -d --name one --network short bb sh -c");
+        assert!(run.arg(script).output().unwrap().status.success());
+        root.ok(end);
+        root.ok("network rm short");
+        root.ok("rm one");
+    }
+}

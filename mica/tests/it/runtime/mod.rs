@@ -153,7 +153,7 @@ impl Bundle {
     /// Waits until the container is so.
     #[track_caller]
     fn wait_for(&self, status: &str) {
-        for _ in 0..200 {
+        for _ in 0..1500 {
             if self.status() == status {
                 return;
             }

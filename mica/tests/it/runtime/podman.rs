@@ -84,7 +84,7 @@ fn podman_runs_containers_with_it() {
     assert!(text.contains("executable file not found in $PATH"), "{text}");
     assert_eq!(podman.said("run --rm ROOT /bin").0, 126);
     let Some((code, text)) =
-        podman.on_terminal("run -it --rm ROOT sh -c 'tty; sleep 1; stty size; exit 4'")
+        podman.on_terminal("run -it --rm ROOT sh -c 'tty; for turn in 1 2 3 4 5 6 7 8 9; do stty size | grep -q 22 && break; sleep 1; done; stty size; exit 4'")
     else {
         return testkit::skip("needs script");
     };
