@@ -50,6 +50,15 @@ fn npm() -> Option<PathBuf> {
     Some(program.parent()?.parent()?.to_owned())
 }
 
+/// Takes a store's bridges from the host, also when the test fails.
+struct Bridges<'a>(&'a Mica);
+
+impl Drop for Bridges<'_> {
+    fn drop(&mut self) {
+        self.0.run("network prune -f");
+    }
+}
+
 const BAKE: &str = "buildx bake --progress plain --allow network.host";
 
 #[test]
@@ -61,6 +70,7 @@ fn c_rust_python_and_node() {
         Err(reason) => return testkit::skip(reason),
     };
     let mica = Mica::on_disk();
+    let bridges = Bridges(&mica);
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/build/programs"), &mica.work());
     copy(&npm().unwrap(), &mica.path("npm"));
     mica.file("token", "a secret");
@@ -102,5 +112,7 @@ fn c_rust_python_and_node() {
     run.works();
     assert!(run.err.contains("Need to get 0 B/"), "{}", run.err);
     assert_eq!(prints("c"), "hello from C");
+    drop(bridges);
+    assert_eq!(mica.ok("network inspect bridge -f '{{len .Containers}}'"), "0");
     mica.must_be_whole();
 }
