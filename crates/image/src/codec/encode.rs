@@ -12,7 +12,8 @@ const CHUNK: usize = 64 * 1024;
 const NO_SYSTEM: u8 = 255;
 
 const GZIP_LEVELS: std::ops::RangeInclusive<i32> = 0..=9;
-const GZIP_DEFAULT: i32 = 6;
+/// Half the time of gzip's own 6, for layers that are a twelfth larger (decision 0042).
+const GZIP_DEFAULT: i32 = 2;
 
 /// Compresses what is written to it. Without `finish` the stream is not complete.
 pub struct Encoder<W: Write> {
