@@ -11,6 +11,7 @@ use spec::{ChainId, DiffId};
 use store::RememberedStep;
 
 use super::caches::CacheMount;
+use super::chosen::CacheFilter;
 use super::fetch::URLS;
 use super::policy::{Candidate, KeepCache, PruneCache};
 use super::work::Remembered;
@@ -152,8 +153,8 @@ impl Engine {
             self.let_go_of_mount(&row.id)?;
             freed += row.bytes;
         }
-        let is_whole = request.filters.is_empty() && request.keep == KeepCache::default();
-        if request.until.is_none() && is_whole {
+        let is_chosen = request.filters.iter().any(|filter| *filter != CacheFilter::default());
+        if request.until.is_none() && !is_chosen && request.keep == KeepCache::default() {
             freed += self.sweep_sent(request.all)?;
         }
         self.sweep_notes()?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::containers::support::{eventually, kill};
+use crate::containers::support::{Root, eventually, kill};
 use crate::support::{Mica, Run, words};
 
 /// A server over a store, gone when this is.
@@ -126,6 +126,28 @@ impl<'a> Server<'a> {
     pub(crate) fn get(&self, path: &str) -> Answered {
         self.send("GET", path, "")
     }
+}
+
+/// A server that clients are to prove themselves to, and where it listens. In the root's folder are
+/// `ca.pem` and what it has signed: `server` and, for clients, `key`.
+pub(crate) fn served_by_tls(root: &Root) -> (Child, String) {
+    let script =
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2
+         for name in server key; do
+           openssl req -newkey rsa:2048 -nodes -keyout $name.key -out $name.csr -subj /CN=$name
+           printf 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth' > $name.ext
+           openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial \
+             -extfile $name.ext -out $name.crt -days 2
+         done";
+    let output = root.program("sh").args(["-ec", script]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let flags = "--tlsverify --tlscacert ca.pem --tlscert server.crt --tlskey server.key";
+    let mut command = root.command(&format!("serve -H tcp://127.0.0.1:0 {flags}"));
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = [0; 64];
+    let count = child.stderr.take().unwrap().read(&mut said).unwrap();
+    let said = String::from_utf8_lossy(&said[..count]).into_owned();
+    (child, said.trim().strip_prefix("API listen on ").unwrap().to_owned())
 }
 
 /// Takes an answer apart; pieces are put together.

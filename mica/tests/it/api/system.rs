@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::support::{Server, answered};
+use super::support::{Server, answered, served_by_tls};
 use crate::containers::support::{Root, kill};
 use crate::need_programs;
 use crate::support::{Mica, Run, words};
@@ -161,27 +161,10 @@ fn tcp_is_not_served_to_everybody_unless_somebody_says_so() {
 fn by_tls_only_those_are_served_who_prove_who_they_are() {
     need_programs!("docker", "openssl");
     let Some(root) = Root::new() else { return };
-    let shell = |script: &str| {
-        let output = root.program("sh").args(["-ec", script]).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-    };
-    shell(
-        "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2
-         for name in server key; do
-           openssl req -newkey rsa:2048 -nodes -keyout $name.key -out $name.csr -subj /CN=$name
-           printf 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth' > $name.ext
-           openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial \
-             -extfile $name.ext -out $name.crt -days 2
-         done
-         openssl req -x509 -newkey rsa:2048 -nodes -keyout odd.key -out odd.crt -subj /CN=odd -days 2",
-    );
-    let flags = "--tlsverify --tlscacert ca.pem --tlscert server.crt --tlskey server.key";
-    let mut command = root.command(&format!("serve -H tcp://127.0.0.1:0 {flags}"));
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = [0; 64];
-    let count = child.stderr.take().unwrap().read(&mut said).unwrap();
-    let said = String::from_utf8_lossy(&said[..count]).into_owned();
-    let address = said.trim().strip_prefix("API listen on ").unwrap().to_owned();
+    let (mut child, address) = served_by_tls(&root);
+    let odd =
+        "req -x509 -newkey rsa:2048 -nodes -keyout odd.key -out odd.crt -subj /CN=odd -days 2";
+    assert!(root.program("openssl").args(words(odd)).output().unwrap().status.success());
     let docker = |flags: &str, line: &str| {
         let mut command = root.program("docker");
         command.args(["-H", &address]).args(words(flags)).args(words(line));

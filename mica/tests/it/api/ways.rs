@@ -1,12 +1,12 @@
 //! The ways to an engine elsewhere: contexts, TLS and ssh.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
 use super::elsewhere::Here;
-use super::support::Server;
+use super::support::{Server, served_by_tls};
 use crate::containers::support::{Root, kill};
 use crate::need_programs;
 use crate::support::{Mica, Run, words};
@@ -57,21 +57,7 @@ fn contexts_are_dockers_own() {
 fn an_engine_behind_tls_is_asked_with_certificates() {
     need_programs!("openssl");
     let Some(root) = Root::new() else { return };
-    let script = "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2
-         for name in server key; do
-           openssl req -newkey rsa:2048 -nodes -keyout $name.key -out $name.csr -subj /CN=$name
-           printf 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth' > $name.ext
-           openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile $name.ext -out $name.crt -days 2
-         done";
-    let output = root.program("sh").args(["-ec", script]).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let flags = "--tlsverify --tlscacert ca.pem --tlscert server.crt --tlskey server.key";
-    let mut command = root.command(&format!("serve -H tcp://127.0.0.1:0 {flags}"));
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = [0; 64];
-    let count = child.stderr.take().unwrap().read(&mut said).unwrap();
-    let said = String::from_utf8_lossy(&said[..count]).into_owned();
-    let host = said.trim().strip_prefix("API listen on ").unwrap().to_owned();
+    let (mut child, host) = served_by_tls(&root);
     let proven = "--tlsverify --tlscacert ca.pem --tlscert key.crt --tlskey key.key";
     let run = |flags: &str, line: &str| root.run(&format!("-H {host} {flags} {line}"));
     run(proven, "run --rm --network none bb echo hello").prints("hello\n");

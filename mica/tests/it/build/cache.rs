@@ -216,6 +216,19 @@ fn rules_let_go_of_what_is_remembered() {
     assert_eq!(steps(), 1);
 }
 
+/// What a killed build left of its client's folder goes with all else, and not with what is chosen.
+#[test]
+fn folders_that_clients_sent_are_pruned() {
+    let Some(it) = Builds::new() else { return };
+    let left = it.root().join("build/sent/once-left");
+    std::fs::create_dir_all(left.join("files")).unwrap();
+    std::fs::write(left.join("files/f"), "12345").unwrap();
+    assert_eq!(it.ok("builder prune -f --filter type=regular"), "Total:\t0B");
+    assert!(left.exists());
+    assert_eq!(it.ok("builder prune -f"), "Total:\t5B");
+    assert!(!left.exists());
+}
+
 /// Whoever begins a cache that all may have at once, all have the same one.
 #[test]
 fn a_cache_mount_is_begun_once() {
